@@ -1,0 +1,11 @@
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The current moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def whole_seconds(moment: datetime) -> str:
+    """`moment` as the API shows times: UTC, whole seconds, `2025-12-06T10:30:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

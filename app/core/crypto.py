@@ -1,0 +1,27 @@
+import hashlib
+import secrets
+import string
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+# No vowels and no look-alikes: an id never spells a word and is easily read aloud.
+_ID_LETTERS = "0123456789bcdfghjkmnpqrstvwxz"
+
+
+def random_alphanumeric(length: int) -> str:
+    """`length` characters of [A-Za-z0-9], about 5.95 bits each."""
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
+
+
+def new_id(prefix: str) -> str:
+    """A fresh identifier such as `org-4k8zr0c7w1hd2f9n`, about 77 bits behind the prefix."""
+    return f"{prefix}-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
+
+
+def random_token() -> str:
+    """128 random bits as 22 URL-safe characters."""
+    return secrets.token_urlsafe(16)
+
+
+def sha256(value: str) -> bytes:
+    """The 32-byte SHA-256 of the text's UTF-8 bytes."""
+    return hashlib.sha256(value.encode()).digest()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self, cast
+
+import asyncpg
+import orjson
+from sqlalchemy import DateTime, MetaData, Numeric, exc
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from app.core.errors import ServiceUnavailableError
+from app.core.json import storable_json
+from app.core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    exc.InterfaceError,
+    exc.OperationalError,
+    exc.TimeoutError,
+    OSError,
+    TimeoutError,
+)
+
+
+Credits = Annotated[Decimal, mapped_column(Numeric(18, 6))]
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+
+
+class Base(DeclarativeBase):
+    """What every table inherits: one metadata with names for all constraints."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Transaction:
+    """One open Postgres transaction, spoken to in two ways.
+
+    `session` is SQLAlchemy's; `fetch*` and `execute` are single statements on the driver's own connection, for
+    the paths that run once per call. Both see the same transaction. Nothing but `Database.transaction()` commits.
+    """
+
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+        self._driver = driver
+        self._session: AsyncSession | None = None
+        self._after_commit: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def session(self) -> AsyncSession:
+        """SQLAlchemy's session on this transaction; opened at its first use."""
+        if self._session is None:
+            self._session = AsyncSession(bind=self._connection, expire_on_commit=False, autoflush=True)
+        return self._session
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[asyncpg.Record]:
+        """All rows of one statement with `$1`-style parameters."""
+        await self._flush()
+        return await self._driver.fetch(sql, *values)
+
+    async def fetchrow(self, sql: str, *values: object) -> asyncpg.Record | None:
+        """The first row of one statement, or None."""
+        await self._flush()
+        return await self._driver.fetchrow(sql, *values)
+
+    async def fetchval(self, sql: str, *values: object) -> Any:
+        """The first column of the first row, or None."""
+        await self._flush()
+        return await self._driver.fetchval(sql, *values)
+
+    async def execute(self, sql: str, *values: object) -> None:
+        """One statement whose rows, if any, do not matter."""
+        await self._flush()
+        await self._driver.execute(sql, *values)
+
+    def after_commit(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Register what happens once this transaction is durable; a failure of it is logged, never raised."""
+        self._after_commit.append(action)
+
+    async def _flush(self) -> None:
+        # A statement on the driver must see what the session has been told so far.
+        if self._session is not None:
+            await self._session.flush()
+
+    async def _finish(self) -> None:
+        if self._session is not None:
+            await self._session.flush()
+            await self._session.close()
+
+    async def _run_after_commit(self) -> None:
+        for action in self._after_commit:
+            try:
+                await action()
+            except Exception:  # the commit stands; the sweeper sends again what was not sent
+                logger.exception("after_commit_failed")
+
+
+class Database:
+    """The pool of connections, and the only place that commits."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Make the pool; connections are opened when they are needed."""
+        # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`: SQLAlchemy and the driver's own statements
+        # then share one real transaction, and no session can commit a part of it.
+        engine = create_async_engine(
+            settings.sqlalchemy_url,
+            isolation_level="AUTOCOMMIT",
+            json_serializer=storable_json,
+            json_deserializer=orjson.loads,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"timeout": 5, "server_settings": {"application_name": "junis", "timezone": "UTC"}},
+        )
+        return cls(engine)
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run the block in one transaction: committed at its end, rolled back when it raises.
+
+        Raises:
+            ServiceUnavailableError: Postgres cannot be reached, or went away meanwhile.
+        """
+        try:
+            async with self._connect() as (connection, driver):
+                transaction = Transaction(connection, driver)
+                async with driver.transaction():
+                    yield transaction
+                    await transaction._finish()  # noqa: SLF001 - the two classes are one mechanism
+        except _AWAY as error:
+            logger.warning("database_away", extra={"reason": repr(error)})
+            raise ServiceUnavailableError from error
+        await transaction._run_after_commit()  # noqa: SLF001 - see above
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[asyncpg.Record]]]:
+        async with self._engine.connect() as connection:
+            driver = await self._live_driver(connection)
+            try:
+                yield connection, driver
+            finally:
+                if driver.is_closed():
+                    await connection.invalidate()
+
+    async def _live_driver(self, connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+        """The driver's connection; a pooled one that Postgres closed meanwhile is replaced, at no round trip."""
+        driver = await _driver_of(connection)
+        while driver.is_closed():
+            await connection.invalidate()
+            driver = await _driver_of(connection)
+        return driver
+
+
+async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    pooled = await connection.get_raw_connection()
+    return cast("asyncpg.Connection[asyncpg.Record]", pooled.driver_connection)

@@ -1,0 +1,65 @@
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.core.errors import (
+    AppError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PayloadTooLargeError,
+    ServiceUnavailableError,
+)
+
+logger = logging.getLogger(__name__)
+
+_BY_STATUS: dict[int, type[AppError]] = {
+    error.status: error
+    for error in (
+        InvalidRequestError,
+        NotFoundError,
+        MethodNotAllowedError,
+        PayloadTooLargeError,
+        ServiceUnavailableError,
+    )
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Render every refusal, the framework's own included, in the one form of the API."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+def render(error: AppError) -> JSONResponse:
+    """The response for a refusal."""
+    return JSONResponse(error.body(), status_code=error.status, headers=dict(error.headers()))
+
+
+async def _on_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - what the handler is registered for
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.warning("request_failed", extra={"code": error.code, "reason": repr(error.__cause__ or error)})
+    return render(error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return render(InvalidRequestError("The request body is not valid JSON"))
+    return render(InvalidRequestError(f"{place}: {message}" if place else message, param=place or None))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    response = render(_BY_STATUS.get(error.status_code, AppError)())
+    response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,95 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class AppError(Exception):
+    """A refusal with a status, a type and a code, rendered in one place.
+
+    A code is part of the API; the name of a class is not. `retryable` is what an OpenAI SDK is told in
+    `x-should-retry` where its own rule (repeat 408, 409, 429 and 5xx) would be wrong.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+    message: ClassVar[str] = "Internal server error"
+
+    def __init__(self, message: str | None = None, *, param: str | None = None, retry_after: int | None = None) -> None:
+        self.text = message or self.message
+        self.param = param
+        self.retry_after = retry_after
+        super().__init__(self.text)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that the client reads."""
+        error = {"message": self.text, "type": self.type, "code": self.code}
+        if self.param is not None:
+            error["param"] = self.param
+        return {"error": error}
+
+    def headers(self) -> Mapping[str, str]:
+        """The headers that belong to the refusal."""
+        headers = {} if self.retryable or self.status < 408 else {"x-should-retry": "false"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        return headers
+
+
+class InvalidRequestError(AppError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+    message = "Invalid request"
+
+
+class NotFoundError(AppError):
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+    message = "Not found"
+
+
+class MethodNotAllowedError(AppError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+    message = "Method not allowed"
+
+
+class PayloadTooLargeError(AppError):
+    status = 413
+    type = "invalid_request_error"
+    code = "payload_too_large"
+    message = "The request body is larger than 10 MB"
+
+
+class ServiceUnavailableError(AppError):
+    status = 503
+    code = "service_unavailable"
+    retryable = True
+    message = "The service is temporarily unavailable"
+
+
+class ProviderError(AppError):
+    """A vendor failed; the text never repeats what may hold the operator's key."""
+
+    status = 502
+    type = "provider_error"
+    code = "provider_error"
+    message = "The model provider failed to answer"
+
+
+class ProviderTimeoutError(AppError):
+    status = 504
+    type = "provider_error"
+    code = "provider_timeout"
+    message = "The model provider did not answer in time"
+
+
+class ProviderRateLimitedError(AppError):
+    status = 429
+    type = "rate_limit_error"
+    code = "provider_rate_limited"
+    retryable = True
+    message = "The model provider is rate limiting requests"

@@ -1,0 +1,76 @@
+import logging
+import re
+import secrets
+import time
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.errors import AppError
+
+logger = logging.getLogger("app.access")
+
+# What a client may call its request; anything else could forge lines of the log.
+_VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+
+request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+class RequestMiddleware:
+    """Gives each request its id and its line in the log, and answers for what nothing else has caught."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        token = request_id_var.set(request_id)
+        started = time.perf_counter()
+        try:
+            await self._answer(scope, receive, send_with_id)
+        finally:
+            _log(scope, status, time.perf_counter() - started)
+            request_id_var.reset(token)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal is_started
+            is_started = is_started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception:
+            logger.exception("unhandled_error")
+            if is_started:
+                # The client must see a broken connection, not an answer that looks whole.
+                raise
+            error = AppError()
+            response = JSONResponse(error.body(), status_code=error.status, headers=dict(error.headers()))
+            await response(scope, receive, watch)
+
+
+def _request_id(shown: str | None) -> str:
+    return shown if shown and _VALID_REQUEST_ID.fullmatch(shown) else secrets.token_hex(16)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    # The path only: a query may hold what does not belong into a log.
+    extra = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 1)}
+    logger.info("request", extra=extra)

@@ -1,0 +1,121 @@
+"""What the operator can set, by environment or `.env`; `.env.example` documents every name."""
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class InvalidSettingsError(Exception):
+    """The environment cannot be started from; the message names each variable at fault."""
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _scheme(*allowed: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if urlsplit(value).scheme not in allowed:
+            raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process, checked once at its start."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: Annotated[str, _scheme("postgresql", "postgres")] = "postgresql://junis:junis@localhost:5432/junis"
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    redis_url: Annotated[str, _scheme("redis", "rediss", "unix")] = "redis://localhost:6379/0"
+    public_url: HttpUrl = "http://localhost:8000"
+    secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    storage: Literal["s3", "local"] = "local"
+    local_storage_dir: Path = Path(".data/objects")
+    s3_endpoint_url: HttpUrl | None = None
+    s3_region: str = "us-east-1"
+    s3_bucket: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_public_base_url: HttpUrl | None = None
+    s3_presign_endpoint_url: HttpUrl | None = None
+
+    llm_base_url: HttpUrl = "https://api.openai.com/v1"
+    llm_api_key: SecretStr = SecretStr("")
+    llm_model: str = Field(default="gpt-4o-mini", min_length=1)
+    chat_turn_timeout_seconds: float = Field(default=240, gt=0, le=280)
+    chat_stream_timeout_seconds: float = Field(default=1800, gt=0)
+    image_prompt_tokens: int = Field(default=2000, ge=0)
+    session_active_hours: float = Field(default=24, gt=0)
+
+    replicate_api_token: SecretStr = SecretStr("")
+    replicate_base_url: HttpUrl = "https://api.replicate.com"
+    replicate_webhook_secret: SecretStr = SecretStr("")
+    output_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    generation_wait_seconds: float = Field(default=20, ge=0, le=120)
+    generation_deadline_seconds: float = Field(default=3600, ge=30)
+    generation_max_retries: int = Field(default=3, ge=0, le=100)
+    max_output_bytes: int = Field(default=5 * 1024**3, ge=1)
+    worker_concurrency: int = Field(default=20, ge=1, le=500)
+    poll_interval_seconds: float = Field(default=0.5, gt=0)
+
+    @field_validator("output_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return frozenset(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _s3_is_complete(self) -> Self:
+        if self.storage == "s3":
+            needed = {
+                "S3_BUCKET": self.s3_bucket,
+                "S3_ACCESS_KEY_ID": self.s3_access_key_id,
+                "S3_SECRET_ACCESS_KEY": self.s3_secret_access_key.get_secret_value(),
+            }
+            missing = [name for name, value in needed.items() if not value]
+            if missing:
+                raise ValueError(f"{', '.join(missing)}: required where STORAGE is 's3'")
+        return self
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """`database_url` for SQLAlchemy's asyncpg dialect."""
+        return "postgresql+asyncpg://" + self.database_url.split("://", 1)[1]
+
+
+def load_settings() -> Settings:
+    """Read and check the environment.
+
+    Raises:
+        InvalidSettingsError: names every variable that is missing or bad, without its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_describe(detail["loc"], detail["msg"]) for detail in error.errors()]
+        raise InvalidSettingsError("\n".join(lines)) from None
+
+
+def _describe(location: tuple[int | str, ...], message: str) -> str:
+    # Only the reason is shown: the value may be a secret.
+    text = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {text}" if location else text

@@ -1,0 +1,20 @@
+from typing import Any, Final
+
+import orjson
+
+# A bare comment line: with a blank line behind it, or an `event:`, `id:` or `retry:` line, some SDKs take it for an
+# event without data and fail.
+KEEP_ALIVE: Final = b": keep-alive\n"
+DONE: Final = b"data: [DONE]\n\n"
+KEEP_ALIVE_SECONDS: Final = 5.0
+
+HEADERS: Final = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "Content-Type": "text/event-stream; charset=utf-8",
+}
+
+
+def frame(data: Any) -> bytes:
+    """One event whose data is JSON."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"

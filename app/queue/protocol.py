@@ -1,0 +1,20 @@
+from datetime import datetime
+from typing import Protocol
+
+from app.core.database import Transaction
+
+
+class JobQueue(Protocol):
+    """Wakes the worker. Postgres is the truth: a lost job is found again there, one that comes twice is harmless."""
+
+    def enqueue(self, tx: Transaction, job: str, content_id: str, attempt: int) -> None:
+        """Send the job once the transaction is committed; a failure to send is logged, not raised."""
+        ...
+
+    async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
+        """Send the job now. With `due_at` it is sent again for a step that was due then, once for that moment.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        ...

@@ -1,0 +1,33 @@
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.crypto import new_id
+from app.core.database import Base, Moment
+
+
+class ApiKey(Base):
+    """A key of an organization. The key itself is never stored, only its SHA-256 and what is shown of it."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        Index("uq_api_keys_key_hash", "key_hash", unique=True),
+        CheckConstraint("octet_length(key_hash) = 32", name="key_hash_is_sha256"),
+        CheckConstraint("cardinality(scopes) > 0", name="scopes_not_empty"),
+        CheckConstraint("requests_per_minute BETWEEN 1 AND 1000", name="requests_per_minute_range"),
+        CheckConstraint("requests_per_hour BETWEEN 1 AND 100000", name="requests_per_hour_range"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("key"))
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(Text)
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    requests_per_minute: Mapped[int | None]
+    requests_per_hour: Mapped[int | None]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    expires_at: Mapped[Moment | None]
+    revoked_at: Mapped[Moment | None]
+    last_used_at: Mapped[Moment | None]

@@ -1,0 +1,63 @@
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app.catalog import repository
+from app.catalog.errors import CatalogFileError
+from app.catalog.models import Model, Price
+from app.catalog.schemas import CatalogFile, ModelEntry, PriceEntry
+from app.core.clock import now
+from app.core.database import Transaction
+
+STARTER_CATALOG = Path(__file__).with_name("starter.toml")
+_AMOUNTS = tuple(name for name in PriceEntry.model_fields if name != "effective_at")
+
+
+def read_catalog(text: str) -> CatalogFile:
+    """Parse and check a catalog file. Its numbers are read as exact decimals.
+
+    Raises:
+        CatalogFileError: names the place and what is wrong with it.
+    """
+    try:
+        return CatalogFile.model_validate(tomllib.loads(text, parse_float=Decimal))
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogFileError(f"Not a TOML file: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CatalogFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+async def import_catalog(tx: Transaction, catalog: CatalogFile) -> int:
+    """Add the models and prices of the file, and change what differs. What it does not name stays as it is.
+
+    Returns:
+        How many prices are new.
+    """
+    new_prices = 0
+    for entry in catalog.models:
+        await _save_model(tx, entry)
+        new_prices += await _save_price(tx, entry)
+    return new_prices
+
+
+async def _save_model(tx: Transaction, entry: ModelEntry) -> None:
+    values = entry.model_dump(exclude={"price"})
+    await tx.session.merge(Model(**values))
+    await tx.session.flush()
+
+
+async def _save_price(tx: Transaction, entry: ModelEntry) -> bool:
+    effective_at = entry.price.effective_at or now()
+    amounts = entry.price.model_dump(include=set(_AMOUNTS))
+    current = await repository.find_price_at(tx, entry.name, effective_at)
+    if current is not None and all(getattr(current, name) == value for name, value in amounts.items()):
+        return False
+    if current is not None and current.effective_at == effective_at:
+        # Work that was accepted at a price is settled at it: prices are added, never edited.
+        raise CatalogFileError(f"{entry.name}: another price is effective from {effective_at.isoformat()}")
+    tx.session.add(Price(model_name=entry.name, effective_at=effective_at, **amounts))
+    return True

@@ -1,0 +1,68 @@
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base, Credits, Moment
+
+
+class CreditAccount(Base):
+    """What an organization owns and what of it is held. Locked before any of its holds is touched."""
+
+    __tablename__ = "credit_accounts"
+    __table_args__ = (
+        CheckConstraint("balance >= 0", name="balance_not_negative"),
+        CheckConstraint("held >= 0 AND held <= balance", name="held_within_balance"),
+    )
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    balance: Mapped[Credits] = mapped_column(default=0)
+    held: Mapped[Credits] = mapped_column(default=0)
+
+
+class CreditHold(Base):
+    """The most that one action may cost, put aside until it is settled or voided, exactly once."""
+
+    __tablename__ = "credit_holds"
+    __table_args__ = (
+        UniqueConstraint("reference"),
+        CheckConstraint("amount >= 0", name="amount_not_negative"),
+        CheckConstraint("state IN ('open', 'settled', 'voided')", name="state_known"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended_when_not_open"),
+        CheckConstraint("(state = 'settled') = (charged IS NOT NULL)", name="charged_when_settled"),
+        CheckConstraint("charged >= 0 AND charged <= amount", name="charged_within_amount"),
+        Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text("state = 'open'")),
+        Index("ix_credit_holds_organization", "organization_id", postgresql_where=text("state = 'open'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    reference: Mapped[str] = mapped_column(Text)
+    amount: Mapped[Credits]
+    state: Mapped[str] = mapped_column(Text, default="open")
+    charged: Mapped[Credits | None]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    # None: the hold ends only with the content it pays for.
+    expires_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+
+
+class LedgerEntry(Base):
+    """One change of a balance. Entries are only ever added: a trigger refuses everything else."""
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (
+        UniqueConstraint("reference"),
+        CheckConstraint("kind IN ('grant', 'charge', 'adjustment')", name="kind_known"),
+        CheckConstraint("kind <> 'charge' OR amount <= 0", name="charge_takes"),
+        CheckConstraint("kind <> 'grant' OR amount > 0", name="grant_gives"),
+        Index("ix_ledger_entries_organization", "organization_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    kind: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text)
+    amount: Mapped[Credits]
+    balance_after: Mapped[Credits]
+    is_estimated: Mapped[bool] = mapped_column(default=False)
+    description: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())

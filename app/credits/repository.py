@@ -1,0 +1,139 @@
+"""The SQL of accounts, holds and ledger. One statement does one whole step.
+
+Every statement that touches a hold locks the organization's account row first, so that no two of them can wait for
+each other, whatever runs at once.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from asyncpg import Record
+
+from app.core.database import Transaction
+
+_GRANT = """
+WITH account AS (
+    UPDATE credit_accounts SET balance = balance + $3
+    WHERE organization_id = $1 AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = $2)
+    RETURNING balance
+)
+INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
+SELECT $1, 'grant', $2, $3, balance, false, $4 FROM account
+RETURNING balance_after
+"""
+
+_HOLD = """
+WITH account AS (
+    UPDATE credit_accounts SET held = held + $3
+    WHERE organization_id = $1 AND balance - held >= $3
+    RETURNING organization_id
+)
+INSERT INTO credit_holds (organization_id, reference, amount, state, expires_at)
+SELECT organization_id, $2, $3, 'open', $4 FROM account
+RETURNING id
+"""
+
+_TOP_UP = """
+WITH account AS MATERIALIZED (
+    SELECT organization_id, balance - held AS available FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+), hold AS (
+    UPDATE credit_holds h SET amount = h.amount + $3 FROM account
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+      AND account.available >= $3
+    RETURNING h.amount
+)
+UPDATE credit_accounts a SET held = a.held + $3 FROM hold
+WHERE a.organization_id = $1
+RETURNING hold.amount
+"""
+
+_SETTLE = """
+WITH account AS MATERIALIZED (
+    SELECT organization_id FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+), hold AS (
+    UPDATE credit_holds h SET state = 'settled', charged = LEAST($3, h.amount), ended_at = now()
+    FROM account
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+    RETURNING h.amount, h.charged
+), paid AS (
+    UPDATE credit_accounts a SET balance = a.balance - hold.charged, held = a.held - hold.amount
+    FROM hold WHERE a.organization_id = $1
+    RETURNING a.balance, hold.charged
+)
+INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
+SELECT $1, 'charge', $2, -paid.charged, paid.balance, $4, $5 FROM paid
+RETURNING -amount
+"""
+
+_VOID = """
+WITH account AS MATERIALIZED (
+    SELECT organization_id FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+), hold AS (
+    UPDATE credit_holds h SET state = 'voided', ended_at = now()
+    FROM account
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+    RETURNING h.amount
+)
+UPDATE credit_accounts a SET held = a.held - hold.amount FROM hold
+WHERE a.organization_id = $1
+RETURNING hold.amount
+"""
+
+_EXPIRED = """
+SELECT organization_id, reference FROM credit_holds
+WHERE state = 'open' AND expires_at <= now()
+ORDER BY expires_at LIMIT $1
+"""
+
+
+async def add_account(tx: Transaction, organization_id: str) -> None:
+    """An empty account; one that exists stays as it is."""
+    await tx.execute(
+        "INSERT INTO credit_accounts (organization_id, balance, held) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING",
+        organization_id,
+    )
+
+
+async def find_account(tx: Transaction, organization_id: str) -> Record | None:
+    """`balance` and `held` of the organization."""
+    return await tx.fetchrow("SELECT balance, held FROM credit_accounts WHERE organization_id = $1", organization_id)
+
+
+async def grant(
+    tx: Transaction, organization_id: str, reference: str, amount: Decimal, description: str
+) -> Decimal | None:
+    """Add credits once for a reference. The balance after it, or None where it was granted before."""
+    # The lock is a statement of its own: the next one then sees a grant that it had to wait for.
+    await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization_id)
+    balance: Decimal | None = await tx.fetchval(_GRANT, organization_id, reference, amount, description)
+    return balance
+
+
+async def hold(
+    tx: Transaction, organization_id: str, reference: str, amount: Decimal, expires_at: datetime | None
+) -> bool:
+    """Put an amount aside; False where less than that is available."""
+    return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_at) is not None
+
+
+async def top_up(tx: Transaction, organization_id: str, reference: str, amount: Decimal) -> bool:
+    """Add to an open hold; False where less than that is available, or the hold has ended."""
+    return await tx.fetchval(_TOP_UP, organization_id, reference, amount) is not None
+
+
+async def settle(
+    tx: Transaction, organization_id: str, reference: str, cost: Decimal, *, is_estimated: bool, description: str
+) -> Decimal | None:
+    """Charge an open hold and give back the rest. What was charged, or None where the hold had ended before."""
+    charged: Decimal | None = await tx.fetchval(_SETTLE, organization_id, reference, cost, is_estimated, description)
+    return charged
+
+
+async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
+    """Give back an open hold whole; False where it had ended before."""
+    return await tx.fetchval(_VOID, organization_id, reference) is not None
+
+
+async def find_expired(tx: Transaction, limit: int) -> list[Record]:
+    """Open holds whose action must be over, as `organization_id` and `reference`."""
+    return list(await tx.fetch(_EXPIRED, limit))

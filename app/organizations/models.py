@@ -1,0 +1,58 @@
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.crypto import new_id
+from app.core.database import Base, Credits, Moment
+
+
+class Plan(Base):
+    """What an organization has subscribed to; an operator's data, not code."""
+
+    __tablename__ = "plans"
+    __table_args__ = (
+        CheckConstraint("requests_per_minute > 0", name="requests_per_minute_positive"),
+        CheckConstraint("concurrent_requests > 0", name="concurrent_requests_positive"),
+        CheckConstraint("concurrent_generations > 0", name="concurrent_generations_positive"),
+        CheckConstraint("monthly_credits >= 0", name="monthly_credits_not_negative"),
+    )
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    requests_per_minute: Mapped[int]
+    concurrent_requests: Mapped[int]
+    concurrent_generations: Mapped[int]
+    monthly_credits: Mapped[Credits]
+
+
+class Organization(Base):
+    __tablename__ = "organizations"
+    __table_args__ = (
+        CheckConstraint("subscription_status IN ('active', 'inactive')", name="subscription_status_known"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("org"))
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    plan_name: Mapped[str] = mapped_column(ForeignKey("plans.name"))
+    subscription_status: Mapped[str] = mapped_column(Text, default="active")
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class User(Base):
+    __tablename__ = "users"
+    __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True),)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("user"))
+    email: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class Membership(Base):
+    """That a user belongs to an organization, and as what."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (CheckConstraint("role IN ('owner', 'admin', 'member')", name="role_known"),)
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())

@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AgentType(StrEnum):
+    LLM = "LLM_AGENT"
+    SEQUENTIAL = "SEQUENTIAL_AGENT"
+    PARALLEL = "PARALLEL_AGENT"
+    LOOP = "LOOP_AGENT"
+
+
+@dataclass(frozen=True)
+class AgentDefinition:
+    """An agent with everything below it, as it was when a turn began. `model` is never empty."""
+
+    id: str
+    name: str
+    description: str
+    agent_type: AgentType
+    instruction: str
+    model: str
+    temperature: float | None
+    max_output_tokens: int | None
+    max_llm_calls: int
+    max_iterations: int
+    tools: tuple[str, ...]
+    output_key: str | None
+    sub_agents: tuple["AgentDefinition", ...]
+
+    def tree(self) -> Iterator["AgentDefinition"]:
+        """This agent and all below it."""
+        yield self
+        for sub_agent in self.sub_agents:
+            yield from sub_agent.tree()
+
+    def models(self) -> set[str]:
+        """The chat models that a run of this agent may call."""
+        return {agent.model for agent in self.tree() if agent.agent_type is AgentType.LLM}

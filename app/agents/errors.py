@@ -1,0 +1,20 @@
+from app.core.errors import InvalidRequestError, NotFoundError
+
+
+class AgentNotFoundError(NotFoundError):
+    code = "agent_not_found"
+    message = "Specified agent doesn't exist"
+
+
+class AgentInactiveError(InvalidRequestError):
+    code = "agent_inactive"
+    message = "The agent is not active"
+
+
+class AgentNotInvocableError(InvalidRequestError):
+    code = "agent_not_invocable"
+    message = "Only an LLM_AGENT can be invoked directly"
+
+
+class AgentFileError(InvalidRequestError):
+    message = "The agents file cannot be read"

@@ -1,0 +1,45 @@
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from app.agents.models import Agent, SubAgent
+from app.core.database import Transaction
+
+
+async def find_orchestrator(tx: Transaction, organization_id: str) -> Agent | None:
+    """The agent that answers the organization's chats."""
+    query = select(Agent).where(Agent.organization_id == organization_id, Agent.is_orchestrator)
+    return (await tx.session.scalars(query)).first()
+
+
+async def list_agents(tx: Transaction, organization_id: str) -> Sequence[Agent]:
+    """The organization's agents, by name."""
+    query = select(Agent).where(Agent.organization_id == organization_id).order_by(Agent.name)
+    return (await tx.session.scalars(query)).all()
+
+
+async def list_links(tx: Transaction, organization_id: str) -> Sequence[SubAgent]:
+    """Which of the organization's agents uses which, in order."""
+    query = (
+        select(SubAgent)
+        .join(Agent, Agent.id == SubAgent.agent_id)
+        .where(Agent.organization_id == organization_id)
+        .order_by(SubAgent.agent_id, SubAgent.position)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
+async def clear_orchestrator(tx: Transaction, organization_id: str) -> None:
+    """Leave the organization without an orchestrator, so that another agent can become it."""
+    statement = update(Agent).where(Agent.organization_id == organization_id, Agent.is_orchestrator)
+    await tx.session.execute(statement.values(is_orchestrator=False))
+
+
+async def replace_links(tx: Transaction, agent_id: str, sub_agent_ids: Sequence[str]) -> None:
+    """Let the agent use exactly these, in this order."""
+    await tx.session.execute(delete(SubAgent).where(SubAgent.agent_id == agent_id))
+    tx.session.add_all(
+        SubAgent(agent_id=agent_id, position=position, sub_agent_id=sub_agent_id)
+        for position, sub_agent_id in enumerate(sub_agent_ids)
+    )
+    await tx.session.flush()

@@ -1,0 +1,52 @@
+from typing import Annotated, Any, NoReturn
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from app.api_keys.caller import Caller
+from app.api_keys.dependencies import Guard, GuardedRoute, Handler
+from app.content.errors import ContentRequestError, InsufficientScopesError
+from app.content.urls import FileUrls
+from app.dependencies import ResourcesDep
+
+
+class ContentGuard(Guard):
+    """Refuses a missing scope in the form of the content API."""
+
+    def refuse_scopes(self, caller: Caller) -> NoReturn:
+        required = list(self.scopes)
+        missing = [scope for scope in required if scope not in caller.scopes]
+        raise InsufficientScopesError(required, missing, sorted(caller.scopes))
+
+
+class ContentRoute(GuardedRoute):
+    """Refuses a bad query in the form of the content API."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                raise ContentRequestError(_describe(error.errors()[0])) from error
+
+        return handled
+
+
+def _describe(error: Any) -> str:
+    name = error["loc"][-1]
+    allowed = {"page": "at least 1", "page_size": "between 1 and 100"}.get(name)
+    if allowed is None:
+        return f"Invalid {name}: {error['msg']}"
+    return f"Invalid {name} '{error['input']}'. Must be an integer of {allowed}"
+
+
+def get_file_urls(resources: ResourcesDep) -> FileUrls:
+    """How stored files are addressed."""
+    return FileUrls(resources.store, resources.settings.public_url)
+
+
+ContentReader = Annotated[Caller, Depends(ContentGuard("content:read"))]
+ContentRetrier = Annotated[Caller, Depends(ContentGuard("content:retry"))]
+FileUrlsDep = Annotated[FileUrls, Depends(get_file_urls)]

@@ -1,0 +1,53 @@
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from app.content import repository
+from app.content.byte_ranges import parse_range
+from app.core.errors import NotFoundError
+from app.dependencies import DatabaseDep, StoreDep
+
+router = APIRouter(tags=["Files"])
+
+# What a browser may show in place. Anything else is handed over as a download: it could run as a page of this host.
+_SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/", "audio/", "model/gltf-binary")
+
+
+@router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
+    """A stored file, whole or the one range that is asked for. The token in the URL is the permission."""
+    async with database.transaction() as tx:
+        found = await repository.find_file(tx, token, name)
+    if found is None:
+        raise NotFoundError
+    if redirect := await store.presigned_url(found["storage_path"], filename=name):
+        return RedirectResponse(redirect, status_code=307, headers={"Cache-Control": "no-store"})
+    headers = _headers(name, found["media_type"], found["sha256"])
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return _answer(request, store, found["storage_path"], found["size_bytes"], headers)
+
+
+def _answer(request: Request, store: StoreDep, path: str, size: int, headers: dict[str, str]) -> Response:
+    wants_part = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+    part = parse_range(request.headers.get("range"), size) if wants_part else None
+    headers["Content-Length"] = str(part.last - part.first + 1 if part else size)
+    if part:
+        headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    return StreamingResponse(store.read(path, part), status_code=status, headers=headers)
+
+
+def _headers(name: str, media_type: str, sha256: str) -> dict[str, str]:
+    is_shown = media_type.startswith(_SHOWN_IN_PLACE)
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": f'{"inline" if is_shown else "attachment"}; filename="{name}"',
+        "ETag": f'"{sha256}"',
+        "Accept-Ranges": "bytes",
+        # A path is never written twice with other bytes once its content is completed.
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }

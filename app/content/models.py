@@ -1,0 +1,85 @@
+import uuid
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.crypto import random_token
+from app.core.database import Base, Credits, Moment
+
+
+class GeneratedContent(Base):
+    """One requested generation. Its attempt, which fences every change, is `retry_count`: 0 for the first run."""
+
+    __tablename__ = "generated_content"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="status_known"),
+        CheckConstraint("content_type IN ('image', 'video', 'audio', 'glb', 'other')", name="content_type_known"),
+        CheckConstraint("retry_count >= 0 AND retry_count <= max_retries", name="retry_count_range"),
+        CheckConstraint("credit_cost >= 0", name="credit_cost_not_negative"),
+        CheckConstraint(
+            "(status IN ('completed', 'failed')) = (completed_at IS NOT NULL AND credit_cost IS NOT NULL)",
+            name="ended_with_cost",
+        ),
+        CheckConstraint("status <> 'completed' OR content_type IS NOT NULL", name="completed_has_type"),
+        CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="failed_has_message"),
+        UniqueConstraint("file_token"),
+        Index("ix_generated_content_listing", "organization_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_generated_content_due", "due_at", postgresql_where=text("status IN ('pending', 'processing')")),
+        Index("ix_generated_content_turn", "turn_id"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    session_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="SET NULL"))
+    turn_id: Mapped[str | None] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(Text)
+    input: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    prompt: Mapped[str] = mapped_column(Text)
+    price_id: Mapped[int] = mapped_column(ForeignKey("prices.id"))
+    max_retries: Mapped[int]
+    file_token: Mapped[str] = mapped_column(Text, default=random_token)
+
+    status: Mapped[str] = mapped_column(Text, default="pending")
+    retry_count: Mapped[int] = mapped_column(default=0)
+    # When the next step is due at the latest: the sweeper takes rows whose moment has passed.
+    due_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    deadline_at: Mapped[Moment]
+    prediction_id: Mapped[str | None] = mapped_column(Text, unique=True)
+    # What the vendor ended with, kept because it forgets outputs after an hour: {"output", "predict_time"}.
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    content_type: Mapped[str | None] = mapped_column(Text)
+    output_url: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    credit_cost: Mapped[Credits | None]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    started_at: Mapped[Moment | None]
+    completed_at: Mapped[Moment | None]
+
+
+class ContentOutput(Base):
+    """One file of one attempt. The row is written before the bytes are, so that no object can be lost sight of.
+
+    `position` 0 is the content's own. Size and hash are null until the stored bytes have been read back.
+    """
+
+    __tablename__ = "content_outputs"
+    __table_args__ = (
+        UniqueConstraint("storage_path"),
+        CheckConstraint("size_bytes >= 0", name="size_not_negative"),
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_is_hex"),
+        CheckConstraint("(size_bytes IS NULL) = (sha256 IS NULL)", name="verified_whole"),
+    )
+
+    content_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("generated_content.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    storage_path: Mapped[str] = mapped_column(Text)
+    content_type: Mapped[str] = mapped_column(Text)
+    media_type: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,98 @@
+"""Which objects belong to an attempt. A path is written down before its bytes are, so that none is lost sight of."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC
+
+from app.content.media_types import MediaType
+from app.content.transitions import Generation
+from app.core.database import Transaction
+
+_RESERVE = """
+INSERT INTO content_outputs (content_id, attempt, position, storage_path, content_type, media_type)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+RETURNING storage_path
+"""
+
+_VERIFY = """
+UPDATE content_outputs SET size_bytes = $4, sha256 = $5 WHERE content_id = $1 AND attempt = $2 AND position = $3
+"""
+
+_ABANDONED = """
+SELECT o.content_id, o.attempt, o.position, o.storage_path
+FROM content_outputs o JOIN generated_content c ON c.id = o.content_id
+WHERE o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status = 'failed')
+LIMIT $1
+"""
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """One object of an attempt."""
+
+    content_id: uuid.UUID
+    attempt: int
+    position: int
+    storage_path: str
+
+
+async def reserve(tx: Transaction, generation: Generation, position: int, media: MediaType) -> str | None:
+    """The path for one output of the attempt, the same one whenever it is asked for again.
+
+    Returns:
+        The path; None where this output has been reserved under another type, which `find_at` tells.
+    """
+    key = (generation.id, generation.attempt, position)
+    paths = storage_paths(generation, position, media)
+    reserved = await find_at(tx, *key)
+    if reserved is not None:
+        return reserved.storage_path if reserved.storage_path in paths else None
+    for path in paths:
+        found: str | None = await tx.fetchval(_RESERVE, *key, path, media.content_type, media.media_type)
+        if found is not None:
+            return found
+    raise LookupError(f"every path for output {position} of {generation.id} is taken")
+
+
+async def find_at(tx: Transaction, content_id: uuid.UUID, attempt: int, position: int) -> Reserved | None:
+    """The object that is reserved for an output."""
+    row = await tx.fetchrow(
+        "SELECT content_id, attempt, position, storage_path FROM content_outputs"
+        " WHERE content_id = $1 AND attempt = $2 AND position = $3",
+        content_id,
+        attempt,
+        position,
+    )
+    return Reserved(**row) if row else None
+
+
+async def set_verified(tx: Transaction, generation: Generation, position: int, *, size: int, sha256: str) -> None:
+    """Note what was read back from the store."""
+    await tx.execute(_VERIFY, generation.id, generation.attempt, position, size, sha256)
+
+
+async def release(tx: Transaction, reserved: Reserved) -> None:
+    """Forget an object that no longer stands in the store."""
+    await tx.execute(
+        "DELETE FROM content_outputs WHERE content_id = $1 AND attempt = $2 AND position = $3",
+        reserved.content_id,
+        reserved.attempt,
+        reserved.position,
+    )
+
+
+async def find_abandoned(tx: Transaction, limit: int) -> list[Reserved]:
+    """Objects of attempts that failed."""
+    return [Reserved(**row) for row in await tx.fetch(_ABANDONED, limit)]
+
+
+def storage_paths(generation: Generation, position: int, media: MediaType) -> list[str]:
+    """The path of an output, and the longer ones for when another content has it already."""
+    moment = generation.created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
+    retry = f"_r{generation.attempt}" if generation.attempt else ""
+    further = f"_{position + 1}" if position else ""
+    return [
+        f"generation/{media.content_type}/{generation.id.hex[:length]}_{moment}{retry}{further}.{media.extension}"
+        for length in (8, 12, 32)
+    ]

@@ -1,0 +1,171 @@
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, PlainSerializer
+
+from app.content.models import GeneratedContent
+from app.content.service import ContentPage, ContentWithOutputs
+from app.content.urls import FileUrls
+from app.core.clock import whole_seconds
+from app.credits.schemas import CreditNumber
+
+_PROMPT_IN_LIST = 200
+
+Seconds = Annotated[datetime, PlainSerializer(whole_seconds, return_type=str, when_used="json")]
+
+
+class ContentRead(BaseModel):
+    """A generated content in a list; the fields and their order are those of the public documentation."""
+
+    id: str
+    content_type: str | None
+    status: str
+    prompt: str
+    replicate_version: str
+    output_url: str | None
+    storage_url: str | None
+    error_message: str | None
+    processing_time_ms: int | None
+    credit_cost: CreditNumber | None
+    created_at: Seconds
+    completed_at: Seconds | None
+
+    @classmethod
+    def of(cls, item: ContentWithOutputs, urls: FileUrls) -> Self:
+        """The content as a list shows it."""
+        content = item.content
+        return cls(
+            id=str(content.id),
+            content_type=content.content_type,
+            status=content.status,
+            prompt=_shortened(content.prompt),
+            replicate_version=content.model,
+            output_url=content.output_url,
+            storage_url=urls.of(content, item.outputs[0]) if item.outputs else None,
+            error_message=content.error_message,
+            processing_time_ms=_processing_time_ms(content),
+            credit_cost=content.credit_cost,
+            created_at=content.created_at,
+            completed_at=content.completed_at,
+        )
+
+
+class ContentPageRead(BaseModel):
+    """One page of content, newest first."""
+
+    items: list[ContentRead]
+    total: int
+    page: int
+    page_size: int
+    has_more: bool
+
+    @classmethod
+    def of(cls, page: ContentPage, urls: FileUrls) -> Self:
+        """The page as the API shows it."""
+        return cls(
+            items=[ContentRead.of(item, urls) for item in page.items],
+            total=page.total,
+            page=page.page,
+            page_size=page.page_size,
+            has_more=page.has_more,
+        )
+
+
+class OutputRead(BaseModel):
+    """A further file of the same generation."""
+
+    storage_path: str
+    storage_url: str
+    content_type: str
+
+
+class ContentDetail(BaseModel):
+    """A generated content in full; the fields and their order are those of the public documentation."""
+
+    id: str
+    organization_id: str
+    user_id: str
+    content_type: str | None
+    status: str
+    prompt: str
+    replicate_version: str
+    replicate_prediction_id: str | None
+    replicate_input: dict[str, Any]
+    output_url: str | None
+    storage_path: str | None
+    storage_url: str | None
+    error_message: str | None
+    retry_count: int
+    max_retries: int
+    credit_cost: CreditNumber | None
+    processing_time_ms: int | None
+    created_at: Seconds
+    started_at: Seconds | None
+    completed_at: Seconds | None
+    # Left out of the answer where there are none: set only then, and unset fields are excluded.
+    additional_outputs: list[OutputRead] = []
+
+    @classmethod
+    def of(cls, item: ContentWithOutputs, urls: FileUrls) -> Self:
+        """The content as its detail shows it."""
+        content = item.content
+        first, further = (item.outputs[0], item.outputs[1:]) if item.outputs else (None, [])
+        detail = cls(
+            id=str(content.id),
+            organization_id=content.organization_id,
+            user_id=content.user_id,
+            content_type=content.content_type,
+            status=content.status,
+            prompt=content.prompt,
+            replicate_version=content.model,
+            replicate_prediction_id=content.prediction_id,
+            replicate_input=content.input,
+            output_url=content.output_url,
+            storage_path=first.storage_path if first else None,
+            storage_url=urls.of(content, first) if first else None,
+            error_message=content.error_message,
+            retry_count=content.retry_count,
+            max_retries=content.max_retries,
+            credit_cost=content.credit_cost,
+            processing_time_ms=_processing_time_ms(content),
+            created_at=content.created_at,
+            started_at=content.started_at,
+            completed_at=content.completed_at,
+        )
+        if further:
+            detail.additional_outputs = [
+                OutputRead(
+                    storage_path=output.storage_path,
+                    storage_url=urls.of(content, output),
+                    content_type=output.content_type,
+                )
+                for output in further
+            ]
+        return detail
+
+
+class RetryQueued(BaseModel):
+    """That a failed content will run again."""
+
+    success: bool
+    message: str
+    generation_id: str
+
+    @classmethod
+    def of(cls, content: GeneratedContent) -> Self:
+        """The answer of the retry route."""
+        return cls(
+            success=True,
+            message=f"Content generation retry queued (attempt {content.retry_count}/{content.max_retries})",
+            generation_id=str(content.id),
+        )
+
+
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= _PROMPT_IN_LIST else prompt[:_PROMPT_IN_LIST] + "…"
+
+
+def _processing_time_ms(content: GeneratedContent) -> int | None:
+    if content.completed_at is None:
+        return None
+    return int((content.completed_at - content.created_at).total_seconds() * 1000)

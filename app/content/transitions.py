@@ -1,0 +1,193 @@
+"""What the worker does to a content, each step fenced by its id, its attempt and its status.
+
+A step that finds the row moved on returns None or False, and whoever asked stops: jobs may run twice, late, or in two
+workers at once.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asyncpg import Record
+
+from app.catalog.pricing import Cost
+from app.content.service import hold_reference
+from app.core.database import Transaction
+from app.core.json import storable_json
+from app.credits import service as credits
+
+_BEGIN = """
+UPDATE generated_content SET status = 'processing', started_at = now(), due_at = now() + $3
+WHERE id = $1 AND retry_count = $2 AND status = 'pending'
+RETURNING *
+"""
+
+_POSTPONE = """
+UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $3
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
+"""
+
+_SET_PREDICTION = """
+UPDATE generated_content SET prediction_id = $3, due_at = now() + $4
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
+RETURNING id
+"""
+
+_CLAIM_POLLS = """
+UPDATE generated_content SET due_at = now() + LEAST($2::interval, GREATEST($3::interval, (now() - started_at) / 10))
+WHERE id IN (
+    SELECT id FROM generated_content
+    WHERE status = 'processing' AND prediction_id IS NOT NULL AND outcome IS NULL AND due_at <= now()
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+RETURNING *
+"""
+
+_SET_OUTCOME = """
+UPDATE generated_content SET outcome = $3, output_url = $4, due_at = now()
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NULL
+RETURNING id
+"""
+
+_CLAIM_FINISH = """
+UPDATE generated_content SET due_at = now() + $3
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL AND due_at <= now()
+RETURNING *
+"""
+
+_RENEW = """
+UPDATE generated_content SET due_at = now() + $3
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL
+RETURNING id
+"""
+
+_LOCK = """
+SELECT organization_id, model FROM generated_content
+WHERE id = $1 AND retry_count = $2 AND status = ANY($3::text[]) FOR UPDATE
+"""
+
+_COMPLETE = """
+UPDATE generated_content SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
+WHERE id = $1 AND retry_count = $2
+"""
+
+_FAIL = """
+UPDATE generated_content SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now()
+WHERE id = $1 AND retry_count = $2
+"""
+
+_OVERDUE = """
+SELECT * FROM generated_content
+WHERE status IN ('pending', 'processing') AND due_at <= now() - $2::interval
+ORDER BY due_at LIMIT $1
+"""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One attempt of a content, as the worker sees it. `outcome` is what the vendor ended with, if it has."""
+
+    id: uuid.UUID
+    attempt: int
+    organization_id: str
+    model: str
+    input: Mapping[str, Any]
+    price_id: int
+    prediction_id: str | None
+    outcome: Mapping[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    due_at: datetime
+    deadline_at: datetime
+
+
+async def begin(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
+    """Take a pending attempt to be started; the sweeper looks after it when the lease has run out."""
+    return _generation(await tx.fetchrow(_BEGIN, content_id, attempt, lease))
+
+
+async def postpone(tx: Transaction, content_id: uuid.UUID, attempt: int, wait: timedelta) -> None:
+    """Give an attempt back that the vendor certainly did not accept: it is tried again after the wait."""
+    await tx.execute(_POSTPONE, content_id, attempt, wait)
+
+
+async def set_prediction(
+    tx: Transaction, content_id: uuid.UUID, attempt: int, prediction_id: str, poll_after: timedelta
+) -> bool:
+    """Note which prediction of the vendor is this attempt."""
+    return await tx.fetchval(_SET_PREDICTION, content_id, attempt, prediction_id, poll_after) is not None
+
+
+async def is_prediction_known(tx: Transaction, prediction_id: str) -> bool:
+    """Whether the vendor's prediction belongs to an attempt already."""
+    return bool(
+        await tx.fetchval("SELECT EXISTS (SELECT FROM generated_content WHERE prediction_id = $1)", prediction_id)
+    )
+
+
+async def claim_polls(tx: Transaction, limit: int, shortest: timedelta, longest: timedelta) -> list[Generation]:
+    """Running attempts that are due to be looked at, each for one poller only.
+
+    The next look comes after a tenth of the time that the attempt has run, within the two bounds.
+    """
+    rows = await tx.fetch(_CLAIM_POLLS, limit, longest, shortest)
+    return [generation for row in rows if (generation := _generation(row))]
+
+
+async def set_outcome(
+    tx: Transaction, content_id: uuid.UUID, attempt: int, outcome: Mapping[str, Any], output_url: str | None
+) -> bool:
+    """Keep what the vendor ended with; it forgets outputs after an hour."""
+    return await tx.fetchval(_SET_OUTCOME, content_id, attempt, storable_json(outcome), output_url) is not None
+
+
+async def claim_finish(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
+    """Take an attempt whose outputs wait to be copied, for as long as the lease is renewed."""
+    return _generation(await tx.fetchrow(_CLAIM_FINISH, content_id, attempt, lease))
+
+
+async def renew(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
+    """Go on copying; False where the attempt has moved on."""
+    return await tx.fetchval(_RENEW, content_id, attempt, lease) is not None
+
+
+async def complete(tx: Transaction, content_id: uuid.UUID, attempt: int, *, content_type: str, cost: Cost) -> bool:
+    """Complete the attempt and charge it, in one transaction; False where it has ended before."""
+    row = await tx.fetchrow(_LOCK, content_id, attempt, ["processing"])
+    if row is None:
+        return False
+    charged = await credits.settle(
+        tx,
+        organization_id=row["organization_id"],
+        reference=hold_reference(content_id, attempt),
+        cost=cost,
+        description=row["model"],
+    )
+    await tx.execute(_COMPLETE, content_id, attempt, content_type, charged or 0)
+    return True
+
+
+async def fail(tx: Transaction, content_id: uuid.UUID, attempt: int, error_message: str) -> bool:
+    """End the attempt at no cost, in one transaction; False where it has ended before."""
+    row = await tx.fetchrow(_LOCK, content_id, attempt, ["pending", "processing"])
+    if row is None:
+        return False
+    await credits.void(tx, organization_id=row["organization_id"], reference=hold_reference(content_id, attempt))
+    await tx.execute(_FAIL, content_id, attempt, error_message or "The generation failed without a reason")
+    return True
+
+
+async def find_overdue(tx: Transaction, limit: int, grace: timedelta) -> list[tuple[str, Generation]]:
+    """Attempts whose next step should have happened, with their status."""
+    rows = await tx.fetch(_OVERDUE, limit, grace)
+    return [(row["status"], generation) for row in rows if (generation := _generation(row))]
+
+
+def _generation(row: Record | None) -> Generation | None:
+    if row is None:
+        return None
+    values = {name: row[name] for name in Generation.__dataclass_fields__ if name != "attempt"}
+    values["attempt"] = row["retry_count"]
+    return Generation(**values)

@@ -1,0 +1,21 @@
+from app.core.errors import AppError, NotFoundError
+
+
+class SessionNotFoundError(NotFoundError):
+    code = "session_not_found"
+
+    def __init__(self, public_id: str) -> None:
+        super().__init__(f"Session not found: {public_id}")
+
+
+class SessionBusyError(AppError):
+    """Another turn runs on the session; it may be over when the client asks again."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "session_busy"
+    retryable = True
+    message = "Another turn is running on this session"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)

@@ -1,0 +1,17 @@
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.api_keys.caller import Caller
+from app.api_keys.dependencies import Guard
+from app.chat.running import Turns
+
+
+def get_turns(request: Request) -> Turns:
+    """The turns of this process."""
+    turns: Turns = request.app.state.turns
+    return turns
+
+
+OrchestratorInvoker = Annotated[Caller, Depends(Guard("orchestrator:invoke"))]
+TurnsDep = Annotated[Turns, Depends(get_turns)]

@@ -1,0 +1,111 @@
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app.chat_models.protocol import JsonObject
+
+# What goes to the model as the client sent it.
+_PASSED_ON = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "seed",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "tool_choice",
+    "parallel_tool_calls",
+    "user",
+    "metadata",
+)
+
+SessionName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class ChatMessage(BaseModel):
+    """A message in OpenAI's form; what is not named here is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a message of role tool needs tool_call_id")
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"a message of role {self.role} needs content")
+        return self
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ElevenLabsExtraBody(BaseModel):
+    conversation_id: SessionName | None = None
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's chat request, with `session_id` for a conversation that the server remembers."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    n: int | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    session_id: SessionName | None = None
+    elevenlabs_extra_body: ElevenLabsExtraBody | None = None
+
+    @model_validator(mode="after")
+    def _can_be_honoured(self) -> Self:
+        if self.n not in {None, 1}:
+            raise ValueError("n: an agent's turn has one answer, so n can only be 1")
+        try:
+            text = orjson.dumps(self.wire_messages())
+        except (TypeError, orjson.JSONEncodeError):
+            raise ValueError("messages: the text is not valid Unicode") from None
+        if b"\\u0000" in text:
+            raise ValueError("messages: the text holds a NUL character")
+        return self
+
+    def wire_messages(self) -> list[JsonObject]:
+        """The messages as the client sent them."""
+        return [message.model_dump(exclude_unset=True) for message in self.messages]
+
+    def parameters(self) -> JsonObject:
+        """What of the request goes to every model call."""
+        values = {name: getattr(self, name) for name in _PASSED_ON}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def conversation_id(self) -> str | None:
+        return self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)

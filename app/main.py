@@ -1,0 +1,38 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
+from app import api, health
+from app.chat.running import open_turns
+from app.core.error_handlers import add_error_handlers
+from app.core.middleware import RequestMiddleware
+from app.core.settings import Settings
+from app.resources import open_resources
+
+_MAX_BODY_BYTES = 10 * 1024 * 1024
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application of the API process. Its lifespan opens what it talks to."""
+
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings) as resources, open_turns() as turns:
+            application.state.resources = resources
+            application.state.turns = turns
+            yield
+
+    application = FastAPI(
+        title="Junis External API",
+        summary="OpenAI-compatible agents, generated media, exact credits.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        max_body_size=_MAX_BODY_BYTES,
+    )
+    add_error_handlers(application)
+    application.add_middleware(RequestMiddleware)
+    application.include_router(api.router)
+    application.include_router(health.router)
+    return application

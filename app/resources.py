@@ -1,0 +1,47 @@
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from arq import ArqRedis
+
+from app.chat_models.client import open_chat_model_client
+from app.chat_models.protocol import ChatModelClient
+from app.core.database import Database
+from app.core.settings import Settings
+from app.predictions.open import open_prediction_client
+from app.predictions.protocol import PredictionClient
+from app.queue.arq import ArqQueue
+from app.queue.open import open_redis
+from app.queue.protocol import JobQueue
+from app.storage.open import open_store
+from app.storage.protocol import ObjectStore
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a process talks to. API, worker, CLI and tests are handed the same."""
+
+    settings: Settings
+    database: Database
+    redis: ArqRedis
+    queue: JobQueue
+    chat_models: ChatModelClient
+    predictions: PredictionClient
+    store: ObjectStore
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open everything, and close it in the reverse order. Nothing is connected to before it is needed."""
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings)
+        stack.push_async_callback(database.close)
+        redis = open_redis(settings)
+        stack.push_async_callback(redis.aclose)
+        chat_models = open_chat_model_client()
+        stack.push_async_callback(chat_models.close)
+        predictions = open_prediction_client(settings)
+        stack.push_async_callback(predictions.close)
+        store = open_store(settings)
+        stack.push_async_callback(store.close)
+        yield Resources(settings, database, redis, ArqQueue(redis), chat_models, predictions, store)

@@ -1,0 +1,75 @@
+from collections.abc import AsyncGenerator
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+_MOST_REDIRECTS = 3
+_CHUNK_BYTES = 256 * 1024
+_DELIVERY_HOST = "replicate.delivery"
+_REDIRECTS = {301, 302, 303, 307, 308}
+_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+
+
+class DownloadRefusedError(Exception):
+    """The file cannot be had, and asking again would not help."""
+
+
+class DownloadInterruptedError(Exception):
+    """The file did not come whole; it may the next time."""
+
+
+class Downloader:
+    """Fetches outputs, from the vendor's delivery hosts and those that the operator allows, and from no others."""
+
+    def __init__(self, session: aiohttp.ClientSession, allowed_hosts: frozenset[str], max_bytes: int) -> None:
+        self._session = session
+        self._allowed_hosts = allowed_hosts
+        self._max_bytes = max_bytes
+
+    async def fetch(self, url: str) -> AsyncGenerator[bytes]:
+        """The file in chunks. It is whole only when the last chunk has come without an error.
+
+        Raises:
+            DownloadRefusedError: the host is not allowed, the file is gone or too large.
+            DownloadInterruptedError: the connection or the host failed.
+        """
+        try:
+            response = await self._open(url)
+            async with response:
+                async for chunk in self._chunks(response):
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise DownloadInterruptedError(f"the output could not be fetched: {type(error).__name__}") from error
+
+    async def _open(self, url: str) -> aiohttp.ClientResponse:
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._check_host(url)
+            response = await self._session.get(url, allow_redirects=False)
+            if response.status in _REDIRECTS:
+                response.release()
+                url = urljoin(url, response.headers.get("Location", ""))
+                continue
+            if response.status == 200:
+                return response
+            response.release()
+            if response.status in _WORTH_ANOTHER_TRY:
+                raise DownloadInterruptedError(f"the output's host answered {response.status}")
+            raise DownloadRefusedError(f"the output's host answered {response.status}")
+        raise DownloadRefusedError("the output's host redirects too often")
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        size = 0
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise DownloadRefusedError(f"the output is larger than {self._max_bytes} bytes")
+            yield chunk
+
+    def _check_host(self, url: str) -> None:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        is_delivery = host == _DELIVERY_HOST or host.endswith(f".{_DELIVERY_HOST}")
+        if parts.scheme == "https" and is_delivery and parts.port in {None, 443}:
+            return
+        if parts.scheme not in {"http", "https"} or parts.netloc.lower() not in self._allowed_hosts:
+            raise DownloadRefusedError("the output's host is not allowed")

@@ -1,0 +1,98 @@
+"""arq's side of the worker: which jobs there are, and a loop that starts them without delay."""
+
+import asyncio
+import logging
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
+
+from app.content.service import FINISH_JOB, START_JOB
+from app.queue.arq import QUEUE_NAME, WAKE_CHANNEL, deserialize, serialize
+from app.queue.heartbeat import beat
+from app.queue.open import open_redis
+from worker.finishing import finish
+from worker.lifecycle import WorkerContext
+from worker.starting import start
+
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 60
+_FINISH_SECONDS = 1800
+_FALLBACK_POLL_SECONDS = 0.5
+_HEARTBEAT_SECONDS = 5.0
+
+
+async def start_generation(ctx: dict[str, Any], content_id: str, attempt: int) -> None:
+    """Job: have the vendor run an attempt."""
+    context: WorkerContext = ctx["context"]
+    await start(context.resources, uuid.UUID(content_id), attempt)
+
+
+async def finish_generation(ctx: dict[str, Any], content_id: str, attempt: int) -> None:
+    """Job: copy the outputs of an attempt and complete it."""
+    await finish(ctx["context"], uuid.UUID(content_id), attempt)
+
+
+def job_functions() -> list[Function]:
+    """The jobs as arq knows them. No result is kept: it would block the job's id."""
+    return [
+        func(start_generation, name=START_JOB, timeout=_START_SECONDS, keep_result=0, max_tries=1000),
+        func(finish_generation, name=FINISH_JOB, timeout=_FINISH_SECONDS, keep_result=0, max_tries=1000),
+    ]
+
+
+class WakingWorker(Worker):
+    """arq's worker, woken by a message at every enqueue and by every job that ends; polling is its fallback."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._wake = asyncio.Event()
+        super().__init__(
+            functions=job_functions(),
+            queue_name=QUEUE_NAME,
+            redis_pool=open_redis(context.resources.settings),
+            handle_signals=False,
+            max_jobs=context.resources.settings.worker_concurrency,
+            poll_delay=_FALLBACK_POLL_SECONDS,
+            job_serializer=serialize,
+            job_deserializer=deserialize,
+            after_job_end=self._on_job_end,
+            ctx={"context": context},
+        )
+
+    async def main(self) -> None:
+        listener = asyncio.create_task(self._listen())
+        try:
+            while True:
+                self._wake.clear()
+                await self._poll_iteration()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self.poll_delay_s)
+        finally:
+            listener.cancel()
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(RedisError, OSError):
+                async with self.pool.pubsub() as channel:
+                    await channel.subscribe(WAKE_CHANNEL)
+                    while True:
+                        await beat(self.pool)
+                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEARTBEAT_SECONDS)
+                        if message is not None:
+                            self._wake.set()
+            await asyncio.sleep(1)
+
+    async def _on_job_end(self, ctx: dict[str, Any]) -> None:  # noqa: ARG002 - arq names it
+        self._wake.set()
+
+
+async def run_jobs(context: WorkerContext) -> None:
+    """Run jobs until cancelled, or until Redis fails: then the caller runs it again."""
+    worker = WakingWorker(context)
+    try:
+        await worker.async_run()
+    finally:
+        await worker.close()

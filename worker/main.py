@@ -1,0 +1,33 @@
+import asyncio
+import signal
+
+from app.core.settings import Settings
+from worker.clock import repeat
+from worker.jobs import run_jobs
+from worker.lifecycle import open_worker
+from worker.polling import poll
+from worker.sweeper import remove_abandoned, sweep, void_expired_holds
+
+_SWEEP_SECONDS = 1.0
+_HOUSEKEEPING_SECONDS = 10.0
+
+
+async def run(settings: Settings) -> None:
+    """Run jobs and clocks until SIGTERM or SIGINT; what is cut short then is taken up again by another worker."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    async with open_worker(settings) as context:
+        clocks = [
+            repeat(run_jobs, context, pause=1.0),
+            repeat(poll, context, pause=settings.poll_interval_seconds / 2),
+            repeat(sweep, context, pause=_SWEEP_SECONDS),
+            repeat(remove_abandoned, context, pause=_HOUSEKEEPING_SECONDS),
+            repeat(void_expired_holds, context, pause=_HOUSEKEEPING_SECONDS),
+        ]
+        tasks = [asyncio.create_task(clock) for clock in clocks]
+        await stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

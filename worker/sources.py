@@ -1,0 +1,85 @@
+"""Where the files of a prediction are, told from its output, which may be any JSON."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from app.content.media_types import JSON, TEXT, MediaType
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at the vendor's delivery host."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Inline:
+    """A file that came within the output. Its type is known, or is to be told from its bytes."""
+
+    data: bytes
+    media_type: MediaType | None
+
+
+Source = Remote | Inline
+
+
+def sources_of(output: Any) -> list[Source]:
+    """The files of an output, in order; none where there is no output.
+
+    Where files are named, at whatever depth, they are the output. Otherwise text, or pieces of text, are one text
+    file, and anything else is one JSON file.
+    """
+    if output is None or output in ("", [], {}):
+        return []
+    files = [source for text in _strings(output) if (source := _file(text))]
+    if files:
+        return files
+    if isinstance(output, str):
+        return [Inline(output.encode("utf-8", "replace"), TEXT)]
+    if isinstance(output, list) and all(isinstance(piece, str) for piece in output):
+        return [Inline("".join(output).encode("utf-8", "replace"), TEXT)]
+    return [Inline(orjson.dumps(output), JSON)]
+
+
+def first_url(output: Any) -> str | None:
+    """The URL of the first file that has one."""
+    return next((source.url for source in sources_of(output) if isinstance(source, Remote)), None)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+
+
+def _file(text: str) -> Source | None:
+    if text.startswith(("https://", "http://")) and not any(character.isspace() for character in text):
+        return Remote(text)
+    if text.startswith("data:"):
+        return _data_url(text)
+    return None
+
+
+def _data_url(text: str) -> Inline | None:
+    head, comma, payload = text.partition(",")
+    if not comma:
+        return None
+    raw = unquote_to_bytes(payload)
+    if not head.endswith(";base64"):
+        return Inline(raw, None)
+    try:
+        return Inline(base64.b64decode(raw, validate=True), None)
+    except binascii.Error:
+        return None

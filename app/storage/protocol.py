@@ -31,7 +31,8 @@ class StoreError(AppError):
 
 
 class ObjectMissingError(StoreError):
-    """No object stands at that path."""
+    retryable = False
+    message = "No object stands at that path"
 
 
 class ObjectStore(Protocol):

@@ -1,0 +1,119 @@
+import logging
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from app.chat_models.errors import UpstreamRejectedError
+from app.chat_models.protocol import Upstream
+from app.core import clock
+from app.core.errors import AppError, ProviderError, ProviderRateLimitedError
+
+_REJECTED = frozenset({400, 413, 422})
+_DENIED = frozenset({401, 402, 403})
+# OpenAI answers 429 with this code where the account has run out of money: waiting does not help.
+_OUT_OF_CREDIT = "insufficient_quota"
+
+_DEFAULT_WAIT_SECONDS = 5
+_MAX_WAIT_SECONDS = 60
+_MAX_MESSAGE = 500
+_SHORTEST_KEY = 8
+# A bearer header, the prefixes that vendors give their keys, and any run of characters as long as theirs.
+_LIKE_A_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi)[-_][\w*.-]{6,}|\b\w{32,}", re.IGNORECASE)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What the upstream says of its refusal."""
+
+    message: str = ""
+    code: str | None = None
+    param: str | None = None
+
+
+def refusal(upstream: Upstream, status: int, retry_after: str | None, body: bytes) -> AppError:
+    """The error that an answer other than 200 means; what the upstream said goes into the log, never its key.
+
+    Args:
+        upstream: who answered.
+        status: its HTTP status.
+        retry_after: its `Retry-After` header.
+        body: its body, JSON or not.
+    """
+    stated = _stated(body)
+    message = _without_keys(stated.message, upstream.api_key)
+    details = {"upstream": host_of(upstream), "status": status, "reason": message}
+    if status in _DENIED or stated.code == _OUT_OF_CREDIT:
+        logger.error("upstream_denied", extra=details)
+        return ProviderError()
+    logger.warning("upstream_refused", extra=details)
+    if status == 429:
+        return ProviderRateLimitedError(retry_after=wait_seconds(retry_after, clock.now()))
+    if status in _REJECTED:
+        return UpstreamRejectedError(message, param=stated.param)
+    return ProviderError()
+
+
+def host_of(upstream: Upstream) -> str | None:
+    """What a log line calls the upstream: the URL may hold a password."""
+    return urlsplit(upstream.base_url).hostname
+
+
+def wait_seconds(retry_after: str | None, now: datetime) -> int:
+    """Whole seconds from 1 to 60 that a `Retry-After` header asks to wait; 5 where it says nothing usable.
+
+    Args:
+        retry_after: seconds or an HTTP date.
+        now: the current moment, aware.
+    """
+    seconds = _seconds(retry_after or "", now)
+    if not math.isfinite(seconds):
+        return _DEFAULT_WAIT_SECONDS
+    return math.ceil(min(max(seconds, 1), _MAX_WAIT_SECONDS))
+
+
+def _seconds(retry_after: str, now: datetime) -> float:
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        # A date without a zone is in UTC and comes out naive.
+        moment = parsedate_to_datetime(retry_after)
+        return (moment.replace(tzinfo=moment.tzinfo or now.tzinfo) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _stated(body: bytes) -> _Stated:
+    """Reads OpenAI's `{"error": {...}}` and the shapes that others answer: a text, a list of one, a bare object."""
+    try:
+        value: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _Stated()
+    if isinstance(value, list) and value:
+        value = value[0]
+    error = value.get("error", value) if isinstance(value, dict) else None
+    if isinstance(error, Mapping):
+        message, code, param = error.get("message"), error.get("code"), error.get("param")
+        return _Stated(_text(message) or "", _text(code), _text(param))
+    return _Stated(_text(error) or "")
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _without_keys(message: str, api_key: str) -> str:
+    # A shorter one, such as the `none` or `ollama` that local servers are given, is no secret and may be a word.
+    if len(api_key) >= _SHORTEST_KEY:
+        message = message.replace(api_key, "[redacted]")
+    return _LIKE_A_KEY.sub("[redacted]", message)[:_MAX_MESSAGE]

@@ -1,0 +1,43 @@
+"""The operator's command line, `junis`."""
+
+import logging
+from collections.abc import Sequence
+
+import typer
+
+from app.cli import agents, catalog, credits, keys, organizations, plans
+from app.cli.database import migrate
+from app.cli.demo import demo
+from app.cli.errors import reported_errors
+from app.cli.programs import quickstart, worker
+from app.cli.serve import serve
+
+app = typer.Typer(
+    help="Run and administer a Junis server. Settings come from the environment and from .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, worker, quickstart, migrate, demo):
+    app.command()(command)
+app.add_typer(organizations.app, name="orgs")
+app.add_typer(plans.app, name="plans")
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(agents.app, name="agents")
+app.add_typer(keys.app, name="keys")
+app.add_typer(credits.app, name="credits")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command, those of the process where none are given, and exit.
+
+    Raises:
+        SystemExit: always; 0 when it is done, 1 when it was refused, 2 when it could not be understood.
+    """
+    # The commands say themselves what happens. What the services log below an error would say it twice.
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    logging.basicConfig(handlers=[handler])
+    with reported_errors():
+        app(arguments, prog_name="junis")

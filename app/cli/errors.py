@@ -1,0 +1,74 @@
+"""What may be expected to go wrong, as one line on standard error and an exit status."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import NoReturn
+
+import asyncpg
+import typer
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from app.core.errors import AppError, ServiceUnavailableError
+from app.core.settings import InvalidSettingsError
+
+_REFUSED, _NOT_UNDERSTOOD = 1, 2
+
+_SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
+_BY_SQLSTATE = MappingProxyType(
+    {
+        "28000": "Postgres refuses the user of DATABASE_URL",
+        "28P01": "Postgres refuses the user or the password of DATABASE_URL",
+        "3D000": "The database that DATABASE_URL names does not exist",
+        "42P01": _SCHEMA_BEHIND,
+        "42703": _SCHEMA_BEHIND,
+        "55P03": "A table is in use by other work: try again when that is over",
+    }
+)
+
+
+class CommandFailedError(Exception):
+    """What the operator has to know; its text is shown as it stands."""
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Show a failure that can be expected as `error: …` and exit. Any other is a defect and keeps its traceback.
+
+    Raises:
+        SystemExit: 1 for a refusal, 2 for settings that the program cannot start from.
+    """
+    try:
+        yield
+    except InvalidSettingsError as error:
+        _exit(_NOT_UNDERSTOOD, *str(error).splitlines())
+    except ServiceUnavailableError as error:
+        _exit(_REFUSED, f"Postgres cannot be reached: {_reason(error)}")
+    except AppError as error:
+        _exit(_REFUSED, error.text)
+    except (CommandFailedError, CommandError) as error:
+        _exit(_REFUSED, str(error))
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        if (text := _BY_SQLSTATE.get(_sqlstate(error))) is None:
+            raise
+        _exit(_REFUSED, text)
+
+
+def _exit(status: int, *lines: str) -> NoReturn:
+    for line in lines:
+        typer.echo(f"error: {line}", err=True)
+    sys.exit(status)
+
+
+def _reason(error: ServiceUnavailableError) -> str:
+    cause = error.__cause__
+    # Some errors, a TimeoutError first of all, have a name but no text.
+    return str(cause).partition("\n")[0] or type(cause).__name__
+
+
+def _sqlstate(error: asyncpg.PostgresError | DBAPIError) -> str:
+    # SQLAlchemy wraps the driver's error; statements on the driver's own connection raise it bare.
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(raised, "sqlstate", ""))

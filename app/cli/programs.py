@@ -1,0 +1,25 @@
+"""The commands that turn this process into another program, which keeps its process id and its signals."""
+
+import importlib.util
+import os
+import sys
+
+from app.cli.errors import CommandFailedError
+from app.core.settings import load_settings
+
+
+def worker() -> None:
+    """Work on requested generations until asked to stop."""
+    load_settings()
+    _become("worker")
+
+
+def quickstart() -> None:
+    """Run the whole product on this machine, with simulated vendors unless real ones are set."""
+    if importlib.util.find_spec("devstack") is None:
+        raise CommandFailedError("The quickstart needs a checkout of the repository: run `make quickstart` in one")
+    _become("devstack", "quickstart")
+
+
+def _become(module: str, *arguments: str) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is wanted

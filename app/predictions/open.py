@@ -1,0 +1,8 @@
+from app.core.settings import Settings
+from app.predictions.protocol import PredictionClient
+from app.predictions.replicate import ReplicateClient
+
+
+def open_prediction_client(settings: Settings) -> PredictionClient:
+    """A client of the vendor that the settings name, without connections yet."""
+    return ReplicateClient(settings.replicate_base_url, settings.replicate_api_token.get_secret_value())

@@ -1,0 +1,146 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+from replicate.client import Client
+
+from app.predictions.parsing import UnreadableAnswerError, parse_json, parse_page, parse_prediction
+from app.predictions.protocol import (
+    Prediction,
+    PredictionRejectedError,
+    PredictionUnavailableError,
+    PredictionUncertainError,
+)
+from app.predictions.refusals import refusal
+
+# Bounds one call, from the wait for a connection to the last byte of the answer.
+DEADLINE_SECONDS = 20.0
+
+_TIMEOUT = httpx.Timeout(connect=5, read=15, write=15, pool=5)
+_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NO_ANSWER = (httpx.RequestError, TimeoutError, UnreadableAnswerError)
+# A shorter token, as a test server takes it, is no secret and may be a word.
+_SHORTEST_TOKEN = 8
+
+
+class ReplicateClient:
+    """Runs models at Replicate through the `replicate` package, whose types do not leave this file.
+
+    It uses the package's requests and not its predictions: those refuse the status `aborted` and every new one, drop
+    `webhook` and `data_removed`, and cannot send `Cancel-After`.
+    """
+
+    def __init__(self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS) -> None:
+        self._token = token
+        self._deadline = deadline
+        self._transport = _RefusingTransport(limits=_LIMITS)
+        self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
+
+    async def create(
+        self, *, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int
+    ) -> Prediction:
+        """Start one run and return at once, without waiting for it; the request is never sent twice."""
+        body: dict[str, Any] = {"version": model, "input": input}
+        if webhook is not None:
+            # The other events would only say that it is still running.
+            body |= {"webhook": webhook, "webhook_events_filter": ["completed"]}
+        headers = {"Cancel-After": f"{cancel_after}s", "Content-Type": "application/json"}
+        content = _encoded(body)
+        with self._failures(is_create=True):
+            return parse_prediction(await self._request("POST", "/v1/predictions", content=content, headers=headers))
+
+    async def get(self, prediction_id: str) -> Prediction:
+        """The run as it is now."""
+        with self._failures():
+            return parse_prediction(await self._request("GET", _path(prediction_id)))
+
+    async def cancel(self, prediction_id: str) -> Prediction:
+        """Ask the vendor to stop it. One that has ended stays as it ended."""
+        with self._failures():
+            return parse_prediction(await self._request("POST", f"{_path(prediction_id)}/cancel"))
+
+    async def recent(self, created_after: datetime) -> AsyncGenerator[Prediction]:
+        """The account's runs made after that moment (aware), newest first, page by page."""
+        query: str | None = urlencode({"created_after": created_after.astimezone(UTC).isoformat()})
+        while query is not None:
+            with self._failures():
+                page = parse_page(await self._request("GET", f"/v1/predictions?{query}"))
+            for prediction in page.predictions:
+                if prediction.created_at < created_after:
+                    return
+                yield prediction
+            query = page.next_query
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._transport.aclose()
+
+    async def _request(self, method: str, path: str, **options: Any) -> Any:
+        async with asyncio.timeout(self._deadline):
+            response = await self._client._async_request(method, path, **options)  # noqa: SLF001 - see the class
+        return parse_json(response.content)
+
+    @contextmanager
+    def _failures(self, *, is_create: bool = False) -> Iterator[None]:
+        """Raises what a failed request means for the caller: after a create that got no answer, a run may exist."""
+        no_answer = PredictionUncertainError if is_create else PredictionUnavailableError
+        try:
+            yield
+        except _RefusedError as refused:
+            raise refusal(
+                refused.status, refused.retry_after, self._redacted(refused.body), is_create=is_create
+            ) from None
+        except _NEVER_SENT as error:
+            raise PredictionUnavailableError("The model provider could not be reached") from error
+        except _NO_ANSWER as error:
+            raise no_answer("The model provider gave no usable answer") from error
+
+    def _redacted(self, body: bytes) -> bytes:
+        return body.replace(self._token.encode(), b"[redacted]") if len(self._token) >= _SHORTEST_TOKEN else body
+
+
+class _RefusingTransport(httpx.AsyncHTTPTransport):
+    """Raises on every status but 2xx, below the package's own retries.
+
+    Those would sleep for up to a minute, ten times over, on the 429, 503 or 504 of a GET, and the package's own error
+    keeps neither the header nor the body that say how long to wait.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if response.is_success:
+            return response
+        try:
+            body = await response.aread()
+        except httpx.RequestError:
+            body = b""  # the status alone says enough
+        finally:
+            await response.aclose()
+        raise _RefusedError(response.status_code, response.headers.get("Retry-After"), body)
+
+
+class _RefusedError(Exception):
+    """The vendor answered with another status than 2xx."""
+
+    def __init__(self, status: int, retry_after: str | None, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.retry_after = retry_after
+        self.body = body
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PredictionRejectedError("The input is not valid JSON") from error
+
+
+def _path(prediction_id: str) -> str:
+    return f"/v1/predictions/{quote(prediction_id, safe='')}"

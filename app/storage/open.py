@@ -1,0 +1,15 @@
+from app.core.settings import Settings
+from app.storage.local import open_local_store
+from app.storage.protocol import ObjectStore
+from app.storage.s3 import open_s3_store
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The object store that the settings choose; `close()` gives back its threads.
+
+    Raises:
+        StoreError: the local folder cannot be made or written to. A bucket is not asked for before its first use.
+    """
+    if settings.storage == "s3":
+        return open_s3_store(settings)
+    return open_local_store(settings.local_storage_dir)

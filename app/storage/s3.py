@@ -1,0 +1,182 @@
+import re
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import ExitStack, aclosing, closing, suppress
+from io import BytesIO
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from app.core.settings import Settings
+from app.storage.multipart import multipart_upload
+from app.storage.parts import Tally, in_parts, measure, span
+from app.storage.paths import check_path
+from app.storage.protocol import ByteRange, ObjectMissingError, Stored
+from app.storage.s3_errors import s3_errors, status_of
+from app.storage.threads import Threads
+
+if TYPE_CHECKING:  # the stubs are not installed in production
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import GetObjectRequestTypeDef, ListObjectsV2RequestTypeDef
+
+CHUNK_SIZE = 1024**2
+PART_SIZE = 8 * 1024**2
+THREADS = 16
+PRESIGNED_SECONDS = 300
+
+
+class S3Store:
+    """Objects in one bucket of S3 or of a server that speaks its API."""
+
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        *,
+        presigner: "S3Client | None" = None,
+        public_base_url: str | None = None,
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._presigner = presigner
+        self._public_base_url = public_base_url
+        self._threads = Threads(THREADS, errors=s3_errors)
+
+    async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
+        """See `ObjectStore.write`. What is larger than one part goes as a multipart upload."""
+        key = check_path(path)
+        async with aclosing(in_parts(chunks, PART_SIZE)) as parts:
+            part = await anext(parts, b"")
+            if len(part) < PART_SIZE:
+                return await self._threads.run(self._put, key, part, media_type)
+            async with multipart_upload(
+                self._client, self._threads, bucket=self._bucket, key=key, media_type=media_type
+            ) as upload:
+                while part:
+                    await upload.send(part)
+                    part = await anext(parts, b"")
+            return upload.stored()
+
+    def _put(self, key: str, body: bytes, media_type: str) -> Stored:
+        tally = Tally()
+        tally.add(body)
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=media_type)
+        return tally.stored()
+
+    async def verify(self, path: str) -> Stored:
+        """See `ObjectStore.verify`."""
+        return await measure(self.read(path), self._threads)
+
+    async def read(self, path: str, byte_range: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
+        """See `ObjectStore.read`."""
+        key = check_path(path)
+        _, remaining = span(byte_range)
+        with ExitStack() as stack:
+            body, skipped = await self._threads.run(self._open, stack, key, byte_range)
+            while remaining > 0 and (chunk := await self._threads.run(body.read, min(CHUNK_SIZE, skipped + remaining))):
+                wanted = chunk[skipped : skipped + remaining]
+                skipped = max(0, skipped - len(chunk))
+                remaining -= len(wanted)
+                if wanted:
+                    yield wanted
+
+    def _open(self, stack: ExitStack, key: str, byte_range: ByteRange | None) -> tuple[BytesIO | StreamingBody, int]:
+        """The body of the answer, and how many of its bytes stand before the range."""
+        first, _ = span(byte_range)
+        request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key}
+        if byte_range is not None:
+            request["Range"] = f"bytes={byte_range.first}-{byte_range.last}"
+        try:
+            answer = self._client.get_object(**request)
+        except ClientError as error:
+            if status_of(error) == 416:  # the range begins behind the end
+                return BytesIO(), 0
+            raise
+        body = stack.enter_context(closing(answer["Body"]))
+        # A server may ignore the range and send the whole object (RFC 9110, 14.2). The status does not tell:
+        # `rclone serve s3` sends the range with 200.
+        return body, 0 if answer.get("ContentRange") else first
+
+    async def delete(self, path: str) -> None:
+        """See `ObjectStore.delete`."""
+        with suppress(ObjectMissingError):
+            await self._threads.run(self._client.delete_object, Bucket=self._bucket, Key=check_path(path))
+
+    async def paths(self, prefix: str) -> AsyncGenerator[str, None]:
+        """See `ObjectStore.paths`."""
+        request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            page = await self._threads.run(self._client.list_objects_v2, **request)
+            for entry in page.get("Contents", ()):
+                yield entry["Key"]
+            token = page.get("NextContinuationToken")
+            if not token:
+                return
+            request["ContinuationToken"] = token
+
+    def public_url(self, path: str) -> str | None:
+        """See `ObjectStore.public_url`."""
+        return f"{self._public_base_url}/{quote(check_path(path))}" if self._public_base_url else None
+
+    async def presigned_url(self, path: str, *, filename: str) -> str | None:
+        """See `ObjectStore.presigned_url`. The URL holds for five minutes and has browsers save the file."""
+        if self._presigner is None:
+            return None
+        return await self._threads.run(
+            self._presigner.generate_presigned_url,
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": check_path(path),
+                "ResponseContentDisposition": _attachment(filename),
+            },
+            ExpiresIn=PRESIGNED_SECONDS,
+        )
+
+    async def close(self) -> None:
+        """See `ObjectStore.close`."""
+        await self._threads.close()
+        self._client.close()
+        if self._presigner is not None:
+            self._presigner.close()
+
+
+def open_s3_store(settings: Settings) -> S3Store:
+    """The bucket that the settings name; nothing is sent to it yet."""
+    presign_endpoint = settings.s3_presign_endpoint_url
+    return S3Store(
+        _client(settings, settings.s3_endpoint_url),
+        settings.s3_bucket,
+        presigner=_client(settings, presign_endpoint) if presign_endpoint else None,
+        public_base_url=settings.s3_public_base_url,
+    )
+
+
+def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
+    session = Session(
+        aws_access_key_id=settings.s3_access_key_id,
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        region_name=settings.s3_region,
+    )
+    config = Config(
+        signature_version="s3v4",
+        # Other servers than AWS seldom have a DNS name for each bucket.
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=THREADS * 2,  # downloads keep theirs while no thread reads
+        # Other servers than AWS do not all know the checksums that newer clients send by default.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return session.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+def _attachment(filename: str) -> str:
+    """RFC 6266: the name in ASCII for old clients, and as it is for the others."""
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

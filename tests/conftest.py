@@ -1,0 +1,109 @@
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
+from app.core.database import Database
+from app.core.settings import Settings
+from devstack.servers import EmbeddedServers
+from tests import factories, programs
+from tests.factories import Organization
+from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole product, running: API, worker, simulator, Postgres and Valkey."""
+
+    url: str
+    environment: dict[str, str]
+    simulator: VendorsSimulator
+    servers: EmbeddedServers
+    folder: Path
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/api/external"
+
+    @property
+    def objects(self) -> Path:
+        return Path(self.environment["LOCAL_STORAGE_DIR"])
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="session")
+def embedded(run_folder: Path) -> Iterator[EmbeddedServers]:
+    """A Postgres and a Valkey for the whole run."""
+    with EmbeddedServers(run_folder / "servers", durable=False) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator[VendorsSimulator]:
+    """The vendors for the whole run."""
+    with vendors_simulator("--seed", "1") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder: Path) -> dict[str, str]:
+    """The settings that all processes of the run share, over a migrated database."""
+    settings = {
+        "DATABASE_URL": embedded.database_url,
+        "REDIS_URL": embedded.redis_url,
+        "STORAGE": "local",
+        "LOCAL_STORAGE_DIR": str(run_folder / "objects"),
+        "SECRET_KEY": "of-the-tests",
+        "LLM_BASE_URL": vendors.openai_url,
+        "LLM_API_KEY": "simulated",
+        "LLM_MODEL": "sim-chat",
+        "REPLICATE_API_TOKEN": "simulated",
+        "REPLICATE_BASE_URL": vendors.replicate_url,
+        "OUTPUT_HOSTS": urlsplit(vendors.url).netloc,
+        "POLL_INTERVAL_SECONDS": "0.2",
+    }
+    programs.migrate(settings, run_folder)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def stack(
+    environment: dict[str, str], vendors: VendorsSimulator, embedded: EmbeddedServers, run_folder: Path
+) -> Iterator[Stack]:
+    """The product as an operator runs it: one API process and one worker."""
+    with (
+        programs.running_api(environment, run_folder / "api.log") as url,
+        programs.running_worker({**environment, "PUBLIC_URL": url}, run_folder / "worker.log"),
+    ):
+        yield Stack(url, environment, vendors, embedded, run_folder)
+
+
+@pytest.fixture(scope="session")
+async def database(environment: dict[str, str]) -> AsyncIterator[Database]:
+    """The run's database, with the tests' own prices in the catalog."""
+    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
+    opened = Database.open(settings)
+    await factories.import_catalog(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def organization(database: Database) -> Organization:
+    """A new organization with 100 credits and a key with every scope."""
+    return await factories.make_organization(database)
+
+
+@pytest.fixture
+async def client(stack: Stack, organization: Organization) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the organization's at the base of the API."""
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as opened:
+        yield opened

@@ -1,0 +1,103 @@
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from app.core.settings import Settings
+from app.storage.open import open_store
+from app.storage.protocol import ObjectStore
+from tests.storage import rclone
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server, the folder that it keeps its buckets in, and a client of our own to look into them."""
+
+    url: str
+    folder: Path
+    client: "S3Client"
+
+    def new_bucket(self) -> str:
+        """Make an empty bucket and return its name."""
+        name = f"bucket-{uuid.uuid4().hex}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def settings(self, bucket: str, **changes: Any) -> Settings:
+        """The settings of a store over a bucket of this server, with the changes."""
+        settings = {
+            "storage": "s3",
+            "s3_endpoint_url": self.url,
+            "s3_region": "us-east-1",
+            "s3_bucket": bucket,
+            "s3_access_key_id": rclone.ACCESS_KEY_ID,
+            "s3_secret_access_key": rclone.SECRET_ACCESS_KEY,
+            "s3_public_base_url": None,
+            "s3_presign_endpoint_url": None,
+        }
+        return Settings.model_validate(settings | changes)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A store under test, and the folder that its bytes end in."""
+
+    store: ObjectStore
+    folder: Path
+
+    def files(self) -> list[Path]:
+        """Every file that stands in the folder, temporary ones included."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    folder = tmp_path_factory.mktemp("buckets")
+    with rclone.serving(folder, tmp_path_factory.mktemp("logs") / "rclone.log") as url:
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id=rclone.ACCESS_KEY_ID,
+            aws_secret_access_key=rclone.SECRET_ACCESS_KEY,
+        )
+        yield S3Server(url, folder, client)
+        client.close()
+
+
+# A store over S3 takes a quarter of a second to open: the tests that need no settings of their own share one.
+@pytest.fixture(scope="session")
+async def s3_stand(s3_server: S3Server) -> AsyncIterator[Stand]:
+    bucket = s3_server.new_bucket()
+    store = open_store(s3_server.settings(bucket))
+    yield Stand(store, s3_server.folder / bucket)
+    await store.close()
+
+
+@pytest.fixture(scope="session")
+async def local_stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    folder = tmp_path_factory.mktemp("objects")
+    store = open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder}))
+    yield Stand(store, folder)
+    await store.close()
+
+
+@pytest.fixture(params=["local", "s3"])
+async def stand(request: pytest.FixtureRequest, local_stand: Stand, s3_stand: Stand) -> AsyncIterator[Stand]:
+    """Each store in turn, empty."""
+    stand = local_stand if request.param == "local" else s3_stand
+    yield stand
+    for path in [path async for path in stand.store.paths("")]:
+        await stand.store.delete(path)
+
+
+@pytest.fixture
+def store(stand: Stand) -> ObjectStore:
+    return stand.store

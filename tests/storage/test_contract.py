@@ -1,0 +1,159 @@
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore
+from tests.storage.bytestreams import MB, in_chunks, noise, read, stored, write
+from tests.storage.conftest import Stand
+
+PATH = "generation/image/550e8400_20251206_103000.png"
+
+
+class TestObjectStore:
+    """What both stores promise, asked of each."""
+
+    @pytest.mark.parametrize("size", [0, 1, 65_537, 3 * MB], ids=["empty", "byte", "chunks", "megabytes"])
+    async def test_an_object_comes_back_as_it_was_written(self, store: ObjectStore, size: int) -> None:
+        content = noise(size)
+
+        written = await write(store, PATH, content)
+
+        assert written == stored(content)
+        assert await store.verify(PATH) == stored(content)
+        assert await read(store, PATH) == content
+
+    @pytest.mark.parametrize("size", [8 * MB, 20 * MB], ids=["one whole part", "two parts and a half"])
+    async def test_a_large_object_in_odd_chunks_comes_back_as_it_was_written(
+        self, store: ObjectStore, size: int
+    ) -> None:
+        content = noise(size)
+
+        written = await store.write(PATH, in_chunks(content, 999_983), media_type="video/mp4")
+
+        assert written == stored(content)
+        assert await store.verify(PATH) == stored(content)
+
+    async def test_one_chunk_may_be_larger_than_a_part(self, store: ObjectStore) -> None:
+        content = noise(17 * MB)
+
+        await store.write(PATH, in_chunks(content, len(content)), media_type="video/mp4")
+
+        assert await store.verify(PATH) == stored(content)
+
+    @pytest.mark.parametrize(
+        ("first", "last"),
+        [(0, 0), (0, 99), (17, 42), (99, 99), (50, 1000), (100, 200), (1000, 2000)],
+    )
+    async def test_a_range_is_read_as_far_as_the_object_goes(self, store: ObjectStore, first: int, last: int) -> None:
+        content = noise(100)
+        await write(store, PATH, content)
+
+        assert await read(store, PATH, ByteRange(first, last)) == content[first : last + 1]
+
+    async def test_a_range_over_several_chunks(self, store: ObjectStore) -> None:
+        content = noise(5 * MB)
+        await write(store, PATH, content)
+
+        assert await read(store, PATH, ByteRange(MB - 1, 4 * MB)) == content[MB - 1 : 4 * MB + 1]
+
+    async def test_a_range_of_an_empty_object_is_empty(self, store: ObjectStore) -> None:
+        await write(store, PATH, b"")
+
+        assert await read(store, PATH, ByteRange(0, 10)) == b""
+
+    @pytest.mark.parametrize("size", [100, 9 * MB], ids=["small", "large"])
+    async def test_a_written_object_replaces_the_one_before(self, stand: Stand, size: int) -> None:
+        await write(stand.store, PATH, noise(9 * MB + 1))
+
+        await write(stand.store, PATH, noise(size))
+
+        assert await stand.store.verify(PATH) == stored(noise(size))
+        assert len(stand.files()) == 1
+
+    async def test_of_two_writers_of_one_path_one_wins_whole(self, stand: Stand) -> None:
+        contents = [noise(2 * MB), noise(3 * MB)]
+
+        await asyncio.gather(*(write(stand.store, PATH, content) for content in contents))
+
+        assert await stand.store.verify(PATH) in [stored(content) for content in contents]
+        assert len(stand.files()) == 1
+
+    async def test_a_deleted_object_is_gone(self, stand: Stand) -> None:
+        await write(stand.store, PATH, b"content")
+
+        await stand.store.delete(PATH)
+
+        assert stand.files() == []
+        with pytest.raises(ObjectMissingError):
+            await stand.store.verify(PATH)
+
+    async def test_deleting_what_is_not_there_is_no_error(self, store: ObjectStore) -> None:
+        await store.delete(PATH)
+        await store.delete("nowhere")
+
+    @pytest.mark.parametrize("path", [PATH, "nowhere", "folder"])
+    async def test_a_missing_object_is_told_from_a_failure(self, store: ObjectStore, path: str) -> None:
+        await write(store, "folder/object", b"content")
+
+        with pytest.raises(ObjectMissingError):
+            await read(store, path)
+        with pytest.raises(ObjectMissingError):
+            await read(store, path, ByteRange(0, 0))
+        with pytest.raises(ObjectMissingError):
+            await store.verify(path)
+
+    @pytest.mark.parametrize(
+        "path",
+        ["Schöne Grüße/日本.png", "a b/c+d&e=f%20g?h#i~'(j)*", "e\u0301/\u00e9", "no-extension", "a/b/c/d/e/f/g.bin"],
+    )
+    async def test_a_path_may_hold_any_printable_character(self, store: ObjectStore, path: str) -> None:
+        await write(store, path, path.encode())
+
+        assert await read(store, path) == path.encode()
+        assert [found async for found in store.paths("")] == [path]
+
+    @pytest.mark.parametrize("path", ["../outside", "/outside"])
+    async def test_a_path_that_could_lead_elsewhere_is_refused(self, stand: Stand, path: str) -> None:
+        with pytest.raises(ValueError, match="outside"):
+            await write(stand.store, path, b"content")
+        with pytest.raises(ValueError, match="outside"):
+            await read(stand.store, path)
+        with pytest.raises(ValueError, match="outside"):
+            await stand.store.verify(path)
+        with pytest.raises(ValueError, match="outside"):
+            await stand.store.delete(path)
+        assert list(stand.folder.parent.glob("outside")) == []
+        assert stand.files() == []
+
+    async def test_paths_are_listed_in_order_by_prefix(self, store: ObjectStore) -> None:
+        everything = ["a-b/1", "a/1", "a/2/x", "a/20", "a0", "b/ä", "b/日"]
+        for path in reversed(everything):
+            await write(store, path, b"x")
+
+        async def listed(prefix: str) -> list[str]:
+            return [path async for path in store.paths(prefix)]
+
+        assert await listed("") == everything
+        assert await listed("a/") == ["a/1", "a/2/x", "a/20"]
+        assert await listed("a/2") == ["a/2/x", "a/20"]
+        assert await listed("a/20") == ["a/20"]
+        assert await listed("a/200") == []
+        assert await listed("c") == []
+
+    async def test_reading_may_be_given_up(self, store: ObjectStore) -> None:
+        content = noise(5 * MB)
+        await write(store, PATH, content)
+
+        for _ in range(40):  # more than there are threads or connections
+            async with aclosing(_as_generator(store.read(PATH))) as chunks:
+                first = await anext(chunks)
+            assert content.startswith(first)
+
+        assert await store.verify(PATH) == stored(content)
+
+
+async def _as_generator(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async for chunk in chunks:
+        yield chunk

@@ -1,0 +1,131 @@
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+from app.storage.local import LocalStore, open_local_store
+from app.storage.open import open_store
+from app.storage.protocol import StoreError
+from tests.storage.bytestreams import MB, in_chunks, noise, read, read_all, stored, write
+
+
+@pytest.fixture
+async def local_store(tmp_path: Path) -> AsyncIterator[LocalStore]:
+    store = open_local_store(tmp_path / "objects")
+    yield store
+    await store.close()
+
+
+async def test_the_settings_choose_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet" / "there"
+
+    store = open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder}))
+    await write(store, "a/b.txt", b"content")
+    await store.close()
+
+    assert (folder / "a" / "b.txt").read_bytes() == b"content"
+
+
+async def test_a_relative_folder_stays_the_same_after_a_change_of_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_local_store(Path("objects"))
+    monkeypatch.chdir("/")
+
+    await write(store, "a.txt", b"content")
+    await store.close()
+
+    assert store.file_path("a.txt").is_absolute()
+    assert (tmp_path / "objects" / "a.txt").read_bytes() == b"content"
+
+
+async def test_the_file_of_an_object_can_be_served_from_the_disk(local_store: LocalStore) -> None:
+    await write(local_store, "image/ä.png", b"content")
+
+    assert local_store.file_path("image/ä.png").read_bytes() == b"content"
+    with pytest.raises(ValueError, match="outside"):
+        local_store.file_path("../outside")
+
+
+async def test_it_has_no_urls_of_its_own(local_store: LocalStore) -> None:
+    assert local_store.public_url("a.png") is None
+    assert await local_store.presigned_url("a.png", filename="a.png") is None
+
+
+async def test_what_is_being_written_stands_apart_under_a_name_that_tells(local_store: LocalStore) -> None:
+    seen: list[Path] = []
+    root = local_store.file_path("x").parent
+
+    async def watching() -> AsyncIterator[bytes]:
+        yield noise(2 * MB)
+        seen.extend(path for path in root.rglob("*") if path.is_file())
+
+    await local_store.write("a.bin", watching(), media_type="application/octet-stream")
+
+    [part] = seen
+    assert part.parent == root / ".incoming"
+    assert part.suffix == ".part"
+    assert [path async for path in local_store.paths("")] == ["a.bin"]
+
+
+async def test_leftovers_of_a_crash_are_removed_after_a_day(tmp_path: Path) -> None:
+    incoming = tmp_path / ".incoming"
+    incoming.mkdir()
+    old, young = incoming / "old.part", incoming / "young.part"
+    for part, hours in ((old, 25), (young, 23)):
+        part.write_bytes(b"half an obj")
+        moment = time.time() - hours * 3600
+        os.utime(part, (moment, moment))
+
+    store = open_local_store(tmp_path)
+    await store.close()
+
+    assert not old.exists()
+    assert young.exists()
+
+
+async def test_an_object_that_is_replaced_is_read_to_its_end_as_it_was(local_store: LocalStore) -> None:
+    before, after = noise(3 * MB), noise(4 * MB)
+    await write(local_store, "a.bin", before)
+
+    reading = local_store.read("a.bin")
+    first = await anext(reading)
+    await write(local_store, "a.bin", after)
+
+    assert first + await read_all(reading) == before
+    assert await read(local_store, "a.bin") == after
+
+
+async def test_a_damaged_file_is_told_by_verify(local_store: LocalStore) -> None:
+    written = await write(local_store, "a.bin", noise(2 * MB))
+
+    local_store.file_path("a.bin").write_bytes(noise(MB))
+
+    assert await local_store.verify("a.bin") == stored(noise(MB)) != written
+
+
+async def test_what_the_file_system_refuses_is_a_store_error_and_leaves_nothing(local_store: LocalStore) -> None:
+    with pytest.raises(StoreError, match="File name too long"):
+        await local_store.write("a/" + "n" * 256, in_chunks(noise(MB)), media_type="image/png")
+
+    root = local_store.file_path("x").parent
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+async def test_the_folder_may_be_emptied_while_the_store_is_open(local_store: LocalStore) -> None:
+    local_store.file_path("x").parent.joinpath(".incoming").rmdir()
+
+    await write(local_store, "a.bin", b"content")
+
+    assert await read(local_store, "a.bin") == b"content"
+
+
+def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(StoreError, match="File exists"):
+        open_local_store(tmp_path / "file" / "objects")

@@ -1,0 +1,75 @@
+"""The vendors' simulator as the tests of the adapters use it: a process of its own, reached over HTTP."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+from devstack.ports import free_port
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 30
+
+
+class VendorsSimulator:
+    """A running simulator: where the vendors are, and what it saw of them."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+        self.url = str(http.base_url).rstrip("/")
+        self.replicate_url = f"{self.url}/replicate"
+        self.openai_url = f"{self.url}/openai/v1"
+
+    def log(self, kind: str) -> list[dict[str, Any]]:
+        """The entries of one kind since the last reset, oldest first."""
+        response = self._http.get("/_sim/log", params={"kind": kind}).raise_for_status()
+        return cast("list[dict[str, Any]]", response.json()["entries"])
+
+    def version(self, model: str) -> str:
+        """The id of the latest version of a model at Replicate, `owner/name`."""
+        response = self._http.get(f"/replicate/v1/models/{model}", headers={"Authorization": "Bearer tests"})
+        return cast("str", response.raise_for_status().json()["latest_version"]["id"])
+
+    def skip(self, seconds: float) -> None:
+        """Let this much of the simulator's time pass at once."""
+        self._http.post("/_sim/clock", json={"skip": seconds}).raise_for_status()
+
+    def reset(self) -> None:
+        """Forget everything that was done to it."""
+        self._http.post("/_sim/reset").raise_for_status()
+
+
+@contextmanager
+def vendors_simulator(*options: str) -> Iterator[VendorsSimulator]:
+    """Runs a simulator on a free port for as long as the block takes.
+
+    Args:
+        options: further arguments of `python -m simulator`.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "simulator", "--port", str(port), *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            _wait_until_healthy(http, process)
+            yield VendorsSimulator(http)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_healthy(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            http.get("/_sim/health").raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("The simulator did not start")

@@ -1,0 +1,78 @@
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class ChatFault(StrEnum):
+    """What can go wrong with a chat completion.
+
+    Written as a suffix of the model's name (``sim-chat--cut-3``). ``-N`` counts content chunks where the fault
+    happens within a stream, seconds where it is a delay, and for a refusal the first N equal requests
+    (``status-429-N`` excepted: its number is the ``Retry-After`` header).
+    """
+
+    # The answer as a whole
+    STATUS_401 = "status-401"
+    """Refused: incorrect API key."""
+    STATUS_402 = "status-402"
+    """Refused: no credit at the vendor."""
+    STATUS_403 = "status-403"
+    """Refused: no access to the model."""
+    STATUS_404 = "status-404"
+    """Refused: no such model."""
+    STATUS_429 = "status-429"
+    """Throttled, with ``Retry-After: N`` where N is given."""
+    STATUS_500 = "status-500"
+    """The vendor failed."""
+    STATUS_503 = "status-503"
+    """The vendor is overloaded."""
+    HTML_502 = "html-502"
+    """A gateway's HTML page."""
+    DROP_BEFORE_RESPONSE = "drop-before-response"
+    """The connection is closed instead of an answer."""
+
+    # The time it takes
+    FIRST_TOKEN_SLOW = "first-token-slow"  # noqa: S105  # a fault's name, no secret
+    """Nothing but the response headers for N seconds."""
+    SLOW = "slow"
+    """The answer takes N seconds longer, spread over its chunks."""
+    STALL = "stall"
+    """Nothing more after N chunks; the connection stays open."""
+
+    # What a stream breaks off with
+    CUT = "cut"
+    """The connection is cut after N chunks."""
+    ERROR_FRAME = "error-frame"
+    """An error frame after N chunks, then the end."""
+    GARBAGE = "garbage"
+    """A frame that is no JSON after N chunks; the stream goes on behind it."""
+    NO_DONE = "no-done"
+    """The stream ends without its ``[DONE]``."""
+    NO_FINISH = "no-finish"
+    """The stream ends after its last content, without a finish reason, usage or ``[DONE]``."""
+
+    # What it says
+    NO_USAGE = "no-usage"
+    """No usage, though it was asked for."""
+    NEGATIVE_USAGE = "negative-usage"
+    """Usage below zero."""
+    HUGE_USAGE = "huge-usage"
+    """Usage in the trillions."""
+    NAN_USAGE = "nan-usage"
+    """Usage that is not a number (a bare ``NaN``, which is not JSON)."""
+    CONTENT_FILTER = "content-filter"
+    """Finish reason ``content_filter``, with half of the content."""
+    TOOL_INDEX_MISSING = "tool-index-missing"
+    """Streamed tool calls without their index."""
+
+
+DEFAULT_ARGUMENTS: Mapping[ChatFault, float] = MappingProxyType(
+    {
+        ChatFault.FIRST_TOKEN_SLOW: 5,
+        ChatFault.SLOW: 5,
+        ChatFault.STALL: 1,
+        ChatFault.CUT: 1,
+        ChatFault.ERROR_FRAME: 1,
+        ChatFault.GARBAGE: 1,
+    }
+)

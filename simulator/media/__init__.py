@@ -1,0 +1,1 @@
+"""Small valid files of every medium, rendered from a prompt; each says that it is simulated."""

@@ -1,0 +1,102 @@
+"""A small deterministic assistant: the same conversation always gets the same answer."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from simulator.faults.chat import ChatFault
+from simulator.media.scene import NOTICE
+from simulator.openai.conversation import image_count, last_words, latest_results
+from simulator.openai.requests import ChatRequest
+from simulator.openai.schema import instance
+from simulator.openai.tools import ToolCall, choose_calls, is_forced
+
+CHARACTERS_PER_TOKEN = 4
+
+_MOST_COUNTED = 10_000
+_REPEAT = re.compile(r"repeat after me:\s*(?P<text>.*)", re.IGNORECASE | re.DOTALL)
+_COUNT = re.compile(r"\bcount to (?P<number>\d+)", re.IGNORECASE)
+_AGAIN = re.compile(r"\bagain\b", re.IGNORECASE)
+_LINK = re.compile(r"https?://[^\s\"'<>)\]\\]+")
+_PICTURE = re.compile(r"\.(png|jpe?g|webp|gif|svg)(\?.*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the assistant answers: text, or calls.
+
+    Attributes:
+        content: The text; None where it calls tools.
+        calls: The calls.
+        finish_reason: One of OpenAI's.
+    """
+
+    content: str | None
+    calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = "stop"
+
+
+def reply_to(request: ChatRequest) -> Reply:
+    """Answer a request, within its limits and with its faults of content."""
+    reply = _reply(request)
+    if ChatFault.CONTENT_FILTER in request.faults and reply.content is not None:
+        return Reply(reply.content[: len(reply.content) // 2], finish_reason="content_filter")
+    return reply
+
+
+def _reply(request: ChatRequest) -> Reply:
+    words = last_words(request.messages)
+    results = latest_results(request.messages)
+    if results and not _AGAIN.search(words):
+        return _limited(request, _about(results))
+    scripted = None if is_forced(request) else _scripted(words)
+    calls = choose_calls(request) if scripted is None else []
+    if calls:
+        return Reply(None, tuple(calls), "tool_calls")
+    return _limited(request, scripted or _structured(request, words) or _prose(request, words))
+
+
+def _limited(request: ChatRequest, text: str) -> Reply:
+    for stop in request.stop:
+        text = text.partition(stop)[0]
+    if request.max_tokens is not None and len(text) > request.max_tokens * CHARACTERS_PER_TOKEN:
+        return Reply(text[: request.max_tokens * CHARACTERS_PER_TOKEN], finish_reason="length")
+    return Reply(text)
+
+
+def _scripted(words: str) -> str | None:
+    repeated = _REPEAT.search(words)
+    if repeated:
+        return repeated["text"]
+    counted = _COUNT.search(words)
+    if counted:
+        return " ".join(map(str, range(1, min(int(counted["number"]), _MOST_COUNTED) + 1)))
+    return None
+
+
+def _structured(request: ChatRequest, words: str) -> str | None:
+    kind = request.response_format.get("type")
+    if kind == "json_object":
+        return json.dumps({"answer": words}, ensure_ascii=False)
+    if kind == "json_schema":
+        schema = request.response_format.get("json_schema", {}).get("schema", {})
+        return json.dumps(instance(schema, words), ensure_ascii=False)
+    return None
+
+
+def _prose(request: ChatRequest, words: str) -> str:
+    images = image_count(request.messages)
+    seen = f" I saw {images} image{'' if images == 1 else 's'}." if images else ""
+    return f"This is a simulated answer ({NOTICE}).{seen} You said: {words}"
+
+
+def _links(text: str) -> list[str]:
+    return [link.rstrip(".,;:!?") for link in _LINK.findall(text)]
+
+
+def _about(results: list[str]) -> str:
+    quoted = "\n".join(f"> {result}" for result in results)
+    links = dict.fromkeys(link for result in results for link in _links(result))
+    shown = "\n\n".join(f"![Result]({link})" if _PICTURE.search(link) else f"[Result]({link})" for link in links)
+    text = f"The tool says:\n\n{quoted}"
+    return f"{text}\n\n{shown}" if shown else text

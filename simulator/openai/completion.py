@@ -1,0 +1,108 @@
+"""Chat completions as they go over the wire, whole or in chunks."""
+
+import re
+from typing import Any
+
+import orjson
+
+from simulator.faults.chat import ChatFault
+from simulator.openai.assistant import CHARACTERS_PER_TOKEN, Reply
+from simulator.openai.conversation import character_count
+from simulator.openai.requests import ChatRequest
+from simulator.openai.tools import ToolCall
+from simulator.wire import Json
+
+_HUGE = 10**12
+_FRAGMENTS = 4  # pieces that the arguments of a streamed tool call come in
+
+
+def completion_object(request: ChatRequest, reply: Reply, head: Json) -> Json:
+    """A whole completion; ``head`` is what `head_of` made."""
+    choices = [
+        {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": reply.finish_reason}
+        for index in range(request.choices)
+    ]
+    return {**head, "object": "chat.completion", "choices": choices, "usage": usage_of(request, reply)}
+
+
+def chunk_object(request: ChatRequest, head: Json, index: int, delta: Json, finish_reason: str | None = None) -> Json:
+    """One chunk of a stream."""
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    usage = {"usage": None} if request.has_usage else {}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice], **usage}
+
+
+def usage_chunk(request: ChatRequest, reply: Reply, head: Json) -> Json:
+    """The chunk that ends a stream whose client asked for usage."""
+    return {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage_of(request, reply)}
+
+
+def head_of(request: ChatRequest, completion_id: str, created: int) -> Json:
+    """The members that a completion and all of its chunks share."""
+    fingerprint = "fp_simulated" if request.seed is None else f"fp_simulated_{request.seed}"
+    return {"id": completion_id, "created": created, "model": request.model, "system_fingerprint": fingerprint}
+
+
+def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
+    """What a stream says after the role: words one by one, or tool calls in pieces."""
+    if reply.content is not None:
+        return [{"content": word} for word in re.findall(r"\s*\S+\s*", reply.content) or [reply.content]]
+    pieces = [piece for index, call in enumerate(reply.calls) for piece in _call_pieces(index, call)]
+    if ChatFault.TOOL_INDEX_MISSING in request.faults:
+        for piece in pieces:
+            del piece["index"]
+    return [{"tool_calls": [piece]} for piece in pieces]
+
+
+def usage_of(request: ChatRequest, reply: Reply) -> Any:
+    """Token counts by the rule of four characters a token, or what a fault makes of them."""
+    if ChatFault.NO_USAGE in request.faults:
+        return None
+    prompt = _tokens(character_count(request.messages))
+    completion = _tokens(_length(reply)) * request.choices
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    broken = _broken_count(request)
+    if broken is not None:
+        return dict.fromkeys(usage, broken)
+    return {
+        **usage,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+
+
+def _broken_count(request: ChatRequest) -> Any:
+    counts = {
+        ChatFault.NEGATIVE_USAGE: -100,
+        ChatFault.HUGE_USAGE: _HUGE,
+        ChatFault.NAN_USAGE: orjson.Fragment(b"NaN"),
+    }
+    return next((count for fault, count in counts.items() if fault in request.faults), None)
+
+
+def _message(reply: Reply) -> Json:
+    message: Json = {"role": "assistant", "content": reply.content, "refusal": None}
+    if reply.calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in reply.calls
+        ]
+    return message
+
+
+def _call_pieces(index: int, call: ToolCall) -> list[Json]:
+    opening = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+    size = max(1, -(-len(call.arguments) // _FRAGMENTS))
+    fragments = [call.arguments[at : at + size] for at in range(0, len(call.arguments), size)]
+    return [
+        {"index": index, **opening},
+        *({"index": index, "function": {"arguments": fragment}} for fragment in fragments),
+    ]
+
+
+def _length(reply: Reply) -> int:
+    return len(reply.content or "") + sum(len(call.name) + len(call.arguments) for call in reply.calls)
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // CHARACTERS_PER_TOKEN)

@@ -1,0 +1,84 @@
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from simulator.wire import Json, JsonResponse
+
+
+class ApiError(Exception):
+    """A refusal in OpenAI's envelope.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong.
+        kind: The envelope's ``type``.
+        code: The envelope's ``code``.
+        param: The part of the request it is about.
+        headers: Further headers of the response.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body: Json = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        self.headers = headers
+
+
+async def render_api_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for `ApiError`."""
+    if not isinstance(error, ApiError):
+        raise error
+    return JsonResponse(error.body, error.status, headers=error.headers)
+
+
+def missing_key() -> ApiError:
+    """401: no key."""
+    return ApiError(401, "You didn't provide an API key.")
+
+
+def incorrect_key() -> ApiError:
+    """401: a key that is not valid."""
+    return ApiError(401, "Incorrect API key provided (simulated).", code="invalid_api_key")
+
+
+def insufficient_quota() -> ApiError:
+    """402: no credit at the vendor."""
+    return ApiError(402, "Insufficient credits (simulated).", kind="insufficient_quota", code="insufficient_quota")
+
+
+def forbidden() -> ApiError:
+    """403: the key may not use the model."""
+    return ApiError(403, "You are not allowed to sample from this model (simulated).", code="model_not_allowed")
+
+
+def model_not_found(model: str) -> ApiError:
+    """404: no such model."""
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return ApiError(404, message, code="model_not_found")
+
+
+def rate_limited(retry_after: float | None) -> ApiError:
+    """429, with the seconds to wait in a header where they are given."""
+    headers = None if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+    message = "Rate limit reached for requests (simulated)."
+    return ApiError(429, message, kind="requests", code="rate_limit_exceeded", headers=headers)
+
+
+def server_error() -> ApiError:
+    """500."""
+    return ApiError(500, "The server had an error while processing your request (simulated).", kind="server_error")
+
+
+def overloaded() -> ApiError:
+    """503."""
+    return ApiError(503, "The engine is currently overloaded, please try again later.", kind="server_error")

@@ -1,0 +1,54 @@
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from simulator.connection import drop
+from simulator.faults.chat import ChatFault
+from simulator.faults.draw import stable_key
+from simulator.faults.parsing import happens
+from simulator.openai.errors import (
+    ApiError,
+    forbidden,
+    incorrect_key,
+    insufficient_quota,
+    model_not_found,
+    overloaded,
+    rate_limited,
+    server_error,
+)
+from simulator.openai.requests import ChatRequest
+from simulator.state import simulator_of
+from simulator.wire import GATEWAY_PAGE
+
+_ERRORS: dict[ChatFault, Callable[[ChatRequest], ApiError]] = {
+    ChatFault.STATUS_401: lambda _: incorrect_key(),
+    ChatFault.STATUS_402: lambda _: insufficient_quota(),
+    ChatFault.STATUS_403: lambda _: forbidden(),
+    ChatFault.STATUS_404: lambda chat: model_not_found(chat.model),
+    ChatFault.STATUS_500: lambda _: server_error(),
+    ChatFault.STATUS_503: lambda _: overloaded(),
+}
+
+
+async def refuse(request: Request, chat: ChatRequest) -> Response | None:
+    """What answers a request instead of a completion, where its faults say so.
+
+    Raises:
+        ApiError: It is refused in OpenAI's envelope.
+        ConnectionCutError: It is not answered at all.
+    """
+    faults = chat.faults
+    if not faults:
+        return None
+    nth = simulator_of(request).occurrences.next(stable_key(chat.model, chat.messages))
+    if ChatFault.STATUS_429 in faults:
+        raise rate_limited(faults[ChatFault.STATUS_429])
+    for fault, error in _ERRORS.items():
+        if happens(faults, fault, nth):
+            raise error(chat)
+    if happens(faults, ChatFault.HTML_502, nth):
+        return HTMLResponse(GATEWAY_PAGE, 502)
+    if happens(faults, ChatFault.DROP_BEFORE_RESPONSE, nth):
+        await drop(request)
+    return None

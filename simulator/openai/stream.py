@@ -1,0 +1,74 @@
+"""The frames of a streamed completion, and the faults that befall it on its way."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+
+from simulator.connection import ConnectionCutError
+from simulator.faults.chat import ChatFault
+from simulator.faults.parsing import ChatFaults
+from simulator.openai.assistant import Reply
+from simulator.openai.completion import chunk_object, deltas_of, usage_chunk
+from simulator.openai.errors import server_error
+from simulator.openai.pace import Pace
+from simulator.openai.requests import ChatRequest
+from simulator.wire import Json, dump
+
+DONE = b"data: [DONE]\n\n"
+
+_GARBAGE = b'data: {"id": "chatcmpl-\n\n'
+_ACCIDENTS = (ChatFault.CUT, ChatFault.STALL, ChatFault.ERROR_FRAME, ChatFault.GARBAGE)
+
+
+async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pace) -> AsyncGenerator[bytes, None]:
+    """Stream a reply as server-sent events.
+
+    Raises:
+        ConnectionCutError: A fault cuts the connection.
+    """
+    await asyncio.sleep(pace.before_first)
+    for index in range(request.choices):
+        yield _frame(chunk_object(request, head, index, _role(reply)))
+    contents = [(index, delta) for index in range(request.choices) for delta in deltas_of(request, reply)]
+    accidents = _accidents(request.faults, len(contents))
+    for position in range(len(contents) + 1):
+        if position in accidents:
+            yield await _befall(accidents[position])
+            if accidents[position] is ChatFault.ERROR_FRAME:
+                return
+        if position < len(contents):
+            await asyncio.sleep(pace.between)
+            yield _frame(chunk_object(request, head, *contents[position]))
+    for frame in _ending(request, reply, head):
+        yield frame
+
+
+def _accidents(faults: ChatFaults, chunks: int) -> Mapping[int, ChatFault]:
+    """What happens after how many chunks; an answer that is shorter than that meets it at its end."""
+    return {min(int(faults[fault] or 0), chunks): fault for fault in _ACCIDENTS if fault in faults}
+
+
+async def _befall(fault: ChatFault) -> bytes:
+    if fault is ChatFault.CUT:
+        raise ConnectionCutError
+    if fault is ChatFault.STALL:
+        await asyncio.Event().wait()
+    return _GARBAGE if fault is ChatFault.GARBAGE else _frame(server_error().body)
+
+
+def _ending(request: ChatRequest, reply: Reply, head: Json) -> list[bytes]:
+    if ChatFault.NO_FINISH in request.faults:
+        return []
+    frames = [_frame(chunk_object(request, head, index, {}, reply.finish_reason)) for index in range(request.choices)]
+    if request.has_usage and ChatFault.NO_USAGE not in request.faults:
+        frames.append(_frame(usage_chunk(request, reply, head)))
+    if ChatFault.NO_DONE not in request.faults:
+        frames.append(DONE)
+    return frames
+
+
+def _role(reply: Reply) -> Json:
+    return {"role": "assistant", "content": None if reply.calls else "", "refusal": None}
+
+
+def _frame(document: Json) -> bytes:
+    return b"data: " + dump(document) + b"\n\n"

@@ -1,0 +1,1 @@
+"""Replicate's HTTP API: predictions, models, webhooks and the delivery of files."""

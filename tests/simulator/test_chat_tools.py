@@ -1,0 +1,163 @@
+"""Which tools the assistant calls, as OpenAI's own client sees it."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from tests.simulator.asking import ask, stream
+
+GENERATE = {
+    "type": "function",
+    "function": {
+        "name": "replicate_generate",
+        "parameters": {"type": "object", "properties": {"model": {"type": "string"}, "input": {"type": "object"}}},
+    },
+}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "unit": {"enum": ["celsius", "fahrenheit"]},
+                "days": {"type": "integer", "minimum": 3},
+            },
+            "required": ["city", "unit", "days"],
+        },
+    },
+}
+
+
+def arguments_of(choice: Any) -> list[dict[str, Any]]:
+    return [json.loads(call.function.arguments) for call in choice.message.tool_calls or []]
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("Draw a cat", "black-forest-labs/flux-schnell"),
+        ("I would like two paintings of this", "black-forest-labs/flux-schnell"),
+        ("Animate this picture", "minimax/video-01"),
+        ("Write me a song", "meta/musicgen"),
+        ("A 3D mesh of a chair", "cjwbw/shap-e"),
+        ("Draw a cat with stability-ai/sdxl:" + "a" * 64 + ".", "stability-ai/sdxl:" + "a" * 64),
+        ("Run simulator/image--fail-transient-E1000, please", "simulator/image--fail-transient-e1000"),
+        ("Draw it using acme/painter", "acme/painter"),
+        ("Draw a black/white cat, see https://cats.test/a-1/b-2", "black-forest-labs/flux-schnell"),
+    ],
+)
+async def test_making_something_calls_for_a_model(openai_client: openai.AsyncOpenAI, words: str, model: str) -> None:
+    choice = await ask(openai_client, words, tools=[GENERATE])
+
+    [arguments] = arguments_of(choice)
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    assert arguments["model"] == model
+    assert arguments["input"]["prompt"] == words
+
+
+@pytest.mark.parametrize("words", ["Hello", "Is black/white a colour?", "repeat after me: draw a cat"])
+async def test_other_words_call_for_nothing(openai_client: openai.AsyncOpenAI, words: str) -> None:
+    choice = await ask(openai_client, words, tools=[GENERATE, WEATHER])
+
+    assert choice.message.tool_calls is None
+
+
+async def test_words_count_outputs_and_calls(openai_client: openai.AsyncOpenAI) -> None:
+    three = await ask(openai_client, "3 images of a cat", tools=[GENERATE])
+    two = await ask(openai_client, "two small pictures of a cat", tools=[GENERATE])
+    twice = await ask(openai_client, "Draw a cat twice", tools=[GENERATE])
+    serial = await ask(openai_client, "Draw two different cats", tools=[GENERATE], parallel_tool_calls=False)
+
+    assert [call["input"]["num_outputs"] for call in arguments_of(three) + arguments_of(two)] == [3, 2]
+    assert [call["input"]["seed"] for call in arguments_of(twice)] == [1, 2]
+    assert len({call.id for call in twice.message.tool_calls}) == 2
+    assert len(serial.message.tool_calls) == 1
+
+
+async def test_another_tool_is_called_by_its_name(openai_client: openai.AsyncOpenAI) -> None:
+    choice = await ask(openai_client, "Please get weather", tools=[GENERATE, WEATHER])
+
+    assert choice.message.tool_calls[0].function.name == "get_weather"
+    assert arguments_of(choice) == [{"city": "Please get weather", "unit": "celsius", "days": 3}]
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [
+        ("none", None),
+        ("auto", "replicate_generate"),
+        ("required", "replicate_generate"),
+        ({"type": "function", "function": {"name": "get_weather"}}, "get_weather"),
+    ],
+)
+async def test_the_choice_of_tools_is_respected(
+    openai_client: openai.AsyncOpenAI, choice: Any, called: str | None
+) -> None:
+    answer = await ask(openai_client, "Draw a cat", tools=[WEATHER, GENERATE], tool_choice=choice)
+
+    assert [call.function.name for call in answer.message.tool_calls or []] == ([called] if called else [])
+
+
+async def test_a_required_call_is_made_whatever_the_words(openai_client: openai.AsyncOpenAI) -> None:
+    choice = await ask(openai_client, "repeat after me: hello", tools=[WEATHER], tool_choice="required")
+
+    assert choice.message.tool_calls[0].function.name == "get_weather"
+
+
+async def test_tool_calls_are_streamed_in_pieces(openai_client: openai.AsyncOpenAI) -> None:
+    chunks = await stream(openai_client, "Draw a cat twice", tools=[GENERATE])
+
+    pieces = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    openings = [piece for piece in pieces if piece.id]
+    assert [(piece.index, piece.type) for piece in openings] == [(0, "function"), (1, "function")]
+    for index in (0, 1):
+        fragments = [piece.function.arguments for piece in pieces if piece.index == index and piece.function]
+        assert len(fragments) > 2
+        assert json.loads("".join(str(fragment) for fragment in fragments))["input"]["prompt"] == "Draw a cat twice"
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+async def test_the_clients_own_accumulator_accepts_streams(openai_client: openai.AsyncOpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "Draw a cat twice"}]
+    tools: Any = [GENERATE]
+    async with openai_client.chat.completions.stream(model="sim-chat", messages=messages, tools=tools) as streamed:
+        completion = await streamed.get_final_completion()
+
+    assert len(completion.choices[0].message.tool_calls or []) == 2
+
+
+def after_tools(words: str, *results: str) -> list[dict[str, Any]]:
+    calls = [
+        {"id": f"call_{number}", "type": "function", "function": {"name": "replicate_generate", "arguments": "{}"}}
+        for number in range(len(results))
+    ]
+    return [
+        {"role": "user", "content": words},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": f"call_{n}", "content": result} for n, result in enumerate(results)),
+    ]
+
+
+async def test_tool_results_are_told(openai_client: openai.AsyncOpenAI) -> None:
+    results = ('{"storage_url": "http://files.test/a.png"}', "Listen: http://files.test/b.wav.")
+
+    choice = await ask(openai_client, "", messages=after_tools("Draw a cat", *results), tools=[GENERATE])
+
+    content = choice.message.content
+    assert choice.message.tool_calls is None
+    assert all(f"> {result}" in content for result in results)
+    assert "![Result](http://files.test/a.png)" in content
+    assert "\n[Result](http://files.test/b.wav)" in content
+
+
+async def test_again_calls_forever(openai_client: openai.AsyncOpenAI) -> None:
+    messages = after_tools("Draw a cat again and again", "done")
+
+    choice = await ask(openai_client, "", messages=messages, tools=[GENERATE])
+
+    assert len(choice.message.tool_calls) == 1

@@ -1,0 +1,141 @@
+"""The simulator's own controls, and the program."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from simulator.config import SimulatorConfig
+from simulator.faults.chat import ChatFault
+from simulator.faults.counter import OccurrenceCounter
+from simulator.faults.prediction import PredictionFault
+from tests.simulator.server import RunningSimulator, eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_health_tells_the_seed(simulator: RunningSimulator) -> None:
+    health = simulator.http.get("/_sim/health").json()
+
+    assert (health["status"], health["seed"], health["predictions"]) == ("ok", 1, 0)
+
+
+def test_the_log_is_numbered_and_can_be_read_in_parts(simulator: RunningSimulator) -> None:
+    for _ in range(3):
+        simulator.create("simulator/json", webhook="http://127.0.0.1:9/", webhook_events_filter=["start"])
+    entries = simulator.log("prediction")
+
+    later = simulator.log("prediction", since=entries[0]["seq"])
+    everything = simulator.http.get("/_sim/log").json()["entries"]
+
+    assert later == entries[1:]
+    assert [entry["model"] for entry in entries] == ["simulator/json"] * 3
+    assert entries[0]["webhook"] == "http://127.0.0.1:9/"
+    assert [entry["seq"] for entry in everything] == sorted(entry["seq"] for entry in everything)
+    assert simulator.http.get("/_sim/log", params={"kind": "gossip"}).status_code == 400
+    assert simulator.http.get("/_sim/log", params={"since": "yesterday"}).status_code == 400
+
+
+def test_all_predictions_can_be_seen(simulator: RunningSimulator) -> None:
+    ids = [simulator.create("simulator/json").json()["id"] for _ in range(3)]
+
+    predictions = simulator.http.get("/_sim/predictions").json()["predictions"]
+
+    assert [prediction["id"] for prediction in predictions] == ids
+
+
+def test_reset_forgets_everything(simulator: RunningSimulator) -> None:
+    simulator.order("fail")
+    simulator.create("simulator/image--create-429")
+    simulator.skip(1000)
+    simulator.http.post("/_sim/reset")
+
+    again = [simulator.create("simulator/image--create-429").status_code for _ in range(3)]
+
+    assert again == [429, 429, 201]
+    assert len(simulator.log("prediction")) == 3
+    assert simulator.run("simulator/json")["status"] == "succeeded"
+
+
+def test_faults_are_listed_and_rules_can_be_dropped(simulator: RunningSimulator) -> None:
+    simulator.order("fail", times=2, model="simulator/json")
+    listed = simulator.http.get("/_sim/faults").json()
+    simulator.http.delete("/_sim/faults")
+
+    assert listed["prediction"] == list(PredictionFault)
+    assert listed["chat"] == list(ChatFault)
+    assert [(rule["fault"], rule["times"]) for rule in listed["rules"]] == [("fail", 2)]
+    assert simulator.http.get("/_sim/faults").json()["rules"] == []
+    assert simulator.run("simulator/json")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b'["fail"]',
+        b'[{"fault": "unheard-of"}]',
+        b'[{"fault": "fail", "when": "now"}]',
+        b'[{"fault": "fail", "match": {"prompt": "a boat"}}]',
+        b'[{"fault": "fail", "times": "twice"}]',
+    ],
+)
+def test_bad_rules_are_refused(simulator: RunningSimulator, content: bytes) -> None:
+    assert simulator.http.post("/_sim/faults", content=content).status_code == 400
+
+
+def test_bad_skips_are_refused(simulator: RunningSimulator) -> None:
+    assert simulator.http.post("/_sim/clock", content=b'{"skip": "long"}').status_code == 400
+    assert simulator.http.post("/_sim/clock", content=b"{}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "options", [{"speed": 0.0}, {"fault_rate": 1.5}, {"webhook_secret": "secret"}, {"old_webhook_secret": "whsec_?"}]
+)
+def test_bad_configurations_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        SimulatorConfig(**options)  # type: ignore[arg-type]  # one option at a time, of different types
+
+
+def test_secrets_and_seeds_are_random_by_default() -> None:
+    first, second = SimulatorConfig(), SimulatorConfig()
+
+    assert first.webhook_secret != second.webhook_secret
+    assert first.seed != second.seed
+
+
+def test_only_the_latest_keys_are_counted() -> None:
+    counter = OccurrenceCounter(max_keys=2)
+
+    assert [counter.next(key) for key in ("a", "a", "b", "c", "a", "c")] == [1, 2, 1, 1, 1, 2]
+
+
+def test_the_program_runs_until_it_is_told_to_stop() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "simulator", "--port", str(port), "--seed", "42", "--prerender", "--no-lenient"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        announced = program.stdout.readline()
+        eventually(lambda: is_listening(port))
+        health = httpx.get(f"http://127.0.0.1:{port}/_sim/health").json()
+        program.send_signal(signal.SIGTERM)
+        program.wait(timeout=20)
+
+    assert announced == f"Simulator on http://127.0.0.1:{port}, seed 42\n"
+    assert health["seed"] == 42
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,41 @@
+# From a fresh checkout: `make quickstart` runs the whole product, `make test` its tests.
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test lint types check clean
+
+help:
+	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
+	@echo '                  PORT=8000 HOST=127.0.0.1 DATA_DIR=.data'
+	@echo 'make test         run the tests; ARGS="-k credits -x" goes to pytest'
+	@echo 'make lint         style, formatting, import directions'
+	@echo 'make types        static types'
+	@echo 'make check        lint, types and tests'
+	@echo 'make install      only make .venv with all that the above need; PYTHON=python3.12'
+	@echo 'make clean        remove .venv and caches, but no data'
+
+install:
+	@sh devstack/install.sh dev
+
+# exec: make itself becomes the parent, so that the end of make, even by a kill, ends everything.
+quickstart:
+	@sh devstack/install.sh run
+	@exec $(BIN)/python -m devstack quickstart --die-with-parent
+
+test: install
+	$(BIN)/pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: install
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find app worker simulator devstack migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Making a Postgres cluster in one step: it is there as a whole or not at all."""
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from devstack import process
+from devstack.account import account_for, give_to
+from devstack.errors import StartupError
+from devstack.private_files import write_private
+
+SUPERUSER = "app"
+DATABASE = "junis"
+
+_UNFINISHED = ".unfinished"
+_POLL = 0.02
+_DEATH_SIGNAL = signal.SIGKILL
+
+
+def create_cluster(
+    folder: Path,
+    *,
+    programs: Path,
+    env: Mapping[str, str],
+    log: Path,
+    durable: bool,
+    pause: Callable[[float], None],
+) -> None:
+    """Make `folder` with a cluster in `data`, its database, and the superuser's password in `password`.
+
+    All is made beside it and renamed at the end. What a killed attempt left is removed.
+
+    Raises:
+        StartupError: initdb or Postgres failed.
+    """
+    for remains in folder.parent.glob(f"{folder.name}.*{_UNFINISHED}"):
+        shutil.rmtree(remains, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=_UNFINISHED, dir=folder.parent))
+    account = account_for(unfinished, _DEATH_SIGNAL)
+    write_private(unfinished / "password", secrets.token_urlsafe(24))
+    give_to(account, unfinished, unfinished / "password")
+
+    def run(command: Sequence[str], statement: str = "") -> None:
+        _run([*account.prefix, *command], statement, env=env, log=log, pause=pause)
+
+    data = str(unfinished / "data")
+    run(_initdb(programs, data, str(unfinished / "password"), durable=durable))
+    run(_single_user(programs, data, durable=durable), f"CREATE DATABASE {DATABASE}\n")
+    unfinished.rename(folder)
+    if durable:
+        _sync(folder.parent)
+
+
+def _initdb(programs: Path, data: str, password_file: str, *, durable: bool) -> list[str]:
+    command = [str(programs / "initdb"), "-D", data, "-U", SUPERUSER, f"--pwfile={password_file}"]
+    command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+    return command if durable else [*command, "--no-sync"]
+
+
+def _single_user(programs: Path, data: str, *, durable: bool) -> list[str]:
+    fsync = "on" if durable else "off"
+    options = ["-D", data, "-c", "exit_on_error=on", "-c", f"fsync={fsync}"]
+    return [str(programs / "postgres"), "--single", *options, "postgres"]
+
+
+def _run(
+    command: Sequence[str],
+    statement: str,
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    pause: Callable[[float], None],
+) -> None:
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(statement.encode())
+        stdin.seek(0)
+        running = process.spawn(command, env=env, log=log, death_signal=_DEATH_SIGNAL, stdin=stdin)
+        try:
+            while running.poll() is None:
+                pause(_POLL)
+        finally:
+            process.kill(running)
+    if running.returncode != 0:
+        raise StartupError("The program that makes the database", f"ended with status {running.returncode}", log)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""What a first user signs in with: made once, kept in quickstart.json."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from devstack.private_files import write_private
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An API key and the administrator of the demo organization."""
+
+    api_key: str
+    admin_email: str
+    admin_password: str
+
+
+def parse_credentials(text: str) -> Credentials | None:
+    """The credentials in a JSON object, whatever else is in it; None where they are not complete."""
+    try:
+        found = json.loads(text)
+        credentials = Credentials(found["api_key"], found["admin_email"], found["admin_password"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return credentials if all(asdict(credentials).values()) else None
+
+
+def read_credentials(path: Path) -> Credentials | None:
+    """The credentials of an earlier start; None where there are none."""
+    return parse_credentials(path.read_text()) if path.is_file() else None
+
+
+def write_quickstart_file(path: Path, origin: str, credentials: Credentials) -> None:
+    """Record, for programs, where the server is and how to sign in."""
+    base_url = f"{origin}/api/external"
+    content = {
+        "base_url": base_url,
+        "openai_base_url": f"{base_url}/v1",
+        "api_key": credentials.api_key,
+        "admin_url": f"{origin}/admin",
+        "admin_email": credentials.admin_email,
+        "admin_password": credentials.admin_password,
+    }
+    write_private(path, json.dumps(content, indent=2) + "\n")

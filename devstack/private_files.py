@@ -1,0 +1,27 @@
+"""Files with secrets: readable by their owner only, and never seen half-written."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file's content as one step; the file has mode 0600 from the start."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_or_create_secret(path: Path) -> str:
+    """The secret kept in a file, made on the first call: 256 random bits in URL-safe characters."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32))
+    return path.read_text().strip()

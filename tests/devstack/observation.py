@@ -1,0 +1,40 @@
+"""What can be seen of other processes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_PATIENCE = 90.0  # seconds; only a failing test takes so long
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for what another process is about to do."""
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits to be reaped by whoever adopted it."""
+    status = _status(pid)
+    return not status or status[0] == "Z"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [child for child in pids if _status(child)[1:2] == [str(pid)] and not has_ended(child)]
+
+
+def user_of(pid: int) -> int:
+    """The user id a process runs as."""
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def _status(pid: int) -> list[str]:
+    """State, parent and further fields of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -1,0 +1,176 @@
+"""What a kill of the owner leaves, and how the next one starts."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from devstack.servers import EmbeddedServers
+from tests.devstack.clients import command, query
+from tests.devstack.observation import has_ended, user_of, wait_until
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Another process that runs servers."""
+
+    process: subprocess.Popen[str]
+    pids: list[int]
+    database_url: str
+    redis_url: str
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[EmbeddedServers]:
+    """Servers of one test alone, in the folder `stack`."""
+    with EmbeddedServers(tmp_path / "stack", durable=False) as running:
+        yield running
+
+
+OwnerStarter = Callable[..., Owner]
+
+
+@pytest.fixture
+def start_owner() -> Iterator[OwnerStarter]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path, **env: str) -> Owner:
+        started.append(_launch_owner(folder, **env))
+        assert started[-1].stdout is not None
+        report = json.loads(started[-1].stdout.readline())
+        return Owner(started[-1], report["pids"], report["database_url"], report["redis_url"])
+
+    yield start
+    for process in started:
+        with process:  # closes its pipe
+            process.kill()
+
+
+def _launch_owner(folder: Path, **env: str) -> subprocess.Popen[str]:
+    owner = [sys.executable, "-m", "tests.devstack.owner", str(folder)]
+    return subprocess.Popen(owner, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def path_without_namespaces(tmp_path: Path) -> str:
+    """A PATH as in a container that refuses user namespaces: root has to become another user."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for program in ("setpriv", "true"):
+        if found := shutil.which(program):
+            (folder / program).symlink_to(found)
+    return str(folder)
+
+
+async def test_nothing_outlives_a_killed_owner(tmp_path: Path, start_owner: OwnerStarter) -> None:
+    owner = start_owner(tmp_path / "stack")
+    await query(owner.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
+    await command(owner.redis_url, "SET", "kept", "42")
+
+    owner.kill()
+
+    wait_until(lambda: all(has_ended(pid) for pid in owner.pids))
+    with EmbeddedServers(tmp_path / "stack", durable=False) as servers:
+        assert await query(servers.database_url, "SELECT value FROM kept") == 42
+        assert await command(servers.redis_url, "GET", "kept") == "42"
+
+
+async def test_the_next_owner_need_not_wait(tmp_path: Path, start_owner: OwnerStarter) -> None:
+    owner = start_owner(tmp_path / "stack")
+    await query(owner.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
+
+    owner.kill()
+
+    with EmbeddedServers(tmp_path / "stack", durable=False) as servers:
+        assert await query(servers.database_url, "SELECT value FROM kept") == 42
+
+
+async def test_where_namespaces_are_refused_it_is_the_same(
+    tmp_path: Path, start_owner: OwnerStarter, path_without_namespaces: str
+) -> None:
+    owner = start_owner(tmp_path / "stack", PATH=path_without_namespaces)
+    await query(owner.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
+
+    assert user_of(owner.pids[0]) != 0
+    owner.kill()
+
+    wait_until(lambda: all(has_ended(pid) for pid in owner.pids))
+    with EmbeddedServers(tmp_path / "stack", durable=False) as servers:
+        assert await query(servers.database_url, "SELECT value FROM kept") == 42
+
+
+async def test_servers_that_did_outlive_their_owner_are_ended(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """As after a kill on a system that has no signal for the death of a parent."""
+    await query(servers.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
+    await command(servers.redis_url, "SET", "kept", "42")
+
+    with EmbeddedServers(tmp_path / "stack", durable=False) as next_owner:
+        assert servers.postgres.running.poll() == 0
+        assert servers.valkey.running.poll() == 0
+        assert await query(next_owner.database_url, "SELECT value FROM kept") == 42
+        assert await command(next_owner.redis_url, "GET", "kept") == "42"
+
+
+@pytest.mark.parametrize("pid_file", ["postgres/data/postmaster.pid", "valkey/valkey.pid"])
+def test_a_stale_pid_file_that_names_another_program_does_no_harm(
+    tmp_path: Path, servers: EmbeddedServers, pid_file: str
+) -> None:
+    servers.postgres.kill()
+    servers.valkey.kill()
+    stale = tmp_path / "stack" / pid_file
+    _, separator, rest = stale.read_text().partition("\n")
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        stale.write_text(f"{stranger.pid}{separator}{rest}")
+
+        servers.start()
+
+        assert servers.postgres.is_ready()
+        assert servers.valkey.is_ready()
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize("content", ["", "no number\n"])
+def test_a_damaged_pid_file_does_no_harm(tmp_path: Path, servers: EmbeddedServers, content: str) -> None:
+    servers.valkey.kill()
+    (tmp_path / "stack/valkey/valkey.pid").write_text(content)
+
+    servers.valkey.start()
+
+    assert servers.valkey.is_ready()
+
+
+def test_a_database_is_made_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    stack = tmp_path / "stack"
+    process = _launch_owner(stack)
+    with process:
+        wait_until(lambda: any(stack.glob("postgres.*")))
+        process.kill()
+    was_made = (stack / "postgres").exists()
+
+    with EmbeddedServers(stack, durable=False) as servers:
+        assert servers.postgres.is_new is not was_made
+        assert servers.postgres.is_ready()
+        assert was_made or not list(stack.glob("postgres.*"))
+
+
+def test_a_request_to_stop_ends_both_in_good_order(tmp_path: Path, start_owner: OwnerStarter) -> None:
+    owner = start_owner(tmp_path / "stack")
+
+    owner.process.send_signal(signal.SIGINT)
+    owner.process.wait()
+
+    assert all(has_ended(pid) for pid in owner.pids)
+    assert "database system is shut down" in (tmp_path / "stack/logs/postgres.log").read_text()
+    assert "ready to exit" in (tmp_path / "stack/logs/valkey.log").read_text()

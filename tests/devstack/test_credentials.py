@@ -1,0 +1,50 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from devstack.credentials import Credentials, read_credentials, write_quickstart_file
+from devstack.private_files import read_or_create_secret
+
+CREDENTIALS = Credentials("jns_live_key", "admin@example.com", "password")
+
+
+def test_the_file_says_where_the_server_is_and_how_to_sign_in(tmp_path: Path) -> None:
+    path = tmp_path / "quickstart.json"
+
+    write_quickstart_file(path, "http://127.0.0.1:8000", CREDENTIALS)
+
+    assert json.loads(path.read_text()) == {
+        "base_url": "http://127.0.0.1:8000/api/external",
+        "openai_base_url": "http://127.0.0.1:8000/api/external/v1",
+        "api_key": "jns_live_key",
+        "admin_url": "http://127.0.0.1:8000/admin",
+        "admin_email": "admin@example.com",
+        "admin_password": "password",
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_credentials(path) == CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", "{}", '{"api_key": "k", "admin_email": "e", "admin_password": ""}']
+)
+def test_an_incomplete_file_holds_no_credentials(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "quickstart.json"
+    path.write_text(content)
+
+    assert read_credentials(path) is None
+
+
+def test_no_file_holds_no_credentials(tmp_path: Path) -> None:
+    assert read_credentials(tmp_path / "quickstart.json") is None
+
+
+def test_a_secret_is_made_once(tmp_path: Path) -> None:
+    first = read_or_create_secret(tmp_path / "secret")
+
+    assert len(first) >= 43
+    assert read_or_create_secret(tmp_path / "secret") == first
+    assert read_or_create_secret(tmp_path / "other") != first
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600

@@ -1,0 +1,127 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+WAITS_TO_BE_STOPPED = """
+import sys
+from devstack.interrupts import Interrupts, Stopped
+
+with Interrupts() as interrupts:
+    print("waiting", flush=True)
+    try:
+        {wait}
+    except Stopped:
+        print("stopping", flush=True)
+        sys.stdin.readline()
+        print("stopped", flush=True)
+"""
+
+WAITS_FOR_A_CHILD = """
+import subprocess
+from devstack.interrupts import Interrupts
+
+with Interrupts() as interrupts:
+    child = subprocess.Popen(["sleep", "0.1"])
+    while child.poll() is None:
+        interrupts.wait(None)
+    print("noticed")
+"""
+
+PAUSES_WHILE_A_CHILD_ENDS = """
+import subprocess, time
+from devstack.interrupts import Interrupts
+
+with Interrupts() as interrupts:
+    started_at = time.monotonic()
+    with subprocess.Popen(["true"]):
+        interrupts.pause(0.5)
+    print(time.monotonic() - started_at)
+"""
+
+IN_BOTH_WAITS = pytest.mark.parametrize("wait", ["interrupts.wait(None)", "interrupts.pause(600)"])
+
+
+class Script:
+    """A Python program that is talked to line by line."""
+
+    def __init__(self, source: str, *launcher: str) -> None:
+        self.process = subprocess.Popen(
+            [*launcher, sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def read_line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def write_line(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Script]]:
+    started: list[Script] = []
+
+    def run(source: str, *launcher: str) -> Script:
+        started.append(Script(source, *launcher))
+        return started[-1]
+
+    yield run
+    for script in started:
+        with script.process as process:  # closes its pipes
+            process.kill()
+
+
+@IN_BOTH_WAITS
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_ends_the_waiting(start: Callable[..., Script], wait: str, how: signal.Signals) -> None:
+    script = start(WAITS_TO_BE_STOPPED.format(wait=wait))
+    assert script.read_line() == "waiting"
+
+    script.process.send_signal(how)
+
+    assert script.read_line() == "stopping"
+    script.write_line()
+    assert script.read_line() == "stopped"
+    assert script.process.wait() == 0
+
+
+def test_further_requests_do_not_disturb_the_stopping(start: Callable[..., Script]) -> None:
+    script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"))
+    assert script.read_line() == "waiting"
+    script.process.send_signal(signal.SIGTERM)
+    script.process.send_signal(signal.SIGINT)
+    assert script.read_line() == "stopping"
+
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        script.process.send_signal(how)
+    script.write_line()
+
+    assert script.read_line() == "stopped"
+    assert script.process.wait() == 0
+
+
+def test_under_nohup_the_end_of_the_terminal_is_no_request(start: Callable[..., Script]) -> None:
+    script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"), "nohup")
+    assert script.read_line() == "waiting"
+
+    script.process.send_signal(signal.SIGHUP)
+    script.process.send_signal(signal.SIGTERM)
+
+    assert script.read_line() == "stopping"
+
+
+def test_the_end_of_a_child_ends_a_wait(start: Callable[..., Script]) -> None:
+    script = start(WAITS_FOR_A_CHILD)
+
+    assert script.read_line() == "noticed"
+
+
+def test_the_end_of_a_child_does_not_shorten_a_pause(start: Callable[..., Script]) -> None:
+    script = start(PAUSES_WHILE_A_CHILD_ENDS)
+
+    assert float(script.read_line()) >= 0.5

@@ -1,0 +1,188 @@
+"""The whole product, started by one command."""
+
+import itertools
+import json
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack.ports import free_port
+from devstack.probe import answers_ok
+from tests.devstack.observation import children_of, has_ended, wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "devstack", "quickstart"]
+
+
+@dataclass
+class Quickstart:
+    """A run of the command in a folder, with its data in `data` and what it prints in `output` there."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    @property
+    def access(self) -> dict[str, str]:
+        return dict(json.loads((self.folder / "data/quickstart.json").read_text()))
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: "Paste any of these" in self.output or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output
+
+    def is_serving(self) -> bool:
+        return answers_ok(f"http://127.0.0.1:{self.port}/readyz")
+
+    def client(self) -> httpx.Client:
+        access = self.access
+        return httpx.Client(base_url=access["base_url"], headers={"X-API-Key": access["api_key"]}, timeout=60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
+    """Start the command as an operator would who has no vendor's credentials."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,  # where no .env of a developer is
+            env={**environ, "PYTHONPATH": str(REPOSITORY), "DATA_DIR": "data", "PORT": str(port)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return Quickstart(folder, port, process)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstart]:
+    quickstart = launch(tmp_path_factory.mktemp("quickstart"), free_port())
+    quickstart.wait_until_ready()
+    yield quickstart
+    quickstart.process.terminate()
+    quickstart.process.wait()
+
+
+def request_of(line: str) -> httpx.Request:
+    """The request that a printed curl command makes."""
+    words = shlex.split(line)
+    options = list(itertools.pairwise(words))
+    headers = dict(value.split(": ", 1) for name, value in options if name == "-H")
+    body = next((value for name, value in options if name == "-d"), None)
+    url = next(word for word in words if word.startswith("http"))
+    return httpx.Request("POST" if body else "GET", url, headers=headers, content=body)
+
+
+def ask(client: httpx.Client, words: str) -> httpx.Response:
+    """Send one message to the orchestrator."""
+    return client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": words}]})
+
+
+def test_the_file_lets_a_client_in(running: Quickstart) -> None:
+    path = running.folder / "data/quickstart.json"
+    origin = f"http://127.0.0.1:{running.port}"
+
+    with running.client() as client:
+        credits_left = client.get("/credits")
+
+    assert credits_left.status_code == 200
+    assert list(running.access) == [
+        "base_url",
+        "openai_base_url",
+        "api_key",
+        "admin_url",
+        "admin_email",
+        "admin_password",
+    ]
+    assert running.access["base_url"] == f"{origin}/api/external"
+    assert running.access["openai_base_url"] == f"{origin}/api/external/v1"
+    assert running.access["admin_url"] == f"{origin}/admin"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_printed_commands_work_as_they_are(running: Quickstart) -> None:
+    lines = [line for line in running.output.splitlines() if line.strip().startswith("curl ")]
+
+    with httpx.Client(timeout=60) as client:
+        chat, content, credits_left = [client.send(request_of(line)) for line in lines]
+
+    assert [chat.status_code, content.status_code, credits_left.status_code] == [200, 200, 200]
+    assert [item["prompt"] for item in content.json()["items"]] == ["Draw a lighthouse at dusk"]
+    assert credits_left.json()["available"] < 100
+
+
+def test_what_was_asked_for_is_made(running: Quickstart) -> None:
+    with running.client() as client:
+        content_id = ask(client, "Paint a heron in the reeds").json()["generated_content"][0]["id"]
+        wait_until(lambda: client.get(f"/content/{content_id}").json()["status"] == "completed")
+        picture = client.get(client.get(f"/content/{content_id}").json()["storage_url"])
+
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+
+
+def test_whatever_is_killed_comes_back(running: Quickstart) -> None:
+    killed = children_of(running.process.pid)
+    assert len(killed) == 5  # Postgres, Valkey, simulator, API, worker
+
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    wait_until(lambda: all(has_ended(pid) for pid in killed))
+    wait_until(lambda: len(children_of(running.process.pid)) == 5 and running.is_serving())
+    with running.client() as client:
+        wait_until(lambda: ask(client, "Draw the morning after").status_code == 200)  # the simulator starts too
+        (content,) = client.get("/content", params={"page_size": 1}).json()["items"]
+        assert content["prompt"] == "Draw the morning after"
+        wait_until(lambda: client.get(f"/content/{content['id']}").json()["status"] == "completed")
+
+
+def test_the_next_start_goes_on_where_a_killed_one_ended(tmp_path: Path) -> None:
+    first = launch(tmp_path, free_port())
+    first.wait_until_ready()
+    api_key, children = first.access["api_key"], children_of(first.process.pid)
+
+    first.kill()
+    second = launch(tmp_path, first.port)
+    second.wait_until_ready()
+
+    assert all(has_ended(pid) for pid in children)
+    assert second.access["api_key"] == api_key
+    with second.client() as client:
+        assert client.get("/credits").status_code == 200
+    children = children_of(second.process.pid)
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        second.process.send_signal(how)
+    assert second.process.wait() == 0
+    assert all(has_ended(pid) for pid in children)
+    assert second.output.rstrip().endswith("Stopped")
+
+
+def test_a_killed_parent_ends_everything_in_good_order(tmp_path: Path) -> None:
+    """As when make is killed: nobody is left who could stop it."""
+    command = f"{shlex.join(COMMAND)} --die-with-parent & wait"
+    parent = launch(tmp_path, free_port(), ["sh", "-c", command])
+    wait_until(lambda: "Postgres and Valkey ready" in parent.output)
+    (supervisor,) = children_of(parent.process.pid)
+    children = children_of(supervisor)
+
+    parent.kill()
+
+    wait_until(lambda: has_ended(supervisor))
+    assert all(has_ended(pid) for pid in children)
+    assert parent.output.rstrip().endswith("Stopped")

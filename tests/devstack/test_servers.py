@@ -1,0 +1,128 @@
+import stat
+import threading
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.exceptions import AuthenticationError
+
+from devstack.servers import EmbeddedServers
+from tests.devstack.clients import command, query
+
+
+async def test_data_outlive_a_stop(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path, durable=True) as first:
+        assert first.postgres.is_new
+        await query(first.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
+        await command(first.redis_url, "SET", "kept", "42")
+
+    with EmbeddedServers(tmp_path, durable=True) as second:
+        assert not second.postgres.is_new
+        assert await query(second.database_url, "SELECT value FROM kept") == 42
+        assert await command(second.redis_url, "GET", "kept") == "42"
+
+
+async def test_a_killed_postgres_starts_on_its_port_with_all_that_was_committed(servers: EmbeddedServers) -> None:
+    await query(servers.database_url, "CREATE TABLE committed (value int)")
+    url, pid = servers.database_url, servers.postgres.pid
+    connection = await asyncpg.connect(url)
+    for value in range(100):
+        await connection.execute("INSERT INTO committed VALUES ($1)", value)
+
+    servers.postgres.kill()
+    servers.postgres.start()
+
+    assert servers.database_url == url
+    assert servers.postgres.pid != pid
+    assert await query(url, "SELECT count(*) FROM committed") == 100
+    connection.terminate()
+
+
+async def test_a_killed_valkey_starts_on_its_port_with_all_that_was_written(servers: EmbeddedServers) -> None:
+    url, pid = servers.redis_url, servers.valkey.pid
+    for _ in range(100):
+        await command(url, "INCR", "written")
+
+    servers.valkey.kill()
+    servers.valkey.start()
+
+    assert servers.redis_url == url
+    assert servers.valkey.pid != pid
+    assert await command(url, "GET", "written") == "100"
+
+
+async def test_each_can_be_stopped_and_started_alone(servers: EmbeddedServers) -> None:
+    for server in (servers.postgres, servers.valkey):
+        server.stop()
+        assert not server.is_ready()
+
+        server.start()
+
+        assert server.is_ready()
+
+
+async def test_two_stacks_run_side_by_side(servers: EmbeddedServers, tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path / "other", durable=False) as other:
+        await query(other.database_url, "CREATE TABLE only_there ()")
+
+        assert await query(servers.database_url, "SELECT to_regclass('only_there')::text") is None
+        assert other.redis_url != servers.redis_url
+
+
+async def test_postgres_wants_its_password(servers: EmbeddedServers) -> None:
+    wrong = servers.database_url.replace("app:", "app:not-")
+
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await query(wrong, "SELECT 1")
+
+
+async def test_valkey_wants_its_password(servers: EmbeddedServers) -> None:
+    wrong = servers.redis_url.replace("redis://:", "redis://:not-")
+
+    with pytest.raises(AuthenticationError):
+        await command(wrong, "PING")
+
+
+def test_no_other_user_can_read_a_password(servers: EmbeddedServers) -> None:
+    passwords = [url.split(":")[2].partition("@")[0] for url in (servers.database_url, servers.redis_url)]
+    holders = [
+        path
+        for path in servers.postgres.folder.parent.rglob("*")
+        if path.is_file() and any(password.encode() in path.read_bytes() for password in passwords)
+    ]
+
+    assert {path.name for path in holders} == {"password", "valkey.conf"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in holders} == {0o600}
+    for server in (servers.postgres, servers.valkey):
+        command_line = Path(f"/proc/{server.pid}/cmdline").read_text()
+        assert not any(password in command_line for password in passwords)
+
+
+async def test_the_database_is_what_production_has(servers: EmbeddedServers) -> None:
+    settings = {"server_encoding": "UTF8", "max_connections": "200", "TimeZone": "UTC", "listen_addresses": "127.0.0.1"}
+
+    assert {name: await query(servers.database_url, f"SHOW {name}") for name in settings} == settings
+
+
+async def test_durable_servers_wait_for_the_disk(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path, durable=True) as servers:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert await query(servers.database_url, f"SHOW {name}") == "on"
+        assert await command(servers.redis_url, "CONFIG", "GET", "appendfsync") == ["appendfsync", "everysec"]
+
+
+def test_they_are_not_started_from_another_thread(tmp_path: Path) -> None:
+    """Linux would end them with the thread."""
+    refusals = []
+
+    def start() -> None:
+        try:
+            EmbeddedServers(tmp_path, durable=False).start()
+        except RuntimeError as refusal:
+            refusals.append(str(refusal))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+
+    assert "main thread" in refusals[0]

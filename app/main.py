@@ -5,10 +5,12 @@ from fastapi import FastAPI
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app import api, health
+from app.api_keys.cache import open_caller_cache
 from app.chat.running import open_turns
 from app.core.error_handlers import add_error_handlers
 from app.core.middleware import RequestMiddleware
 from app.core.settings import Settings
+from app.rate_limits.limiter import open_rate_limiter
 from app.resources import open_resources
 
 _MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -19,9 +21,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings) as resources, open_turns() as turns:
-            application.state.resources = resources
-            application.state.turns = turns
+        async with (
+            open_resources(settings) as resources,
+            open_caller_cache(settings, resources.database) as callers,
+            open_rate_limiter(resources.redis) as limiter,
+            open_turns() as turns,
+        ):
+            state = application.state
+            state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 
     application = FastAPI(

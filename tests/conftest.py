@@ -69,6 +69,8 @@ def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder
         "REPLICATE_BASE_URL": vendors.replicate_url,
         "OUTPUT_HOSTS": urlsplit(vendors.url).netloc,
         "POLL_INTERVAL_SECONDS": "0.2",
+        # All tests come from one address.
+        "FAILED_ATTEMPTS_PER_MINUTE": "10000",
     }
     programs.migrate(settings, run_folder)
     return settings
@@ -88,10 +90,11 @@ def stack(
 
 @pytest.fixture(scope="session")
 async def database(environment: dict[str, str]) -> AsyncIterator[Database]:
-    """The run's database, with the tests' own prices in the catalog."""
+    """The run's database, with the tests' own plan and prices."""
     settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
     opened = Database.open(settings)
     await factories.import_catalog(opened)
+    await factories.set_roomy_plan(opened)
     yield opened
     await opened.close()
 

@@ -74,7 +74,7 @@ async def make_organization(
     *,
     credit: str = "100",
     scopes: Sequence[str] = ALL_SCOPES,
-    plan: str = "pro",
+    plan: str = "roomy",
     agents: str | None = None,
 ) -> Organization:
     """A new organization with credits, agents (the starter ones by default) and a key with these scopes."""
@@ -89,6 +89,19 @@ async def make_organization(
         owner = await organizations.get_member(tx, made, None)
         _, secret = await api_keys.create_key(tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes)
     return Organization(made.id, name, owner.id, secret)
+
+
+async def set_roomy_plan(database: Database) -> None:
+    """A plan whose limits no test meets by accident."""
+    async with database.transaction() as tx:
+        await organizations.set_plan(
+            tx,
+            name="roomy",
+            requests_per_minute=100_000,
+            concurrent_requests=1000,
+            concurrent_generations=1000,
+            monthly_credits=Decimal(0),
+        )
 
 
 async def make_key(database: Database, organization: Organization, *scopes: str) -> str:

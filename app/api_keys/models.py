@@ -30,4 +30,6 @@ class ApiKey(Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment | None]
     revoked_at: Mapped[Moment | None]
+    # The key that took this one's place; this one works until `revoked_at`, which is the end of the overlap.
+    rotated_to: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
     last_used_at: Mapped[Moment | None]

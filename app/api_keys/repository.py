@@ -2,20 +2,27 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from asyncpg import Record
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from app.api_keys.models import ApiKey
 from app.core.database import Transaction
 
 _FIND_CALLER = """
-SELECT k.id, k.organization_id, k.user_id, k.scopes, k.expires_at, o.subscription_status
-FROM api_keys k JOIN organizations o ON o.id = k.organization_id
-WHERE k.key_hash = $1 AND (k.revoked_at IS NULL OR k.revoked_at > now())
+SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) AS unusable_at,
+       k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,
+       o.subscription_status = 'active' AS is_subscribed, p.requests_per_minute, p.concurrent_requests
+FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON p.name = o.plan_name
+WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
+"""
+
+_NOTE_USES = """
+UPDATE api_keys k SET last_used_at = GREATEST(k.last_used_at, used.at)
+FROM unnest($1::text[], $2::timestamptz[]) AS used(key_id, at) WHERE k.id = used.key_id
 """
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Record | None:
-    """The key of that hash with its organization, unless revoked."""
+    """The usable key of that hash, with the fields of `Caller`."""
     return await tx.fetchrow(_FIND_CALLER, key_hash)
 
 
@@ -25,11 +32,30 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return (await tx.session.scalars(query)).all()
 
 
+async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) -> ApiKey | None:
+    """The organization's key, locked, unless it is revoked or rotated."""
+    query = (
+        select(ApiKey)
+        .where(ApiKey.organization_id == organization_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+        .with_for_update()
+    )
+    return (await tx.session.scalars(query)).first()
+
+
+async def note_uses(tx: Transaction, key_ids: Sequence[str], moments: Sequence[datetime]) -> None:
+    """Set when each key was last used."""
+    await tx.execute(_NOTE_USES, key_ids, moments)
+
+
 async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetime) -> bool:
     """Revoke the key from that moment on; False where the organization has no such key in use."""
     statement = (
         update(ApiKey)
-        .where(ApiKey.organization_id == organization_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+        .where(
+            ApiKey.organization_id == organization_id,
+            ApiKey.id == key_id,
+            or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > at),
+        )
         .values(revoked_at=at)
         .returning(ApiKey.id)
     )

@@ -3,8 +3,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api_keys.caller import Caller
-from app.api_keys.dependencies import Guard
 from app.chat.running import Turns
+from app.rate_limits.dependencies import Guard
 
 
 def get_turns(request: Request) -> Turns:

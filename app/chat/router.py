@@ -4,7 +4,6 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api_keys.dependencies import GuardedRoute
 from app.chat import replies, service
 from app.chat.dependencies import OrchestratorInvoker, TurnsDep
 from app.chat.running import RunningTurn, TurnResult
@@ -13,6 +12,7 @@ from app.chat.streams import stream_turn
 from app.content.dependencies import FileUrlsDep
 from app.core import sse
 from app.dependencies import ResourcesDep
+from app.rate_limits.dependencies import GuardedRoute
 
 router = APIRouter(prefix="/api/external/v1", tags=["Chat"], route_class=GuardedRoute)
 

@@ -4,10 +4,10 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.api_keys.caller import Caller
-from app.api_keys.dependencies import Guard, GuardedRoute, Handler
 from app.content.errors import ContentRequestError, InsufficientScopesError
 from app.content.urls import FileUrls
 from app.dependencies import ResourcesDep
+from app.rate_limits.dependencies import Guard, GuardedRoute, Handler
 
 
 class ContentGuard(Guard):

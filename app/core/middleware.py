@@ -2,9 +2,12 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,8 +21,32 @@ _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
+@dataclass
+class ResponseHooks:
+    """What is to happen when the response of a request leaves, whichever code makes it.
+
+    Attributes:
+        headers: are added to it.
+        before_end: run before its last byte is sent, or when the client is gone before that; each bears to run once.
+    """
+
+    headers: dict[str, str] = field(default_factory=dict)
+    before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    async def end(self) -> None:
+        """Run what is to run before the end."""
+        while self.before_end:
+            await self.before_end.pop()()
+
+
+def response_hooks(connection: HTTPConnection) -> ResponseHooks:
+    """The hooks of the request's response."""
+    hooks: ResponseHooks = connection.scope["junis.hooks"]
+    return hooks
+
+
 class RequestMiddleware:
-    """Gives each request its id and its line in the log, and answers for what nothing else has caught."""
+    """Gives each request its id, its hooks and its line in the log, and answers for what nothing else has caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -29,20 +56,24 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        hooks = scope["junis.hooks"] = ResponseHooks()
         status = 0
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_hooks(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                MutableHeaders(scope=message).update({**hooks.headers, "X-Request-ID": request_id})
+            elif not message.get("more_body", False):
+                await hooks.end()
             await send(message)
 
         token = request_id_var.set(request_id)
         started = time.perf_counter()
         try:
-            await self._answer(scope, receive, send_with_id)
+            await self._answer(scope, receive, send_with_hooks)
         finally:
+            await hooks.end()
             _log(scope, status, time.perf_counter() - started)
             request_id_var.reset(token)
 

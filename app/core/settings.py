@@ -2,6 +2,7 @@
 
 import secrets
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, _scheme("redis", "rediss", "unix")] = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     storage: Literal["s3", "local"] = "local"
@@ -76,11 +79,11 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=20, ge=1, le=500)
     poll_interval_seconds: float = Field(default=0.5, gt=0)
 
-    @field_validator("output_hosts", mode="before")
+    @field_validator("output_hosts", "trusted_proxies", mode="before")
     @classmethod
-    def _split_hosts(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return frozenset(host.strip().lower() for host in value.split(",") if host.strip())
+            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
     @model_validator(mode="after")

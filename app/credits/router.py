@@ -3,10 +3,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from app.api_keys.caller import Caller
-from app.api_keys.dependencies import Guard, GuardedRoute
 from app.credits import service
 from app.credits.schemas import BalanceRead
 from app.dependencies import TransactionDep
+from app.rate_limits.dependencies import Guard, GuardedRoute
 
 router = APIRouter(prefix="/api/external/credits", tags=["Credits"], route_class=GuardedRoute)
 

@@ -5,17 +5,23 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.api_keys import service
+from app.api_keys.cache import CallerCache
 from app.api_keys.caller import Caller
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
-from app.core.database import Database
+from app.core.errors import AppError
+from app.core.middleware import response_hooks
+from app.dependencies import get_resources
 from app.organizations.errors import SubscriptionRequiredError
+from app.rate_limits.address import client_address
+from app.rate_limits.errors import ConcurrencyLimitExceededError, RateLimitExceededError
+from app.rate_limits.limiter import RateLimiter
+from app.rate_limits.policy import Decision, Limits, Refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Guard:
-    """Lets a caller through to a route: key (401), subscription (403), scopes (403), in this order.
+    """Lets a caller through to a route: key (401), subscription (403), scopes (403), limits (429), in this order.
 
     Used as a dependency, it hands the route the `Caller` that `GuardedRoute` has admitted.
     """
@@ -27,17 +33,19 @@ class Guard:
         caller: Caller = request.state.caller
         return caller
 
-    async def admit(self, database: Database, request: Request) -> Caller:
-        """Check the request's key.
+    async def admit(self, request: Request) -> Caller:
+        """Check the request, and count it where it passes.
 
         Raises:
-            MissingApiKeyError, InvalidApiKeyError, SubscriptionRequiredError, ScopeNotAllowedError: in this order.
+            MissingApiKeyError, InvalidApiKeyError, SubscriptionRequiredError, ScopeNotAllowedError,
+            RateLimitExceededError, ConcurrencyLimitExceededError: in this order.
         """
-        caller = await service.authenticate(database, shown_key(request))
+        caller = await _authenticate(request)
         if not caller.is_subscribed:
             raise SubscriptionRequiredError
         if not caller.scopes.issuperset(self.scopes):
             self.refuse_scopes(caller)
+        await _take_slot(request, caller)
         return caller
 
     def refuse_scopes(self, caller: Caller) -> NoReturn:
@@ -54,7 +62,7 @@ class GuardedRoute(APIRoute):
         guard = _guard_of(self.dependant)
 
         async def guarded(request: Request) -> Response:
-            request.state.caller = await guard.admit(request.app.state.resources.database, request)
+            request.state.caller = await guard.admit(request)
             return await handle(request)
 
         return guarded
@@ -78,6 +86,44 @@ def shown_key(request: Request) -> str:
     if len(shown) > 1:
         raise InvalidApiKeyError
     return shown.pop()
+
+
+async def _authenticate(request: Request) -> Caller:
+    callers: CallerCache = request.app.state.callers
+    try:
+        return await callers.get(shown_key(request))
+    except (MissingApiKeyError, InvalidApiKeyError) as error:
+        await _count_failure(request, error)
+        raise
+
+
+async def _count_failure(request: Request, error: AppError) -> None:
+    """Count the attempt for its address, and refuse it as one too many where it is."""
+    limiter: RateLimiter = request.app.state.limiter
+    settings = get_resources(request).settings
+    address = client_address(
+        request.client.host if request.client else None,
+        request.headers.getlist("x-forwarded-for"),
+        settings.trusted_proxies,
+    )
+    is_within, window = await limiter.fail(address, settings.failed_attempts_per_minute)
+    decision = Decision(None if is_within else Refusal.MINUTE, window.wait_seconds, window)
+    response_hooks(request).headers |= decision.headers()
+    if not is_within:
+        raise RateLimitExceededError(window.wait_seconds) from error
+
+
+async def _take_slot(request: Request, caller: Caller) -> None:
+    limiter: RateLimiter = request.app.state.limiter
+    decision, slot = await limiter.admit(Limits.of(caller))
+    hooks = response_hooks(request)
+    hooks.headers |= decision.headers()
+    if decision.refusal is Refusal.CONCURRENCY:
+        raise ConcurrencyLimitExceededError(decision.wait_seconds)
+    if decision.refusal is not None:
+        raise RateLimitExceededError(decision.wait_seconds)
+    if slot is not None:
+        hooks.before_end.append(lambda: limiter.release(slot))
 
 
 def _guard_of(dependant: Dependant) -> Guard:

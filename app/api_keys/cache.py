@@ -1,0 +1,118 @@
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.api_keys import service
+from app.api_keys.caller import Caller
+from app.api_keys.errors import InvalidApiKeyError
+from app.core.clock import now
+from app.core.crypto import sha256
+from app.core.database import Database
+from app.core.errors import ServiceUnavailableError
+from app.core.notifications import Listener, listening
+from app.core.settings import Settings
+
+# A trigger of the database notifies it whenever a key, an organization or a plan changes, whoever changes it.
+CHANNEL = "junis_callers"
+
+_MOST_ENTRIES = 10_000
+_UNHEARD_SECONDS = 1.0
+_WRITE_USES_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    caller: Caller
+    loaded_at: float
+
+
+class CallerCache:
+    """Callers by the hash of their key, so that a known key costs no round trip.
+
+    An entry is believed while the listener proves that no change was missed; without that proof, for one second.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._version = 0
+        self._uses: dict[str, datetime] = {}
+        self.listener: Listener | None = None
+
+    def clear(self) -> None:
+        """Something about some key has changed, or may have."""
+        self._version += 1
+        self._entries.clear()
+
+    async def get(self, secret: str) -> Caller:
+        """Who shows this key.
+
+        Raises:
+            InvalidApiKeyError: it is malformed, unknown, revoked or expired.
+            ServiceUnavailableError: the key is not known here, and Postgres is away.
+        """
+        if not service.is_well_formed(secret):
+            raise InvalidApiKeyError
+        key_hash = sha256(secret)
+        caller = self._known(key_hash) or await self._load(key_hash)
+        if caller.unusable_at is not None and caller.unusable_at <= now():
+            raise InvalidApiKeyError
+        self._uses[caller.key_id] = now()
+        return caller
+
+    def _known(self, key_hash: bytes) -> Caller | None:
+        entry = self._entries.get(key_hash)
+        if entry is None:
+            return None
+        heard_until = self.listener.has_heard_all_until() if self.listener else float("-inf")
+        if max(entry.loaded_at, heard_until) < time.monotonic() - _UNHEARD_SECONDS:
+            return None
+        self._entries.move_to_end(key_hash)
+        return entry.caller
+
+    async def _load(self, key_hash: bytes) -> Caller:
+        version, loaded_at = self._version, time.monotonic()
+        async with self._database.transaction() as tx:
+            caller = await service.find_caller(tx, key_hash)
+        if version == self._version:
+            # Otherwise a change came while we read: what we read may be older than it.
+            self._entries[key_hash] = _Entry(caller, loaded_at)
+            if len(self._entries) > _MOST_ENTRIES:
+                self._entries.popitem(last=False)
+        return caller
+
+    async def write_uses(self) -> None:
+        """Write down when keys were last used, all in one statement."""
+        uses, self._uses = self._uses, {}
+        if not uses:
+            return
+        try:
+            async with self._database.transaction() as tx:
+                await service.note_uses(tx, uses)
+        except ServiceUnavailableError:
+            # Kept for the next time, unless newer ones have come.
+            self._uses = uses | self._uses
+
+    async def write_uses_for_ever(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await asyncio.sleep(_WRITE_USES_SECONDS)
+            await self.write_uses()
+
+
+@asynccontextmanager
+async def open_caller_cache(settings: Settings, database: Database) -> AsyncIterator[CallerCache]:
+    """The cache of a process, hearing of changes while the block runs."""
+    cache = CallerCache(database)
+    async with listening(settings, CHANNEL, cache.clear) as listener:
+        cache.listener = listener
+        writing = asyncio.create_task(cache.write_uses_for_ever())
+        try:
+            yield cache
+        finally:
+            writing.cancel()
+            await cache.write_uses()

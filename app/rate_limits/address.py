@@ -1,0 +1,43 @@
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+
+# Whoever has one IPv6 address commonly has a whole network of this size.
+_IPV6_PREFIX = 64
+
+
+def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+    """The address that a request comes from, as failed attempts are counted by.
+
+    `X-Forwarded-For` is believed from right to left, for as long as the one who wrote an entry is a trusted proxy: a
+    client can write anything before that.
+
+    Args:
+        peer: the address that connected to us.
+        forwarded_for: the header's values in order.
+        trusted: the operator's proxies.
+    """
+    address = peer or "unknown"
+    entries = [entry.strip() for value in forwarded_for for entry in value.split(",")]
+    while entries and _is_in(address, trusted):
+        address = entries.pop()
+    return _network_of(address)
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def _network_of(address: str) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, _IPV6_PREFIX), strict=False))
+    return str(parsed)

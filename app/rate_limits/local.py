@@ -1,0 +1,77 @@
+import time
+from collections import deque
+
+from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
+
+
+class LocalWindows:
+    """The same decision within one process, for while Redis is away. Limits then count per process."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, deque[float]] = {}
+
+    def decide(self, limits: Limits, live_slots: int) -> Decision:
+        """Admit and count one request, or neither. `live_slots` is how many of the organization's run here now."""
+        now = time.time()
+        organization = self._recent(f"org:{limits.organization_id}", MINUTE_SECONDS, now)
+        minute = self._recent(f"minute:{limits.key_id}", MINUTE_SECONDS, now) if limits.key_per_minute else None
+        hour = self._recent(f"hour:{limits.key_id}", HOUR_SECONDS, now) if limits.key_per_hour else None
+        refusal, wait = _refusal(limits, organization, minute, hour, live_slots, now)
+        if refusal is None:
+            for window in (organization, minute, hour):
+                if window is not None:
+                    window.append(now)
+        return Decision(
+            refusal=refusal,
+            wait_seconds=wait,
+            organization=_window(limits.per_minute, organization, MINUTE_SECONDS, now),
+            key_minute=_window(limits.key_per_minute, minute, MINUTE_SECONDS, now)
+            if minute is not None and limits.key_per_minute
+            else None,
+            key_hour=_window(limits.key_per_hour, hour, HOUR_SECONDS, now)
+            if hour is not None and limits.key_per_hour
+            else None,
+        )
+
+    def fail(self, address: str, limit: int) -> tuple[bool, Window]:
+        """Count one failed attempt of an address; whether it was within the limit."""
+        now = time.time()
+        failures = self._recent(f"failures:{address}", MINUTE_SECONDS, now)
+        is_within = len(failures) < limit
+        if is_within:
+            failures.append(now)
+        return is_within, _window(limit, failures, MINUTE_SECONDS, now)
+
+    def clear(self) -> None:
+        """Forget everything: Redis counts again."""
+        self._requests.clear()
+
+    def _recent(self, name: str, seconds: int, now: float) -> deque[float]:
+        requests = self._requests.setdefault(name, deque())
+        while requests and requests[0] <= now - seconds:
+            requests.popleft()
+        return requests
+
+
+def _refusal(
+    limits: Limits,
+    organization: deque[float],
+    minute: deque[float] | None,
+    hour: deque[float] | None,
+    live_slots: int,
+    now: float,
+) -> tuple[Refusal | None, float]:
+    if len(organization) >= limits.per_minute:
+        return Refusal.MINUTE, organization[0] + MINUTE_SECONDS - now
+    if minute is not None and len(minute) >= (limits.key_per_minute or 0):
+        return Refusal.MINUTE, minute[0] + MINUTE_SECONDS - now
+    if hour is not None and len(hour) >= (limits.key_per_hour or 0):
+        return Refusal.HOUR, hour[0] + HOUR_SECONDS - now
+    if live_slots >= limits.concurrent:
+        return Refusal.CONCURRENCY, 1
+    return None, 0
+
+
+def _window(limit: int, requests: deque[float], seconds: int, now: float) -> Window:
+    leaves_at = (requests[0] if requests else now) + seconds
+    return Window(limit, len(requests), int(leaves_at) + 1, leaves_at - now)

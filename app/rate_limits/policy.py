@@ -1,0 +1,86 @@
+"""What is counted, and what follows from the counts: pure values and functions."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.api_keys.caller import Caller
+
+MINUTE_SECONDS = 60
+HOUR_SECONDS = 3600
+
+
+class Refusal(StrEnum):
+    """Why a request is not admitted."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    CONCURRENCY = "concurrency"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request is counted against. The key's own limits are None where it has none."""
+
+    organization_id: str
+    key_id: str
+    per_minute: int
+    concurrent: int
+    key_per_minute: int | None
+    key_per_hour: int | None
+
+    @classmethod
+    def of(cls, caller: Caller) -> "Limits":
+        """The limits of the caller's plan and key."""
+        return cls(
+            organization_id=caller.organization_id,
+            key_id=caller.key_id,
+            per_minute=caller.requests_per_minute,
+            concurrent=caller.concurrent_requests,
+            key_per_minute=caller.key_requests_per_minute,
+            key_per_hour=caller.key_requests_per_hour,
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window after the decision.
+
+    `reset_at` is the epoch second in which its oldest request leaves it, `wait_seconds` how long that is from now.
+    """
+
+    limit: int
+    used: int
+    reset_at: int
+    wait_seconds: float
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a request is admitted, and the windows as they are now."""
+
+    refusal: Refusal | None
+    wait_seconds: float
+    organization: Window
+    key_minute: Window | None = None
+    key_hour: Window | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The rate limit headers of the response."""
+        headers = _headers(self.organization, "")
+        if self.key_minute:
+            headers |= _headers(self.key_minute, "-Minute")
+        if self.key_hour:
+            headers |= _headers(self.key_hour, "-Hour")
+        return headers
+
+
+def _headers(window: Window, suffix: str) -> dict[str, str]:
+    return {
+        f"X-RateLimit-Limit{suffix}": str(window.limit),
+        f"X-RateLimit-Remaining{suffix}": str(window.remaining),
+        f"X-RateLimit-Reset{suffix}": str(window.reset_at),
+    }

@@ -39,13 +39,37 @@ class ReplicateClient:
     def __init__(self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS) -> None:
         self._token = token
         self._deadline = deadline
+        self._newest_versions: dict[str, str] = {}
         self._transport = _RefusingTransport(limits=_LIMITS)
         self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
 
     async def create(
         self, *, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int
     ) -> Prediction:
-        """Start one run and return at once, without waiting for it; the request is never sent twice."""
+        """Start one run and return at once, without waiting for it; the vendor is never asked twice to run it.
+
+        By its name alone Replicate runs an official model only. Where it refuses a name for that reason, which runs
+        nothing, the newest version of the model is run.
+        """
+        known = self._newest_versions.get(model, model)
+        try:
+            return await self._create(known, input, webhook, cancel_after)
+        except PredictionRejectedError as error:
+            if ":" in model or "/" not in model or "version" not in error.text.lower():
+                raise
+        # Looked up again, too, where the version that was known has gone.
+        self._newest_versions[model] = f"{model}:{await self._newest_version(model)}"
+        return await self._create(self._newest_versions[model], input, webhook, cancel_after)
+
+    async def _newest_version(self, model: str) -> str:
+        with self._failures():
+            found = await self._request("GET", f"/v1/models/{quote(model)}")
+        newest = found.get("latest_version") if isinstance(found, dict) else None
+        if not isinstance(newest, dict) or not isinstance(newest.get("id"), str):
+            raise PredictionRejectedError(f"The model {model} has no version that can be run")
+        return str(newest["id"])
+
+    async def _create(self, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int) -> Prediction:
         body: dict[str, Any] = {"version": model, "input": input}
         if webhook is not None:
             # The other events would only say that it is still running.

@@ -1,0 +1,87 @@
+"""A server that says exactly the bytes a test tells it to, for what no HTTP server would do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+Answer = Callable[["Connection", bytes], Awaitable[None]]
+
+SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass
+class Connection:
+    """One connection of a client."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+
+@dataclass
+class RawServer:
+    """What was received: the connections in their order, and each request as its head and body."""
+
+    url: str
+    connections: list[Connection] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
+
+
+def chunk(data: bytes) -> bytes:
+    """Data in HTTP's chunked framing."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def response(body: bytes, *, status: str = "200 OK", headers: bytes = b"") -> bytes:
+    """A whole response of a connection that stays open."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), len(body), headers, body)
+
+
+def always(*answers: bytes, is_closed: bool = False) -> Answer:
+    """Says the same to every request, piece by piece, and then closes the connection where it is told to."""
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        for data in answers:
+            await connection.send(data)
+        if is_closed:
+            connection.writer.close()
+
+    return answer
+
+
+@asynccontextmanager
+async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
+    """Calls `answer` with every request that was read; a connection is closed where it raises or the client leaves."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer)
+        server.connections.append(connection)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                request = await _read_request(reader)
+                server.requests.append(request)
+                await answer(connection, request)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    server = RawServer(f"http://127.0.0.1:{port}")
+    try:
+        yield server
+    finally:
+        for connection in server.connections:
+            connection.writer.close()
+        listener.close()
+        await listener.wait_closed()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = [line.partition(b":") for line in head.split(b"\r\n")]
+    lengths = [value for name, _, value in lines if name.lower() == b"content-length"]
+    return head + await reader.readexactly(int(lengths[0]) if lengths else 0)

@@ -1,0 +1,148 @@
+"""What the client makes of answers that only the bytes on the wire can show."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from app.chat_models.errors import UpstreamRejectedError
+from app.chat_models.protocol import ChatModelClient
+from app.chat_models.sse import MAX_EVENT_BYTES
+from app.core.errors import ProviderError
+from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, always, chunk, raw_server, response
+from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stream, upstream
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html>maintenance</html>", id="HTML"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(COMPLETION[:-1], id="JSON that is cut"),
+        pytest.param(b'{"error": {"message": "overloaded"}}', id="an error"),
+        pytest.param(b"{}", id="no choices"),
+        pytest.param(b'{"choices": []}', id="an empty list of choices"),
+        pytest.param(b'{"choices": [{"text": "x"}]}', id="no message"),
+        pytest.param(b'{"choices": [{"message": {"content": "\\ud800"}}]}', id="half a character"),
+        pytest.param(b"[" * 100_000, id="JSON that is nested too deeply"),
+    ],
+)
+async def test_a_200_that_is_no_completion_is_a_failure(client: ChatModelClient, body: bytes) -> None:
+    async with raw_server(always(response(body))) as server:
+        with pytest.raises(ProviderError):
+            await complete(client, server)
+
+
+async def test_numbers_that_are_no_json_become_null(client: ChatModelClient) -> None:
+    body = b'{"choices": [{"message": {}, "logprobs": [-Infinity]}], "usage": {"prompt_tokens": NaN}}'
+
+    async with raw_server(always(response(body))) as server:
+        completion = await complete(client, server)
+
+    assert completion == {"choices": [{"message": {}, "logprobs": [None]}], "usage": {"prompt_tokens": None}}
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_a_failure_is_logged_without_the_key(
+    client: ChatModelClient, caplog: pytest.LogCaptureFixture, method: Any
+) -> None:
+    """The library's own account of an answer that is no HTTP holds the headers of the request."""
+    async with raw_server(always(b"SSH-2.0-OpenSSH_9.7\r\n\r\n")) as server:
+        with pytest.raises(ProviderError):
+            await method(client, server)
+
+    assert caplog.messages == ["upstream_failed"]
+    assert "sk-wire" not in str(vars(caplog.records[0]))
+
+
+@pytest.mark.parametrize(("method", "head"), [(complete, b""), (stream, b"data: ")])
+async def test_an_error_with_status_200_is_logged_without_the_key(
+    client: ChatModelClient, caplog: pytest.LogCaptureFixture, method: Any, head: bytes
+) -> None:
+    error = head + b'{"error": {"message": "no more room for sk-wire-0123456789"}}\n\n'
+
+    async with raw_server(always(response(error))) as server:
+        with pytest.raises(ProviderError):
+            await method(client, server)
+
+    assert caplog.messages == ["upstream_refused"]
+    assert vars(caplog.records[0])["reason"] == "no more room for [redacted]"
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_a_refused_parameter_is_named(client: ChatModelClient, method: Any) -> None:
+    body = b'{"error": {"message": "too hot for sk-wire-0123456789", "param": "temperature"}}'
+
+    async with raw_server(always(response(body, status="400 Bad Request"))) as server:
+        with pytest.raises(UpstreamRejectedError) as refused:
+            await method(client, server)
+
+    assert (refused.value.text, refused.value.param) == ("too hot for [redacted]", "temperature")
+
+
+async def test_a_refusal_without_an_end_is_not_read_to_its_end(client: ChatModelClient) -> None:
+    head = b"HTTP/1.1 422 Unprocessable\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        await connection.send(head)
+        while True:
+            await connection.send(chunk(b"x" * 65536))
+
+    async with raw_server(answer) as server:
+        with pytest.raises(UpstreamRejectedError):
+            await complete(client, server)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([HELLO], id="the end of the body"),
+        pytest.param([HELLO, DONE], id="[DONE]"),
+        pytest.param([HELLO, b"data: {"], id="half an event"),
+        pytest.param([HELLO, STOP.rstrip()], id="an event that was not ended"),
+        pytest.param([HELLO, b"data: {]\n\n", STOP], id="no JSON"),
+        pytest.param([HELLO, b"data: 7\n\n", STOP], id="JSON that is no object"),
+        pytest.param([HELLO, b'data: {"error": {"message": "x"}}\n\n', STOP], id="an error"),
+        pytest.param([HELLO, b"data: " + b"x" * MAX_EVENT_BYTES + b"\n\n", STOP], id="an event that is too long"),
+    ],
+)
+async def test_a_stream_that_goes_wrong_says_so(client: ChatModelClient, body: Sequence[bytes]) -> None:
+    async with raw_server(always(SSE_HEAD, *map(chunk, body), LAST_CHUNK)) as server:
+        chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
+        first = await anext(chunks)
+        with pytest.raises(ProviderError):
+            await anext(chunks)
+
+    assert first["choices"][0]["delta"] == {"content": "Hello"}
+
+
+@pytest.mark.parametrize("body", [b"<html></html>", b'{"choices": []}', COMPLETION, b""])
+async def test_a_200_that_is_no_stream_is_a_failure(client: ChatModelClient, body: bytes) -> None:
+    async with raw_server(always(response(body))) as server:
+        with pytest.raises(ProviderError):
+            await stream(client, server)
+
+
+async def test_a_connection_cut_before_the_finish_is_a_failure(client: ChatModelClient) -> None:
+    async with raw_server(always(SSE_HEAD, chunk(HELLO), is_closed=True)) as server:
+        with pytest.raises(ProviderError):
+            await stream(client, server)
+
+
+async def test_a_connection_cut_after_the_finish_leaves_the_answer_whole(client: ChatModelClient) -> None:
+    async with raw_server(always(SSE_HEAD, chunk(HELLO), chunk(STOP), is_closed=True)) as server:
+        chunks = await stream(client, server)
+
+    assert len(chunks) == 2
+
+
+@pytest.mark.parametrize("choices", ["null", "{}", "[]", '["x"]', '[{"finish_reason": null}]', "7"])
+async def test_choices_of_any_shape_are_passed_on(client: ChatModelClient, choices: str) -> None:
+    odd = f'data: {{"choices": {choices}}}\n\n'.encode()
+
+    async with raw_server(always(SSE_HEAD, chunk(odd), chunk(STOP), LAST_CHUNK)) as server:
+        chunks = await stream(client, server)
+
+    assert chunks[0] == {"choices": json.loads(choices)}

@@ -1,0 +1,173 @@
+"""When the client opens, reuses, retries and closes connections, and how long it waits."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.chat_models.client import AiohttpChatModelClient
+from app.chat_models.protocol import ChatModelClient
+from app.core.errors import ProviderError, ProviderTimeoutError
+from tests.chat_models.raw_server import (
+    LAST_CHUNK,
+    SSE_HEAD,
+    Connection,
+    RawServer,
+    always,
+    chunk,
+    raw_server,
+    response,
+)
+from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, sent_body, stream, upstream
+
+
+async def test_calls_share_a_connection_after_completions_and_streams(client: ChatModelClient) -> None:
+    async def answer(connection: Connection, request: bytes) -> None:
+        is_stream = sent_body(request).get("stream")
+        await connection.send(SSE_HEAD + chunk(HELLO + STOP + DONE) if is_stream else response(COMPLETION))
+        if is_stream:
+            # The end of the body follows [DONE] after the client has seen that.
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await connection.send(LAST_CHUNK)
+
+    async with raw_server(answer) as server:
+        await complete(client, server)
+        await stream(client, server)
+        await stream(client, server)
+        await complete(client, server)
+
+    assert (len(server.connections), len(server.requests)) == (1, 4)
+
+
+async def test_an_upstream_that_stays_on_the_line_after_done_does_not_hold_the_answer(client: ChatModelClient) -> None:
+    async with raw_server(always(SSE_HEAD, chunk(HELLO + STOP + DONE))) as server:
+        chunks = await stream(client, server)
+
+    assert len(chunks) == 2
+
+
+async def test_a_connection_that_was_closed_while_idle_is_not_used_again(client: ChatModelClient) -> None:
+    async with raw_server(always(response(COMPLETION), is_closed=True)) as server:
+        await complete(client, server)
+        # Lets the loop see the close, which the system has delivered already.
+        await asyncio.sleep(0.01)
+        await complete(client, server)
+
+    assert (len(server.connections), len(server.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_a_request_that_may_have_been_read_is_not_sent_again(client: ChatModelClient, method: Any) -> None:
+    """A reused connection that ends without an answer looks the same whether the request was processed or not."""
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        if len(server.requests) == 1:
+            await connection.send(response(COMPLETION))
+        else:
+            connection.writer.close()
+
+    async with raw_server(answer) as server:
+        await complete(client, server)
+        with pytest.raises(ProviderError):
+            await method(client, server)
+
+    assert (len(server.connections), len(server.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_a_connection_that_does_not_come_about_is_tried_twice(method: Any) -> None:
+    tries = []
+
+    async def count(*_: object) -> None:
+        tries.append(1)
+
+    async with raw_server(always()) as closed_server:
+        pass
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(count)
+    client = AiohttpChatModelClient(aiohttp.ClientSession(trace_configs=[trace]))
+
+    with pytest.raises(ProviderError):
+        await method(client, closed_server)
+
+    await client.close()
+    assert len(tries) == 2
+
+
+async def test_an_upstream_that_starts_to_listen_between_the_tries_is_reached() -> None:
+    tries = []
+
+    async def start_on_the_second_try(*_: object) -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            await listener.start_serving()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response(COMPLETION, headers=b"Connection: close\r\n"))
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, start_serving=False)
+    server = RawServer(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(start_on_the_second_try)
+    client = AiohttpChatModelClient(aiohttp.ClientSession(trace_configs=[trace]))
+
+    completion = await complete(client, server)
+
+    await client.close()
+    listener.close()
+    assert completion["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_the_time_of_a_call_is_bounded(client: ChatModelClient) -> None:
+    async with raw_server(always()) as server:
+        with pytest.raises(ProviderTimeoutError):
+            await client.complete(upstream(server), {"messages": []}, timeout=0.1)
+
+
+async def test_the_time_of_a_stream_is_bounded_though_it_keeps_talking(client: ChatModelClient) -> None:
+    async def answer(connection: Connection, request: bytes) -> None:
+        await connection.send(SSE_HEAD)
+        while True:
+            await connection.send(chunk(HELLO))
+            await asyncio.sleep(0.01)
+
+    async with raw_server(answer) as server:
+        with pytest.raises(ProviderTimeoutError):
+            await stream(client, server, timeout=0.2)
+
+
+async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -> None:
+    hung_up = asyncio.Event()
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        await connection.send(SSE_HEAD + chunk(HELLO))
+        assert await connection.reader.read() == b""
+        hung_up.set()
+
+    async with raw_server(answer) as server:
+        chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
+        await anext(chunks)
+        await chunks.aclose()
+        await hung_up.wait()
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_cancelling_a_call_closes_its_connection(client: ChatModelClient, method: Any) -> None:
+    asked, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        asked.set()
+        assert await connection.reader.read() == b""
+        hung_up.set()
+
+    async with raw_server(answer) as server:
+        call = asyncio.create_task(method(client, server))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await hung_up.wait()

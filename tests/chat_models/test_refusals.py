@@ -1,0 +1,142 @@
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat_models.errors import UpstreamRejectedError
+from app.chat_models.protocol import Upstream
+from app.chat_models.refusals import refusal, wait_seconds
+from app.core.errors import ProviderError, ProviderRateLimitedError
+
+KEY = "sk-proj-3kV9aQ7xT2bN8mR5"
+UPSTREAM = Upstream(base_url="https://models.example/v1", api_key=KEY)
+NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def answered(status: int, body: Any, retry_after: str | None = None) -> Any:
+    return refusal(UPSTREAM, status, retry_after, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def error_body(message: str, **fields: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", **fields}}
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_at_fault_is_told_to_the_client(status: int) -> None:
+    error = answered(status, error_body("temperature must be at most 2", param="temperature"))
+
+    assert isinstance(error, UpstreamRejectedError)
+    assert (error.status, error.type, error.code) == (400, "invalid_request_error", "invalid_request")
+    assert (error.text, error.param) == ("temperature must be at most 2", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param({"error": "model is loading"}, "model is loading", id="a text"),
+        pytest.param([error_body("bad image")], "bad image", id="a list of one"),
+        pytest.param({"object": "error", "message": "too long", "code": 400}, "too long", id="a bare object"),
+        pytest.param(b"<html>400</html>", UpstreamRejectedError.message, id="HTML"),
+        pytest.param([], UpstreamRejectedError.message, id="an empty list"),
+        pytest.param({"error": {"message": None}}, UpstreamRejectedError.message, id="no message"),
+    ],
+)
+def test_every_servers_way_to_word_a_refusal_is_read(body: Any, text: str) -> None:
+    assert answered(400, body).text == text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        "Bearer eyJhbGciOi.abc",
+        "sk-ant-api03-xyzxyz",
+        "r8_abcdefghij",
+        "sk-abc***wxyz",
+        "0123456789abcdef0123456789abcdef",
+    ],
+)
+def test_nothing_like_a_key_is_repeated(secret: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        error = answered(400, error_body(f"Incorrect key provided: {secret}, see the documentation."))
+
+    assert secret not in error.text
+    assert error.text.endswith("see the documentation.")
+    assert all(secret not in str(vars(record)) for record in caplog.records)
+
+
+def test_a_key_that_looks_like_none_is_not_repeated_either() -> None:
+    upstream = Upstream(base_url=UPSTREAM.base_url, api_key="correct.horse.battery")
+
+    error = refusal(upstream, 400, None, b'{"error": "no such key: correct.horse.battery"}')
+
+    assert error.text == "no such key: [redacted]"
+
+
+def test_a_message_is_cut() -> None:
+    assert len(answered(400, error_body("too long " * 1_000)).text) == 500
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_refused_account_is_the_operators_matter(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    error = answered(status, error_body(f"Incorrect API key provided: {KEY}"))
+
+    assert isinstance(error, ProviderError)
+    assert error.text == ProviderError.message
+    assert [(record.message, record.levelname) for record in caplog.records] == [("upstream_denied", "ERROR")]
+    assert vars(caplog.records[0])["status"] == status
+    assert KEY not in str(vars(caplog.records[0]))
+
+
+def test_a_used_up_account_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
+    error = answered(429, error_body("You exceeded your current quota", code="insufficient_quota"))
+
+    assert isinstance(error, ProviderError)
+    assert caplog.messages == ["upstream_denied"]
+
+
+def test_a_rate_limit_says_when_to_come_back() -> None:
+    error = answered(429, error_body("Rate limit reached"), retry_after="7")
+
+    assert isinstance(error, ProviderRateLimitedError)
+    assert error.retry_after == 7
+
+
+@pytest.mark.parametrize("status", [302, 404, 405, 408, 409, 500, 502, 503, 504, 529])
+def test_every_other_status_is_a_failure_of_the_provider(status: int) -> None:
+    error = answered(status, error_body(f"failed with {KEY}"))
+
+    assert isinstance(error, ProviderError)
+    assert error.text == ProviderError.message
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 5),
+        ("", 5),
+        ("soon", 5),
+        ("nan", 5),
+        ("inf", 5),
+        ("0", 1),
+        ("-3", 1),
+        ("2.1", 3),
+        ("60", 60),
+        ("3600", 60),
+        ("Sun, 01 Mar 2026 12:00:20 GMT", 20),
+        ("Sun, 01 Mar 2026 12:00:20 -0000", 20),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 1),
+        ("Sun, 01 Mar 2026 13:00:00 GMT", 60),
+    ],
+)
+def test_the_wait_that_a_header_asks_for(header: str | None, seconds: int) -> None:
+    assert wait_seconds(header, NOON) == seconds
+
+
+@given(st.text())
+def test_the_wait_is_within_a_minute_whatever_the_header(header: str) -> None:
+    assert 1 <= wait_seconds(header, NOON) <= 60

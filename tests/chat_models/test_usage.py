@@ -1,0 +1,66 @@
+import logging
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat_models.protocol import Usage
+from app.chat_models.usage import MAX_TOKENS, parse_usage
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def reported(prompt_tokens: Any, completion_tokens: Any) -> dict[str, Any]:
+    return {"usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}}
+
+
+@pytest.mark.parametrize(("prompt_tokens", "completion_tokens"), [(0, 0), (12, 0), (MAX_TOKENS, MAX_TOKENS)])
+def test_counts_are_read_and_a_written_zero_is_a_zero(prompt_tokens: int, completion_tokens: int) -> None:
+    usage = parse_usage(reported(prompt_tokens, completion_tokens))
+
+    assert usage == Usage(prompt_tokens, completion_tokens)
+
+
+@pytest.mark.parametrize("body", [{}, {"usage": None}])
+def test_no_report_is_none_without_a_word(body: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    assert parse_usage(body) is None
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("figure", [-1, MAX_TOKENS + 1, 1.0, math.nan, math.inf, True, "7", None, [7]])
+@pytest.mark.parametrize("place", ["prompt_tokens", "completion_tokens"])
+def test_a_bad_figure_refuses_the_report(place: str, figure: Any, caplog: pytest.LogCaptureFixture) -> None:
+    body = reported(3, 4)
+    body["usage"][place] = figure
+
+    with caplog.at_level(logging.WARNING):
+        usage = parse_usage(body)
+
+    assert usage is None
+    assert caplog.messages == ["upstream_usage_refused"]
+
+
+@pytest.mark.parametrize("report", [[], "12", 12, {}, {"prompt_tokens": 3}])
+def test_a_report_of_another_shape_is_refused(report: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert parse_usage({"usage": report}) is None
+    assert caplog.messages == ["upstream_usage_refused"]
+
+
+@given(json_values)
+def test_whatever_is_reported_counts_are_within_bounds(report: Any) -> None:
+    usage = parse_usage({"usage": report})
+
+    assert usage is None or (0 <= usage.prompt_tokens <= MAX_TOKENS and 0 <= usage.completion_tokens <= MAX_TOKENS)
+
+
+@given(json_values, json_values)
+def test_whatever_the_figures_are_counts_are_within_bounds(prompt_tokens: Any, completion_tokens: Any) -> None:
+    usage = parse_usage(reported(prompt_tokens, completion_tokens))
+
+    assert usage is None or (0 <= usage.prompt_tokens <= MAX_TOKENS and 0 <= usage.completion_tokens <= MAX_TOKENS)

@@ -1,0 +1,167 @@
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.predictions.parsing import (
+    MAX_PREDICT_SECONDS,
+    UnreadableAnswerError,
+    parse_json,
+    parse_page,
+    parse_prediction,
+)
+
+SMALLEST = {"id": "ufawqhfynnddngldkgtslldrkq", "status": "starting", "created_at": "2026-03-01T12:00:00.5Z"}
+WHOLE = {
+    **SMALLEST,
+    "model": "black-forest-labs/flux-schnell",
+    "version": "hidden",
+    "status": "succeeded",
+    "input": {"prompt": "a boat"},
+    "output": ["https://replicate.delivery/x/out-0.png"],
+    "error": None,
+    "data_removed": False,
+    "metrics": {"predict_time": 1.25, "total_time": 2, "image_count": 1},
+    "webhook": "https://junis.example/webhooks/replicate?content=1",
+    "urls": {"get": "https://api.replicate.com/v1/predictions/ufawqhfynnddngldkgtslldrkq"},
+    "a_field_of_tomorrow": {"x": 1},
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_every_field_is_read() -> None:
+    prediction = parse_prediction(WHOLE)
+
+    assert prediction.id == WHOLE["id"]
+    assert (prediction.status, prediction.is_terminal) == ("succeeded", True)
+    assert (prediction.model, prediction.version) == ("black-forest-labs/flux-schnell", "hidden")
+    assert (prediction.input, prediction.output) == (WHOLE["input"], WHOLE["output"])
+    assert (prediction.error, prediction.data_removed) == (None, False)
+    assert prediction.predict_time == Decimal("1.25")
+    assert prediction.webhook == WHOLE["webhook"]
+    assert prediction.created_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+
+
+def test_what_is_optional_may_be_missing() -> None:
+    prediction = parse_prediction(SMALLEST)
+
+    assert (prediction.model, prediction.version, prediction.input) == ("", "", {})
+    assert (prediction.output, prediction.error, prediction.predict_time, prediction.webhook) == (None,) * 4
+    assert prediction.data_removed is False
+
+
+@pytest.mark.parametrize(
+    ("status", "is_terminal"), [("aborted", True), ("canceled", True), ("processing", False), ("queued", False)]
+)
+def test_an_unknown_status_is_kept_and_not_terminal(status: str, is_terminal: bool) -> None:
+    prediction = parse_prediction({**SMALLEST, "status": status})
+
+    assert (prediction.status, prediction.is_terminal) == (status, is_terminal)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-03-01T12:00:00.123456789Z", datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)),
+        ("2026-03-01T12:00:00.123456Z", datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)),
+        ("2026-03-01T12:00:00+02:00", datetime(2026, 3, 1, 10, 0, 0, tzinfo=UTC)),
+        ("2026-03-01T12:00:00", datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)),
+    ],
+)
+def test_times_are_aware_whatever_their_digits(text: str, moment: datetime) -> None:
+    assert parse_prediction({**SMALLEST, "created_at": text}).created_at == moment
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("0", "0"), ("0.1", "0.1"), ("1.000001", "1.000001"), ("12", "12"), ("1e-7", "1e-7"), ("604800", "604800")],
+)
+def test_the_computing_time_is_exactly_what_was_written(written: str, seconds: str) -> None:
+    metrics = parse_json(f'{{"predict_time": {written}}}'.encode())
+
+    assert parse_prediction({**SMALLEST, "metrics": metrics}).predict_time == Decimal(seconds)
+
+
+@pytest.mark.parametrize(
+    "written", ["NaN", "Infinity", "-Infinity", "-0.5", "604801", "1e400", "9" * 400, "true", '"1"']
+)
+def test_an_absurd_computing_time_is_no_computing_time(written: str) -> None:
+    metrics = parse_json(f'{{"predict_time": {written}}}'.encode())
+
+    assert parse_prediction({**SMALLEST, "metrics": metrics}).predict_time is None
+
+
+def test_an_error_that_is_no_text_is_kept_as_json() -> None:
+    prediction = parse_prediction({**SMALLEST, "error": {"code": "E1001"}})
+
+    assert prediction.error == '{"code": "E1001"}'
+
+
+def test_numbers_that_are_no_json_become_null() -> None:
+    assert parse_json(b'{"output": [NaN, Infinity, -Infinity, 1.5]}') == {"output": [None, None, None, 1.5]}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b"1" * 5000])
+def test_what_is_no_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        parse_json(body)
+
+
+@pytest.mark.parametrize("field", ["id", "status", "created_at"])
+@pytest.mark.parametrize("value", [None, "", 7])
+def test_a_prediction_without_what_it_cannot_lack_is_unreadable(field: str, value: Any) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        parse_prediction({**SMALLEST, field: value})
+
+
+def test_a_page_is_its_predictions_and_the_query_of_the_next() -> None:
+    link = "https://elsewhere.example/v1/predictions?cursor=cD0yMDI&created_after=2026"
+
+    page = parse_page({"results": [WHOLE, SMALLEST], "next": link, "previous": None})
+
+    assert [prediction.status for prediction in page.predictions] == ["succeeded", "starting"]
+    assert page.next_query == "cursor=cD0yMDI&created_after=2026"
+
+
+@pytest.mark.parametrize("link", [None, "", 7])
+def test_a_page_without_a_link_is_the_last(link: Any) -> None:
+    assert parse_page({"results": [], "next": link}).next_query is None
+
+
+@pytest.mark.parametrize("page", [None, [], {}, {"results": None}, {"results": [{}]}, {"results": [SMALLEST, "x"]}])
+def test_a_page_of_which_a_part_is_unreadable_is_unreadable(page: Any) -> None:
+    with pytest.raises(UnreadableAnswerError):
+        parse_page(page)
+
+
+@given(fields=st.fixed_dictionaries({}, optional=dict.fromkeys(WHOLE, json_values)), others=json_values)
+def test_no_answer_breaks_the_reading_of_it(fields: dict[str, Any], others: Any) -> None:
+    """Whatever stands in the fields, it is a prediction within its bounds or unreadable."""
+    body = parse_json(json.dumps({**SMALLEST, **fields, "metrics": {"predict_time": others}}).encode())
+
+    try:
+        prediction = parse_prediction(body)
+    except UnreadableAnswerError:
+        return
+
+    assert prediction.predict_time is None or 0 <= prediction.predict_time <= MAX_PREDICT_SECONDS
+    assert prediction.created_at.tzinfo is not None
+
+
+@given(json_values)
+def test_no_page_breaks_the_reading_of_it(value: Any) -> None:
+    try:
+        page = parse_page(value)
+    except UnreadableAnswerError:
+        return
+
+    assert page.predictions == []

@@ -6,6 +6,7 @@ from app.catalog.models import Model, Price
 from app.content.models import ContentOutput, GeneratedContent
 from app.core.database import Base
 from app.credits.models import CreditAccount, CreditHold, LedgerEntry
+from app.idempotency.models import IdempotencyKey
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
 
@@ -18,6 +19,7 @@ __all__ = [
     "CreditAccount",
     "CreditHold",
     "GeneratedContent",
+    "IdempotencyKey",
     "LedgerEntry",
     "Membership",
     "Message",

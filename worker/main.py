@@ -6,10 +6,17 @@ from worker.clock import repeat
 from worker.jobs import run_jobs
 from worker.lifecycle import open_worker
 from worker.polling import poll
-from worker.sweeper import remove_abandoned, sweep, void_expired_holds
+from worker.sweeper import (
+    forget_idempotency_keys,
+    grant_credits_of_the_month,
+    remove_abandoned,
+    sweep,
+    void_expired_holds,
+)
 
 _SWEEP_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
+_MONTHLY_GRANT_SECONDS = 300.0
 
 
 async def run(settings: Settings) -> None:
@@ -25,6 +32,8 @@ async def run(settings: Settings) -> None:
             repeat(sweep, context, pause=_SWEEP_SECONDS),
             repeat(remove_abandoned, context, pause=_HOUSEKEEPING_SECONDS),
             repeat(void_expired_holds, context, pause=_HOUSEKEEPING_SECONDS),
+            repeat(grant_credits_of_the_month, context, pause=_MONTHLY_GRANT_SECONDS),
+            repeat(forget_idempotency_keys, context, pause=_HOUSEKEEPING_SECONDS),
         ]
         tasks = [asyncio.create_task(clock) for clock in clocks]
         await stopping.wait()

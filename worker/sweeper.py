@@ -7,7 +7,9 @@ from app.content import outputs, states, transitions
 from app.content.service import FINISH_JOB, START_JOB
 from app.content.transitions import Generation
 from app.core.clock import now
+from app.credits.grants import grant_monthly_credits
 from app.credits.service import void_expired
+from app.idempotency.service import forget_expired
 from app.predictions.protocol import PredictionError
 from app.resources import Resources
 from worker.lifecycle import WorkerContext
@@ -31,6 +33,16 @@ async def sweep(context: WorkerContext) -> None:
 async def void_expired_holds(context: WorkerContext) -> None:
     """Give back what crashed turns had put aside."""
     await void_expired(context.resources.database)
+
+
+async def grant_credits_of_the_month(context: WorkerContext) -> None:
+    """Give subscribed organizations what their plans give every month."""
+    await grant_monthly_credits(context.resources.database, now())
+
+
+async def forget_idempotency_keys(context: WorkerContext) -> None:
+    """Remove Idempotency-Keys whose time is over."""
+    await forget_expired(context.resources.database)
 
 
 async def remove_abandoned(context: WorkerContext) -> None:

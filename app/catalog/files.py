@@ -1,3 +1,4 @@
+import json
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +43,27 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile) -> int:
         await _save_model(tx, entry)
         new_prices += await _save_price(tx, entry)
     return new_prices
+
+
+async def export_catalog(tx: Transaction) -> str:
+    """The active models with their prices of now, as a catalog file that `read_catalog` reads."""
+    lines = []
+    for model, price in await repository.list_priced(tx):
+        lines += ["[[models]]", f"name = {_quoted(model.name)}", f'kind = "{model.kind}"']
+        if model.description:
+            lines.append(f"description = {_quoted(model.description)}")
+        if model.max_output_tokens:
+            lines.append(f"max_output_tokens = {model.max_output_tokens}")
+        lines += ["[models.price]", f"effective_at = {price.effective_at.isoformat()}"]
+        amounts = {name: getattr(price, name) for name in _AMOUNTS}
+        lines += [f"{name} = {amount:f}" for name, amount in amounts.items() if amount is not None]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's, too.
+    return json.dumps(text)
 
 
 async def _save_model(tx: Transaction, entry: ModelEntry) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from asyncpg import Record
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.catalog.models import Model, Price
 from app.core.database import Transaction
@@ -53,3 +53,15 @@ async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price
         .limit(1)
     )
     return (await tx.session.scalars(query)).first()
+
+
+async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
+    """The active models that have a price now, with it, by kind and name."""
+    query = (
+        select(Model, Price)
+        .join(Price, Price.model_name == Model.name)
+        .where(Model.is_active, Price.effective_at <= func.now())
+        .distinct(Model.kind, Model.name)
+        .order_by(Model.kind, Model.name, Price.effective_at.desc())
+    )
+    return [(model, price) for model, price in (await tx.session.execute(query)).all()]

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.chat.running import TurnResult
-from app.chat.service import OpenTurn
+from app.chat.service import OpenTurn, TurnResult
 from app.chat_models.protocol import JsonObject, Usage
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
@@ -27,6 +26,21 @@ def completion(turn: OpenTurn, result: TurnResult, urls: FileUrls) -> JsonObject
         "session_id": turn.session.public_id,
         **_generated(result.contents, urls),
     }
+
+
+def replayed_chunks(completion: JsonObject, *, wants_usage: bool) -> list[JsonObject]:
+    """A stored completion as a stream of one delta."""
+    (choice,) = completion["choices"]
+    message = choice["message"]
+    calls = [{**call, "index": index} for index, call in enumerate(message.get("tool_calls", []))]
+    delta = {**message, "tool_calls": calls} if calls else message
+    envelope = {name: completion[name] for name in ("id", "created", "model", "session_id")}
+    envelope |= {"object": "chat.completion.chunk"} | ({"usage": None} if wants_usage else {})
+    extra = {name: completion[name] for name in ("generated_content",) if name in completion}
+    said = {"index": 0, "delta": delta, "logprobs": choice["logprobs"], "finish_reason": None}
+    ended = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}
+    chunks = [{**envelope, "choices": [said]}, {**envelope, **extra, "choices": [ended]}]
+    return chunks + ([{**envelope, "choices": [], "usage": completion["usage"]}] if wants_usage else [])
 
 
 def first_chunk(turn: OpenTurn, *, wants_usage: bool) -> JsonObject:

@@ -1,29 +1,20 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
 
 from app.agents.runtime.events import Delta, Finished
 from app.agents.runtime.llm import run_llm_agent
 from app.chat import service
-from app.chat.service import OpenTurn
-from app.chat_models.protocol import Usage
-from app.content.service import ContentWithOutputs
+from app.chat.service import OpenTurn, TurnResult
+from app.chat_models.protocol import JsonObject
 from app.core.errors import AppError, ProviderTimeoutError, ServiceUnavailableError
 from app.resources import Resources
 from app.sessions.service import TURN_LEASE
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TurnResult:
-    """A turn that has ended well: its answer, its tokens, and what it had made."""
-
-    answer: Finished
-    usage: Usage
-    contents: Sequence[ContentWithOutputs]
+Render = Callable[[OpenTurn, TurnResult], JsonObject]
 
 
 class RunningTurn:
@@ -32,11 +23,13 @@ class RunningTurn:
     The deltas come through `next_delta()`, the end through `result()`.
     """
 
-    def __init__(self, resources: Resources, turn: OpenTurn) -> None:
+    def __init__(self, resources: Resources, turn: OpenTurn, render: Render) -> None:
         self.turn = turn
         self._resources = resources
+        self._render = render
         self._deltas: asyncio.Queue[Delta | None] = asyncio.Queue()
         self._has_begun = asyncio.Event()
+        self._is_closing = False
         self.task = asyncio.create_task(self._run(), name=turn.id)
 
     async def wait_for_first_word(self, seconds: float) -> None:
@@ -73,8 +66,12 @@ class RunningTurn:
             raise AppError from error
 
     def abandon(self) -> None:
-        """The client is gone: end the model call, charge and store what was delivered."""
-        self.task.cancel()
+        """The client is gone: end the model call, charge and store what was delivered.
+
+        A turn that may be asked for again by its Idempotency-Key goes on instead.
+        """
+        if self.turn.idempotent is None and not self._is_closing:
+            self.task.cancel()
 
     async def _run(self) -> TurnResult:
         lease = asyncio.create_task(self._keep_lease())
@@ -84,12 +81,11 @@ class RunningTurn:
                     answer = await self._answer()
             except TimeoutError as error:
                 raise ProviderTimeoutError from error
+            self._is_closing = True
+            return await service.complete_turn(self._resources, self.turn, answer, self._render)
         except BaseException as error:
-            await self._close(failed=not isinstance(error, asyncio.CancelledError))
+            await self._fail(error)
             raise
-        else:
-            contents = await self._close(failed=False)
-            return TurnResult(answer, self.turn.meter.usage, contents)
         finally:
             lease.cancel()
             self._put(None)
@@ -107,13 +103,13 @@ class RunningTurn:
         self._deltas.put_nowait(delta)
         self._has_begun.set()
 
-    async def _close(self, *, failed: bool) -> Sequence[ContentWithOutputs]:
+    async def _fail(self, error: BaseException) -> None:
         try:
-            return await service.close_turn(self._resources, self.turn, failed=failed)
+            is_fault = not isinstance(error, asyncio.CancelledError)
+            await service.fail_turn(self._resources, self.turn, is_fault=is_fault)
         except AppError:
-            # The sweeper voids the hold, and the session's lease runs out by itself.
+            # The sweeper voids the hold, and the leases run out by themselves.
             logger.exception("turn_not_closed", extra={"turn_id": self.turn.id})
-            raise
 
     async def _keep_lease(self) -> None:
         while True:
@@ -128,9 +124,9 @@ class Turns:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[TurnResult]] = set()
 
-    def start(self, resources: Resources, turn: OpenTurn) -> RunningTurn:
-        """Let an admitted turn run."""
-        running = RunningTurn(resources, turn)
+    def start(self, resources: Resources, turn: OpenTurn, render: Render) -> RunningTurn:
+        """Let an admitted turn run. `render` makes the answer that is kept for its Idempotency-Key."""
+        running = RunningTurn(resources, turn, render)
         self._tasks.add(running.task)
         running.task.add_done_callback(self._forget)
         return running

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -7,6 +7,7 @@ from time import monotonic
 from app.agents import service as agents
 from app.agents.definition import AgentDefinition, AgentType
 from app.agents.runtime.context import RunContext
+from app.agents.runtime.events import Finished
 from app.agents.runtime.llm import first_body
 from app.agents.tools.names import REPLICATE_GENERATE
 from app.agents.tools.protocol import ServerTool
@@ -15,7 +16,7 @@ from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.chat.meter import TurnMeter
 from app.chat.schemas import ChatRequest
-from app.chat_models.protocol import JsonObject, Upstream
+from app.chat_models.protocol import JsonObject, Upstream, Usage
 from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
@@ -23,6 +24,8 @@ from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.credits import service as credits
+from app.idempotency import service as idempotency
+from app.idempotency.service import IdempotentRequest
 from app.resources import Resources
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
@@ -51,52 +54,106 @@ class OpenTurn:
     messages: Sequence[JsonObject]
     context: RunContext
     meter: TurnMeter
+    idempotent: IdempotentRequest | None
 
 
-async def open_turn(resources: Resources, caller: Caller, request: ChatRequest) -> OpenTurn:
+@dataclass(frozen=True)
+class TurnResult:
+    """A turn that has ended well: its answer, its tokens, and what it had made."""
+
+    answer: Finished
+    usage: Usage
+    contents: Sequence[ContentWithOutputs]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The answer that the same request was given before."""
+
+    answer: JsonObject
+
+
+async def open_turn(
+    resources: Resources, caller: Caller, request: ChatRequest, idempotent: IdempotentRequest | None
+) -> OpenTurn | Replay:
     """Admit a turn of the organization's orchestrator, in one transaction; wait a while for a busy session.
 
     Raises:
         AgentNotFoundError, AgentInactiveError, SessionNotFoundError, SessionBusyError, ModelNotPricedError,
-        InsufficientCreditsError: nothing has been started, held or stored.
+        InsufficientCreditsError, IdempotencyKeyInProgressError, IdempotencyKeyReusedError: nothing has been started,
+            held or stored.
     """
     give_up_at = monotonic() + _BUSY_PATIENCE_SECONDS
     while True:
         try:
             async with resources.database.transaction() as tx:
-                return await _open_turn(tx, resources, caller, request)
+                if idempotent and (answer := await idempotency.claim(tx, idempotent)):
+                    return Replay(answer)
+                return await _open_turn(tx, resources, caller, request, idempotent)
         except SessionBusyError:
             if monotonic() > give_up_at:
                 raise
         await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
 
-async def close_turn(resources: Resources, turn: OpenTurn, *, failed: bool) -> Sequence[ContentWithOutputs]:
-    """Charge the turn, store what was said and free its session, in one transaction.
-
-    Returns:
-        The generations that the turn asked for.
-    """
-    messages = [*((None, message) for message in turn.new_messages), *turn.context.transcript]
-    organization_id = turn.caller.organization_id
-    reference = _hold_reference(turn.id)
+async def complete_turn(
+    resources: Resources, turn: OpenTurn, answer: Finished, render: Callable[[OpenTurn, TurnResult], JsonObject]
+) -> TurnResult:
+    """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction."""
     async with resources.database.transaction() as tx:
-        await sessions.end_turn(tx, turn.session, messages, failed=failed)
-        if turn.meter.was_used:
-            cost, name = turn.meter.cost, turn.agent.name
-            await credits.settle(tx, organization_id=organization_id, reference=reference, cost=cost, description=name)
-        else:
-            await credits.void(tx, organization_id=organization_id, reference=reference)
-        return await content.list_of_turn(tx, organization_id, turn.id)
+        await _store_messages(tx, turn, failed=False)
+        contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
+        result = TurnResult(answer, turn.meter.usage, contents)
+        # Where another run has taken the key over, that one is charged and not this one.
+        is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
+        await _settle(tx, turn, is_charged=is_ours)
+    return result
+
+
+async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool) -> None:
+    """Charge what was delivered, store what was said, and free the session and the key, in one transaction.
+
+    Args:
+        resources: what the process talks to.
+        turn: the turn.
+        is_fault: whether it went wrong; it did not where the client left.
+    """
+    async with resources.database.transaction() as tx:
+        await _store_messages(tx, turn, failed=is_fault)
+        if turn.idempotent:
+            await idempotency.release(tx, turn.idempotent)
+        await _settle(tx, turn, is_charged=True)
 
 
 async def renew_turn(resources: Resources, turn: OpenTurn) -> None:
-    """Keep the turn's session while the turn goes on."""
+    """Keep the turn's session and key while the turn goes on."""
     async with resources.database.transaction() as tx:
         await sessions.renew_turn(tx, turn.session)
+        if turn.idempotent:
+            await idempotency.renew(tx, turn.idempotent)
 
 
-async def _open_turn(tx: Transaction, resources: Resources, caller: Caller, request: ChatRequest) -> OpenTurn:
+async def _store_messages(tx: Transaction, turn: OpenTurn, *, failed: bool) -> None:
+    messages = [*((None, message) for message in turn.new_messages), *turn.context.transcript]
+    await sessions.end_turn(tx, turn.session, messages, failed=failed)
+
+
+async def _settle(tx: Transaction, turn: OpenTurn, *, is_charged: bool) -> None:
+    organization_id, reference = turn.caller.organization_id, _hold_reference(turn.id)
+    if is_charged and turn.meter.was_used:
+        cost, name = turn.meter.cost, turn.agent.name
+        await credits.settle(tx, organization_id=organization_id, reference=reference, cost=cost, description=name)
+    else:
+        await credits.void(tx, organization_id=organization_id, reference=reference)
+
+
+async def _open_turn(
+    tx: Transaction,
+    resources: Resources,
+    caller: Caller,
+    request: ChatRequest,
+    idempotent: IdempotentRequest | None,
+) -> OpenTurn:
     settings = resources.settings
     turn_id = new_id("turn")
     time_limit = settings.chat_stream_timeout_seconds if request.stream else settings.chat_turn_timeout_seconds
@@ -132,7 +189,9 @@ async def _open_turn(tx: Transaction, resources: Resources, caller: Caller, requ
         amount=meter.held,
         expires_at=now() + timedelta(seconds=time_limit) + _HOLD_MARGIN,
     )
-    return OpenTurn(turn_id, caller, now(), time_limit, session, agent, new_messages, messages, context, meter)
+    return OpenTurn(
+        turn_id, caller, now(), time_limit, session, agent, new_messages, messages, context, meter, idempotent
+    )
 
 
 async def _server_tools(

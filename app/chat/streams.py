@@ -3,6 +3,7 @@ from collections.abc import AsyncGenerator
 
 from app.chat import replies
 from app.chat.running import RunningTurn
+from app.chat_models.protocol import JsonObject
 from app.content.urls import FileUrls
 from app.core import sse
 from app.core.errors import AppError
@@ -29,6 +30,13 @@ async def stream_turn(running: RunningTurn, urls: FileUrls, *, wants_usage: bool
         yield sse.DONE
     finally:
         running.abandon()
+
+
+async def stream_replay(completion: JsonObject, *, wants_usage: bool) -> AsyncGenerator[bytes]:
+    """The stored answer of a turn as server-sent events."""
+    for chunk in replies.replayed_chunks(completion, wants_usage=wants_usage):
+        yield sse.frame(chunk)
+    yield sse.DONE
 
 
 async def _deltas(running: RunningTurn, *, wants_usage: bool) -> AsyncGenerator[bytes]:

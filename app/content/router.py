@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from app.content import service
 from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute, FileUrlsDep
@@ -8,6 +8,8 @@ from app.content.repository import ContentFilter
 from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
 from app.core.pagination import PageNumber, PageSize
 from app.dependencies import QueueDep, SettingsDep, TransactionDep
+from app.idempotency import service as idempotency
+from app.idempotency.dependencies import IdempotentRequestDep
 
 router = APIRouter(prefix="/api/external/content", tags=["Generated content"], route_class=ContentRoute)
 
@@ -36,7 +38,19 @@ async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep
 
 @router.post("/{content_id}/retry")
 async def retry_content(
-    content_id: str, caller: ContentRetrier, tx: TransactionDep, queue: QueueDep, settings: SettingsDep
+    content_id: str,
+    caller: ContentRetrier,
+    idempotent: IdempotentRequestDep,
+    tx: TransactionDep,
+    queue: QueueDep,
+    settings: SettingsDep,
+    response: Response,
 ) -> RetryQueued:
     """Queue a failed generation again with its original parameters."""
-    return RetryQueued.of(await service.retry(tx, queue, settings, caller, content_id))
+    if idempotent and (answer := await idempotency.claim(tx, idempotent)):
+        response.headers["Idempotent-Replayed"] = "true"
+        return RetryQueued.model_validate(answer)
+    queued = RetryQueued.of(await service.retry(tx, queue, settings, caller, content_id))
+    if idempotent:
+        await idempotency.answer(tx, idempotent, queued.model_dump())
+    return queued

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -27,8 +28,11 @@ _AWAY = (
     exc.InterfaceError,
     exc.OperationalError,
     exc.TimeoutError,
-    OSError,
+    ConnectionError,
     TimeoutError,
+    # How a name that cannot be looked up, or a socket that is not there, is told.
+    socket.gaierror,
+    FileNotFoundError,
 )
 
 

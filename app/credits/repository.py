@@ -1,7 +1,8 @@
 """The SQL of accounts, holds and ledger. One statement does one whole step.
 
 Every statement that touches a hold locks the organization's account row first, so that no two of them can wait for
-each other, whatever runs at once.
+each other, whatever runs at once. It then writes both amounts from the locked row, never from its own snapshot: that
+may be older, and Postgres checks the constraints on what comes of it before it looks for the newer row.
 """
 
 from datetime import datetime
@@ -35,29 +36,29 @@ RETURNING id
 
 _TOP_UP = """
 WITH account AS MATERIALIZED (
-    SELECT organization_id, balance - held AS available FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
     UPDATE credit_holds h SET amount = h.amount + $3 FROM account
     WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
-      AND account.available >= $3
+      AND account.balance - account.held >= $3
     RETURNING h.amount
 )
-UPDATE credit_accounts a SET held = a.held + $3 FROM hold
-WHERE a.organization_id = $1
+UPDATE credit_accounts a SET balance = account.balance, held = account.held + $3 FROM account, hold
+WHERE a.organization_id = account.organization_id
 RETURNING hold.amount
 """
 
 _SETTLE = """
 WITH account AS MATERIALIZED (
-    SELECT organization_id FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
     UPDATE credit_holds h SET state = 'settled', charged = LEAST($3, h.amount), ended_at = now()
     FROM account
     WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
     RETURNING h.amount, h.charged
 ), paid AS (
-    UPDATE credit_accounts a SET balance = a.balance - hold.charged, held = a.held - hold.amount
-    FROM hold WHERE a.organization_id = $1
+    UPDATE credit_accounts a SET balance = account.balance - hold.charged, held = account.held - hold.amount
+    FROM account, hold WHERE a.organization_id = account.organization_id
     RETURNING a.balance, hold.charged
 )
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
@@ -67,15 +68,15 @@ RETURNING -amount
 
 _VOID = """
 WITH account AS MATERIALIZED (
-    SELECT organization_id FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
+    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
     UPDATE credit_holds h SET state = 'voided', ended_at = now()
     FROM account
     WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
     RETURNING h.amount
 )
-UPDATE credit_accounts a SET held = a.held - hold.amount FROM hold
-WHERE a.organization_id = $1
+UPDATE credit_accounts a SET balance = account.balance, held = account.held - hold.amount FROM account, hold
+WHERE a.organization_id = account.organization_id
 RETURNING hold.amount
 """
 
@@ -83,6 +84,14 @@ _EXPIRED = """
 SELECT organization_id, reference FROM credit_holds
 WHERE state = 'open' AND expires_at <= now()
 ORDER BY expires_at LIMIT $1
+"""
+
+_MONTHLY_GRANTS = """
+SELECT o.id AS organization_id, p.name AS plan_name, p.monthly_credits,
+       format('monthly:%s:%s', o.id, $1::text) AS reference
+FROM organizations o JOIN plans p ON p.name = o.plan_name
+WHERE o.subscription_status = 'active' AND p.monthly_credits > 0
+  AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = format('monthly:%s:%s', o.id, $1::text))
 """
 
 
@@ -137,3 +146,8 @@ async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
 async def find_expired(tx: Transaction, limit: int) -> list[Record]:
     """Open holds whose action must be over, as `organization_id` and `reference`."""
     return list(await tx.fetch(_EXPIRED, limit))
+
+
+async def find_monthly_grants(tx: Transaction, period: str) -> list[Record]:
+    """Which organizations have not been given the credits of the period (`2026-11`), how many, and under what name."""
+    return list(await tx.fetch(_MONTHLY_GRANTS, period))

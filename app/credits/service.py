@@ -6,6 +6,7 @@ from decimal import Decimal
 from app.catalog.pricing import SIX_PLACES, Cost
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError
+from app.core.metrics import COST_ABOVE_HOLD
 from app.credits import repository
 from app.credits.errors import InsufficientCreditsError
 
@@ -97,6 +98,7 @@ async def settle(
     if charged is None:
         logger.warning("settle_without_hold", extra={"reference": reference})
     elif charged < cost.amount:
+        COST_ABOVE_HOLD.inc()
         logger.warning("cost_above_hold", extra={"reference": reference, "lost": str(cost.amount - charged)})
     return charged
 

@@ -34,17 +34,17 @@ ORDER BY id
 """
 
 _APPEND = """
-WITH added AS (
-    INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id)
-    SELECT $1, $2, role, content, agent, tool_calls, tool_call_id
-    FROM unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[])
-         WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, place)
-    ORDER BY place
-    RETURNING 1
+WITH ended AS (
+    UPDATE sessions SET message_count = message_count + cardinality($3::text[]), last_update_time = now(),
+                        turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $8
+    WHERE id = $1 AND turn_id = $2
+    RETURNING id
 )
-UPDATE sessions SET message_count = message_count + (SELECT count(*) FROM added), last_update_time = now(),
-                    turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $8
-WHERE id = $1 AND turn_id = $2
+INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id)
+SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id
+FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[])
+            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, place)
+ORDER BY place
 """
 
 
@@ -80,5 +80,5 @@ async def history(tx: Transaction, session_id: uuid.UUID, limit: int) -> Sequenc
 async def append_and_end_turn(
     tx: Transaction, session_id: uuid.UUID, turn_id: str, columns: Sequence[Sequence[str | None]], *, failed: bool
 ) -> None:
-    """Add the turn's messages, given column by column, and end its lease."""
+    """Add the turn's messages, given column by column, and end its lease; nothing where the lease is lost."""
     await tx.execute(_APPEND, session_id, turn_id, *columns, failed)

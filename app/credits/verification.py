@@ -1,0 +1,89 @@
+"""Proofs that the books are right: each query finds what must not be, and says so in a sentence."""
+
+from app.core.database import Transaction
+
+# Every query has one text column: the fault.
+_CHECKS = (
+    """
+    SELECT format('%s: balance %s, but its entries add up to %s', a.organization_id, a.balance, e.total)
+    FROM credit_accounts a
+    CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS total FROM ledger_entries
+                        WHERE organization_id = a.organization_id) e
+    WHERE a.balance <> e.total
+    """,
+    """
+    SELECT format('%s: %s held, but its open holds add up to %s', a.organization_id, a.held, h.total)
+    FROM credit_accounts a
+    CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS total FROM credit_holds
+                        WHERE organization_id = a.organization_id AND state = 'open') h
+    WHERE a.held <> h.total
+    """,
+    """
+    SELECT format('%s: the balance is negative: %s', organization_id, balance)
+    FROM credit_accounts WHERE balance < 0 OR held < 0 OR held > balance
+    """,
+    """
+    SELECT format('entry %s: the balance after it is %s, but its entries up to there add up to %s', id, balance_after,
+                  total)
+    FROM (SELECT id, balance_after, sum(amount) OVER (PARTITION BY organization_id ORDER BY id) AS total
+          FROM ledger_entries) running
+    WHERE balance_after <> total
+    """,
+    """
+    SELECT format('%s: still held, but it expired at %s', reference, expires_at)
+    FROM credit_holds WHERE state = 'open' AND expires_at < now() - interval '1 minute'
+    """,
+    """
+    SELECT format('%s: charged %s times', reference, count(*))
+    FROM ledger_entries WHERE kind = 'charge' GROUP BY reference HAVING count(*) > 1
+    """,
+    """
+    SELECT format('content %s: charged %s times', split_part(reference, ':', 2), count(*))
+    FROM ledger_entries WHERE kind = 'charge' AND reference LIKE 'generation:%'
+    GROUP BY split_part(reference, ':', 2) HAVING count(*) > 1
+    """,
+    """
+    SELECT format('%s: settled for %s, but its entry says %s', h.reference, h.charged, -e.amount)
+    FROM credit_holds h LEFT JOIN ledger_entries e ON e.reference = h.reference AND e.kind = 'charge'
+    WHERE h.state = 'settled' AND h.charged IS DISTINCT FROM -e.amount
+    """,
+    """
+    SELECT format('%s: charged without a settled hold', e.reference)
+    FROM ledger_entries e LEFT JOIN credit_holds h ON h.reference = e.reference AND h.state = 'settled'
+    WHERE e.kind = 'charge' AND h.id IS NULL
+    """,
+    """
+    SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost, coalesce(-e.amount, 0))
+    FROM generated_content c
+    LEFT JOIN ledger_entries e ON e.reference = format('generation:%s:%s', c.id, c.retry_count) AND e.kind = 'charge'
+    WHERE c.status = 'completed' AND c.credit_cost IS DISTINCT FROM coalesce(-e.amount, 0)
+    """,
+    """
+    SELECT format('content %s: it has ended, but its hold is open', c.id)
+    FROM generated_content c
+    JOIN credit_holds h ON h.reference = format('generation:%s:%s', c.id, c.retry_count) AND h.state = 'open'
+    WHERE c.status IN ('completed', 'failed')
+    """,
+    """
+    SELECT format('content %s: it is %s, but nothing is held for it', c.id, c.status)
+    FROM generated_content c
+    LEFT JOIN credit_holds h ON h.reference = format('generation:%s:%s', c.id, c.retry_count) AND h.state = 'open'
+    WHERE c.status IN ('pending', 'processing') AND h.id IS NULL
+    """,
+    """
+    SELECT format('%s: the organization has no account', id)
+    FROM organizations WHERE id NOT IN (SELECT organization_id FROM credit_accounts)
+    """,
+)
+
+
+async def find_faults(tx: Transaction) -> list[str]:
+    """Everything about accounts, holds and ledger that must not be; an empty list proves the books right.
+
+    All queries see the same moment, whatever runs at once.
+    """
+    await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    faults: list[str] = []
+    for check in _CHECKS:
+        faults += [row[0] for row in await tx.fetch(check)]
+    return faults

@@ -1,0 +1,74 @@
+from datetime import timedelta
+from typing import Any
+
+from asyncpg import Record
+
+from app.core.database import Transaction
+from app.core.json import storable_json
+
+_CLAIM = """
+INSERT INTO idempotency_keys AS k (organization_id, route, key, request_hash, claim_id, lease_until, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + $6, now() + $7)
+ON CONFLICT (organization_id, route, key) DO UPDATE
+SET request_hash = excluded.request_hash, claim_id = excluded.claim_id, lease_until = excluded.lease_until,
+    answer = NULL, created_at = now(), expires_at = excluded.expires_at
+WHERE k.expires_at <= now() OR (k.lease_until <= now() AND k.request_hash = excluded.request_hash)
+RETURNING claim_id
+"""
+
+_FIND = "SELECT request_hash, answer FROM idempotency_keys WHERE organization_id = $1 AND route = $2 AND key = $3"
+
+_ANSWER = """
+UPDATE idempotency_keys SET answer = $5, lease_until = NULL
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+RETURNING claim_id
+"""
+
+_RENEW = """
+UPDATE idempotency_keys SET lease_until = now() + $5
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+"""
+
+_RELEASE = """
+DELETE FROM idempotency_keys
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+"""
+
+_FORGET = """
+DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
+"""
+
+# organization, route, key
+Name = tuple[str, str, str]
+
+
+async def claim(
+    tx: Transaction, name: Name, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
+) -> bool:
+    """Take the key for one run, if nobody has it; waits for a transaction that is just taking it."""
+    return await tx.fetchval(_CLAIM, *name, request_hash, claim_id, lease, lifetime) is not None
+
+
+async def find(tx: Transaction, name: Name) -> Record | None:
+    """The key's `request_hash` and `answer`."""
+    return await tx.fetchrow(_FIND, *name)
+
+
+async def answer(tx: Transaction, name: Name, claim_id: str, body: dict[str, Any]) -> bool:
+    """Keep the run's answer; False where the key has been taken from it."""
+    return await tx.fetchval(_ANSWER, *name, claim_id, storable_json(body)) is not None
+
+
+async def renew(tx: Transaction, name: Name, claim_id: str, lease: timedelta) -> None:
+    """Keep the key for a run that goes on."""
+    await tx.execute(_RENEW, *name, claim_id, lease)
+
+
+async def release(tx: Transaction, name: Name, claim_id: str) -> None:
+    """Give the key back, for the client to try again with."""
+    await tx.execute(_RELEASE, *name, claim_id)
+
+
+async def forget(tx: Transaction, limit: int) -> None:
+    """Remove keys whose time is over, a batch of them."""
+    await tx.execute(_FORGET, limit)

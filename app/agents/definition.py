@@ -24,6 +24,7 @@ class AgentDefinition:
     max_output_tokens: int | None
     max_llm_calls: int
     max_iterations: int
+    max_history_tokens: int
     tools: tuple[str, ...]
     output_key: str | None
     sub_agents: tuple["AgentDefinition", ...]

@@ -20,6 +20,7 @@ class Agent(Base):
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
         CheckConstraint("max_llm_calls > 0", name="max_llm_calls_positive"),
         CheckConstraint("max_iterations > 0", name="max_iterations_positive"),
+        CheckConstraint("max_history_tokens >= 0", name="max_history_tokens_not_negative"),
         Index("uq_agents_orchestrator", "organization_id", unique=True, postgresql_where=text("is_orchestrator")),
     )
 
@@ -35,6 +36,7 @@ class Agent(Base):
     max_output_tokens: Mapped[int | None]
     max_llm_calls: Mapped[int] = mapped_column(default=10)
     max_iterations: Mapped[int] = mapped_column(default=5)
+    max_history_tokens: Mapped[int] = mapped_column(default=32_000)
     tools: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     output_key: Mapped[str | None] = mapped_column(Text)
     is_orchestrator: Mapped[bool] = mapped_column(default=False)

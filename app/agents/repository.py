@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select, update
 
+from app.agents.definition import AgentType
 from app.agents.models import Agent, SubAgent
 from app.core.database import Transaction
 
@@ -9,6 +10,18 @@ from app.core.database import Transaction
 async def find_orchestrator(tx: Transaction, organization_id: str) -> Agent | None:
     """The agent that answers the organization's chats."""
     query = select(Agent).where(Agent.organization_id == organization_id, Agent.is_orchestrator)
+    return (await tx.session.scalars(query)).first()
+
+
+async def find_by_name(tx: Transaction, organization_id: str, name: str) -> Agent | None:
+    """The organization's agent of that name."""
+    query = select(Agent).where(Agent.organization_id == organization_id, Agent.name == name)
+    return (await tx.session.scalars(query)).first()
+
+
+async def find_by_id(tx: Transaction, organization_id: str, agent_id: str) -> Agent | None:
+    """The organization's agent of that id."""
+    query = select(Agent).where(Agent.organization_id == organization_id, Agent.id == agent_id)
     return (await tx.session.scalars(query)).first()
 
 
@@ -43,3 +56,15 @@ async def replace_links(tx: Transaction, agent_id: str, sub_agent_ids: Sequence[
         for position, sub_agent_id in enumerate(sub_agent_ids)
     )
     await tx.session.flush()
+
+
+async def find_agents(
+    tx: Transaction, organization_id: str, *, agent_type: AgentType | None, is_active: bool | None
+) -> Sequence[Agent]:
+    """The organization's agents of that type and that state, by name; None leaves the choice open."""
+    query = select(Agent).where(Agent.organization_id == organization_id).order_by(Agent.name)
+    if agent_type is not None:
+        query = query.where(Agent.agent_type == agent_type)
+    if is_active is not None:
+        query = query.where(Agent.is_active == is_active)
+    return (await tx.session.scalars(query)).all()

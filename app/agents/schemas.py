@@ -22,6 +22,7 @@ class AgentEntry(BaseModel):
     max_output_tokens: int | None = Field(default=None, ge=1)
     max_llm_calls: int = Field(default=10, ge=1, le=100)
     max_iterations: int = Field(default=5, ge=1, le=100)
+    max_history_tokens: int = Field(default=32_000, ge=0)
     tools: list[str] = []
     sub_agents: list[AgentName] = []
     output_key: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")

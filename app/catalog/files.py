@@ -54,6 +54,10 @@ async def export_catalog(tx: Transaction) -> str:
             lines.append(f"description = {_quoted(model.description)}")
         if model.max_output_tokens:
             lines.append(f"max_output_tokens = {model.max_output_tokens}")
+        if model.upstream:
+            lines.append(f"upstream = {_quoted(model.upstream)}")
+        if model.upstream_model:
+            lines.append(f"upstream_model = {_quoted(model.upstream_model)}")
         lines += ["[models.price]", f"effective_at = {price.effective_at.isoformat()}"]
         amounts = {name: getattr(price, name) for name in _AMOUNTS}
         lines += [f"{name} = {amount:f}" for name, amount in amounts.items() if amount is not None]

@@ -18,6 +18,9 @@ class Model(Base):
     kind: Mapped[str] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, default="")
     max_output_tokens: Mapped[int | None]
+    # Of a chat model: one of the operator's named upstreams, and the name it has there, where they are not the default.
+    upstream: Mapped[str | None] = mapped_column(Text)
+    upstream_model: Mapped[str | None] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 

@@ -8,7 +8,8 @@ from app.catalog.models import Model, Price
 from app.core.database import Transaction
 
 _PRICED = """
-SELECT m.name AS model_name, m.kind, m.max_output_tokens, p.id, p.per_call, p.per_second, p.per_output,
+SELECT m.name AS model_name, m.kind, m.max_output_tokens, m.upstream, m.upstream_model,
+       p.id, p.per_call, p.per_second, p.per_output,
        p.per_million_prompt_tokens, p.per_million_completion_tokens, p.ceiling
 FROM models m
 LEFT JOIN LATERAL (

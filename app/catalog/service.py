@@ -12,11 +12,16 @@ from app.core.database import Transaction
 
 @dataclass(frozen=True)
 class PricedModel:
-    """A model that may run: its name in the catalog, its price now, and its longest answer where it is a chat model."""
+    """A model that may run, with its price now.
+
+    The rest is of chat models: the longest answer, and the operator's upstream and the name there, None for defaults.
+    """
 
     name: str
     price: PriceTag
     max_output_tokens: int
+    upstream: str | None
+    upstream_model: str | None
 
 
 async def get_chat_model(tx: Transaction, name: str) -> PricedModel:
@@ -81,4 +86,10 @@ def _priced(row: Record) -> PricedModel:
     if row["id"] is None:
         raise ModelNotPricedError(f"The model {row['model_name']} has no price in the catalog")
     values = {key: row[key] for key in PriceTag.__dataclass_fields__}
-    return PricedModel(row["model_name"], PriceTag(**values), row["max_output_tokens"] or 0)
+    return PricedModel(
+        name=row["model_name"],
+        price=PriceTag(**values),
+        max_output_tokens=row["max_output_tokens"] or 0,
+        upstream=row["upstream"],
+        upstream_model=row["upstream_model"],
+    )

@@ -13,5 +13,6 @@ def get_turns(request: Request) -> Turns:
     return turns
 
 
+AgentInvoker = Annotated[Caller, Depends(Guard("agents:invoke"))]
 OrchestratorInvoker = Annotated[Caller, Depends(Guard("orchestrator:invoke"))]
 TurnsDep = Annotated[Turns, Depends(get_turns)]

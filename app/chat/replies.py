@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.chat.service import OpenTurn, TurnResult
+from app.chat.turn import OpenTurn, TurnResult
 from app.chat_models.protocol import JsonObject, Usage
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
-
-ORCHESTRATOR_MODEL = "junis-orchestrator"
 
 
 def completion(turn: OpenTurn, result: TurnResult, urls: FileUrls) -> JsonObject:
@@ -24,6 +22,7 @@ def completion(turn: OpenTurn, result: TurnResult, urls: FileUrls) -> JsonObject
         "choices": [choice],
         "usage": usage_of(result.usage),
         "session_id": turn.session.public_id,
+        **_agent(turn),
         **_generated(result.contents, urls),
     }
 
@@ -46,7 +45,7 @@ def replayed_chunks(completion: JsonObject, *, wants_usage: bool) -> list[JsonOb
 def first_chunk(turn: OpenTurn, *, wants_usage: bool) -> JsonObject:
     """The chunk that a stream begins with: the role, and the session."""
     chunk = delta_chunk(turn, {"role": "assistant", "content": ""}, wants_usage=wants_usage)
-    return {**chunk, "session_id": turn.session.public_id}
+    return {**chunk, "session_id": turn.session.public_id, **_agent(turn)}
 
 
 def delta_chunk(
@@ -86,8 +85,12 @@ def _envelope(turn: OpenTurn, kind: str) -> JsonObject:
         "id": turn.id.replace("turn-", "cmpl-", 1),
         "object": kind,
         "created": int(turn.created_at.timestamp()),
-        "model": ORCHESTRATOR_MODEL,
+        "model": turn.target.model_of(turn.agent),
     }
+
+
+def _agent(turn: OpenTurn) -> JsonObject:
+    return {"agent_id": turn.agent.id} if turn.target.agent_id else {}
 
 
 def _generated(contents: Sequence[ContentWithOutputs], urls: FileUrls) -> dict[str, Any]:

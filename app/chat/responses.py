@@ -10,8 +10,8 @@ from fastapi.responses import StreamingResponse
 from app.chat import replies
 from app.chat.running import Render, RunningTurn
 from app.chat.schemas import ChatRequest
-from app.chat.service import Replay, TurnResult
 from app.chat.streams import stream_replay, stream_turn
+from app.chat.turn import Replay, TurnResult
 from app.chat_models.protocol import JsonObject
 from app.content.urls import FileUrls
 from app.core import sse

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 from app.agents.runtime.events import Delta, Finished
-from app.agents.runtime.llm import run_llm_agent
-from app.chat import service
-from app.chat.service import OpenTurn, TurnResult
+from app.agents.runtime.run import run_agent
+from app.chat import closing
+from app.chat.turn import OpenTurn, TurnResult
 from app.chat_models.protocol import JsonObject
 from app.core.errors import AppError, ProviderTimeoutError, ServiceUnavailableError
 from app.resources import Resources
@@ -82,7 +82,7 @@ class RunningTurn:
             except TimeoutError as error:
                 raise ProviderTimeoutError from error
             self._is_closing = True
-            return await service.complete_turn(self._resources, self.turn, answer, self._render)
+            return await closing.complete_turn(self._resources, self.turn, answer, self._render)
         except BaseException as error:
             await self._fail(error)
             raise
@@ -92,7 +92,7 @@ class RunningTurn:
 
     async def _answer(self) -> Finished:
         turn = self.turn
-        async with aclosing(run_llm_agent(turn.context, turn.agent, turn.messages)) as events:
+        async with aclosing(run_agent(turn.context, turn.agent, turn.messages)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event
@@ -106,7 +106,7 @@ class RunningTurn:
     async def _fail(self, error: BaseException) -> None:
         try:
             is_fault = not isinstance(error, asyncio.CancelledError)
-            await service.fail_turn(self._resources, self.turn, is_fault=is_fault)
+            await closing.fail_turn(self._resources, self.turn, is_fault=is_fault)
         except AppError:
             # The sweeper voids the hold, and the leases run out by themselves.
             logger.exception("turn_not_closed", extra={"turn_id": self.turn.id})
@@ -115,7 +115,7 @@ class RunningTurn:
         while True:
             await asyncio.sleep(TURN_LEASE.total_seconds() / 3)
             with suppress(AppError):
-                await service.renew_turn(self._resources, self.turn)
+                await closing.renew_turn(self._resources, self.turn)
 
 
 class Turns:

@@ -46,6 +46,21 @@ class ChatMessage(BaseModel):
         return self
 
 
+class ClientFunction(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class ClientTool(BaseModel):
+    """A function that the client runs itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["function"]
+    function: ClientFunction
+
+
 class StreamOptions(BaseModel):
     include_usage: bool = False
 
@@ -63,7 +78,7 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    n: int | None = None
+    n: Literal[1] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -73,7 +88,7 @@ class ChatRequest(BaseModel):
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tools: list[dict[str, Any]] | None = None
+    tools: list[ClientTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
@@ -83,8 +98,6 @@ class ChatRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_honoured(self) -> Self:
-        if self.n not in {None, 1}:
-            raise ValueError("n: an agent's turn has one answer, so n can only be 1")
         try:
             text = orjson.dumps(self.wire_messages())
         except (TypeError, orjson.JSONEncodeError):
@@ -96,6 +109,10 @@ class ChatRequest(BaseModel):
     def wire_messages(self) -> list[JsonObject]:
         """The messages as the client sent them."""
         return [message.model_dump(exclude_unset=True) for message in self.messages]
+
+    def wire_tools(self) -> list[JsonObject]:
+        """The client's tools as it sent them."""
+        return [tool.model_dump(exclude_unset=True) for tool in self.tools or []]
 
     def parameters(self) -> JsonObject:
         """What of the request goes to every model call."""
@@ -109,3 +126,14 @@ class ChatRequest(BaseModel):
     @property
     def wants_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class AgentRequest(ChatRequest):
+    """A chat request, or `{"prompt": "..."}` for short."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_is_a_message(cls, body: Any) -> Any:
+        if isinstance(body, dict) and isinstance(body.get("prompt"), str) and "messages" not in body:
+            return {**body, "messages": [{"role": "user", "content": body["prompt"]}]}
+        return body

@@ -36,7 +36,7 @@ async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep
     return ContentDetail.of(await service.get_content(tx, caller.organization_id, content_id), urls)
 
 
-@router.post("/{content_id}/retry")
+@router.post("/{content_id}/retry", openapi_extra={"x-billing": "metered"})
 async def retry_content(
     content_id: str,
     caller: ContentRetrier,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -32,6 +32,13 @@ def _scheme(*allowed: str) -> AfterValidator:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class UpstreamSettings(BaseModel):
+    """One more OpenAI-compatible server, by the name that catalog entries give in `upstream`."""
+
+    base_url: HttpUrl
+    api_key: SecretStr = SecretStr("")
 
 
 class Settings(BaseSettings):
@@ -63,6 +70,7 @@ class Settings(BaseSettings):
     llm_base_url: HttpUrl = "https://api.openai.com/v1"
     llm_api_key: SecretStr = SecretStr("")
     llm_model: str = Field(default="gpt-4o-mini", min_length=1)
+    llm_upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
     chat_turn_timeout_seconds: float = Field(default=240, gt=0, le=280)
     chat_stream_timeout_seconds: float = Field(default=1800, gt=0)
     image_prompt_tokens: int = Field(default=2000, ge=0)

@@ -2,6 +2,9 @@ from dataclasses import dataclass
 
 from app.chat_models.protocol import JsonObject
 
+# Sets apart what several calls, or several agents, said in one answer.
+BETWEEN_TEXTS = "\n\n"
+
 
 @dataclass(frozen=True)
 class Delta:
@@ -18,6 +21,10 @@ class Finished:
     message: JsonObject
     finish_reason: str
     logprobs: JsonObject | None = None
+
+    @property
+    def text(self) -> str:
+        return self.message.get("content") or ""
 
 
 Event = Delta | Finished

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
@@ -7,80 +6,76 @@ import orjson
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.context import RunContext
-from app.agents.runtime.events import Delta, Event, Finished
-from app.agents.runtime.requests import build_body
+from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
+from app.agents.runtime.requests import build_body, fill_in
 from app.agents.tools.protocol import ServerTool
 from app.chat_models.protocol import JsonObject
-
-_BETWEEN_TEXTS = "\n\n"
+from app.core.concurrency import all_of
 
 
 async def run_llm_agent(
-    context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
+    context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject], tools: Mapping[str, ServerTool]
 ) -> AsyncGenerator[Event]:
-    """Call the agent's model until it answers without calling a server tool.
-
-    Yields:
-        The deltas as they come where the context wants them, and at last the whole answer.
-
-    Raises:
-        AppError: a call could not be paid or failed at the provider; what was said before is in the transcript.
-    """
-    tools = _tools_of(context, agent)
+    """Call the agent's model until it answers without calling a server tool; see `run_agent`."""
     said = list(messages)
     texts: list[str] = []
     for call_number in range(agent.max_llm_calls):
-        is_last = call_number == agent.max_llm_calls - 1
-        # Without tools the last call that is allowed can only answer.
-        body = _body(context, agent, said, {} if is_last else tools, is_first=call_number == 0)
         answer = Answer(tools)
         try:
+            body = call_body(context, agent, said, tools, call_number=call_number)
             async with aclosing(_call(context, agent, body, answer)) as deltas:
                 async for delta in _apart_from(texts, deltas):
                     yield delta
+            added = [answer.message(), *await _run_tools(tools, answer)]
         except BaseException:
             # Cut short: the conversation remembers what the client has seen of it.
             if answer.text:
                 context.transcript.append((agent.name, {"role": "assistant", "content": answer.text}))
             raise
         texts += [answer.text] if answer.text else []
-        added = [answer.message(), *await _run_tools(tools, answer)]
         said += added
         context.transcript.extend((agent.name, message) for message in added)
-        if answer.client_calls or not answer.server_calls or is_last:
-            yield _finished(answer, _BETWEEN_TEXTS.join(texts))
+        if _is_over(context, agent, answer, call_number):
+            yield _finished(answer, BETWEEN_TEXTS.join(texts))
             return
 
 
-def first_body(context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]) -> JsonObject:
-    """The request that the agent's run begins with."""
-    tools = {} if agent.max_llm_calls == 1 else _tools_of(context, agent)
-    return _body(context, agent, messages, tools, is_first=True)
-
-
-def _body(
+def call_body(
     context: RunContext,
     agent: AgentDefinition,
     messages: Sequence[JsonObject],
     tools: Mapping[str, ServerTool],
     *,
-    is_first: bool,
+    call_number: int,
 ) -> JsonObject:
-    offered = [tool.specification for tool in tools.values()] + context.client_tools
-    return build_body(agent, parameters=context.parameters, messages=messages, tools=offered, is_first=is_first)
+    """The request of one call. The last one that the agent may make is offered no server tools: it can only answer."""
+    is_last = call_number == agent.max_llm_calls - 1
+    own = [] if is_last else [tool.specification for tool in tools.values()]
+    return build_body(
+        agent,
+        model=context.routes[agent.model].name if agent.model in context.routes else agent.model,
+        instruction=fill_in(agent.instruction, context.state),
+        parameters=context.parameters,
+        messages=messages,
+        tools=[*own, *context.client_tools],
+        is_first=call_number == 0,
+    )
 
 
-def _tools_of(context: RunContext, agent: AgentDefinition) -> dict[str, ServerTool]:
-    return {name: tool for name, tool in context.server_tools.items() if name in agent.tools}
+def _is_over(context: RunContext, agent: AgentDefinition, answer: Answer, call_number: int) -> bool:
+    is_last = call_number == agent.max_llm_calls - 1
+    has_left_loop = context.loop is not None and context.loop.is_set
+    return bool(answer.client_calls) or not answer.server_calls or is_last or has_left_loop
 
 
 async def _call(context: RunContext, agent: AgentDefinition, body: JsonObject, answer: Answer) -> AsyncGenerator[Delta]:
     call = await context.meter.open_call(agent.model, body)
+    upstream = context.routes[agent.model].upstream
     try:
         if not context.is_streamed:
-            answer.add_completion(await context.chat_models.complete(context.upstream, body, timeout=context.timeout))
+            answer.add_completion(await context.chat_models.complete(upstream, body, timeout=context.timeout))
             return
-        async with aclosing(context.chat_models.stream(context.upstream, body, timeout=context.timeout)) as chunks:
+        async with aclosing(context.chat_models.stream(upstream, body, timeout=context.timeout)) as chunks:
             async for chunk in chunks:
                 if delta := answer.add_chunk(chunk):
                     yield delta
@@ -94,13 +89,13 @@ async def _apart_from(earlier: Sequence[str], deltas: AsyncIterator[Delta]) -> A
     is_apart = not earlier
     async for delta in deltas:
         if not is_apart and "content" in delta.delta:
-            yield Delta({"content": _BETWEEN_TEXTS})
+            yield Delta({"content": BETWEEN_TEXTS})
             is_apart = True
         yield delta
 
 
 async def _run_tools(tools: Mapping[str, ServerTool], answer: Answer) -> list[JsonObject]:
-    results = await asyncio.gather(*(_run_tool(tools, call) for call in answer.server_calls))
+    results = await all_of(_run_tool(tools, call) for call in answer.server_calls)
     return [
         {"role": "tool", "tool_call_id": call["id"], "content": result}
         for call, result in zip(answer.server_calls, results, strict=True)

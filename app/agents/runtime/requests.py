@@ -1,6 +1,7 @@
 """The body of a model call, and how large it is at the most."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -8,10 +9,14 @@ import orjson
 from app.agents.definition import AgentDefinition
 from app.chat_models.protocol import JsonObject
 
+_KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
 
 def build_body(
     agent: AgentDefinition,
     *,
+    model: str,
+    instruction: str,
     parameters: JsonObject,
     messages: Sequence[JsonObject],
     tools: Sequence[JsonObject],
@@ -21,7 +26,7 @@ def build_body(
 
     `tool_choice` goes with the first call only: a forced tool would be called again for ever.
     """
-    body: JsonObject = {"model": agent.model, "messages": with_instruction(agent.instruction, messages)}
+    body: JsonObject = {"model": model, "messages": with_instruction(instruction, messages)}
     if agent.temperature is not None:
         body["temperature"] = agent.temperature
     if agent.max_output_tokens is not None and not {"max_tokens", "max_completion_tokens"} & parameters.keys():
@@ -33,6 +38,11 @@ def build_body(
         body.pop("tool_choice", None)
     body["tools"] = list(tools)
     return body
+
+
+def fill_in(instruction: str, state: Mapping[str, str]) -> str:
+    """The instruction with `{key}` replaced by what was written under that key; other braces stay as they are."""
+    return _KEY.sub(lambda match: state.get(match[1], match[0]), instruction)
 
 
 def with_instruction(instruction: str, messages: Sequence[JsonObject]) -> list[JsonObject]:

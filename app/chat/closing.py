@@ -1,0 +1,62 @@
+from collections.abc import Callable
+
+from app.agents.runtime.events import Finished
+from app.chat.turn import OpenTurn, TurnResult
+from app.chat_models.protocol import JsonObject
+from app.content import service as content
+from app.core.database import Transaction
+from app.credits import service as credits
+from app.idempotency import service as idempotency
+from app.resources import Resources
+from app.sessions import service as sessions
+
+
+async def complete_turn(
+    resources: Resources, turn: OpenTurn, answer: Finished, render: Callable[[OpenTurn, TurnResult], JsonObject]
+) -> TurnResult:
+    """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction."""
+    async with resources.database.transaction() as tx:
+        await _store_messages(tx, turn, failed=False)
+        contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
+        result = TurnResult(answer, turn.meter.usage, contents)
+        # Where another run has taken the key over, that one is charged and not this one.
+        is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
+        await _settle(tx, turn, is_charged=is_ours)
+    return result
+
+
+async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool) -> None:
+    """Charge what was delivered, store what was said, and free the session and the key, in one transaction.
+
+    Args:
+        resources: what the process talks to.
+        turn: the turn.
+        is_fault: whether it went wrong; it did not where the client left.
+    """
+    async with resources.database.transaction() as tx:
+        await _store_messages(tx, turn, failed=is_fault)
+        if turn.idempotent:
+            await idempotency.release(tx, turn.idempotent)
+        await _settle(tx, turn, is_charged=True)
+
+
+async def renew_turn(resources: Resources, turn: OpenTurn) -> None:
+    """Keep the turn's session and key while the turn goes on."""
+    async with resources.database.transaction() as tx:
+        await sessions.renew_turn(tx, turn.session)
+        if turn.idempotent:
+            await idempotency.renew(tx, turn.idempotent)
+
+
+async def _store_messages(tx: Transaction, turn: OpenTurn, *, failed: bool) -> None:
+    messages = [*((None, message) for message in turn.new_messages), *turn.context.transcript]
+    await sessions.end_turn(tx, turn.session, messages, failed=failed)
+
+
+async def _settle(tx: Transaction, turn: OpenTurn, *, is_charged: bool) -> None:
+    organization_id, reference = turn.caller.organization_id, turn.hold_reference
+    if is_charged and turn.meter.was_used:
+        cost, name = turn.meter.cost, turn.agent.name
+        await credits.settle(tx, organization_id=organization_id, reference=reference, cost=cost, description=name)
+    else:
+        await credits.void(tx, organization_id=organization_id, reference=reference)

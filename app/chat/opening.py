@@ -1,0 +1,186 @@
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from time import monotonic
+
+from app.agents.definition import AgentDefinition
+from app.agents.runtime.context import ModelRoute, RunContext
+from app.agents.runtime.run import first_body, tools_of
+from app.agents.tools.names import REPLICATE_GENERATE
+from app.agents.tools.protocol import ServerTool
+from app.agents.tools.replicate_generate import ReplicateGenerate
+from app.api_keys.caller import Caller
+from app.catalog import service as catalog
+from app.catalog.service import PricedModel
+from app.chat.meter import TurnMeter
+from app.chat.schemas import ChatRequest
+from app.chat.targets import Target, find_agent
+from app.chat.turn import OpenTurn, Replay, hold_reference
+from app.chat_models.protocol import JsonObject, Upstream
+from app.content.urls import FileUrls
+from app.core.clock import now
+from app.core.crypto import new_id
+from app.core.database import Transaction
+from app.core.errors import InvalidRequestError, ProviderError
+from app.core.settings import Settings
+from app.credits import service as credits
+from app.idempotency import service as idempotency
+from app.idempotency.service import IdempotentRequest
+from app.resources import Resources
+from app.sessions import service as sessions
+from app.sessions.errors import SessionBusyError
+from app.sessions.history import bounded, with_all_results
+from app.sessions.service import LeasedSession
+
+_BUSY_PATIENCE_SECONDS = 5.0
+_BUSY_PAUSE_SECONDS = 0.1
+# How long after the latest end of a turn its hold is taken for a crash's.
+_HOLD_MARGIN = timedelta(seconds=60)
+
+
+async def open_turn(
+    resources: Resources,
+    caller: Caller,
+    target: Target,
+    request: ChatRequest,
+    idempotent: IdempotentRequest | None,
+) -> OpenTurn | Replay:
+    """Admit a turn of an agent, in one transaction; wait a while for a busy session.
+
+    Raises:
+        AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError, SessionBusyError,
+        ModelNotPricedError, InvalidRequestError, InsufficientCreditsError, IdempotencyKeyInProgressError,
+        IdempotencyKeyReusedError: nothing has been started, held or stored.
+    """
+    give_up_at = monotonic() + _BUSY_PATIENCE_SECONDS
+    while True:
+        try:
+            async with resources.database.transaction() as tx:
+                if idempotent and (answer := await idempotency.claim(tx, idempotent)):
+                    return Replay(answer)
+                return await _open_turn(tx, resources, caller, target, request, idempotent)
+        except SessionBusyError:
+            if monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+
+async def _open_turn(
+    tx: Transaction,
+    resources: Resources,
+    caller: Caller,
+    target: Target,
+    request: ChatRequest,
+    idempotent: IdempotentRequest | None,
+) -> OpenTurn:
+    settings = resources.settings
+    turn_id = new_id("turn")
+    agent = await find_agent(tx, caller, target, settings.llm_model)
+    session = await sessions.begin_turn(
+        tx, caller, turn_id, session_id=request.session_id, conversation_id=request.conversation_id
+    )
+    models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
+    meter = TurnMeter(
+        resources.database,
+        organization_id=caller.organization_id,
+        reference=hold_reference(turn_id),
+        models=models,
+        image_tokens=settings.image_prompt_tokens,
+    )
+    context = RunContext(
+        chat_models=resources.chat_models,
+        routes={name: _route(settings, model) for name, model in models.items()},
+        meter=meter,
+        parameters=request.parameters(),
+        client_tools=request.wire_tools(),
+        server_tools=await _server_tools(tx, resources, caller, session, agent),
+        is_streamed=bool(request.stream),
+        timeout=_time_limit(settings, request),
+    )
+    _refuse_same_names(context, agent)
+    turn = OpenTurn(
+        id=turn_id,
+        caller=caller,
+        target=target,
+        created_at=now(),
+        time_limit=context.timeout,
+        session=session,
+        agent=agent,
+        new_messages=request.wire_messages(),
+        messages=await _conversation(tx, session, agent, request),
+        context=context,
+        meter=meter,
+        idempotent=idempotent,
+    )
+    await _hold_first_call(tx, turn)
+    return turn
+
+
+async def _conversation(
+    tx: Transaction, session: LeasedSession, agent: AgentDefinition, request: ChatRequest
+) -> list[JsonObject]:
+    """What the agent is to see: as much of the history as it is allowed, and the new messages."""
+    history = await sessions.load_history(tx, session)
+    messages = [*bounded(history, agent.max_history_tokens), *request.wire_messages()]
+    return [dict(message) for message in with_all_results(messages)]
+
+
+async def _hold_first_call(tx: Transaction, turn: OpenTurn) -> None:
+    body = first_body(turn.context, turn.agent, turn.messages)
+    if body is not None:
+        turn.meter.expect_call(turn.agent.model, body)
+    await credits.hold(
+        tx,
+        organization_id=turn.caller.organization_id,
+        reference=turn.hold_reference,
+        amount=turn.meter.held,
+        expires_at=now() + timedelta(seconds=turn.time_limit) + _HOLD_MARGIN,
+    )
+
+
+def _time_limit(settings: Settings, request: ChatRequest) -> float:
+    return settings.chat_stream_timeout_seconds if request.stream else settings.chat_turn_timeout_seconds
+
+
+def _route(settings: Settings, model: PricedModel) -> ModelRoute:
+    """Where a chat model runs.
+
+    Raises:
+        ProviderError: its entry in the catalog names an upstream that the operator has not configured.
+    """
+    name = model.upstream_model or model.name
+    if model.upstream is None:
+        return ModelRoute(Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value()), name)
+    upstream = settings.llm_upstreams.get(model.upstream)
+    if upstream is None:
+        raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
+    return ModelRoute(Upstream(upstream.base_url, upstream.api_key.get_secret_value()), name)
+
+
+def _refuse_same_names(context: RunContext, agent: AgentDefinition) -> None:
+    """A client's tool must not have the name of one of the agent's own: nobody could tell whose is called."""
+    own = tools_of(context, agent)
+    for tool in context.client_tools:
+        name = tool["function"]["name"]
+        if name in own:
+            raise InvalidRequestError(f"tools: {name} is one of the agent's own tools", param="tools")
+
+
+async def _server_tools(
+    tx: Transaction, resources: Resources, caller: Caller, session: LeasedSession, agent: AgentDefinition
+) -> Mapping[str, ServerTool]:
+    """The tools that the agent or one below it uses, bound to this turn."""
+    if not any(REPLICATE_GENERATE in used.tools for used in agent.tree()):
+        return {}
+    tool = ReplicateGenerate(
+        database=resources.database,
+        queue=resources.queue,
+        settings=resources.settings,
+        urls=FileUrls(resources.store, resources.settings.public_url),
+        models=await catalog.list_generation_models(tx),
+        organization_id=caller.organization_id,
+        user_id=caller.user_id,
+        session_id=session.id,
+        turn_id=session.turn_id,
+    )
+    return {tool.name: tool}

@@ -1,0 +1,17 @@
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Run them at the same time; their results in order. When one fails the others are ended before its error rises."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

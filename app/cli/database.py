@@ -20,7 +20,7 @@ _ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 
 def migrate(
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit with 1 where the schema is behind.")
+        bool, typer.Option("--check", help="Change nothing; exit with 1 unless the schema is up to date.")
     ] = False,
 ) -> None:
     """Bring the database schema up to date. May be run at any time, by several at once."""
@@ -42,7 +42,7 @@ def _require_head(config: Config) -> None:
     try:
         command.current(config, check_heads=True)
     except DatabaseNotAtHead as error:
-        raise CommandFailedError("The database schema is behind: run `junis migrate`") from error
+        raise CommandFailedError("The database schema is behind, or of another version: run `junis migrate`") from error
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,12 +29,11 @@ _DEMO_CATALOG = Path(__file__).with_name("demo_catalog.toml")
 
 @dataclass(frozen=True)
 class Demo:
-    """How to use the demo organization, and whether chat has a price there."""
+    """How to use the demo organization."""
 
     api_key: str
     admin_email: str
     admin_password: str
-    is_chat_priced: bool
 
 
 def demo() -> None:
@@ -44,16 +43,17 @@ def demo() -> None:
     """
     llm_model = load_settings().llm_model
     catalogs = [read_catalog(path.read_text(encoding="utf-8")) for path in (STARTER_CATALOG, _DEMO_CATALOG)]
-    made = in_transaction(_make_demo, catalogs, llm_model)
-    if not made.is_chat_priced:
+    made = in_transaction(_make_demo, catalogs)
+    print_json(asdict(made))
+    # A transaction of its own: a price is in force only for those that begin after it was added.
+    if not in_transaction(_is_priced, llm_model):
         tell(
             f"warning: LLM_MODEL {llm_model} has no price in the catalog: chat is refused"
             " until a file with its price is given to `junis catalog import`"
         )
-    print_json({"api_key": made.api_key, "admin_email": made.admin_email, "admin_password": made.admin_password})
 
 
-async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile], llm_model: str) -> Demo:
+async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile]) -> Demo:
     for file in catalogs:
         await _add_models(tx, file)
     organization = await _ensure_organization(tx)
@@ -63,8 +63,7 @@ async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile], llm_model
     await credits.grant(
         tx, organization_id=organization.id, amount=_CREDITS, reference=f"demo:{organization.id}", description="Demo"
     )
-    key = await _replace_key(tx, organization.id, owner.id)
-    return Demo(key, owner.email, password, await _is_priced(tx, llm_model))
+    return Demo(await _replace_key(tx, organization.id, owner.id), owner.email, password)
 
 
 async def _add_models(tx: Transaction, file: CatalogFile) -> None:

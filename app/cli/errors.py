@@ -19,6 +19,7 @@ _REFUSED, _NOT_UNDERSTOOD = 1, 2
 _SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
 _BY_SQLSTATE = MappingProxyType(
     {
+        "23505": "The same was added by somebody else at the same moment",
         "28000": "Postgres refuses the user of DATABASE_URL",
         "28P01": "Postgres refuses the user or the password of DATABASE_URL",
         "3D000": "The database that DATABASE_URL names does not exist",

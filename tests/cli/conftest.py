@@ -1,0 +1,63 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from devstack.servers import EmbeddedServers
+from tests.cli.databases import clone, execute, sibling
+from tests.cli.outcome import Outcome, run_process
+
+Junis = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def template(embedded: EmbeddedServers) -> str:
+    """The name of a database whose schema `junis migrate` has made."""
+    name = "cli_template"
+    execute(embedded.database_url, f"CREATE DATABASE {name}")
+    assert run_process("migrate", DATABASE_URL=sibling(embedded.database_url, name)).status == 0
+    return name
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory without a .env, and defaults for what a command reads."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LLM_MODEL", raising=False)
+
+
+@pytest.fixture
+def empty_database_url(embedded: EmbeddedServers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a database without tables, which DATABASE_URL names too."""
+    with clone(embedded.database_url, "template0") as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        yield url
+
+
+@pytest.fixture
+def database_url(embedded: EmbeddedServers, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a database as `junis migrate` leaves it, which DATABASE_URL names too."""
+    with clone(embedded.database_url, template) as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        yield url
+
+
+@pytest.fixture
+def junis(capsys: pytest.CaptureFixture[str]) -> Junis:
+    """Runs a command in this process: `junis("orgs", "list")`."""
+
+    def run(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        output = capsys.readouterr()
+        return Outcome(int(exit_.value.code or 0), output.out, output.err)
+
+    return run
+
+
+@pytest.fixture
+def acme(database_url: str, junis: Junis) -> str:
+    """The id of the organization Acme, owned by ada@acme.example."""
+    created = junis("orgs", "create", "--name", "Acme", "--plan", "pro", "--owner-email", "ada@acme.example")
+    return created.stdout.strip()

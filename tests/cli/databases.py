@@ -1,0 +1,40 @@
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+
+
+def execute(url: str, statement: str) -> None:
+    """Run one statement on a connection of its own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def sibling(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def clone(url: str, template: str) -> Iterator[str]:
+    """Make a copy of a database of the same server for as long as the block takes.
+
+    Returns:
+        Its URL.
+    """
+    name = f"cli_{uuid.uuid4().hex}"
+    execute(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield sibling(url, name)
+    finally:
+        execute(url, f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,25 @@
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit status and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run_process(*arguments: str, stdin: bytes = b"", **env: str) -> Outcome:
+    """Run a command as an operator does: in a process of its own, with settings by environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        env={**os.environ, **env},
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -1,0 +1,56 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from app.cli.run import in_transaction
+from app.credits.service import get_balance, hold
+from tests.cli.conftest import Junis
+
+
+def test_granted_credits_are_added_exactly(acme: str, junis: Junis) -> None:
+    junis("credits", "grant", "--org", "Acme", "--amount", "12.5")
+
+    granted = junis("credits", "grant", "--org", acme, "--amount", "0.000001", "--note", "Goodwill")
+
+    assert granted.status == 0
+    assert "The balance is 12.500001" in granted.stderr
+    assert in_transaction(get_balance, acme).balance == Decimal("12.500001")
+
+
+def test_a_reference_is_granted_once(acme: str, junis: Junis) -> None:
+    grant = ("credits", "grant", "--org", "Acme", "--amount", "5", "--reference", "invoice:7")
+    first = junis(*grant)
+
+    second = junis(*grant)
+
+    assert "Granted 5 credits as invoice:7" in first.stderr
+    assert (second.status, second.stderr) == (0, "invoice:7 was granted before. The balance is 5\n")
+
+
+@pytest.mark.parametrize(
+    ("amount", "status"), [("0", 1), ("-1", 1), ("0.0000001", 2), ("1e3", 2), ("NaN", 2), ("much", 2), ("", 2)]
+)
+def test_a_bad_amount_is_refused(acme: str, junis: Junis, amount: str, status: int) -> None:
+    refused = junis("credits", "grant", "--org", "Acme", "--amount", amount)
+
+    assert (refused.status, refused.stdout) == (status, "")
+    assert in_transaction(get_balance, acme).balance == 0
+
+
+@pytest.mark.parametrize("command", [("grant", "--amount", "1"), ("balance",)])
+def test_an_unknown_organization_is_refused(acme: str, junis: Junis, command: tuple[str, ...]) -> None:
+    refused = junis("credits", *command, "--org", "Nobody")
+
+    assert (refused.status, refused.stderr) == (1, "error: Organization not found: Nobody\n")
+
+
+def test_balance_shows_what_is_held_and_what_is_left(acme: str, junis: Junis) -> None:
+    junis("credits", "grant", "--org", "Acme", "--amount", "10")
+    in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_at=None)
+
+    shown = junis("credits", "balance", "--org", "Acme").stdout
+    answered = junis("credits", "balance", "--org", "Acme", "--json").stdout
+
+    assert [line.split() for line in shown.splitlines()] == [["BALANCE", "HELD", "AVAILABLE"], ["10", "0.25", "9.75"]]
+    assert json.loads(answered) == {"balance": 10, "held": 0.25, "available": 9.75}

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from tests.cli.conftest import Junis
+from tests.cli.databases import execute
+from tests.cli.outcome import run_process
+
+ROOT = Path(__file__).parents[2]
+
+
+def revisions() -> list[str]:
+    """Every revision, oldest first."""
+    scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_an_empty_database_is_brought_up_to_date(empty_database_url: str) -> None:
+    migrated = run_process("migrate")
+
+    applied = [line.partition("->")[2].partition(",")[0].strip() for line in migrated.stderr.splitlines()[:-1]]
+    assert (migrated.status, migrated.stdout) == (0, "")
+    assert applied == revisions()
+    assert migrated.stderr.splitlines()[-1] == "The database schema is up to date"
+
+
+def test_a_database_that_is_up_to_date_stays_so(database_url: str, junis: Junis) -> None:
+    again = junis("migrate")
+
+    assert (again.status, again.stderr) == (0, "The database schema is up to date\n")
+
+
+def test_two_at_once_do_no_harm(empty_database_url: str) -> None:
+    command = [sys.executable, "-m", "app.cli", "migrate"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+
+    logs = [process.communicate()[1] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0]
+    assert "".join(logs).count("Running upgrade") == len(revisions())
+
+
+def test_check_tells_a_database_that_is_behind(empty_database_url: str, junis: Junis) -> None:
+    checked = junis("migrate", "--check")
+
+    assert checked.status == 1
+    assert checked.stderr == "error: The database schema is behind, or of another version: run `junis migrate`\n"
+    assert junis("orgs", "list").status == 1
+
+
+def test_check_tells_a_database_that_is_up_to_date(database_url: str, junis: Junis) -> None:
+    assert junis("migrate", "--check").status == 0
+
+
+def test_a_database_of_a_newer_version_is_refused(database_url: str, junis: Junis) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    refused = junis("migrate")
+
+    assert junis("migrate", "--check").status == 1
+    assert (refused.status, refused.stderr) == (1, "error: Can't locate revision identified by '9999'\n")
+
+
+def test_other_commands_say_that_the_schema_is_missing(empty_database_url: str, junis: Junis) -> None:
+    for command in (("orgs", "list"), ("demo",), ("credits", "balance", "--org", "Acme")):
+        refused = junis(*command)
+
+        assert refused.status == 1
+        assert refused.stderr == "error: The database schema is missing or behind: run `junis migrate`\n"

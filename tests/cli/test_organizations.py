@@ -1,0 +1,105 @@
+import asyncio
+import json
+
+import asyncpg
+import pytest
+
+from app.agents.repository import list_agents
+from app.cli.run import in_transaction
+from app.credits.repository import find_account
+from app.organizations.service import get_organization, list_organizations
+from tests.cli.conftest import Junis
+from tests.cli.outcome import run_process
+
+CREATE = ("orgs", "create", "--name", "Acme", "--plan", "basic", "--owner-email", "ada@acme.example")
+
+
+def test_create_prints_the_id_alone(database_url: str, junis: Junis) -> None:
+    created = junis(*CREATE)
+
+    assert created.status == 0
+    assert created.stdout == in_transaction(get_organization, "Acme").id + "\n"
+
+
+def test_a_new_organization_is_complete(acme: str) -> None:
+    agents = in_transaction(list_agents, acme)
+    account = in_transaction(find_account, acme)
+
+    assert [agent.name for agent in agents if agent.is_orchestrator] == ["orchestrator"]
+    assert account is not None
+    assert (account["balance"], account["held"]) == (0, 0)
+
+
+def test_create_answers_programs_in_json(database_url: str, junis: Junis) -> None:
+    made = json.loads(junis(*CREATE, "--json").stdout)
+
+    assert made == {
+        "id": in_transaction(get_organization, "Acme").id,
+        "name": "Acme",
+        "plan": "basic",
+        "subscription_status": "active",
+        "created_at": made["created_at"],
+    }
+    assert made["created_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "refusal"),
+    [
+        ("--name", "Acme", "An organization with this name exists already"),
+        ("--name", "  ", "The organization needs a name"),
+        ("--plan", "gold", "Plan not found: gold"),
+        ("--owner-email", "ada", "Not an email address: ada"),
+    ],
+)
+def test_a_refused_organization_is_not_made(acme: str, junis: Junis, option: str, value: str, refusal: str) -> None:
+    options = {"--name": "Other", "--plan": "pro", "--owner-email": "ada@acme.example", option: value}
+    refused = junis("orgs", "create", *(word for pair in options.items() for word in pair))
+
+    assert (refused.status, refused.stdout, refused.stderr) == (1, "", f"error: {refusal}\n")
+    assert [one.id for one in in_transaction(list_organizations)] == [acme]
+
+
+async def test_one_that_somebody_else_makes_at_the_same_moment_is_refused_in_a_line(database_url: str) -> None:
+    other = await asyncpg.connect(database_url)
+    made = other.transaction()
+    await made.start()
+    await other.execute(
+        "INSERT INTO organizations (id, name, plan_name, subscription_status) VALUES ('1', 'Acme', 'pro', 'active')"
+    )
+
+    creating = asyncio.create_task(asyncio.to_thread(run_process, *CREATE))
+    while not (creating.done() or await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+        await asyncio.wait({creating}, timeout=0.01)
+    await made.commit()
+    await other.close()
+
+    refused = await creating
+    assert (refused.status, refused.stdout) == (1, "")
+    assert refused.stderr == "error: The same was added by somebody else at the same moment\n"
+
+
+def test_list_shows_one_a_line_under_aligned_headers(acme: str, junis: Junis) -> None:
+    junis("orgs", "create", "--name", "Zebra & Sons", "--plan", "basic", "--owner-email", "ada@acme.example")
+
+    headers, first, second = junis("orgs", "list").stdout.splitlines()
+
+    assert headers.split() == ["ID", "NAME", "PLAN", "SUBSCRIPTION", "STATUS", "CREATED", "AT"]
+    assert first.startswith(acme)
+    assert first.index("Acme") == second.index("Zebra & Sons") == headers.index("NAME")
+    assert first.index("pro") == second.index("basic") == headers.index("PLAN")
+
+
+def test_list_answers_programs_in_json(acme: str, junis: Junis) -> None:
+    assert [one["id"] for one in json.loads(junis("orgs", "list", "--json").stdout)] == [acme]
+
+
+def test_an_empty_list_is_its_headers(database_url: str, junis: Junis) -> None:
+    assert junis("orgs", "list").stdout.split()[:3] == ["ID", "NAME", "PLAN"]
+    assert junis("orgs", "list", "--json").stdout == "[]\n"
+
+
+def test_a_name_cannot_talk_to_the_terminal(database_url: str, junis: Junis) -> None:
+    junis("orgs", "create", "--name", "A\x1b[2J\nB", "--plan", "pro", "--owner-email", "ada@acme.example")
+
+    assert r"A\x1b[2J\nB" in junis("orgs", "list").stdout

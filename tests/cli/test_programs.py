@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+
+REPORT = "import os, sys\nprint(os.getpid(), *sys.argv[1:])\n"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The working directory of a command, where programs of the test's own come before the installed ones."""
+    for name in ("worker", "devstack"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "__main__.py").write_text(REPORT)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "arguments"), [("worker", []), ("quickstart", ["quickstart"])])
+def test_the_command_becomes_the_program(program: Path, command: str, arguments: list[str]) -> None:
+    """The process stays the same, so that signals reach the program."""
+    process = subprocess.Popen([sys.executable, "-m", "app.cli", command], stdout=subprocess.PIPE, text=True)
+    try:
+        output = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+
+    assert process.returncode == 0
+    assert output.split() == [str(process.pid), *arguments]
+
+
+def test_the_quickstart_is_missed_where_only_the_server_is_installed(tmp_path: Path) -> None:
+    packages = Path(pytest.__file__).parents[1]
+    (tmp_path / "app").symlink_to(Path(app.__file__).parent)
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{packages}"}
+
+    # -S: a checkout that is installed in place stays out of sight.
+    refused = subprocess.run(
+        [sys.executable, "-S", "-m", "app.cli", "quickstart"], env=env, capture_output=True, text=True, check=False
+    )
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: The quickstart needs a checkout of the repository")
+
+
+def test_a_command_loads_neither_the_web_application_nor_a_vendor() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, app.cli; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+
+    modules = set(loaded.stdout.split())
+    assert "app.cli" in modules
+    assert modules.isdisjoint({"fastapi", "starlette", "boto3", "replicate", "aiohttp", "redis", "arq", "worker"})

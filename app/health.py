@@ -1,14 +1,16 @@
+import hmac
 from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from app.core.database import Database
-from app.core.errors import ServiceUnavailableError
-from app.dependencies import ResourcesDep
+from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.dependencies import ResourcesDep, SettingsDep
 from app.queue.heartbeat import is_worker_alive
 from app.resources import Resources
 
@@ -29,8 +31,26 @@ async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str]:
     database = await _database_state(resources.database)
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
+    denial = await resources.vendor_budget.denial()
+    vendor = f"denied: {denial[0]}" if denial else "ok"
     redis, worker = await _redis_and_worker_state(resources)
-    return {"status": "ready" if is_ready else "not_ready", "database": database, "redis": redis, "worker": worker}
+    return {
+        "status": "ready" if is_ready else "not_ready",
+        "database": database,
+        "redis": redis,
+        "worker": worker,
+        "vendor": vendor,
+    }
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(settings: SettingsDep, request: Request) -> Response:
+    """This process's figures for Prometheus, for whoever shows the operator's METRICS_TOKEN."""
+    token = settings.metrics_token.get_secret_value()
+    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if not token or not hmac.compare_digest(token.encode(), shown.encode()):
+        raise NotFoundError
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @cache

@@ -8,6 +8,7 @@ from app.chat_models.client import open_chat_model_client
 from app.chat_models.protocol import ChatModelClient
 from app.core.database import Database
 from app.core.settings import Settings
+from app.predictions.budget import VendorBudget
 from app.predictions.open import open_prediction_client
 from app.predictions.protocol import PredictionClient
 from app.queue.arq import ArqQueue
@@ -27,6 +28,7 @@ class Resources:
     queue: JobQueue
     chat_models: ChatModelClient
     predictions: PredictionClient
+    vendor_budget: VendorBudget
     store: ObjectStore
 
 
@@ -37,11 +39,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         database = Database.open(settings)
         stack.push_async_callback(database.close)
         redis = open_redis(settings)
-        stack.push_async_callback(redis.aclose)
+        stack.push_async_callback(redis.aclose, close_connection_pool=True)
         chat_models = open_chat_model_client()
         stack.push_async_callback(chat_models.close)
         predictions = open_prediction_client(settings)
         stack.push_async_callback(predictions.close)
         store = open_store(settings)
         stack.push_async_callback(store.close)
-        yield Resources(settings, database, redis, ArqQueue(redis), chat_models, predictions, store)
+        budget = VendorBudget(
+            redis,
+            settings.replicate_api_token.get_secret_value(),
+            creates_per_minute=settings.replicate_creates_per_minute,
+            reads_per_minute=settings.replicate_reads_per_minute,
+        )
+        yield Resources(settings, database, redis, ArqQueue(redis), chat_models, predictions, budget, store)

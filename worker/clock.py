@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from worker.lifecycle import WorkerContext
@@ -10,11 +11,14 @@ logger = logging.getLogger(__name__)
 Step = Callable[[WorkerContext], Awaitable[None]]
 
 
-async def repeat(step: Step, context: WorkerContext, *, pause: float) -> NoReturn:
-    """Run the step for ever, `pause` seconds apart. A step that fails is logged and tried again."""
+async def repeat(step: Step, context: WorkerContext, *, pause: float, wake: asyncio.Event | None = None) -> NoReturn:
+    """Run the step for ever, `pause` seconds apart or when woken. A step that fails is logged and tried again."""
+    wake = wake or asyncio.Event()
     while True:
+        wake.clear()
         try:
             await step(context)
         except Exception:
             logger.exception("step_failed", extra={"step": step.__name__})
-        await asyncio.sleep(pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), pause)

@@ -8,24 +8,22 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 
-from app.catalog import service as catalog
-from app.catalog.pricing import generation_cost
 from app.content import transitions
 from app.content.media_types import MediaType
 from app.content.transitions import Generation
+from app.core.backoff import backoff
 from app.core.errors import AppError
 from app.storage.protocol import StoreError
 from worker.downloads import DownloadInterruptedError, DownloadRefusedError
+from worker.ending import complete, fail
 from worker.lifecycle import WorkerContext
 from worker.outputs import copy_output
-from worker.polling import fail
 from worker.sources import sources_of
 
 logger = logging.getLogger(__name__)
 
 _LEASE = timedelta(seconds=60)
 _RENEW_SECONDS = 20
-_AFTER_INTERRUPTION = timedelta(seconds=2)
 
 
 async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) -> None:
@@ -43,7 +41,8 @@ async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) ->
         await fail(context.resources, generation, f"The output could not be copied: {error}")
     except (DownloadInterruptedError, StoreError) as error:
         logger.warning("copy_interrupted", extra={"content_id": str(content_id), "reason": str(error)})
-        await _hand_over(context, generation, _AFTER_INTERRUPTION)
+        wait = backoff(generation.setbacks, first=1, longest=60)
+        await _hand_over(context, generation, wait, is_setback=True)
     except asyncio.CancelledError:
         # The worker is shutting down: another one may go on at once.
         await _hand_over(context, generation, timedelta(0))
@@ -59,17 +58,20 @@ async def _copy_all(context: WorkerContext, generation: Generation) -> list[Medi
 async def _complete(context: WorkerContext, generation: Generation, media: list[MediaType]) -> None:
     assert generation.outcome is not None  # noqa: S101 - what `claim_finish` selects
     predict_time = generation.outcome["predict_time"]
-    async with context.resources.database.transaction() as tx:
-        price = await catalog.get_price(tx, generation.price_id)
-        cost = generation_cost(
-            price, predict_time=None if predict_time is None else Decimal(predict_time), outputs=len(media)
-        )
-        await transitions.complete(tx, generation.id, generation.attempt, content_type=media[0].content_type, cost=cost)
+    await complete(
+        context.resources,
+        generation,
+        content_type=media[0].content_type,
+        predict_time=None if predict_time is None else Decimal(predict_time),
+        outputs=len(media),
+    )
 
 
-async def _hand_over(context: WorkerContext, generation: Generation, wait: timedelta) -> None:
+async def _hand_over(
+    context: WorkerContext, generation: Generation, wait: timedelta, *, is_setback: bool = False
+) -> None:
     async with context.resources.database.transaction() as tx:
-        await transitions.renew(tx, generation.id, generation.attempt, wait)
+        await transitions.renew(tx, generation.id, generation.attempt, wait, is_setback=is_setback)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
 from app.content.service import FINISH_JOB, START_JOB
-from app.queue.arq import QUEUE_NAME, WAKE_CHANNEL, deserialize, serialize
+from app.queue.arq import POLL_CHANNEL, QUEUE_NAME, WAKE_CHANNEL, deserialize, serialize
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
 from worker.finishing import finish
@@ -49,6 +49,7 @@ class WakingWorker(Worker):
 
     def __init__(self, context: WorkerContext) -> None:
         self._wake = asyncio.Event()
+        self._poll_wake = context.poll_wake
         super().__init__(
             functions=job_functions(),
             queue_name=QUEUE_NAME,
@@ -77,12 +78,13 @@ class WakingWorker(Worker):
         while True:
             with suppress(RedisError, OSError):
                 async with self.pool.pubsub() as channel:
-                    await channel.subscribe(WAKE_CHANNEL)
+                    await channel.subscribe(WAKE_CHANNEL, POLL_CHANNEL)
                     while True:
                         await beat(self.pool)
                         message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEARTBEAT_SECONDS)
                         if message is not None:
-                            self._wake.set()
+                            is_poll = message["channel"] == POLL_CHANNEL.encode()
+                            (self._poll_wake if is_poll else self._wake).set()
             await asyncio.sleep(1)
 
     async def _on_job_end(self, ctx: dict[str, Any]) -> None:  # noqa: ARG002 - arq names it

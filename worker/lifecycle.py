@@ -1,6 +1,7 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -12,10 +13,11 @@ from worker.downloads import Downloader
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What the worker's steps are given."""
+    """What the worker's steps are given. `poll_wake` is set when the vendor has said that there is news."""
 
     resources: Resources
     downloader: Downloader
+    poll_wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ async def run(settings: Settings) -> None:
     async with open_worker(settings) as context:
         clocks = [
             repeat(run_jobs, context, pause=1.0),
-            repeat(poll, context, pause=settings.poll_interval_seconds / 2),
+            repeat(poll, context, pause=settings.poll_interval_seconds / 2, wake=context.poll_wake),
             repeat(sweep, context, pause=_SWEEP_SECONDS),
             repeat(remove_abandoned, context, pause=_HOUSEKEEPING_SECONDS),
             repeat(void_expired_holds, context, pause=_HOUSEKEEPING_SECONDS),

@@ -12,8 +12,8 @@ from app.credits.service import void_expired
 from app.idempotency.service import forget_expired
 from app.predictions.protocol import PredictionError
 from app.resources import Resources
+from worker.ending import fail
 from worker.lifecycle import WorkerContext
-from worker.polling import fail
 from worker.starting import adopt
 
 logger = logging.getLogger(__name__)

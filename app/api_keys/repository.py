@@ -15,9 +15,14 @@ FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
 
+# Locked in one order first: every process notes the same keys, and they would wait for each other in a circle.
 _NOTE_USES = """
+WITH locked AS MATERIALIZED (
+    SELECT id FROM api_keys WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE
+)
 UPDATE api_keys k SET last_used_at = GREATEST(k.last_used_at, used.at)
-FROM unnest($1::text[], $2::timestamptz[]) AS used(key_id, at) WHERE k.id = used.key_id
+FROM locked JOIN unnest($1::text[], $2::timestamptz[]) AS used(key_id, at) ON used.key_id = locked.id
+WHERE k.id = locked.id
 """
 
 

@@ -6,6 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from app.api_keys.caller import Caller
 from app.content.errors import ContentRequestError, InsufficientScopesError
 from app.content.urls import FileUrls
+from app.core.errors import InvalidRequestError
 from app.dependencies import ResourcesDep
 from app.rate_limits.dependencies import Guard, GuardedRoute, Handler
 
@@ -20,7 +21,7 @@ class ContentGuard(Guard):
 
 
 class ContentRoute(GuardedRoute):
-    """Refuses a bad query in the form of the content API."""
+    """Refuses a bad request in the form of the content API, whichever feature found it bad."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -30,16 +31,18 @@ class ContentRoute(GuardedRoute):
                 return await handle(request)
             except RequestValidationError as error:
                 raise ContentRequestError(_describe(error.errors()[0])) from error
+            except InvalidRequestError as error:
+                raise ContentRequestError(error.text) from error
 
         return handled
 
 
 def _describe(error: Any) -> str:
     name = error["loc"][-1]
-    allowed = {"page": "at least 1", "page_size": "between 1 and 100"}.get(name)
+    allowed = {"page": "between 1 and 2147483647", "page_size": "between 1 and 100"}.get(name)
     if allowed is None:
         return f"Invalid {name}: {error['msg']}"
-    return f"Invalid {name} '{error['input']}'. Must be an integer of {allowed}"
+    return f"Invalid {name} '{error['input']}'. Must be an integer {allowed}"
 
 
 def get_file_urls(resources: ResourcesDep) -> FileUrls:

@@ -28,6 +28,12 @@ class GeneratedContent(Base):
         Index("ix_generated_content_listing", "organization_id", text("created_at DESC"), text("id DESC")),
         Index("ix_generated_content_due", "due_at", postgresql_where=text("status IN ('pending', 'processing')")),
         Index("ix_generated_content_turn", "turn_id"),
+        Index(
+            "ix_generated_content_running",
+            "organization_id",
+            "created_at",
+            postgresql_where=text("status IN ('pending', 'processing')"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -47,6 +53,12 @@ class GeneratedContent(Base):
     # When the next step is due at the latest: the sweeper takes rows whose moment has passed.
     due_at: Mapped[Moment] = mapped_column(server_default=func.now())
     deadline_at: Mapped[Moment]
+    # How often this attempt's next step was put off since the last one that succeeded; not the user's retries.
+    setbacks: Mapped[int] = mapped_column(default=0)
+    # Waits until another generation of its organization ends.
+    is_queued: Mapped[bool] = mapped_column(default=False)
+    # Names this content in the address that the vendor calls back.
+    webhook_nonce: Mapped[str] = mapped_column(Text, default=random_token)
     prediction_id: Mapped[str | None] = mapped_column(Text, unique=True)
     # What the vendor ended with, kept because it forgets outputs after an hour: {"output", "predict_time"}.
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, PlainSerializer
@@ -168,4 +168,4 @@ def _shortened(prompt: str) -> str:
 def _processing_time_ms(content: GeneratedContent) -> int | None:
     if content.completed_at is None:
         return None
-    return int((content.completed_at - content.created_at).total_seconds() * 1000)
+    return (content.completed_at - content.created_at) // timedelta(milliseconds=1)

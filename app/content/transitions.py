@@ -18,19 +18,38 @@ from app.core.database import Transaction
 from app.core.json import storable_json
 from app.credits import service as credits
 
+_LOCK_ORGANIZATION = "SELECT pg_advisory_xact_lock(hashtextextended('generations:' || $1, 0))"
+
 _BEGIN = """
-UPDATE generated_content SET status = 'processing', started_at = now(), due_at = now() + $3
+UPDATE generated_content c
+SET status = 'processing', started_at = now(), due_at = now() + $3, is_queued = false
+FROM organizations o JOIN plans p ON p.name = o.plan_name
+WHERE c.id = $1 AND c.retry_count = $2 AND c.status = 'pending' AND o.id = c.organization_id
+  AND (SELECT count(*) FROM generated_content r
+       WHERE r.organization_id = c.organization_id AND r.status = 'processing') < p.concurrent_generations
+RETURNING c.*
+"""
+
+_QUEUE = """
+UPDATE generated_content SET is_queued = true, due_at = now() + $3
 WHERE id = $1 AND retry_count = $2 AND status = 'pending'
-RETURNING *
+"""
+
+_NEXT_QUEUED = """
+UPDATE generated_content SET is_queued = false, due_at = now()
+WHERE id = (SELECT id FROM generated_content
+            WHERE organization_id = $1 AND status = 'pending' AND is_queued
+            ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id, retry_count
 """
 
 _POSTPONE = """
-UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $3
+UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $3, setbacks = setbacks + $4
 WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
 """
 
 _SET_PREDICTION = """
-UPDATE generated_content SET prediction_id = $3, due_at = now() + $4
+UPDATE generated_content SET prediction_id = $3, due_at = now() + $4, setbacks = 0
 WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
 RETURNING id
 """
@@ -46,7 +65,7 @@ RETURNING *
 """
 
 _SET_OUTCOME = """
-UPDATE generated_content SET outcome = $3, output_url = $4, due_at = now()
+UPDATE generated_content SET outcome = $3, output_url = $4, due_at = now(), setbacks = 0
 WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NULL
 RETURNING id
 """
@@ -58,7 +77,7 @@ RETURNING *
 """
 
 _RENEW = """
-UPDATE generated_content SET due_at = now() + $3
+UPDATE generated_content SET due_at = now() + $3, setbacks = setbacks + $4
 WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL
 RETURNING id
 """
@@ -76,6 +95,13 @@ WHERE id = $1 AND retry_count = $2
 _FAIL = """
 UPDATE generated_content SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now()
 WHERE id = $1 AND retry_count = $2
+"""
+
+_CALLED_BACK = """
+UPDATE generated_content SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
+WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3 AND status = 'processing' AND outcome IS NULL
+  AND (prediction_id = $4 OR prediction_id IS NULL)
+RETURNING id
 """
 
 _OVERDUE = """
@@ -101,16 +127,41 @@ class Generation:
     started_at: datetime | None
     due_at: datetime
     deadline_at: datetime
+    setbacks: int
+    webhook_nonce: str
+
+
+async def lock_organization(tx: Transaction, organization_id: str) -> None:
+    """Be alone in deciding which of the organization's generations runs; taken before any row of them."""
+    await tx.execute(_LOCK_ORGANIZATION, organization_id)
 
 
 async def begin(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
-    """Take a pending attempt to be started; the sweeper looks after it when the lease has run out."""
+    """Take a pending attempt to be started; the sweeper looks after it when the lease has run out.
+
+    None where it is not pending any more, or its organization runs as many as its plan allows.
+    """
+    owner = await tx.fetchval("SELECT organization_id FROM generated_content WHERE id = $1", content_id)
+    if owner is None:
+        return None
+    await lock_organization(tx, owner)
     return _generation(await tx.fetchrow(_BEGIN, content_id, attempt, lease))
 
 
-async def postpone(tx: Transaction, content_id: uuid.UUID, attempt: int, wait: timedelta) -> None:
+async def queue(tx: Transaction, content_id: uuid.UUID, attempt: int, at_most: timedelta) -> None:
+    """Let a pending attempt wait until another of its organization ends, or for so long."""
+    await tx.execute(_QUEUE, content_id, attempt, at_most)
+
+
+async def next_queued(tx: Transaction, organization_id: str) -> tuple[uuid.UUID, int] | None:
+    """The organization's oldest waiting attempt, which is to be started now."""
+    row = await tx.fetchrow(_NEXT_QUEUED, organization_id)
+    return (row["id"], row["retry_count"]) if row else None
+
+
+async def postpone(tx: Transaction, content_id: uuid.UUID, attempt: int, wait: timedelta, *, is_setback: bool) -> None:
     """Give an attempt back that the vendor certainly did not accept: it is tried again after the wait."""
-    await tx.execute(_POSTPONE, content_id, attempt, wait)
+    await tx.execute(_POSTPONE, content_id, attempt, wait, int(is_setback))
 
 
 async def set_prediction(
@@ -148,9 +199,19 @@ async def claim_finish(tx: Transaction, content_id: uuid.UUID, attempt: int, lea
     return _generation(await tx.fetchrow(_CLAIM_FINISH, content_id, attempt, lease))
 
 
-async def renew(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
-    """Go on copying; False where the attempt has moved on."""
-    return await tx.fetchval(_RENEW, content_id, attempt, lease) is not None
+async def renew(
+    tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta, *, is_setback: bool = False
+) -> bool:
+    """Go on copying, or leave it for so long; False where the attempt has moved on."""
+    return await tx.fetchval(_RENEW, content_id, attempt, lease, int(is_setback)) is not None
+
+
+async def called_back(tx: Transaction, content_id: uuid.UUID, attempt: int, nonce: str, prediction_id: str) -> bool:
+    """The vendor says that there is news of an attempt: it is due to be looked at.
+
+    An attempt whose start never came back learns its prediction this way. False where nothing waits for such news.
+    """
+    return await tx.fetchval(_CALLED_BACK, content_id, attempt, nonce, prediction_id) is not None
 
 
 async def complete(tx: Transaction, content_id: uuid.UUID, attempt: int, *, content_type: str, cost: Cost) -> bool:

@@ -102,6 +102,7 @@ def _request_id(shown: str | None) -> str:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    # The path only: a query may hold what does not belong into a log.
-    extra = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 1)}
+    # The route and not the path: the address of a file, or of a webhook, is itself the permission.
+    route = getattr(scope.get("route"), "path", None)
+    extra = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
     logger.info("request", extra=extra)

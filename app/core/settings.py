@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
+    metrics_token: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     storage: Literal["s3", "local"] = "local"
@@ -78,7 +79,10 @@ class Settings(BaseSettings):
 
     replicate_api_token: SecretStr = SecretStr("")
     replicate_base_url: HttpUrl = "https://api.replicate.com"
+    # Several, separated by commas, while the secret is being changed.
     replicate_webhook_secret: SecretStr = SecretStr("")
+    replicate_creates_per_minute: int = Field(default=600, ge=1)
+    replicate_reads_per_minute: int = Field(default=3000, ge=1)
     output_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     generation_wait_seconds: float = Field(default=20, ge=0, le=120)
     generation_deadline_seconds: float = Field(default=3600, ge=30)
@@ -106,6 +110,12 @@ class Settings(BaseSettings):
             if missing:
                 raise ValueError(f"{', '.join(missing)}: required where STORAGE is 's3'")
         return self
+
+    @cached_property
+    def replicate_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that a webhook may be signed with; none where webhooks are not used."""
+        parts = self.replicate_webhook_secret.get_secret_value().split(",")
+        return tuple(part.strip() for part in parts if part.strip())
 
     @cached_property
     def sqlalchemy_url(self) -> str:

@@ -11,6 +11,10 @@ class JobQueue(Protocol):
         """Send the job once the transaction is committed; a failure to send is logged, not raised."""
         ...
 
+    def wake_poller(self, tx: Transaction) -> None:
+        """Have running generations looked at now, once the transaction is committed."""
+        ...
+
     async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
         """Send the job now. With `due_at` it is sent again for a step that was due then, once for that moment.
 

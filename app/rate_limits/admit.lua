@@ -3,7 +3,7 @@
 -- KEYS  1 the organization's requests of the last minute   2 its slots
 --       3 the key's requests of the last minute            4 the key's requests of the last hour, by minute
 -- ARGV  1 the request  2 per minute  3 concurrent  4 the key's per minute or 0  5 the key's per hour or 0
---       6 the lease of a slot in microseconds
+--       6 the lease of a slot in microseconds  7 1 to count the request, 0 only to look
 -- Returns {refusal, wait, now, used, oldest, key's used, key's oldest, key's used in the hour, first minute counted};
 -- times in microseconds, an oldest of 0 where nothing is counted.
 
@@ -58,7 +58,7 @@ if refusal == '' and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then
     refusal, wait = 'concurrency', 1000000
 end
 
-if refusal == '' then
+if refusal == '' and ARGV[7] == '1' then
     used, oldest = used + 1, oldest == 0 and now or oldest
     redis.call('ZADD', KEYS[1], now, member)
     redis.call('PEXPIRE', KEYS[1], 61000)

@@ -42,8 +42,10 @@ class Guard:
         """
         caller = await _authenticate(request)
         if not caller.is_subscribed:
+            await _show_limits(request, caller)
             raise SubscriptionRequiredError
         if not caller.scopes.issuperset(self.scopes):
+            await _show_limits(request, caller)
             self.refuse_scopes(caller)
         await _take_slot(request, caller)
         return caller
@@ -111,6 +113,13 @@ async def _count_failure(request: Request, error: AppError) -> None:
     response_hooks(request).headers |= decision.headers()
     if not is_within:
         raise RateLimitExceededError(window.wait_seconds) from error
+
+
+async def _show_limits(request: Request, caller: Caller) -> None:
+    """Put the caller's windows into the headers of a response that counts in none of them."""
+    limiter: RateLimiter = request.app.state.limiter
+    decision = await limiter.look(Limits.of(caller))
+    response_hooks(request).headers |= decision.headers()
 
 
 async def _take_slot(request: Request, caller: Caller) -> None:

@@ -55,13 +55,15 @@ class RateLimiter:
     async def admit(self, limits: Limits) -> tuple[Decision, Slot | None]:
         """Decide one request. The slot, where it is admitted, is to be given to `release`."""
         slot = Slot(limits.organization_id, secrets.token_hex(8))
-        decision = await self._ask_redis(partial(self._decide, limits, slot))
-        if decision is None:
-            decision = self._local.decide(limits, len(self._live.get(limits.organization_id, ())))
+        decision = await self._decide(limits, slot, is_counted=True)
         if decision.refusal is not None:
             return decision, None
         self._live.setdefault(slot.organization_id, set()).add(slot.request)
         return decision, slot
+
+    async def look(self, limits: Limits) -> Decision:
+        """The windows as they are, for a request that is refused for another reason and counts in none."""
+        return await self._decide(limits, Slot(limits.organization_id, ""), is_counted=False)
 
     async def release(self, slot: Slot) -> None:
         """Give the place back; a second time does nothing."""
@@ -103,7 +105,14 @@ class RateLimiter:
             await asyncio.sleep(RENEW_SECONDS)
             await self.renew()
 
-    async def _decide(self, limits: Limits, slot: Slot) -> Decision:
+    async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
+        decision = await self._ask_redis(partial(self._decide_in_redis, limits, slot, is_counted=is_counted))
+        if decision is not None:
+            return decision
+        live_slots = len(self._live.get(limits.organization_id, ()))
+        return self._local.decide(limits, live_slots, is_counted=is_counted)
+
+    async def _decide_in_redis(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         organization, key = limits.organization_id, limits.key_id
         answer = await self._admit(
             keys=[f"junis:minute:{organization}", _slots(organization), f"junis:minute:{key}", f"junis:hour:{key}"],
@@ -114,6 +123,7 @@ class RateLimiter:
                 limits.key_per_minute or 0,
                 limits.key_per_hour or 0,
                 LEASE_SECONDS * _MICROSECONDS,
+                int(is_counted),
             ],
         )
         return _decision(limits, answer)
@@ -122,6 +132,9 @@ class RateLimiter:
         """Redis's answer, or None while it is away."""
         if time.monotonic() < self._away_until:
             return None
+        if self._away_until:
+            # The others go on within the process while this question finds out.
+            self._away_until = time.monotonic() + _AWAY_PAUSE_SECONDS
         try:
             answer = await question()
         except (RedisError, OSError) as error:

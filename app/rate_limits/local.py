@@ -10,14 +10,17 @@ class LocalWindows:
     def __init__(self) -> None:
         self._requests: dict[str, deque[float]] = {}
 
-    def decide(self, limits: Limits, live_slots: int) -> Decision:
-        """Admit and count one request, or neither. `live_slots` is how many of the organization's run here now."""
+    def decide(self, limits: Limits, live_slots: int, *, is_counted: bool) -> Decision:
+        """Admit and count one request, or neither; only look where it is not to be counted.
+
+        `live_slots` is how many of the organization's requests run here now.
+        """
         now = time.time()
         organization = self._recent(f"org:{limits.organization_id}", MINUTE_SECONDS, now)
         minute = self._recent(f"minute:{limits.key_id}", MINUTE_SECONDS, now) if limits.key_per_minute else None
         hour = self._recent(f"hour:{limits.key_id}", HOUR_SECONDS, now) if limits.key_per_hour else None
         refusal, wait = _refusal(limits, organization, minute, hour, live_slots, now)
-        if refusal is None:
+        if refusal is None and is_counted:
             for window in (organization, minute, hour):
                 if window is not None:
                     window.append(now)

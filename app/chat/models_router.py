@@ -1,0 +1,26 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from app.api_keys.caller import Caller
+from app.chat import model_listing
+from app.chat.model_schemas import ModelRead, ModelsRead
+from app.dependencies import TransactionDep
+from app.rate_limits.dependencies import Guard, GuardedRoute
+
+router = APIRouter(prefix="/api/external/v1/models", tags=["Chat"], route_class=GuardedRoute)
+
+AnyCaller = Annotated[Caller, Depends(Guard())]
+
+
+@router.get("")
+async def list_models(caller: AnyCaller, tx: TransactionDep) -> ModelsRead:
+    """What a chat's `model` may name."""
+    return ModelsRead.of(await model_listing.list_models(tx, caller.organization_id))
+
+
+# The id of an agent's model has a slash in it.
+@router.get("/{model_id:path}")
+async def get_model(model_id: str, caller: AnyCaller, tx: TransactionDep) -> ModelRead:
+    """One of the names that a chat's `model` may have."""
+    return ModelRead.of(await model_listing.get_model(tx, caller.organization_id, model_id))

@@ -1,0 +1,80 @@
+import hashlib
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.core.metrics import VENDOR_DENIED
+
+logger = logging.getLogger(__name__)
+
+_HERE = Path(__file__).parent
+_MICROSECONDS = 1_000_000
+_CIRCUIT_SECONDS = 30
+# What the vendor lets come at once, as a share of a minute's calls.
+_BURST_SHARE = 0.05
+
+
+class VendorBudget:
+    """What all processes together may ask of the vendor with one token, and whether it lets us in at all.
+
+    It is kept in Redis. While Redis is away every call is let through: the vendor's own limit still holds, and a call
+    that it refuses costs nothing.
+    """
+
+    def __init__(self, redis: Redis, token: str, *, creates_per_minute: int, reads_per_minute: int) -> None:
+        # The account, not its secret, names the keys.
+        account = hashlib.sha256(token.encode()).hexdigest()[:16]
+        self._redis = redis
+        self._take = redis.register_script((_HERE / "take.lua").read_text())
+        self._close = redis.register_script((_HERE / "close.lua").read_text())
+        self._create_key = f"junis:vendor:{account}:creates"
+        self._read_key = f"junis:vendor:{account}:reads"
+        self._circuit_key = f"junis:vendor:{account}:denied"
+        self._creates_per_minute = creates_per_minute
+        self._reads_per_minute = reads_per_minute
+
+    async def wait_before_create(self) -> timedelta:
+        """Take one create from the budget, or say how long to wait for it."""
+        return await self._wait(self._create_key, self._creates_per_minute)
+
+    async def wait_before_read(self) -> timedelta:
+        """Take one read from the budget, or say how long to wait for it."""
+        return await self._wait(self._read_key, self._reads_per_minute)
+
+    async def throttled(self, wait_seconds: float) -> None:
+        """The vendor refused a create as one too many: nobody makes another before it said to."""
+        try:
+            await self._close(keys=[self._create_key], args=[int(wait_seconds * _MICROSECONDS)])
+        except (RedisError, OSError) as error:
+            logger.warning("budget_away", extra={"reason": repr(error)})
+
+    async def denied(self, reason: str) -> None:
+        """The vendor refuses the operator's account: nothing is started for a while, then one start tries again."""
+        VENDOR_DENIED.inc()
+        logger.error("vendor_denied", extra={"reason": reason})
+        try:
+            await self._redis.set(self._circuit_key, reason, ex=_CIRCUIT_SECONDS)
+        except (RedisError, OSError) as error:
+            logger.warning("budget_away", extra={"reason": repr(error)})
+
+    async def denial(self) -> tuple[str, timedelta] | None:
+        """Why the vendor refuses the account, and how long nothing is started; None where it is not known to."""
+        try:
+            async with self._redis.pipeline() as pipe:
+                pipe.get(self._circuit_key)
+                pipe.pttl(self._circuit_key)
+                reason, left = await pipe.execute()
+        except (RedisError, OSError):
+            return None
+        return (reason.decode(), timedelta(milliseconds=max(0, left))) if reason else None
+
+    async def _wait(self, key: str, per_minute: int) -> timedelta:
+        burst = max(1, int(per_minute * _BURST_SHARE))
+        try:
+            wait = await self._take(keys=[key], args=[per_minute, burst])
+        except (RedisError, OSError):
+            return timedelta(0)
+        return timedelta(microseconds=int(wait))

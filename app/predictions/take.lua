@@ -1,0 +1,24 @@
+-- Takes one call to the vendor from the budget that all processes share, or says how long to wait for it.
+--
+-- KEYS  1 the budget: a hash with the tokens left and the moment they were counted
+-- ARGV  1 calls a minute  2 calls that may come at once
+-- Returns how many microseconds to wait; 0 where the call may be made.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local rate, burst = tonumber(ARGV[1]) / 60000000, tonumber(ARGV[2])
+local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'closed_until')
+local closed_until = tonumber(state[3] or 0)
+if closed_until > now then
+    return string.format('%.0f', closed_until - now)
+end
+local tokens = math.min(burst, tonumber(state[1] or burst) + (now - tonumber(state[2] or now)) * rate)
+local wait = 0
+if tokens < 1 then
+    wait = (1 - tokens) / rate
+else
+    tokens = tokens - 1
+end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', string.format('%.0f', now))
+redis.call('PEXPIRE', KEYS[1], 3600000)
+return string.format('%.0f', wait)

@@ -1,0 +1,84 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from app.api_keys.caller import Caller
+from app.core.database import Transaction
+from app.sessions import listing_repository as repository
+from app.sessions.errors import SessionNotFoundError
+from app.sessions.models import Message, Session
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Some of `total` items: those of the page of that number, counted from 1."""
+
+    items: Sequence[Item]
+    total: int
+    page: int
+    page_size: int
+
+    @property
+    def has_next(self) -> bool:
+        return self.page * self.page_size < self.total
+
+
+class SessionStatus(StrEnum):
+    IDLE = "idle"
+    PROCESSING = "processing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class SessionActivity:
+    """What goes on in a session; `pending_content` counts its generated content that has not ended."""
+
+    session: Session
+    status: SessionStatus
+    pending_content: int
+
+
+async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size: int) -> Page[Session]:
+    """One page of the caller's sessions, the one that was updated last first."""
+    who = (caller.organization_id, caller.user_id)
+    total = await repository.count_sessions(tx, *who)
+    found = await repository.list_sessions(tx, *who, offset=(page - 1) * page_size, limit=page_size)
+    return Page(found, total, page, page_size)
+
+
+async def list_messages(
+    tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int
+) -> Page[Message]:
+    """One page of the messages of one of the caller's sessions, oldest first.
+
+    Raises:
+        SessionNotFoundError: the caller has none of that name.
+    """
+    named = (caller.organization_id, caller.user_id, session_id)
+    session = await repository.find_session(tx, *named)
+    if session is None:
+        raise SessionNotFoundError(session_id)
+    found = await repository.list_messages(tx, *named, offset=(page - 1) * page_size, limit=page_size)
+    return Page(found, session.message_count, page, page_size)
+
+
+async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> SessionActivity:
+    """What goes on in one of the caller's sessions.
+
+    Raises:
+        SessionNotFoundError: the caller has none of that name.
+    """
+    found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_id)
+    if found is None:
+        raise SessionNotFoundError(session_id)
+    session, is_running, pending_content = found
+    return SessionActivity(session, _status_of(session, is_running=is_running), pending_content)
+
+
+def _status_of(session: Session, *, is_running: bool) -> SessionStatus:
+    if is_running:
+        return SessionStatus.PROCESSING
+    return SessionStatus.FAILED if session.last_turn_failed else SessionStatus.IDLE

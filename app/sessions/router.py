@@ -1,0 +1,42 @@
+from fastapi import APIRouter
+
+from app.core.pagination import PageNumber, PageSize
+from app.dependencies import SettingsDep, TransactionDep
+from app.rate_limits.dependencies import GuardedRoute
+from app.sessions import listing
+from app.sessions.dependencies import SessionsReader
+from app.sessions.schemas import MessagePageRead, SessionPageRead, SessionStatusRead
+
+router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_class=GuardedRoute)
+
+
+@router.get("")
+async def list_sessions(
+    caller: SessionsReader,
+    tx: TransactionDep,
+    settings: SettingsDep,
+    page: PageNumber = 1,
+    page_size: PageSize = 20,
+) -> SessionPageRead:
+    """A page of the sessions of the user who made the key, the one that was updated last first."""
+    found = await listing.list_sessions(tx, caller, page=page, page_size=page_size)
+    return SessionPageRead.of(found, settings.session_active_hours)
+
+
+# Clients may have named a session themselves, with any characters: hence `path`.
+@router.get("/{session_id:path}/messages")
+async def list_messages(
+    session_id: str, caller: SessionsReader, tx: TransactionDep, page: PageNumber = 1, page_size: PageSize = 20
+) -> MessagePageRead:
+    """A page of a session's messages, oldest first."""
+    found = await listing.list_messages(tx, caller, session_id, page=page, page_size=page_size)
+    return MessagePageRead.of(session_id, found)
+
+
+@router.get("/{session_id:path}/status")
+async def get_status(
+    session_id: str, caller: SessionsReader, tx: TransactionDep, settings: SettingsDep
+) -> SessionStatusRead:
+    """Whether a turn runs on a session, how the last one ended, and what is still being made."""
+    activity = await listing.get_activity(tx, caller, session_id)
+    return SessionStatusRead.of(activity, settings.session_active_hours)

@@ -1,0 +1,128 @@
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from app.content.schemas import Seconds
+from app.core.clock import now
+from app.sessions.listing import Page, SessionActivity, SessionStatus
+from app.sessions.models import Message, Session
+
+_SECONDS_PER_HOUR = 3600
+
+
+class SessionRead(BaseModel):
+    """A session in a list."""
+
+    session_id: str
+    created_at: Seconds
+    last_update_time: Seconds
+    is_active: bool
+    message_count: int
+
+    @classmethod
+    def of(cls, session: Session, active_hours: float) -> Self:
+        """The session as a list shows it; it is active for so many hours after its last update."""
+        return cls(
+            session_id=session.public_id,
+            created_at=session.created_at,
+            last_update_time=session.last_update_time,
+            is_active=_is_active(session, active_hours),
+            message_count=session.message_count,
+        )
+
+
+class SessionPageRead(BaseModel):
+    """One page of sessions, the one that was updated last first."""
+
+    sessions: list[SessionRead]
+    total: int
+    page: int
+    page_size: int
+    has_next: bool
+
+    @classmethod
+    def of(cls, page: Page[Session], active_hours: float) -> Self:
+        """The page as the API shows it."""
+        return cls(
+            sessions=[SessionRead.of(session, active_hours) for session in page.items],
+            total=page.total,
+            page=page.page,
+            page_size=page.page_size,
+            has_next=page.has_next,
+        )
+
+
+class MessageRead(BaseModel):
+    """A message of a session; `agent` is the agent that wrote it, null where the client did."""
+
+    id: str
+    role: str
+    content: Any
+    agent: str | None
+    tool_calls: list[Any] | None
+    tool_call_id: str | None
+    created_at: Seconds
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """The message as the API shows it."""
+        return cls(
+            id=str(message.id),
+            role=message.role,
+            content=message.content,
+            agent=message.agent,
+            tool_calls=message.tool_calls,
+            tool_call_id=message.tool_call_id,
+            created_at=message.created_at,
+        )
+
+
+class MessagePageRead(BaseModel):
+    """One page of a session's messages, oldest first."""
+
+    session_id: str
+    messages: list[MessageRead]
+    total: int
+    page: int
+    page_size: int
+    has_next: bool
+
+    @classmethod
+    def of(cls, session_id: str, page: Page[Message]) -> Self:
+        """The page as the API shows it."""
+        return cls(
+            session_id=session_id,
+            messages=[MessageRead.of(message) for message in page.items],
+            total=page.total,
+            page=page.page,
+            page_size=page.page_size,
+            has_next=page.has_next,
+        )
+
+
+class SessionStatusRead(BaseModel):
+    """What goes on in a session."""
+
+    session_id: str
+    status: SessionStatus
+    is_active: bool
+    message_count: int
+    last_update_time: Seconds
+    pending_content: int
+
+    @classmethod
+    def of(cls, activity: SessionActivity, active_hours: float) -> Self:
+        """The status as the API shows it; a session is active for so many hours after its last update."""
+        session = activity.session
+        return cls(
+            session_id=session.public_id,
+            status=activity.status,
+            is_active=_is_active(session, active_hours),
+            message_count=session.message_count,
+            last_update_time=session.last_update_time,
+            pending_content=activity.pending_content,
+        )
+
+
+def _is_active(session: Session, active_hours: float) -> bool:
+    return (now() - session.last_update_time).total_seconds() < active_hours * _SECONDS_PER_HOUR

@@ -11,7 +11,6 @@ _TEXT = """Ready. Paste any of these:
   curl -s {base}/credits -H 'X-API-Key: {key}'
 
 API key     {key}
-Console     {origin}/admin   {email}   {password}
 Chat model  {chat}
 Replicate   {replicate}
 Data        {data}   logs in {data}/logs, all of the above in {data}/quickstart.json
@@ -25,11 +24,8 @@ _SIMULATED = "simulated: no model is run. To use a real one, set {settings} and 
 def render_banner(config: Config, vendors: Vendors, credentials: Credentials) -> str:
     """What a user sees once all is up: how to call the server, and where everything is."""
     return _TEXT.format(
-        origin=config.origin,
         base=f"{config.origin}/api/external",
         key=credentials.api_key,
-        email=credentials.admin_email,
-        password=credentials.admin_password,
         question=_QUESTION,
         chat=_chat(config, vendors),
         replicate="real" if vendors.is_replicate_real else _SIMULATED.format(settings="REPLICATE_API_TOKEN"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from devstack import process
+from devstack import process, schema
 from devstack.config import Config
 from devstack.credentials import Credentials, parse_credentials, read_credentials
 from devstack.errors import StartupError
@@ -49,8 +49,7 @@ class Startup:
         simulating = self._start(simulator) if self.vendors.needs_simulator else None
         self._start_servers()
         env = self._environment()
-        run_to_end(self._program("migrate", env, "app.cli", "migrate"), self.pause)
-        self.say("Database schema is up to date")
+        self._migrate(env)
         credentials = self._credentials(env)
         if simulating is not None:
             wait_until_ready(simulator, simulating, f"http://{self.simulator}/_sim/health", self.pause)
@@ -63,6 +62,14 @@ class Startup:
         for server in (self.servers.postgres, self.servers.valkey):
             self.supervisor.watch(server.name, server.launch, server.running)
         self.say("Postgres and Valkey ready")
+
+    def _migrate(self, env: Mapping[str, str]) -> None:
+        # Beside the database, so that it goes where the database goes.
+        stamp = self.config.data_dir / "postgres" / "schema"
+        if not schema.is_current(stamp):
+            run_to_end(self._program("migrate", env, "app.cli", "migrate"), self.pause)
+            schema.note_current(stamp)
+        self.say("Database schema is up to date")
 
     def _start_api_and_worker(self, env: Mapping[str, str]) -> None:
         listen = ("--host", self.config.host, "--port", str(self.config.port))

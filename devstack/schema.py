@@ -1,0 +1,25 @@
+"""Whether a database was migrated by these very migrations: then a start need not look at it again."""
+
+import hashlib
+from pathlib import Path
+
+from devstack.private_files import write_private
+
+_VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
+
+
+def is_current(stamp: Path) -> bool:
+    """Whether the stamp beside the database names the migrations of this checkout."""
+    return stamp.exists() and stamp.read_text() == _digest()
+
+
+def note_current(stamp: Path) -> None:
+    """Remember that the database has been brought to the newest schema."""
+    write_private(stamp, _digest())
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_VERSIONS.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from app.agents.definition import AgentType
 from app.agents.listing import ListedAgent
-from app.content.schemas import Seconds
+from app.core.clock import Seconds
 
 
 class AgentRead(BaseModel):

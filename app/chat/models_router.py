@@ -1,16 +1,11 @@
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends
-
-from app.api_keys.caller import Caller
 from app.chat import model_listing
 from app.chat.model_schemas import ModelRead, ModelsRead
 from app.dependencies import TransactionDep
-from app.rate_limits.dependencies import Guard, GuardedRoute
+from app.rate_limits.dependencies import AnyCaller, GuardedRoute
 
 router = APIRouter(prefix="/api/external/v1/models", tags=["Chat"], route_class=GuardedRoute)
-
-AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
 @router.get("")

@@ -18,6 +18,8 @@ from app.core import sse
 
 # Errors that come this early are still told by the status; then the stream must begin.
 _FIRST_WORD_SECONDS = 4.5
+# nginx ignores `no-transform` and compresses what names no encoding of its own.
+_STREAM_HEADERS = sse.HEADERS | {"Content-Encoding": "identity"}
 
 
 def renderer(urls: FileUrls) -> Render:
@@ -32,7 +34,7 @@ async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls
         if running.has_failed:
             await running.result()
         events = stream_turn(running, urls, wants_usage=body.wants_usage)
-        return StreamingResponse(events, headers=_session_header(running.turn.session.public_id) | sse.HEADERS)
+        return StreamingResponse(events, headers=_session_header(running.turn.session.public_id) | _STREAM_HEADERS)
     result = await _unless_client_leaves(request, running)
     return _json(replies.completion(running.turn, result, urls))
 
@@ -42,7 +44,7 @@ def replay(stored: Replay, body: ChatRequest) -> Response:
     headers = _session_header(stored.answer["session_id"]) | {"Idempotent-Replayed": "true"}
     if body.stream:
         events = stream_replay(stored.answer, wants_usage=body.wants_usage)
-        return StreamingResponse(events, headers=headers | sse.HEADERS)
+        return StreamingResponse(events, headers=headers | _STREAM_HEADERS)
     return _json(stored.answer, {"Idempotent-Replayed": "true"})
 
 

@@ -24,7 +24,8 @@ _PASSED_ON = (
     "metadata",
 )
 
-SessionName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# The name comes back in a header, so it is printable ASCII.
+SessionName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 
 
 class ChatMessage(BaseModel):

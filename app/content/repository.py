@@ -108,6 +108,20 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
     return (await tx.session.scalars(query)).all()
 
 
+async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
+    """How much of what a session asked for is pending or processing."""
+    query = (
+        select(func.count())
+        .select_from(GeneratedContent)
+        .where(
+            GeneratedContent.organization_id == organization_id,
+            GeneratedContent.session_id == session_id,
+            GeneratedContent.status.in_(("pending", "processing")),
+        )
+    )
+    return await tx.session.scalar(query) or 0
+
+
 async def queue_again(
     tx: Transaction, organization_id: str, content_id: uuid.UUID, retry_count: int, deadline_at: datetime
 ) -> int | None:

@@ -1,17 +1,15 @@
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from datetime import timedelta
+from typing import Any, Self
 
-from pydantic import BaseModel, PlainSerializer
+from pydantic import BaseModel
 
 from app.content.models import GeneratedContent
 from app.content.service import ContentPage, ContentWithOutputs
 from app.content.urls import FileUrls
-from app.core.clock import whole_seconds
+from app.core.clock import Seconds
 from app.credits.schemas import CreditNumber
 
 _PROMPT_IN_LIST = 200
-
-Seconds = Annotated[datetime, PlainSerializer(whole_seconds, return_type=str, when_used="json")]
 
 
 class ContentRead(BaseModel):

@@ -125,6 +125,11 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
     return await _with_outputs(tx, organization_id, found)
 
 
+async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
+    """How much of what a session asked for has not ended."""
+    return await repository.count_pending(tx, organization_id, session_id)
+
+
 async def retry(
     tx: Transaction, queue: JobQueue, settings: Settings, caller: Caller, content_id: str
 ) -> GeneratedContent:

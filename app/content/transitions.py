@@ -106,7 +106,8 @@ RETURNING id
 
 _OVERDUE = """
 SELECT * FROM generated_content
-WHERE status IN ('pending', 'processing') AND due_at <= now() - $2::interval
+WHERE status IN ('pending', 'processing')
+  AND (due_at <= now() - $2::interval OR deadline_at <= now() AND outcome IS NULL)
 ORDER BY due_at LIMIT $1
 """
 
@@ -241,7 +242,10 @@ async def fail(tx: Transaction, content_id: uuid.UUID, attempt: int, error_messa
 
 
 async def find_overdue(tx: Transaction, limit: int, grace: timedelta) -> list[tuple[str, Generation]]:
-    """Attempts whose next step should have happened, with their status."""
+    """Attempts whose next step should have happened, or that have come to their deadline, with their status.
+
+    A poller that looks in time keeps moving `due_at`; what the vendor has ended may still be copied after the deadline.
+    """
     rows = await tx.fetch(_OVERDUE, limit, grace)
     return [(row["status"], generation) for row in rows if (generation := _generation(row))]
 

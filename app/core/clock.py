@@ -1,4 +1,7 @@
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import PlainSerializer
 
 
 def now() -> datetime:
@@ -9,3 +12,7 @@ def now() -> datetime:
 def whole_seconds(moment: datetime) -> str:
     """`moment` as the API shows times: UTC, whole seconds, `2025-12-06T10:30:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# A moment in an answer of the API.
+Seconds = Annotated[datetime, PlainSerializer(whole_seconds, return_type=str, when_used="json")]

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -54,6 +54,9 @@ class Guard:
         """Say which scope is missing; a feature with a form of its own overrides it."""
         missing = ", ".join(scope for scope in self.scopes if scope not in caller.scopes)
         raise ScopeNotAllowedError(f"API key lacks required scope: {missing}")
+
+
+AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
 class GuardedRoute(APIRoute):

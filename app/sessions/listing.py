@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.api_keys.caller import Caller
+from app.content import service as content
 from app.core.database import Transaction
 from app.sessions import listing_repository as repository
 from app.sessions.errors import SessionNotFoundError
@@ -74,7 +75,8 @@ async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> Sess
     found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_id)
     if found is None:
         raise SessionNotFoundError(session_id)
-    session, is_running, pending_content = found
+    session, is_running = found
+    pending_content = await content.count_pending(tx, caller.organization_id, session.id)
     return SessionActivity(session, _status_of(session, is_running=is_running), pending_content)
 
 

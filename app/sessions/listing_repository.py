@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, select
 
-from app.content.models import GeneratedContent
-from app.content.states import PENDING, PROCESSING
 from app.core.database import Transaction
 from app.core.json import storable_text
 from app.sessions.models import Message, Session
@@ -63,20 +61,10 @@ async def list_messages(
 
 async def find_activity(
     tx: Transaction, organization_id: str, user_id: str, public_id: str
-) -> tuple[Session, bool, int] | None:
-    """The user's session of that name, whether a turn runs on it, and how much of its content has not ended."""
+) -> tuple[Session, bool] | None:
+    """The user's session of that name, and whether a turn runs on it."""
     # By the clock that leases are written by, which is the database's.
     is_running = func.coalesce(Session.turn_lease_until > func.now(), False)
-    pending_content = (
-        select(func.count())
-        .select_from(GeneratedContent)
-        .where(
-            GeneratedContent.organization_id == organization_id,
-            GeneratedContent.session_id == Session.id,
-            GeneratedContent.status.in_((PENDING, PROCESSING)),
-        )
-        .scalar_subquery()
-    )
-    query = select(Session, is_running, pending_content).where(_is_named(organization_id, user_id, public_id))
+    query = select(Session, is_running).where(_is_named(organization_id, user_id, public_id))
     row = (await tx.session.execute(query)).first()
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else (row[0], row[1])

@@ -2,8 +2,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from app.content.schemas import Seconds
-from app.core.clock import now
+from app.core.clock import Seconds, now
 from app.sessions.listing import Page, SessionActivity, SessionStatus
 from app.sessions.models import Message, Session
 

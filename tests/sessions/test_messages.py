@@ -1,0 +1,79 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from app.core.database import Database
+from tests.factories import Organization
+from tests.sessions.conversations import insert_talk
+
+MESSAGE_FIELDS = ["id", "role", "content", "agent", "tool_calls", "tool_call_id", "created_at"]
+MOMENT = datetime(2025, 12, 6, 10, 30, 0, 900_000, UTC)
+
+
+async def test_messages_come_oldest_first_page_by_page(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    said = [{"role": "user", "content": str(number)} for number in range(5)]
+    session = await insert_talk(database, organization, *said)
+    path = f"/sessions/{session.public_id}/messages"
+
+    pages = [(await client.get(path, params={"page": page, "page_size": 2})).json() for page in (1, 2, 3, 4)]
+
+    assert list(pages[0]) == ["session_id", "messages", "total", "page", "page_size", "has_next"]
+    assert [[message["content"] for message in page["messages"]] for page in pages] == [
+        ["0", "1"],
+        ["2", "3"],
+        ["4"],
+        [],
+    ]
+    assert [page["has_next"] for page in pages] == [True, True, False, False]
+    whole = (await client.get(path, params={"page_size": 5})).json()
+    assert (len(whole["messages"]), whole["has_next"]) == (5, False)
+    assert {(page["session_id"], page["total"], page["page_size"]) for page in pages} == {(session.public_id, 5, 2)}
+
+
+async def test_a_message_is_shown_as_it_was_said(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    parts = [{"type": "text", "text": "ü🦊"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"far": 1}'}}
+    session = await insert_talk(
+        database,
+        organization,
+        {"role": "user", "content": parts, "created_at": MOMENT},
+        {"role": "assistant", "agent": "host", "tool_calls": [call], "created_at": MOMENT},
+        {"role": "tool", "agent": "host", "content": "seen", "tool_call_id": "call_1", "created_at": MOMENT},
+    )
+
+    messages = (await client.get(f"/sessions/{session.public_id}/messages")).json()["messages"]
+
+    nothing: dict[str, Any] = dict.fromkeys(("content", "agent", "tool_calls", "tool_call_id"))
+    nothing |= {"created_at": "2025-12-06T10:30:00Z"}
+    assert all(list(message) == MESSAGE_FIELDS for message in messages)
+    ids = [message.pop("id") for message in messages]
+    assert ids == sorted(ids, key=int)
+    assert messages == [
+        nothing | {"role": "user", "content": parts},
+        nothing | {"role": "assistant", "agent": "host", "tool_calls": [call]},
+        nothing | {"role": "tool", "agent": "host", "content": "seen", "tool_call_id": "call_1"},
+    ]
+
+
+async def test_what_a_turn_said_and_did_can_be_read(client: httpx.AsyncClient) -> None:
+    asked = {"role": "user", "content": "Please make simulator/image of a lighthouse"}
+    completion = (await client.post("/v1/chat/completions", json={"messages": [asked]})).raise_for_status().json()
+
+    page = (await client.get(f"/sessions/{completion['session_id']}/messages")).json()
+    (listed,) = (await client.get("/sessions")).json()["sessions"]
+
+    user, call, result, answer = page["messages"]
+    assert [message["role"] for message in page["messages"]] == ["user", "assistant", "tool", "assistant"]
+    assert [message["agent"] for message in (user, call, answer)] == [None, "orchestrator", "orchestrator"]
+    assert user["content"] == asked["content"]
+    assert call["tool_calls"][0]["function"]["name"] == "replicate_generate"
+    assert result["tool_call_id"] == call["tool_calls"][0]["id"]
+    assert completion["generated_content"][0]["id"] in result["content"]
+    assert answer["content"] == completion["choices"][0]["message"]["content"]
+    assert (listed["session_id"], listed["message_count"]) == (completion["session_id"], page["total"])
+    assert listed["is_active"] is True

@@ -1,6 +1,5 @@
 import hmac
 from functools import cache
-from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -10,11 +9,10 @@ from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.core.paths import ALEMBIC_INI
 from app.dependencies import ResourcesDep, SettingsDep
 from app.queue.heartbeat import is_worker_alive
 from app.resources import Resources
-
-ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
 
 router = APIRouter(tags=["Operations"])
 

@@ -1,5 +1,6 @@
 import json
 import tomllib
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from app.catalog import repository
 from app.catalog.errors import CatalogFileError
 from app.catalog.models import Model, Price
 from app.catalog.schemas import CatalogFile, ModelEntry, PriceEntry
-from app.core.clock import now
 from app.core.database import Transaction
 
 STARTER_CATALOG = Path(__file__).with_name("starter.toml")
@@ -38,10 +38,12 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile) -> int:
     Returns:
         How many prices are new.
     """
+    # Prices are found by Postgres's clock: by the same one, a new price is in force in this very transaction.
+    now: datetime = await tx.fetchval("SELECT now()")
     new_prices = 0
     for entry in catalog.models:
         await _save_model(tx, entry)
-        new_prices += await _save_price(tx, entry)
+        new_prices += await _save_price(tx, entry, now)
     return new_prices
 
 
@@ -62,12 +64,12 @@ async def export_catalog(tx: Transaction) -> str:
         amounts = {name: getattr(price, name) for name in _AMOUNTS}
         lines += [f"{name} = {amount:f}" for name, amount in amounts.items() if amount is not None]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines) or "models = []\n"
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are TOML's, too.
-    return json.dumps(text)
+    # JSON's escapes are TOML's, too, but for two: TOML knows no surrogate pairs, and wants DEL escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 async def _save_model(tx: Transaction, entry: ModelEntry) -> None:
@@ -76,8 +78,8 @@ async def _save_model(tx: Transaction, entry: ModelEntry) -> None:
     await tx.session.flush()
 
 
-async def _save_price(tx: Transaction, entry: ModelEntry) -> bool:
-    effective_at = entry.price.effective_at or now()
+async def _save_price(tx: Transaction, entry: ModelEntry, now: datetime) -> bool:
+    effective_at = entry.price.effective_at or now
     amounts = entry.price.model_dump(include=set(_AMOUNTS))
     current = await repository.find_price_at(tx, entry.name, effective_at)
     if current is not None and all(getattr(current, name) == value for name, value in amounts.items()):

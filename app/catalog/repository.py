@@ -3,6 +3,7 @@ from datetime import datetime
 
 from asyncpg import Record
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.catalog.models import Model, Price
 from app.core.database import Transaction
@@ -62,7 +63,7 @@ async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
         select(Model, Price)
         .join(Price, Price.model_name == Model.name)
         .where(Model.is_active, Price.effective_at <= func.now())
-        .distinct(Model.kind, Model.name)
+        .ext(distinct_on(Model.kind, Model.name))
         .order_by(Model.kind, Model.name, Price.effective_at.desc())
     )
     return [(model, price) for model, price in (await tx.session.execute(query)).all()]

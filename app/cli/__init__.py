@@ -9,6 +9,7 @@ from app.cli import agents, catalog, credits, keys, organizations, plans
 from app.cli.database import migrate
 from app.cli.demo import demo
 from app.cli.errors import reported_errors
+from app.cli.ledger import verify_ledger
 from app.cli.programs import quickstart, worker
 from app.cli.serve import serve
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, quickstart, migrate, demo):
+for command in (serve, worker, quickstart, migrate, demo, verify_ledger):
     app.command()(command)
 app.add_typer(organizations.app, name="orgs")
 app.add_typer(plans.app, name="plans")

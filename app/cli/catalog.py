@@ -2,7 +2,7 @@ from typing import Annotated
 
 import typer
 
-from app.catalog.files import STARTER_CATALOG, import_catalog, read_catalog
+from app.catalog.files import STARTER_CATALOG, export_catalog, import_catalog, read_catalog
 from app.cli.output import tell
 from app.cli.parameters import read_text
 from app.cli.run import in_transaction
@@ -22,3 +22,17 @@ def import_file(
     catalog = read_catalog(text)
     new_prices = in_transaction(import_catalog, catalog)
     tell(f"Imported {len(catalog.models)} models; new prices: {new_prices}")
+
+
+@app.command("export")
+def export_file(
+    file: Annotated[
+        typer.FileTextWrite | None, typer.Argument(encoding="utf-8", help="Where to write; standard output if none.")
+    ] = None,
+) -> None:
+    """Write the active models with their prices of now, as a catalog that `import` reads."""
+    text = in_transaction(export_catalog)
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write(text)

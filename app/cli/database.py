@@ -2,7 +2,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +13,7 @@ from app.cli.errors import CommandFailedError
 from app.cli.output import tell
 from app.cli.run import in_transaction
 from app.core.database import Transaction
-
-_ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+from app.core.paths import ALEMBIC_INI
 
 
 def migrate(
@@ -25,7 +23,7 @@ def migrate(
 ) -> None:
     """Bring the database schema up to date. May be run at any time, by several at once."""
     in_transaction(_reach)
-    config = Config(_ALEMBIC_INI, stdout=sys.stderr)
+    config = Config(ALEMBIC_INI, stdout=sys.stderr)
     if check:
         _require_head(config)
     else:

@@ -43,17 +43,16 @@ def demo() -> None:
     """
     llm_model = load_settings().llm_model
     catalogs = [read_catalog(path.read_text(encoding="utf-8")) for path in (STARTER_CATALOG, _DEMO_CATALOG)]
-    made = in_transaction(_make_demo, catalogs)
+    made, is_chat_priced = in_transaction(_make_demo, catalogs, llm_model)
     print_json(asdict(made))
-    # A transaction of its own: a price is in force only for those that begin after it was added.
-    if not in_transaction(_is_priced, llm_model):
+    if not is_chat_priced:
         tell(
             f"warning: LLM_MODEL {llm_model} has no price in the catalog: chat is refused"
             " until a file with its price is given to `junis catalog import`"
         )
 
 
-async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile]) -> Demo:
+async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile], llm_model: str) -> tuple[Demo, bool]:
     for file in catalogs:
         await _add_models(tx, file)
     organization = await _ensure_organization(tx)
@@ -63,7 +62,8 @@ async def _make_demo(tx: Transaction, catalogs: Iterable[CatalogFile]) -> Demo:
     await credits.grant(
         tx, organization_id=organization.id, amount=_CREDITS, reference=f"demo:{organization.id}", description="Demo"
     )
-    return Demo(await _replace_key(tx, organization.id, owner.id), owner.email, password)
+    api_key = await _replace_key(tx, organization.id, owner.id)
+    return Demo(api_key, owner.email, password), await _is_priced(tx, llm_model)
 
 
 async def _add_models(tx: Transaction, file: CatalogFile) -> None:

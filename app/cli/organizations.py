@@ -4,12 +4,13 @@ import typer
 
 from app.agents.files import STARTER_AGENTS, import_agents, read_agents
 from app.cli.output import print_json, print_rows, tell
-from app.cli.parameters import AsJson
+from app.cli.parameters import AsJson, Org
 from app.cli.run import in_transaction
 from app.core.database import Transaction
 from app.credits.service import open_account
 from app.organizations import service
 from app.organizations.models import Organization
+from app.organizations.service import SubscriptionStatus
 
 app = typer.Typer(help="Organizations.", no_args_is_help=True)
 
@@ -51,6 +52,31 @@ def list_organizations(as_json: AsJson = False) -> None:
     """List all organizations."""
     organizations = in_transaction(service.list_organizations)
     print_rows(_COLUMNS, [_as_row(organization) for organization in organizations], as_json=as_json)
+
+
+@app.command("set-subscription")
+def set_subscription(
+    status: Annotated[SubscriptionStatus, typer.Argument(metavar="STATUS", help="Whether it has one.")],
+    org: Org,
+) -> None:
+    """Begin or end the subscription of an organization: the keys of one without are refused."""
+    in_transaction(_set_subscription, org, status)
+    tell(f"The subscription of {org} is {status}")
+
+
+@app.command("set-plan")
+def set_plan(plan: Annotated[str, typer.Argument(help="One of `junis plans list`.")], org: Org) -> None:
+    """Put an organization on another plan, whose limits hold at once."""
+    in_transaction(_change_plan, org, plan)
+    tell(f"The plan of {org} is {plan}")
+
+
+async def _set_subscription(tx: Transaction, org: str, status: SubscriptionStatus) -> None:
+    service.set_subscription(await service.get_organization(tx, org), status)
+
+
+async def _change_plan(tx: Transaction, org: str, plan: str) -> None:
+    await service.change_plan(tx, await service.get_organization(tx, org), plan)
 
 
 def _as_row(organization: Organization) -> dict[str, object]:

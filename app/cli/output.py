@@ -42,6 +42,11 @@ def credits_text(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def one_line(text: str) -> str:
+    """Text of others as it can be shown: it may not break out of its line or talk to the terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"
@@ -49,9 +54,7 @@ def _cell(value: object) -> str:
         return whole_seconds(value)
     if isinstance(value, Decimal):
         return credits_text(value)
-    text = " ".join(value) if isinstance(value, list) else str(value)
-    # Names may come from others: none may break out of its line or talk to the terminal.
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    return one_line(" ".join(value) if isinstance(value, list) else str(value))
 
 
 def _json_number(value: object) -> float:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -33,6 +34,8 @@ _AWAY = (
     # How a name that cannot be looked up, or a socket that is not there, is told.
     socket.gaierror,
     FileNotFoundError,
+    # A certificate that is not the one that `sslmode` asks for.
+    ssl.SSLError,
 )
 
 

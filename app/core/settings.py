@@ -1,14 +1,18 @@
 """What the operator can set, by environment or `.env`; `.env.example` documents every name."""
 
+import json
 import secrets
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_DATABASE_PARAMETERS = ("host", "sslmode")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class InvalidSettingsError(Exception):
@@ -22,8 +26,18 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def _scheme(*allowed: str) -> AfterValidator:
     def check(value: str) -> str:
+        if not _has_usable_port(value):
+            # Mostly the rest of a password, so it is not shown.
+            raise ValueError("the port is no number from 1 to 65535; in a password, write / as %2F, # as %23, ? as %3F")
         if urlsplit(value).scheme not in allowed:
             raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
         return value
@@ -31,7 +45,28 @@ def _scheme(*allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _database_parameters(value: str) -> str:
+    """Let through only what SQLAlchemy's dialect and the driver's own parser of URLs take for the same."""
+    url = urlsplit(value)
+    try:
+        parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise ValueError("what follows the ? must be parameters as name=value") from None
+    for name, given in parameters:
+        if name not in _DATABASE_PARAMETERS:
+            raise ValueError(
+                f"the parameter {name} is not supported; supported: {', '.join(_DATABASE_PARAMETERS)}."
+                " Certificates are named by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
+            )
+        if name == "sslmode" and given not in _SSL_MODES:
+            raise ValueError(f"sslmode must be one of: {', '.join(_SSL_MODES)}")
+        if name == "host" and url.hostname:
+            raise ValueError("the host stands twice: as usual, and as a parameter")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DatabaseUrl = Annotated[str, _scheme("postgresql", "postgres"), AfterValidator(_database_parameters)]
 
 
 class UpstreamSettings(BaseModel):
@@ -48,7 +83,7 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    database_url: Annotated[str, _scheme("postgresql", "postgres")] = "postgresql://junis:junis@localhost:5432/junis"
+    database_url: DatabaseUrl = "postgresql://junis:junis@localhost:5432/junis"
     database_pool_size: int = Field(default=10, ge=1, le=200)
     redis_url: Annotated[str, _scheme("redis", "rediss", "unix")] = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
@@ -71,7 +106,7 @@ class Settings(BaseSettings):
     llm_base_url: HttpUrl = "https://api.openai.com/v1"
     llm_api_key: SecretStr = SecretStr("")
     llm_model: str = Field(default="gpt-4o-mini", min_length=1)
-    llm_upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
+    llm_upstreams: Annotated[dict[str, UpstreamSettings], NoDecode] = Field(default_factory=dict)
     chat_turn_timeout_seconds: float = Field(default=240, gt=0, le=280)
     chat_stream_timeout_seconds: float = Field(default=1800, gt=0)
     image_prompt_tokens: int = Field(default=2000, ge=0)
@@ -89,6 +124,7 @@ class Settings(BaseSettings):
     generation_max_retries: int = Field(default=3, ge=0, le=100)
     max_output_bytes: int = Field(default=5 * 1024**3, ge=1)
     worker_concurrency: int = Field(default=20, ge=1, le=500)
+    worker_lease_seconds: float = Field(default=60, ge=5, le=600)
     poll_interval_seconds: float = Field(default=0.5, gt=0)
 
     @field_validator("output_hosts", "trusted_proxies", mode="before")
@@ -97,6 +133,17 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("llm_upstreams", mode="before")
+    @classmethod
+    def _decode(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            # Told like every other bad value; the settings library would end with a traceback.
+            raise ValueError("must be a JSON object") from None
 
     @model_validator(mode="after")
     def _s3_is_complete(self) -> Self:
@@ -119,8 +166,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def sqlalchemy_url(self) -> str:
-        """`database_url` for SQLAlchemy's asyncpg dialect."""
-        return "postgresql+asyncpg://" + self.database_url.split("://", 1)[1]
+        """`database_url` for SQLAlchemy's asyncpg dialect, where `sslmode` goes by the name of `ssl`."""
+        url = urlsplit(self.database_url)
+        parameters = {"ssl" if name == "sslmode" else name: value for name, value in parse_qsl(url.query)}
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return f"postgresql+asyncpg://{url.netloc}{url.path}{query}"
 
 
 def load_settings() -> Settings:

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Literal
 
 from argon2 import PasswordHasher
 
@@ -9,6 +10,8 @@ from app.core.errors import InvalidRequestError
 from app.organizations import repository
 from app.organizations.errors import OrganizationExistsError, OrganizationNotFoundError, PlanNotFoundError
 from app.organizations.models import Organization, Plan, User
+
+SubscriptionStatus = Literal["active", "inactive"]
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -23,8 +26,7 @@ async def create_organization(tx: Transaction, *, name: str, plan: str, owner_em
     """
     if not name.strip():
         raise InvalidRequestError("The organization needs a name")
-    if await repository.find_plan(tx, plan) is None:
-        raise PlanNotFoundError(f"Plan not found: {plan}")
+    await _require_plan(tx, plan)
     if await repository.find_organization(tx, name) is not None:
         raise OrganizationExistsError
     owner = await ensure_user(tx, owner_email)
@@ -88,6 +90,21 @@ async def list_organizations(tx: Transaction) -> Sequence[Organization]:
     return await repository.list_organizations(tx)
 
 
+def set_subscription(organization: Organization, status: SubscriptionStatus) -> None:
+    """Say whether the organization has a subscription: without one, its keys are refused."""
+    organization.subscription_status = status
+
+
+async def change_plan(tx: Transaction, organization: Organization, plan: str) -> None:
+    """Put the organization on another plan, whose limits hold at once.
+
+    Raises:
+        PlanNotFoundError: there is no such plan.
+    """
+    await _require_plan(tx, plan)
+    organization.plan_name = plan
+
+
 async def list_plans(tx: Transaction) -> Sequence[Plan]:
     """All plans, by name."""
     return await repository.list_plans(tx)
@@ -118,3 +135,8 @@ async def set_plan(
     )
     await repository.save_plan(tx, plan)
     return plan
+
+
+async def _require_plan(tx: Transaction, name: str) -> None:
+    if await repository.find_plan(tx, name) is None:
+        raise PlanNotFoundError(f"Plan not found: {name}")

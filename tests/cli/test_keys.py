@@ -81,6 +81,14 @@ def test_create_answers_programs_in_json(acme: str, junis: Junis) -> None:
     assert made["key"].startswith(made["prefix"])
 
 
+def test_a_key_may_have_limits_of_its_own(acme: str, junis: Junis) -> None:
+    caller = caller_of(junis(*CREATE, "--per-minute", "5", "--per-hour", "100000").stdout)
+
+    assert (caller.key_requests_per_minute, caller.key_requests_per_hour) == (5, 100_000)
+    (shown,) = listed(junis)
+    assert (shown["requests_per_minute"], shown["requests_per_hour"]) == (5, 100_000)
+
+
 @pytest.mark.parametrize(
     ("options", "status", "refusal"),
     [
@@ -92,6 +100,9 @@ def test_create_answers_programs_in_json(acme: str, junis: Junis) -> None:
         (("--expires-in", "soon"), 2, "'soon' is not a length of time such as 12h, 90d or 4w"),
         (("--expires-in", "999999d"), 2, "is not a length of time"),
         (("--all-scopes", "--scope", "content:read"), 2, "exclude each other"),
+        (("--per-minute", "0"), 1, "requests_per_minute must be between 1 and 1000"),
+        (("--per-hour", "100001"), 1, "requests_per_hour must be between 1 and 100000"),
+        (("--per-minute", "many"), 2, "--per-minute"),
     ],
 )
 def test_a_refused_key_is_not_made(

@@ -1,20 +1,18 @@
 import subprocess
 import sys
-from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from app.core.paths import ALEMBIC_INI
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute
 from tests.cli.outcome import run_process
 
-ROOT = Path(__file__).parents[2]
-
 
 def revisions() -> list[str]:
     """Every revision, oldest first."""
-    scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
     return [script.revision for script in scripts.walk_revisions()][::-1]
 
 

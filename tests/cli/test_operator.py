@@ -15,14 +15,14 @@ instruction = "Answer in verse."
 """
 
 
+def done(*arguments: str) -> Outcome:
+    """Run a command that has to succeed in a process of its own, as a script would."""
+    outcome = run_process(*arguments)
+    assert outcome.status == 0, outcome.stderr
+    return outcome
+
+
 def test_an_operator_sets_up_a_server(empty_database_url: str, tmp_path: Path) -> None:
-    """Each command in a process of its own, as a script would run them."""
-
-    def done(*arguments: str) -> Outcome:
-        outcome = run_process(*arguments)
-        assert outcome.status == 0, outcome.stderr
-        return outcome
-
     (tmp_path / "agents.toml").write_text(AGENTS)
     done("migrate")
     done("catalog", "import")
@@ -39,3 +39,21 @@ def test_an_operator_sets_up_a_server(empty_database_url: str, tmp_path: Path) -
     assert caller_of(key).organization_id == organization_id
     assert in_transaction(get_balance, organization_id).balance == Decimal("12.5")
     assert caller_of(demo["api_key"]).organization_id == in_transaction(get_organization, "Demo").id
+
+
+def test_an_operator_takes_in_a_customer_and_replaces_the_key(database_url: str) -> None:
+    organization_id = done(
+        "orgs", "create", "--name", "Acme", "--plan", "pro", "--owner-email", "ada@acme.example"
+    ).stdout.strip()
+    done("credits", "grant", "--org", "Acme", "--amount", "25")
+    done("catalog", "import")
+    old = json.loads(
+        done("keys", "create", "--org", "Acme", "--name", "backend", "--per-minute", "60", "--json").stdout
+    )
+
+    new = done("keys", "rotate", old["id"], "--org", "Acme", "--overlap", "1h").stdout
+    verified = done("verify-ledger")
+
+    assert [caller_of(key).organization_id for key in (old["key"], new)] == [organization_id] * 2
+    assert [caller_of(key).key_requests_per_minute for key in (old["key"], new)] == [60, 60]
+    assert verified.stderr == "The ledger is right; organizations: 1\n"

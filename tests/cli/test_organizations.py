@@ -8,6 +8,7 @@ from app.agents.repository import list_agents
 from app.cli.run import in_transaction
 from app.credits.repository import find_account
 from app.organizations.service import get_organization, list_organizations
+from tests.cli.callers import caller_of
 from tests.cli.conftest import Junis
 from tests.cli.outcome import run_process
 
@@ -103,3 +104,56 @@ def test_a_name_cannot_talk_to_the_terminal(database_url: str, junis: Junis) -> 
     junis("orgs", "create", "--name", "A\x1b[2J\nB", "--plan", "pro", "--owner-email", "ada@acme.example")
 
     assert r"A\x1b[2J\nB" in junis("orgs", "list").stdout
+
+
+def test_the_keys_of_an_organization_without_a_subscription_are_told_so(acme: str, junis: Junis) -> None:
+    key = junis("keys", "create", "--org", "Acme", "--name", "backend").stdout
+    assert caller_of(key).is_subscribed
+
+    ended = junis("orgs", "set-subscription", "--org", "Acme", "inactive")
+
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "", "The subscription of Acme is inactive\n")
+    assert not caller_of(key).is_subscribed
+
+    begun = junis("orgs", "set-subscription", "--org", acme, "active")
+
+    assert begun.status == 0
+    assert caller_of(key).is_subscribed
+
+
+def test_a_subscription_is_active_or_inactive(acme: str, junis: Junis) -> None:
+    refused = junis("orgs", "set-subscription", "--org", "Acme", "paused")
+
+    assert refused.status == 2
+    assert "'paused' is not one of 'active', 'inactive'" in refused.stderr
+    assert in_transaction(get_organization, "Acme").subscription_status == "active"
+
+
+def test_the_limits_of_another_plan_hold_at_once(acme: str, junis: Junis) -> None:
+    key = junis("keys", "create", "--org", "Acme", "--name", "backend").stdout
+    assert caller_of(key).requests_per_minute == 300
+
+    changed = junis("orgs", "set-plan", "--org", "Acme", "basic")
+
+    assert (changed.status, changed.stdout, changed.stderr) == (0, "", "The plan of Acme is basic\n")
+    assert caller_of(key).requests_per_minute == 60
+
+
+def test_a_plan_that_does_not_exist_is_refused(acme: str, junis: Junis) -> None:
+    refused = junis("orgs", "set-plan", "--org", "Acme", "gold")
+
+    assert (refused.status, refused.stderr) == (1, "error: Plan not found: gold\n")
+    assert in_transaction(get_organization, "Acme").plan_name == "pro"
+
+
+@pytest.mark.parametrize("command", [("set-subscription", "inactive"), ("set-plan", "basic")])
+def test_another_organization_stays_as_it_is(acme: str, junis: Junis, command: tuple[str, ...]) -> None:
+    junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
+    before = in_transaction(get_organization, "Other")
+
+    assert junis("orgs", *command, "--org", "Acme").status == 0
+    refused = junis("orgs", *command, "--org", "Nobody")
+
+    assert (refused.status, refused.stderr) == (1, "error: Organization not found: Nobody\n")
+    after = in_transaction(get_organization, "Other")
+    assert (after.plan_name, after.subscription_status) == (before.plan_name, before.subscription_status)

@@ -1,0 +1,128 @@
+"""DATABASE_URL as an operator writes it, read by SQLAlchemy, by Alembic and by the listener's own connection."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from logging.handlers import QueueHandler
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.core.notifications import listening
+from app.core.settings import Settings
+from tests.cli.conftest import Junis
+
+USES = [("orgs", "list"), ("migrate",), ("migrate", "--check")]
+
+
+@pytest.fixture
+def logged() -> Iterator[asyncio.Queue[logging.LogRecord]]:
+    """What the listener logs from now on."""
+    records: asyncio.Queue[logging.LogRecord] = asyncio.Queue()
+    handler = QueueHandler(records)
+    log = logging.getLogger("app.core.notifications")
+    log.addHandler(handler)
+    yield records
+    log.removeHandler(handler)
+
+
+def settings(url: str) -> Settings:
+    return Settings.model_validate({"database_url": url})
+
+
+@pytest.mark.parametrize(
+    ("url", "for_sqlalchemy"),
+    [
+        ("postgresql://app:pw@db:5432/junis", "postgresql+asyncpg://app:pw@db:5432/junis"),
+        ("postgres://app:p%2Fw@db/junis?sslmode=require", "postgresql+asyncpg://app:p%2Fw@db/junis?ssl=require"),
+        ("postgresql:///junis?host=/run/pg", "postgresql+asyncpg:///junis?host=%2Frun%2Fpg"),
+        (
+            "postgresql://app@/junis?sslmode=verify-full&host=db",
+            "postgresql+asyncpg://app@/junis?ssl=verify-full&host=db",
+        ),
+    ],
+)
+def test_sqlalchemy_is_given_its_own_names(url: str, for_sqlalchemy: str) -> None:
+    assert settings(url).sqlalchemy_url == for_sqlalchemy
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://app:geheim@db:port/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim@db:0/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim@db:65536/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim/rest@db:5432/junis", "in a password, write / as %2F"),
+        ("postgresql://app:geheim[rest]@db:5432/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim@db/junis?sslmode=always", "sslmode must be one of: disable, allow, prefer, require"),
+        ("postgresql://app:geheim@db/junis?sslmode=", "sslmode must be one of"),
+        ("postgresql://app:geheim@db/junis?sslmode", "what follows the ? must be parameters as name=value"),
+        ("postgresql://app:geheim@db/junis?channel_binding=geheim", "the parameter channel_binding is not supported"),
+        ("postgresql://app:geheim@db/junis?sslmode=require&sslrootcert=ca.pem", "PGSSLROOTCERT"),
+        ("postgresql://app:geheim@db/junis?host=other", "the host stands twice"),
+    ],
+)
+def test_what_is_wrong_with_it_is_told_without_its_secrets(
+    junis: Junis, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    refused = junis("orgs", "list")
+
+    assert (refused.status, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert refused.stderr.startswith("error: DATABASE_URL: ")
+    assert reason in refused.stderr
+    assert "geheim" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", USES)
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
+def test_a_server_without_tls_does_where_tls_is_not_required(
+    database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, mode: str, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{database_url}?sslmode={mode}")
+
+    assert junis(*command).status == 0
+
+
+@pytest.mark.parametrize("command", USES)
+def test_a_server_without_tls_is_refused_where_tls_is_required(
+    database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{database_url}?sslmode=require")
+
+    refused = junis(*command)
+
+    assert (refused.status, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert refused.stderr.startswith("error: Postgres cannot be reached: ")
+    assert "rejected SSL upgrade" in refused.stderr
+
+
+@pytest.mark.parametrize("command", USES)
+def test_the_host_may_be_a_parameter(
+    database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    url = urlsplit(database_url)
+    user, _, address = url.netloc.rpartition("@")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}@{url.path}?host={address}")
+
+    assert junis(*command).status == 0
+
+
+async def test_the_listener_hears_where_tls_is_not_required(database_url: str) -> None:
+    heard = asyncio.Event()
+
+    async with listening(settings(f"{database_url}?sslmode=prefer"), "junis_callers", heard.set):
+        await asyncio.wait_for(heard.wait(), 30)
+
+
+async def test_the_listener_does_not_hear_without_the_tls_that_is_required(
+    database_url: str, logged: asyncio.Queue[logging.LogRecord]
+) -> None:
+    heard = asyncio.Event()
+
+    async with listening(settings(f"{database_url}?sslmode=require"), "junis_callers", heard.set):
+        lost = await asyncio.wait_for(logged.get(), 30)
+
+    assert not heard.is_set()
+    assert "rejected SSL upgrade" in str(lost.__dict__["reason"])

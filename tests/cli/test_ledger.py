@@ -1,0 +1,49 @@
+from decimal import Decimal
+
+from app.catalog.pricing import Cost
+from app.cli.run import in_transaction
+from app.credits.service import hold, settle
+from tests.cli.conftest import Junis
+from tests.cli.databases import execute
+
+
+def test_a_ledger_that_is_right_is_told_in_a_line(acme: str, junis: Junis) -> None:
+    junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
+    junis("credits", "grant", "--org", "Acme", "--amount", "10")
+    for reference in ("turn:1", "turn:2"):
+        in_transaction(hold, organization_id=acme, reference=reference, amount=Decimal(1), expires_at=None)
+    in_transaction(settle, organization_id=acme, reference="turn:1", cost=Cost(Decimal("0.5")), description="chat")
+
+    verified = junis("verify-ledger")
+
+    assert (verified.status, verified.stdout) == (0, "")
+    assert verified.stderr == "The ledger is right; organizations: 2\n"
+
+
+def test_a_ledger_without_organizations_is_right(database_url: str, junis: Junis) -> None:
+    assert junis("verify-ledger").stderr == "The ledger is right; organizations: 0\n"
+
+
+def test_each_fault_is_a_line(database_url: str, acme: str, junis: Junis) -> None:
+    junis("credits", "grant", "--org", "Acme", "--amount", "10")
+    execute(database_url, "UPDATE credit_accounts SET balance = balance + 1, held = 2")
+
+    verified = junis("verify-ledger")
+
+    assert verified.status == 1
+    assert verified.stdout.splitlines() == [
+        f"{acme}: balance 11.000000, but its entries add up to 10.000000",
+        f"{acme}: 2.000000 held, but its open holds add up to 0",
+    ]
+    assert verified.stderr == "error: The ledger is wrong; faults: 2, organizations: 1\n"
+
+
+def test_a_reference_cannot_break_out_of_its_line(database_url: str, acme: str, junis: Junis) -> None:
+    execute(
+        database_url,
+        "INSERT INTO ledger_entries"
+        " (organization_id, kind, reference, amount, balance_after, is_estimated, description)"
+        " SELECT id, 'charge', E'turn:\\x1b[2J\\n', 0, 0, false, '' FROM organizations",
+    )
+
+    assert junis("verify-ledger").stdout == "turn:\\x1b[2J\\n: charged without a settled hold\n"

@@ -1,0 +1,28 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.files import ROOT, read
+
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"\[[^\]]+\]\((?!https?:|#|mailto:)(?P<target>[^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    for match in LINK.finditer(read(str(document))):
+        assert (ROOT / document.parent / match["target"]).exists(), match["target"]
+
+
+def test_decision_records_are_numbered_and_have_all_parts() -> None:
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+
+    assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    for record in records:
+        headings = re.findall(r"^#+ (.+)$", record.read_text(), re.MULTILINE)
+        assert headings[1:] == ["Context", "Decision", "Consequences"], record.name
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(read("README.md").splitlines()) < 150

@@ -1,0 +1,85 @@
+"""`.env.example` names every setting with its default, and Compose knows no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings, load_settings
+from devstack.config import parse_dotenv
+from devstack.vendors import choose_vendors
+from tests.docs.files import read
+
+SETTINGS = {name.upper() for name in Settings.model_fields}
+# What Compose and the quickstart read themselves.
+NOT_OF_THE_SERVER = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "COMPOSE_PROFILES", "HOST", "PORT", "DATA_DIR"}
+SHOWN = re.compile(r"^(?P<hidden># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
+SIMULATED = re.compile(r"^#   (?P<name>[A-Z][A-Z0-9_]*)=", re.MULTILINE)
+# `$$` is how Compose writes a dollar sign that is meant for the container.
+INTERPOLATED = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z][A-Z0-9_]*)(?P<rest>[^}]*)")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def loaded(dotenv: str) -> dict[str, object]:
+    """What a process would run with; the secret key, which is made anew each time, left out."""
+    Path(".env").write_text(dotenv, encoding="utf-8")
+    return load_settings().model_dump(exclude={"secret_key"})
+
+
+def test_every_setting_is_shown_once() -> None:
+    names = [match["name"] for match in SHOWN.finditer(read(".env.example"))]
+
+    assert sorted(names) == sorted(SETTINGS | NOT_OF_THE_SERVER)
+
+
+def test_every_setting_has_its_comment() -> None:
+    lines = read(".env.example").splitlines()
+    for match in SHOWN.finditer(read(".env.example")):
+        above = lines[lines.index(match[0]) - 1]
+        # Two settings may share one comment.
+        assert above.startswith("# ") or SHOWN.fullmatch(above), match["name"]
+
+
+def test_what_is_shown_is_the_default() -> None:
+    shown = "\n".join(f"{match['name']}={match['value']}" for match in SHOWN.finditer(read(".env.example")))
+
+    assert loaded(shown) == loaded("")
+
+
+def test_the_copy_changes_nothing() -> None:
+    assert loaded(read(".env.example")) == loaded("")
+
+
+def test_the_copy_leaves_the_quickstart_with_simulated_vendors() -> None:
+    vendors = choose_vendors(parse_dotenv(read(".env.example")), "127.0.0.1:9000")
+
+    assert not vendors.is_chat_real
+    assert not vendors.is_replicate_real
+
+
+def test_the_simulator_is_set_by_settings_that_exist() -> None:
+    simulated = {match["name"] for match in SIMULATED.finditer(read(".env.example"))}
+
+    assert simulated
+    assert simulated <= SETTINGS
+
+
+def test_compose_knows_no_other_setting() -> None:
+    names = {match["name"] for match in INTERPOLATED.finditer(read("docker-compose.yml"))}
+
+    assert names <= SETTINGS | NOT_OF_THE_SERVER
+
+
+def test_what_is_empty_in_the_example_is_required_by_compose() -> None:
+    """And the other way round: nothing that Compose demands is hidden in a comment."""
+    empty = {match["name"] for match in SHOWN.finditer(read(".env.example")) if not match["hidden"]}
+    uses = [match.groups() for match in INTERPOLATED.finditer(read("docker-compose.yml"))]
+
+    assert {name for name, rest in uses if rest.startswith(":?")} == empty
+    assert all(rest.startswith(":?") for name, rest in uses if name in empty)

@@ -30,7 +30,7 @@ async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str]:
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
     denial = await resources.vendor_budget.denial()
-    vendor = f"denied: {denial[0]}" if denial else "ok"
+    vendor = "denied" if denial else "ok"
     redis, worker = await _redis_and_worker_state(resources)
     return {
         "status": "ready" if is_ready else "not_ready",

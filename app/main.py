@@ -8,7 +8,7 @@ from app import api, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.running import open_turns
 from app.core.error_handlers import add_error_handlers
-from app.core.middleware import RequestMiddleware
+from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings
 from app.rate_limits.limiter import open_rate_limiter
 from app.resources import open_resources
@@ -36,9 +36,9 @@ def create_app(settings: Settings) -> FastAPI:
         summary="OpenAI-compatible agents, generated media, exact credits.",
         lifespan=lifespan,
         redirect_slashes=False,
-        max_body_size=_MAX_BODY_BYTES,
     )
     add_error_handlers(application)
+    application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)
     application.include_router(health.router)

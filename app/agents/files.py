@@ -65,6 +65,8 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
         unknown = sorted(set(entry.tools) - set(SERVER_TOOLS))
         if unknown:
             raise AgentFileError(f"{entry.name}: unknown tool {unknown[0]}. Known: {', '.join(SERVER_TOOLS)}")
+        if entry.name in entry.sub_agents:
+            raise AgentFileError(f"sub_agents: {entry.name} is below itself")
 
 
 def _save(tx: Transaction, agent: Agent | None, organization_id: str, entry: AgentEntry) -> Agent:

@@ -5,6 +5,7 @@ from sqlalchemy import delete, select, update
 from app.agents.definition import AgentType
 from app.agents.models import Agent, SubAgent
 from app.core.database import Transaction
+from app.core.json import storable_text
 
 
 async def find_orchestrator(tx: Transaction, organization_id: str) -> Agent | None:
@@ -15,13 +16,13 @@ async def find_orchestrator(tx: Transaction, organization_id: str) -> Agent | No
 
 async def find_by_name(tx: Transaction, organization_id: str, name: str) -> Agent | None:
     """The organization's agent of that name."""
-    query = select(Agent).where(Agent.organization_id == organization_id, Agent.name == name)
+    query = select(Agent).where(Agent.organization_id == organization_id, Agent.name == storable_text(name))
     return (await tx.session.scalars(query)).first()
 
 
 async def find_by_id(tx: Transaction, organization_id: str, agent_id: str) -> Agent | None:
     """The organization's agent of that id."""
-    query = select(Agent).where(Agent.organization_id == organization_id, Agent.id == agent_id)
+    query = select(Agent).where(Agent.organization_id == organization_id, Agent.id == storable_text(agent_id))
     return (await tx.session.scalars(query)).first()
 
 

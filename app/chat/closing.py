@@ -16,41 +16,46 @@ async def complete_turn(
 ) -> TurnResult:
     """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction."""
     async with resources.database.transaction() as tx:
-        await _store_messages(tx, turn, failed=False)
         contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
         result = TurnResult(answer, turn.meter.usage, contents)
+        # The key's row first, then the session's, then the account's, as when the turn was opened.
         # Where another run has taken the key over, that one is charged and not this one.
         is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
+        await _store_messages(tx, turn, failed=False)
         await _settle(tx, turn, is_charged=is_ours)
     return result
 
 
-async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool) -> None:
+async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool, is_charged: bool) -> None:
     """Charge what was delivered, store what was said, and free the session and the key, in one transaction.
 
     Args:
         resources: what the process talks to.
         turn: the turn.
         is_fault: whether it went wrong; it did not where the client left.
+        is_charged: whether what the model calls cost so far is to be paid.
     """
     async with resources.database.transaction() as tx:
+        # As above: what another run of the same key is charged for, this one is not.
+        is_ours = not turn.idempotent or await idempotency.release(tx, turn.idempotent)
         await _store_messages(tx, turn, failed=is_fault)
-        if turn.idempotent:
-            await idempotency.release(tx, turn.idempotent)
-        await _settle(tx, turn, is_charged=True)
+        await _settle(tx, turn, is_charged=is_ours and is_charged)
 
 
 async def renew_turn(resources: Resources, turn: OpenTurn) -> None:
     """Keep the turn's session and key while the turn goes on."""
     async with resources.database.transaction() as tx:
-        await sessions.renew_turn(tx, turn.session)
         if turn.idempotent:
             await idempotency.renew(tx, turn.idempotent)
+        await sessions.renew_turn(tx, turn.session)
 
 
 async def _store_messages(tx: Transaction, turn: OpenTurn, *, failed: bool) -> None:
-    messages = [*((None, message) for message in turn.new_messages), *turn.context.transcript]
-    await sessions.end_turn(tx, turn.session, messages, failed=failed)
+    said = turn.context.transcript
+    # A failure before anything was said leaves nothing behind: the client will send its words again, and words that
+    # the provider rejects would make every turn to come fail.
+    asked = [] if failed and not said else [(None, message) for message in turn.new_messages]
+    await sessions.end_turn(tx, turn.session, [*asked, *said], failed=failed)
 
 
 async def _settle(tx: Transaction, turn: OpenTurn, *, is_charged: bool) -> None:

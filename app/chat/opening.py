@@ -5,7 +5,7 @@ from time import monotonic
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.context import ModelRoute, RunContext
-from app.agents.runtime.run import first_body, tools_of
+from app.agents.runtime.run import answering_agent, first_body, tools_of
 from app.agents.tools.names import REPLICATE_GENERATE
 from app.agents.tools.protocol import ServerTool
 from app.agents.tools.replicate_generate import ReplicateGenerate
@@ -14,7 +14,7 @@ from app.catalog import service as catalog
 from app.catalog.service import PricedModel
 from app.chat.meter import TurnMeter
 from app.chat.schemas import ChatRequest
-from app.chat.targets import Target, find_agent
+from app.chat.targets import Target, check_scope, find_agent
 from app.chat.turn import OpenTurn, Replay, hold_reference
 from app.chat_models.protocol import JsonObject, Upstream
 from app.content.urls import FileUrls
@@ -29,7 +29,7 @@ from app.idempotency.service import IdempotentRequest
 from app.resources import Resources
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
-from app.sessions.history import bounded, with_all_results
+from app.sessions.history import with_all_results, with_recent
 from app.sessions.service import LeasedSession
 
 _BUSY_PATIENCE_SECONDS = 5.0
@@ -48,10 +48,12 @@ async def open_turn(
     """Admit a turn of an agent, in one transaction; wait a while for a busy session.
 
     Raises:
-        AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError, SessionBusyError,
+        ScopeNotAllowedError, AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError,
+        SessionBusyError,
         ModelNotPricedError, InvalidRequestError, InsufficientCreditsError, IdempotencyKeyInProgressError,
         IdempotencyKeyReusedError: nothing has been started, held or stored.
     """
+    check_scope(caller, target)
     give_up_at = monotonic() + _BUSY_PATIENCE_SECONDS
     while True:
         try:
@@ -121,7 +123,7 @@ async def _conversation(
 ) -> list[JsonObject]:
     """What the agent is to see: as much of the history as it is allowed, and the new messages."""
     history = await sessions.load_history(tx, session)
-    messages = [*bounded(history, agent.max_history_tokens), *request.wire_messages()]
+    messages = with_recent(history, request.wire_messages(), agent.max_history_tokens)
     return [dict(message) for message in with_all_results(messages)]
 
 
@@ -150,16 +152,18 @@ def _route(settings: Settings, model: PricedModel) -> ModelRoute:
     """
     name = model.upstream_model or model.name
     if model.upstream is None:
-        return ModelRoute(Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value()), name)
+        default = Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value())
+        return ModelRoute(default, name, model.max_output_tokens)
     upstream = settings.llm_upstreams.get(model.upstream)
     if upstream is None:
         raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
-    return ModelRoute(Upstream(upstream.base_url, upstream.api_key.get_secret_value()), name)
+    return ModelRoute(Upstream(upstream.base_url, upstream.api_key.get_secret_value()), name, model.max_output_tokens)
 
 
 def _refuse_same_names(context: RunContext, agent: AgentDefinition) -> None:
     """A client's tool must not have the name of one of the agent's own: nobody could tell whose is called."""
-    own = tools_of(context, agent)
+    answering = answering_agent(agent)
+    own = tools_of(context, answering) if answering else {}
     for tool in context.client_tools:
         name = tool["function"]["name"]
         if name in own:

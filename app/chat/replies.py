@@ -36,6 +36,7 @@ def replayed_chunks(completion: JsonObject, *, wants_usage: bool) -> list[JsonOb
     envelope = {name: completion[name] for name in ("id", "created", "model", "session_id")}
     envelope |= {"object": "chat.completion.chunk"} | ({"usage": None} if wants_usage else {})
     extra = {name: completion[name] for name in ("generated_content",) if name in completion}
+    envelope |= {name: completion[name] for name in ("agent_id",) if name in completion}
     said = {"index": 0, "delta": delta, "logprobs": choice["logprobs"], "finish_reason": None}
     ended = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}
     chunks = [{**envelope, "choices": [said]}, {**envelope, **extra, "choices": [ended]}]

@@ -1,25 +1,44 @@
 """HTTP around a turn: JSON or a stream, the same again, and clients that leave."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.chat import replies
 from app.chat.running import Render, RunningTurn
 from app.chat.schemas import ChatRequest
 from app.chat.streams import stream_replay, stream_turn
-from app.chat.turn import Replay, TurnResult
+from app.chat.turn import Replay
 from app.chat_models.protocol import JsonObject
 from app.content.urls import FileUrls
 from app.core import sse
+from app.core.middleware import response_hooks
 
 # Errors that come this early are still told by the status; then the stream must begin.
 _FIRST_WORD_SECONDS = 4.5
+# How much longer than its turn a stream may take to be read.
+_READING_SECONDS = 10.0
 # nginx ignores `no-transform` and compresses what names no encoding of its own.
 _STREAM_HEADERS = sse.HEADERS | {"Content-Encoding": "identity"}
+
+
+class _TimedStream(StreamingResponse):
+    """A stream that ends in time even for a client that does not read."""
+
+    def __init__(self, events: AsyncIterator[bytes], *, headers: dict[str, str], seconds: float) -> None:
+        super().__init__(events, headers=headers)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
 
 
 def renderer(urls: FileUrls) -> Render:
@@ -28,15 +47,19 @@ def renderer(urls: FileUrls) -> Render:
 
 
 async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls: FileUrls) -> Response:
-    """The response of a turn that has begun."""
-    if body.stream:
+    """The response of a turn that has begun; until there is one, a client that hangs up abandons the turn."""
+    if running.turn.idempotent:
+        # It runs on when the client leaves, and keeps its place among the organization's requests until it ends.
+        response_hooks(request).before_end.append(running.ended)
+    async with _heeding_hangup(request, running):
+        if not body.stream:
+            return _json(replies.completion(running.turn, await running.result(), urls))
         await running.wait_for_first_word(_FIRST_WORD_SECONDS)
         if running.has_failed:
             await running.result()
-        events = stream_turn(running, urls, wants_usage=body.wants_usage)
-        return StreamingResponse(events, headers=_session_header(running.turn.session.public_id) | _STREAM_HEADERS)
-    result = await _unless_client_leaves(request, running)
-    return _json(replies.completion(running.turn, result, urls))
+    events = stream_turn(running, urls, wants_usage=body.wants_usage)
+    headers = _session_header(running.turn.session.public_id) | _STREAM_HEADERS
+    return _TimedStream(events, headers=headers, seconds=running.turn.time_limit + _READING_SECONDS)
 
 
 def replay(stored: Replay, body: ChatRequest) -> Response:
@@ -48,21 +71,19 @@ def replay(stored: Replay, body: ChatRequest) -> Response:
     return _json(stored.answer, {"Idempotent-Replayed": "true"})
 
 
-async def _unless_client_leaves(request: Request, running: RunningTurn) -> TurnResult:
-    """The turn's result; when the client hangs up before it, the turn is abandoned."""
-    gone = asyncio.create_task(_wait_until_gone(request))
+@asynccontextmanager
+async def _heeding_hangup(request: Request, running: RunningTurn) -> AsyncIterator[None]:
+    watching = asyncio.create_task(_abandon_when_gone(request, running))
     try:
-        await asyncio.wait({gone, running.task}, return_when=asyncio.FIRST_COMPLETED)
-        if not running.task.done():
-            running.abandon()
-        return await running.result()
+        yield
     finally:
-        gone.cancel()
+        watching.cancel()
 
 
-async def _wait_until_gone(request: Request) -> None:
+async def _abandon_when_gone(request: Request, running: RunningTurn) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    running.abandon()
 
 
 def _json(body: JsonObject, headers: dict[str, str] | None = None) -> Response:

@@ -4,6 +4,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.chat_models.protocol import JsonObject
+from app.core.json import holds_nul
 
 # What goes to the model as the client sent it.
 _PASSED_ON = (
@@ -28,20 +29,33 @@ _PASSED_ON = (
 SessionName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 
 
+def _bounded(most: int) -> Any:
+    """A list of at most so many; the first bad element ends the check, so that no list makes a million errors."""
+    return Field(max_length=most, fail_fast=True)
+
+
+class ToolCall(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    id: Annotated[str, StringConstraints(min_length=1)]
+
+
 class ChatMessage(BaseModel):
     """A message in OpenAI's form; what is not named here is kept as it is."""
 
     model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
+    tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.role == "tool" and not self.tool_call_id:
             raise ValueError("a message of role tool needs tool_call_id")
+        if self.role != "tool" and self.tool_call_id is not None:
+            raise ValueError(f"a message of role {self.role} has no tool_call_id")
         if self.content is None and self.role != "assistant":
             raise ValueError(f"a message of role {self.role} needs content")
         return self
@@ -73,7 +87,7 @@ class ElevenLabsExtraBody(BaseModel):
 class ChatRequest(BaseModel):
     """OpenAI's chat request, with `session_id` for a conversation that the server remembers."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -84,12 +98,12 @@ class ChatRequest(BaseModel):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], _bounded(16)] | None = None
     seed: int | None = None
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tools: list[ClientTool] | None = None
+    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
@@ -100,10 +114,11 @@ class ChatRequest(BaseModel):
     @model_validator(mode="after")
     def _can_be_honoured(self) -> Self:
         try:
-            text = orjson.dumps(self.wire_messages())
+            text = orjson.dumps([self.wire_messages(), self.wire_tools(), self.parameters()]).decode()
         except (TypeError, orjson.JSONEncodeError):
-            raise ValueError("messages: the text is not valid Unicode") from None
-        if b"\\u0000" in text:
+            # Half a surrogate pair, a number of more than 64 bits, or hundreds of levels: no model takes them either.
+            raise ValueError("the request holds text or a number that cannot be passed on") from None
+        if holds_nul(text):
             raise ValueError("messages: the text holds a NUL character")
         return self
 

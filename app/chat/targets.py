@@ -31,18 +31,25 @@ class Target:
         return ORCHESTRATOR_MODEL if is_orchestrator else AGENT_PREFIX + agent.name
 
 
+def check_scope(caller: Caller, target: Target) -> None:
+    """Whether the caller may talk to an agent that a chat names.
+
+    Raises:
+        ScopeNotAllowedError: the key may talk to the orchestrator, but not to agents.
+    """
+    if target.agent_name is not None and _INVOKE_AGENTS not in caller.scopes:
+        raise ScopeNotAllowedError(f"API key lacks required scope: {_INVOKE_AGENTS}")
+
+
 async def find_agent(tx: Transaction, caller: Caller, target: Target, default_model: str) -> AgentDefinition:
     """The agent that a request is for.
 
     Raises:
-        ScopeNotAllowedError: the key may talk to the orchestrator, but not to agents.
         AgentNotFoundError, AgentInactiveError, AgentNotInvocableError: there is no such agent to talk to.
     """
     organization_id = caller.organization_id
     if target.agent_id is not None:
         return await agents.get_agent(tx, organization_id, target.agent_id, default_model)
     if target.agent_name is not None:
-        if _INVOKE_AGENTS not in caller.scopes:
-            raise ScopeNotAllowedError(f"API key lacks required scope: {_INVOKE_AGENTS}")
         return await agents.get_agent_by_name(tx, organization_id, target.agent_name, default_model)
     return await agents.get_orchestrator(tx, organization_id, default_model)

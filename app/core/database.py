@@ -133,6 +133,8 @@ class Database:
         engine = create_async_engine(
             settings.sqlalchemy_url,
             isolation_level="AUTOCOMMIT",
+            # What a statement was given may be a prompt, and belongs into no log.
+            hide_parameters=True,
             json_serializer=storable_json,
             json_deserializer=orjson.loads,
             pool_size=settings.database_pool_size,

@@ -1,3 +1,4 @@
+import json
 import re
 from typing import Any
 
@@ -5,13 +6,24 @@ import orjson
 
 # Postgres stores no NUL in text or jsonb. In JSON it stands as \u0000 behind an even number of backslashes.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def storable_json(value: Any) -> str:
-    """`value` as JSON text that Postgres can store: NUL characters are replaced by U+FFFD."""
-    return _NUL.sub(r"\1\\ufffd", orjson.dumps(value).decode())
+    """`value` as JSON text that Postgres can store: NUL characters and lone surrogates are replaced by U+FFFD."""
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        # It refuses lone surrogates, and integers of more than 64 bits: a vendor's JSON may hold both.
+        text = _UNSTORABLE.sub("\ufffd", json.dumps(value, ensure_ascii=False))
+    return _NUL.sub(r"\1\\ufffd", text)
+
+
+def holds_nul(text: str) -> bool:
+    """Whether JSON text holds a NUL character, and not merely the six characters that stand for one."""
+    return _NUL.search(text) is not None
 
 
 def storable_text(value: str) -> str:
     """`value` without what Postgres cannot store: NUL characters and lone surrogates become U+FFFD."""
-    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return _UNSTORABLE.sub("\ufffd", value)

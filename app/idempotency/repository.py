@@ -32,6 +32,7 @@ WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND ans
 _RELEASE = """
 DELETE FROM idempotency_keys
 WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+RETURNING claim_id
 """
 
 _FORGET = """
@@ -64,9 +65,9 @@ async def renew(tx: Transaction, name: Name, claim_id: str, lease: timedelta) ->
     await tx.execute(_RENEW, *name, claim_id, lease)
 
 
-async def release(tx: Transaction, name: Name, claim_id: str) -> None:
-    """Give the key back, for the client to try again with."""
-    await tx.execute(_RELEASE, *name, claim_id)
+async def release(tx: Transaction, name: Name, claim_id: str) -> bool:
+    """Give the key back, for the client to try again with; False where it has been taken from the run."""
+    return await tx.fetchval(_RELEASE, *name, claim_id) is not None
 
 
 async def forget(tx: Transaction, limit: int) -> None:

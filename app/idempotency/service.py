@@ -60,9 +60,9 @@ async def renew(tx: Transaction, request: IdempotentRequest) -> None:
     await repository.renew(tx, request.name, request.claim_id, LEASE)
 
 
-async def release(tx: Transaction, request: IdempotentRequest) -> None:
-    """Give the key back after a failure, for the client to try again with."""
-    await repository.release(tx, request.name, request.claim_id)
+async def release(tx: Transaction, request: IdempotentRequest) -> bool:
+    """Give the key back after a failure, to try again with. False where it was taken over meanwhile."""
+    return await repository.release(tx, request.name, request.claim_id)
 
 
 async def forget_expired(database: Database) -> None:

@@ -12,13 +12,21 @@ _BYTES_PER_TOKEN = 4
 _NO_RESULT = "No result was given for this call."
 
 
-def bounded(history: Sequence[WireMessage], token_budget: int) -> list[WireMessage]:
-    """The newest messages that fit the budget, oldest first; a tool call is never parted from its results."""
-    newest_first = _groups(history)[::-1]
-    sizes = accumulate(sum(len(orjson.dumps(message)) for message in group) for group in newest_first)
-    limit = token_budget * _BYTES_PER_TOKEN
+def with_recent(
+    history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int
+) -> list[WireMessage]:
+    """The new messages, behind the newest of the history that fit the budget, oldest first.
+
+    A tool call is never parted from its results: a call that the new messages answer is kept whatever its size, and
+    results whose call is no longer in the history are left out.
+    """
+    groups = [group for group in _groups(history) if group[0]["role"] != "tool"]
+    answered = groups.pop() if groups and messages[0]["role"] == "tool" else []
+    limit = token_budget * _BYTES_PER_TOKEN - _size(answered)
+    newest_first = groups[::-1]
+    sizes = accumulate(_size(group) for group in newest_first)
     kept = [group for group, _ in takewhile(lambda pair: pair[1] <= limit, zip(newest_first, sizes, strict=True))]
-    return [message for group in reversed(kept) for message in group]
+    return [*(message for group in reversed(kept) for message in group), *answered, *messages]
 
 
 def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
@@ -44,3 +52,7 @@ def _groups(messages: Sequence[WireMessage]) -> list[list[WireMessage]]:
         else:
             groups.append([message])
     return groups
+
+
+def _size(group: Sequence[WireMessage]) -> int:
+    return sum(len(orjson.dumps(message)) for message in group)

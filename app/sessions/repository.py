@@ -29,7 +29,12 @@ _RENEW = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND tu
 
 _HISTORY = """
 SELECT role, content, agent, tool_calls, tool_call_id
-FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id DESC LIMIT $2) newest
+FROM (
+    SELECT m.*, sum(coalesce(pg_column_size(content), 0) + coalesce(pg_column_size(tool_calls), 0))
+                OVER (ORDER BY id DESC) AS size
+    FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
+) newest
+WHERE size <= $3
 ORDER BY id
 """
 
@@ -72,9 +77,9 @@ async def renew(tx: Transaction, session_id: uuid.UUID, turn_id: str, lease: tim
     await tx.execute(_RENEW, session_id, turn_id, lease)
 
 
-async def history(tx: Transaction, session_id: uuid.UUID, limit: int) -> Sequence[Record]:
-    """The newest messages, oldest of them first."""
-    return await tx.fetch(_HISTORY, session_id, limit)
+async def history(tx: Transaction, session_id: uuid.UUID, limit: int, most_bytes: int) -> Sequence[Record]:
+    """The newest messages that are together no larger than so many stored bytes, oldest of them first."""
+    return await tx.fetch(_HISTORY, session_id, limit, most_bytes)
 
 
 async def append_and_end_turn(

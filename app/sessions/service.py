@@ -18,6 +18,8 @@ WireMessage = Mapping[str, Any]
 
 TURN_LEASE = timedelta(seconds=60)
 _MOST_MESSAGES = 1000
+# What one turn loads of its history at the most, pictures included.
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
 
 async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
     """The session's messages in wire form, oldest first."""
-    rows = await repository.history(tx, session.id, _MOST_MESSAGES)
+    rows = await repository.history(tx, session.id, _MOST_MESSAGES, _MOST_BYTES)
     return [_wire(row) for row in rows]
 
 

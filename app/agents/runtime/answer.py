@@ -1,9 +1,11 @@
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from app.agents.runtime.events import Delta
 from app.chat_models.protocol import JsonObject, Usage
 from app.chat_models.usage import parse_usage
+from app.core.errors import ProviderError
 
 # Others make the OpenAI SDKs fail.
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
@@ -43,22 +45,36 @@ class Answer:
         return [call for call in self._calls if call["function"]["name"] not in self._server_tools]
 
     def add_completion(self, completion: JsonObject) -> None:
-        """Take a whole `chat.completion`."""
+        """Take a whole `chat.completion`.
+
+        Raises:
+            ProviderError: it has not the form of one; it counts as not delivered.
+        """
+        with _one_form():
+            self._take_completion(completion)
         self.usage = parse_usage(completion)
+
+    def _take_completion(self, completion: JsonObject) -> None:
         choice = (completion.get("choices") or [{}])[0]
         message = choice.get("message") or {}
         calls = [{**call, "index": index} for index, call in enumerate(message.get("tool_calls") or [])]
         self._take({**choice, "delta": {**message, "tool_calls": calls}})
 
     def add_chunk(self, chunk: JsonObject) -> Delta | None:
-        """Take one `chat.completion.chunk`. What of it the client is to see, if anything."""
+        """Take one `chat.completion.chunk`. What of it the client is to see, if anything.
+
+        Raises:
+            ProviderError: it has not the form of one.
+        """
         self.usage = parse_usage(chunk) or self.usage
-        choices = chunk.get("choices")
-        return self._take(choices[0]) if choices else None
+        with _one_form():
+            choices = chunk.get("choices")
+            return self._take(choices[0]) if choices else None
 
     def message(self) -> JsonObject:
         """The assistant's message with every call, as the model is to see it again."""
-        message: JsonObject = {"role": "assistant", "content": self.text or None}
+        # Models refuse a message of their own that has neither content nor calls: an empty answer stays a text.
+        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls else "")}
         if self._refusal:
             message["refusal"] = "".join(self._refusal)
         if self._calls:
@@ -71,7 +87,7 @@ class Answer:
         delta = choice.get("delta") or {}
         shown: JsonObject = {}
         for name, kept in (("content", self._text), ("refusal", self._refusal)):
-            if text := delta.get(name):
+            if text := _text(delta.get(name)):
                 kept.append(text)
                 self.delivered_bytes += len(text.encode())
                 shown[name] = text
@@ -110,3 +126,18 @@ class Answer:
         if raw.get("id") and raw["id"] not in ids:
             return len(self._calls)
         return ids.index(raw["id"]) if raw.get("id") else max(0, len(self._calls) - 1)
+
+
+@contextmanager
+def _one_form() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ProviderError("The model provider's answer has an unknown form") from error
+
+
+def _text(value: Any) -> str:
+    """The text of a message's content, which some servers send in parts."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "".join(part["text"] for part in value if part.get("type") == "text")

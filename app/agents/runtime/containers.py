@@ -9,6 +9,7 @@ from app.agents.runtime.context import LoopSignal, RunContext, Runner
 from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
 from app.chat_models.protocol import JsonObject
 from app.core.errors import AppError
+from app.credits.errors import InsufficientCreditsError
 
 
 async def collect(events: AsyncGenerator[Event]) -> Finished:
@@ -46,6 +47,7 @@ async def run_parallel(
     """Run the agents at the same time; the answer is theirs, in order. One that fails is named and loses no other.
 
     Raises:
+        InsufficientCreditsError: one of them could not be paid.
         AppError: all of them failed; it is the first one's.
     """
     tasks = [asyncio.create_task(collect(run(context.below(), below, messages))) for below in agent.sub_agents]
@@ -53,9 +55,13 @@ async def run_parallel(
     try:
         await _refuse_if_all_fail(tasks)
         for below, task in zip(agent.sub_agents, tasks, strict=True):
-            text = await _text_of(below, task)
-            yield Delta({"content": BETWEEN_TEXTS + text if texts else text})
-            texts.append(text)
+            texts.append(await _text_of(below, task))
+            yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
+    except BaseException:
+        # Cut short: the conversation remembers what the client has seen of it.
+        if texts:
+            _write_down(context, agent, BETWEEN_TEXTS.join(texts))
+        raise
     finally:
         for task in tasks:
             task.cancel()
@@ -103,6 +109,9 @@ async def _refuse_if_all_fail(tasks: Sequence[asyncio.Task[Finished]]) -> None:
 async def _text_of(agent: AgentDefinition, task: asyncio.Task[Finished]) -> str:
     try:
         return (await task).text
+    except InsufficientCreditsError:
+        # The turn's own end, not one agent's failure.
+        raise
     except AppError as error:
         return f"({agent.name} failed: {error.text})"
 
@@ -113,6 +122,10 @@ def _handed_on(agent: AgentDefinition, answer: Finished) -> JsonObject:
 
 
 def _finish(context: RunContext, agent: AgentDefinition, text: str) -> Finished:
+    return Finished(_write_down(context, agent, text), "stop")
+
+
+def _write_down(context: RunContext, agent: AgentDefinition, text: str) -> JsonObject:
     message: JsonObject = {"role": "assistant", "content": text}
     context.transcript.append((agent.name, message))
-    return Finished(message, "stop")
+    return message

@@ -34,10 +34,11 @@ class Meter(Protocol):
 
 @dataclass(frozen=True)
 class ModelRoute:
-    """Where a model of the catalog runs, and what it is called there."""
+    """Where a model of the catalog runs, what it is called there, and how long its answers may be."""
 
     upstream: Upstream
     name: str
+    max_output_tokens: int
 
 
 @dataclass

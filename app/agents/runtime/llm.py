@@ -7,10 +7,14 @@ from app.agents.definition import AgentDefinition
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.context import RunContext
 from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
-from app.agents.runtime.requests import build_body, fill_in
+from app.agents.runtime.requests import build_body, fill_in, with_limit
 from app.agents.tools.protocol import ServerTool
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
+
+# Of one answer. More at once would be a model gone astray.
+_MOST_CALLS = 16
+_TOO_MANY_CALLS = '{"error":"too many calls at once: this one was not made"}'
 
 
 async def run_llm_agent(
@@ -51,15 +55,17 @@ def call_body(
     """The request of one call. The last one that the agent may make is offered no server tools: it can only answer."""
     is_last = call_number == agent.max_llm_calls - 1
     own = [] if is_last else [tool.specification for tool in tools.values()]
-    return build_body(
+    route = context.routes[agent.model]
+    body = build_body(
         agent,
-        model=context.routes[agent.model].name if agent.model in context.routes else agent.model,
+        model=route.name,
         instruction=fill_in(agent.instruction, context.state),
         parameters=context.parameters,
         messages=messages,
         tools=[*own, *context.client_tools],
         is_first=call_number == 0,
     )
+    return with_limit(body, route.max_output_tokens)
 
 
 def _is_over(context: RunContext, agent: AgentDefinition, answer: Answer, call_number: int) -> bool:
@@ -95,10 +101,12 @@ async def _apart_from(earlier: Sequence[str], deltas: AsyncIterator[Delta]) -> A
 
 
 async def _run_tools(tools: Mapping[str, ServerTool], answer: Answer) -> list[JsonObject]:
-    results = await all_of(_run_tool(tools, call) for call in answer.server_calls)
+    calls = answer.server_calls
+    results = await all_of(_run_tool(tools, call) for call in calls[:_MOST_CALLS])
+    results += [_TOO_MANY_CALLS] * len(calls[_MOST_CALLS:])
     return [
         {"role": "tool", "tool_call_id": call["id"], "content": result}
-        for call, result in zip(answer.server_calls, results, strict=True)
+        for call, result in zip(calls, results, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ import orjson
 from app.agents.definition import AgentDefinition
 from app.chat_models.protocol import JsonObject
 
+_LIMITS = ("max_tokens", "max_completion_tokens")
 _KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -63,8 +64,13 @@ def prompt_tokens_bound(body: JsonObject, image_tokens: int) -> int:
 
 def output_tokens_bound(body: JsonObject, model_maximum: int) -> int:
     """The most tokens that the answer can have."""
-    wanted = body.get("max_completion_tokens") or body.get("max_tokens") or model_maximum
-    return min(wanted, model_maximum)
+    wanted = [body[name] for name in _LIMITS if name in body]
+    return min(max(wanted, default=model_maximum), model_maximum)
+
+
+def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
+    """The body with no limit of the answer's length above what `output_tokens_bound` counts on."""
+    return {**body, **{name: min(body[name], model_maximum) for name in _LIMITS if name in body}}
 
 
 def _parts(messages: Iterable[JsonObject]) -> Iterable[Any]:

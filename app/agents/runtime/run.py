@@ -42,6 +42,13 @@ def first_body(context: RunContext, agent: AgentDefinition, messages: Sequence[J
     return call_body(context, agent, messages, tools_of(context, agent), call_number=0)
 
 
+def answering_agent(agent: AgentDefinition) -> AgentDefinition | None:
+    """The LLM agent whose answer is the client's, and which alone is offered the client's tools; None without one."""
+    if agent.agent_type is AgentType.SEQUENTIAL and agent.sub_agents:
+        return answering_agent(agent.sub_agents[-1])
+    return agent if agent.agent_type is AgentType.LLM else None
+
+
 def tools_of(context: RunContext, agent: AgentDefinition) -> dict[str, ServerTool]:
     """What the agent may call on the server: its tools, the agents below it, and the way out of its loop."""
     tools = {name: tool for name, tool in context.server_tools.items() if name in agent.tools}

@@ -1,5 +1,5 @@
 from collections.abc import AsyncGenerator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
@@ -66,7 +66,12 @@ class Downloader:
             yield chunk
 
     def _check_host(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            self._check_parts(urlsplit(url))
+        except ValueError:
+            raise DownloadRefusedError("the output's address is malformed") from None
+
+    def _check_parts(self, parts: SplitResult) -> None:
         host = (parts.hostname or "").lower()
         is_delivery = host == _DELIVERY_HOST or host.endswith(f".{_DELIVERY_HOST}")
         if parts.scheme == "https" and is_delivery and parts.port in {None, 443}:

@@ -1,35 +1,49 @@
 """The end of an attempt, and what may begin because of it."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from app.catalog import service as catalog
-from app.catalog.pricing import generation_cost
+from app.catalog.pricing import PriceTag, generation_cost
 from app.content import transitions
+from app.content.attempts import Attempt, Generation, StoredFile
 from app.content.service import START_JOB
-from app.content.transitions import Generation
 from app.core.database import Transaction
-from app.core.json import storable_text
 from app.resources import Resources
+from worker.lifecycle import WorkerContext
 
 
-async def fail(resources: Resources, generation: Generation, message: str) -> None:
+async def fail(resources: Resources, attempt: Attempt, message: str) -> None:
     """End the attempt at no cost, with the vendor's words."""
     async with resources.database.transaction() as tx:
-        await transitions.lock_organization(tx, generation.organization_id)
-        await transitions.fail(tx, generation.id, generation.attempt, storable_text(message))
-        await _start_next(tx, resources, generation.organization_id)
+        await transitions.lock_organization(tx, attempt.organization_id)
+        if await transitions.fail(tx, attempt, message):
+            await _start_next(tx, resources, attempt.organization_id)
 
 
 async def complete(
-    resources: Resources, generation: Generation, *, content_type: str, predict_time: Decimal | None, outputs: int
-) -> None:
-    """Complete the attempt and charge it at the price it was accepted at, in one transaction."""
-    async with resources.database.transaction() as tx:
+    context: WorkerContext, generation: Generation, files: Sequence[StoredFile], *, predict_time: Decimal | None
+) -> bool:
+    """Complete the attempt and charge it at the price it was accepted at, in one transaction.
+
+    Returns:
+        Whether it is completed by this; see `transitions.complete`.
+    """
+    async with context.resources.database.transaction() as tx:
+        price = await _price(context, tx, generation.price_id)
+        cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
         await transitions.lock_organization(tx, generation.organization_id)
-        price = await catalog.get_price(tx, generation.price_id)
-        cost = generation_cost(price, predict_time=predict_time, outputs=outputs)
-        await transitions.complete(tx, generation.id, generation.attempt, content_type=content_type, cost=cost)
-        await _start_next(tx, resources, generation.organization_id)
+        is_completed = await transitions.complete(tx, generation, files, cost)
+        if is_completed:
+            await _start_next(tx, context.resources, generation.organization_id)
+    return is_completed
+
+
+async def _price(context: WorkerContext, tx: Transaction, price_id: int) -> PriceTag:
+    # Prices are added, never edited: one that is known needs no second look.
+    if price_id not in context.prices:
+        context.prices[price_id] = await catalog.get_price(tx, price_id)
+    return context.prices[price_id]
 
 
 async def _start_next(tx: Transaction, resources: Resources, organization_id: str) -> None:

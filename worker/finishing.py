@@ -3,40 +3,37 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from datetime import timedelta
 from decimal import Decimal
 
 from app.content import transitions
-from app.content.media_types import MediaType
-from app.content.transitions import Generation
+from app.content.attempts import Generation
+from app.content.outputs import Reserved
 from app.core.backoff import backoff
 from app.core.errors import AppError
 from app.storage.protocol import StoreError
 from worker.downloads import DownloadInterruptedError, DownloadRefusedError
 from worker.ending import complete, fail
 from worker.lifecycle import WorkerContext
-from worker.outputs import copy_output
+from worker.outputs import AttemptLostError, copy_output, remove_strays
 from worker.sources import sources_of
 
 logger = logging.getLogger(__name__)
 
-_LEASE = timedelta(seconds=60)
-_RENEW_SECONDS = 20
+_RENEWALS_PER_LEASE = 3
 
 
 async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) -> None:
     """Copy the outputs of an attempt and complete it. What was interrupted is tried again until the deadline."""
-    database = context.resources.database
-    async with database.transaction() as tx:
-        generation = await transitions.claim_finish(tx, content_id, attempt, _LEASE)
+    async with context.resources.database.transaction() as tx:
+        generation = await transitions.claim_finish(tx, content_id, attempt, context.lease)
     if generation is None:
         return
+    touched: list[Reserved] = []
+    is_completed = False
     try:
-        async with _lease(context, generation):
-            media = await _copy_all(context, generation)
-            await _complete(context, generation, media)
+        is_completed = await _while_leased(context, generation, _copy(context, generation, touched))
     except DownloadRefusedError as error:
         await fail(context.resources, generation, f"The output could not be copied: {error}")
     except (DownloadInterruptedError, StoreError) as error:
@@ -47,47 +44,54 @@ async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) ->
         # The worker is shutting down: another one may go on at once.
         await _hand_over(context, generation, timedelta(0))
         raise
+    finally:
+        if not is_completed:
+            await remove_strays(context.resources, touched)
 
 
-async def _copy_all(context: WorkerContext, generation: Generation) -> list[MediaType]:
+async def _copy(context: WorkerContext, generation: Generation, touched: list[Reserved]) -> bool:
     assert generation.outcome is not None  # noqa: S101 - what `claim_finish` selects
     sources = sources_of(generation.outcome["output"])
-    return [await copy_output(context, generation, position, source) for position, source in enumerate(sources)]
-
-
-async def _complete(context: WorkerContext, generation: Generation, media: list[MediaType]) -> None:
-    assert generation.outcome is not None  # noqa: S101 - what `claim_finish` selects
+    files = [
+        await copy_output(context, generation, position, source, touched) for position, source in enumerate(sources)
+    ]
     predict_time = generation.outcome["predict_time"]
-    await complete(
-        context.resources,
-        generation,
-        content_type=media[0].content_type,
-        predict_time=None if predict_time is None else Decimal(predict_time),
-        outputs=len(media),
-    )
+    seconds = None if predict_time is None else Decimal(predict_time)
+    return await complete(context, generation, files, predict_time=seconds)
 
 
 async def _hand_over(
     context: WorkerContext, generation: Generation, wait: timedelta, *, is_setback: bool = False
-) -> None:
+) -> bool:
     async with context.resources.database.transaction() as tx:
-        await transitions.renew(tx, generation.id, generation.attempt, wait, is_setback=is_setback)
+        return await transitions.renew(tx, generation.id, generation.attempt, wait, is_setback=is_setback)
 
 
-@asynccontextmanager
-async def _lease(context: WorkerContext, generation: Generation) -> AsyncIterator[None]:
-    """Renew the lease while the block runs."""
+async def _while_leased(context: WorkerContext, generation: Generation, work: Coroutine[None, None, bool]) -> bool:
+    """Do the work and renew the lease meanwhile.
+
+    Raises:
+        AttemptLostError: the attempt has moved on, so that the work was broken off.
+    """
+    working = asyncio.create_task(work)
     renewing = asyncio.create_task(_renew(context, generation))
     try:
-        yield
+        await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise AttemptLostError("the attempt has moved on")
     finally:
+        working.cancel()
         renewing.cancel()
+        await asyncio.gather(working, renewing, return_exceptions=True)
 
 
 async def _renew(context: WorkerContext, generation: Generation) -> None:
-    while True:
-        await asyncio.sleep(_RENEW_SECONDS)
+    """Renew the lease until the attempt has moved on."""
+    is_ours = True
+    while is_ours:
+        await asyncio.sleep(context.lease.total_seconds() / _RENEWALS_PER_LEASE)
         try:
-            await _hand_over(context, generation, _LEASE)
+            is_ours = await _hand_over(context, generation, context.lease)
         except AppError as error:
             logger.warning("lease_not_renewed", extra={"content_id": str(generation.id), "reason": error.text})

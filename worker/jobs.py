@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from typing import Any
 
+from arq.utils import timestamp_ms
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
@@ -27,8 +28,7 @@ _HEARTBEAT_SECONDS = 5.0
 
 async def start_generation(ctx: dict[str, Any], content_id: str, attempt: int) -> None:
     """Job: have the vendor run an attempt."""
-    context: WorkerContext = ctx["context"]
-    await start(context.resources, uuid.UUID(content_id), attempt)
+    await start(ctx["context"], uuid.UUID(content_id), attempt)
 
 
 async def finish_generation(ctx: dict[str, Any], content_id: str, attempt: int) -> None:
@@ -45,17 +45,26 @@ def job_functions() -> list[Function]:
 
 
 class WakingWorker(Worker):
-    """arq's worker, woken by a message at every enqueue and by every job that ends; polling is its fallback."""
+    """arq's worker, woken by a message at every enqueue and by every job that ends; polling is its fallback.
+
+    It takes its jobs out of the queue. arq locks them instead and leaves them there: what a killed worker had in hand
+    would then stand at the head of the queue until the locks end, and hide what comes behind it. A job that is lost
+    with its worker is sent again by the sweeper.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self._wake = asyncio.Event()
         self._poll_wake = context.poll_wake
+        concurrency = context.resources.settings.worker_concurrency
         super().__init__(
             functions=job_functions(),
             queue_name=QUEUE_NAME,
             redis_pool=open_redis(context.resources.settings),
             handle_signals=False,
-            max_jobs=context.resources.settings.worker_concurrency,
+            max_jobs=concurrency,
+            queue_read_limit=concurrency,
+            # Of a job whose description is lost, too, arq would keep a result.
+            keep_result=0,
             poll_delay=_FALLBACK_POLL_SECONDS,
             job_serializer=serialize,
             job_deserializer=deserialize,
@@ -73,6 +82,25 @@ class WakingWorker(Worker):
                     await asyncio.wait_for(self._wake.wait(), self.poll_delay_s)
         finally:
             listener.cancel()
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start as many of these jobs as there are places, each in the one worker that removes it from the queue."""
+        wanted = job_ids[: self.max_jobs - self.job_counter]
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for job_id in wanted:
+                pipe.zrem(self.queue_name, job_id)
+            removed = await pipe.execute()
+        for job_id, is_ours in zip(wanted, removed, strict=True):
+            if is_ours and job_id.decode() not in self.tasks:
+                self._start_job(job_id.decode())
+
+    def _start_job(self, job_id: str) -> None:
+        self.job_counter += 1
+        self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, timestamp_ms()))
+        self.tasks[job_id].add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, _task: asyncio.Task[None]) -> None:
+        self.job_counter -= 1
 
     async def _listen(self) -> None:
         while True:

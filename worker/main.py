@@ -2,6 +2,7 @@ import asyncio
 import signal
 
 from app.core.settings import Settings
+from worker.adoption import adopt_orphans
 from worker.clock import repeat
 from worker.jobs import run_jobs
 from worker.lifecycle import open_worker
@@ -30,6 +31,7 @@ async def run(settings: Settings) -> None:
             repeat(run_jobs, context, pause=1.0),
             repeat(poll, context, pause=settings.poll_interval_seconds / 2, wake=context.poll_wake),
             repeat(sweep, context, pause=_SWEEP_SECONDS),
+            repeat(adopt_orphans, context, pause=_SWEEP_SECONDS),
             repeat(remove_abandoned, context, pause=_HOUSEKEEPING_SECONDS),
             repeat(void_expired_holds, context, pause=_HOUSEKEEPING_SECONDS),
             repeat(grant_credits_of_the_month, context, pause=_MONTHLY_GRANT_SECONDS),

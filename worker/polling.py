@@ -5,99 +5,132 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+import orjson
+
 from app.content import transitions
+from app.content.attempts import Attempt, Outcome
 from app.content.service import FINISH_JOB
-from app.content.transitions import Generation
 from app.core.clock import now
+from app.core.json import storable_json
 from app.predictions.protocol import Prediction, PredictionError, PredictionMissingError
 from app.resources import Resources
 from worker.ending import fail
 from worker.lifecycle import WorkerContext
-from worker.sources import first_url, sources_of
+from worker.sources import first_url, is_empty
 
 logger = logging.getLogger(__name__)
 
-_MOST_AT_ONCE = 2000
+_MOST_AT_ONCE = 10_000
 _LONGEST_PAUSE = timedelta(seconds=10)
 # From so many on, the vendor's list, a hundred to the page, is cheaper than a look at each.
 _WORTH_A_LIST = 30
 _MOST_LOOKS_AT_ONCE = 20
 _MOST_LISTED = 10_000
+_MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
 
 
 async def poll(context: WorkerContext) -> None:
     """Look once at every running attempt that is due."""
     resources = context.resources
-    shortest = timedelta(seconds=resources.settings.poll_interval_seconds)
-    async with resources.database.transaction() as tx:
-        due = await transitions.claim_polls(tx, _MOST_AT_ONCE, shortest, _LONGEST_PAUSE)
+    due = await _claim(resources, ahead=timedelta(0))
     if len(due) >= _WORTH_A_LIST:
+        # A list costs as much for some as for all: those that would be due until the next one come along.
+        due += await _claim(resources, ahead=_LONGEST_PAUSE)
         due = await _observe_listed(resources, due)
     places = asyncio.Semaphore(_MOST_LOOKS_AT_ONCE)
-    await asyncio.gather(*(_look(resources, generation, places) for generation in due[:_WORTH_A_LIST]))
+    await asyncio.gather(*(_look(resources, attempt, places) for attempt in due[:_WORTH_A_LIST]))
 
 
-async def _observe_listed(resources: Resources, due: Sequence[Generation]) -> list[Generation]:
+async def _claim(resources: Resources, *, ahead: timedelta) -> list[Attempt]:
+    shortest = timedelta(seconds=resources.settings.poll_interval_seconds)
+    async with resources.database.transaction() as tx:
+        return await transitions.claim_polls(tx, _MOST_AT_ONCE, shortest=shortest, longest=_LONGEST_PAUSE, ahead=ahead)
+
+
+async def _observe_listed(resources: Resources, due: Sequence[Attempt]) -> list[Attempt]:
     """Observe what the vendor's list tells of; what it does not tell of is left over."""
-    left = {generation.prediction_id: generation for generation in due}
-    oldest = min(generation.started_at or now() for generation in due) - _CLOCK_MARGIN
+    left = {attempt.prediction_id: attempt for attempt in due}
+    oldest = min(attempt.started_at or now() for attempt in due) - _CLOCK_MARGIN
     listed = 0
+    seen: list[tuple[Attempt, Prediction]] = []
     if await resources.vendor_budget.wait_before_read():
         return []
     try:
         async for prediction in resources.predictions.recent(oldest):
             listed += 1
-            if generation := left.pop(prediction.id, None):
-                await observe(resources, generation, prediction)
+            if attempt := left.pop(prediction.id, None):
+                seen.append((attempt, prediction))
+            if len(seen) >= _MOST_WRITTEN_AT_ONCE:
+                await observe(resources, seen)
+                seen = []
             if not left or listed >= _MOST_LISTED:
                 break
     except PredictionError as error:
         # They are looked at again when they are due again.
         logger.warning("list_failed", extra={"reason": error.text})
-        return []
+        left = {}
+    await observe(resources, seen)
     return list(left.values())
 
 
-async def _look(resources: Resources, generation: Generation, places: asyncio.Semaphore) -> None:
+async def _look(resources: Resources, attempt: Attempt, places: asyncio.Semaphore) -> None:
     async with places:
         # Without a place in the vendor's budget it is looked at when it is due again.
         if not await resources.vendor_budget.wait_before_read():
-            await _ask(resources, generation)
+            await _ask(resources, attempt)
 
 
-async def _ask(resources: Resources, generation: Generation) -> None:
-    assert generation.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
+async def _ask(resources: Resources, attempt: Attempt) -> None:
+    assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
     try:
-        prediction = await resources.predictions.get(generation.prediction_id)
+        prediction = await resources.predictions.get(attempt.prediction_id)
     except PredictionMissingError:
-        await fail(resources, generation, "The vendor does not know the prediction any more")
+        await fail(resources, attempt, "The vendor does not know the prediction any more")
     except PredictionError as error:
         # It is looked at again when it is due again.
-        logger.warning("poll_failed", extra={"content_id": str(generation.id), "reason": error.text})
+        logger.warning("poll_failed", extra={"content_id": str(attempt.id), "reason": error.text})
     else:
-        await observe(resources, generation, prediction)
+        await observe(resources, [(attempt, prediction)])
 
 
-async def observe(resources: Resources, generation: Generation, prediction: Prediction) -> None:
-    """Take in what the vendor says of an attempt's prediction. A status that is not known is waited out."""
-    if not prediction.is_terminal:
-        return
+async def observe(resources: Resources, seen: Sequence[tuple[Attempt, Prediction]]) -> None:
+    """Take in what the vendor says of attempts' predictions. A status that is not known is waited out."""
+    outcomes: list[Outcome] = []
+    for attempt, prediction in seen:
+        if not prediction.is_terminal:
+            continue
+        reason = _failure(prediction)
+        outcome = None if reason else _outcome(attempt, prediction)
+        if outcome is not None:
+            outcomes.append(outcome)
+        else:
+            await fail(resources, attempt, reason or "The prediction succeeded, but its output cannot be stored")
+    if outcomes:
+        await _keep(resources, outcomes)
+
+
+def _failure(prediction: Prediction) -> str | None:
+    """Why a prediction that has ended has no output; None where it has one."""
     if prediction.status != "succeeded":
-        await fail(resources, generation, prediction.error or f"The prediction was {prediction.status}")
-    elif not sources_of(prediction.output):
+        return prediction.error or f"The prediction was {prediction.status}"
+    if is_empty(prediction.output):
         reason = "has removed the output already" if prediction.data_removed else "returned no output"
-        await fail(resources, generation, f"The prediction succeeded, but the vendor {reason}")
-    else:
-        await _keep_outcome(resources, generation, prediction)
+        return f"The prediction succeeded, but the vendor {reason}"
+    return None
 
 
-async def _keep_outcome(resources: Resources, generation: Generation, prediction: Prediction) -> None:
+def _outcome(attempt: Attempt, prediction: Prediction) -> Outcome | None:
+    """The outcome of an attempt; None where it is JSON that cannot be stored, such as half a surrogate pair."""
     predict_time = None if prediction.predict_time is None else str(prediction.predict_time)
-    outcome = {"output": prediction.output, "predict_time": predict_time}
+    try:
+        text = storable_json({"output": prediction.output, "predict_time": predict_time})
+    except orjson.JSONEncodeError:
+        return None
+    return Outcome(attempt, text, first_url(prediction.output))
+
+
+async def _keep(resources: Resources, outcomes: Sequence[Outcome]) -> None:
     async with resources.database.transaction() as tx:
-        is_new = await transitions.set_outcome(
-            tx, generation.id, generation.attempt, outcome, first_url(prediction.output)
-        )
-        if is_new:
-            resources.queue.enqueue(tx, FINISH_JOB, str(generation.id), generation.attempt)
+        for content_id, attempt in await transitions.set_outcomes(tx, outcomes):
+            resources.queue.enqueue(tx, FINISH_JOB, str(content_id), attempt)

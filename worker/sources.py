@@ -5,11 +5,10 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_to_bytes
-
-import orjson
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from app.content.media_types import JSON, TEXT, MediaType
+from app.core.json import storable_json
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,18 @@ class Inline:
 Source = Remote | Inline
 
 
+def is_empty(output: Any) -> bool:
+    """Whether a prediction has made nothing."""
+    return output is None or output in ("", [], {})
+
+
 def sources_of(output: Any) -> list[Source]:
     """The files of an output, in order; none where there is no output.
 
     Where files are named, at whatever depth, they are the output. Otherwise text, or pieces of text, are one text
     file, and anything else is one JSON file.
     """
-    if output is None or output in ("", [], {}):
+    if is_empty(output):
         return []
     files = [source for text in _strings(output) if (source := _file(text))]
     if files:
@@ -45,7 +49,7 @@ def sources_of(output: Any) -> list[Source]:
         return [Inline(output.encode("utf-8", "replace"), TEXT)]
     if isinstance(output, list) and all(isinstance(piece, str) for piece in output):
         return [Inline("".join(output).encode("utf-8", "replace"), TEXT)]
-    return [Inline(orjson.dumps(output), JSON)]
+    return [Inline(storable_json(output).encode(), JSON)]
 
 
 def first_url(output: Any) -> str | None:
@@ -65,11 +69,22 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _file(text: str) -> Source | None:
-    if text.startswith(("https://", "http://")) and not any(character.isspace() for character in text):
+    if _is_address(text):
         return Remote(text)
     if text.startswith("data:"):
         return _data_url(text)
     return None
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is the address of a file, and not words that begin like one."""
+    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0 and len(parts.path) > 1
+    except ValueError:
+        return False
 
 
 def _data_url(text: str) -> Inline | None:

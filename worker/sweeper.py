@@ -1,12 +1,17 @@
 """What a crash, a lost job or a silent vendor left behind. Every worker sweeps; each step bears to run twice."""
 
+import asyncio
 import logging
 from datetime import timedelta
 
-from app.content import outputs, states, transitions
+from redis.exceptions import RedisError
+
+from app.content import outputs, transitions
+from app.content.attempts import Attempt, OverdueAttempt
+from app.content.outputs import Reserved
 from app.content.service import FINISH_JOB, START_JOB
-from app.content.transitions import Generation
 from app.core.clock import now
+from app.core.errors import AppError
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import void_expired
 from app.idempotency.service import forget_expired
@@ -14,20 +19,24 @@ from app.predictions.protocol import PredictionError
 from app.resources import Resources
 from worker.ending import fail
 from worker.lifecycle import WorkerContext
-from worker.starting import adopt
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 200
 _GRACE = timedelta(seconds=1)
+_CANCEL_SECONDS = 2
 
 
 async def sweep(context: WorkerContext) -> None:
     """Move on every attempt whose next step should have happened."""
     async with context.resources.database.transaction() as tx:
         overdue = await transitions.find_overdue(tx, _BATCH, _GRACE)
-    for status, generation in overdue:
-        await _move_on(context.resources, status, generation)
+    for attempt in sorted(overdue, key=lambda overdue: overdue.deadline_at > now()):
+        try:
+            await _move_on(context.resources, attempt)
+        except (RedisError, OSError, AppError) as error:
+            # The others do not wait for this one; it comes again with the next sweep.
+            logger.warning("step_not_made", extra={"content_id": str(attempt.id), "reason": repr(error)})
 
 
 async def void_expired_holds(context: WorkerContext) -> None:
@@ -47,43 +56,35 @@ async def forget_idempotency_keys(context: WorkerContext) -> None:
 
 async def remove_abandoned(context: WorkerContext) -> None:
     """Remove from the store what failed attempts left there."""
-    resources = context.resources
-    async with resources.database.transaction() as tx:
+    async with context.resources.database.transaction() as tx:
         abandoned = await outputs.find_abandoned(tx, _BATCH)
     for reserved in abandoned:
-        await resources.store.delete(reserved.storage_path)
-        async with resources.database.transaction() as tx:
-            await outputs.release(tx, reserved)
+        await _remove(context.resources, reserved)
 
 
-async def _move_on(resources: Resources, status: str, generation: Generation) -> None:
-    if generation.deadline_at <= now():
-        await _give_up(resources, generation)
-    elif status == states.PENDING:
-        await _send(resources, START_JOB, generation)
-    elif generation.outcome is not None:
-        await _send(resources, FINISH_JOB, generation)
-    elif generation.prediction_id is None:
-        await _adopt(resources, generation)
+async def _remove(resources: Resources, reserved: Reserved) -> None:
+    await resources.store.delete(reserved.storage_path)
+    async with resources.database.transaction() as tx:
+        await outputs.release(tx, reserved)
+    # A worker that still wrote it may have been done in between; one that is done later sees that it is released.
+    await resources.store.delete(reserved.storage_path)
 
 
-async def _give_up(resources: Resources, generation: Generation) -> None:
-    if generation.prediction_id is not None and generation.outcome is None:
+async def _move_on(resources: Resources, overdue: OverdueAttempt) -> None:
+    if overdue.deadline_at <= now():
+        await _give_up(resources, overdue, is_running=overdue.prediction_id is not None and not overdue.has_outcome)
+    else:
+        # What is sent again for the same due moment is the same job, which the queue holds once.
+        job = FINISH_JOB if overdue.has_outcome else START_JOB
+        await resources.queue.send(job, str(overdue.id), overdue.attempt, due_at=overdue.due_at)
+
+
+async def _give_up(resources: Resources, attempt: Attempt, *, is_running: bool) -> None:
+    await fail(resources, attempt, "The generation did not end by its deadline")
+    if is_running and attempt.prediction_id is not None:
         try:
-            await resources.predictions.cancel(generation.prediction_id)
-        except PredictionError as error:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await resources.predictions.cancel(attempt.prediction_id)
+        except (PredictionError, TimeoutError) as error:
             # The vendor cancels it by itself: every prediction is created with a time limit.
-            logger.warning("cancel_failed", extra={"content_id": str(generation.id), "reason": error.text})
-    await fail(resources, generation, "The generation did not end by its deadline")
-
-
-async def _send(resources: Resources, job: str, generation: Generation) -> None:
-    # A step that is sent again for the same due moment is the same job, which the queue holds once.
-    await resources.queue.send(job, str(generation.id), generation.attempt, due_at=generation.due_at)
-
-
-async def _adopt(resources: Resources, generation: Generation) -> None:
-    try:
-        await adopt(resources, generation)
-    except PredictionError as error:
-        logger.warning("adoption_failed", extra={"content_id": str(generation.id), "reason": error.text})
+            logger.warning("cancel_failed", extra={"content_id": str(attempt.id), "reason": repr(error)})

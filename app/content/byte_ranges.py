@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 
 from app.core.errors import AppError
 from app.storage.protocol import ByteRange
@@ -11,6 +12,13 @@ class RangeNotSatisfiableError(AppError):
     type = "invalid_request_error"
     code = "invalid_request"
     message = "The range begins behind the end of the file"
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def headers(self) -> Mapping[str, str]:
+        return {**super().headers(), "Content-Range": f"bytes */{self._size}"}
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
@@ -33,5 +41,5 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     if last and first and int(last) < int(first):
         return None
     if start >= size:
-        raise RangeNotSatisfiableError
+        raise RangeNotSatisfiableError(size)
     return ByteRange(start, end)

@@ -1,4 +1,4 @@
-from app.content.transitions import Generation
+from app.content.attempts import Generation
 from app.core.settings import Settings
 
 PATH = "/webhooks/replicate"

@@ -1,3 +1,5 @@
+from collections.abc import AsyncIterator
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
@@ -15,6 +17,8 @@ _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/
 @router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], response_class=StreamingResponse)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
     """A stored file, whole or the one range that is asked for. The token in the URL is the permission."""
+    if "\0" in token + name:
+        raise NotFoundError  # which Postgres refuses to look for
     async with database.transaction() as tx:
         found = await repository.find_file(tx, token, name)
     if found is None:
@@ -22,12 +26,18 @@ async def get_file(token: str, name: str, request: Request, database: DatabaseDe
     if redirect := await store.presigned_url(found["storage_path"], filename=name):
         return RedirectResponse(redirect, status_code=307, headers={"Cache-Control": "no-store"})
     headers = _headers(name, found["media_type"], found["sha256"])
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return _answer(request, store, found["storage_path"], found["size_bytes"], headers)
+    return await _answer(request, store, found["storage_path"], found["size_bytes"], headers)
 
 
-def _answer(request: Request, store: StoreDep, path: str, size: int, headers: dict[str, str]) -> Response:
+def _is_known(if_none_match: str, etag: str) -> bool:
+    """Whether the client has the file already, by the weak comparison that RFC 9110 asks for: caches weaken tags."""
+    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in known or known == {"*"}
+
+
+async def _answer(request: Request, store: StoreDep, path: str, size: int, headers: dict[str, str]) -> Response:
     wants_part = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
     part = parse_range(request.headers.get("range"), size) if wants_part else None
     headers["Content-Length"] = str(part.last - part.first + 1 if part else size)
@@ -36,7 +46,19 @@ def _answer(request: Request, store: StoreDep, path: str, size: int, headers: di
     status = 206 if part else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(store.read(path, part), status_code=status, headers=headers)
+    return StreamingResponse(await _begun(store.read(path, part)), status_code=status, headers=headers)
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks, once the first has come: where the store is away, the status can still say so."""
+    first = await anext(chunks, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
 
 
 def _headers(name: str, media_type: str, sha256: str) -> dict[str, str]:

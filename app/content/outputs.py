@@ -4,8 +4,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC
 
+from app.content.attempts import Generation
 from app.content.media_types import MediaType
-from app.content.transitions import Generation
 from app.core.database import Transaction
 
 _RESERVE = """
@@ -13,10 +13,6 @@ INSERT INTO content_outputs (content_id, attempt, position, storage_path, conten
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING
 RETURNING storage_path
-"""
-
-_VERIFY = """
-UPDATE content_outputs SET size_bytes = $4, sha256 = $5 WHERE content_id = $1 AND attempt = $2 AND position = $3
 """
 
 _ABANDONED = """
@@ -37,21 +33,21 @@ class Reserved:
     storage_path: str
 
 
-async def reserve(tx: Transaction, generation: Generation, position: int, media: MediaType) -> str | None:
-    """The path for one output of the attempt, the same one whenever it is asked for again.
+async def reserve(tx: Transaction, generation: Generation, position: int, media: MediaType) -> Reserved | None:
+    """The object for one output of the attempt, the same one whenever it is asked for again.
 
     Returns:
-        The path; None where this output has been reserved under another type, which `find_at` tells.
+        The object; None where this output has been reserved under another type, which `find_at` tells.
     """
     key = (generation.id, generation.attempt, position)
     paths = storage_paths(generation, position, media)
-    reserved = await find_at(tx, *key)
-    if reserved is not None:
-        return reserved.storage_path if reserved.storage_path in paths else None
     for path in paths:
-        found: str | None = await tx.fetchval(_RESERVE, *key, path, media.content_type, media.media_type)
-        if found is not None:
-            return found
+        if await tx.fetchval(_RESERVE, *key, path, media.content_type, media.media_type) is not None:
+            return Reserved(*key, path)
+        known = await find_at(tx, *key)
+        if known is not None:
+            return known if known.storage_path in paths else None
+        # The path is another content's.
     raise LookupError(f"every path for output {position} of {generation.id} is taken")
 
 
@@ -67,9 +63,9 @@ async def find_at(tx: Transaction, content_id: uuid.UUID, attempt: int, position
     return Reserved(**row) if row else None
 
 
-async def set_verified(tx: Transaction, generation: Generation, position: int, *, size: int, sha256: str) -> None:
-    """Note what was read back from the store."""
-    await tx.execute(_VERIFY, generation.id, generation.attempt, position, size, sha256)
+async def is_reserved(tx: Transaction, storage_path: str) -> bool:
+    """Whether an object at this path belongs to any attempt."""
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM content_outputs WHERE storage_path = $1)", storage_path))
 
 
 async def release(tx: Transaction, reserved: Reserved) -> None:

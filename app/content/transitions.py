@@ -5,17 +5,14 @@ workers at once.
 """
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
-
-from asyncpg import Record
+from collections.abc import Sequence
+from datetime import timedelta
 
 from app.catalog.pricing import Cost
+from app.content.attempts import Attempt, Generation, Outcome, OverdueAttempt, StoredFile, read
 from app.content.service import hold_reference
 from app.core.database import Transaction
-from app.core.json import storable_json
+from app.core.json import storable_text
 from app.credits import service as credits
 
 _LOCK_ORGANIZATION = "SELECT pg_advisory_xact_lock(hashtextextended('generations:' || $1, 0))"
@@ -43,9 +40,10 @@ WHERE id = (SELECT id FROM generated_content
 RETURNING id, retry_count
 """
 
+# `started_at` tells this start from a later one of the same attempt, whose answer may still come.
 _POSTPONE = """
-UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $3, setbacks = setbacks + $4
-WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
+UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $4, setbacks = setbacks + $5
+WHERE id = $1 AND retry_count = $2 AND started_at = $3 AND status = 'processing' AND prediction_id IS NULL
 """
 
 _SET_PREDICTION = """
@@ -54,20 +52,32 @@ WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id I
 RETURNING id
 """
 
-_CLAIM_POLLS = """
-UPDATE generated_content SET due_at = now() + LEAST($2::interval, GREATEST($3::interval, (now() - started_at) / 10))
+_CLAIM_ORPHANS = """
+UPDATE generated_content SET due_at = now() + $3
 WHERE id IN (
     SELECT id FROM generated_content
-    WHERE status = 'processing' AND prediction_id IS NOT NULL AND outcome IS NULL AND due_at <= now()
+    WHERE status = 'processing' AND prediction_id IS NULL AND outcome IS NULL
+      AND due_at <= now() - $2::interval AND deadline_at > now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 RETURNING *
 """
 
-_SET_OUTCOME = """
-UPDATE generated_content SET outcome = $3, output_url = $4, due_at = now(), setbacks = 0
-WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NULL
-RETURNING id
+_CLAIM_POLLS = """
+UPDATE generated_content SET due_at = now() + LEAST($3::interval, GREATEST($2::interval, (now() - started_at) / 10))
+WHERE id IN (
+    SELECT id FROM generated_content
+    WHERE status = 'processing' AND prediction_id IS NOT NULL AND outcome IS NULL AND due_at <= now() + $4::interval
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at
+"""
+
+_SET_OUTCOMES = """
+UPDATE generated_content c SET outcome = o.outcome, output_url = o.output_url, due_at = now(), setbacks = 0
+FROM unnest($1::uuid[], $2::int[], $3::jsonb[], $4::text[]) AS o (id, attempt, outcome, output_url)
+WHERE c.id = o.id AND c.retry_count = o.attempt AND c.status = 'processing' AND c.outcome IS NULL
+RETURNING c.id, c.retry_count
 """
 
 _CLAIM_FINISH = """
@@ -82,54 +92,46 @@ WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT 
 RETURNING id
 """
 
-_LOCK = """
-SELECT organization_id, model FROM generated_content
-WHERE id = $1 AND retry_count = $2 AND status = ANY($3::text[]) FOR UPDATE
-"""
-
+# Only with every output where it was reserved: another worker may have begun to store one of them elsewhere.
 _COMPLETE = """
+WITH verified AS (
+    UPDATE content_outputs o SET size_bytes = v.size_bytes, sha256 = v.sha256
+    FROM unnest($5::text[], $6::bigint[], $7::text[]) AS v (storage_path, size_bytes, sha256)
+    WHERE o.content_id = $1 AND o.attempt = $2 AND o.storage_path = v.storage_path
+    RETURNING o.position
+)
 UPDATE generated_content SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
-WHERE id = $1 AND retry_count = $2
-"""
-
-_FAIL = """
-UPDATE generated_content SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now()
-WHERE id = $1 AND retry_count = $2
-"""
-
-_CALLED_BACK = """
-UPDATE generated_content SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
-WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3 AND status = 'processing' AND outcome IS NULL
-  AND (prediction_id = $4 OR prediction_id IS NULL)
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND (SELECT count(*) FROM verified) = cardinality($5)
 RETURNING id
 """
 
-_OVERDUE = """
-SELECT * FROM generated_content
-WHERE status IN ('pending', 'processing')
-  AND (due_at <= now() - $2::interval OR deadline_at <= now() AND outcome IS NULL)
-ORDER BY due_at LIMIT $1
+_SET_COST = "UPDATE generated_content SET credit_cost = $3 WHERE id = $1 AND retry_count = $2"
+
+_FAIL = """
+UPDATE generated_content SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now()
+WHERE id = $1 AND retry_count = $2 AND status IN ('pending', 'processing')
+RETURNING id
 """
 
+# A prediction that is known to be another content's is none of this one's.
+_CALLED_BACK = """
+UPDATE generated_content c SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
+WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3 AND status = 'processing' AND outcome IS NULL
+  AND (prediction_id = $4 OR prediction_id IS NULL)
+  AND NOT EXISTS (SELECT FROM generated_content o WHERE o.prediction_id = $4 AND o.id <> c.id)
+RETURNING id
+"""
 
-@dataclass(frozen=True)
-class Generation:
-    """One attempt of a content, as the worker sees it. `outcome` is what the vendor ended with, if it has."""
-
-    id: uuid.UUID
-    attempt: int
-    organization_id: str
-    model: str
-    input: Mapping[str, Any]
-    price_id: int
-    prediction_id: str | None
-    outcome: Mapping[str, Any] | None
-    created_at: datetime
-    started_at: datetime | None
-    due_at: datetime
-    deadline_at: datetime
-    setbacks: int
-    webhook_nonce: str
+# Ends first: what waits to be started may be so much that it would keep them out. Orphans are looked for elsewhere.
+_OVERDUE = """
+SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at, status,
+       outcome IS NOT NULL AS has_outcome
+FROM generated_content
+WHERE status IN ('pending', 'processing')
+  AND (due_at <= now() - $2::interval OR deadline_at <= now() AND outcome IS NULL)
+  AND (status = 'pending' OR outcome IS NOT NULL OR deadline_at <= now())
+ORDER BY outcome IS NULL, due_at LIMIT $1
+"""
 
 
 async def lock_organization(tx: Transaction, organization_id: str) -> None:
@@ -138,7 +140,7 @@ async def lock_organization(tx: Transaction, organization_id: str) -> None:
 
 
 async def begin(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
-    """Take a pending attempt to be started; the sweeper looks after it when the lease has run out.
+    """Take a pending attempt to be started; `claim_orphans` finds it when the lease has run out.
 
     None where it is not pending any more, or its organization runs as many as its plan allows.
     """
@@ -146,7 +148,8 @@ async def begin(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: tim
     if owner is None:
         return None
     await lock_organization(tx, owner)
-    return _generation(await tx.fetchrow(_BEGIN, content_id, attempt, lease))
+    row = await tx.fetchrow(_BEGIN, content_id, attempt, lease)
+    return read(Generation, row) if row else None
 
 
 async def queue(tx: Transaction, content_id: uuid.UUID, attempt: int, at_most: timedelta) -> None:
@@ -160,9 +163,9 @@ async def next_queued(tx: Transaction, organization_id: str) -> tuple[uuid.UUID,
     return (row["id"], row["retry_count"]) if row else None
 
 
-async def postpone(tx: Transaction, content_id: uuid.UUID, attempt: int, wait: timedelta, *, is_setback: bool) -> None:
-    """Give an attempt back that the vendor certainly did not accept: it is tried again after the wait."""
-    await tx.execute(_POSTPONE, content_id, attempt, wait, int(is_setback))
+async def postpone(tx: Transaction, generation: Generation, wait: timedelta, *, is_setback: bool) -> None:
+    """Give a start back that the vendor certainly did not accept: it is made again after the wait."""
+    await tx.execute(_POSTPONE, generation.id, generation.attempt, generation.started_at, wait, int(is_setback))
 
 
 async def set_prediction(
@@ -179,25 +182,37 @@ async def is_prediction_known(tx: Transaction, prediction_id: str) -> bool:
     )
 
 
-async def claim_polls(tx: Transaction, limit: int, shortest: timedelta, longest: timedelta) -> list[Generation]:
-    """Running attempts that are due to be looked at, each for one poller only.
+async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[Generation]:
+    """Attempts whose start never came back, to be looked for at the vendor by one worker only."""
+    return [read(Generation, row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
+
+
+async def claim_polls(
+    tx: Transaction, limit: int, *, shortest: timedelta, longest: timedelta, ahead: timedelta
+) -> list[Attempt]:
+    """Running attempts that are due to be looked at, or will be so soon, each for one poller only.
 
     The next look comes after a tenth of the time that the attempt has run, within the two bounds.
     """
-    rows = await tx.fetch(_CLAIM_POLLS, limit, longest, shortest)
-    return [generation for row in rows if (generation := _generation(row))]
+    return [read(Attempt, row) for row in await tx.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
 
 
-async def set_outcome(
-    tx: Transaction, content_id: uuid.UUID, attempt: int, outcome: Mapping[str, Any], output_url: str | None
-) -> bool:
-    """Keep what the vendor ended with; it forgets outputs after an hour."""
-    return await tx.fetchval(_SET_OUTCOME, content_id, attempt, storable_json(outcome), output_url) is not None
+async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tuple[uuid.UUID, int]]:
+    """Keep what the vendor ended attempts with; it forgets outputs after an hour. Those for which it was news."""
+    rows = await tx.fetch(
+        _SET_OUTCOMES,
+        [outcome.attempt.id for outcome in outcomes],
+        [outcome.attempt.attempt for outcome in outcomes],
+        [outcome.json for outcome in outcomes],
+        [outcome.output_url and storable_text(outcome.output_url) for outcome in outcomes],
+    )
+    return [(row["id"], row["retry_count"]) for row in rows]
 
 
 async def claim_finish(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
     """Take an attempt whose outputs wait to be copied, for as long as the lease is renewed."""
-    return _generation(await tx.fetchrow(_CLAIM_FINISH, content_id, attempt, lease))
+    row = await tx.fetchrow(_CLAIM_FINISH, content_id, attempt, lease)
+    return read(Generation, row) if row else None
 
 
 async def renew(
@@ -215,44 +230,42 @@ async def called_back(tx: Transaction, content_id: uuid.UUID, attempt: int, nonc
     return await tx.fetchval(_CALLED_BACK, content_id, attempt, nonce, prediction_id) is not None
 
 
-async def complete(tx: Transaction, content_id: uuid.UUID, attempt: int, *, content_type: str, cost: Cost) -> bool:
-    """Complete the attempt and charge it, in one transaction; False where it has ended before."""
-    row = await tx.fetchrow(_LOCK, content_id, attempt, ["processing"])
-    if row is None:
+async def complete(tx: Transaction, generation: Generation, files: Sequence[StoredFile], cost: Cost) -> bool:
+    """Complete the attempt with these files and charge it, in one transaction.
+
+    Returns:
+        False where it has ended before, or one of the files is not its own any more.
+    """
+    key = (generation.id, generation.attempt)
+    paths = [file.storage_path for file in files]
+    sizes, hashes = [file.size_bytes for file in files], [file.sha256 for file in files]
+    if await tx.fetchval(_COMPLETE, *key, files[0].content_type, cost.amount, paths, sizes, hashes) is None:
         return False
     charged = await credits.settle(
         tx,
-        organization_id=row["organization_id"],
-        reference=hold_reference(content_id, attempt),
+        organization_id=generation.organization_id,
+        reference=hold_reference(*key),
         cost=cost,
-        description=row["model"],
+        description=generation.model,
     )
-    await tx.execute(_COMPLETE, content_id, attempt, content_type, charged or 0)
+    if charged != cost.amount:
+        await tx.execute(_SET_COST, *key, charged or 0)
     return True
 
 
-async def fail(tx: Transaction, content_id: uuid.UUID, attempt: int, error_message: str) -> bool:
+async def fail(tx: Transaction, attempt: Attempt, error_message: str) -> bool:
     """End the attempt at no cost, in one transaction; False where it has ended before."""
-    row = await tx.fetchrow(_LOCK, content_id, attempt, ["pending", "processing"])
-    if row is None:
+    message = storable_text(error_message) or "The generation failed without a reason"
+    if await tx.fetchval(_FAIL, attempt.id, attempt.attempt, message) is None:
         return False
-    await credits.void(tx, organization_id=row["organization_id"], reference=hold_reference(content_id, attempt))
-    await tx.execute(_FAIL, content_id, attempt, error_message or "The generation failed without a reason")
+    reference = hold_reference(attempt.id, attempt.attempt)
+    await credits.void(tx, organization_id=attempt.organization_id, reference=reference)
     return True
 
 
-async def find_overdue(tx: Transaction, limit: int, grace: timedelta) -> list[tuple[str, Generation]]:
+async def find_overdue(tx: Transaction, limit: int, grace: timedelta) -> list[OverdueAttempt]:
     """Attempts whose next step should have happened, or that have come to their deadline, with their status.
 
     A poller that looks in time keeps moving `due_at`; what the vendor has ended may still be copied after the deadline.
     """
-    rows = await tx.fetch(_OVERDUE, limit, grace)
-    return [(row["status"], generation) for row in rows if (generation := _generation(row))]
-
-
-def _generation(row: Record | None) -> Generation | None:
-    if row is None:
-        return None
-    values = {name: row[name] for name in Generation.__dataclass_fields__ if name != "attempt"}
-    values["attempt"] = row["retry_count"]
-    return Generation(**values)
+    return [read(OverdueAttempt, row) for row in await tx.fetch(_OVERDUE, limit, grace)]

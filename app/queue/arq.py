@@ -3,6 +3,9 @@ from functools import partial
 
 import orjson
 from arq import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
 
 from app.core.database import Transaction
 
@@ -30,7 +33,13 @@ class ArqQueue:
 
     async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
         again = f":{due_at.timestamp()}" if due_at else ""
-        await self._redis.enqueue_job(
-            job, content_id, attempt, _job_id=f"{job}:{content_id}:{attempt}{again}", _queue_name=QUEUE_NAME
-        )
-        await self._redis.publish(WAKE_CHANNEL, "")
+        job_id = f"{job}:{content_id}:{attempt}{again}"
+        now = timestamp_ms()
+        description = serialize_job(job, (content_id, attempt), {}, None, now, serializer=serialize)
+        # In one round trip, and not by arq's `enqueue_job`: that takes the description of a job which a killed worker
+        # had in hand, and which stays for a day, for a job that still waits.
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.psetex(job_key_prefix + job_id, self._redis.expires_extra_ms, description)
+            pipe.zadd(QUEUE_NAME, {job_id: now}, nx=True)
+            pipe.publish(WAKE_CHANNEL, "")
+            await pipe.execute()

@@ -1,0 +1,76 @@
+"""Starts that never came back: whether they run, and as what, is told by the vendor's list."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.content import transitions
+from app.content.attempts import Generation
+from app.content.callbacks import webhook_url
+from app.core.clock import now
+from app.predictions.protocol import Prediction, PredictionError
+from app.resources import Resources
+from worker.lifecycle import WorkerContext
+from worker.starting import accept, postpone
+
+logger = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 500
+_GRACE = timedelta(seconds=1)
+# The vendor's clock and ours may differ.
+_CLOCK_MARGIN = timedelta(seconds=60)
+
+
+async def adopt_orphans(context: WorkerContext) -> None:
+    """Find the predictions of all starts that have not come back within their lease, in one look through the list.
+
+    The vendor lists what it accepted. One prediction that fits is the attempt's, none means that nothing runs. Where
+    several fit, nobody can tell which it is: the attempt waits for its deadline, by which the vendor has cancelled
+    them.
+    """
+    resources = context.resources
+    async with resources.database.transaction() as tx:
+        orphans = await transitions.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, context.lease)
+    if not orphans:
+        return
+    try:
+        fitting = await _find_fitting(resources, orphans)
+    except PredictionError as error:
+        # They are looked for again when this claim has run out.
+        logger.warning("adoption_failed", extra={"orphans": len(orphans), "reason": error.text})
+        return
+    for orphan, predictions in zip(orphans, fitting, strict=True):
+        await _adopt(resources, orphan, predictions)
+
+
+async def _find_fitting(resources: Resources, orphans: Sequence[Generation]) -> list[list[Prediction]]:
+    """The predictions that may be each orphan's."""
+    webhooks = [webhook_url(resources.settings, orphan) for orphan in orphans]
+    fitting: list[list[Prediction]] = [[] for _ in orphans]
+    oldest = min(orphan.started_at or now() for orphan in orphans) - _CLOCK_MARGIN
+    async for prediction in resources.predictions.recent(oldest):
+        for orphan, webhook, found in zip(orphans, webhooks, fitting, strict=True):
+            if _fits(prediction, orphan, webhook):
+                found.append(prediction)
+    return fitting
+
+
+def _fits(prediction: Prediction, orphan: Generation, webhook: str | None) -> bool:
+    if webhook is not None:
+        return prediction.webhook == webhook
+    name, _, version = orphan.model.partition(":")
+    is_model = name in {prediction.model, prediction.version} and version in {"", prediction.version}
+    return is_model and dict(prediction.input) == dict(orphan.input)
+
+
+async def _adopt(resources: Resources, orphan: Generation, fitting: Sequence[Prediction]) -> None:
+    found = [prediction for prediction in fitting if not await _is_taken(resources, prediction.id)]
+    if len(found) == 1:
+        await accept(resources, orphan, found[0])
+    elif not found:
+        await postpone(resources, orphan, timedelta(0))
+
+
+async def _is_taken(resources: Resources, prediction_id: str) -> bool:
+    async with resources.database.transaction() as tx:
+        return await transitions.is_prediction_known(tx, prediction_id)

@@ -16,6 +16,7 @@ CHARACTERS_PER_TOKEN = 4
 _MOST_COUNTED = 10_000
 _REPEAT = re.compile(r"repeat after me:\s*(?P<text>.*)", re.IGNORECASE | re.DOTALL)
 _COUNT = re.compile(r"\bcount to (?P<number>\d+)", re.IGNORECASE)
+_PREFACE = re.compile(r"\bfirst say \"(?P<text>[^\"]+)\"", re.IGNORECASE)
 _AGAIN = re.compile(r"\bagain\b", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^\s\"'<>)\]\\]+")
 _PICTURE = re.compile(r"\.(png|jpe?g|webp|gif|svg)(\?.*)?$", re.IGNORECASE)
@@ -26,7 +27,7 @@ class Reply:
     """What the assistant answers: text, or calls.
 
     Attributes:
-        content: The text; None where it calls tools.
+        content: The text; None where it only calls tools.
         calls: The calls.
         finish_reason: One of OpenAI's.
     """
@@ -50,10 +51,12 @@ def _reply(request: ChatRequest) -> Reply:
     if results and not _AGAIN.search(words):
         return _limited(request, _about(results))
     scripted = None if is_forced(request) else _scripted(words)
-    calls = choose_calls(request) if scripted is None else []
-    if calls:
-        return Reply(None, tuple(calls), "tool_calls")
-    return _limited(request, scripted or _structured(request, words) or _prose(request, words))
+    if scripted is not None:
+        return _limited(request, scripted)
+    if calls := choose_calls(request):
+        preface = _PREFACE.search(words)
+        return Reply(preface["text"] if preface else None, tuple(calls), "tool_calls")
+    return _limited(request, _structured(request, words) or _prose(request, words))
 
 
 def _limited(request: ChatRequest, text: str) -> Reply:

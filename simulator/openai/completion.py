@@ -44,23 +44,26 @@ def head_of(request: ChatRequest, completion_id: str, created: int) -> Json:
 
 
 def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
-    """What a stream says after the role: words one by one, or tool calls in pieces."""
-    if reply.content is not None:
-        return [{"content": word} for word in re.findall(r"\s*\S+\s*", reply.content) or [reply.content]]
+    """What a stream says after the role: words one by one, then tool calls in pieces."""
     pieces = [piece for index, call in enumerate(reply.calls) for piece in _call_pieces(index, call)]
     if ChatFault.TOOL_INDEX_MISSING in request.faults:
         for piece in pieces:
             del piece["index"]
-    return [{"tool_calls": [piece]} for piece in pieces]
+    return [{"content": word} for word in _words(reply)] + [{"tool_calls": [piece]} for piece in pieces]
+
+
+def true_usage(request: ChatRequest, reply: Reply) -> dict[str, int]:
+    """Token counts by the rule of four characters a token."""
+    prompt = _tokens(character_count(request.messages))
+    completion = _tokens(_length(reply)) * request.choices
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def usage_of(request: ChatRequest, reply: Reply) -> Any:
-    """Token counts by the rule of four characters a token, or what a fault makes of them."""
+    """The token counts, or what a fault makes of them."""
     if ChatFault.NO_USAGE in request.faults:
         return None
-    prompt = _tokens(character_count(request.messages))
-    completion = _tokens(_length(reply)) * request.choices
-    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    usage = true_usage(request, reply)
     broken = _broken_count(request)
     if broken is not None:
         return dict.fromkeys(usage, broken)
@@ -88,6 +91,12 @@ def _message(reply: Reply) -> Json:
             for call in reply.calls
         ]
     return message
+
+
+def _words(reply: Reply) -> list[str]:
+    if reply.content is None:
+        return []
+    return re.findall(r"\s*\S+\s*", reply.content) or [reply.content]
 
 
 def _call_pieces(index: int, call: ToolCall) -> list[Json]:

@@ -12,7 +12,7 @@ from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import parse_chat_faults
 from simulator.log import LogKind, RequestLog
 from simulator.openai.assistant import reply_to
-from simulator.openai.completion import completion_object, deltas_of, head_of
+from simulator.openai.completion import completion_object, deltas_of, head_of, true_usage
 from simulator.openai.errors import ApiError
 from simulator.openai.pace import pace_of
 from simulator.openai.refusals import refuse
@@ -55,6 +55,7 @@ async def complete(request: Request) -> Response:
         stream=chat.is_streamed,
         request=chat.body,
         faults=sorted(chat.faults),
+        usage=None,
         chunks_sent=0,
         outcome=None,
     )
@@ -84,6 +85,8 @@ async def _respond(request: Request, chat: ChatRequest, entry: Json) -> Response
         simulator.log.complete(entry, outcome="refused", status=refusal.status_code)
         return refusal
     reply = reply_to(chat)
+    # What the answer costs the model's owner, whatever a fault lets the client know of it.
+    entry["usage"] = true_usage(chat, reply)
     head = head_of(chat, f"chatcmpl-{secrets.token_urlsafe(22)}", int(simulator.clock.now()))
     pace = pace_of(chat, len(deltas_of(chat, reply)) * chat.choices)
     if chat.is_streamed:

@@ -45,16 +45,16 @@ class ToolCall:
 
 
 def choose_calls(request: ChatRequest) -> list[ToolCall]:
-    """Choose what to call: one tool as a rule, two calls where the words ask for two, none where they ask for none."""
+    """Choose what to call: every tool that the words ask for, or the first of them where one at a time is allowed."""
     if request.tool_choice == "none" or not request.tools:
         return []
     words = last_words(request.messages)
-    tool = _forced(request) or _wanted(request.tools, words)
-    if tool is None and request.tool_choice == "required":
-        tool = request.tools[0]
-    if tool is None:
-        return []
-    return [_call(tool.name, arguments) for arguments in _arguments(tool, words, is_parallel=request.is_parallel)]
+    forced = _forced(request)
+    tools = [forced] if forced else [tool for tool in request.tools if _is_wanted(tool, words.lower())]
+    if not tools and request.tool_choice == "required":
+        tools = request.tools[:1]
+    calls = [_call(tool.name, arguments) for tool in tools for arguments in _arguments(tool, words)]
+    return calls if request.is_parallel else calls[:1]
 
 
 def is_forced(request: ChatRequest) -> bool:
@@ -66,15 +66,11 @@ def _forced(request: ChatRequest) -> Tool | None:
     return next((tool for tool in request.tools if tool.name == request.tool_choice), None)
 
 
-def _wanted(tools: list[Tool], words: str) -> Tool | None:
-    lowered = words.lower()
-    for tool in tools:
-        name = tool.name.lower()
-        if name in lowered or name.replace("_", " ") in lowered:
-            return tool
-        if tool.name == GENERATE and _model(lowered):
-            return tool
-    return None
+def _is_wanted(tool: Tool, lowered: str) -> bool:
+    name = tool.name.lower()
+    if name in lowered or name.replace("_", " ") in lowered:
+        return True
+    return tool.name == GENERATE and _model(lowered) is not None
 
 
 def _model(lowered: str) -> str | None:
@@ -93,12 +89,13 @@ def _named_model(lowered: str) -> str | None:
     return None
 
 
-def _arguments(tool: Tool, words: str, *, is_parallel: bool) -> list[Json]:
+def _arguments(tool: Tool, words: str) -> list[Json]:
+    """The arguments of each call of a tool; the words may ask for two."""
     if tool.name != GENERATE:
         return [_fitting(tool.parameters, words)]
     model = _model(words.lower()) or _DEFAULT_MODEL
     values: Json = {"prompt": words}
-    if _TWICE.search(words.lower()) and is_parallel:
+    if _TWICE.search(words.lower()):
         return [{"model": model, "input": {**values, "seed": seed}} for seed in (1, 2)]
     count = _COUNT.search(words.lower())
     if count:

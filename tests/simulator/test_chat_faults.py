@@ -262,3 +262,10 @@ def test_ordered_faults_befall_chats(simulator: RunningSimulator) -> None:
 
     assert [response.status_code for response in responses] == [503, 429, 200]
     assert responses[1].headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize("suffix", ["", "no-usage", "huge-usage"])
+def test_the_log_tells_what_an_answer_used_whatever_is_reported(simulator: RunningSimulator, suffix: str) -> None:
+    post(simulator, suffix, words="repeat after me: twelve chars")
+
+    assert last_outcome(simulator)["usage"] == {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11}

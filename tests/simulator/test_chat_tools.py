@@ -161,3 +161,26 @@ async def test_again_calls_forever(openai_client: openai.AsyncOpenAI) -> None:
     choice = await ask(openai_client, "", messages=messages, tools=[GENERATE])
 
     assert len(choice.message.tool_calls) == 1
+
+
+async def test_every_tool_that_is_named_is_called(openai_client: openai.AsyncOpenAI) -> None:
+    words = "Draw a cat and get weather"
+    both = await ask(openai_client, words, tools=[GENERATE, WEATHER])
+    first = await ask(openai_client, words, tools=[WEATHER, GENERATE], parallel_tool_calls=False)
+
+    assert [call.function.name for call in both.message.tool_calls] == ["replicate_generate", "get_weather"]
+    assert [call.function.name for call in first.message.tool_calls] == ["get_weather"]
+
+
+async def test_something_may_be_said_before_a_call(openai_client: openai.AsyncOpenAI) -> None:
+    words = 'First say "let me look", then get weather'
+    whole = await ask(openai_client, words, tools=[WEATHER])
+    chunks = await stream(openai_client, words, tools=[WEATHER])
+
+    assert (whole.message.content, len(whole.message.tool_calls)) == ("let me look", 1)
+    *deltas, finish = [chunk.choices[0].delta for chunk in chunks]
+    assert "".join(delta.content or "" for delta in deltas) == "let me look"
+    called = [bool(delta.tool_calls) for delta in deltas]
+    assert called == sorted(called)
+    assert any(called)
+    assert finish.tool_calls is None

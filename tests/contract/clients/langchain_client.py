@@ -1,0 +1,53 @@
+"""What an application does with LangChain's `ChatOpenAI`; reads and writes as the programs beside it do."""
+
+import json
+import sys
+from importlib.metadata import version
+
+from langchain_openai import ChatOpenAI  # type: ignore[import-not-found]  # runs in an environment of its own
+from pydantic import BaseModel
+
+
+class Poem(BaseModel):
+    """What the structured answer is to look like."""
+
+    title: str
+    verses: int
+
+
+def get_weather(city: str) -> str:
+    """Tells the weather of a city."""
+    return f"Snow in {city}"
+
+
+def main() -> None:
+    """Ask, stream, have a tool called and answer it, and ask for a form."""
+    access = json.load(sys.stdin)
+    model = ChatOpenAI(model="junis-orchestrator", base_url=access["base_url"], api_key=access["keys"]["every_scope"])
+
+    answer = model.invoke("Hello!")
+    pieces = [chunk.content for chunk in model.stream("Count to 20") if chunk.content]
+
+    question = {"role": "user", "content": "Please get weather in Oslo"}
+    with_tool = model.bind_tools([get_weather])
+    called = with_tool.invoke([question])
+    results = [
+        {"role": "tool", "tool_call_id": call["id"], "content": get_weather(**call["args"])}
+        for call in called.tool_calls
+    ]
+    answered = with_tool.invoke([question, called, *results])
+
+    told = {
+        "version": version("langchain-openai"),
+        "content": answer.content,
+        "total_tokens": answer.usage_metadata["total_tokens"],
+        "pieces": pieces,
+        "calls": [{"name": call["name"], "arguments": call["args"]} for call in called.tool_calls],
+        "answer": answered.content,
+        "structured": model.with_structured_output(Poem).invoke("Hello!").model_dump(),
+    }
+    json.dump(told, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+// What an application does with the `openai` package for Node.
+//
+// Reads from standard input, as JSON, a name for the run, the base URL and the API keys, by what they are good for.
+// Writes to standard output, as JSON, the version and what came of each scenario, by its name.
+
+import { readFileSync } from "node:fs";
+
+import { VERSION } from "openai/version";
+
+import { scenarios as answers } from "./answers.mjs";
+import { Case } from "./case.mjs";
+import { scenarios as refusals } from "./refusals.mjs";
+import { scenarios as repeats } from "./repeats.mjs";
+import { scenarios as streams } from "./streams.mjs";
+import { scenarios as tools } from "./tools.mjs";
+
+const SCENARIOS = { ...answers, ...streams, ...tools, ...refusals, ...repeats };
+
+const access = JSON.parse(readFileSync(0, "utf8"));
+const results = {};
+for (const [name, play] of Object.entries(SCENARIOS)) {
+  try {
+    results[name] = await play(new Case(name, access));
+  } catch (error) {
+    results[name] = { unexpected: error.stack };
+  }
+}
+process.stdout.write(JSON.stringify({ version: VERSION, results }));

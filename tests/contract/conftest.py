@@ -1,0 +1,57 @@
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.core.database import Database
+from tests.conftest import Stack
+from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
+from tests.contract.environments import CLIENTS, Node, node_environment, python_environment
+from tests.contract.runs import Run, refuse_once, run_scenarios
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    return node_environment()
+
+
+@pytest.fixture(scope="session")
+def node_folder(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clients' programs for Node with the packages that they import, out of the source tree."""
+    folder = tmp_path_factory.mktemp("node") / "clients"
+    shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "node_modules").symlink_to(node.modules)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def account(database: Database) -> Account:
+    return await open_account(database)
+
+
+@pytest.fixture(scope="session", params=["openai-python-3", "openai-python-2", "openai-python-1", "openai-node-7"])
+async def run(request: pytest.FixtureRequest, stack: Stack, database: Database, run_folder: Path) -> Run:
+    """All scenarios, played by one of the SDKs for an account of its own."""
+    commands: dict[str, Callable[[], list[str | Path]]] = {
+        "openai-python-3": lambda: _python(Path(sys.executable)),
+        "openai-python-2": lambda: _python(python_environment("openai2") / "bin" / "python"),
+        "openai-python-1": lambda: _python(python_environment("openai1") / "bin" / "python"),
+        "openai-node-7": lambda: _node(request),
+    }
+    command = commands[request.param]()
+    account = await open_account(database)
+    refuse_once(stack, RECOVERING_MODEL)
+    return run_scenarios(stack, command, run_folder, f"{request.param}-{secrets.token_hex(4)}", account.keys)
+
+
+def _python(program: Path) -> list[str | Path]:
+    return [program, "-m", "tests.contract.clients.openai_python"]
+
+
+def _node(request: pytest.FixtureRequest) -> list[str | Path]:
+    node: Node = request.getfixturevalue("node")
+    folder: Path = request.getfixturevalue("node_folder")
+    return [node.program, folder / "openai_node" / "main.mjs"]

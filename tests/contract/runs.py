@@ -1,0 +1,102 @@
+"""Running a client's program against the product, and seeing what reached the product meanwhile."""
+
+import json
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conftest import Stack
+from tests.programs import ROOT
+
+_RUN_SECONDS = 100
+_LOG_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a client's scenarios.
+
+    Attributes:
+        version: of the client's SDK.
+        results: by the scenario's name.
+        requests: how many requests of a scenario reached the API.
+        model_calls: how many calls of a scenario reached the model's vendor.
+    """
+
+    version: str
+    results: Mapping[str, Any]
+    requests: Counter[str]
+    model_calls: Counter[str]
+
+    def result(self, scenario: str) -> Any:
+        """What came of a scenario."""
+        found = self.results[scenario]
+        assert "unexpected" not in found, found["unexpected"]
+        return found
+
+
+def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, name: str, keys: dict[str, str]) -> Run:
+    """Run a program that plays scenarios, and count what it caused.
+
+    Args:
+        stack: the product.
+        command: the program.
+        folder: where it runs.
+        name: what the run's requests are called; no other run may have it.
+        keys: API keys for the program.
+    """
+    access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
+    told = json.loads(run_program(command, folder, json.dumps(access)))
+    calls = [str(entry["request"].get("user", "")) for entry in stack.simulator.log("chat")]
+    return Run(told["version"], told["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
+
+
+def refuse_once(stack: Stack, model: str) -> None:
+    """Have the vendor refuse the next request for a model, and no further one."""
+    rule = {"match": {"model": model}, "fault": "status-429-1", "times": 1}
+    httpx.post(f"{stack.simulator.url}/_sim/faults", json=rule).raise_for_status()
+
+
+def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
+    """What a program prints when it is told something on its standard input; it sees no settings of this machine."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        input=told,
+        capture_output=True,
+        text=True,
+        timeout=_RUN_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def _requests(stack: Stack, name: str) -> list[str]:
+    """The ids of the requests in the API's log, which writes a line when a request is over."""
+    last = f"{name}.end"
+    httpx.get(f"{stack.url}/healthz", headers={"X-Request-ID": last})
+    deadline = time.monotonic() + _LOG_SECONDS
+    while time.monotonic() < deadline:
+        lines = (stack.folder / "api.log").read_text().splitlines()
+        # The last line may be half written.
+        entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        ids = [entry["request_id"] for entry in entries if entry["event"] == "request"]
+        if last in ids:
+            return ids
+        time.sleep(0.05)
+    raise RuntimeError("The API's log is behind")
+
+
+def _of_run(name: str, ids: Sequence[str]) -> Counter[str]:
+    prefix = f"{name}."
+    return Counter(found.removeprefix(prefix) for found in ids if found.startswith(prefix))

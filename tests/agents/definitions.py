@@ -1,0 +1,48 @@
+"""Agents as tests define them, over chat models with prices that are easy to reckon with."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from app.core.database import Database
+from tests import factories
+from tests.factories import Organization
+
+# Credits per million tokens of the prompt and of the answer: one token is one or two of the smallest units.
+PROMPT_PRICE, COMPLETION_PRICE = Decimal(1), Decimal(2)
+LONGEST_ANSWER = 1000
+
+
+def agents_file(*agents: dict[str, Any]) -> str:
+    """The agents as a TOML file. Text, numbers, booleans and lists of text are written alike in JSON and TOML."""
+    entries = ["\n".join(f"{name} = {json.dumps(value)}" for name, value in agent.items()) for agent in agents]
+    return "\n".join(f"[[agents]]\n{entry}\n" for entry in entries)
+
+
+async def price_chat_models(
+    database: Database,
+    *names: str,
+    upstream: str | None = None,
+    upstream_model: str | None = None,
+    completion_price: Decimal = COMPLETION_PRICE,
+) -> None:
+    """Price chat models; where they run is left to the operator's default unless an upstream is named."""
+    route = {"upstream": upstream, "upstream_model": upstream_model}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in route.items() if value]
+    price = f"{{ per_million_prompt_tokens = {PROMPT_PRICE}, per_million_completion_tokens = {completion_price} }}"
+    for name in names:
+        entry = [f"name = {json.dumps(name)}", 'kind = "chat"', f"max_output_tokens = {LONGEST_ANSWER}", *lines]
+        await factories.import_catalog(database, "\n".join(["[[models]]", *entry, f"price = {price}"]))
+
+
+async def make_team(database: Database, *agents: dict[str, Any], credit: str = "100") -> Organization:
+    """An organization with these agents, their models priced. The first is the orchestrator."""
+    first, *others = agents
+    await price_chat_models(database, *{agent["model"] for agent in agents if "model" in agent})
+    text = agents_file({**first, "is_orchestrator": True}, *others)
+    return await factories.make_organization(database, agents=text, credit=credit)
+
+
+async def make_host(database: Database, model: str = "sim-chat", *, credit: str = "100", **fields: Any) -> Organization:
+    """An organization whose orchestrator has this model, no instruction and no tools unless they are given."""
+    return await make_team(database, {"name": "host", "model": model, **fields}, credit=credit)

@@ -1,0 +1,150 @@
+"""An answer put together from its chunks."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.agents.runtime.answer import Answer
+from app.agents.runtime.events import Delta
+
+SERVER_TOOLS = {"paint", "sing"}
+NAMES = ["paint", "sing", "get_weather", "get_time"]
+
+Json = dict[str, Any]
+
+texts = st.text(max_size=12)
+messages = st.fixed_dictionaries(
+    {
+        "content": texts,
+        "refusal": texts,
+        "calls": st.lists(st.tuples(st.sampled_from(NAMES), texts), max_size=4),
+    }
+)
+
+
+def call(number: int, name: str, arguments: str) -> Json:
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
+    """The text, cut anywhere, empty pieces included."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+@st.composite
+def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
+    """The message as the deltas of a stream, cut anywhere; calls with or without their index."""
+    deltas: list[Json] = [{"role": "assistant", "content": draw(st.sampled_from(["", None]))}]
+    for name in ("content", "refusal"):
+        deltas += [{name: piece} for piece in pieces(draw, message[name])]
+    is_numbered, is_named_again = draw(st.booleans()), draw(st.booleans())
+    for number, (name, arguments) in enumerate(message["calls"]):
+        first, *rest = pieces(draw, arguments)
+        again = {"id": f"call_{number}"} if is_named_again else {}
+        parts = [call(number, name, first), *({**again, "function": {"arguments": piece}} for piece in rest)]
+        deltas += [{"tool_calls": [{"index": number, **part} if is_numbered else part]} for part in parts]
+    return deltas
+
+
+def streamed(deltas: list[Json], finish_reason: str = "stop") -> tuple[Answer, list[Delta]]:
+    answer = Answer(SERVER_TOOLS)
+    shown = [answer.add_chunk({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    shown.append(answer.add_chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]}))
+    return answer, [delta for delta in shown if delta]
+
+
+def whole(message: Json) -> Answer:
+    answer = Answer(SERVER_TOOLS)
+    calls = [call(number, *named) for number, named in enumerate(message["calls"])]
+    body = {"role": "assistant", "content": message["content"] or None, "refusal": message["refusal"] or None}
+    answer.add_completion({"choices": [{"message": body | ({"tool_calls": calls} if calls else {})}]})
+    return answer
+
+
+@given(data=st.data(), message=messages)
+def test_any_chunking_gives_the_same_message(data: st.DataObject, message: Json) -> None:
+    answer, _ = streamed(data.draw(deltas_of(message)))
+
+    assert answer.message() == whole(message).message()
+    assert (answer.server_calls, answer.client_calls) == (whole(message).server_calls, whole(message).client_calls)
+    assert answer.delivered_bytes == whole(message).delivered_bytes
+
+
+@given(data=st.data(), message=messages)
+def test_the_client_sees_the_text_and_its_own_calls_only(data: st.DataObject, message: Json) -> None:
+    answer, shown = streamed(data.draw(deltas_of(message)))
+
+    deltas = [delta.delta for delta in shown]
+    assert all(deltas)
+    assert "".join(delta.get("content", "") for delta in deltas) == message["content"]
+    assert "".join(delta.get("refusal", "") for delta in deltas) == message["refusal"]
+    seen: list[Json] = []
+    for piece in (piece for delta in deltas for piece in delta.get("tool_calls", [])):
+        if piece["index"] == len(seen):
+            seen.append({"id": piece["id"], "type": piece["type"], "function": {**piece["function"]}})
+        else:
+            seen[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+    assert seen == answer.client_calls
+
+
+@given(message=messages)
+def test_calls_are_the_servers_or_the_clients(message: Json) -> None:
+    answer = whole(message)
+
+    assert {found["function"]["name"] for found in answer.server_calls} <= SERVER_TOOLS
+    assert not {found["function"]["name"] for found in answer.client_calls} & SERVER_TOOLS
+    assert len(answer.server_calls) + len(answer.client_calls) == len(message["calls"])
+
+
+def test_pieces_of_calls_may_be_mixed() -> None:
+    answer, shown = streamed(
+        [
+            {"tool_calls": [{"index": 0, **call(0, "get_weather", "")}, {"index": 1, **call(1, "get_time", "")}]},
+            {
+                "tool_calls": [
+                    {"index": 1, "function": {"arguments": "b"}},
+                    {"index": 0, "function": {"arguments": "a"}},
+                ]
+            },
+            {"tool_calls": [{"index": 1, "function": {"arguments": "B"}}]},
+        ]
+    )
+
+    assert answer.client_calls == [call(0, "get_weather", "a"), call(1, "get_time", "bB")]
+    assert [[piece["index"] for piece in delta.delta["tool_calls"]] for delta in shown] == [[0, 1], [1, 0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
+)
+def test_reasons_that_the_sdks_do_not_know_are_stop(reason: str, shown: str) -> None:
+    answer, _ = streamed([{"content": "x"}], reason)
+
+    assert answer.finish_reason == shown
+
+
+def test_logprobs_are_kept_and_passed_on() -> None:
+    answer = Answer(SERVER_TOOLS)
+    tokens: list[Json] = [{"token": word, "logprob": -0.5, "bytes": None, "top_logprobs": []} for word in ("a", "b")]
+
+    shown = [
+        answer.add_chunk({"choices": [{"delta": {"content": token["token"]}, "logprobs": {"content": [token]}}]})
+        for token in tokens
+    ]
+
+    assert [delta and delta.logprobs for delta in shown] == [{"content": [token]} for token in tokens]
+    assert answer.logprobs == {"content": tokens}
+
+
+@pytest.mark.parametrize(
+    "chunk", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": None}]}]
+)
+def test_chunks_that_say_nothing_are_nothing(chunk: Json) -> None:
+    answer = Answer(SERVER_TOOLS)
+
+    assert answer.add_chunk(chunk) is None
+    assert answer.message() == {"role": "assistant", "content": ""}

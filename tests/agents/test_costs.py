@@ -1,0 +1,139 @@
+"""Credits over a whole tree of agents: topped up before each call, charged for each that was finished."""
+
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests import factories
+from tests.agents.definitions import make_team, price_chat_models
+from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream
+from tests.chat.books import NOTHING_CHARGED, books_of, charged, cost_of
+from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+from tests.sessions.reading import messages_of
+
+# The longest answer of a model at 2 credits a million tokens is 0.002; of the dear one, ten thousand times that.
+DEAR = {"name": "poet", "model": "dear-model"}
+HOST = {"name": "host", "model": "host-model", "sub_agents": ["poet"]}
+ENOUGH_FOR_ONE = "0.005"
+
+
+async def make_dear_team(database: Database, *agents: dict[str, Any], credit: str) -> Organization:
+    team = await make_team(database, *agents, credit=credit)
+    await price_chat_models(database, "dear-model", completion_price=Decimal(20_000))
+    return team
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_turn_without_credits_is_refused_before_anything_runs(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    poor = await make_team(database, HOST, {"name": "poet"}, credit="0.001")
+
+    answer = await (ask_to_stream if is_streamed else ask)(http, poor, "Hello")
+
+    assert answer.status_code == 402
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("billing_error", "insufficient_credits")
+    assert upstream.calls() == []
+    assert (await books_of(database, poor)).holds == []
+
+
+async def test_a_container_without_credits_is_refused_before_its_first_call(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    sequence = {"name": "host", "agent_type": "SEQUENTIAL_AGENT", "sub_agents": ["poet"]}
+    poor = await make_team(database, sequence, {"name": "poet"}, credit="0.001")
+
+    answer = await ask(http, poor, "Hello")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert upstream.calls() == []
+    assert await books_of(database, poor) == NOTHING_CHARGED
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_where_the_next_call_cannot_be_paid_the_turn_ends_and_the_finished_ones_are_charged(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    team = await make_dear_team(database, HOST, DEAR, credit=ENOUGH_FOR_ONE)
+
+    answer = await (ask_to_stream if is_streamed else ask)(http, team, "Ask the poet", **conversation("ours"))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    (call,) = upstream.calls()
+    assert call["model"] == "host-model"
+    assert await books_of(database, team) == charged(cost_of([call["usage"]]))
+
+
+async def test_where_something_was_said_before_the_refusal_is_a_frame(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_dear_team(database, HOST, DEAR, credit=ENOUGH_FOR_ONE)
+
+    streamed = await stream(http, team, 'First say "one moment" and ask the poet', **conversation("ours"))
+
+    assert streamed.text == "one moment"
+    assert streamed.error is not None
+    assert (streamed.error["type"], streamed.error["code"]) == ("billing_error", "insufficient_credits")
+    assert await books_of(database, team) == charged(cost_of([upstream.calls()[0]["usage"]]))
+    assert (await messages_of(http, team, "ours"))[1] == ("assistant", "one moment")
+
+
+async def test_side_by_side_too_a_call_that_cannot_be_paid_ends_the_turn(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    both = {"name": "host", "agent_type": "PARALLEL_AGENT", "sub_agents": ["cheap", "poet"]}
+    cheap = {"name": "cheap", "model": "cheap-model"}
+    team = await make_dear_team(database, both, cheap, DEAR, credit=ENOUGH_FOR_ONE)
+
+    answer = await ask(http, team, "count to 2")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    (call,) = await upstream.ended("cheap-model")
+    assert await books_of(database, team) == charged(cost_of([call["usage"]]))
+
+
+async def test_what_is_topped_up_is_given_back(http: httpx.AsyncClient, database: Database) -> None:
+    team = await make_dear_team(database, HOST, DEAR, credit="30")
+
+    await answer_of(http, team, "Ask the poet")
+
+    balance = await factories.balance_of(database, team)
+    async with database.transaction() as tx:
+        held = await tx.fetchval("SELECT amount FROM credit_holds WHERE organization_id = $1", team.id)
+    assert held > 20
+    assert balance.held == 0
+    assert balance.balance == 30 - (await books_of(database, team)).total
+
+
+async def test_calls_side_by_side_are_each_held_for(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    names = [f"agent-{number}" for number in range(5)]
+    both = {"name": "host", "agent_type": "PARALLEL_AGENT", "sub_agents": names}
+    team = await make_team(database, both, *({"name": name, "model": "sim-chat--slow-0.3"} for name in names))
+
+    await answer_of(http, team, "count to 2")
+
+    async with database.transaction() as tx:
+        held = await tx.fetchval("SELECT amount FROM credit_holds WHERE organization_id = $1", team.id)
+    assert held > 5 * Decimal("0.002")
+    assert await books_of(database, team) == charged(cost_of(call["usage"] for call in upstream.calls()))
+
+
+async def test_a_model_without_a_price_is_refused(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(database, HOST, {"name": "poet", "model": "sim-chat"})
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE agents SET model = 'unheard-of' WHERE organization_id = $1 AND name = 'poet'", team.id)
+
+    answer = await ask(http, team, "Hello")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "model_not_priced")
+    assert upstream.calls() == []
+    assert (await books_of(database, team)).holds == []

@@ -1,0 +1,83 @@
+"""What turns have cost, as the ledger says and as the written rule has it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from app.core.database import Database
+from tests.agents.definitions import COMPLETION_PRICE, PROMPT_PRICE
+from tests.factories import Organization
+
+_PATIENCE_SECONDS = 20
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Books:
+    """An organization's charges in their order, how its holds stand, and what of its balance is held."""
+
+    charges: list[Decimal]
+    estimated: list[bool]
+    holds: list[str]
+    held: Decimal = Decimal(0)
+
+    @property
+    def total(self) -> Decimal:
+        return sum(self.charges, Decimal(0))
+
+
+NOTHING_CHARGED = Books([], [], ["voided"])
+
+
+def charged(*charges: Decimal, is_estimated: bool = False) -> Books:
+    """The books after as many turns, all over."""
+    return Books([*charges], [is_estimated] * len(charges), ["settled"] * len(charges))
+
+
+async def books_of(database: Database, organization: Organization) -> Books:
+    """The organization's books now."""
+    async with database.transaction() as tx:
+        entries = await tx.fetch(
+            "SELECT -amount AS charge, is_estimated FROM ledger_entries "
+            "WHERE organization_id = $1 AND kind = 'charge' ORDER BY id",
+            organization.id,
+        )
+        holds = await tx.fetch("SELECT state FROM credit_holds WHERE organization_id = $1 ORDER BY id", organization.id)
+        held = await tx.fetchval("SELECT held FROM credit_accounts WHERE organization_id = $1", organization.id)
+    return Books(
+        [entry["charge"] for entry in entries],
+        [entry["is_estimated"] for entry in entries],
+        [hold["state"] for hold in holds],
+        held,
+    )
+
+
+async def closed_books_of(database: Database, organization: Organization) -> Books:
+    """The organization's books once it has placed a hold and none is open any more."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            books = await books_of(database, organization)
+            if books.holds and "open" not in books.holds:
+                return books
+            await asyncio.sleep(0.02)
+
+
+def cost_of(usages: Iterable[dict[str, int]]) -> Decimal:
+    """What calls of these usages cost."""
+    tokens = [usage["prompt_tokens"] * PROMPT_PRICE + usage["completion_tokens"] * COMPLETION_PRICE for usage in usages]
+    return sum(tokens, Decimal(0)) / _MILLION
+
+
+def estimate_of(request: dict[str, Any], delivered: str) -> Decimal:
+    """What a call costs whose usage is unknown: a token for four bytes of the request, and of what was delivered."""
+    prompt = orjson.dumps([request["messages"], request.get("tools"), request.get("response_format")])
+    usage = {"prompt_tokens": _quarter(len(prompt)), "completion_tokens": _quarter(len(delivered.encode()))}
+    return cost_of([usage])
+
+
+def _quarter(size: int) -> int:
+    return -(-size // 4)

@@ -1,0 +1,64 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+_PIECE = 65_536
+
+
+@dataclass
+class CountingProxy:
+    """What has passed from a program to a server.
+
+    Attributes:
+        url: the server's URL, by way of the proxy.
+        connections: how many have been opened.
+        requests: how often the program has sent something: a pipeline of commands is one request.
+        transactions: how many Postgres transactions it has begun.
+    """
+
+    url: str
+    connections: int = 0
+    requests: int = 0
+    transactions: int = 0
+
+    def count(self, data: bytes) -> None:
+        self.requests += 1
+        self.transactions += data.count(b"BEGIN;")
+
+
+@asynccontextmanager
+async def counting_proxy(url: str) -> AsyncIterator[CountingProxy]:
+    """Passes everything on to the server of that URL, and counts."""
+    target = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.connections += 1
+        server_reader, server_writer = await asyncio.open_connection(target.hostname, target.port)
+        answers = asyncio.create_task(_pass_on(server_reader, writer))
+        try:
+            while data := await reader.read(_PIECE):
+                proxy.count(data)
+                server_writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            answers.cancel()
+            server_writer.close()
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    credentials, at, _ = target.netloc.rpartition("@")
+    proxy = CountingProxy(urlunsplit(target._replace(netloc=f"{credentials}{at}127.0.0.1:{port}")))
+    try:
+        yield proxy
+    finally:
+        listener.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_PIECE):
+        writer.write(data)
+    writer.close()

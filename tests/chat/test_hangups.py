@@ -1,0 +1,152 @@
+"""Clients that leave: the model call ends, the place is free, what was delivered is paid and remembered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from app.core.database import Database
+from tests.agents.definitions import make_host
+from tests.chat.asking import answer_of, ask, conversation, opened_stream, text_of
+from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, estimate_of
+from tests.chat.grammar import read_stream
+from tests.chat.upstream import UpstreamLog
+from tests.conftest import Stack
+from tests.factories import Organization
+from tests.sessions.reading import messages_of
+
+WORDS = "count to 4"
+ANSWER = "1 2 3 4"
+SECONDS = 2.0  # in which the provider is to see that nobody listens any more
+
+
+@pytest.fixture(scope="module")
+async def redis(stack: Stack) -> AsyncIterator[Redis]:
+    async with Redis.from_url(stack.environment["REDIS_URL"]) as opened:
+        yield opened
+
+
+async def until(condition: Callable[[], Awaitable[Any]]) -> None:
+    """Wait until something has become true."""
+    async with asyncio.timeout(20):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) -> datetime:
+    """Read a stream up to the word that the text ends with, and hang up; when that was."""
+    last_word = f'"{text.rsplit(maxsplit=1)[-1]} "'.encode() if text else b'"role"'
+    async with opened_stream(http, host, WORDS, **conversation("ours")) as opened:
+        await opened.read(until=last_word)
+        assert read_stream(opened.response, opened.raw, is_cut=True).text == text
+    return datetime.now(UTC)
+
+
+async def seconds_until_seen(upstream: UpstreamLog, left_at: datetime) -> float:
+    """How long the provider went on for nobody."""
+    (call,) = await upstream.ended()
+    assert call["outcome"] == "client_disconnected"
+    return (datetime.fromisoformat(call["ended_at"]) - left_at).total_seconds()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_leaving_a_stream_ends_the_model_call(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, redis: Redis, count: int
+) -> None:
+    host = await make_host(database, f"sim-chat--stall-{count}")
+    delivered = ANSWER[: 2 * count]
+
+    left_at = await leave_after(http, host, delivered)
+
+    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    estimate = estimate_of(upstream.the_request(), delivered)
+    assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
+    assert await redis.zcard(f"junis:slots:{host.id}") == 0
+    assert await messages_of(http, host, "ours") == [("user", WORDS), ("assistant", delivered)]
+
+
+@pytest.mark.parametrize("fault", ["stall-0", "first-token-slow-30", "slow-30"])
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_leaving_before_the_first_word_costs_nothing(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, redis: Redis, fault: str, is_streamed: bool
+) -> None:
+    host = await make_host(database, f"sim-chat--{fault}")
+    asking = asyncio.create_task(ask(http, host, WORDS, stream=is_streamed, **conversation("ours")))
+    await upstream.begun()
+
+    asking.cancel()
+    with suppress(asyncio.CancelledError):
+        await asking
+    left_at = datetime.now(UTC)
+
+    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    assert await closed_books_of(database, host) == NOTHING_CHARGED
+    await until(lambda: is_free(redis, host))
+    assert await messages_of(http, host, "ours") == [("user", WORDS)]
+
+
+async def is_free(redis: Redis, host: Organization) -> bool:
+    return not await redis.zcard(f"junis:slots:{host.id}")
+
+
+async def test_leaving_once_the_stream_has_begun_without_a_word_costs_nothing(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--stall-0")
+
+    left_at = await leave_after(http, host, "")
+
+    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    assert await closed_books_of(database, host) == NOTHING_CHARGED
+
+
+async def test_the_session_goes_on_where_the_client_left(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--stall-2")
+    await leave_after(http, host, "1 2 ")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE agents SET model = 'sim-chat' WHERE organization_id = $1", host.id)
+
+    answer = await answer_of(http, host, "count to 2", session_id="ours")
+
+    assert text_of(answer) == "1 2"
+    contents = [message["content"] for message in upstream.requests()[-1]["messages"]]
+    assert contents == [WORDS, "1 2 ", "count to 2"]
+
+
+@pytest.mark.parametrize("fault", ["slow-2", "slow-2--error-frame-2"])
+async def test_leaving_while_the_turn_is_being_closed_does_not_stop_that(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str
+) -> None:
+    host = await make_host(database, f"sim-chat--{fault}")
+    async with database.transaction() as tx:
+        async with opened_stream(http, host, WORDS) as opened:
+            await opened.read(until=b'"1 "')
+            # Whoever wants to close the books has to wait for us.
+            await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", host.id)
+            await upstream.ended()
+            await until(lambda: waits_for_account(database))
+        await asyncio.sleep(0.1)  # for the server to see that we have left
+
+    books = await closed_books_of(database, host)
+    assert books.holds == ["settled"]
+    assert len((await books_of(database, host)).charges) == 1
+
+
+async def waits_for_account(database: Database) -> bool:
+    """Whether some transaction waits for a lock that another one has."""
+    async with database.transaction() as tx:
+        return bool(
+            await tx.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "AND datname = current_database() AND query LIKE '%credit_accounts%')"
+            )
+        )

@@ -1,0 +1,122 @@
+"""A small pool of database connections serves any number of streams; a turn asks little of Postgres and Redis."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from statistics import median
+
+import aiohttp
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests import programs
+from tests.agents.definitions import make_host, price_chat_models
+from tests.chat.asking import CHAT, answer_of, open_http, text_of, user
+from tests.chat.books import books_of, charged, cost_of
+from tests.chat.counting_proxy import CountingProxy, counting_proxy
+from tests.chat.gate import BEGINNING, ENDING, USAGE, Gate, gate
+from tests.chat.grammar import Streamed, read_stream
+from tests.conftest import Stack
+from tests.factories import Organization
+
+STREAMS = 500
+POOL = 5
+# Besides the pool: the connection that listens for changes of keys.
+LISTENERS = 1
+
+
+@dataclass(frozen=True)
+class NarrowApi:
+    """An API process with a small pool, all of whose traffic is counted, and a model that waits."""
+
+    http: httpx.AsyncClient
+    postgres: CountingProxy
+    redis: CountingProxy
+    gate: Gate
+
+
+@pytest.fixture(scope="module")
+async def narrow(stack: Stack) -> AsyncIterator[NarrowApi]:
+    async with (
+        gate() as model,
+        counting_proxy(stack.environment["DATABASE_URL"]) as postgres,
+        counting_proxy(stack.environment["REDIS_URL"]) as redis,
+    ):
+        environment = {
+            **stack.environment,
+            "DATABASE_URL": postgres.url,
+            "DATABASE_POOL_SIZE": str(POOL),
+            "REDIS_URL": redis.url,
+            "LLM_UPSTREAMS": json.dumps({"gate": {"base_url": model.url}}),
+        }
+        api = programs.running_api(environment, stack.folder / "narrow.log")
+        # It is started in a thread: its servers are reached by way of our own loop.
+        url = await asyncio.to_thread(api.__enter__)
+        try:
+            async with open_http(url) as http:
+                yield NarrowApi(http, postgres, redis, model)
+        finally:
+            await asyncio.to_thread(api.__exit__, None, None, None)
+
+
+async def test_a_warm_turn_costs_two_transactions_and_two_round_trips(narrow: NarrowApi, database: Database) -> None:
+    host = await make_host(database)
+    transactions, round_trips = [], []
+    for _ in range(9):
+        before = narrow.postgres.transactions, narrow.redis.requests
+        await answer_of(narrow.http, host, "count to 2")
+        transactions.append(narrow.postgres.transactions - before[0])
+        round_trips.append(narrow.redis.requests - before[1])
+
+    # The first turn loads the key; what the process does by itself from time to time falls into some other.
+    assert median(transactions) == 2
+    assert median(round_trips) == 2
+
+
+async def test_many_streams_are_open_at_once_over_a_small_pool(
+    narrow: NarrowApi, database: Database, stack: Stack
+) -> None:
+    host = await make_host(database)
+    patient = await make_host(database, "gated")
+    await price_chat_models(database, "gated", upstream="gate")
+    begun = asyncio.Semaphore(0)
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        url = f"{narrow.http.base_url}".rstrip("/") + CHAT
+        streaming = [asyncio.create_task(read_one(session, url, patient, begun)) for _ in range(STREAMS)]
+        all_begun = asyncio.create_task(until_begun(begun))
+        ended, _ = await asyncio.wait({all_begun, *streaming}, return_when=asyncio.FIRST_COMPLETED)
+        assert ended == {all_begun}
+        assert narrow.gate.begun == STREAMS
+        # Meanwhile others are served.
+        assert text_of(await answer_of(narrow.http, host, "count to 2")) == "1 2"
+        narrow.gate.is_open.set()
+        streams = await asyncio.gather(*streaming)
+
+    assert {streamed.text for streamed in streams} == {BEGINNING + ENDING}
+    assert {streamed.finish_reason for streamed in streams} == {"stop"}
+    assert narrow.postgres.connections <= POOL + LISTENERS
+    assert await books_of(database, patient) == charged(*[cost_of([USAGE])] * STREAMS)
+
+
+async def until_begun(begun: asyncio.Semaphore) -> None:
+    """Wait until every stream has begun."""
+    for _ in range(STREAMS):
+        await begun.acquire()
+
+
+async def read_one(
+    session: aiohttp.ClientSession, url: str, organization: Organization, begun: asyncio.Semaphore
+) -> Streamed:
+    """Read a stream to its end, and tell when it has begun."""
+    body = {"messages": [user("Hello")], "stream": True}
+    async with session.post(url, json=body, headers=organization.headers) as response:
+        raw = b""
+        async for piece in response.content.iter_any():
+            was_begun = BEGINNING.encode() in raw
+            raw += piece
+            if not was_begun and BEGINNING.encode() in raw:
+                begun.release()
+        return read_stream(httpx.Response(response.status, headers=list(response.headers.items())), raw)

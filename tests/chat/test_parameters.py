@@ -1,0 +1,184 @@
+"""What of a request reaches the model, and what does not."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import make_host
+from tests.chat.asking import answer_of, ask, stream, text_of, user
+from tests.chat.grammar import check_error
+from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+
+SCHEMA = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
+PARAMETERS: dict[str, Any] = {
+    "temperature": 0,
+    "top_p": 0.25,
+    "max_tokens": 77,
+    "max_completion_tokens": 88,
+    "frequency_penalty": -0.5,
+    "presence_penalty": 2,
+    "stop": ["never", "nowhere"],
+    "seed": 42,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "size", "schema": SCHEMA, "strict": True}},
+    "logprobs": True,
+    "top_logprobs": 3,
+    "user": "user-7",
+    "metadata": {"trace": "abc"},
+}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5000, "detail": "low"}}
+
+
+@pytest.fixture(scope="module")
+async def host(database: Database) -> Organization:
+    return await make_host(database)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_parameters_reach_the_model_unchanged(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    await (stream if is_streamed else answer_of)(http, host, "Hello", **PARAMETERS)
+
+    request = upstream.the_request()
+    own = {"model": "sim-chat", "messages": [user("Hello")]}
+    streaming = {"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}
+    assert request == PARAMETERS | own | streaming
+
+
+async def test_the_answer_is_openais_with_the_session(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
+) -> None:
+    answer = await ask(http, host, "count to 3")
+
+    body = answer.json()
+    assert list(body) == ["id", "object", "created", "model", "choices", "usage", "session_id"]
+    assert body["id"].startswith("cmpl-")
+    assert (body["object"], body["model"]) == ("chat.completion", "junis-orchestrator")
+    message = {"role": "assistant", "content": "1 2 3"}
+    assert body["choices"] == [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
+    assert body["usage"] == upstream.calls()[0]["usage"]
+    assert answer.headers["x-session-id"] == body["session_id"]
+
+
+async def test_structured_output_comes_back(http: httpx.AsyncClient, host: Organization) -> None:
+    answer = await answer_of(http, host, "How large?", response_format=PARAMETERS["response_format"])
+
+    assert text_of(answer) == '{"size": 1}'
+
+
+@pytest.mark.parametrize(
+    "ignored",
+    [
+        {"model": "gpt-4o"},
+        {"n": 1},
+        {"store": True},
+        {"service_tier": "auto"},
+        {"some_day": {"a": 1}},
+        {"stream": False},
+        {"stream": None, "temperature": None, "tools": None, "session_id": None},
+    ],
+)
+async def test_what_is_unknown_or_empty_is_ignored(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, ignored: dict[str, Any]
+) -> None:
+    await answer_of(http, host, "Hello", **ignored)
+
+    assert upstream.the_request() == {"model": "sim-chat", "messages": [user("Hello")]}
+
+
+async def test_pictures_reach_the_model(http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog) -> None:
+    content = [{"type": "text", "text": "What is this?"}, IMAGE, IMAGE]
+
+    answer = await answer_of(http, host, messages=[user(content)])
+
+    assert upstream.the_request()["messages"] == [user(content)]
+    assert "I saw 2 images" in text_of(answer)
+
+
+async def test_the_agents_instruction_stands_before_the_clients_own(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, instruction="\nBe brief.\n", temperature=0.5, max_output_tokens=50)
+    said = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "developer", "content": "Be quick."},
+        {**user("Hello"), "name": "ada"},
+        {"role": "assistant", "content": "Hi"},
+        user("Again"),
+    ]
+
+    await answer_of(http, host, messages=said)
+    await answer_of(http, host, messages=said, temperature=1, max_tokens=20)
+
+    by_agent, by_client = upstream.requests()
+    assert by_agent["messages"] == [{"role": "system", "content": "Be brief."}, *said]
+    assert (by_agent["temperature"], by_agent["max_tokens"]) == (0.5, 50)
+    assert (by_client["temperature"], by_client["max_tokens"]) == (1, 20)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hello"}, "messages"),
+        ({"messages": ["Hello"]}, "messages.0"),
+        ({"messages": [{"content": "Hello"}]}, "messages.0.role"),
+        ({"messages": [{"role": "robot", "content": "Hello"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user"}]}, "messages.0"),
+        ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": ["Hello"]}]}, "messages.0.content"),
+        ({"messages": [user("Hello"), {"role": "tool", "content": "42"}]}, "messages.1"),
+        ({"n": 2}, "n"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
+        ({"presence_penalty": -3}, "presence_penalty"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"stop": 7}, "stop"),
+        ({"response_format": "json"}, "response_format"),
+        ({"stream": "please"}, "stream"),
+        ({"stream_options": {"include_usage": "please"}}, "stream_options.include_usage"),
+        ({"tools": [{"type": "function", "function": {"name": "no spaces"}}]}, "tools.0.function.name"),
+        ({"tools": [{"type": "magic", "function": {"name": "f"}}]}, "tools.0.type"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function"),
+        ({"tool_choice": 7}, "tool_choice"),
+        ({"session_id": ""}, "session_id"),
+        ({"session_id": "s" * 201}, "session_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": ""}}, "elevenlabs_extra_body.conversation_id"),
+    ],
+)
+async def test_what_cannot_be_honoured_is_refused_with_its_place(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, body: dict[str, Any], param: str
+) -> None:
+    is_about_messages = not body or "messages" in body
+    answer = await ask(http, host, None if is_about_messages else "Hello", **body)
+
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    check_error(error)
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
+    assert error["param"].startswith(param)
+    assert upstream.calls() == []
+
+
+NO_OBJECTS = [b"", b"{", b"[]", b'"hello"', b"\xff"]
+# Postgres stores no NUL, and half of a surrogate pair is no character.
+NO_TEXT = [b'{"messages": [{"role": "user", "content": "%s"}]}' % escape for escape in (b"a\\u0000b", b"\\ud800")]
+
+
+@pytest.mark.parametrize("body", [*NO_OBJECTS, *NO_TEXT])
+async def test_a_body_that_cannot_be_read_or_stored_is_refused(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, body: bytes
+) -> None:
+    headers = {**host.headers, "Content-Type": "application/json"}
+    answer = await http.post("/v1/chat/completions", content=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert upstream.calls() == []

@@ -1,0 +1,86 @@
+"""A provider that fails before its first word: a status of its own, nothing charged, nothing remembered."""
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import make_host
+from tests.chat.asking import ask, ask_to_stream, conversation
+from tests.chat.books import NOTHING_CHARGED, books_of
+from tests.chat.grammar import check_error
+from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+from tests.sessions.reading import messages_of
+
+STREAMED_ONLY = ["error-frame-0", "cut-0", "garbage-0"]
+FAILING = ["status-401", "status-402", "status-403", "status-404", "status-500", "status-503", "html-502"]
+
+
+async def refused(http: httpx.AsyncClient, host: Organization, *, is_streamed: bool) -> httpx.Response:
+    answer = await (ask_to_stream if is_streamed else ask)(http, host, "count to 5")
+    assert answer.headers["content-type"] == "application/json"
+    check_error(answer.json()["error"])
+    return answer
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize("fault", [*FAILING, "drop-before-response", *STREAMED_ONLY])
+async def test_a_failure_is_a_502_that_is_not_to_be_repeated(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str, is_streamed: bool
+) -> None:
+    host = await make_host(database, f"sim-chat--{fault}")
+
+    answer = await refused(http, host, is_streamed=is_streamed)
+
+    assert answer.status_code == 502
+    assert (answer.json()["error"]["type"], answer.json()["error"]["code"]) == ("provider_error", "provider_error")
+    assert answer.headers["x-should-retry"] == "false"
+    assert len(upstream.calls()) == 1
+    assert await books_of(database, host) == NOTHING_CHARGED
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize(("fault", "seconds"), [("status-429-7", "7"), ("status-429-999", "60"), ("status-429", "5")])
+async def test_throttling_is_passed_on_with_the_time_to_wait(
+    http: httpx.AsyncClient, database: Database, fault: str, seconds: str, is_streamed: bool
+) -> None:
+    host = await make_host(database, f"sim-chat--{fault}")
+
+    answer = await refused(http, host, is_streamed=is_streamed)
+
+    assert answer.status_code == 429
+    assert (answer.json()["error"]["type"], answer.json()["error"]["code"]) == (
+        "rate_limit_error",
+        "provider_rate_limited",
+    )
+    assert answer.headers["retry-after"] == seconds
+    assert "x-should-retry" not in answer.headers
+    assert await books_of(database, host) == NOTHING_CHARGED
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_failed_turn_leaves_its_session_as_it_was(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    host = await make_host(database, "sim-chat--status-500-1")
+    words = f"count to {5 + is_streamed}"  # of equal requests only the first one fails
+
+    failed = await (ask_to_stream if is_streamed else ask)(http, host, words, **conversation("ours"))
+    repeated = await ask(http, host, words, **conversation("ours"))
+
+    assert (failed.status_code, repeated.status_code) == (502, 200)
+    # The words are not there twice: the failed turn has left nothing behind.
+    assert [len(request["messages"]) for request in upstream.requests()] == [1, 1]
+
+
+async def test_what_the_provider_rejects_is_not_remembered(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--unheard-of")
+
+    rejected = await ask(http, host, "count to 5", **conversation("ours"))
+
+    assert rejected.status_code == 400
+    assert rejected.json()["error"]["code"] == "invalid_request"
+    assert rejected.json()["error"]["param"] == "model"
+    assert await messages_of(http, host, "ours") == []

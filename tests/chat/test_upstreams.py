@@ -1,0 +1,75 @@
+"""Chat models that run elsewhere than at the operator's default."""
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import make_host, make_team, price_chat_models
+from tests.chat.asking import answer_of, ask, stream, text_of
+from tests.chat.books import books_of, charged, cost_of
+from tests.chat.upstream import UpstreamLog
+from tests.simulator.server import RunningSimulator
+
+
+@pytest.fixture
+def second(second_simulator: RunningSimulator) -> UpstreamLog:
+    return UpstreamLog(second_simulator.url)
+
+
+async def test_a_model_runs_where_the_catalog_says_under_the_name_that_it_has_there(
+    tuned: httpx.AsyncClient, database: Database, upstream: UpstreamLog, second: UpstreamLog
+) -> None:
+    host = await make_host(database, "elsewhere")
+    await price_chat_models(database, "elsewhere", upstream="second", upstream_model="its-own-name")
+
+    answer = await answer_of(tuned, host, "count to 2")
+    streamed = await stream(tuned, host, "count to 2")
+
+    assert (text_of(answer), streamed.text) == ("1 2", "1 2")
+    assert [request["model"] for request in second.requests()] == ["its-own-name"] * 2
+    assert upstream.calls() == []
+    assert await books_of(database, host) == charged(*(cost_of([call["usage"]]) for call in second.calls()))
+
+
+async def test_agents_of_one_turn_may_run_in_different_places(
+    tuned: httpx.AsyncClient, database: Database, upstream: UpstreamLog, second: UpstreamLog
+) -> None:
+    team = await make_team(
+        database,
+        {"name": "host", "model": "here", "sub_agents": ["poet"]},
+        {"name": "poet", "model": "there"},
+    )
+    await price_chat_models(database, "there", upstream="second")
+
+    await answer_of(tuned, team, "Ask the poet")
+
+    assert [request["model"] for request in upstream.requests()] == ["here", "here"]
+    assert [request["model"] for request in second.requests()] == ["there"]
+
+
+async def test_each_upstream_is_shown_its_own_key(
+    tuned: httpx.AsyncClient, database: Database, second: UpstreamLog
+) -> None:
+    host = await make_host(database, "forbidden-model")
+    await price_chat_models(database, "forbidden-model", upstream="denied")
+
+    answer = await ask(tuned, host, "Hello")
+
+    # The second simulator knows this key for a revoked one; the client learns nothing of it.
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    assert "revoked" not in answer.text
+    assert second.calls() == []
+
+
+async def test_an_upstream_that_is_not_configured_is_a_502(
+    tuned: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "nowhere")
+    await price_chat_models(database, "nowhere", upstream="atlantis")
+
+    answer = await ask(tuned, host, "Hello")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    assert "atlantis" in answer.json()["error"]["message"]
+    assert upstream.calls() == []
+    assert (await books_of(database, host)).holds == []

@@ -1,0 +1,48 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+_PATIENCE_SECONDS = 20
+
+
+class UpstreamLog:
+    """What the simulator's chat models have been asked since this log was opened."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/_sim/log"
+        self._since = 0
+        self._since = max((entry["seq"] for entry in self.calls()), default=0)
+
+    def calls(self, *models: str) -> list[dict[str, Any]]:
+        """The calls of these models, or of all, in their order."""
+        params: dict[str, str | int] = {"kind": "chat", "since": self._since}
+        entries = httpx.get(self._url, params=params).raise_for_status().json()["entries"]
+        return [entry for entry in entries if not models or entry["model"] in models]
+
+    def requests(self, *models: str) -> list[dict[str, Any]]:
+        """The bodies of the calls."""
+        return [entry["request"] for entry in self.calls(*models)]
+
+    def the_request(self) -> dict[str, Any]:
+        """The body of the one call that there was."""
+        (request,) = self.requests()
+        return request
+
+    async def begun(self, count: int = 1) -> None:
+        """Wait until there have been so many calls."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                if len(self.calls()) >= count:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def ended(self, *models: str, count: int = 1) -> Sequence[dict[str, Any]]:
+        """So many calls, once they are over."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                over = [entry for entry in self.calls(*models) if entry["outcome"]]
+                if len(over) >= count:
+                    return over
+                await asyncio.sleep(0.02)

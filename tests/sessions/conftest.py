@@ -1,0 +1,19 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.chat.asking import open_http
+from tests.chat.upstream import UpstreamLog
+from tests.conftest import Stack
+
+
+@pytest.fixture(scope="session")
+async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_http(stack.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def upstream(stack: Stack) -> UpstreamLog:
+    return UpstreamLog(stack.simulator.url)

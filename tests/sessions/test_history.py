@@ -1,0 +1,117 @@
+"""Which part of a conversation the model sees: pure functions, any conversation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.sessions.history import with_all_results, with_recent
+from app.sessions.service import WireMessage
+
+QUESTION = [{"role": "user", "content": "And now?"}]
+NO_LIMIT = 1_000_000
+
+
+def text(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def calling(*ids: str) -> dict[str, Any]:
+    calls = [{"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}} for name in ids]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def result(name: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": name, "content": "done"}
+
+
+@st.composite
+def conversations(draw: st.DrawFn, *, is_answered: bool = True) -> list[dict[str, Any]]:
+    """Texts and tool calls with their results, at most the last call's some of them missing."""
+    messages: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(0, 6))):
+        messages.append(text("user", draw(st.text(max_size=30))))
+        ids = [f"{number}.{place}" for place in range(draw(st.integers(0, 3)))]
+        if ids:
+            answered = ids if is_answered else draw(st.lists(st.sampled_from(ids), unique=True))
+            messages += [calling(*ids), *(result(name) for name in answered)]
+        messages.append(text("assistant", draw(st.text(max_size=30))))
+    return messages
+
+
+def size(messages: Sequence[WireMessage]) -> int:
+    return sum(len(orjson.dumps(message)) for message in messages)
+
+
+def is_accepted(messages: Sequence[WireMessage]) -> bool:
+    """Whether a model takes the conversation: right behind each call stand all of its results, and no others."""
+    open_calls: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in open_calls:
+                return False
+            open_calls.remove(message["tool_call_id"])
+        elif open_calls:
+            return False
+        else:
+            open_calls = {call["id"] for call in message.get("tool_calls", ())}
+    return not open_calls
+
+
+@given(history=conversations(), budget=st.integers(0, 300))
+def test_as_much_of_the_newest_as_fits_is_kept(history: list[WireMessage], budget: int) -> None:
+    *kept, last = with_recent(history, QUESTION, budget)
+
+    assert last == QUESTION[0]
+    assert kept == history[len(history) - len(kept) :]
+    assert size(kept) <= budget * 4
+    # One message more, with the results behind it, would have been too much.
+    left_out = history[: len(history) - len(kept)]
+    while left_out and left_out[-1]["role"] == "tool":
+        kept.insert(0, left_out.pop())
+    assert not left_out or size([left_out[-1], *kept]) > budget * 4
+
+
+@given(history=conversations(), budget=st.integers(0, 300), lost=st.integers(0, 30))
+def test_calls_and_results_are_never_parted(history: list[WireMessage], budget: int, lost: int) -> None:
+    # The server remembers so many messages: the oldest may be the results of a call that is forgotten.
+    assert is_accepted(with_recent(history[lost:], QUESTION, budget))
+
+
+@given(history=conversations(), budget=st.integers(0, 300))
+def test_a_call_that_the_new_messages_answer_is_kept(history: list[WireMessage], budget: int) -> None:
+    messages = with_recent([*history, calling("a", "b"), result("a")], [result("b")], budget)
+
+    assert messages[-3:] == [calling("a", "b"), result("a"), result("b")]
+    assert is_accepted(messages)
+
+
+@given(history=conversations(is_answered=False))
+def test_a_call_without_result_is_given_one(history: list[WireMessage]) -> None:
+    whole = with_all_results(history)
+
+    assert is_accepted(whole)
+    assert [message for message in whole if message in history] == history
+
+
+@given(history=conversations())
+def test_what_is_whole_stays_as_it_is(history: list[WireMessage]) -> None:
+    assert with_all_results(history) == history
+    assert with_recent(history, QUESTION, NO_LIMIT) == [*history, *QUESTION]
+
+
+def test_a_missing_result_stands_behind_its_call() -> None:
+    whole = with_all_results([text("user", "Hi"), calling("a", "b"), result("b"), text("user", "Well?")])
+
+    assert [message["role"] for message in whole] == ["user", "assistant", "tool", "tool", "user"]
+    assert whole[3] == {"role": "tool", "tool_call_id": "a", "content": "No result was given for this call."}
+
+
+def test_a_token_is_four_bytes() -> None:
+    message = text("user", "é" * 20)
+    tokens = -(-len(orjson.dumps(message)) // 4)
+
+    assert with_recent([message], QUESTION, tokens) == [message, *QUESTION]
+    assert with_recent([message], QUESTION, tokens - 1) == QUESTION

@@ -1,0 +1,91 @@
+"""An account with credits, and what the rules of the ledger say must hold of it at any moment."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.catalog.pricing import Cost
+from app.core.database import Database
+from app.credits import service as credits
+from app.credits.service import Balance
+from tests import factories
+from tests.factories import Organization
+
+
+@dataclass(frozen=True)
+class Account:
+    """An organization's credits; every call is a transaction of its own."""
+
+    database: Database
+    organization: Organization
+
+    async def hold(self, reference: str, amount: str = "1") -> None:
+        async with self.database.transaction() as tx:
+            await credits.hold(
+                tx,
+                organization_id=self.organization.id,
+                reference=self.own(reference),
+                amount=Decimal(amount),
+                expires_at=None,
+            )
+
+    async def top_up(self, reference: str, amount: str = "1") -> None:
+        async with self.database.transaction() as tx:
+            await credits.top_up(
+                tx, organization_id=self.organization.id, reference=self.own(reference), amount=Decimal(amount)
+            )
+
+    async def settle(self, reference: str, cost: str = "1", *, is_estimated: bool = False) -> Decimal | None:
+        async with self.database.transaction() as tx:
+            return await credits.settle(
+                tx,
+                organization_id=self.organization.id,
+                reference=self.own(reference),
+                cost=Cost(Decimal(cost), is_estimated),
+                description="test",
+            )
+
+    async def void(self, reference: str) -> None:
+        async with self.database.transaction() as tx:
+            await credits.void(tx, organization_id=self.organization.id, reference=self.own(reference))
+
+    async def grant(self, reference: str, amount: str = "1") -> bool:
+        async with self.database.transaction() as tx:
+            return await credits.grant(
+                tx, organization_id=self.organization.id, amount=Decimal(amount), reference=self.own(reference)
+            )
+
+    async def balance(self) -> Balance:
+        return await factories.balance_of(self.database, self.organization)
+
+    async def entries(self, kind: str) -> list[Decimal]:
+        """The amounts in the ledger of that kind, oldest first."""
+        async with self.database.transaction() as tx:
+            rows = await tx.fetch(
+                "SELECT amount FROM ledger_entries WHERE organization_id = $1 AND kind = $2 ORDER BY id",
+                self.organization.id,
+                kind,
+            )
+        return [row["amount"] for row in rows]
+
+    async def check(self) -> None:
+        """The ledger explains the balance, entry by entry, and the open holds what is held."""
+        async with self.database.transaction() as tx:
+            entries = await tx.fetch(
+                "SELECT amount, balance_after FROM ledger_entries WHERE organization_id = $1 ORDER BY id",
+                self.organization.id,
+            )
+            held = await tx.fetchval(
+                "SELECT coalesce(sum(amount), 0) FROM credit_holds WHERE organization_id = $1 AND state = 'open'",
+                self.organization.id,
+            )
+        balance = await self.balance()
+        running = Decimal(0)
+        for entry in entries:
+            running += entry["amount"]
+            assert entry["balance_after"] == running >= 0
+        assert balance == Balance(running, held)
+        assert 0 <= balance.held <= balance.balance
+
+    def own(self, reference: str) -> str:
+        """The reference, told from those of other tests: it is unique in the whole ledger."""
+        return f"{reference}:{self.organization.id}"

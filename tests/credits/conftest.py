@@ -1,0 +1,15 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.core.database import Database
+from tests import factories
+from tests.credits.accounts import Account
+
+
+@pytest.fixture
+async def account(database: Database) -> AsyncIterator[Account]:
+    """An account with 7 credits, whose books must balance when the test is over."""
+    opened = Account(database, await factories.make_organization(database, credit="7"))
+    yield opened
+    await opened.check()

@@ -1,0 +1,192 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from app.catalog.pricing import Cost
+from app.core.clock import now
+from app.core.database import Database
+from app.core.errors import InvalidRequestError
+from app.credits import service as credits
+from app.credits.errors import InsufficientCreditsError
+from app.credits.service import Balance
+from tests.credits.accounts import Account
+
+
+async def test_a_hold_is_put_aside_from_the_balance(account: Account) -> None:
+    await account.hold("a", "2.5")
+
+    balance = await account.balance()
+    assert balance == Balance(Decimal(7), Decimal("2.5"))
+    assert balance.available == Decimal("4.5")
+    assert await account.entries("charge") == []
+
+
+async def test_everything_that_is_available_can_be_held_and_no_more(account: Account) -> None:
+    await account.hold("a", "6.999999")
+
+    with pytest.raises(InsufficientCreditsError):
+        await account.hold("b", "0.000002")
+    await account.hold("c", "0.000001")
+
+    assert (await account.balance()).available == 0
+
+
+async def test_a_settled_hold_is_charged_and_its_rest_given_back(account: Account) -> None:
+    await account.hold("a", "2")
+
+    charged = await account.settle("a", "0.123456")
+
+    assert charged == Decimal("0.123456")
+    assert await account.balance() == Balance(Decimal("6.876544"), Decimal(0))
+    assert await account.entries("charge") == [Decimal("-0.123456")]
+
+
+async def test_no_more_is_charged_than_was_held(account: Account) -> None:
+    await account.hold("a", "2")
+
+    assert await account.settle("a", "5") == 2
+    assert await account.balance() == Balance(Decimal(5), Decimal(0))
+
+
+async def test_what_costs_nothing_stands_in_the_ledger_too(account: Account) -> None:
+    await account.hold("a", "2")
+
+    assert await account.settle("a", "0") == 0
+    assert await account.entries("charge") == [0]
+    assert await account.balance() == Balance(Decimal(7), Decimal(0))
+
+
+async def test_nothing_can_be_held_for_what_is_free_where_there_are_no_credits(account: Account) -> None:
+    await account.hold("a", "7")
+    await account.hold("free", "0")
+
+    assert await account.settle("free", "0") == 0
+
+
+async def test_a_voided_hold_is_given_back_whole(account: Account) -> None:
+    await account.hold("a", "2")
+
+    await account.void("a")
+
+    assert await account.balance() == Balance(Decimal(7), Decimal(0))
+    assert await account.entries("charge") == []
+
+
+async def test_a_topped_up_hold_pays_for_more(account: Account) -> None:
+    await account.hold("a", "1")
+
+    await account.top_up("a", "4")
+
+    assert (await account.balance()).held == 5
+    assert await account.settle("a", "4.5") == Decimal("4.5")
+
+
+async def test_a_hold_is_not_topped_up_beyond_what_is_available(account: Account) -> None:
+    await account.hold("a", "1")
+
+    with pytest.raises(InsufficientCreditsError):
+        await account.top_up("a", "6.000001")
+
+    assert (await account.balance()).held == 1
+
+
+@pytest.mark.parametrize("ending", ["settle", "void"])
+async def test_a_hold_ends_once(account: Account, ending: str) -> None:
+    await account.hold("a", "2")
+    await getattr(account, ending)("a")
+    ended = await account.balance()
+
+    assert await account.settle("a", "2") is None
+    await account.void("a")
+    with pytest.raises(InsufficientCreditsError):
+        await account.top_up("a")
+
+    assert await account.balance() == ended
+
+
+async def test_a_hold_that_was_never_made_is_not_charged(account: Account) -> None:
+    assert await account.settle("nothing", "2") is None
+    assert (await account.balance()).balance == 7
+
+
+async def test_a_hold_of_another_organization_is_out_of_reach(account: Account, database: Database) -> None:
+    await account.hold("a", "2")
+    async with database.transaction() as tx:
+        cost = Cost(Decimal(1))
+        assert not await credits.settle(
+            tx, organization_id="org-other", reference=account.own("a"), cost=cost, description=""
+        )
+        await credits.void(tx, organization_id="org-other", reference=account.own("a"))
+
+    assert await account.balance() == Balance(Decimal(7), Decimal(2))
+
+
+async def test_a_reference_is_granted_once(account: Account) -> None:
+    assert await account.grant("invoice", "5")
+    assert not await account.grant("invoice", "5")
+
+    assert (await account.balance()).balance == 12
+    assert await account.entries("grant") == [7, 5]
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "0.0000001", "NaN", "Infinity", "-Infinity", "100000000000"])
+async def test_a_grant_is_a_positive_amount_of_millionths(account: Account, amount: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        await account.grant("invoice", amount)
+
+    assert (await account.balance()).balance == 7
+
+
+async def test_an_organization_without_an_account_has_nothing(database: Database) -> None:
+    async with database.transaction() as tx:
+        assert await credits.get_balance(tx, "org-unknown") == Balance(Decimal(0), Decimal(0))
+        with pytest.raises(InsufficientCreditsError):
+            await credits.hold(
+                tx, organization_id="org-unknown", reference="x", amount=Decimal("0.000001"), expires_at=None
+            )
+
+
+async def test_an_account_that_exists_keeps_its_credits(account: Account, database: Database) -> None:
+    async with database.transaction() as tx:
+        await credits.open_account(tx, account.organization.id)
+
+    assert (await account.balance()).balance == 7
+
+
+async def test_a_transaction_that_fails_holds_nothing(account: Account, database: Database) -> None:
+    async def fail_after_a_hold() -> None:
+        async with database.transaction() as tx:
+            await credits.hold(
+                tx,
+                organization_id=account.organization.id,
+                reference=account.own("a"),
+                amount=Decimal(1),
+                expires_at=None,
+            )
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_after_a_hold()
+
+    assert (await account.balance()).held == 0
+
+
+async def test_what_crashed_is_given_back_and_what_has_no_expiry_is_kept(account: Account, database: Database) -> None:
+    hour = timedelta(hours=1)
+    async with database.transaction() as tx:
+        for name, expires_at in (("crashed", now() - hour), ("running", now() + hour), ("content", None)):
+            await credits.hold(
+                tx,
+                organization_id=account.organization.id,
+                reference=account.own(name),
+                amount=Decimal(1),
+                expires_at=expires_at,
+            )
+
+    await credits.void_expired(database)
+
+    assert (await account.balance()).held == 2
+    assert await account.settle("crashed") is None
+    assert await account.settle("running") == 1
+    assert await account.settle("content") == 1

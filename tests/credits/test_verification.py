@@ -1,0 +1,222 @@
+"""Each proof that the books are right finds the fault that it is about.
+
+Faults are planted past what prevents them, in a transaction that is never committed.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from app.catalog.pricing import Cost
+from app.content.service import GenerationRequest, request_generation
+from app.core.clock import now
+from app.core.database import Database, Transaction
+from app.core.settings import Settings
+from app.credits import service as credits
+from app.credits.verification import find_faults
+from app.queue.arq import ArqQueue
+from app.queue.open import open_redis
+from tests import factories
+from tests.factories import Organization
+
+_UNPROTECTED = (
+    # In the order in which a generation's end takes them, so that another's work and ours wait in no circle.
+    "LOCK TABLE generated_content, credit_accounts, credit_holds, ledger_entries IN ACCESS EXCLUSIVE MODE",
+    "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_balance_not_negative",
+    "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_held_within_balance",
+    "ALTER TABLE ledger_entries DROP CONSTRAINT uq_ledger_entries_reference",
+    "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only",
+)
+
+_CHARGE = """
+WITH paid AS (UPDATE credit_accounts SET balance = balance - 0.5 WHERE organization_id = '{org}' RETURNING balance)
+INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
+SELECT '{org}', 'charge', '{reference}', -0.5, balance, false, '' FROM paid
+"""
+_SETTLED_HOLD = """
+INSERT INTO credit_holds (organization_id, reference, amount, state, charged, ended_at)
+VALUES ('{org}', '{reference}', 0.5, 'settled', 0.5, now())
+"""
+_END_HOLD = """
+WITH hold AS (
+    UPDATE credit_holds SET state = 'voided', ended_at = now() WHERE reference = '{reference}' RETURNING amount
+)
+UPDATE credit_accounts SET held = held - amount FROM hold WHERE organization_id = '{org}'
+"""
+_COMPLETE = """
+UPDATE generated_content SET status = 'completed', content_type = 'image', credit_cost = 0.5, completed_at = now()
+WHERE id = '{content}'
+"""
+
+
+class _NeverCommittedError(Exception):
+    pass
+
+
+class Books:
+    """An organization's books with a hold that is open, one that was paid, and a content that waits."""
+
+    def __init__(self, tx: Transaction, organization: Organization, content: str) -> None:
+        self.tx = tx
+        self._names = {"org": organization.id, "content": content}
+
+    async def plant(self, statement: str, reference: str = "") -> None:
+        """Change them as nothing of the product would."""
+        await self.tx.execute(statement.format(**self._names, reference=reference.format(**self._names)))
+
+    async def faults(self) -> list[str]:
+        """What the proofs find in them."""
+        found = [fault for fault in await find_faults(self.tx) if any(name in fault for name in self._names.values())]
+        for name, value in self._names.items():
+            found = [fault.replace(value, f"{{{name}}}") for fault in found]
+        return found
+
+
+@pytest.fixture
+async def books(database: Database, environment: dict[str, str]) -> AsyncIterator[Books]:
+    organization = await factories.make_organization(database, credit="7")
+    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
+    async with _unprotected(database) as tx:
+        for name in ("open", "paid"):
+            await credits.hold(
+                tx,
+                organization_id=organization.id,
+                reference=f"{name}:{organization.id}",
+                amount=Decimal(1),
+                expires_at=now() + timedelta(hours=1),
+            )
+        await credits.settle(
+            tx,
+            organization_id=organization.id,
+            reference=f"paid:{organization.id}",
+            cost=Cost(Decimal("0.5")),
+            description="",
+        )
+        wanted = GenerationRequest(organization.id, organization.user_id, None, None, "simulator/video", {})
+        content = await request_generation(tx, ArqQueue(open_redis(settings)), settings, wanted)
+        yield Books(tx, organization, str(content.id))
+
+
+async def test_right_books_have_no_fault(books: Books) -> None:
+    assert await books.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        ("balance = balance + 1", ["{org}: balance 7.500000, but its entries add up to 6.500000"]),
+        ("held = held + 1", ["{org}: 2.500000 held, but its open holds add up to 1.500000"]),
+        (
+            "balance = -1, held = 0",
+            [
+                "{org}: balance -1.000000, but its entries add up to 6.500000",
+                "{org}: 0.000000 held, but its open holds add up to 1.500000",
+                "{org}: the balance is negative: -1.000000",
+            ],
+        ),
+    ],
+)
+async def test_an_account_that_its_entries_and_holds_do_not_explain(
+    books: Books, change: str, faults: list[str]
+) -> None:
+    await books.plant(f"UPDATE credit_accounts SET {change} WHERE organization_id = '{{org}}'")  # noqa: S608 - from above
+
+    assert await books.faults() == faults
+
+
+async def test_an_entry_that_says_another_balance(books: Books) -> None:
+    await books.plant("UPDATE ledger_entries SET balance_after = 6 WHERE reference = 'paid:{org}'")
+
+    entry = await books.tx.fetchval("SELECT id FROM ledger_entries WHERE balance_after = 6 ORDER BY id DESC LIMIT 1")
+    assert [fault for fault in await find_faults(books.tx) if f"entry {entry}:" in fault] == [
+        f"entry {entry}: the balance after it is 6.000000, but its entries up to there add up to 6.500000"
+    ]
+
+
+async def test_an_organization_without_an_account(books: Books) -> None:
+    await books.plant("DELETE FROM credit_accounts WHERE organization_id = '{org}'")
+
+    assert await books.faults() == ["{org}: the organization has no account"]
+
+
+@pytest.mark.parametrize(("age", "is_fault"), [("2 minutes", True), ("30 seconds", False)])
+async def test_a_hold_that_nobody_swept(books: Books, age: str, is_fault: bool) -> None:
+    await books.plant(f"UPDATE credit_holds SET expires_at = now() - interval '{age}' WHERE reference = 'open:{{org}}'")  # noqa: S608 - from above
+
+    faults = await books.faults()
+
+    assert len(faults) == is_fault
+    assert all(fault.startswith("open:{org}: still held, but it expired at") for fault in faults)
+
+
+async def test_an_action_that_is_charged_twice(books: Books) -> None:
+    await books.plant(_CHARGE, "paid:{org}")
+
+    assert await books.faults() == ["paid:{org}: charged 2 times"]
+
+
+async def test_a_content_that_is_charged_for_two_attempts(books: Books) -> None:
+    for attempt in (7, 8):
+        reference = f"generation:{{content}}:{attempt}"
+        await books.plant(_SETTLED_HOLD, reference)
+        await books.plant(_CHARGE, reference)
+
+    assert await books.faults() == ["content {content}: charged 2 times"]
+
+
+async def test_a_settled_hold_whose_entry_says_another_amount(books: Books) -> None:
+    await books.plant("UPDATE credit_holds SET charged = 0.25 WHERE reference = 'paid:{org}'")
+
+    assert await books.faults() == ["paid:{org}: settled for 0.250000, but its entry says 0.500000"]
+
+
+async def test_a_settled_hold_without_an_entry(books: Books) -> None:
+    await books.plant(_SETTLED_HOLD, "unpaid:{org}")
+
+    assert await books.faults() == ["unpaid:{org}: settled for 0.500000, but its entry says "]
+
+
+async def test_a_charge_without_a_hold(books: Books) -> None:
+    await books.plant(_CHARGE, "sudden:{org}")
+
+    assert await books.faults() == ["sudden:{org}: charged without a settled hold"]
+
+
+async def test_a_completed_content_that_was_not_charged(books: Books) -> None:
+    await books.plant(_END_HOLD, "generation:{content}:0")
+    await books.plant(_COMPLETE)
+
+    assert await books.faults() == ["content {content}: completed for 0.500000, but charged 0"]
+
+
+async def test_an_ended_content_whose_hold_is_open(books: Books) -> None:
+    await books.plant(
+        "UPDATE generated_content SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()"
+        " WHERE id = '{content}'"
+    )
+
+    assert await books.faults() == ["content {content}: it has ended, but its hold is open"]
+
+
+async def test_a_content_that_nothing_is_held_for(books: Books) -> None:
+    await books.plant(_END_HOLD, "generation:{content}:0")
+
+    assert await books.faults() == ["content {content}: it is pending, but nothing is held for it"]
+
+
+@asynccontextmanager
+async def _unprotected(database: Database) -> AsyncIterator[Transaction]:
+    """A transaction that is rolled back, in which nothing prevents faults."""
+    try:
+        async with database.transaction() as tx:
+            # As the proofs read; by the time that they ask for it, it could not be chosen any more.
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for statement in _UNPROTECTED:
+                await tx.execute(statement)
+            yield tx
+            raise _NeverCommittedError
+    except _NeverCommittedError:
+        pass

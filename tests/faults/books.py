@@ -1,0 +1,66 @@
+"""Whether an organization's books are right, and how its work goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from app.core.database import Database
+from app.credits.verification import find_faults
+from tests.factories import Organization
+
+_NAMES = """
+SELECT $1::text UNION SELECT reference FROM credit_holds WHERE organization_id = $1
+UNION SELECT reference FROM ledger_entries WHERE organization_id = $1
+UNION SELECT id::text FROM generated_content WHERE organization_id = $1
+"""
+
+
+async def faults_of(database: Database, organization: Organization) -> list[str]:
+    """What is wrong with the organization's books: nothing, if all is well."""
+    async with database.transaction() as tx:
+        found = await find_faults(tx)
+    async with database.transaction() as tx:
+        names = [row[0] for row in await tx.fetch(_NAMES, organization.id)]
+    return [fault for fault in found if any(name in fault for name in names)]
+
+
+async def charges(database: Database, organization: Organization) -> dict[str, Decimal]:
+    """What each action of the organization was charged, by its reference."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT reference, amount FROM ledger_entries WHERE organization_id = $1 AND kind = 'charge' ORDER BY id",
+            organization.id,
+        )
+    return {row["reference"]: -row["amount"] for row in rows}
+
+
+async def open_holds(database: Database, organization: Organization) -> list[Decimal]:
+    """What the organization's actions that go on have put aside."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT amount FROM credit_holds WHERE organization_id = $1 AND state = 'open'", organization.id
+        )
+    return [row["amount"] for row in rows]
+
+
+async def content_statuses(database: Database, organization: Organization) -> list[str]:
+    """The states of all that the organization has had generated."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT status FROM generated_content WHERE organization_id = $1", organization.id)
+    return [row["status"] for row in rows]
+
+
+async def until(is_so: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(seconds):
+        while not await is_so():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
+
+
+async def until_ended(database: Database, organization: Organization) -> None:
+    """Wait until nothing of the organization's is held: all that it began has ended."""
+
+    async def is_over() -> bool:
+        return not await open_holds(database, organization)
+
+    await until(is_over)

@@ -1,0 +1,44 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from devstack.valkey import Valkey
+from tests.conftest import Stack
+from tests.faults.processes import Api, api_process, running_beside
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Three API processes of one installation, with a Redis that may be flushed and killed.
+
+    They share the database with the whole run's stack, whose worker works for them.
+    """
+
+    apis: list[Api]
+    valkey: Valkey
+    settings: dict[str, str]
+    logs: list[Path]
+
+    def base_url(self, number: int) -> str:
+        """Where the API of one of them is, by any number."""
+        return self.apis[number % len(self.apis)].base_url
+
+
+@pytest.fixture(scope="session")
+async def replicas(stack: Stack, run_folder: Path) -> AsyncIterator[Replicas]:
+    valkey = Valkey(run_folder / "replicas-valkey", log=run_folder / "replicas-valkey.log", durable=False)
+    valkey.start()
+    settings = {
+        **stack.environment,
+        "REDIS_URL": valkey.url,
+        "LLM_API_KEY": "a-secret-of-the-chat-model",
+        "REPLICATE_API_TOKEN": "a-secret-of-the-generator",
+        "SECRET_KEY": "a-secret-of-the-server",
+    }
+    logs = [run_folder / f"replica-{number}.log" for number in range(3)]
+    async with running_beside(*(api_process(settings, log) for log in logs)) as apis:
+        yield Replicas(apis, valkey, settings, logs)
+    await asyncio.to_thread(valkey.stop)

@@ -1,0 +1,212 @@
+"""An installation in which an API and a worker are killed with work of every kind in their hands."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from arq import ArqRedis
+
+from app.content.service import GenerationRequest, request_generation
+from app.core.database import Database
+from app.core.settings import Settings
+from app.queue.arq import ArqQueue
+from app.queue.open import open_redis
+from devstack.servers import EmbeddedServers
+from tests import factories, programs
+from tests.factories import Organization
+from tests.faults.books import until
+from tests.faults.processes import Api, api_process, running_beside
+from tests.faults.vendors import order_fault
+from tests.rate_limits.making import make_plan
+from tests.rate_limits.windows import redis_seconds, slot_leases
+from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+
+CHAT = "/v1/chat/completions"
+KEY = {"Idempotency-Key": "cut-off"}
+SLOTS = 5
+STALLING = "sim-chat--stall-3"
+KEYED = "sim-chat-keyed"
+# Generations of which the worker is killed at each stage, and what keeps them there.
+CREATING = "simulator/image--create-accept-then-timeout"
+RUNNING = "simulator/image--start-slow-600"
+COPYING = "simulator/image--delivery-stall-1"
+COMPLETING = "simulator/image--output-list"
+
+_CHAT_MODEL = """
+[[models]]
+name = "{name}"
+kind = "chat"
+max_output_tokens = 1000
+price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
+"""
+_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{name}"\n'
+_IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generated_content WHERE model = $1"
+_IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generated_content WHERE model = $1"
+_BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::regclass AND NOT granted"
+# What would be waited for: leases, due moments and expiries are over.
+_LET_TIME_PASS = (
+    "UPDATE generated_content SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
+    "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
+)
+_LET_HOLDS_EXPIRE = """
+UPDATE credit_holds SET expires_at = now() - interval '1 second'
+WHERE state = 'open' AND expires_at IS NOT NULL AND organization_id = ANY($1::text[])
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Servers and vendors of its own."""
+
+    settings: dict[str, str]
+    folder: Path
+    database: Database
+    redis: ArqRedis
+    vendors: VendorsSimulator
+
+
+@dataclass(frozen=True)
+class Crash:
+    """What is left of it: the API that lives on, and whose work it was.
+
+    `leases` are those of the slots when their process was killed, in seconds from `killed_at`, by Redis's clock.
+    """
+
+    installation: Installation
+    api: Api
+    chatting: Organization
+    keyed: Organization
+    generating: Organization
+    settling: Organization
+    living: Organization
+    leases: Sequence[float]
+    killed_at: float
+
+    @property
+    def cut_off(self) -> Sequence[Organization]:
+        return self.chatting, self.keyed, self.generating, self.settling
+
+
+@asynccontextmanager
+async def installation(environment: dict[str, str], folder: Path) -> AsyncIterator[Installation]:
+    """Postgres, Redis and vendors that nobody else uses, with schema, plan and prices."""
+    with EmbeddedServers(folder / "servers", durable=False) as servers, vendors_simulator() as vendors:
+        settings = {
+            **environment,
+            "DATABASE_URL": servers.database_url,
+            "REDIS_URL": servers.redis_url,
+            "LOCAL_STORAGE_DIR": str(folder / "objects"),
+            "LLM_BASE_URL": vendors.openai_url,
+            "REPLICATE_BASE_URL": vendors.replicate_url,
+            "OUTPUT_HOSTS": vendors.url.removeprefix("http://"),
+        }
+        programs.migrate(settings, folder)
+        database, redis = Database.open(_typed(settings)), open_redis(_typed(settings))
+        await factories.import_catalog(database)
+        await factories.import_catalog(database, "".join(_CHAT_MODEL.format(name=name) for name in (STALLING, KEYED)))
+        await factories.price_models(database, CREATING, RUNNING, COPYING, COMPLETING)
+        await factories.set_roomy_plan(database)
+        yield Installation(settings, folder, database, redis, vendors)
+        await redis.aclose(close_connection_pool=True)
+        await database.close()
+
+
+@asynccontextmanager
+async def crash(there: Installation) -> AsyncIterator[Crash]:
+    """Give an API and a worker work, kill both, let time pass, and have a new worker take it up."""
+    plan = await make_plan(there.database, concurrent=SLOTS)
+    chatting, living = [await _organization(there, STALLING, plan=plan) for _ in range(2)]
+    keyed = await _organization(there, KEYED)
+    generating, settling = [await factories.make_organization(there.database) for _ in range(2)]
+    order_fault(there.vendors, KEYED, "stall")
+    logs = [there.folder / f"{name}.log" for name in ("doomed-api", "living-api", "doomed-worker", "new-worker")]
+    async with (
+        running_beside(*(api_process(there.settings, log) for log in logs[:2])) as (doomed, survivor),
+        AsyncExitStack() as chats,
+    ):
+        with programs.running_worker(there.settings, logs[2]) as worker:
+            await chats.enter_async_context(_chat(survivor, living, "I stay", stream=True))
+            # Whatever is to be charged now waits: it is at its very end.
+            async with there.database.transaction() as tx:
+                await tx.execute("LOCK TABLE ledger_entries IN SHARE MODE")
+                for number in range(SLOTS):
+                    chat = _chat(doomed, chatting, f"Chat {number}", stream=number % 2 == 0)
+                    await chats.enter_async_context(chat)
+                await chats.enter_async_context(_chat(doomed, keyed, "Once", headers=KEY))
+                await chats.enter_async_context(_chat(doomed, settling, "Hello"))
+                await chats.enter_async_context(_chat(doomed, generating, f"Please make {RUNNING} of a quay"))
+                await _generate(there, generating, CREATING, COPYING, COMPLETING)
+                await until(lambda: _is_under_way(there))
+                killed_at = await redis_seconds(there.redis)
+                leases = await slot_leases(there.redis, chatting.id)
+                doomed.kill()
+                _kill(worker)
+        left = Crash(there, survivor, chatting, keyed, generating, settling, living, leases, killed_at)
+        await _let_time_pass(there, left.cut_off)
+        with programs.running_worker(there.settings, logs[3]):
+            yield left
+
+
+async def _is_under_way(there: Installation) -> bool:
+    """Whether all that is to be cut off is where it is to be cut off."""
+    chats = [entry["model"] for entry in there.vendors.log("chat") if entry["outcome"] is None]
+    is_delivering = any("delivery-stall" in entry["faults"] for entry in there.vendors.log("delivery"))
+    async with there.database.transaction() as tx:
+        return (
+            # The chats, and the one that lives on.
+            (chats.count(STALLING), chats.count(KEYED)) == (SLOTS + 1, 1)
+            and is_delivering
+            and bool(await tx.fetchval(_IS_CREATING, CREATING))
+            and bool(await tx.fetchval(_IS_RUNNING, RUNNING))
+            # A chat and a generation that are to be charged.
+            and await tx.fetchval(_BLOCKED) == 2
+        )
+
+
+async def _let_time_pass(there: Installation, cut_off: Sequence[Organization]) -> None:
+    """An hour in which nobody worked."""
+    async with there.database.transaction() as tx:
+        for statement in _LET_TIME_PASS:
+            await tx.execute(statement)
+        await tx.execute(_LET_HOLDS_EXPIRE, [organization.id for organization in cut_off])
+    there.vendors.skip(600)
+
+
+@asynccontextmanager
+async def _chat(
+    api: Api, organization: Organization, words: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[None]:
+    """A chat that goes on while the block runs; how it ends does not matter."""
+    body = {"messages": [{"role": "user", "content": words}], "stream": stream}
+    async with httpx.AsyncClient(base_url=api.base_url, headers=organization.headers, timeout=60) as client:
+        asking = asyncio.create_task(client.post(CHAT, json=body, headers=headers))
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+
+async def _organization(there: Installation, model: str, *, plan: str = "roomy") -> Organization:
+    return await factories.make_organization(there.database, agents=_AGENT.format(name=model), plan=plan)
+
+
+async def _generate(there: Installation, organization: Organization, *models: str) -> None:
+    """Have the worker make one of each."""
+    for model in models:
+        wanted = GenerationRequest(organization.id, organization.user_id, None, None, model, {"prompt": model})
+        async with there.database.transaction() as tx:
+            await request_generation(tx, ArqQueue(there.redis), _typed(there.settings), wanted)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _typed(settings: Mapping[str, str]) -> Settings:
+    return Settings.model_validate({name.lower(): value for name, value in settings.items()})

@@ -1,0 +1,91 @@
+"""What is left when an API and a worker are killed with work in their hands: everything ends, and is charged once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from app.credits.verification import find_faults
+from app.rate_limits.limiter import LEASE_SECONDS
+from tests.faults.books import charges, content_statuses, until_ended
+from tests.faults.crash import CHAT, COMPLETING, COPYING, CREATING, KEY, RUNNING, SLOTS, Crash, crash, installation
+from tests.rate_limits.windows import redis_seconds, slot_leases
+
+
+@pytest.fixture(scope="module")
+async def crashed(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crash]:
+    async with installation(environment, tmp_path_factory.mktemp("crash")) as there, crash(there) as left:
+        yield left
+
+
+async def test_generations_end_once_whatever_stage_they_were_at(crashed: Crash) -> None:
+    database = crashed.installation.database
+    await until_ended(database, crashed.generating)
+
+    assert await content_statuses(database, crashed.generating) == ["completed"] * 4
+    charged = await charges(database, crashed.generating)
+    assert list(charged.values()) == [Decimal("0.1")] * 4
+    assert all(reference.startswith("generation:") for reference in charged)
+    # The vendor ran each of them once.
+    predictions = Counter(entry["model"] for entry in crashed.installation.vendors.log("prediction"))
+    assert predictions == dict.fromkeys((CREATING, RUNNING, COPYING, COMPLETING), 1)
+
+
+async def test_what_was_written_of_them_is_whole(crashed: Crash) -> None:
+    database = crashed.installation.database
+    await until_ended(database, crashed.generating)
+
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT storage_path, size_bytes FROM content_outputs")
+    objects = crashed.installation.folder / "objects"
+    assert len(rows) == 4
+    assert all((objects / row["storage_path"]).stat().st_size == row["size_bytes"] for row in rows)
+    assert sum(path.is_file() for path in objects.rglob("*.png")) == 4
+
+
+async def test_chats_that_were_cut_off_hold_and_cost_nothing(crashed: Crash) -> None:
+    database = crashed.installation.database
+    for organization in (crashed.chatting, crashed.settling):
+        await until_ended(database, organization)
+
+        assert await charges(database, organization) == {}
+
+
+async def test_a_key_whose_run_was_cut_off_runs_again_and_is_charged_once(crashed: Crash) -> None:
+    database = crashed.installation.database
+    await until_ended(database, crashed.keyed)
+    chat = {"messages": [{"role": "user", "content": "Once"}], "stream": False}
+    async with httpx.AsyncClient(base_url=crashed.api.base_url, headers=crashed.keyed.headers, timeout=30) as client:
+        answers = [await client.post(CHAT, json=chat, headers=KEY) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True]
+    assert answers[1].content == answers[0].content
+    assert len(await charges(database, crashed.keyed)) == 1
+
+
+async def test_the_books_are_right(crashed: Crash) -> None:
+    for organization in crashed.cut_off:
+        await until_ended(crashed.installation.database, organization)
+
+    async with crashed.installation.database.transaction() as tx:
+        assert await find_faults(tx) == []
+
+
+async def test_slots_are_free_within_one_lease_and_those_of_the_living_are_kept(crashed: Crash) -> None:
+    redis = crashed.installation.redis
+    assert len(crashed.leases) == SLOTS
+    assert max(crashed.leases) <= LEASE_SECONDS
+    async with httpx.AsyncClient(base_url=crashed.api.base_url, headers=crashed.chatting.headers) as client:
+        remaining = crashed.killed_at + LEASE_SECONDS - await redis_seconds(redis)
+        await asyncio.sleep(max(0, remaining))
+
+        answers = await asyncio.gather(*(client.get("/credits") for _ in range(SLOTS)))
+
+    assert [answer.status_code for answer in answers] == [200] * SLOTS
+    assert await slot_leases(redis, crashed.chatting.id) == []
+    # One request still runs, for longer than a lease.
+    assert len(await slot_leases(redis, crashed.living.id)) == 1

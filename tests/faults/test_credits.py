@@ -1,0 +1,136 @@
+"""A balance for seven pays for seven, whatever comes at once, in one process or in several."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from app.content.service import GenerationRequest, request_generation
+from app.core.database import Database
+from app.core.settings import Settings
+from app.credits.errors import InsufficientCreditsError
+from app.queue.arq import ArqQueue
+from app.queue.open import open_redis
+from tests import factories
+from tests.conftest import Stack
+from tests.factories import Organization
+from tests.faults.books import charges, content_statuses, faults_of, open_holds, until_ended
+from tests.faults.conftest import Replicas
+
+CHAT = "/v1/chat/completions"
+# One of the simulator's pictures at a price beside which that of a chat does not count.
+DEAR = "simulator/image--output-string"
+STALLING_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "sim-chat--stall"\n'
+CATALOG = f"""
+[[models]]
+name = "{DEAR}"
+kind = "generation"
+price = {{ per_call = 5, ceiling = 5 }}
+
+[[models]]
+name = "sim-chat--stall"
+kind = "chat"
+max_output_tokens = 1000
+price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _catalog(database: Database) -> None:
+    await factories.import_catalog(database, CATALOG)
+
+
+@pytest.fixture(params=["one process", "three processes"])
+def base_urls(request: pytest.FixtureRequest) -> list[str]:
+    """Where the API is."""
+    if request.param == "one process":
+        stack: Stack = request.getfixturevalue("stack")
+        return [stack.base_url]
+    replicas: Replicas = request.getfixturevalue("replicas")
+    return [replicas.base_url(number) for number in range(3)]
+
+
+async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stack, database: Database) -> None:
+    organization = await factories.make_organization(database, credit="35")
+    settings = Settings.model_validate({name.lower(): value for name, value in stack.environment.items()})
+    databases = [Database.open(settings) for _ in range(4)]
+    redis = open_redis(settings)
+    wanted = GenerationRequest(organization.id, organization.user_id, None, None, DEAR, {"prompt": "seven"})
+
+    async def generate(number: int) -> None:
+        async with databases[number % 4].transaction() as tx:
+            await request_generation(tx, ArqQueue(redis), settings, wanted)
+
+    outcomes = await asyncio.gather(*(generate(number) for number in range(200)), return_exceptions=True)
+
+    assert Counter(map(type, outcomes)) == {type(None): 7, InsufficientCreditsError: 193}
+    await until_ended(database, organization)
+    assert await content_statuses(database, organization) == ["completed"] * 7
+    assert list((await charges(database, organization)).values()) == [Decimal(5)] * 7
+    assert await faults_of(database, organization) == []
+    for each in databases:
+        await each.close()
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_of_60_chats_at_once_that_generate_exactly_seven_can_pay(
+    database: Database, base_urls: list[str]
+) -> None:
+    organization = await factories.make_organization(database, credit=str(7 * 5 + 4))
+    chat = {"messages": [{"role": "user", "content": f"Please make {DEAR} of a gale"}]}
+
+    async with httpx.AsyncClient(headers=organization.headers, timeout=60) as client:
+        asked = (client.post(base_urls[number % len(base_urls)] + CHAT, json=chat) for number in range(60))
+        answers = await asyncio.gather(*asked)
+
+    assert {answer.status_code for answer in answers} == {200}
+    texts = [answer.json()["choices"][0]["message"]["content"] for answer in answers]
+    assert sum("Not enough credits for request" in text for text in texts) == 53
+    await until_ended(database, organization)
+    assert await content_statuses(database, organization) == ["completed"] * 7
+    charged = await charges(database, organization)
+    assert sum(reference.startswith("generation:") for reference in charged) == 7
+    assert len(charged) == 60 + 7
+    assert await faults_of(database, organization) == []
+
+
+async def test_of_60_chats_at_once_exactly_seven_are_admitted(database: Database, base_urls: list[str]) -> None:
+    organization = await factories.make_organization(
+        database, credit=str(7 * await hold_of_a_chat(database, base_urls[0])), agents=STALLING_AGENT
+    )
+
+    async with AsyncExitStack() as running:
+        statuses = await open_streams(running, organization, base_urls, 60)
+
+        # The seven still run, each with its hold.
+        assert statuses == {200: 7, 402: 53}
+        holds = await open_holds(database, organization)
+        assert len(holds) == 7
+        assert sum(holds) == (await factories.balance_of(database, organization)).balance
+
+    await until_ended(database, organization)
+    assert len(await charges(database, organization)) == 7
+    assert await faults_of(database, organization) == []
+
+
+async def hold_of_a_chat(database: Database, base_url: str) -> Decimal:
+    """What one of the chats here puts aside."""
+    organization = await factories.make_organization(database, agents=STALLING_AGENT)
+    async with AsyncExitStack() as running:
+        await open_streams(running, organization, [base_url], 1)
+        (amount,) = await open_holds(database, organization)
+    return amount
+
+
+async def open_streams(
+    running: AsyncExitStack, organization: Organization, base_urls: list[str], count: int
+) -> Counter[int]:
+    """Begin chats at once, whose streams then go on without an end; how often each status came."""
+    chat = {"messages": [{"role": "user", "content": "Say something"}], "stream": True}
+    client = await running.enter_async_context(httpx.AsyncClient(headers=organization.headers, timeout=60))
+    urls = (base_urls[number % len(base_urls)] + CHAT for number in range(count))
+    streams = (running.enter_async_context(client.stream("POST", url, json=chat)) for url in urls)
+    return Counter(answer.status_code for answer in await asyncio.gather(*streams))

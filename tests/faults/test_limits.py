@@ -1,0 +1,174 @@
+"""One organization's limits, counted over all its processes."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+
+import aiohttp
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from app.core.database import Database
+from app.rate_limits.policy import MINUTE_SECONDS, Limits
+from tests import factories, programs
+from tests.faults.conftest import Replicas
+from tests.rate_limits.making import make_limits, make_plan
+from tests.rate_limits.windows import MICROSECONDS, age, minute_key, redis_at, slot_leases
+
+CHAT = "/v1/chat/completions"
+HTTP_REQUESTS = 1000
+LIMITER_REQUESTS = 20_000
+AT_ONCE = 60
+# How long a process goes on by itself before it asks Redis again.
+PAUSE_SECONDS = 1.0
+
+# Lets ARGV[1] microseconds pass for the requests in KEYS[1]. KEYS[2] remembers when each of them came, by a clock that
+# has gone on by as much as has been let pass before, which KEYS[3] adds up.
+_AGE_AND_REMEMBER = """
+local passed = tonumber(redis.call('GET', KEYS[3]) or '0')
+local requests = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for i = 1, #requests, 2 do
+    local came_at = string.format('%.0f', requests[i + 1] + passed)
+    redis.call('HSETNX', KEYS[2], requests[i], came_at)
+    redis.call('ZINCRBY', KEYS[1], -tonumber(ARGV[1]), requests[i])
+end
+redis.call('SET', KEYS[3], string.format('%.0f', passed + ARGV[1]))
+"""
+
+
+@pytest.fixture
+async def redis(replicas: Replicas) -> AsyncIterator[Redis]:
+    opened = redis_at(replicas.valkey.url)
+    yield opened
+    await opened.aclose(close_connection_pool=True)
+
+
+async def storm(replicas: Replicas, headers: dict[str, str], count: int) -> Counter[int]:
+    """How often each status came of as many requests, spread over the processes, many at once."""
+    statuses: Counter[int] = Counter()
+    requests = iter(range(count))
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        for number in requests:
+            async with session.get(f"{replicas.base_url(number)}/credits") as answer:
+                await answer.read()
+                statuses[answer.status] += 1
+
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(ask(session) for _ in range(AT_ONCE)))
+    return statuses
+
+
+async def test_three_processes_admit_exactly_one_plan(replicas: Replicas, database: Database, redis: Redis) -> None:
+    plan = await make_plan(database, per_minute=60)
+    organization = await factories.make_organization(database, plan=plan)
+
+    first = await storm(replicas, organization.headers, HTTP_REQUESTS)
+    await age(redis, 30, minute_key(organization.id))
+    amid = await storm(replicas, organization.headers, HTTP_REQUESTS)
+    await age(redis, 31, minute_key(organization.id))
+    second = await storm(replicas, organization.headers, HTTP_REQUESTS)
+
+    assert first == {200: 60, 429: HTTP_REQUESTS - 60}
+    assert amid == {429: HTTP_REQUESTS}
+    assert second == first
+
+
+async def test_no_minute_holds_more_than_the_limit(replicas: Replicas, redis: Redis) -> None:
+    """20,000 requests in three processes, while time flies: several minutes pass for them."""
+    limits = make_limits(per_minute=300)
+    keys = [minute_key(limits.organization_id), f"came:{limits.key_id}", f"passed:{limits.key_id}"]
+
+    async def let_time_fly() -> None:
+        while True:
+            await redis.eval(_AGE_AND_REMEMBER, 3, *keys, str(2 * MICROSECONDS))  # type: ignore[misc]  # redis-py's types
+            await asyncio.sleep(0.02)
+
+    flying = asyncio.create_task(let_time_fly())
+    admitted = await run_limiters(replicas.valkey.url, limits)
+    flying.cancel()
+    await redis.eval(_AGE_AND_REMEMBER, 3, *keys, "0")  # type: ignore[misc]  # redis-py's types
+
+    came = await redis.hvals(keys[1])  # type: ignore[misc]  # redis-py's types
+    moments = sorted(int(moment) / MICROSECONDS for moment in came)
+    assert len(moments) == admitted > 300
+    gaps = [later - earlier for earlier, later in zip(moments, moments[300:], strict=False)]
+    assert min(gaps) >= MINUTE_SECONDS
+    assert sum(moment < moments[0] + MINUTE_SECONDS for moment in moments) == 300
+
+
+async def test_three_processes_run_no_more_at_once_than_the_plan(
+    replicas: Replicas, database: Database, redis: Redis
+) -> None:
+    plan = await make_plan(database, per_minute=50, concurrent=5)
+    organization = await factories.make_organization(database, plan=plan)
+    chat = {"messages": [{"role": "user", "content": "Count to 2000, slowly"}], "stream": True}
+
+    async with AsyncExitStack() as running:
+        client = await running.enter_async_context(httpx.AsyncClient(headers=organization.headers, timeout=30))
+        streams = [client.stream("POST", replicas.base_url(number) + CHAT, json=chat) for number in range(30)]
+        answers = await asyncio.gather(*(running.enter_async_context(stream) for stream in streams))
+
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert {answer.status_code for answer in refused} == {429}
+        assert len(answers) - len(refused) == 5
+        codes = {json.loads(await answer.aread())["error"]["code"] for answer in refused}
+        assert codes == {"concurrency_limit_exceeded"}
+        assert len(await slot_leases(redis, organization.id)) == 5
+
+    async with asyncio.timeout(20), httpx.AsyncClient(headers=organization.headers) as client:
+        for number in range(3):
+            freed = await until_admitted(client, f"{replicas.base_url(number)}/credits")
+            # Five streams and the requests before this one: what was refused has consumed nothing.
+            assert freed.headers["X-RateLimit-Remaining"] == str(50 - 5 - 1 - number)
+    assert await slot_leases(redis, organization.id) == []
+
+
+async def test_requests_go_on_while_redis_is_away(replicas: Replicas, database: Database) -> None:
+    plan = await make_plan(database, per_minute=100)
+    first, second = [await factories.make_organization(database, plan=plan) for _ in range(2)]
+    assert await storm(replicas, first.headers, 50) == {200: 50}
+
+    storming = asyncio.create_task(storm(replicas, first.headers, 500))
+    await asyncio.sleep(0.1)
+    replicas.valkey.kill()
+    statuses = await storming + await storm(replicas, first.headers, 500)
+    replicas.valkey.start()
+    await asyncio.sleep(PAUSE_SECONDS)
+    async with httpx.AsyncClient(headers=first.headers) as client:
+        for number in range(3):
+            await client.get(f"{replicas.base_url(number)}/credits")
+
+    # Each process has had a window of its own, and Redis what was left of its one.
+    assert statuses.keys() == {200, 429}
+    assert 100 < statuses[200] <= 300 + 50
+    # Now Redis decides for all of them again.
+    assert await storm(replicas, second.headers, 500) == {200: 100, 429: 400}
+
+
+async def run_limiters(redis_url: str, limits: Limits) -> int:
+    """How many requests three processes admit that are let loose at the same time."""
+    command = ["-m", "tests.faults.limiter_storm", redis_url, json.dumps(asdict(limits)), str(LIMITER_REQUESTS // 3)]
+    pipe = asyncio.subprocess.PIPE
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, *command, cwd=programs.ROOT, stdin=pipe, stdout=pipe)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    answers = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    return sum(int(output) for output, _ in answers)
+
+
+async def until_admitted(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The first answer that is no refusal."""
+    while True:
+        answer = await client.get(url)
+        if answer.status_code != 429:
+            return answer

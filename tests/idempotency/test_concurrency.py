@@ -1,0 +1,93 @@
+"""However many requests with one key come at once, one runs."""
+
+import asyncio
+
+import httpx
+from openai import AsyncOpenAI
+
+from app.core.database import Database
+from tests import factories
+from tests.conftest import Stack
+from tests.factories import Organization
+from tests.faults.books import charges, faults_of
+from tests.idempotency.asking import IN_PROGRESS, ask, ask_until_answered, content_of, model_calls, new_key, new_words
+
+
+async def test_of_100_requests_at_once_one_runs(
+    stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    words, key = new_words("Slowly tell me of"), new_key()
+
+    answers = await asyncio.gather(*(ask(client, words, key) for _ in range(100)))
+    late = await ask_until_answered(client, words, key)
+
+    answered = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.content for answer in (*answered, late)} == {late.content}
+    assert words in content_of(late)
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answered) == 1
+    for answer in refused:
+        assert answer.status_code == 409
+        assert answer.json()["error"] == IN_PROGRESS
+        assert answer.headers["Retry-After"] == "1"
+        assert "x-should-retry" not in answer.headers
+    assert len(refused) > 0
+    assert len(model_calls(stack, words)) == 1
+    assert len(await charges(database, organization)) == 1
+    assert await faults_of(database, organization) == []
+
+
+async def test_the_sdk_waits_for_a_run_that_is_in_progress(stack: Stack, organization: Organization) -> None:
+    """It asks again by itself after a 409, at the time that Retry-After says."""
+    words, headers = new_words("Slowly tell me of"), {"Idempotency-Key": new_key()}
+
+    async def complete(client: AsyncOpenAI) -> str | None:
+        completion = await client.chat.completions.create(
+            model="junis-orchestrator", messages=[{"role": "user", "content": words}], extra_headers=headers
+        )
+        return completion.choices[0].message.content
+
+    async with AsyncOpenAI(base_url=f"{stack.base_url}/v1", api_key=organization.api_key, max_retries=20) as client:
+        first, second = await asyncio.gather(complete(client), complete(client))
+
+    assert first == second
+    assert len(model_calls(stack, words)) == 1
+
+
+async def test_of_many_retries_at_once_one_is_queued(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    model = "simulator/image--fail-1"
+    await factories.price_models(database, model)
+    made = (await ask(client, f"Please make {model} of a mast", new_key())).json()["generated_content"][0]
+    assert made["status"] == "failed"
+    headers = {"Idempotency-Key": new_key()}
+
+    answers = await asyncio.gather(*(client.post(f"/content/{made['id']}/retry", headers=headers) for _ in range(20)))
+    late = await client.post(f"/content/{made['id']}/retry", headers=headers)
+    other_key = await client.post(f"/content/{made['id']}/retry", headers={"Idempotency-Key": new_key()})
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert {answer.content for answer in (*answers, late)} == {answers[0].content}
+    assert answers[0].json()["message"] == "Content generation retry queued (attempt 1/3)"
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    assert late.headers["Idempotent-Replayed"] == "true"
+    assert other_key.status_code == 400
+    assert (await client.get(f"/content/{made['id']}")).json()["retry_count"] == 1
+
+
+async def test_a_key_of_one_content_is_no_key_of_another(client: httpx.AsyncClient, database: Database) -> None:
+    model = "simulator/image--fail-1"
+    await factories.price_models(database, model)
+    first, second = [
+        (await ask(client, f"Please make {model} of a {thing}", new_key())).json()["generated_content"][0]["id"]
+        for thing in ("sail", "oar")
+    ]
+    headers = {"Idempotency-Key": new_key()}
+
+    accepted = await client.post(f"/content/{first}/retry", headers=headers)
+    refused = await client.post(f"/content/{second}/retry", headers=headers)
+
+    assert accepted.status_code == 200
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == "idempotency_key_reused"

@@ -1,0 +1,128 @@
+"""When a key refuses a request, and when a failure gives it back."""
+
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from app.credits import service as credits
+from tests import factories
+from tests.conftest import Stack
+from tests.faults.books import charges, faults_of
+from tests.idempotency.asking import (
+    CHAT,
+    ask,
+    content_of,
+    make_organization_with,
+    model_calls,
+    new_key,
+    new_words,
+)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_key_that_was_used_with_another_body_is_refused(
+    stack: Stack, client: httpx.AsyncClient, *, is_streamed: bool
+) -> None:
+    words, key = new_words(), new_key()
+    (await ask(client, words, key)).raise_for_status()
+
+    refused = await ask(client, f"{words} again", key, stream=is_streamed)
+
+    assert refused.status_code == 409
+    assert refused.json()["error"] == {
+        "message": "This Idempotency-Key was used with another request",
+        "type": "invalid_request_error",
+        "code": "idempotency_key_reused",
+    }
+    assert refused.headers["x-should-retry"] == "false"
+    assert "Retry-After" not in refused.headers
+    assert model_calls(stack, f"{words} again") == []
+
+
+@pytest.mark.parametrize("key", ["x" * 256, ""])
+async def test_a_key_has_1_to_255_characters(client: httpx.AsyncClient, key: str) -> None:
+    refused = await ask(client, "Hello", key)
+    on_content = await client.post("/content/x/retry", headers={"Idempotency-Key": key})
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "invalid_request"
+    assert on_content.status_code == 400
+    assert list(on_content.json()) == ["detail"]
+
+
+async def test_the_longest_key_is_a_key(client: httpx.AsyncClient) -> None:
+    words, key = new_words(), new_key().ljust(255, "x")
+
+    answers = [await ask(client, words, key) for _ in range(2)]
+
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert answers[1].content == answers[0].content
+
+
+async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, database: Database) -> None:
+    poor = await factories.make_organization(database, credit="0")
+    words, key = new_words(), new_key()
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=30) as client:
+        refused = await ask(client, words, key)
+        async with database.transaction() as tx:
+            await credits.grant(tx, organization_id=poor.id, amount=Decimal(1), reference=f"later:{poor.id}")
+        answered = await ask(client, words, key)
+        repeated = await ask(client, words, key)
+
+    assert refused.status_code == 402
+    assert words in content_of(answered)
+    assert repeated.content == answered.content
+    assert len(await charges(database, poor)) == 1
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("fault", ["status-500-1", "html-502-1", "drop-before-response-1"])
+async def test_a_failure_at_the_provider_gives_the_key_back(
+    stack: Stack, database: Database, fault: str, *, is_streamed: bool
+) -> None:
+    failing = await make_organization_with(database, f"sim-chat--{fault}")
+    words, key = new_words(), new_key()
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=failing.headers, timeout=30) as client:
+        failed = await ask(client, words, key, stream=is_streamed)
+        answered = await ask(client, words, key, stream=is_streamed)
+        repeated = await ask(client, words, key, stream=is_streamed)
+
+    assert failed.status_code == 502
+    assert failed.json()["error"]["code"] == "provider_error"
+    assert answered.status_code == 200
+    assert "Idempotent-Replayed" not in answered.headers
+    assert repeated.headers["Idempotent-Replayed"] == "true"
+    assert len(model_calls(stack, words)) == 2
+    assert len(await charges(database, failing)) == 1
+    assert await faults_of(database, failing) == []
+
+
+async def test_a_stream_that_breaks_off_gives_the_key_back(stack: Stack, database: Database) -> None:
+    failing = await make_organization_with(database, "sim-chat--error-frame-3")
+    words, key = new_words(), new_key()
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=failing.headers, timeout=30) as client:
+        answers = [await ask(client, words, key, stream=True) for _ in range(2)]
+
+    for answer in answers:
+        assert answer.status_code == 200
+        assert "Idempotent-Replayed" not in answer.headers
+        assert '"error"' in answer.text
+    # What was delivered of either is paid for: the client has both.
+    assert len(model_calls(stack, words)) == 2
+    assert len(await charges(database, failing)) == 2
+    assert await faults_of(database, failing) == []
+
+
+async def test_a_request_that_was_never_admitted_keeps_no_key(client: httpx.AsyncClient) -> None:
+    words, key = new_words(), new_key()
+
+    refused = [
+        await ask(client, words, key, session_id="sess-nobody"),
+        await ask(client, words, key, model="agent/nobody"),
+        await client.post(CHAT, content=b"{", headers={"Idempotency-Key": key}),
+    ]
+
+    assert [answer.status_code for answer in refused] == [404, 404, 400]
+    assert words in content_of(await ask(client, words, key))

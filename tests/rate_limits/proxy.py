@@ -1,0 +1,104 @@
+"""A wire between a program and its server: it counts the round trips on it, and can hold back a question."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass
+class _Connection:
+    """One client's. A question that follows an answer begins a round trip."""
+
+    round_trips: int = 0
+    is_asking: bool = False
+    is_listening: bool = False
+
+    def note_question(self, data: bytes) -> None:
+        # A connection that hears notifications asks on behalf of no request.
+        self.is_listening = self.is_listening or b"LISTEN" in data
+        self.round_trips += not self.is_asking
+        self.is_asking = True
+
+
+class Proxy:
+    """Passes bytes on between clients and the server of a URL."""
+
+    def __init__(self, server_url: str) -> None:
+        parts = urlsplit(server_url)
+        self._host, self._port = parts.hostname, parts.port
+        self._connections: list[_Connection] = []
+        self._is_next_held = False
+        self._is_held = asyncio.Event()
+        self._may_pass = asyncio.Event()
+
+    @property
+    def round_trips(self) -> int:
+        """How often clients have asked and waited so far, listeners left out."""
+        return sum(one.round_trips for one in self._connections if not one.is_listening)
+
+    def hold_next(self) -> None:
+        """Hold back the next question, and no other."""
+        self._is_next_held = True
+        self._is_held.clear()
+        self._may_pass.clear()
+
+    async def wait_until_held(self) -> None:
+        """Wait until a question is held back."""
+        await self._is_held.wait()
+
+    def let_pass(self) -> None:
+        """Pass on what is held back."""
+        self._may_pass.set()
+
+    async def serve(self, questions: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """Stand between one client and the server until either hangs up."""
+        connection = _Connection()
+        self._connections.append(connection)
+        answers, server = await asyncio.open_connection(self._host, self._port)
+        passing = [
+            asyncio.create_task(self._pass_questions(connection, questions, server)),
+            asyncio.create_task(_pass_answers(connection, answers, client)),
+        ]
+        try:
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in passing:
+                task.cancel()
+            await asyncio.gather(*passing, return_exceptions=True)
+            server.close()
+            client.close()
+
+    async def _pass_questions(
+        self, connection: _Connection, questions: asyncio.StreamReader, server: asyncio.StreamWriter
+    ) -> None:
+        while data := await questions.read(_CHUNK_BYTES):
+            connection.note_question(data)
+            if self._is_next_held:
+                self._is_next_held = False
+                self._is_held.set()
+                await self._may_pass.wait()
+            server.write(data)
+
+
+async def _pass_answers(connection: _Connection, answers: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    while data := await answers.read(_CHUNK_BYTES):
+        connection.is_asking = False
+        client.write(data)
+
+
+@asynccontextmanager
+async def proxy_to(server_url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy for as long as the block takes, and the server's URL by way of it."""
+    proxy = Proxy(server_url)
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    parts = urlsplit(server_url)
+    credentials = parts.netloc.rpartition("@")[0]
+    try:
+        yield proxy, parts._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
+    finally:
+        listener.close()

@@ -1,0 +1,55 @@
+"""Which address a failed attempt is counted for, told from a header that anybody can write."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+import pytest
+
+from app.rate_limits.address import Network, client_address
+
+PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "address"),
+    [
+        # Nobody stands between.
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),
+        ("192.0.2.1", ["203.0.113.9, 10.0.0.1"], "192.0.2.1"),
+        # One proxy, which has written the last entry.
+        ("10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["203.0.113.9", "192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["10.9.9.9, 192.0.2.1"], "192.0.2.1"),
+        # Several, each of which is trusted.
+        ("10.0.0.1", ["203.0.113.9, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+        ("10.0.0.1", ["192.0.2.1 ,  10.0.0.2,10.0.0.3"], "192.0.2.1"),
+        ("2001:db8:ffff::1", ["192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+        # Proxies alone.
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        # What is no address ends what can be believed.
+        ("10.0.0.1", ["192.0.2.1, not an address"], "unknown"),
+        ("10.0.0.1", ["192.0.2.1, "], "unknown"),
+        ("10.0.0.1", ["not an address, 192.0.2.1"], "192.0.2.1"),
+        (None, ["192.0.2.1"], "unknown"),
+        # A whole network of IPv6 is commonly one client.
+        ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", [], "2001:db8:1:2::/64"),
+        ("10.0.0.1", ["2001:db8:1:3::1"], "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", [], "fe80::/64"),
+        # IPv4 seen through a socket for both.
+        ("::ffff:192.0.2.1", [], "192.0.2.1"),
+        ("::ffff:10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
+    ],
+)
+def test_the_header_is_believed_as_far_as_trusted_proxies_wrote_it(
+    peer: str | None, forwarded_for: Sequence[str], address: str
+) -> None:
+    assert client_address(peer, forwarded_for, PROXIES) == address
+
+
+def test_without_trusted_proxies_nobody_is_believed() -> None:
+    assert client_address("127.0.0.1", ["192.0.2.1"], ()) == "127.0.0.1"

@@ -1,0 +1,55 @@
+"""What the checks of a request with a known key cost, counted on the wires to Postgres and Redis."""
+
+import httpx
+
+from app.core.database import Database
+from tests import factories
+from tests.rate_limits.conftest import WatchedApi
+from tests.rate_limits.making import make_plan
+
+REQUESTS = 100
+# The process has something of its own to do now and then, such as noting when keys were last used.
+FEW = 20
+
+
+async def round_trips(api: WatchedApi, client: httpx.AsyncClient, path: str, status: int) -> tuple[int, int]:
+    """How often the API asks Postgres and Redis for as many requests, once it knows the key."""
+    assert (await client.get(path)).status_code == status
+    postgres, redis = api.postgres.round_trips, api.redis.round_trips
+    for _ in range(REQUESTS):
+        assert (await client.get(path)).status_code == status
+    return api.postgres.round_trips - postgres, api.redis.round_trips - redis
+
+
+async def test_a_decision_costs_no_question_to_postgres_and_one_to_redis(
+    watched_api: WatchedApi, database: Database
+) -> None:
+    organization = await factories.make_organization(database, plan=await make_plan(database, per_minute=1))
+    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+        await client.get("/credits")
+
+        postgres, redis = await round_trips(watched_api, client, "/credits", 429)
+
+    assert postgres < FEW
+    assert REQUESTS <= redis < REQUESTS + FEW
+
+
+async def test_a_refusal_by_scope_costs_no_more(watched_api: WatchedApi, database: Database) -> None:
+    organization = await factories.make_organization(database, scopes=["sessions:read"])
+    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+        postgres, redis = await round_trips(watched_api, client, "/content", 403)
+
+    assert postgres < FEW
+    assert redis < REQUESTS + FEW
+
+
+async def test_an_admitted_request_gives_its_slot_back_with_one_more(
+    watched_api: WatchedApi, database: Database
+) -> None:
+    organization = await factories.make_organization(database)
+    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+        postgres, redis = await round_trips(watched_api, client, "/credits", 200)
+
+    # The route's own transaction: begin, one statement, commit.
+    assert postgres < REQUESTS * 3 + FEW
+    assert REQUESTS * 2 <= redis < REQUESTS * 2 + FEW

@@ -1,0 +1,55 @@
+"""What the limiter keeps in Redis, read and aged from outside, so that no test has to wait for a window to pass."""
+
+from redis.asyncio import Redis
+
+from app.core.settings import Settings
+from app.queue.open import open_redis
+
+MICROSECONDS = 1_000_000
+
+# Moves every member of sorted sets into the past by ARGV[1] microseconds.
+_AGE = """
+for _, key in ipairs(KEYS) do
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+        redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
+    end
+end
+"""
+
+
+def redis_at(url: str) -> Redis:
+    """The product's own connections to a Redis."""
+    return open_redis(Settings.model_validate({"redis_url": url}))
+
+
+def minute_key(counted_id: str) -> str:
+    """Where the requests of an organization or a key within the last minute are."""
+    return f"junis:minute:{counted_id}"
+
+
+def hour_key(key_id: str) -> str:
+    """Where the requests of a key within the last hour are counted, by minute."""
+    return f"junis:hour:{key_id}"
+
+
+def slots_key(organization_id: str) -> str:
+    """Where an organization's running requests are, by the end of their leases."""
+    return f"junis:slots:{organization_id}"
+
+
+async def age(redis: Redis, seconds: float, *keys: str) -> None:
+    """Let as many seconds pass for the requests or the leases under these keys."""
+    await redis.eval(_AGE, len(keys), *keys, str(int(seconds * MICROSECONDS)))  # type: ignore[misc]  # redis-py's types
+
+
+async def redis_seconds(redis: Redis) -> float:
+    """Redis's clock, by which the limits count, in epoch seconds."""
+    seconds, microseconds = await redis.time()
+    return float(seconds) + float(microseconds) / MICROSECONDS
+
+
+async def slot_leases(redis: Redis, organization_id: str) -> list[float]:
+    """How many seconds each of the organization's slots is still leased for."""
+    now = await redis_seconds(redis)
+    slots = await redis.zrange(slots_key(organization_id), 0, -1, withscores=True)
+    return [score / MICROSECONDS - now for _, score in slots if score / MICROSECONDS > now]

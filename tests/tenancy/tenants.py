@@ -1,0 +1,93 @@
+"""Organizations that have one of everything that a path can name."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from app.core.database import Database
+from tests import factories
+from tests.factories import Organization
+
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+# What a path names that exists nowhere.
+UNKNOWN = {
+    "agent_id": "agent-0000000000000000",
+    "content_id": "00000000-0000-4000-8000-000000000000",
+    "model_id": "agent/nobody",
+    "session_id": "sess-0000000000000000",
+}
+_AGENTS = """
+[[agents]]
+name = "main"
+is_orchestrator = true
+tools = ["replicate_generate"]
+
+[[agents]]
+name = "{name}"
+"""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organization, and the ids of what it has, by the name that paths call them."""
+
+    organization: Organization
+    ids: Mapping[str, str]
+    words: str
+
+    @property
+    def identifiers(self) -> set[str]:
+        """What nobody else is to see."""
+        return {*self.ids.values(), self.organization.id, self.organization.user_id, self.words}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path of the HTTP API."""
+
+    method: str
+    path: str
+    billing: str | None
+
+    @property
+    def has_id(self) -> bool:
+        return "{" in self.path
+
+    async def ask(self, client: httpx.AsyncClient, ids: Mapping[str, str], **request: Any) -> httpx.Response:
+        """The answer about what has these ids."""
+        body = HELLO if self.method == "POST" else None
+        return await client.request(self.method, self.path.format(**ids), json=body, **request)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+async def routes_of(client: httpx.AsyncClient) -> list[Route]:
+    """Every route that a key opens, as the server's own document says."""
+    document = (await client.get("/openapi.json")).raise_for_status().json()
+    return [
+        Route(method.upper(), path, operation.get("x-billing"))
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if path.startswith("/api/external/")
+    ]
+
+
+async def make_tenant(client: httpx.AsyncClient, database: Database, model: str = "simulator/image") -> Tenant:
+    """A new organization with agents, a conversation and a generated content."""
+    name, words = f"painter-{secrets.token_hex(4)}", f"Please make {model} of {secrets.token_hex(8)}"
+    organization = await factories.make_organization(database, agents=_AGENTS.format(name=name))
+    headers = organization.headers
+    chat = {"messages": [{"role": "user", "content": words}]}
+    made = (await client.post("/api/external/v1/chat/completions", json=chat, headers=headers)).raise_for_status()
+    agents = (await client.get("/api/external/agents", headers=headers)).raise_for_status().json()["agents"]
+    ids = {
+        "agent_id": next(agent["id"] for agent in agents if agent["name"] == name),
+        "content_id": made.json()["generated_content"][0]["id"],
+        "model_id": f"agent/{name}",
+        "session_id": made.headers["X-Session-ID"],
+    }
+    return Tenant(organization, ids, words)

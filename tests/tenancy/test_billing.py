@@ -1,0 +1,46 @@
+"""Every POST route says whether it costs credits, and one that does refuses whoever has none."""
+
+import httpx
+
+from app.core.database import Database
+from app.credits import service as credits
+from tests import factories
+from tests.faults.books import faults_of
+from tests.tenancy.tenants import Route, Tenant, make_tenant
+
+
+async def test_every_post_route_is_declared_metered_or_free(routes: list[Route]) -> None:
+    declared = {str(route): route.billing for route in routes if route.method == "POST"}
+
+    assert declared
+    assert set(declared.values()) <= {"metered", "free"}, declared
+
+
+async def test_metered_routes_refuse_an_organization_without_credits_and_others_do_not(
+    anyone: httpx.AsyncClient, database: Database, routes: list[Route]
+) -> None:
+    # What has failed can be retried, and is not paid for.
+    await factories.price_models(database, "simulator/image--fail")
+    poor = await make_tenant(anyone, database, "simulator/image--fail")
+    await hold_everything(database, poor)
+
+    for route in routes:
+        answer = await route.ask(anyone, poor.ids, headers=poor.organization.headers)
+
+        is_refused = answer.status_code == 402
+        assert is_refused == (route.billing == "metered"), str(route)
+        assert not is_refused or answer.json()["error"]["code"] == "insufficient_credits", str(route)
+    assert await faults_of(database, poor.organization) == []
+
+
+async def hold_everything(database: Database, tenant: Tenant) -> None:
+    """Leave nothing that the organization could spend."""
+    balance = await factories.balance_of(database, tenant.organization)
+    async with database.transaction() as tx:
+        await credits.hold(
+            tx,
+            organization_id=tenant.organization.id,
+            reference=f"everything:{tenant.organization.id}",
+            amount=balance.available,
+            expires_at=None,
+        )

@@ -2,7 +2,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.catalog.errors import ModelNotPricedError
@@ -34,6 +34,7 @@ PRICES = st.builds(
 FREE = PriceTag(id=1, model_name="owner/name", ceiling=Decimal(0))
 
 
+@settings(deadline=None)
 @given(PRICES, st.none() | SECONDS, FILES)
 def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_nothing(
     price: PriceTag, seconds: Decimal | None, outputs: int
@@ -43,6 +44,7 @@ def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_nothing(
     assert 0 <= cost.amount <= generation_ceiling(price)
 
 
+@settings(deadline=None)
 @given(PRICES, st.none() | SECONDS, FILES)
 def test_a_generation_costs_whole_millionths(price: PriceTag, seconds: Decimal | None, outputs: int) -> None:
     amount = generation_cost(price, predict_time=seconds, outputs=outputs).amount
@@ -50,6 +52,7 @@ def test_a_generation_costs_whole_millionths(price: PriceTag, seconds: Decimal |
     assert amount == amount.quantize(SIX_PLACES)
 
 
+@settings(deadline=None)
 @given(PRICES, SECONDS, FILES)
 def test_a_generation_costs_what_its_prices_say_to_the_nearest_millionth(
     price: PriceTag, seconds: Decimal, outputs: int
@@ -63,6 +66,7 @@ def test_a_generation_costs_what_its_prices_say_to_the_nearest_millionth(
     assert not cost.is_estimated
 
 
+@settings(deadline=None)
 @given(PRICES, FILES)
 def test_a_time_that_is_not_known_matters_only_where_it_is_paid_for(price: PriceTag, outputs: int) -> None:
     cost = generation_cost(price, predict_time=None, outputs=outputs)
@@ -96,6 +100,7 @@ def test_a_generation_without_a_ceiling_is_refused() -> None:
         generation_cost(price, predict_time=Decimal(1), outputs=1)
 
 
+@settings(deadline=None)
 @given(PRICES, TOKENS, TOKENS)
 def test_a_chat_never_costs_more_than_was_held_for_it(price: PriceTag, prompt: int, completion: int) -> None:
     cost = chat_cost(price, prompt_tokens=prompt, completion_tokens=completion)
@@ -106,6 +111,7 @@ def test_a_chat_never_costs_more_than_was_held_for_it(price: PriceTag, prompt: i
     assert ceiling == ceiling.quantize(SIX_PLACES)
 
 
+@settings(deadline=None)
 @given(PRICES, TOKENS, TOKENS, TOKENS, TOKENS)
 def test_fewer_tokens_never_cost_more(price: PriceTag, prompt: int, completion: int, more: int, longer: int) -> None:
     bound = chat_ceiling(price, prompt_tokens=prompt + more, completion_tokens=completion + longer)

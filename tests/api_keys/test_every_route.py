@@ -1,0 +1,83 @@
+"""What must hold of each route of the API, read from the document that the API gives of itself."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api_keys.scopes import ALL_SCOPES
+from app.core.database import Database
+from tests import factories
+from tests.conftest import Stack
+from tests.factories import Organization
+
+BASE = "/api/external"
+# None: any key will do.
+SCOPES = {
+    "POST /v1/chat/completions": "orchestrator:invoke",
+    "GET /v1/models": None,
+    "GET /v1/models/{}": None,
+    "GET /agents": "agents:list",
+    "POST /agents/{}/completions": "agents:invoke",
+    "GET /sessions": "sessions:read",
+    "GET /sessions/{}/messages": "sessions:read",
+    "GET /sessions/{}/status": "sessions:read",
+    "GET /content": "content:read",
+    "GET /content/{}": "content:read",
+    "POST /content/{}/retry": "content:retry",
+    "GET /credits": None,
+}
+
+
+@pytest.fixture(scope="module")
+async def routes(stack: Stack) -> list[tuple[str, str]]:
+    """Method and path of every documented route, the path below the base and with `{}` for what it names."""
+    async with httpx.AsyncClient() as client:
+        document: dict[str, Any] = (await client.get(f"{stack.url}/openapi.json")).raise_for_status().json()
+    return [
+        (method.upper(), re.sub(r"{[^}]*}", "{}", path.removeprefix(BASE)))
+        for path, operations in document["paths"].items()
+        if path.startswith(f"{BASE}/")
+        for method in operations
+    ]
+
+
+async def test_every_route_is_documented_and_has_a_known_scope(routes: list[tuple[str, str]]) -> None:
+    assert {f"{method} {path}" for method, path in routes} == set(SCOPES)
+
+
+async def test_no_route_answers_without_a_key(stranger: httpx.AsyncClient, routes: list[tuple[str, str]]) -> None:
+    for method, path in routes:
+        answer = await stranger.request(method, path.format("x"))
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key"), path
+        assert list(answer.json()) == ["error"]
+        assert list(answer.json()["error"]) == ["message", "type", "code"]
+        assert answer.headers["www-authenticate"] == "ApiKey"
+
+
+async def test_a_route_is_open_to_its_scope_and_to_no_other(
+    stranger: httpx.AsyncClient, routes: list[tuple[str, str]], database: Database, organization: Organization
+) -> None:
+    keys = {scope: await factories.make_key(database, organization, scope) for scope in ALL_SCOPES}
+
+    for method, path in routes:
+        admitted = set()
+        for scope, key in keys.items():
+            answer = await stranger.request(method, path.format("x"), headers={"X-API-Key": key})
+            if answer.status_code != 403:
+                admitted.add(scope)
+        needed = SCOPES[f"{method} {path}"]
+        assert admitted == ({needed} if needed else set(ALL_SCOPES)), path
+
+
+@pytest.mark.parametrize("name", ["%00", "..%2F..", "%F0%9F%A6%8A", "x" * 3000, "%27%3B--", "%", "550e8400-e29b"])
+async def test_no_name_in_a_path_breaks_a_route(
+    client: httpx.AsyncClient, routes: list[tuple[str, str]], name: str
+) -> None:
+    for method, path in routes:
+        if "{}" in path:
+            answer = await client.request(method, path.format(name))
+
+            assert answer.status_code in {400, 404, 405}, (path, answer.text)

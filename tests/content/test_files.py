@@ -1,0 +1,209 @@
+import hashlib
+
+import httpx
+import pytest
+
+from tests.conftest import Stack
+from tests.content.gallery import Picture, generate
+from tests.worker.workbench import Workbench
+
+
+async def test_a_file_is_served_whole_to_whoever_has_its_url(browser: httpx.AsyncClient, picture: Picture) -> None:
+    answer = await browser.get(picture.url)
+
+    assert answer.status_code == 200
+    assert answer.content == picture.delivered
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-length"] == str(len(picture.delivered))
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["etag"] == f'"{hashlib.sha256(picture.delivered).hexdigest()}"'
+
+
+async def test_a_file_cannot_do_anything_in_a_browser(browser: httpx.AsyncClient, picture: Picture) -> None:
+    answer = await browser.get(picture.url)
+
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == "sandbox"
+    assert answer.headers["content-disposition"] == f'inline; filename="{picture.name}"'
+
+
+@pytest.mark.parametrize(
+    ("model", "media_type"),
+    [
+        ("simulator/text", "text/plain"),
+        ("simulator/json", "application/json"),
+        ("simulator/other", "image/svg+xml"),
+        ("simulator/image--delivery-wrong-type", "text/plain"),
+    ],
+)
+async def test_what_could_run_as_a_page_is_handed_over_as_a_download(
+    browser: httpx.AsyncClient, stack: Stack, workbench: Workbench, model: str, media_type: str
+) -> None:
+    made = await generate(workbench, stack.base_url, model)
+
+    answer = await browser.get(made.url)
+
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="{made.name}"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == "sandbox"
+
+
+async def test_head_says_what_get_would(browser: httpx.AsyncClient, picture: Picture) -> None:
+    asked, got = await browser.head(picture.url), await browser.get(picture.url)
+
+    own = {"date", "x-request-id"}
+    assert asked.status_code == 200
+    assert asked.content == b""
+    assert {name: value for name, value in asked.headers.items() if name not in own} == {
+        name: value for name, value in got.headers.items() if name not in own
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-9", 0, 9),
+        ("bytes=10-", 10, -1),
+        ("bytes=-10", -10, -1),
+        ("bytes=5-999999999", 5, -1),
+        ("bytes=0-0", 0, 0),
+    ],
+)
+async def test_a_part_of_a_file(
+    browser: httpx.AsyncClient, picture: Picture, wanted: str, first: int, last: int
+) -> None:
+    size = len(picture.delivered)
+    first, last = first % size, last % size
+
+    answer = await browser.get(picture.url, headers={"Range": wanted})
+
+    assert answer.status_code == 206
+    assert answer.content == picture.delivered[first : last + 1]
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/{size}"
+    assert answer.headers["content-length"] == str(last - first + 1)
+
+
+async def test_the_parts_make_up_the_whole(browser: httpx.AsyncClient, picture: Picture) -> None:
+    size, step = len(picture.delivered), len(picture.delivered) // 7
+    ranges = [f"bytes={start}-{start + step - 1}" for start in range(0, size, step)]
+
+    parts = [(await browser.get(picture.url, headers={"Range": wanted})).content for wanted in ranges]
+
+    assert b"".join(parts) == picture.delivered
+
+
+@pytest.mark.parametrize("wanted", ["bytes={size}-", "bytes=999999999-", "bytes=-0"])
+async def test_a_part_behind_the_end_cannot_be_served(
+    browser: httpx.AsyncClient, picture: Picture, wanted: str
+) -> None:
+    size = len(picture.delivered)
+
+    answer = await browser.get(picture.url, headers={"Range": wanted.format(size=size)})
+
+    assert answer.status_code == 416
+    assert answer.json()["error"]["code"] == "invalid_request"
+    assert answer.headers["content-range"] == f"bytes */{size}"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=9-1", "bytes=-", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "", "bytes=0"])
+async def test_a_range_that_makes_no_sense_is_ignored(
+    browser: httpx.AsyncClient, picture: Picture, wanted: str
+) -> None:
+    answer = await browser.get(picture.url, headers={"Range": wanted})
+
+    assert answer.status_code == 200
+    assert answer.content == picture.delivered
+
+
+async def test_a_file_that_is_known_is_not_sent_again(browser: httpx.AsyncClient, picture: Picture) -> None:
+    etag = (await browser.head(picture.url)).headers["etag"]
+
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        answer = await browser.get(picture.url, headers={"If-None-Match": known})
+
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == etag
+    assert (await browser.get(picture.url, headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_a_download_goes_on_only_with_the_same_file(browser: httpx.AsyncClient, picture: Picture) -> None:
+    etag = (await browser.head(picture.url)).headers["etag"]
+
+    same = await browser.get(picture.url, headers={"Range": "bytes=3-", "If-Range": etag})
+    other = await browser.get(picture.url, headers={"Range": "bytes=3-", "If-Range": '"other"'})
+
+    assert (same.status_code, same.content) == (206, picture.delivered[3:])
+    assert (other.status_code, other.content) == (200, picture.delivered)
+
+
+async def test_a_file_is_found_only_by_its_whole_url(
+    browser: httpx.AsyncClient, stack: Stack, picture: Picture
+) -> None:
+    token = picture.url.split("/")[-2]
+
+    for path in (
+        f"{token}/other.png",
+        f"{token}/{picture.name}x",
+        f"{token[:-1]}/{picture.name}",
+        f"{'A' * 22}/{picture.name}",
+        f"{token}/..%2F{picture.name}",
+        f"{token}/%00",
+        f"{token}/{picture.detail['storage_path']}",
+    ):
+        answer = await browser.get(f"{stack.url}/files/{path}")
+
+        assert answer.status_code == 404
+        assert answer.json() == {"error": {"message": "Not found", "type": "not_found_error", "code": "not_found"}}
+
+
+async def test_the_token_is_128_bits_and_no_other_contents(
+    stack: Stack, workbench: Workbench, picture: Picture
+) -> None:
+    other = await generate(workbench, stack.base_url, "simulator/text")
+
+    tokens = [made.url.split("/")[-2] for made in (picture, other)]
+    assert tokens[0] != tokens[1]
+    assert [len(token) for token in tokens] == [22, 22]
+
+
+async def test_every_output_of_a_prediction_has_a_url(
+    browser: httpx.AsyncClient, stack: Stack, workbench: Workbench
+) -> None:
+    made = await generate(workbench, stack.base_url, "simulator/image", num_outputs=3)
+
+    urls = [made.url, *(output["storage_url"] for output in made.detail["additional_outputs"])]
+    bodies = [(await browser.get(url)).raise_for_status().content for url in urls]
+    assert bodies[0] == made.delivered
+    assert len(set(bodies)) == 3
+
+
+async def test_a_file_outlives_the_vendors(browser: httpx.AsyncClient, workbench: Workbench, picture: Picture) -> None:
+    workbench.order_fault("delivery-404", nth=1)
+    assert (await browser.get(picture.detail["output_url"])).status_code == 404
+
+    answer = await browser.get(picture.url)
+
+    assert (answer.status_code, answer.content) == (200, picture.delivered)
+
+
+async def test_a_file_that_the_store_has_lost_is_told_by_the_status(
+    browser: httpx.AsyncClient, stack: Stack, workbench: Workbench
+) -> None:
+    lost = await generate(workbench, stack.base_url, "simulator/text")
+    (stack.objects / lost.detail["storage_path"]).unlink()
+
+    answer = await browser.get(lost.url)
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "service_unavailable"
+    assert "cache-control" not in answer.headers
+
+
+async def test_a_file_cannot_be_changed_or_listed(browser: httpx.AsyncClient, stack: Stack, picture: Picture) -> None:
+    for method in ("PUT", "POST", "DELETE", "PATCH"):
+        answer = await browser.request(method, picture.url)
+
+        assert answer.status_code == 405
+        assert answer.json()["error"]["code"] == "method_not_allowed"
+    assert (await browser.get(f"{stack.url}/files/")).status_code == 404

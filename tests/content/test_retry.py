@@ -1,0 +1,206 @@
+import asyncio
+import secrets
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from app.core.clock import now
+from app.core.database import Database
+from app.credits import service as credits
+from tests import factories
+from tests.conftest import Stack
+from tests.content.contents import insert_content
+from tests.content.shelves import Shelf
+from tests.factories import Organization
+
+CEILING = Decimal("0.012")  # of simulator/image, in the tests' catalog
+
+
+async def hold_of(database: Database, content_id: object, attempt: int) -> Decimal | None:
+    """What was put aside for an attempt of a content."""
+    async with database.transaction() as tx:
+        amount: Decimal | None = await tx.fetchval(
+            "SELECT amount FROM credit_holds WHERE reference = $1", f"generation:{content_id}:{attempt}"
+        )
+    return amount
+
+
+async def test_a_failed_content_is_queued_again(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    content = await insert_content(database, organization, "failed")
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "success": True,
+        "message": "Content generation retry queued (attempt 1/3)",
+        "generation_id": str(content.id),
+    }
+    assert list(answer.json()) == ["success", "message", "generation_id"]
+    assert await hold_of(database, content.id, 1) == CEILING
+
+
+async def test_a_retry_leaves_nothing_of_the_failure(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    content = await insert_content(database, organization, "failed", retry_count=1)
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    detail = (await client.get(f"/content/{content.id}")).json()
+    assert answer.json()["message"] == "Content generation retry queued (attempt 2/3)"
+    assert detail["status"] != "failed"
+    assert (detail["retry_count"], detail["error_message"]) == (2, None)
+    assert detail["replicate_prediction_id"] != content.prediction_id
+    assert detail["replicate_input"] == content.input
+    assert detail["created_at"] == content.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize("status", ["pending", "processing", "completed"])
+async def test_only_a_failed_content_can_be_retried(
+    client: httpx.AsyncClient, database: Database, organization: Organization, status: str
+) -> None:
+    content = await insert_content(database, organization, status)
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "detail": f"Cannot retry content with status '{status}'. Only failed content can be retried."
+    }
+    assert await hold_of(database, content.id, 1) is None
+
+
+@pytest.mark.parametrize(("retry_count", "max_retries"), [(3, 3), (0, 0), (7, 7)])
+async def test_retries_end_at_the_contents_maximum(
+    client: httpx.AsyncClient, database: Database, organization: Organization, retry_count: int, max_retries: int
+) -> None:
+    content = await insert_content(database, organization, "failed", retry_count=retry_count, max_retries=max_retries)
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": f"Maximum retry attempts ({max_retries}) reached for this content."}
+
+
+async def test_the_last_retry_is_counted_to_the_maximum(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    content = await insert_content(database, organization, "failed", retry_count=2)
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.json()["message"] == "Content generation retry queued (attempt 3/3)"
+
+
+async def test_of_many_retries_at_once_one_is_queued(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    content = await insert_content(database, organization, "failed")
+
+    answers = await asyncio.gather(*(client.post(f"/content/{content.id}/retry") for _ in range(12)))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 11}
+    # Which of them depends on how far the worker has come with the one that was queued.
+    page = {
+        f"Cannot retry content with status '{status}'. Only failed content can be retried."
+        for status in ("pending", "processing", "completed")
+    }
+    assert {answer.json()["detail"] for answer in answers if answer.status_code == 400} <= page
+    assert (await client.get(f"/content/{content.id}")).json()["retry_count"] == 1
+    assert await hold_of(database, content.id, 2) is None
+
+
+async def test_a_retry_needs_credits_and_is_still_there_without(stack: Stack, database: Database) -> None:
+    poor = await factories.make_organization(database, credit="0.011999")
+    content = await insert_content(database, poor, "failed")
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers) as client:
+        before = (await client.get(f"/content/{content.id}")).json()
+        refused = await client.post(f"/content/{content.id}/retry")
+
+        assert refused.status_code == 402
+        assert refused.json() == {
+            "error": {
+                "message": "Not enough credits for request",
+                "type": "billing_error",
+                "code": "insufficient_credits",
+            }
+        }
+        assert (await client.get(f"/content/{content.id}")).json() == before
+        assert (await factories.balance_of(database, poor)).held == 0
+
+        await give(database, poor, "0.000001")
+        queued = await client.post(f"/content/{content.id}/retry")
+
+    assert queued.json()["message"] == "Content generation retry queued (attempt 1/3)"
+
+
+async def test_the_refusals_come_in_order(stack: Stack, database: Database, one_of_each: Shelf) -> None:
+    """A content of others is not found and a completed one not retried, before anybody asks for credits."""
+    poor = await factories.make_organization(database, credit="0")
+    completed = await insert_content(database, poor)
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers) as client:
+        others = await client.post(f"/content/{one_of_each.ids[0]}/retry")
+        own = await client.post(f"/content/{completed.id}/retry")
+
+    assert (others.status_code, own.status_code) == (404, 400)
+
+
+async def test_a_retry_is_paid_at_the_price_of_today(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    model = f"simulator/{secrets.token_hex(6)}"
+    await factories.price_models(database, model, ceiling="0.5")
+    content = await insert_content(database, organization, "failed", model=model)
+    await factories.price_models(database, model, ceiling="0.7")
+
+    (await client.post(f"/content/{content.id}/retry")).raise_for_status()
+
+    assert await hold_of(database, content.id, 1) == Decimal("0.7")
+
+
+async def test_a_model_that_is_not_offered_any_more_is_refused_in_the_form_of_the_page(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    content = await insert_content(database, organization, "failed", model="owner/withdrawn")
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "Unknown model: owner/withdrawn"}
+    assert (await client.get(f"/content/{content.id}")).json()["status"] == "failed"
+
+
+async def test_a_model_without_a_price_is_not_run_and_not_asked_for_again(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    model = f"simulator/{secrets.token_hex(6)}"
+    later = (now() + timedelta(hours=1)).isoformat()
+    await factories.import_catalog(
+        database,
+        f'[[models]]\nname = "{model}"\nkind = "generation"\nprice = {{ ceiling = 1, effective_at = {later} }}',
+    )
+    content = await insert_content(database, organization, "failed", model=model)
+
+    answer = await client.post(f"/content/{content.id}/retry")
+
+    assert answer.status_code == 502
+    assert answer.json()["error"] == {
+        "message": f"The model {model} has no price in the catalog",
+        "type": "provider_error",
+        "code": "model_not_priced",
+    }
+    assert answer.headers["x-should-retry"] == "false"
+
+
+async def give(database: Database, organization: Organization, amount: str) -> None:
+    """More credits."""
+    async with database.transaction() as tx:
+        await credits.grant(
+            tx, organization_id=organization.id, amount=Decimal(amount), reference=f"gift:{organization.id}"
+        )

@@ -1,0 +1,23 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests import factories
+from tests.conftest import Stack
+
+
+@pytest.fixture(scope="session")
+async def visitor(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client at the server's root that shows no key."""
+    async with httpx.AsyncClient(base_url=stack.url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def customer(stack: Stack, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """A client at the base of the API with a key that has every scope."""
+    organization = await factories.make_organization(database)
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=30) as opened:
+        yield opened

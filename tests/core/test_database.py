@@ -1,0 +1,173 @@
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import text
+
+from app.core.database import Database
+from app.core.errors import ServiceUnavailableError
+from tests.core.sites import settings_of
+
+
+@dataclass(frozen=True)
+class Note:
+    """One row of a table of its own, over a pool of one connection."""
+
+    database: Database
+    table: str
+
+    async def words(self) -> str:
+        async with self.database.transaction() as tx:
+            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")  # noqa: S608 - the fixture's name
+        return found
+
+    def write(self, words: str) -> str:
+        """The statement that changes the row."""
+        return f"UPDATE {self.table} SET words = '{words}'"  # noqa: S608 - the tests' own words
+
+
+@pytest.fixture
+async def note(environment: dict[str, str]) -> AsyncIterator[Note]:
+    opened = Database.open(settings_of(environment | {"DATABASE_POOL_SIZE": "1"}))
+    table = f"note_{secrets.token_hex(6)}"
+    async with opened.transaction() as tx:
+        await tx.execute(f"CREATE TABLE {table} AS SELECT 'old' AS words")
+    yield Note(opened, table)
+    async with opened.transaction() as tx:
+        await tx.execute(f"DROP TABLE {table}")
+    await opened.close()
+
+
+async def test_what_a_block_does_is_committed_at_its_end(note: Note) -> None:
+    async with note.database.transaction() as tx:
+        await tx.execute(note.write("new"))
+
+    assert await note.words() == "new"
+
+
+async def test_a_block_that_fails_has_done_nothing(note: Note) -> None:
+    async def fail() -> None:
+        async with note.database.transaction() as tx:
+            await tx.execute(note.write("new"))
+            await tx.session.execute(text(note.write("newer")))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+
+    assert await note.words() == "old"
+
+
+async def test_a_block_that_is_cancelled_has_done_nothing(note: Note) -> None:
+    has_written = asyncio.Event()
+
+    async def wait_for_ever() -> None:
+        async with note.database.transaction() as tx:
+            await tx.execute(note.write("new"))
+            has_written.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait_for_ever())
+    await has_written.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert await note.words() == "old"
+
+
+async def test_the_session_and_single_statements_see_each_other(note: Note) -> None:
+    async with note.database.transaction() as tx:
+        await tx.session.execute(text(note.write("session")))
+        assert await tx.fetchval(f"SELECT words FROM {note.table}") == "session"  # noqa: S608 - the fixture's name
+        await tx.execute(note.write("statement"))
+        assert await tx.session.scalar(text(f"SELECT words FROM {note.table}")) == "statement"  # noqa: S608 - as above
+
+
+async def test_what_follows_a_commit_finds_it_done(note: Note) -> None:
+    seen = []
+
+    async def look() -> None:
+        seen.append(await note.words())
+
+    async with note.database.transaction() as tx:
+        tx.after_commit(look)
+        await tx.execute(note.write("new"))
+        assert seen == []
+
+    assert seen == ["new"]
+
+
+async def test_nothing_follows_a_block_that_fails(note: Note) -> None:
+    seen: list[str] = []
+
+    async def look() -> None:
+        seen.append("followed")
+
+    async def fail() -> None:
+        async with note.database.transaction() as tx:
+            tx.after_commit(look)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+
+    assert seen == []
+
+
+async def test_what_follows_may_fail_and_the_commit_stands(note: Note) -> None:
+    seen: list[str] = []
+
+    async def fail() -> None:
+        raise ConnectionError
+
+    async def look() -> None:
+        seen.append("followed")
+
+    async with note.database.transaction() as tx:
+        await tx.execute(note.write("new"))
+        tx.after_commit(fail)
+        tx.after_commit(look)
+
+    assert await note.words() == "new"
+    assert seen == ["followed"]
+
+
+async def test_a_connection_that_is_lost_midway_is_told_and_replaced(note: Note, database: Database) -> None:
+    async def lose_it() -> None:
+        async with note.database.transaction() as tx:
+            await tx.execute(note.write("new"))
+            await end_connection(database, await tx.fetchval("SELECT pg_backend_pid()"))
+            await tx.execute(note.write("newer"))
+
+    with pytest.raises(ServiceUnavailableError):
+        await lose_it()
+
+    assert await note.words() == "old"
+
+
+async def test_a_pooled_connection_that_was_lost_meanwhile_is_replaced_unseen(note: Note, database: Database) -> None:
+    async with note.database.transaction() as tx:
+        pid = await tx.fetchval("SELECT pg_backend_pid()")
+    await end_connection(database, pid)
+
+    assert await note.words() == "old"
+
+
+async def test_a_server_that_is_not_there_is_told(environment: dict[str, str]) -> None:
+    nowhere = Database.open(settings_of(environment | {"DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/none"}))
+
+    with pytest.raises(ServiceUnavailableError) as refused:
+        async with nowhere.transaction():
+            pass
+
+    assert refused.value.body()["error"]["message"] == "The service is temporarily unavailable"
+    await nowhere.close()
+
+
+async def end_connection(database: Database, pid: int) -> None:
+    """End a connection as a restart of Postgres does, and wait until the client's side has seen it."""
+    async with database.transaction() as tx:
+        assert await tx.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+    await asyncio.sleep(0.05)

@@ -1,0 +1,145 @@
+"""Every refusal has the one form of the API, whoever refuses: a feature, the framework, or the server itself."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+MEGABYTE = 1024 * 1024
+NOT_FOUND = {"error": {"message": "Not found", "type": "not_found_error", "code": "not_found"}}
+METHOD_NOT_ALLOWED = {
+    "error": {"message": "Method not allowed", "type": "invalid_request_error", "code": "method_not_allowed"}
+}
+TOO_LARGE = {
+    "error": {
+        "message": "The request body is larger than 10 MB",
+        "type": "invalid_request_error",
+        "code": "payload_too_large",
+    }
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/nothing", "/api/external", "/api/external/", "/api/external/v2/chat", "/files", "/%00", "/a//b", "/é"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await visitor.request(method, path)
+
+    assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/content", "GET"),
+        ("POST", "/content", "GET"),
+        ("PUT", "/content/550e8400-e29b-41d4-a716-446655440000", "GET"),
+        ("GET", "/content/550e8400-e29b-41d4-a716-446655440000/retry", "POST"),
+        ("GET", "/v1/chat/completions", "POST"),
+        ("PATCH", "/credits", "GET"),
+    ],
+)
+async def test_a_wrong_method_is_told_which_are_right(
+    customer: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await customer.request(method, path)
+
+    assert (answer.status_code, answer.json()) == (405, METHOD_NOT_ALLOWED)
+    assert allowed in answer.headers["allow"]
+
+
+async def test_a_body_of_more_than_ten_megabytes_is_refused(customer: httpx.AsyncClient) -> None:
+    answer = await customer.post("/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
+
+    assert (answer.status_code, answer.json()) == (413, TOO_LARGE)
+    assert answer.headers["x-should-retry"] == "false"
+
+
+async def test_a_body_whose_length_is_not_announced_is_refused_as_well(customer: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * MEGABYTE
+
+    answer = await customer.post("/v1/chat/completions", content=chunks())
+
+    assert (answer.status_code, answer.json()) == (413, TOO_LARGE)
+
+
+async def test_a_body_of_any_size_is_refused_for_its_key_first(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.post("/api/external/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
+
+    assert answer.status_code == 401
+
+
+async def test_a_body_of_ten_megabytes_is_read(customer: httpx.AsyncClient) -> None:
+    body = b'{"messages": []}'.ljust(10 * MEGABYTE)
+
+    answer = await customer.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "messages"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"{not json}", b"", b'{"messages": [}', b"\x00", b"'", b'{"messages": "\xff"}', b"[" * 100_000]
+)
+async def test_a_body_that_is_no_json_is_refused(customer: httpx.AsyncClient, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    answer = await customer.post("/v1/chat/completions", content=body, headers=headers)
+
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
+    assert "param" not in error
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "hello"}, "messages"),
+        ({"messages": [{"content": "hello"}]}, "messages.0.role"),
+        ({"messages": [{"role": "wizard", "content": "hello"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": "hello"}, {"role": "user", "content": 5}]}, "messages.1.content"),
+        ({"messages": [{"role": "user", "content": "hello"}], "temperature": 3}, "temperature"),
+        ({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 0}, "max_tokens"),
+        ({"messages": [{"role": "user", "content": "hello"}], "stream": "perhaps"}, "stream"),
+        ({"messages": [{"role": "user", "content": "hello"}], "session_id": ""}, "session_id"),
+    ],
+)
+async def test_a_bad_value_is_named_by_its_place(
+    customer: httpx.AsyncClient, body: dict[str, object], param: str
+) -> None:
+    answer = await customer.post("/v1/chat/completions", json=body)
+
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
+    assert error["param"].startswith(param)
+    assert list(error) == ["message", "type", "code", "param"]
+
+
+async def test_a_body_that_is_no_object_is_refused(customer: httpx.AsyncClient) -> None:
+    for body in ("[]", '"hello"', "5", "null", "NaN"):
+        headers = {"Content-Type": "application/json"}
+        answer = await customer.post("/v1/chat/completions", content=body, headers=headers)
+
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] == "invalid_request"
+
+
+async def test_a_bad_value_in_a_query_is_named(customer: httpx.AsyncClient) -> None:
+    answer = await customer.get("/sessions", params={"page": "0"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "page"
+
+
+async def test_what_a_client_can_mend_is_left_to_the_sdks_own_rule(customer: httpx.AsyncClient) -> None:
+    """OpenAI's SDKs do not repeat these by themselves: nothing needs to be said."""
+    for method, path in (("GET", "/nothing"), ("POST", "/v1/chat/completions"), ("DELETE", "/credits")):
+        assert "x-should-retry" not in (await customer.request(method, path)).headers

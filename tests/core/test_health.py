@@ -1,0 +1,163 @@
+"""What an operator's probes are told while something is away. This product has servers of its own to lose."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from devstack.ports import free_port
+from devstack.servers import EmbeddedServers
+from tests import factories, programs
+from tests.content.contents import insert_content
+from tests.core.sites import furnish, settings_of
+from tests.factories import Organization
+
+
+@dataclass(frozen=True)
+class Fragile:
+    """An API whose servers may be killed; whoever kills one starts it again.
+
+    `unmigrated` is how it answered whether it is ready while its database was empty.
+    """
+
+    client: httpx.AsyncClient
+    unmigrated: httpx.Response
+    servers: EmbeddedServers
+    database: Database
+    organization: Organization
+
+    async def ready(self) -> tuple[int, dict[str, str]]:
+        """What `/readyz` says."""
+        answer = await self.client.get("/readyz")
+        return answer.status_code, answer.json()
+
+
+@pytest.fixture(scope="module")
+def own_servers(run_folder: Path) -> Iterator[EmbeddedServers]:
+    with EmbeddedServers(run_folder / "fragile", durable=False) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folder: Path) -> Iterator[dict[str, str]]:
+    """The settings of an API that runs on an empty database."""
+    port = free_port()
+    site = environment | {
+        "DATABASE_URL": own_servers.database_url,
+        "REDIS_URL": own_servers.redis_url,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+    }
+    command = ["-m", "app.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with programs.running(command, site, run_folder / "fragile-api.log"):
+        yield site
+
+
+@pytest.fixture(scope="module")
+async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_folder: Path) -> AsyncIterator[Fragile]:
+    async with httpx.AsyncClient(base_url=serving["PUBLIC_URL"], timeout=30) as client:
+        unmigrated = await until_answered(client, "/readyz")
+        await furnish(serving, run_folder)
+        database = Database.open(settings_of(serving))
+        organization = await factories.make_organization(database)
+        client.headers.update(organization.headers)
+        yield Fragile(client, unmigrated, own_servers, database, organization)
+        await database.close()
+
+
+async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """The first answer of a server that is starting."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(httpx.TransportError):
+                return await client.get(path)
+            await asyncio.sleep(0.05)
+
+
+async def test_it_is_ready_though_no_worker_lives(fragile: Fragile) -> None:
+    status, told = await fragile.ready()
+
+    assert status == 200
+    assert told == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
+
+
+async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(60):
+        while (await visitor.get("/readyz")).json()["worker"] != "ok":
+            pass
+
+
+async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fragile) -> None:
+    fragile.servers.valkey.kill()
+    try:
+        status, told = await fragile.ready()
+    finally:
+        fragile.servers.valkey.start()
+
+    assert status == 200
+    assert (told["status"], told["database"], told["redis"], told["worker"]) == ("ready", "ok", "away", "unknown")
+    assert (await fragile.ready())[1]["redis"] == "ok"
+
+
+async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fragile) -> None:
+    content = await insert_content(fragile.database, fragile.organization, "failed")
+    fragile.servers.valkey.kill()
+    try:
+        owned = await fragile.client.get("/api/external/credits")
+        listed = await fragile.client.get("/api/external/content")
+        retried = await fragile.client.post(f"/api/external/content/{content.id}/retry")
+    finally:
+        fragile.servers.valkey.start()
+
+    assert [answer.status_code for answer in (owned, listed, retried)] == [200, 200, 200]
+    assert owned.headers["x-ratelimit-limit"]
+    detail = (await fragile.client.get(f"/api/external/content/{content.id}")).json()
+    assert (detail["status"], detail["retry_count"]) == ("pending", 1)
+
+
+async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> None:
+    fragile.servers.postgres.kill()
+    try:
+        alive = await fragile.client.get("/healthz")
+        status, told = await fragile.ready()
+        asked = await fragile.client.get("/api/external/content")
+        file = await fragile.client.get("/files/token/name")
+    finally:
+        fragile.servers.postgres.start()
+
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    assert (status, told["status"], told["database"]) == (503, "not_ready", "away")
+    for answer in (asked, file):
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "error": {
+                "message": "The service is temporarily unavailable",
+                "type": "server_error",
+                "code": "service_unavailable",
+            }
+        }
+        # It may be repeated: nothing has been done.
+        assert "x-should-retry" not in answer.headers
+    assert (await fragile.ready())[0] == 200
+
+
+async def test_a_database_without_a_schema_is_not_ready_until_it_is_migrated(fragile: Fragile) -> None:
+    assert fragile.unmigrated.status_code == 503
+    assert fragile.unmigrated.json()["database"] == "schema_missing"
+    assert (await fragile.ready())[0] == 200
+
+
+async def test_a_schema_of_another_revision_is_not_ready(fragile: Fragile) -> None:
+    async with fragile.database.transaction() as tx:
+        current = await tx.fetchval("SELECT version_num FROM alembic_version")
+        await tx.execute("UPDATE alembic_version SET version_num = 'another'")
+    behind = await fragile.ready()
+    async with fragile.database.transaction() as tx:
+        await tx.execute("UPDATE alembic_version SET version_num = $1", current)
+
+    assert (behind[0], behind[1]["database"]) == (503, "schema_behind")
+    assert (await fragile.ready())[0] == 200

@@ -1,0 +1,63 @@
+import json
+import logging
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from app.core.logging import JsonFormatter
+from app.core.middleware import request_id_var
+
+
+@dataclass(frozen=True)
+class Log:
+    """A logger that writes as the product does, and what it has written."""
+
+    logger: logging.Logger
+    written: StringIO
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.written.getvalue().splitlines()]
+
+
+@pytest.fixture
+def log() -> Log:
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.Logger("product")  # noqa: LOG001 - one that no other test has
+    logger.addHandler(handler)
+    return Log(logger, written)
+
+
+def test_a_line_is_one_json_object(log: Log) -> None:
+    log.logger.warning("copy_interrupted", extra={"content_id": "a\nb", "reason": {"odd": object}})
+
+    (line,) = log.lines()
+    assert list(line) == ["time", "level", "logger", "event", "content_id", "reason"]
+    assert (line["level"], line["logger"], line["event"]) == ("warning", "product", "copy_interrupted")
+    assert line["content_id"] == "a\nb"
+    assert line["time"].endswith("+00:00")
+
+
+def test_a_line_names_the_request_that_it_belongs_to(log: Log) -> None:
+    token = request_id_var.set("mine")
+    log.logger.info("inside")
+    request_id_var.reset(token)
+    log.logger.info("outside")
+
+    inside, outside = log.lines()
+    assert inside["request_id"] == "mine"
+    assert "request_id" not in outside
+
+
+def test_an_exception_stands_within_its_line(log: Log) -> None:
+    try:
+        raise LookupError("lost")
+    except LookupError:
+        log.logger.exception("failed")
+
+    (line,) = log.lines()
+    assert "Traceback" in line["exception"]
+    assert line["exception"].endswith("LookupError: lost")

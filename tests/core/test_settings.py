@@ -1,0 +1,158 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.settings import InvalidSettingsError, Settings, load_settings
+from tests.programs import ROOT
+
+SECRET = "geheim"
+
+BAD = {
+    "DATABASE_URL": f"mysql://user:{SECRET}@host/db",
+    "DATABASE_POOL_SIZE": f"0{SECRET}",
+    "REDIS_URL": f"http://:{SECRET}@host",
+    "PUBLIC_URL": f"ftp://{SECRET}",
+    "TRUSTED_PROXIES": f"10.0.0.0/8,{SECRET}",
+    "FAILED_ATTEMPTS_PER_MINUTE": f"{SECRET}",
+    "LOG_LEVEL": f"LOUD-{SECRET}",
+    "STORAGE": f"tape-{SECRET}",
+    "S3_ENDPOINT_URL": f"s3://{SECRET}",
+    "S3_PUBLIC_BASE_URL": f"{SECRET}",
+    "S3_PRESIGN_ENDPOINT_URL": f"//{SECRET}",
+    "LLM_BASE_URL": f"https:/{SECRET}",
+    "LLM_UPSTREAMS": f'{{"other": {{"base_url": "{SECRET}"}}}}',
+    "CHAT_TURN_TIMEOUT_SECONDS": f"281{SECRET}",
+    "CHAT_STREAM_TIMEOUT_SECONDS": f"{SECRET}",
+    "IMAGE_PROMPT_TOKENS": f"-1{SECRET}",
+    "SESSION_ACTIVE_HOURS": f"0{SECRET}",
+    "REPLICATE_BASE_URL": f"replicate.{SECRET}",
+    "REPLICATE_CREATES_PER_MINUTE": f"{SECRET}",
+    "GENERATION_WAIT_SECONDS": f"{SECRET}",
+    "GENERATION_DEADLINE_SECONDS": f"{SECRET}",
+    "GENERATION_MAX_RETRIES": f"{SECRET}",
+    "MAX_OUTPUT_BYTES": f"{SECRET}",
+    "WORKER_CONCURRENCY": f"{SECRET}",
+    "POLL_INTERVAL_SECONDS": f"{SECRET}",
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory without a .env, and an environment that sets nothing."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    """What the operator is told of the environment."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettingsError) as refused:
+        load_settings()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_is_told_by_its_name_and_never_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    text = refusal(monkeypatch, **{name: BAD[name]})
+
+    assert {line.partition(":")[0] for line in text.splitlines()} == {name}
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "201"),
+        ("FAILED_ATTEMPTS_PER_MINUTE", "0"),
+        ("CHAT_TURN_TIMEOUT_SECONDS", "281"),
+        ("CHAT_TURN_TIMEOUT_SECONDS", "0"),
+        ("CHAT_STREAM_TIMEOUT_SECONDS", "-1"),
+        ("IMAGE_PROMPT_TOKENS", "-1"),
+        ("SESSION_ACTIVE_HOURS", "0"),
+        ("GENERATION_WAIT_SECONDS", "121"),
+        ("GENERATION_DEADLINE_SECONDS", "29.9"),
+        ("GENERATION_MAX_RETRIES", "-1"),
+        ("MAX_OUTPUT_BYTES", "0"),
+        ("WORKER_CONCURRENCY", "501"),
+        ("POLL_INTERVAL_SECONDS", "0"),
+        ("POLL_INTERVAL_SECONDS", "nan"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
+
+
+def test_what_is_no_json_where_json_is_wanted_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = refusal(monkeypatch, LLM_UPSTREAMS=f'{{"other": {SECRET}')
+
+    assert text.startswith("LLM_UPSTREAMS: ")
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("missing", ["S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"])
+def test_a_bucket_needs_its_name_and_keys(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    given = {"S3_BUCKET": "b", "S3_ACCESS_KEY_ID": "k", "S3_SECRET_ACCESS_KEY": SECRET, missing: ""}
+
+    text = refusal(monkeypatch, STORAGE="s3", **given)
+
+    assert text == f"{missing}: required where STORAGE is 's3'"
+
+
+@pytest.mark.parametrize("command", [("app.cli", "serve"), ("worker",)])
+def test_a_program_does_not_start_and_names_everything_that_is_bad(tmp_path: Path, command: tuple[str, ...]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=tmp_path,
+        env={**BAD, "PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert {line.removeprefix("error: ").partition(":")[0] for line in ended.stderr.splitlines()} == set(BAD)
+    assert SECRET not in ended.stderr
+
+
+def test_a_dotenv_is_read_and_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("S3_BUCKET=from-file\nS3_REGION='from file'\n# LLM_MODEL=no\nLLM_MODEL=\n")
+    monkeypatch.setenv("S3_REGION", "from-environment")
+
+    settings = load_settings()
+
+    assert (settings.s3_bucket, settings.s3_region) == ("from-file", "from-environment")
+    assert settings.llm_model == Settings.model_fields["llm_model"].default
+
+
+def test_a_bad_value_in_a_dotenv_is_told_in_the_same_way() -> None:
+    Path(".env").write_text(f"PUBLIC_URL={SECRET}\n")
+
+    with pytest.raises(InvalidSettingsError, match=r"^PUBLIC_URL: must be an http") as refused:
+        load_settings()
+    assert SECRET not in str(refused.value)
+
+
+def test_a_secret_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    for name in secrets:
+        monkeypatch.setenv(name.upper(), SECRET)
+
+    assert len(secrets) >= 5
+    assert SECRET not in repr(load_settings())
+
+
+def test_urls_lose_their_last_slash_and_hosts_their_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://junis.example.com/")
+    monkeypatch.setenv("OUTPUT_HOSTS", " Files.Example.com , cdn.example.com:8443,")
+
+    settings = load_settings()
+
+    assert settings.public_url == "https://junis.example.com"
+    assert settings.output_hosts == {"files.example.com", "cdn.example.com:8443"}

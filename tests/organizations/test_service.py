@@ -1,0 +1,135 @@
+import secrets
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from argon2 import PasswordHasher
+
+from app.core.database import Database
+from app.core.errors import InvalidRequestError
+from app.organizations import service as organizations
+from app.organizations.errors import OrganizationExistsError, OrganizationNotFoundError, PlanNotFoundError
+
+
+@dataclass(frozen=True)
+class Names:
+    """A name and an address that no other test uses."""
+
+    organization: str
+    email: str
+
+
+@pytest.fixture
+def names() -> Names:
+    word = secrets.token_hex(6)
+    return Names(f"Org {word}", f"Ada.{word}@Example.com")
+
+
+async def test_an_organization_has_an_owner_and_an_active_subscription(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        made = await organizations.create_organization(
+            tx, name=f"  {names.organization} ", plan="pro", owner_email=names.email
+        )
+
+    async with database.transaction() as tx:
+        by_id = await organizations.get_organization(tx, made.id)
+        by_name = await organizations.get_organization(tx, names.organization)
+        owner = await organizations.get_member(tx, by_id, None)
+        same = await organizations.get_member(tx, by_id, names.email.upper())
+        assert by_id is by_name
+        assert (by_id.name, by_id.plan_name, by_id.subscription_status) == (names.organization, "pro", "active")
+        assert owner.id == same.id
+        assert by_id in await organizations.list_organizations(tx)
+
+
+async def test_a_user_may_own_several_organizations(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        first = await organizations.create_organization(
+            tx, name=names.organization, plan="basic", owner_email=names.email
+        )
+        second = await organizations.create_organization(
+            tx, name=f"{names.organization} 2", plan="basic", owner_email=names.email.lower()
+        )
+
+        owners = [await organizations.get_member(tx, made, None) for made in (first, second)]
+
+    assert owners[0].id == owners[1].id
+
+
+async def test_a_name_is_taken_once(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
+
+    with pytest.raises(OrganizationExistsError):
+        async with database.transaction() as tx:
+            await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
+
+
+@pytest.mark.parametrize("name", ["", "  \t"])
+async def test_an_organization_needs_a_name(database: Database, names: Names, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="needs a name"):
+        async with database.transaction() as tx:
+            await organizations.create_organization(tx, name=name, plan="pro", owner_email=names.email)
+
+
+async def test_an_organization_needs_a_plan_that_exists(database: Database, names: Names) -> None:
+    with pytest.raises(PlanNotFoundError, match="platinum"):
+        async with database.transaction() as tx:
+            await organizations.create_organization(
+                tx, name=names.organization, plan="platinum", owner_email=names.email
+            )
+
+
+@pytest.mark.parametrize("email", ["", "ada", "ada@", "@example.com", "ada lovelace@example.com"])
+async def test_an_owner_needs_an_address(database: Database, names: Names, email: str) -> None:
+    with pytest.raises(InvalidRequestError, match="Not an email address"):
+        async with database.transaction() as tx:
+            await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=email)
+
+    async with database.transaction() as tx:
+        with pytest.raises(OrganizationNotFoundError):
+            await organizations.get_organization(tx, names.organization)
+
+
+async def test_who_is_no_member_is_not_found(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        made = await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
+        await organizations.ensure_user(tx, f"eve.{names.email}")
+
+        with pytest.raises(OrganizationNotFoundError, match="has no member"):
+            await organizations.get_member(tx, made, f"eve.{names.email}")
+
+
+async def test_of_a_password_only_its_hash_is_kept(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        user = await organizations.ensure_user(tx, names.email)
+        organizations.set_password(user, "correct horse battery staple")
+
+    async with database.transaction() as tx:
+        stored = (await organizations.ensure_user(tx, names.email)).password_hash
+    assert stored is not None
+    assert stored.startswith("$argon2id$")
+    assert "horse" not in stored
+    assert PasswordHasher().verify(stored, "correct horse battery staple")
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "requests", "generations", "monthly"),
+    [(0, 1, 1, "0"), (1, 0, 1, "0"), (1, 1, -1, "0"), (1, 1, 1, "-0.000001")],
+)
+async def test_a_plan_without_room_is_refused(
+    database: Database, per_minute: int, requests: int, generations: int, monthly: str
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        async with database.transaction() as tx:
+            await organizations.set_plan(
+                tx,
+                name="no room",
+                requests_per_minute=per_minute,
+                concurrent_requests=requests,
+                concurrent_generations=generations,
+                monthly_credits=Decimal(monthly),
+            )
+
+    async with database.transaction() as tx:
+        assert "no room" not in [plan.name for plan in await organizations.list_plans(tx)]

@@ -1,0 +1,72 @@
+"""However the vendor answers the request to start, one prediction runs for an attempt, and its content completes."""
+
+import pytest
+
+from tests.worker.workbench import Workbench
+
+
+@pytest.mark.parametrize("fault", ["create-429-1", "create-429-short-1"])
+async def test_a_throttled_start_is_made_again(workbench: Workbench, fault: str) -> None:
+    asked = await workbench.ask(f"simulator/image--{fault}")
+
+    ended = await workbench.until_ended(asked)
+
+    assert (ended.status, ended.error_message) == ("completed", None)
+    assert await workbench.creations(asked) == [429, 201]
+    assert len(await workbench.predictions(asked)) == 1
+
+
+async def test_a_request_that_the_vendor_rejects_fails_with_its_words(workbench: Workbench) -> None:
+    asked = await workbench.ask("simulator/image--create-422")
+
+    ended = await workbench.until_ended(asked)
+
+    assert ended.status == "failed"
+    assert "The specified version does not exist" in (ended.error_message or "")
+    assert set(await workbench.creations(asked)) == {422}
+    assert await workbench.predictions(asked) == []
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0
+
+
+@pytest.mark.parametrize("fault", ["create-500-1", "create-502-html-1"])
+async def test_an_uncertain_start_that_was_not_accepted_is_made_again(workbench: Workbench, fault: str) -> None:
+    asked = await workbench.ask(f"simulator/image--{fault}")
+    await _let_first_start_be_given_up(workbench, asked)
+
+    ended = await workbench.until_ended(asked)
+
+    assert ended.status == "completed"
+    assert (await workbench.creations(asked))[1:] == [201]
+    assert len(await workbench.predictions(asked)) == 1
+
+
+@pytest.mark.parametrize("fault", ["create-accept-then-drop", "create-accept-then-timeout"])
+async def test_an_uncertain_start_that_was_accepted_is_adopted(workbench: Workbench, fault: str) -> None:
+    asked = await workbench.ask(f"simulator/image--{fault}")
+    await _let_first_start_be_given_up(workbench, asked)
+
+    ended = await workbench.until_ended(asked)
+
+    (prediction,) = await workbench.predictions(asked)
+    assert (ended.status, ended.prediction_id) == ("completed", prediction["id"])
+    assert len(await workbench.creations(asked)) == 1
+    assert len(await workbench.charges(asked)) == 1
+
+
+async def test_a_prediction_of_another_content_is_not_adopted(workbench: Workbench) -> None:
+    """Two contents with one input: the vendor's list shows the prediction of the first to the second."""
+    values = {"prompt": "the same lighthouse"}
+    first = await workbench.ask("simulator/image", **values)
+    await workbench.until_ended(first)
+
+    second = await workbench.ask("simulator/image", **values)
+    ended = await workbench.until_ended(second)
+
+    assert ended.status == "completed"
+    assert ended.prediction_id != (await workbench.row(first)).prediction_id
+
+
+async def _let_first_start_be_given_up(workbench: Workbench, content_id: str) -> None:
+    await workbench.until_requested(content_id)
+    await workbench.let_lease_run_out(content_id)

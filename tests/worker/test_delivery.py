@@ -1,0 +1,89 @@
+"""However the delivery host behaves, a content is completed with the right bytes or not at all."""
+
+import pytest
+
+from tests.worker.workbench import Workbench
+from worker.lifecycle import open_worker
+from worker.sweeper import remove_abandoned
+
+TROUBLED = [
+    "simulator/image--delivery-500-2",
+    "simulator/image--delivery-truncated-2",
+    "simulator/image--delivery-redirect-1",
+    "simulator/image--delivery-slow-1",
+    "simulator/image--big-12",
+]
+
+
+@pytest.fixture(scope="module")
+async def asked_for(workbench: Workbench) -> dict[str, str]:
+    """Contents by their model, all asked for at the beginning: what takes long takes it beside the others."""
+    return {model: await workbench.ask(model) for model in TROUBLED}
+
+
+@pytest.mark.parametrize("model", TROUBLED)
+async def test_what_does_not_come_at_once_is_copied_at_last(
+    workbench: Workbench, asked_for: dict[str, str], model: str
+) -> None:
+    asked = asked_for[model]
+
+    ended = await workbench.until_ended(asked)
+
+    assert (ended.status, ended.content_type) == ("completed", "image")
+    (path,) = await workbench.objects(asked)
+    assert await workbench.stored(path) == await workbench.delivered(asked)
+    assert len(await workbench.charges(asked)) == 1
+
+
+async def test_half_a_file_is_never_taken_for_a_whole_one(workbench: Workbench) -> None:
+    asked = await workbench.ask("simulator/image--delivery-truncated")
+    await workbench.until_delivered(asked, times=3)
+
+    assert (await workbench.row(asked)).status == "processing"
+    assert await workbench.objects(asked) == []
+    assert await workbench.charges(asked) == []
+
+    await workbench.let_deadline_pass(asked)
+    ended = await workbench.until_ended(asked)
+    assert (ended.status, ended.error_message) == ("failed", "The generation did not end by its deadline")
+    assert await workbench.held(asked) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("delivery-404", "the output's host answered 404"),
+        ("delivery-redirect-elsewhere", "the output's host is not allowed"),
+    ],
+)
+async def test_what_cannot_be_had_fails_with_a_reason_and_costs_nothing(
+    workbench: Workbench, fault: str, reason: str
+) -> None:
+    asked = await workbench.ask(f"simulator/image--{fault}")
+
+    ended = await workbench.until_ended(asked)
+
+    assert (ended.status, ended.error_message) == ("failed", f"The output could not be copied: {reason}")
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0
+
+
+async def test_what_was_copied_before_a_failure_is_removed(workbench: Workbench) -> None:
+    """The second of two files is gone: the first one must not stay behind in the store."""
+    workbench.order_fault("delivery-404", nth=2)
+    asked = await workbench.ask("simulator/image", num_outputs=2)
+    assert (await workbench.until_ended(asked)).status == "failed"
+
+    async with open_worker(workbench.resources.settings) as context:
+        await remove_abandoned(context)
+
+    assert await workbench.objects(asked) == []
+    assert await workbench.reserved(asked) == []
+
+
+async def test_a_page_in_place_of_a_file_is_not_taken_for_an_image(workbench: Workbench) -> None:
+    asked = await workbench.ask("simulator/image--delivery-wrong-type")
+
+    ended = await workbench.until_ended(asked)
+
+    assert (ended.status, ended.content_type) == ("completed", "other")

@@ -1,0 +1,100 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.content.media_types import JSON, TEXT
+from worker.sources import Inline, Remote, first_url, sources_of
+
+URL = "https://replicate.delivery/a/out-0.png"
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False)
+    | st.text(st.sampled_from("ab \0\ud800\U0001f98a"), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        URL,
+        [URL],
+        {"main": URL},
+        {"details": {"files": [{"url": URL, "size": 5}], "prompt": "a cat"}},
+        [["not a file", None, 3], [URL]],
+    ],
+)
+def test_a_file_is_found_at_any_depth(output: Any) -> None:
+    assert sources_of(output) == [Remote(URL)]
+    assert first_url(output) == URL
+
+
+def test_files_are_in_the_order_of_the_output() -> None:
+    urls = [f"https://replicate.delivery/{number}" for number in range(4)]
+
+    found = sources_of({"first": urls[0], "then": [urls[1], {"last": urls[2]}], "end": urls[3]})
+
+    assert found == [Remote(url) for url in urls]
+
+
+@pytest.mark.parametrize("output", [None, "", [], {}])
+def test_nothing_is_no_file(output: Any) -> None:
+    assert sources_of(output) == []
+    assert first_url(output) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("a poem", "a poem"),
+        (["Once ", "upon", " a time"], "Once upon a time"),
+        ("see https://example.com for more", "see https://example.com for more"),
+        ("data: none", "data: none"),
+        ("ü\n", "ü\n"),
+    ],
+)
+def test_words_are_one_text_file(output: Any, text: str) -> None:
+    assert sources_of(output) == [Inline(text.encode(), TEXT)]
+
+
+@pytest.mark.parametrize("output", [0, False, 1.5, {"scores": [0.25]}, [1, "two"], [[]], {"count": 2**70}])
+def test_anything_else_is_one_json_file(output: Any) -> None:
+    (source,) = sources_of(output)
+
+    assert isinstance(source, Inline)
+    assert source.media_type == JSON
+    assert json.loads(source.data) == output
+
+
+@pytest.mark.parametrize(
+    ("url", "data"),
+    [
+        (f"data:image/png;base64,{base64.b64encode(b'png').decode()}", b"png"),
+        ("data:text/plain,a%20poem", b"a poem"),
+        ("data:,", b""),
+        ("data:;base64,", b""),
+    ],
+)
+def test_a_file_may_come_within_the_output(url: str, data: bytes) -> None:
+    assert sources_of([url]) == [Inline(data, None)]
+    assert first_url([url]) is None
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,***", "data:image/png;base64,QQ", "data:nothing"])
+def test_what_cannot_be_decoded_is_text(url: str) -> None:
+    assert sources_of(url) == [Inline(url.encode(), TEXT)]
+
+
+@settings(deadline=None)
+@given(ANYTHING)
+def test_no_output_of_a_vendor_is_too_odd(output: Any) -> None:
+    found = sources_of(output)
+
+    assert bool(found) == (output is not None and output not in ("", [], {}))

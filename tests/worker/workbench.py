@@ -1,0 +1,193 @@
+"""Generations as an agent's tool asks for them, and what database, vendor and store say of them afterwards."""
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from app.content import service as content
+from app.content.models import GeneratedContent
+from app.content.service import GenerationRequest
+from app.content.states import COMPLETED, FAILED
+from app.resources import Resources, open_resources
+from tests import factories
+from tests.core.sites import settings_of
+from tests.factories import Organization
+from tests.vendors_simulator import VendorsSimulator
+
+_PATIENCE_SECONDS = 60  # only a failing test takes so long
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """An organization's generations, seen from all sides. A generation is told from others by its prompt."""
+
+    resources: Resources
+    vendors: VendorsSimulator
+    organization: Organization
+
+    async def ask(self, model: str, **values: Any) -> str:
+        """The id of a generation that has been asked for; the model is priced where it is not yet."""
+        await self._price(model)
+        request = GenerationRequest(
+            organization_id=self.organization.id,
+            user_id=self.organization.user_id,
+            session_id=None,
+            turn_id=None,
+            model=model,
+            input={"prompt": f"a lighthouse {secrets.token_hex(8)}", **values},
+        )
+        async with self.resources.database.transaction() as tx:
+            asked = await content.request_generation(tx, self.resources.queue, self.resources.settings, request)
+        return str(asked.id)
+
+    async def row(self, content_id: str) -> GeneratedContent:
+        """The content as the database has it."""
+        async with self.resources.database.transaction() as tx:
+            return (await content.get_content(tx, self.organization.id, content_id)).content
+
+    async def until(
+        self, content_id: str, is_so: Callable[[GeneratedContent], bool], *, is_hurried: bool = False
+    ) -> GeneratedContent:
+        """The content once this is true of it; where it is hurried, what it pauses for comes at once."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                row = await self.row(content_id)
+                if is_so(row):
+                    return row
+                if is_hurried:
+                    await self._shorten_pause(content_id)
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def until_ended(self, content_id: str) -> GeneratedContent:
+        """The content once it is completed or failed."""
+        return await self.until(content_id, lambda row: row.status in {COMPLETED, FAILED}, is_hurried=True)
+
+    async def until_started(self, content_id: str) -> GeneratedContent:
+        """The content once its prediction is known."""
+        return await self.until(content_id, lambda row: row.prediction_id is not None)
+
+    async def until_requested(self, content_id: str) -> None:
+        """Wait until the vendor has taken in a request to start it, whatever becomes of its answer."""
+        await self.until(content_id, lambda row: any(entry["id"] or "status" in entry for entry in self._requests(row)))
+
+    async def until_delivered(self, content_id: str, *, times: int) -> None:
+        """Wait until the delivery host has been asked so often for the content's file."""
+        await self.until(content_id, lambda row: self._deliveries(row) >= times, is_hurried=True)
+
+    async def until_copying(self, content_id: str) -> None:
+        """Wait until a worker writes the content's file: its path is written down just before."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                if await self.reserved(content_id):
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def order_fault(self, fault: str, *, nth: int) -> None:
+        """Have the vendor make the fault once, at the nth request from now that can suffer it."""
+        rule = {"fault": fault, "match": {"nth": nth}, "times": 1}
+        httpx.post(f"{self.vendors.url}/_sim/faults", json=rule).raise_for_status()
+
+    async def let_lease_run_out(self, content_id: str) -> None:
+        """As if whoever works on the attempt had been silent for as long as its lease."""
+        await self.execute("UPDATE generated_content SET due_at = now() - interval '2 s' WHERE id = $1", content_id)
+
+    async def let_deadline_pass(self, content_id: str) -> None:
+        """As if the attempt had begun long ago."""
+        await self.execute(
+            "UPDATE generated_content SET deadline_at = now(), due_at = now() - interval '2 s' WHERE id = $1",
+            content_id,
+        )
+
+    async def execute(self, statement: str, content_id: str) -> None:
+        """One statement about a content."""
+        async with self.resources.database.transaction() as tx:
+            await tx.execute(statement, uuid.UUID(content_id))
+
+    async def charges(self, content_id: str) -> list[Decimal]:
+        """What was charged for the content, an amount for each entry of the ledger."""
+        async with self.resources.database.transaction() as tx:
+            rows = await tx.fetch(
+                "SELECT -amount AS charged FROM ledger_entries WHERE kind = 'charge' AND reference LIKE $1",
+                f"generation:{content_id}:%",
+            )
+        return [row["charged"] for row in rows]
+
+    async def held(self, content_id: str) -> Decimal:
+        """What is put aside for the content now."""
+        async with self.resources.database.transaction() as tx:
+            held: Decimal = await tx.fetchval(
+                "SELECT coalesce(sum(amount), 0) FROM credit_holds WHERE state = 'open' AND reference LIKE $1",
+                f"generation:{content_id}:%",
+            )
+        return held
+
+    async def predictions(self, content_id: str) -> list[dict[str, Any]]:
+        """The vendor's predictions with the content's input, as they are now."""
+        asked = (await self.row(content_id)).input
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{self.vendors.url}/_sim/predictions")
+        return [prediction for prediction in answer.json()["predictions"] if prediction["input"] == asked]
+
+    async def creations(self, content_id: str) -> list[int | None]:
+        """The statuses with which the vendor answered the requests to start it; None where it has not answered."""
+        return [entry.get("status") for entry in self._requests(await self.row(content_id))]
+
+    async def objects(self, content_id: str) -> list[str]:
+        """The paths in the store that begin with the content's id."""
+        prefix = content_id[:8]
+        return [path async for path in self.resources.store.paths("generation/") if f"/{prefix}" in path]
+
+    async def reserved(self, content_id: str) -> list[str]:
+        """The paths that are written down for the content, whether anything stands there or not."""
+        async with self.resources.database.transaction() as tx:
+            rows = await tx.fetch(
+                "SELECT storage_path FROM content_outputs WHERE content_id = $1 ORDER BY position",
+                uuid.UUID(content_id),
+            )
+        return [row["storage_path"] for row in rows]
+
+    async def stored(self, path: str) -> bytes:
+        """The bytes of an object."""
+        return b"".join([chunk async for chunk in self.resources.store.read(path)])
+
+    async def delivered(self, content_id: str) -> bytes:
+        """What the delivery host has for the content now."""
+        url = (await self.row(content_id)).output_url or ""
+        async with httpx.AsyncClient() as client:
+            return (await client.get(url)).raise_for_status().content
+
+    def _requests(self, row: GeneratedContent) -> list[dict[str, Any]]:
+        return [entry for entry in self.vendors.log("prediction") if entry["input"] == row.input]
+
+    def _deliveries(self, row: GeneratedContent) -> int:
+        asked = [entry.get("prediction_id") for entry in self.vendors.log("delivery")]
+        return asked.count(row.prediction_id)
+
+    async def _shorten_pause(self, content_id: str) -> None:
+        # An interrupted copy pauses for some seconds; what is due much later is the lease of one that runs.
+        await self.execute(
+            "UPDATE generated_content SET due_at = now() - interval '2 s' WHERE id = $1 AND due_at > now()"
+            " AND (status = 'pending' OR outcome IS NOT NULL AND due_at < now() + interval '9 s')",
+            content_id,
+        )
+
+    async def _price(self, model: str) -> None:
+        async with self.resources.database.transaction() as tx:
+            is_priced = await tx.fetchval("SELECT EXISTS (SELECT FROM models WHERE name = $1)", model)
+        if not is_priced:
+            await factories.price_models(self.resources.database, model)
+
+
+@asynccontextmanager
+async def open_workbench(environment: dict[str, str], vendors: VendorsSimulator) -> AsyncIterator[Workbench]:
+    """The workbench of a new organization, over the database, queue and store that the settings name."""
+    async with open_resources(settings_of(environment)) as resources:
+        yield Workbench(resources, vendors, await factories.make_organization(resources.database))

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import hypothesis
 import pytest
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
@@ -13,6 +14,10 @@ from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+
+# On a machine that does other things too, no example can have a time limit of its own.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,8 @@ class RunningTurn:
         try:
             # What was streamed was delivered. Otherwise a turn that fails costs nothing, unless it is the client that
             # ended it, by leaving or by running out of credits.
-            is_charged = (
-                self.turn.context.is_streamed or self._is_abandoned or isinstance(error, InsufficientCreditsError)
-            )
+            is_delivered = self.turn.context.is_streamed and self._has_begun.is_set()
+            is_charged = is_delivered or self._is_abandoned or isinstance(error, InsufficientCreditsError)
             await closing.fail_turn(self._resources, self.turn, is_fault=not self._is_abandoned, is_charged=is_charged)
         except Exception:
             # The sweeper voids the hold, and the leases run out by themselves.

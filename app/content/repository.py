@@ -14,6 +14,7 @@ from app.core.database import Transaction
 _RETRY = """
 UPDATE generated_content
 SET status = 'pending', retry_count = retry_count + 1, due_at = now(), deadline_at = $4,
+    setbacks = 0, is_queued = false,
     prediction_id = NULL, outcome = NULL, content_type = NULL, output_url = NULL, error_message = NULL,
     credit_cost = NULL, started_at = NULL, completed_at = NULL
 WHERE organization_id = $1 AND id = $2 AND status = 'failed' AND retry_count = $3 AND retry_count < max_retries

@@ -10,6 +10,8 @@ class CreditAccount(Base):
     __tablename__ = "credit_accounts"
     __table_args__ = (
         CheckConstraint("balance >= 0", name="balance_not_negative"),
+        # To Postgres NaN is larger than every number.
+        CheckConstraint("balance < 'NaN' AND held < 'NaN'", name="is_number"),
         CheckConstraint("held >= 0 AND held <= balance", name="held_within_balance"),
     )
 
@@ -25,6 +27,7 @@ class CreditHold(Base):
     __table_args__ = (
         UniqueConstraint("reference"),
         CheckConstraint("amount >= 0", name="amount_not_negative"),
+        CheckConstraint("amount < 'NaN'", name="is_number"),
         CheckConstraint("state IN ('open', 'settled', 'voided')", name="state_known"),
         CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended_when_not_open"),
         CheckConstraint("(state = 'settled') = (charged IS NOT NULL)", name="charged_when_settled"),
@@ -54,6 +57,7 @@ class LedgerEntry(Base):
         CheckConstraint("kind IN ('grant', 'charge', 'adjustment')", name="kind_known"),
         CheckConstraint("kind <> 'charge' OR amount <= 0", name="charge_takes"),
         CheckConstraint("kind <> 'grant' OR amount > 0", name="grant_gives"),
+        CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
     )
 

@@ -9,7 +9,7 @@ from app.core.database import Database
 from simulator.media.scene import NOTICE
 from tests.agents.definitions import make_team
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, opened_stream, stream, text_of, user
-from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, cost_of
+from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, cost_of, estimate_of
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
@@ -98,20 +98,34 @@ async def test_the_last_agent_of_a_sequence_is_streamed(
     assert await books_of(database, team) == charged(cost_of(usages))
 
 
-async def test_a_sequence_ends_where_one_fails_and_an_answer_that_never_came_costs_nothing(
-    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_sequence_that_fails_before_it_says_anything_costs_nothing(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
-    team = await make_team(
-        database, container("SEQUENTIAL", "counter", "broken", "writer"), *map(agent, ("counter", "writer")),
-        agent("broken", BROKEN),
-    )  # fmt: skip
+    names = ("counter", "broken", "writer")
+    models = [agent("counter"), agent("broken", BROKEN), agent("writer")]
+    team = await make_team(database, container("SEQUENTIAL", *names), *models)
 
-    answer = await ask(http, team, "count to 2")
+    answer = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
-    _, broken = upstream.calls()
+    assert [call["outcome"] for call in upstream.calls()] == ["finished", "refused"]
     assert await books_of(database, team) == NOTHING_CHARGED
-    assert broken["outcome"] == "refused"
+
+
+async def test_a_sequence_that_fails_in_its_last_answer_is_paid_up_to_there(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    models = [agent("counter"), agent("writer", "sim-chat--cut-2")]
+    team = await make_team(database, container("SEQUENTIAL", "counter", "writer"), *models)
+
+    streamed = await stream(http, team, "count to 2")
+
+    assert streamed.text == "This is "
+    assert streamed.error is not None
+    counter, writer = upstream.calls()
+    cost = cost_of([counter["usage"]]) + estimate_of(writer["request"], "This is ")
+    assert await books_of(database, team) == charged(cost, is_estimated=True)
 
 
 async def test_agents_side_by_side_run_at_the_same_time_and_answer_in_order(
@@ -286,12 +300,10 @@ async def test_the_session_remembers_what_the_client_was_told(
 async def test_a_clients_tool_named_like_one_of_an_answering_agent_is_refused(
     http: httpx.AsyncClient, database: Database, kind: str
 ) -> None:
-    tools = ["replicate_generate"]
-    team = await make_team(
-        database, container(kind, "inner"), container("SEQUENTIAL", "painter", name="inner"),
-        agent("painter", tools=tools),
-    )  # fmt: skip
-    tool = {"type": "function", "function": {"name": tools[0]}}
+    inner = container("SEQUENTIAL", "painter", name="inner")
+    painter = agent("painter", tools=["replicate_generate"])
+    team = await make_team(database, container(kind, "inner"), inner, painter)
+    tool = {"type": "function", "function": {"name": "replicate_generate"}}
 
     answer = await ask(http, team, "Hello", tools=[tool])
 

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.runtime.requests import fill_in, output_tokens_bound, prompt_tokens_bound
+from app.agents.runtime.requests import fill_in, output_tokens_bound, prompt_tokens_bound, with_limit
 from simulator.openai.assistant import reply_to
 from simulator.openai.completion import true_usage
 from simulator.openai.requests import parse_chat_request
@@ -70,6 +70,15 @@ def test_an_answer_is_bound_by_the_client_or_the_catalog() -> None:
     assert output_tokens_bound({"max_tokens": 10}, 1000) == 10
     assert output_tokens_bound({"max_completion_tokens": 20, "max_tokens": 10}, 1000) == 20
     assert output_tokens_bound({"max_tokens": 5000}, 1000) == 1000
+
+
+@given(limits=st.dictionaries(st.sampled_from(["max_tokens", "max_completion_tokens"]), st.integers(1, 2000)))
+def test_no_answer_is_longer_than_is_held_for(limits: dict[str, int]) -> None:
+    sent = with_limit({"model": "m", **limits}, 1000)
+
+    assert sent.keys() == {"model", *limits}
+    # Whichever of them the model obeys.
+    assert all(sent[name] <= output_tokens_bound(limits, 1000) <= 1000 for name in limits)
 
 
 def test_an_instruction_is_filled_in_from_what_agents_have_written() -> None:

@@ -13,13 +13,15 @@ class CountingProxy:
 
     Attributes:
         url: the server's URL, by way of the proxy.
-        connections: how many have been opened.
+        open: how many connections are open now.
+        most_open: how many connections have been open at once.
         requests: how often the program has sent something: a pipeline of commands is one request.
         transactions: how many Postgres transactions it has begun.
     """
 
     url: str
-    connections: int = 0
+    open: int = 0
+    most_open: int = 0
     requests: int = 0
     transactions: int = 0
 
@@ -34,7 +36,8 @@ async def counting_proxy(url: str) -> AsyncIterator[CountingProxy]:
     target = urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        proxy.connections += 1
+        proxy.open += 1
+        proxy.most_open = max(proxy.most_open, proxy.open)
         server_reader, server_writer = await asyncio.open_connection(target.hostname, target.port)
         answers = asyncio.create_task(_pass_on(server_reader, writer))
         try:
@@ -44,6 +47,7 @@ async def counting_proxy(url: str) -> AsyncIterator[CountingProxy]:
         except ConnectionError:
             pass
         finally:
+            proxy.open -= 1
             answers.cancel()
             server_writer.close()
             writer.close()

@@ -97,7 +97,7 @@ async def test_many_streams_are_open_at_once_over_a_small_pool(
 
     assert {streamed.text for streamed in streams} == {BEGINNING + ENDING}
     assert {streamed.finish_reason for streamed in streams} == {"stop"}
-    assert narrow.postgres.connections <= POOL + LISTENERS
+    assert narrow.postgres.most_open <= POOL + LISTENERS
     assert await books_of(database, patient) == charged(*[cost_of([USAGE])] * STREAMS)
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import make_host
+from tests.agents.definitions import LONGEST_ANSWER, make_host
 from tests.chat.asking import answer_of, ask, stream, text_of, user
 from tests.chat.grammar import check_error
 from tests.chat.upstream import UpstreamLog
@@ -16,7 +16,6 @@ SCHEMA = {"type": "object", "properties": {"size": {"type": "integer"}}, "requir
 PARAMETERS: dict[str, Any] = {
     "temperature": 0,
     "top_p": 0.25,
-    "max_tokens": 77,
     "max_completion_tokens": 88,
     "frequency_penalty": -0.5,
     "presence_penalty": 2,
@@ -46,6 +45,23 @@ async def test_parameters_reach_the_model_unchanged(
     own = {"model": "sim-chat", "messages": [user("Hello")]}
     streaming = {"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}
     assert request == PARAMETERS | own | streaming
+
+
+@pytest.mark.parametrize(
+    ("limits", "sent"),
+    [
+        ({"max_tokens": 77}, {"max_tokens": 77}),
+        ({"max_tokens": 5000}, {"max_tokens": LONGEST_ANSWER}),
+        ({"max_completion_tokens": 5000}, {"max_completion_tokens": LONGEST_ANSWER}),
+    ],
+)
+async def test_the_length_of_an_answer_is_limited_to_what_is_held_for(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, limits: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    await answer_of(http, host, "Hello", **limits)
+
+    request = upstream.the_request()
+    assert {name: value for name, value in request.items() if name.startswith("max_")} == sent
 
 
 async def test_the_answer_is_openais_with_the_session(

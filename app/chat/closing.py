@@ -16,12 +16,11 @@ async def complete_turn(
 ) -> TurnResult:
     """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction."""
     async with resources.database.transaction() as tx:
+        await _store_messages(tx, turn, failed=False)
         contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
         result = TurnResult(answer, turn.meter.usage, contents)
-        # The key's row first, then the session's, then the account's, as when the turn was opened.
         # Where another run has taken the key over, that one is charged and not this one.
         is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
-        await _store_messages(tx, turn, failed=False)
         await _settle(tx, turn, is_charged=is_ours)
     return result
 
@@ -36,9 +35,9 @@ async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool, is_
         is_charged: whether what the model calls cost so far is to be paid.
     """
     async with resources.database.transaction() as tx:
+        await _store_messages(tx, turn, failed=is_fault)
         # As above: what another run of the same key is charged for, this one is not.
         is_ours = not turn.idempotent or await idempotency.release(tx, turn.idempotent)
-        await _store_messages(tx, turn, failed=is_fault)
         await _settle(tx, turn, is_charged=is_ours and is_charged)
 
 

@@ -22,6 +22,8 @@ from app.core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _AWAY = (
+    # Two transactions that wait for each other: one is rolled back whole, and may simply be run again.
+    asyncpg.DeadlockDetectedError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,

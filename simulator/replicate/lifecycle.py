@@ -9,9 +9,6 @@ LONGEST_RUN = 1800.0
 UPLOADED = 0.9
 """Share of a run after which its files can be fetched: a moment before its status says so."""
 
-_ROUNDING = 1e-6
-"""Seconds: differences of two moments since the epoch are no more exact than this."""
-
 
 class Status(StrEnum):
     """The states that Replicate documents."""
@@ -84,7 +81,6 @@ def progress_at(plan: Plan, interventions: Interventions, elapsed: float) -> Pro
         interventions: What came between.
         elapsed: Seconds since its creation.
     """
-    elapsed += _ROUNDING
     stopped = _stopped_at(plan, interventions)
     if stopped is not None and elapsed >= stopped:
         return _stopped(plan, interventions, stopped)

@@ -14,11 +14,12 @@ _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_c
 class Answer:
     """One model call's answer, put together from its chunks.
 
-    Calls of server tools are kept back from the client; the client's own are numbered from 0 among themselves.
+    Calls of the client's tools are numbered from 0 among themselves. All others are the server's to answer, tools that
+    nobody offered included, and are kept back from the client.
     """
 
-    def __init__(self, server_tools: Container[str]) -> None:
-        self._server_tools = server_tools
+    def __init__(self, client_tools: Container[str]) -> None:
+        self._client_tools = client_tools
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._logprobs: list[Any] = []
@@ -38,11 +39,11 @@ class Answer:
 
     @property
     def server_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls if call["function"]["name"] in self._server_tools]
+        return [call for call in self._calls if call["function"]["name"] not in self._client_tools]
 
     @property
     def client_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls if call["function"]["name"] not in self._server_tools]
+        return [call for call in self._calls if call["function"]["name"] in self._client_tools]
 
     def add_completion(self, completion: JsonObject) -> None:
         """Take a whole `chat.completion`.
@@ -105,12 +106,12 @@ class Answer:
         arguments = function.get("arguments") or ""
         is_new = place == len(self._calls)
         if is_new:
-            named = {"name": function.get("name") or "", "arguments": ""}
-            self._calls.append({"id": raw.get("id") or f"call_{place}", "type": "function", "function": named})
+            named = {"name": _text(function.get("name")), "arguments": ""}
+            self._calls.append({"id": _text(raw.get("id")) or f"call_{place}", "type": "function", "function": named})
         call = self._calls[place]
         call["function"]["arguments"] += arguments
         self.delivered_bytes += len(arguments.encode())
-        if call["function"]["name"] in self._server_tools:
+        if call["function"]["name"] not in self._client_tools:
             return None
         shown = self._shown_as.setdefault(place, len(self._shown_as))
         if is_new:

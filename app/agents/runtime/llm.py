@@ -24,7 +24,7 @@ async def run_llm_agent(
     said = list(messages)
     texts: list[str] = []
     for call_number in range(agent.max_llm_calls):
-        answer = Answer(tools)
+        answer = Answer({tool["function"]["name"] for tool in context.client_tools})
         try:
             body = call_body(context, agent, said, tools, call_number=call_number)
             async with aclosing(_call(context, agent, body, answer)) as deltas:
@@ -117,7 +117,9 @@ async def _run_tool(tools: Mapping[str, ServerTool], call: JsonObject) -> str:
         arguments = None
     if not isinstance(arguments, dict):
         return '{"error":"the arguments are not a JSON object"}'
-    return await tools[call["function"]["name"]].run(arguments)
+    tool = tools.get(call["function"]["name"])
+    # Models now and then call what they were never offered.
+    return await tool.run(arguments) if tool else '{"error":"there is no such tool"}'
 
 
 def _finished(answer: Answer, text: str) -> Finished:

@@ -20,5 +20,7 @@ async def repeat(step: Step, context: WorkerContext, *, pause: float, wake: asyn
             await step(context)
         except Exception:
             logger.exception("step_failed", extra={"step": step.__name__})
+        # Not `wait_for`: before Python 3.12 it drops a cancellation that comes together with the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), pause)
+            async with asyncio.timeout(pause):
+                await wake.wait()

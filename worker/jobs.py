@@ -77,9 +77,15 @@ class WakingWorker(Worker):
         try:
             while True:
                 self._wake.clear()
-                await self._poll_iteration()
+                try:
+                    await self._poll_iteration()
+                except (RedisError, OSError) as error:
+                    # The jobs that run go on: they need no Redis.
+                    logger.warning("queue_away", extra={"reason": repr(error)})
+                # Not `wait_for`: before Python 3.12 it drops a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self.poll_delay_s)
+                    async with asyncio.timeout(self.poll_delay_s):
+                        await self._wake.wait()
         finally:
             listener.cancel()
 
@@ -120,7 +126,7 @@ class WakingWorker(Worker):
 
 
 async def run_jobs(context: WorkerContext) -> None:
-    """Run jobs until cancelled, or until Redis fails: then the caller runs it again."""
+    """Run jobs until cancelled, whether Redis is there or not."""
     worker = WakingWorker(context)
     try:
         await worker.async_run()

@@ -54,15 +54,15 @@ async def open_turn(
         IdempotencyKeyReusedError: nothing has been started, held or stored.
     """
     check_scope(caller, target)
-    give_up_at = monotonic() + _BUSY_PATIENCE_SECONDS
+    asked_at = monotonic()
     while True:
         try:
             async with resources.database.transaction() as tx:
                 if idempotent and (answer := await idempotency.claim(tx, idempotent)):
                     return Replay(answer)
-                return await _open_turn(tx, resources, caller, target, request, idempotent)
+                return await _open_turn(tx, resources, caller, target, request, idempotent, asked_at)
         except SessionBusyError:
-            if monotonic() > give_up_at:
+            if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
                 raise
         await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
@@ -74,6 +74,7 @@ async def _open_turn(
     target: Target,
     request: ChatRequest,
     idempotent: IdempotentRequest | None,
+    asked_at: float,
 ) -> OpenTurn:
     settings = resources.settings
     turn_id = new_id("turn")
@@ -102,6 +103,7 @@ async def _open_turn(
     _refuse_same_names(context, agent)
     turn = OpenTurn(
         id=turn_id,
+        asked_at=asked_at,
         caller=caller,
         target=target,
         created_at=now(),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from time import monotonic
 
 import orjson
 from fastapi import Request, Response
@@ -54,7 +55,7 @@ async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls
     async with _heeding_hangup(request, running):
         if not body.stream:
             return _json(replies.completion(running.turn, await running.result(), urls))
-        await running.wait_for_first_word(_FIRST_WORD_SECONDS)
+        await running.wait_for_first_word(running.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
         if running.has_failed:
             await running.result()
     events = stream_turn(running, urls, wants_usage=body.wants_usage)

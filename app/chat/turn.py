@@ -18,10 +18,12 @@ from app.sessions.service import LeasedSession
 class OpenTurn:
     """A turn that has been admitted: its session is leased, and its first model call is paid for.
 
-    `new_messages` are the client's; `messages` are the session's history with them at its end.
+    `new_messages` are the client's; `messages` are the session's history with them at its end. `asked_at` is the
+    monotonic moment of the request, which a busy session may have kept waiting.
     """
 
     id: str
+    asked_at: float
     caller: Caller
     target: Target
     created_at: datetime

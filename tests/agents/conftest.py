@@ -16,4 +16,4 @@ async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def upstream(stack: Stack) -> UpstreamLog:
-    return UpstreamLog(stack.simulator.url)
+    return UpstreamLog(stack.simulator.log)

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
+from app.core.errors import ProviderError
 
-SERVER_TOOLS = {"paint", "sing"}
+CLIENT_TOOLS = {"get_weather", "get_time"}
 NAMES = ["paint", "sing", "get_weather", "get_time"]
 
 Json = dict[str, Any]
@@ -50,14 +52,14 @@ def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
 
 
 def streamed(deltas: list[Json], finish_reason: str = "stop") -> tuple[Answer, list[Delta]]:
-    answer = Answer(SERVER_TOOLS)
+    answer = Answer(CLIENT_TOOLS)
     shown = [answer.add_chunk({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
     shown.append(answer.add_chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]}))
     return answer, [delta for delta in shown if delta]
 
 
 def whole(message: Json) -> Answer:
-    answer = Answer(SERVER_TOOLS)
+    answer = Answer(CLIENT_TOOLS)
     calls = [call(number, *named) for number, named in enumerate(message["calls"])]
     body = {"role": "assistant", "content": message["content"] or None, "refusal": message["refusal"] or None}
     answer.add_completion({"choices": [{"message": body | ({"tool_calls": calls} if calls else {})}]})
@@ -94,8 +96,8 @@ def test_the_client_sees_the_text_and_its_own_calls_only(data: st.DataObject, me
 def test_calls_are_the_servers_or_the_clients(message: Json) -> None:
     answer = whole(message)
 
-    assert {found["function"]["name"] for found in answer.server_calls} <= SERVER_TOOLS
-    assert not {found["function"]["name"] for found in answer.client_calls} & SERVER_TOOLS
+    assert {found["function"]["name"] for found in answer.server_calls} <= {"paint", "sing"}
+    assert {found["function"]["name"] for found in answer.client_calls} <= CLIENT_TOOLS
     assert len(answer.server_calls) + len(answer.client_calls) == len(message["calls"])
 
 
@@ -128,7 +130,7 @@ def test_reasons_that_the_sdks_do_not_know_are_stop(reason: str, shown: str) -> 
 
 
 def test_logprobs_are_kept_and_passed_on() -> None:
-    answer = Answer(SERVER_TOOLS)
+    answer = Answer(CLIENT_TOOLS)
     tokens: list[Json] = [{"token": word, "logprob": -0.5, "bytes": None, "top_logprobs": []} for word in ("a", "b")]
 
     shown = [
@@ -144,7 +146,39 @@ def test_logprobs_are_kept_and_passed_on() -> None:
     "chunk", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": None}]}]
 )
 def test_chunks_that_say_nothing_are_nothing(chunk: Json) -> None:
-    answer = Answer(SERVER_TOOLS)
+    answer = Answer(CLIENT_TOOLS)
 
     assert answer.add_chunk(chunk) is None
     assert answer.message() == {"role": "assistant", "content": ""}
+
+
+odd = st.sampled_from(
+    [None, True, 0, -1, 7, "", "call_0", "paint", "text", [], {}, ["a"], {"type": "text", "text": "a"}]
+)
+
+
+def odd_object(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object some of whose members are missing or of the wrong type, or no object at all."""
+    return odd | st.fixed_dictionaries({}, optional={name: odd | usual for name, usual in members.items()})
+
+
+odd_function = odd_object(name=texts, arguments=texts)
+odd_calls = st.lists(odd_object(index=st.integers(0, 2), id=texts, function=odd_function), max_size=2)
+odd_delta = odd_object(content=texts | st.lists(odd, max_size=2), refusal=texts, tool_calls=odd_calls)
+odd_choices = odd_object(delta=odd_delta, finish_reason=texts, logprobs=odd_object(content=st.lists(odd, max_size=2)))
+
+
+@given(choices=st.lists(odd_choices, max_size=4))
+def test_an_answer_of_any_form_is_understood_or_refused(choices: list[Any]) -> None:
+    answer = Answer(CLIENT_TOOLS)
+    try:
+        shown = [answer.add_chunk({"choices": [choice]}) for choice in choices]
+    except ProviderError:
+        return
+
+    message = answer.message()
+    assert isinstance(message["content"] or "", str)
+    assert answer.finish_reason in {"stop", "length", "tool_calls", "content_filter", "function_call"}
+    for made in message.get("tool_calls", []):
+        assert all(isinstance(value, str) for value in (made["id"], *made["function"].values()))
+    assert all(delta is None or orjson.dumps(delta.delta) for delta in shown)

@@ -129,6 +129,7 @@ def _check_chunks(streamed: Streamed, on_all: set[str]) -> None:
 
 def check_error(error: Json) -> None:
     """Check what an error frame, or the body of a refusal, holds."""
+    assert isinstance(error, dict)
     assert {"message", "type", "code"} <= error.keys() <= {"message", "type", "code", "param"}
     assert all(isinstance(value, str) and value for value in error.values())
 

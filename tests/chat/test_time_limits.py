@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import make_host
+from tests.agents.definitions import make_host, make_team
 from tests.chat.asking import ask, ask_to_stream, conversation, opened_stream, stream
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, estimate_of
 from tests.chat.grammar import read_stream
@@ -75,3 +75,24 @@ async def test_a_slow_model_leaves_no_silence(http: httpx.AsyncClient, database:
     assert (streamed.text, streamed.finish_reason) == ("1 2 3", "stop")
     assert streamed.keep_alives > 0
     assert max(after - before for before, after in pairwise(moments)) < 6
+
+
+async def test_waiting_for_a_busy_session_does_not_delay_the_first_byte(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    """The 5 s are counted from the request; 6.5 s allow for a busy machine."""
+    late = {"name": "late", "model": "sim-chat--first-token-slow-30"}
+    team = await make_team(database, {"name": "host", "model": "sim-chat--stall-1"}, late)
+
+    async def seconds_until_begun() -> float:
+        asked_at = monotonic()
+        async with opened_stream(http, team, WORDS, model="agent/late", session_id="ours") as opened:
+            await opened.read(until=b'"role"')
+        return monotonic() - asked_at
+
+    async with opened_stream(http, team, WORDS, **conversation("ours")) as opened:
+        await opened.read(until=b'"1 "')
+        waiting = asyncio.create_task(seconds_until_begun())
+        await asyncio.sleep(3.5)
+
+    assert await waiting < 6.5

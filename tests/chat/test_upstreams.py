@@ -13,7 +13,7 @@ from tests.simulator.server import RunningSimulator
 
 @pytest.fixture
 def second(second_simulator: RunningSimulator) -> UpstreamLog:
-    return UpstreamLog(second_simulator.url)
+    return UpstreamLog(second_simulator.log)
 
 
 async def test_a_model_runs_where_the_catalog_says_under_the_name_that_it_has_there(

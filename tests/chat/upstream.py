@@ -1,24 +1,20 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import httpx
 
 _PATIENCE_SECONDS = 20
 
 
 class UpstreamLog:
-    """What the simulator's chat models have been asked since this log was opened."""
+    """What a simulator's chat models have been asked since this log was opened. `log` reads one kind of its entries."""
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/_sim/log"
-        self._since = 0
-        self._since = max((entry["seq"] for entry in self.calls()), default=0)
+    def __init__(self, log: Callable[[str], list[dict[str, Any]]]) -> None:
+        self._log = log
+        self._since = max((entry["seq"] for entry in log("chat")), default=0)
 
     def calls(self, *models: str) -> list[dict[str, Any]]:
         """The calls of these models, or of all, in their order."""
-        params: dict[str, str | int] = {"kind": "chat", "since": self._since}
-        entries = httpx.get(self._url, params=params).raise_for_status().json()["entries"]
+        entries = [entry for entry in self._log("chat") if entry["seq"] > self._since]
         return [entry for entry in entries if not models or entry["model"] in models]
 
     def requests(self, *models: str) -> list[dict[str, Any]]:

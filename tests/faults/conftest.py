@@ -8,16 +8,19 @@ import pytest
 from devstack.valkey import Valkey
 from tests.conftest import Stack
 from tests.faults.processes import Api, api_process, running_beside
+from tests.rate_limits.proxy import Proxy, proxy_to
 
 
 @dataclass(frozen=True)
 class Replicas:
     """Three API processes of one installation, with a Redis that may be flushed and killed.
 
-    They share the database with the whole run's stack, whose worker works for them.
+    They share the database with the whole run's stack, whose worker works for them. `chat_models` is the wire to
+    their vendor.
     """
 
     apis: list[Api]
+    chat_models: Proxy
     valkey: Valkey
     settings: dict[str, str]
     logs: list[Path]
@@ -31,14 +34,14 @@ class Replicas:
 async def replicas(stack: Stack, run_folder: Path) -> AsyncIterator[Replicas]:
     valkey = Valkey(run_folder / "replicas-valkey", log=run_folder / "replicas-valkey.log", durable=False)
     valkey.start()
-    settings = {
-        **stack.environment,
-        "REDIS_URL": valkey.url,
+    secrets = {
         "LLM_API_KEY": "a-secret-of-the-chat-model",
         "REPLICATE_API_TOKEN": "a-secret-of-the-generator",
         "SECRET_KEY": "a-secret-of-the-server",
     }
     logs = [run_folder / f"replica-{number}.log" for number in range(3)]
-    async with running_beside(*(api_process(settings, log) for log in logs)) as apis:
-        yield Replicas(apis, valkey, settings, logs)
+    async with proxy_to(stack.environment["LLM_BASE_URL"]) as (chat_models, url):
+        settings = {**stack.environment, **secrets, "REDIS_URL": valkey.url, "LLM_BASE_URL": url}
+        async with running_beside(*(api_process(settings, log) for log in logs)) as apis:
+            yield Replicas(apis, chat_models, valkey, settings, logs)
     await asyncio.to_thread(valkey.stop)

@@ -12,7 +12,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.conftest import Replicas
-from tests.faults.test_keys import revoke
+from tests.faults.keyring import revoke
 from tests.rate_limits.windows import redis_at
 
 CHAT = "/v1/chat/completions"
@@ -83,7 +83,7 @@ async def test_no_secret_is_told_or_kept(
         assert await tables_with(database, secret) == []
         assert await tables_with(database, secret.encode().hex()) == []
     # The search finds what is kept: the beginning of a key, to tell it by.
-    assert await tables_with(database, organization.api_key[:13]) == ["api_keys"]
+    assert "api_keys" in await tables_with(database, organization.api_key[:13])
     redis = redis_at(replicas.valkey.url)
     names = b"\n".join(await redis.keys("*")).decode()
     await redis.aclose(close_connection_pool=True)

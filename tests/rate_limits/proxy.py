@@ -97,8 +97,8 @@ async def proxy_to(server_url: str) -> AsyncIterator[tuple[Proxy, str]]:
     listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     parts = urlsplit(server_url)
-    credentials = parts.netloc.rpartition("@")[0]
+    credentials, at, _ = parts.netloc.rpartition("@")
     try:
-        yield proxy, parts._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
+        yield proxy, parts._replace(netloc=f"{credentials}{at}127.0.0.1:{port}").geturl()
     finally:
         listener.close()

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tests.factories import Organization
+from tests.rate_limits.answers import window
 from tests.rate_limits.conftest import WatchedApi
-from tests.rate_limits.test_headers import window
 
 UNKNOWN_KEY = {"X-API-Key": f"jns_live_{'0' * 32}"}
 

@@ -1,6 +1,5 @@
 """What clients are told of their limits, on every answer that a key gets."""
 
-import time
 from typing import Any
 
 import httpx
@@ -11,20 +10,11 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.rate_limits.answers import until_status, window
 from tests.rate_limits.making import make_plan
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-
-
-def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
-    """Limit and remaining requests of one of the answer's windows; its reset is a second within that window."""
-    limit, remaining, reset = (
-        int(answer.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
-    )
-    longest = 61 * 60 if suffix == "-Hour" else 60
-    assert time.time() - 5 < reset <= time.time() + longest + 1
-    return limit, remaining
 
 
 async def limited_client(
@@ -152,11 +142,3 @@ async def test_too_many_at_once_are_refused_and_consume_nothing(stack: Stack, da
         assert answer.headers["Retry-After"] == "1"
         assert window(answer) == (10, 8)
     assert window(freed) == (10, 7)
-
-
-async def until_status(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
-    """The first answer with this status."""
-    while True:
-        answer = await client.get(path)
-        if answer.status_code == status:
-            return answer

@@ -1,0 +1,23 @@
+"""What answers tell of limits."""
+
+import time
+
+import httpx
+
+
+def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
+    """Limit and remaining requests of one of the answer's windows; its reset is a second within that window."""
+    limit, remaining, reset = (
+        int(answer.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
+    )
+    longest = 61 * 60 if suffix == "-Hour" else 60
+    assert time.time() - 5 < reset <= time.time() + longest + 1
+    return limit, remaining
+
+
+async def until_status(client: httpx.AsyncClient, url: str, status: int) -> httpx.Response:
+    """The first answer with this status."""
+    while True:
+        answer = await client.get(url)
+        if answer.status_code == status:
+            return answer

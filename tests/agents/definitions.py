@@ -5,12 +5,31 @@ from decimal import Decimal
 from typing import Any
 
 from app.core.database import Database
+from simulator.media.scene import NOTICE
 from tests import factories
 from tests.factories import Organization
 
 # Credits per million tokens of the prompt and of the answer: one token is one or two of the smallest units.
 PROMPT_PRICE, COMPLETION_PRICE = Decimal(1), Decimal(2)
 LONGEST_ANSWER = 1000
+# A model that fails, and one that never answers.
+BROKEN = "sim-chat--status-500"
+STUCK = "sim-chat--stall-0"
+
+
+def container(kind: str, *names: str, name: str = "host", **fields: Any) -> dict[str, Any]:
+    """An agent that runs those of these names; `kind` is `SEQUENTIAL`, `PARALLEL` or `LOOP`."""
+    return {"name": name, "agent_type": f"{kind}_AGENT", "sub_agents": list(names), **fields}
+
+
+def agent(name: str, model: str | None = None, **fields: Any) -> dict[str, Any]:
+    """An agent whose model is called like itself, so that the simulator's log tells them apart."""
+    return {"name": name, "model": model or f"{name}-model", **fields}
+
+
+def prose(words: str) -> str:
+    """What the simulator's models answer where nothing is asked of them."""
+    return f"This is a simulated answer ({NOTICE}). You said: {words}"
 
 
 def agents_file(*agents: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.database import Database
 from tests import factories
-from tests.agents.definitions import make_team, price_chat_models
+from tests.agents.definitions import agent, container, make_team, price_chat_models
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, cost_of
 from tests.chat.upstream import UpstreamLog
@@ -45,8 +45,7 @@ async def test_a_turn_without_credits_is_refused_before_anything_runs(
 async def test_a_container_without_credits_is_refused_before_its_first_call(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    sequence = {"name": "host", "agent_type": "SEQUENTIAL_AGENT", "sub_agents": ["poet"]}
-    poor = await make_team(database, sequence, {"name": "poet"}, credit="0.001")
+    poor = await make_team(database, container("SEQUENTIAL", "poet"), {"name": "poet"}, credit="0.001")
 
     answer = await ask(http, poor, "Hello")
 
@@ -86,9 +85,8 @@ async def test_where_something_was_said_before_the_refusal_is_a_frame(
 async def test_side_by_side_too_a_call_that_cannot_be_paid_ends_the_turn(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    both = {"name": "host", "agent_type": "PARALLEL_AGENT", "sub_agents": ["cheap", "poet"]}
-    cheap = {"name": "cheap", "model": "cheap-model"}
-    team = await make_dear_team(database, both, cheap, DEAR, credit=ENOUGH_FOR_ONE)
+    both = container("PARALLEL", "cheap", "poet")
+    team = await make_dear_team(database, both, agent("cheap"), DEAR, credit=ENOUGH_FOR_ONE)
 
     answer = await ask(http, team, "count to 2")
 
@@ -114,8 +112,8 @@ async def test_calls_side_by_side_are_each_held_for(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     names = [f"agent-{number}" for number in range(5)]
-    both = {"name": "host", "agent_type": "PARALLEL_AGENT", "sub_agents": names}
-    team = await make_team(database, both, *({"name": name, "model": "sim-chat--slow-0.3"} for name in names))
+    slow = [agent(name, "sim-chat--slow-0.3") for name in names]
+    team = await make_team(database, container("PARALLEL", *names), *slow)
 
     await answer_of(http, team, "count to 2")
 

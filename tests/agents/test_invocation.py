@@ -1,6 +1,5 @@
 """Agents that are talked to directly: by their id, and by `model: "agent/<name>"`."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -198,14 +197,3 @@ async def test_a_session_may_be_shared_by_agents(
         "count to 3",
     ]
     assert len(await messages_of(http, team, "shared")) == 4
-
-
-async def test_agents_are_talked_to_at_the_same_time(
-    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
-) -> None:
-    team = await make_host(database, "sim-chat--slow-0.5")
-
-    await asyncio.gather(*(answer_of(http, team, "count to 2") for _ in range(5)))
-
-    calls = upstream.calls()
-    assert max(call["at"] for call in calls) < min(call["ended_at"] for call in calls)

@@ -6,17 +6,11 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import make_team
-from tests.chat.asking import answer_of, conversation, stream, text_of, user
+from tests.agents.definitions import BROKEN, STUCK, agent, container, make_team
+from tests.chat.asking import answer_of, asked, conversation, stream, text_of, user
 from tests.chat.books import books_of, charged, cost_of
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
-
-BROKEN = "sim-chat--status-500"
-
-
-def agent(name: str, *below: str, model: str | None = None, **fields: Any) -> dict[str, Any]:
-    return {"name": name, "model": model or f"{name}-model", "sub_agents": list(below), **fields}
 
 
 def offered(request: dict[str, Any]) -> list[str]:
@@ -28,7 +22,7 @@ async def test_an_agent_is_called_as_a_tool(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     poet = agent("poet", description="Writes poems.", instruction="Rhyme.")
-    team = await make_team(database, agent("host", "poet"), poet)
+    team = await make_team(database, agent("host", sub_agents=["poet"]), poet)
     words = "Ask the poet"
 
     text = (await stream(http, team, words)).text if is_streamed else text_of(await answer_of(http, team, words))
@@ -51,8 +45,8 @@ async def test_three_deep_everything_is_counted(
 ) -> None:
     team = await make_team(
         database,
-        agent("host", "poet"),
-        agent("poet", "rhymer", model="rather-dear"),
+        agent("host", sub_agents=["poet"]),
+        agent("poet", "rather-dear", sub_agents=["rhymer"]),
         agent("rhymer"),
     )
 
@@ -73,22 +67,31 @@ async def test_three_deep_everything_is_counted(
 async def test_agents_called_in_one_answer_run_at_the_same_time(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    slow = {"model": "sim-chat--slow-0.5"}
-    team = await make_team(
-        database, agent("host", "poet", "painter"), {"name": "poet", **slow}, {"name": "painter", **slow}
-    )
+    host = agent("host", sub_agents=["poet", "painter"])
+    team = await make_team(database, host, agent("poet", STUCK), agent("painter", STUCK))
 
-    answer = await answer_of(http, team, "Ask poet and painter")
+    async with asked(http, team, "Ask poet and painter"):
+        # In turn, the second would never come.
+        await upstream.begun(3)
 
-    first, second = upstream.calls("sim-chat--slow-0.5")
-    assert max(first["at"], second["at"]) < min(first["ended_at"], second["ended_at"])
-    assert text_of(answer).count("> This is a simulated answer") == 2
+    assert [call["model"] for call in upstream.calls()] == ["host-model", STUCK, STUCK]
+
+
+async def test_agents_called_in_one_answer_are_all_told_of(http: httpx.AsyncClient, database: Database) -> None:
+    host = agent("host", sub_agents=["poet", "painter"])
+    team = await make_team(database, host, agent("poet"), agent("painter", BROKEN))
+
+    text = text_of(await answer_of(http, team, "Ask poet and painter"))
+
+    poet, painter = [line for line in text.splitlines() if line.startswith("> ")]
+    assert poet.endswith("You said: Ask poet and painter")
+    assert painter == '> {"error":"The model provider failed to answer"}'
 
 
 async def test_the_failure_of_a_sub_agent_is_told_to_its_caller(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    team = await make_team(database, agent("host", "poet"), agent("poet", model=BROKEN))
+    team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet", BROKEN))
 
     answer = await answer_of(http, team, "Ask the poet")
 
@@ -99,8 +102,8 @@ async def test_the_failure_of_a_sub_agent_is_told_to_its_caller(
 async def test_a_container_may_be_a_tool(http: httpx.AsyncClient, database: Database, upstream: UpstreamLog) -> None:
     team = await make_team(
         database,
-        agent("host", "writers"),
-        {"name": "writers", "agent_type": "PARALLEL_AGENT", "sub_agents": ["poet", "novelist"]},
+        agent("host", sub_agents=["writers"]),
+        container("PARALLEL", "poet", "novelist", name="writers"),
         agent("poet", instruction="As a poem."),
         agent("novelist", instruction="As a novel."),
     )
@@ -120,7 +123,7 @@ async def test_a_container_may_be_a_tool(http: httpx.AsyncClient, database: Data
 async def test_calls_of_an_agent_end_at_its_maximum_with_an_answer(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    team = await make_team(database, agent("host", "poet", max_llm_calls=3), agent("poet"))
+    team = await make_team(database, agent("host", sub_agents=["poet"], max_llm_calls=3), agent("poet"))
 
     answer = await answer_of(http, team, "Ask the poet again and again")
 
@@ -134,7 +137,7 @@ async def test_calls_of_an_agent_end_at_its_maximum_with_an_answer(
 async def test_an_agent_that_may_call_once_is_offered_no_tools(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    team = await make_team(database, agent("host", "poet", max_llm_calls=1), agent("poet"))
+    team = await make_team(database, agent("host", sub_agents=["poet"], max_llm_calls=1), agent("poet"))
 
     await answer_of(http, team, "Ask the poet")
 
@@ -144,7 +147,7 @@ async def test_an_agent_that_may_call_once_is_offered_no_tools(
 async def test_the_session_remembers_the_callers_side_only(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    team = await make_team(database, agent("host", "poet"), agent("poet"))
+    team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))
 
     answer = await answer_of(http, team, 'First say "one moment" and ask the poet', **conversation("ours"))
 
@@ -160,7 +163,7 @@ async def test_the_way_out_of_a_loop_ends_the_agents_own_turn_at_once(
 ) -> None:
     team = await make_team(
         database,
-        {"name": "host", "agent_type": "LOOP_AGENT", "sub_agents": ["critic"], "max_iterations": 5},
+        container("LOOP", "critic", max_iterations=5),
         agent("critic"),
     )
 

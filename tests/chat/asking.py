@@ -1,5 +1,6 @@
 """Turns over HTTP, for any organization; every stream is checked against the grammar."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -58,6 +59,19 @@ async def stream(
     async with opened_stream(http, organization, words, path=path, **body) as opened:
         await opened.read()
     return read_stream(opened.response, opened.raw, wants_usage=wants_usage)
+
+
+@asynccontextmanager
+async def asked(
+    http: httpx.AsyncClient, organization: Organization, words: str, **body: Any
+) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """One turn that is under way during the block; leaving the block hangs up."""
+    asking = asyncio.create_task(ask(http, organization, words, **body))
+    try:
+        yield asking
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 async def ask_to_stream(

@@ -41,12 +41,13 @@ def charged(*charges: Decimal, is_estimated: bool = False) -> Books:
 async def books_of(database: Database, organization: Organization) -> Books:
     """The organization's books now."""
     async with database.transaction() as tx:
+        # First, because each statement sees what was committed before it: an ended hold comes with its charge.
+        holds = await tx.fetch("SELECT state FROM credit_holds WHERE organization_id = $1 ORDER BY id", organization.id)
         entries = await tx.fetch(
             "SELECT -amount AS charge, is_estimated FROM ledger_entries "
             "WHERE organization_id = $1 AND kind = 'charge' ORDER BY id",
             organization.id,
         )
-        holds = await tx.fetch("SELECT state FROM credit_holds WHERE organization_id = $1 ORDER BY id", organization.id)
         held = await tx.fetchval("SELECT held FROM credit_accounts WHERE organization_id = $1", organization.id)
     return Books(
         [entry["charge"] for entry in entries],

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.core.database import Database
 from tests.agents.definitions import make_host
-from tests.chat.asking import answer_of, ask, conversation, opened_stream, text_of
+from tests.chat.asking import answer_of, asked, conversation, opened_stream, text_of
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, estimate_of
 from tests.chat.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
@@ -68,7 +67,7 @@ async def test_leaving_a_stream_ends_the_model_call(
     assert await seconds_until_seen(upstream, left_at) < SECONDS
     estimate = estimate_of(upstream.the_request(), delivered)
     assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
-    assert await redis.zcard(f"junis:slots:{host.id}") == 0
+    await until(lambda: is_free(redis, host))
     assert await messages_of(http, host, "ours") == [("user", WORDS), ("assistant", delivered)]
 
 
@@ -78,12 +77,8 @@ async def test_leaving_before_the_first_word_costs_nothing(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, redis: Redis, fault: str, is_streamed: bool
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
-    asking = asyncio.create_task(ask(http, host, WORDS, stream=is_streamed, **conversation("ours")))
-    await upstream.begun()
-
-    asking.cancel()
-    with suppress(asyncio.CancelledError):
-        await asking
+    async with asked(http, host, WORDS, stream=is_streamed, **conversation("ours")):
+        await upstream.begun()
     left_at = datetime.now(UTC)
 
     assert await seconds_until_seen(upstream, left_at) < SECONDS

@@ -1,0 +1,63 @@
+"""Agents that run again and again."""
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import agent, container, make_team, prose
+from tests.chat.asking import answer_of, stream, text_of, user
+from tests.chat.books import books_of, charged, cost_of
+from tests.chat.upstream import UpstreamLog
+
+
+async def test_a_loop_ends_when_its_iterations_are_used_up(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(
+        database, container("LOOP", "poet", "critic", max_iterations=2), agent("poet"), agent("critic")
+    )
+
+    answer = await answer_of(http, team, "Hello")
+
+    poet_1, critic_1, poet_2, critic_2 = upstream.calls()
+    assert [call["model"] for call in (poet_1, critic_1, poet_2, critic_2)] == ["poet-model", "critic-model"] * 2
+    assert len(critic_2["request"]["messages"]) == 4
+    assert critic_2["request"]["messages"][:2] == [user("Hello"), user(f"[poet]\n{prose('Hello')}")]
+    assert text_of(answer) == prose(critic_2["request"]["messages"][-1]["content"])
+    assert all(
+        [tool["function"]["name"] for tool in request["tools"]] == ["exit_loop"] for request in upstream.requests()
+    )
+    assert await books_of(database, team) == charged(cost_of(call["usage"] for call in upstream.calls()))
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_loop_ends_when_one_of_its_agents_says_so(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    team = await make_team(
+        database, container("LOOP", "poet", "critic", max_iterations=9), agent("poet"), agent("critic")
+    )
+    # The poet says what makes the critic, who reads it, call the tool.
+    words = "repeat after me: exit loop"
+
+    text = (await stream(http, team, words)).text if is_streamed else text_of(await answer_of(http, team, words))
+
+    assert [call["model"] for call in upstream.calls()] == ["poet-model", "critic-model"]
+    assert text == "exit loop"
+    assert await books_of(database, team) == charged(cost_of(call["usage"] for call in upstream.calls()))
+
+
+async def test_a_loop_within_a_loop_is_left_alone(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(
+        database,
+        container("LOOP", "inner", "reader", max_iterations=2),
+        container("LOOP", "poet", "critic", name="inner", max_iterations=9),
+        *map(agent, ("poet", "critic", "reader")),
+    )
+
+    await answer_of(http, team, "repeat after me: exit loop")
+
+    # The critic ends the inner loop at once; that the reader sees the same words ends the outer one.
+    assert [call["model"] for call in upstream.calls()] == ["poet-model", "critic-model", "reader-model"]

@@ -21,6 +21,7 @@ from tests.faults.books import charges, content_statuses, faults_of, open_holds,
 from tests.faults.conftest import Replicas
 
 CHAT = "/v1/chat/completions"
+REQUESTS = 200
 # One of the simulator's pictures at a price beside which that of a chat does not count.
 DEAR = "simulator/image--output-string"
 STALLING_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "sim-chat--stall"\n'
@@ -64,9 +65,9 @@ async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stac
         async with databases[number % 4].transaction() as tx:
             await request_generation(tx, ArqQueue(redis), settings, wanted)
 
-    outcomes = await asyncio.gather(*(generate(number) for number in range(200)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(generate(number) for number in range(REQUESTS)), return_exceptions=True)
 
-    assert Counter(map(type, outcomes)) == {type(None): 7, InsufficientCreditsError: 193}
+    assert Counter(map(type, outcomes)) == {type(None): 7, InsufficientCreditsError: REQUESTS - 7}
     await until_ended(database, organization)
     assert await content_statuses(database, organization) == ["completed"] * 7
     assert list((await charges(database, organization)).values()) == [Decimal(5)] * 7
@@ -76,37 +77,37 @@ async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stac
     await redis.aclose(close_connection_pool=True)
 
 
-async def test_of_60_chats_at_once_that_generate_exactly_seven_can_pay(
+async def test_of_200_chats_at_once_that_generate_exactly_seven_can_pay(
     database: Database, base_urls: list[str]
 ) -> None:
     organization = await factories.make_organization(database, credit=str(7 * 5 + 4))
     chat = {"messages": [{"role": "user", "content": f"Please make {DEAR} of a gale"}]}
 
-    async with httpx.AsyncClient(headers=organization.headers, timeout=60) as client:
-        asked = (client.post(base_urls[number % len(base_urls)] + CHAT, json=chat) for number in range(60))
+    async with client_of(organization) as client:
+        asked = (client.post(base_urls[number % len(base_urls)] + CHAT, json=chat) for number in range(REQUESTS))
         answers = await asyncio.gather(*asked)
 
     assert {answer.status_code for answer in answers} == {200}
     texts = [answer.json()["choices"][0]["message"]["content"] for answer in answers]
-    assert sum("Not enough credits for request" in text for text in texts) == 53
+    assert sum("Not enough credits for request" in text for text in texts) == REQUESTS - 7
     await until_ended(database, organization)
     assert await content_statuses(database, organization) == ["completed"] * 7
     charged = await charges(database, organization)
     assert sum(reference.startswith("generation:") for reference in charged) == 7
-    assert len(charged) == 60 + 7
+    assert len(charged) == REQUESTS + 7
     assert await faults_of(database, organization) == []
 
 
-async def test_of_60_chats_at_once_exactly_seven_are_admitted(database: Database, base_urls: list[str]) -> None:
+async def test_of_200_chats_at_once_exactly_seven_are_admitted(database: Database, base_urls: list[str]) -> None:
     organization = await factories.make_organization(
         database, credit=str(7 * await hold_of_a_chat(database, base_urls[0])), agents=STALLING_AGENT
     )
 
     async with AsyncExitStack() as running:
-        statuses = await open_streams(running, organization, base_urls, 60)
+        statuses = await open_streams(running, organization, base_urls, REQUESTS)
 
         # The seven still run, each with its hold.
-        assert statuses == {200: 7, 402: 53}
+        assert statuses == {200: 7, 402: REQUESTS - 7}
         holds = await open_holds(database, organization)
         assert len(holds) == 7
         assert sum(holds) == (await factories.balance_of(database, organization)).balance
@@ -114,6 +115,11 @@ async def test_of_60_chats_at_once_exactly_seven_are_admitted(database: Database
     await until_ended(database, organization)
     assert len(await charges(database, organization)) == 7
     assert await faults_of(database, organization) == []
+
+
+def client_of(organization: Organization) -> httpx.AsyncClient:
+    """A client whose requests do not wait for each other."""
+    return httpx.AsyncClient(headers=organization.headers, timeout=60, limits=httpx.Limits(max_connections=None))
 
 
 async def hold_of_a_chat(database: Database, base_url: str) -> Decimal:
@@ -130,7 +136,7 @@ async def open_streams(
 ) -> Counter[int]:
     """Begin chats at once, whose streams then go on without an end; how often each status came."""
     chat = {"messages": [{"role": "user", "content": "Say something"}], "stream": True}
-    client = await running.enter_async_context(httpx.AsyncClient(headers=organization.headers, timeout=60))
+    client = await running.enter_async_context(client_of(organization))
     urls = (base_urls[number % len(base_urls)] + CHAT for number in range(count))
     streams = (running.enter_async_context(client.stream("POST", url, json=chat)) for url in urls)
     return Counter(answer.status_code for answer in await asyncio.gather(*streams))

@@ -25,8 +25,6 @@ from app.core.middleware import response_hooks
 _FIRST_WORD_SECONDS = 4.5
 # How much longer than its turn a stream may take to be read.
 _READING_SECONDS = 10.0
-# nginx ignores `no-transform` and compresses what names no encoding of its own.
-_STREAM_HEADERS = sse.HEADERS | {"Content-Encoding": "identity"}
 
 
 class _TimedStream(StreamingResponse):
@@ -59,7 +57,7 @@ async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls
         if running.has_failed:
             await running.result()
     events = stream_turn(running, urls, wants_usage=body.wants_usage)
-    headers = _session_header(running.turn.session.public_id) | _STREAM_HEADERS
+    headers = _session_header(running.turn.session.public_id) | sse.HEADERS
     return _TimedStream(events, headers=headers, seconds=running.turn.time_limit + _READING_SECONDS)
 
 
@@ -68,7 +66,7 @@ def replay(stored: Replay, body: ChatRequest) -> Response:
     headers = _session_header(stored.answer["session_id"]) | {"Idempotent-Replayed": "true"}
     if body.stream:
         events = stream_replay(stored.answer, wants_usage=body.wants_usage)
-        return StreamingResponse(events, headers=headers | _STREAM_HEADERS)
+        return StreamingResponse(events, headers=headers | sse.HEADERS)
     return _json(stored.answer, {"Idempotent-Replayed": "true"})
 
 

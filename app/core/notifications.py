@@ -12,7 +12,8 @@ from app.core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 0.3
-_ANSWER_SECONDS = 0.5
+# No answer for so long means that the connection is dead; a slow one only delays what is known.
+_ANSWER_SECONDS = 5
 _RECONNECT_SECONDS = 0.5
 
 

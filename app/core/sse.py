@@ -10,6 +10,8 @@ KEEP_ALIVE_SECONDS: Final = 5.0
 
 HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
+    # nginx ignores `no-transform`, and compresses what names no encoding of its own.
+    "Content-Encoding": "identity",
     "X-Accel-Buffering": "no",
     "Content-Type": "text/event-stream; charset=utf-8",
 }

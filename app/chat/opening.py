@@ -96,7 +96,7 @@ async def _open_turn(
         meter=meter,
         parameters=request.parameters(),
         client_tools=request.wire_tools(),
-        server_tools=await _server_tools(tx, resources, caller, session, agent),
+        server_tools=await _server_tools(tx, resources, caller, session, agent, idempotent),
         is_streamed=bool(request.stream),
         timeout=_time_limit(settings, request),
     )
@@ -173,7 +173,12 @@ def _refuse_same_names(context: RunContext, agent: AgentDefinition) -> None:
 
 
 async def _server_tools(
-    tx: Transaction, resources: Resources, caller: Caller, session: LeasedSession, agent: AgentDefinition
+    tx: Transaction,
+    resources: Resources,
+    caller: Caller,
+    session: LeasedSession,
+    agent: AgentDefinition,
+    idempotent: IdempotentRequest | None,
 ) -> Mapping[str, ServerTool]:
     """The tools that the agent or one below it uses, bound to this turn."""
     if not any(REPLICATE_GENERATE in used.tools for used in agent.tree()):
@@ -188,5 +193,6 @@ async def _server_tools(
         user_id=caller.user_id,
         session_id=session.id,
         turn_id=session.turn_id,
+        request_key=idempotent.digest if idempotent else None,
     )
     return {tool.name: tool}

@@ -1,7 +1,7 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,6 +28,7 @@ class GeneratedContent(Base):
         Index("ix_generated_content_listing", "organization_id", text("created_at DESC"), text("id DESC")),
         Index("ix_generated_content_due", "due_at", postgresql_where=text("status IN ('pending', 'processing')")),
         Index("ix_generated_content_turn", "turn_id"),
+        Index("ix_generated_content_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),
         Index(
             "ix_generated_content_running",
             "organization_id",
@@ -41,6 +42,8 @@ class GeneratedContent(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     session_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="SET NULL"))
     turn_id: Mapped[str | None] = mapped_column(Text)
+    # The request with an Idempotency-Key that the turn answers: its repetition finds here what was lost with a crash.
+    request_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     model: Mapped[str] = mapped_column(Text)
     input: Mapped[dict[str, Any]] = mapped_column(JSONB)
     prompt: Mapped[str] = mapped_column(Text)

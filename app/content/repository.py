@@ -1,9 +1,10 @@
 """The SQL of what clients see. `transitions.py` holds the SQL of what the worker does."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from asyncpg import Record
 from sqlalchemy import ColumnElement, and_, func, select
@@ -107,6 +108,27 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
         .order_by(GeneratedContent.created_at, GeneratedContent.id)
     )
     return (await tx.session.scalars(query)).all()
+
+
+async def find_lost(
+    tx: Transaction, request_key: bytes, turn_id: str | None, model: str, values: Mapping[str, Any], *, since: datetime
+) -> GeneratedContent | None:
+    """What another turn of the same request has asked for since then; locked against a third."""
+    query = (
+        select(GeneratedContent)
+        .where(
+            GeneratedContent.request_key == request_key,
+            GeneratedContent.turn_id != turn_id,
+            GeneratedContent.model == model,
+            GeneratedContent.input == dict(values),
+            GeneratedContent.status != "failed",
+            GeneratedContent.created_at > since,
+        )
+        .order_by(GeneratedContent.created_at, GeneratedContent.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return (await tx.session.scalars(query)).first()
 
 
 async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:

@@ -15,6 +15,7 @@ from app.core.clock import now
 from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
+from app.idempotency import service as idempotency
 from app.queue.protocol import JobQueue
 
 START_JOB = "start_generation"
@@ -43,7 +44,10 @@ class ContentPage:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What an agent asks to be made, and for whom."""
+    """What an agent asks to be made, and for whom.
+
+    `request_key` names the client's request where that is to run once, however often it is sent.
+    """
 
     organization_id: str
     user_id: str
@@ -51,6 +55,7 @@ class GenerationRequest:
     turn_id: str | None
     model: str
     input: Mapping[str, Any]
+    request_key: bytes | None = None
 
 
 def hold_reference(content_id: uuid.UUID, attempt: int) -> str:
@@ -63,10 +68,14 @@ async def request_generation(
 ) -> GeneratedContent:
     """Accept a generation: hold the most it can cost, write it down, wake the worker after the commit.
 
+    Where an earlier run of the same request has asked for the same already, and was lost with it, that one is it.
+
     Raises:
         UnknownModelError, ModelNotPricedError: the catalog does not offer the model.
         InsufficientCreditsError: the organization cannot pay the ceiling.
     """
+    if adopted := await _adopt(tx, request):
+        return adopted
     model = await catalog.get_generation_model(tx, request.model)
     content = GeneratedContent(
         id=uuid.uuid4(),
@@ -74,6 +83,7 @@ async def request_generation(
         user_id=request.user_id,
         session_id=request.session_id,
         turn_id=request.turn_id,
+        request_key=request.request_key,
         model=request.model,
         input=dict(request.input),
         prompt=_prompt_of(request.input),
@@ -91,6 +101,20 @@ async def request_generation(
     tx.session.add(content)
     await tx.session.flush()
     queue.enqueue(tx, START_JOB, str(content.id), 0)
+    return content
+
+
+async def _adopt(tx: Transaction, request: GenerationRequest) -> GeneratedContent | None:
+    """What an earlier run of the request asked for and no later one has taken over, moved to this run's turn."""
+    if request.request_key is None:
+        return None
+    since = now() - idempotency.LIFETIME
+    content = await repository.find_lost(
+        tx, request.request_key, request.turn_id, request.model, request.input, since=since
+    )
+    if content is not None:
+        content.session_id, content.turn_id = request.session_id, request.turn_id
+        await tx.session.flush()
     return content
 
 

@@ -1,5 +1,6 @@
 """A request with an `Idempotency-Key` runs once: claimed when it is admitted, answered when it is settled."""
 
+import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +11,7 @@ from app.idempotency import repository
 from app.idempotency.errors import IdempotencyKeyInProgressError, IdempotencyKeyReusedError
 
 LEASE = timedelta(seconds=60)
-_LIFETIME = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 _BATCH = 1000
 
 
@@ -28,6 +29,11 @@ class IdempotentRequest:
     def name(self) -> repository.Name:
         return self.organization_id, self.route, self.key
 
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all that makes two arrivals the same request."""
+        return hashlib.sha256("\0".join([*self.name, self.request_hash.hex()]).encode()).digest()
+
 
 async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] | None:
     """Take the key for this run, in the transaction that admits it.
@@ -39,7 +45,7 @@ async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] |
         IdempotencyKeyReusedError: the key was used with another request.
         IdempotencyKeyInProgressError: another run has the key, and its lease lives.
     """
-    if await repository.claim(tx, request.name, request.request_hash, request.claim_id, LEASE, _LIFETIME):
+    if await repository.claim(tx, request.name, request.request_hash, request.claim_id, LEASE, LIFETIME):
         return None
     found = await repository.find(tx, request.name)
     if found is not None and found["request_hash"] != request.request_hash:

@@ -1,6 +1,7 @@
 """Chats with an Idempotency-Key, and what came of them at the vendor and in the ledger."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ IN_PROGRESS = {
     "code": "idempotency_key_in_progress",
 }
 
-_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{model}"\n'
+_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{model}"\ntools = {tools}\n'
 _MODEL = """
 [[models]]
 name = "{model}"
@@ -27,10 +28,10 @@ price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
 """
 
 
-async def make_organization_with(database: Database, model: str) -> Organization:
-    """An organization whose chats go to this model of the simulator's."""
+async def make_organization_with(database: Database, model: str, *, tools: Sequence[str] = ()) -> Organization:
+    """An organization whose chats go to this model of the simulator's, which is offered these tools."""
     await factories.import_catalog(database, _MODEL.format(model=model))
-    return await factories.make_organization(database, agents=_AGENT.format(model=model))
+    return await factories.make_organization(database, agents=_AGENT.format(model=model, tools=list(tools)))
 
 
 def new_key() -> str:

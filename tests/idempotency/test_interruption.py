@@ -1,14 +1,18 @@
 """A run with a key outlives its client; a key outlives a run that was lost, but not for ever."""
 
 import asyncio
+import secrets
 
 import httpx
+import pytest
 
 from app.core.database import Database
 from app.idempotency.service import forget_expired
+from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.books import charges, faults_of, until, until_ended
+from tests.faults.vendors import order_fault
 from tests.idempotency.asking import (
     CHAT,
     ask,
@@ -19,6 +23,8 @@ from tests.idempotency.asking import (
     new_key,
     new_words,
 )
+
+GENERATOR = '[[models]]\nname = "{model}"\nkind = "generation"\nprice = {{ per_call = 1, ceiling = 1 }}\n'
 
 
 async def hang_up_amid(stack: Stack, client: httpx.AsyncClient, words: str, headers: dict[str, str]) -> None:
@@ -76,6 +82,31 @@ async def test_without_a_key_the_run_ends_with_its_client(stack: Stack, database
     await until(is_over)
     await until_ended(database, organization)
     assert await charges(database, organization) == {}
+    assert await faults_of(database, organization) == []
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_what_a_failed_run_had_made_is_not_made_again_for_its_key(
+    stack: Stack, database: Database, is_kept: bool
+) -> None:
+    model, generator = f"sim-chat-{secrets.token_hex(4)}", "simulator/image--start-slow-1"
+    organization = await make_organization_with(database, model, tools=["replicate_generate"])
+    await factories.import_catalog(database, GENERATOR.format(model=generator))
+    words, key = new_words(f"Please make {generator} of"), new_key()
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as client:
+        failing = asyncio.create_task(ask(client, words, key))
+        await until(lambda: _is_asked(stack, words))
+        order_fault(stack.simulator, model, "status-500")
+        failed = await failing
+        answer = (await ask(client, words, key if is_kept else new_key())).json()
+
+    assert failed.status_code == 502, failed.text
+    made = ["generation"] if is_kept else ["generation", "generation"]
+    charged = sorted(reference.partition(":")[0] for reference in await charges(database, organization))
+    assert charged == [*made, "turn"]
+    (content,) = answer["generated_content"]
+    assert content["status"] == "completed"
+    assert content["storage_url"] in answer["choices"][0]["message"]["content"]
     assert await faults_of(database, organization) == []
 
 

@@ -37,6 +37,7 @@ class ReplicateGenerate:
     user_id: str
     session_id: uuid.UUID
     turn_id: str
+    request_key: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -73,6 +74,7 @@ class ReplicateGenerate:
             self.turn_id,
             model,
             orjson.loads(storable_json(values)),
+            self.request_key,
         )
         try:
             async with self.database.transaction() as tx:

@@ -14,7 +14,8 @@ router = APIRouter(tags=["Files"])
 _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/", "audio/", "model/gltf-binary")
 
 
-@router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+@router.head("/files/{token}/{name}", include_in_schema=False)
+@router.get("/files/{token}/{name}", response_class=StreamingResponse)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
     """A stored file, whole or the one range that is asked for. The token in the URL is the permission."""
     if "\0" in token + name:

@@ -51,7 +51,7 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"})
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return render(InvalidRequestError("The request body is not valid JSON"))

@@ -47,7 +47,9 @@ class Listener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(self._dsn, timeout=5)
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            self._dsn, timeout=5, server_settings={"application_name": "junis-listener"}
+        )
         try:
             await connection.add_listener(self._channel, lambda *_: self._on_event())
             self._on_event()

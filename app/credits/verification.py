@@ -19,7 +19,7 @@ _CHECKS = (
     WHERE a.held <> h.total
     """,
     """
-    SELECT format('%s: the balance is negative: %s', organization_id, balance)
+    SELECT format('%s: negative or not covered: balance %s, held %s', organization_id, balance, held)
     FROM credit_accounts WHERE balance < 0 OR held < 0 OR held > balance
     """,
     """

@@ -39,8 +39,16 @@ def _network_of(address: str) -> str:
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(_without_port(address))
     except ValueError:
         return None
     # A socket that listens for both kinds shows an IPv4 peer as ::ffff:192.0.2.1; all of those share one /64.
     return (parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None) or parsed
+
+
+def _without_port(address: str) -> str:
+    """Some proxies write the port as well: 192.0.2.1:4711, [2001:db8::1]:4711."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    host, _, port = address.rpartition(":")
+    return host if port and ":" not in host and host else address

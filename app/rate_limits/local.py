@@ -3,6 +3,9 @@ from collections import deque
 
 from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 
+# The one that was asked for the longest ago is forgotten: anybody can come from ever new addresses.
+_MOST_NAMES = 100_000
+
 
 class LocalWindows:
     """The same decision within one process, for while Redis is away. Limits then count per process."""
@@ -50,7 +53,10 @@ class LocalWindows:
         self._requests.clear()
 
     def _recent(self, name: str, seconds: int, now: float) -> deque[float]:
-        requests = self._requests.setdefault(name, deque())
+        # Put last, so that the first is the one to forget.
+        requests = self._requests[name] = self._requests.pop(name, deque())
+        if len(self._requests) > _MOST_NAMES:
+            del self._requests[next(iter(self._requests))]
         while requests and requests[0] <= now - seconds:
             requests.popleft()
         return requests

@@ -3,14 +3,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from asyncpg import Record
+
 from app.api_keys.caller import Caller
 from app.content import service as content
 from app.core.database import Transaction
 from app.sessions import listing_repository as repository
 from app.sessions.errors import SessionNotFoundError
-from app.sessions.models import Message, Session
+from app.sessions.models import Session
 
 Item = TypeVar("Item")
+
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,20 @@ async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size
     return Page(found, total, page, page_size)
 
 
-async def list_messages(
-    tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int
-) -> Page[Message]:
+async def list_messages(tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int) -> Page[Record]:
     """One page of the messages of one of the caller's sessions, oldest first.
+
+    What would make the page larger than 16 MB is left out of it: those messages are not `is_shown`.
 
     Raises:
         SessionNotFoundError: the caller has none of that name.
     """
-    named = (caller.organization_id, caller.user_id, session_id)
-    session = await repository.find_session(tx, *named)
+    session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_id)
     if session is None:
         raise SessionNotFoundError(session_id)
-    found = await repository.list_messages(tx, *named, offset=(page - 1) * page_size, limit=page_size)
+    found = await repository.list_messages(
+        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=_MOST_BYTES
+    )
     return Page(found, session.message_count, page, page_size)
 
 
@@ -83,4 +88,6 @@ async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> Sess
 def _status_of(session: Session, *, is_running: bool) -> SessionStatus:
     if is_running:
         return SessionStatus.PROCESSING
-    return SessionStatus.FAILED if session.last_turn_failed else SessionStatus.IDLE
+    # A turn that does not run any more and has not ended was lost with its process.
+    has_failed = session.last_turn_failed or session.turn_id is not None
+    return SessionStatus.FAILED if has_failed else SessionStatus.IDLE

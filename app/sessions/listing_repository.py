@@ -1,12 +1,24 @@
 """The SQL of what clients read of their conversations. `repository.py` holds the SQL of turns."""
 
+import uuid
 from collections.abc import Sequence
 
+from asyncpg import Record
 from sqlalchemy import ColumnElement, and_, func, select
 
 from app.core.database import Transaction
 from app.core.json import storable_text
-from app.sessions.models import Message, Session
+from app.sessions.models import Session
+
+_MESSAGES = """
+SELECT id, role, CASE WHEN is_shown THEN content END AS content, agent,
+       CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at, is_shown
+FROM (
+    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
+    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
+) shown
+ORDER BY id
+"""
 
 
 def _is_owned(organization_id: str, user_id: str) -> ColumnElement[bool]:
@@ -45,18 +57,13 @@ async def find_session(tx: Transaction, organization_id: str, user_id: str, publ
 
 
 async def list_messages(
-    tx: Transaction, organization_id: str, user_id: str, public_id: str, *, offset: int, limit: int
-) -> Sequence[Message]:
-    """One page of the messages of the user's session of that name, oldest first."""
-    query = (
-        select(Message)
-        .join(Session, Session.id == Message.session_id)
-        .where(_is_named(organization_id, user_id, public_id))
-        .order_by(Message.id)
-        .offset(offset)
-        .limit(limit)
-    )
-    return (await tx.session.scalars(query)).all()
+    tx: Transaction, session_id: uuid.UUID, *, offset: int, limit: int, most_bytes: int
+) -> Sequence[Record]:
+    """One page of a session's messages, oldest first. Those beyond so many bytes of JSON are not `is_shown`.
+
+    The first of a page always is: whoever asks for one message at a time gets each of them whole.
+    """
+    return await tx.fetch(_MESSAGES, session_id, offset, limit, most_bytes)
 
 
 async def find_activity(

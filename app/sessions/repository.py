@@ -30,8 +30,7 @@ _RENEW = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND tu
 _HISTORY = """
 SELECT role, content, agent, tool_calls, tool_call_id
 FROM (
-    SELECT m.*, sum(coalesce(pg_column_size(content), 0) + coalesce(pg_column_size(tool_calls), 0))
-                OVER (ORDER BY id DESC) AS size
+    SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
     FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
 ) newest
 WHERE size <= $3
@@ -78,7 +77,7 @@ async def renew(tx: Transaction, session_id: uuid.UUID, turn_id: str, lease: tim
 
 
 async def history(tx: Transaction, session_id: uuid.UUID, limit: int, most_bytes: int) -> Sequence[Record]:
-    """The newest messages that are together no larger than so many stored bytes, oldest of them first."""
+    """The newest messages that are together no larger than so many bytes of JSON, oldest of them first."""
     return await tx.fetch(_HISTORY, session_id, limit, most_bytes)
 
 

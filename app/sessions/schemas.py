@@ -1,12 +1,14 @@
 from typing import Any, Self
 
+from asyncpg import Record
 from pydantic import BaseModel
 
 from app.core.clock import Seconds, now
 from app.sessions.listing import Page, SessionActivity, SessionStatus
-from app.sessions.models import Message, Session
+from app.sessions.models import Session
 
 _SECONDS_PER_HOUR = 3600
+_LEFT_OUT = "(Left out: this page would be too large. Ask for fewer messages at once.)"
 
 
 class SessionRead(BaseModel):
@@ -63,16 +65,16 @@ class MessageRead(BaseModel):
     created_at: Seconds
 
     @classmethod
-    def of(cls, message: Message) -> Self:
+    def of(cls, message: Record) -> Self:
         """The message as the API shows it."""
         return cls(
-            id=str(message.id),
-            role=message.role,
-            content=message.content,
-            agent=message.agent,
-            tool_calls=message.tool_calls,
-            tool_call_id=message.tool_call_id,
-            created_at=message.created_at,
+            id=str(message["id"]),
+            role=message["role"],
+            content=message["content"] if message["is_shown"] else _LEFT_OUT,
+            agent=message["agent"],
+            tool_calls=message["tool_calls"],
+            tool_call_id=message["tool_call_id"],
+            created_at=message["created_at"],
         )
 
 
@@ -87,7 +89,7 @@ class MessagePageRead(BaseModel):
     has_next: bool
 
     @classmethod
-    def of(cls, session_id: str, page: Page[Message]) -> Self:
+    def of(cls, session_id: str, page: Page[Record]) -> Self:
         """The page as the API shows it."""
         return cls(
             session_id=session_id,

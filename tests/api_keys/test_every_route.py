@@ -31,16 +31,28 @@ SCOPES = {
 
 
 @pytest.fixture(scope="module")
-async def routes(stack: Stack) -> list[tuple[str, str]]:
-    """Method and path of every documented route, the path below the base and with `{}` for what it names."""
+async def document(stack: Stack) -> dict[str, Any]:
+    """What the API says of itself."""
     async with httpx.AsyncClient() as client:
-        document: dict[str, Any] = (await client.get(f"{stack.url}/openapi.json")).raise_for_status().json()
+        found: dict[str, Any] = (await client.get(f"{stack.url}/openapi.json")).raise_for_status().json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def routes(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Method and path of every documented route, the path below the base and with `{}` for what it names."""
     return [
         (method.upper(), re.sub(r"{[^}]*}", "{}", path.removeprefix(BASE)))
         for path, operations in document["paths"].items()
         if path.startswith(f"{BASE}/")
         for method in operations
     ]
+
+
+def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+
+    assert len(names) == len(set(names))
 
 
 async def test_every_route_is_documented_and_has_a_known_scope(routes: list[tuple[str, str]]) -> None:

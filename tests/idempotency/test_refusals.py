@@ -48,6 +48,7 @@ async def test_a_key_has_1_to_255_characters(client: httpx.AsyncClient, key: str
 
     assert refused.status_code == 400
     assert refused.json()["error"]["code"] == "invalid_request"
+    assert refused.json()["error"]["param"] == "idempotency-key"
     assert on_content.status_code == 400
     assert list(on_content.json()) == ["detail"]
 

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import ConnectionPool, Redis
 
 from app.rate_limits.limiter import RateLimiter, Slot
+from app.rate_limits.local import LocalWindows
 from app.rate_limits.policy import Decision, Refusal
 from devstack.valkey import Valkey
 from tests.rate_limits.making import make_limits
@@ -146,3 +147,15 @@ async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> Non
         assert len(connections) - asked_before == 1
         await pool.disconnect()
     assert all(slot is not None for _, slot in answers)
+
+
+def test_ever_new_addresses_do_not_fill_the_memory() -> None:
+    windows = LocalWindows()
+    addresses = [f"address-{number}" for number in range(150_000)]
+
+    for address in addresses:
+        windows.fail(address, 1)
+
+    # The last one's attempt is remembered, the first one's is not.
+    assert not windows.fail(addresses[-1], 1)[0]
+    assert windows.fail(addresses[0], 1)[0]

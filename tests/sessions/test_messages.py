@@ -77,3 +77,20 @@ async def test_what_a_turn_said_and_did_can_be_read(client: httpx.AsyncClient) -
     assert answer["content"] == completion["choices"][0]["message"]["content"]
     assert (listed["session_id"], listed["message_count"]) == (completion["session_id"], page["total"])
     assert listed["is_active"] is True
+
+
+async def test_a_page_of_huge_messages_leaves_out_what_can_be_had_alone(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    # Stored small, because it is all the same: what counts is what it is when it is sent.
+    huge = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 9_000_000}"}}]
+    said = [{"role": "user", "content": content} for content in (huge, "small", huge, "Hello")]
+    session = await insert_talk(database, organization, *said)
+    path = f"/sessions/{session.public_id}/messages"
+
+    page = (await client.get(path)).json()
+    alone = (await client.get(path, params={"page": 3, "page_size": 1})).json()
+
+    left_out = "(Left out: this page would be too large. Ask for fewer messages at once.)"
+    assert [message["content"] for message in page["messages"]] == [huge, "small", left_out, left_out]
+    assert [message["content"] for message in alone["messages"]] == [huge]

@@ -81,7 +81,7 @@ async def test_a_session_at_rest(client: httpx.AsyncClient, database: Database, 
         (None, True, "failed"),
         (1, False, "processing"),
         (1, True, "processing"),
-        (-1, False, "idle"),
+        (-1, False, "failed"),
         (-1, True, "failed"),
     ],
 )

@@ -2,6 +2,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -9,15 +10,20 @@ import asyncpg
 
 def execute(url: str, statement: str) -> None:
     """Run one statement on a connection of its own."""
+    query(url, statement)
 
-    async def run() -> None:
+
+def query(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of one statement, run on a connection of its own."""
+
+    async def run() -> list[tuple[Any, ...]]:
         connection = await asyncpg.connect(url)
         try:
-            await connection.execute(statement)
+            return [tuple(row) for row in await connection.fetch(statement)]
         finally:
             await connection.close()
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def sibling(url: str, name: str) -> str:

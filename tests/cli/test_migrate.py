@@ -1,12 +1,13 @@
 import subprocess
 import sys
 
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from app.core.paths import ALEMBIC_INI
 from tests.cli.conftest import Junis
-from tests.cli.databases import execute
+from tests.cli.databases import execute, query
 from tests.cli.outcome import run_process
 
 
@@ -31,9 +32,24 @@ def test_a_database_that_is_up_to_date_stays_so(database_url: str, junis: Junis)
     assert (again.status, again.stderr) == (0, "The database schema is up to date\n")
 
 
+def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
+    # Raises where a table, column, index or constraint of one is not in the other.
+    command.check(Config(ALEMBIC_INI))
+
+
+def test_every_migration_can_be_taken_back(database_url: str, junis: Junis) -> None:
+    command.downgrade(Config(ALEMBIC_INI), "base")
+    left = query(database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    again = junis("migrate")
+
+    assert left == [("alembic_version",)]
+    assert again.status == 0
+    command.check(Config(ALEMBIC_INI))
+
+
 def test_two_at_once_do_no_harm(empty_database_url: str) -> None:
-    command = [sys.executable, "-m", "app.cli", "migrate"]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    arguments = [sys.executable, "-m", "app.cli", "migrate"]
+    both = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
 
     logs = [process.communicate()[1] for process in both]
 
@@ -63,8 +79,8 @@ def test_a_database_of_a_newer_version_is_refused(database_url: str, junis: Juni
 
 
 def test_other_commands_say_that_the_schema_is_missing(empty_database_url: str, junis: Junis) -> None:
-    for command in (("orgs", "list"), ("demo",), ("credits", "balance", "--org", "Acme")):
-        refused = junis(*command)
+    for words in (("orgs", "list"), ("demo",), ("credits", "balance", "--org", "Acme")):
+        refused = junis(*words)
 
         assert refused.status == 1
         assert refused.stderr == "error: The database schema is missing or behind: run `junis migrate`\n"

@@ -11,6 +11,7 @@ from app.core.error_handlers import add_error_handlers
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings
 from app.rate_limits.limiter import open_rate_limiter
+from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
 
 _MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     add_error_handlers(application)
+    guard_unrouted(application)
     application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)

@@ -33,7 +33,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Render every refusal, the framework's own included, in the one form of the API."""
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, on_http_exception)
 
 
 def render(error: AppError) -> JSONResponse:
@@ -58,7 +58,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     return render(InvalidRequestError(f"{place}: {message}" if place else message, param=place or None))
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework refuses, in the form of the API."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
     response = render(_BY_STATUS.get(error.status_code, AppError)())
     response.headers.update(error.headers or {})

@@ -21,13 +21,27 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api/external", "/api/external/", "/api/external/v2/chat", "/files", "/%00", "/a//b", "/é"],
+    ["/", "/nothing", "/api/external", "/files", "/%00", "/a//b", "/é"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await visitor.request(method, path)
 
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+
+
+@pytest.mark.parametrize("path", ["/", "/v2/chat", "/content/a/b", "/%00"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_what_is_not_there_is_counted_like_what_is(
+    visitor: httpx.AsyncClient, customer: httpx.AsyncClient, method: str, path: str
+) -> None:
+    stranger = await visitor.request(method, f"/api/external{path}")
+    answers = [await customer.request(method, path) for _ in range(2)]
+
+    assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "missing_api_key")
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(404, NOT_FOUND)] * 2
+    remaining = [int(answer.headers["x-ratelimit-remaining"]) for answer in answers]
+    assert remaining[1] == remaining[0] - 1
 
 
 @pytest.mark.parametrize(
@@ -48,6 +62,7 @@ async def test_a_wrong_method_is_told_which_are_right(
 
     assert (answer.status_code, answer.json()) == (405, METHOD_NOT_ALLOWED)
     assert allowed in answer.headers["allow"]
+    assert "x-ratelimit-remaining" in answer.headers
 
 
 async def test_a_body_of_more_than_ten_megabytes_is_refused(customer: httpx.AsyncClient) -> None:

@@ -168,7 +168,7 @@ async def test_a_call_is_paid_by_its_bytes_where_no_usage_is_reported(
     streamed = await stream(tuned, host, "Hello", tools=[WEATHER])
 
     assert streamed.calls[0]["function"] == {"name": "get_weather", "arguments": arguments}
-    estimate = estimate_of(odd_model.requests[0], arguments)
+    estimate = estimate_of(odd_model.requests[0], f"get_weather{arguments}")
     assert await books_of(database, host) == charged(estimate, is_estimated=True)
 
 

@@ -14,6 +14,10 @@ from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of
 
+WEATHER, TIME = (
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+    for name in ("get_weather", "get_time")
+)
 WORDS = "count to 5"
 ANSWER = "1 2 3 4 5"
 USAGE = {"include_usage": True}
@@ -42,6 +46,25 @@ async def test_what_came_before_the_break_is_delivered_stored_and_paid(
     books = await books_of(database, host)
     assert books == charged(estimate_of(upstream.the_request(), streamed.text), is_estimated=True)
     assert await messages_of(http, host, streamed.session_id) == [("user", WORDS), ("assistant", streamed.text)]
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+async def test_a_call_that_is_cut_is_never_taken_for_a_whole_one(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, count: int
+) -> None:
+    host = await make_host(database, f"sim-chat--cut-{count}")
+
+    streamed = await stream(http, host, "get weather and get time", tools=[WEATHER, TIME])
+
+    assert streamed.error is not None
+    assert streamed.finish_reason is None
+    pieces = [piece["function"] for delta in streamed.deltas for piece in delta["tool_calls"]]
+    assert len(pieces) == count
+    delivered_text = "".join(piece.get("name", "") + piece["arguments"] for piece in pieces)
+    books = await books_of(database, host)
+    assert books == charged(estimate_of(upstream.the_request(), delivered_text), is_estimated=True)
+    # Nothing was said that could be remembered: a call without an end would make every later turn fail.
+    assert await messages_of(http, host, streamed.session_id) == []
 
 
 @pytest.mark.parametrize("fault", ["cut-2", "error-frame-2", "garbage-2"])

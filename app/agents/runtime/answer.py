@@ -108,6 +108,7 @@ class Answer:
         if is_new:
             named = {"name": _text(function.get("name")), "arguments": ""}
             self._calls.append({"id": _text(raw.get("id")) or f"call_{place}", "type": "function", "function": named})
+            self.delivered_bytes += len(named["name"].encode())
         call = self._calls[place]
         call["function"]["arguments"] += arguments
         self.delivered_bytes += len(arguments.encode())

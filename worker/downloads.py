@@ -1,11 +1,12 @@
 from collections.abc import AsyncGenerator
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 
+from worker.hosts import is_allowed
+
 _MOST_REDIRECTS = 3
 _CHUNK_BYTES = 256 * 1024
-_DELIVERY_HOST = "replicate.delivery"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
@@ -16,6 +17,12 @@ class DownloadRefusedError(Exception):
 
 class DownloadInterruptedError(Exception):
     """The file did not come whole; it may the next time."""
+
+
+def check_size(size: int, most: int) -> None:
+    """Raise a `DownloadRefusedError` for a file of more bytes than may be."""
+    if size > most:
+        raise DownloadRefusedError(f"the output is larger than {most} bytes")
 
 
 class Downloader:
@@ -61,20 +68,13 @@ class Downloader:
         size = 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             size += len(chunk)
-            if size > self._max_bytes:
-                raise DownloadRefusedError(f"the output is larger than {self._max_bytes} bytes")
+            check_size(size, self._max_bytes)
             yield chunk
 
     def _check_host(self, url: str) -> None:
         try:
-            self._check_parts(urlsplit(url))
+            is_ours = is_allowed(url, self._allowed_hosts)
         except ValueError:
             raise DownloadRefusedError("the output's address is malformed") from None
-
-    def _check_parts(self, parts: SplitResult) -> None:
-        host = (parts.hostname or "").lower()
-        is_delivery = host == _DELIVERY_HOST or host.endswith(f".{_DELIVERY_HOST}")
-        if parts.scheme == "https" and is_delivery and parts.port in {None, 443}:
-            return
-        if parts.scheme not in {"http", "https"} or parts.netloc.lower() not in self._allowed_hosts:
+        if not is_ours:
             raise DownloadRefusedError("the output's host is not allowed")

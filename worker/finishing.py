@@ -22,6 +22,7 @@ from worker.sources import sources_of
 logger = logging.getLogger(__name__)
 
 _RENEWALS_PER_LEASE = 3
+_MOST_OUTPUTS = 1000
 
 
 async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) -> None:
@@ -51,7 +52,9 @@ async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) ->
 
 async def _copy(context: WorkerContext, generation: Generation, touched: list[Reserved]) -> bool:
     assert generation.outcome is not None  # noqa: S101 - what `claim_finish` selects
-    sources = sources_of(generation.outcome["output"])
+    sources = sources_of(generation.outcome["output"], context.resources.settings.output_hosts)
+    if len(sources) > _MOST_OUTPUTS:
+        raise DownloadRefusedError(f"the prediction has {len(sources)} outputs")
     files = [
         await copy_output(context, generation, position, source, touched) for position, source in enumerate(sources)
     ]

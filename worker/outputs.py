@@ -8,7 +8,7 @@ from app.content.attempts import Generation, StoredFile
 from app.content.media_types import SNIFF_BYTES, MediaType, sniff
 from app.content.outputs import Reserved
 from app.resources import Resources
-from worker.downloads import Downloader, DownloadInterruptedError
+from worker.downloads import DownloadInterruptedError, check_size
 from worker.lifecycle import WorkerContext
 from worker.sources import Inline, Source
 
@@ -43,7 +43,7 @@ async def copy_output(
         DownloadInterruptedError, StoreError: it may be had the next time.
     """
     store = context.resources.store
-    async with aclosing(_bytes_of(context.downloader, source)) as chunks:
+    async with aclosing(_bytes_of(context, source)) as chunks:
         head = await _read_head(chunks)
         known = source.media_type if isinstance(source, Inline) else None
         media = known or sniff(head[:SNIFF_BYTES])
@@ -86,11 +86,12 @@ async def _reserve(context: WorkerContext, generation: Generation, position: int
     return reserved
 
 
-async def _bytes_of(downloader: Downloader, source: Source) -> AsyncGenerator[bytes]:
+async def _bytes_of(context: WorkerContext, source: Source) -> AsyncGenerator[bytes]:
     if isinstance(source, Inline):
+        check_size(len(source.data), context.resources.settings.max_output_bytes)
         yield source.data
         return
-    async with aclosing(downloader.fetch(source.url)) as chunks:
+    async with aclosing(context.downloader.fetch(source.url)) as chunks:
         async for chunk in chunks:
             yield chunk
 

@@ -101,7 +101,7 @@ async def observe(resources: Resources, seen: Sequence[tuple[Attempt, Prediction
         if not prediction.is_terminal:
             continue
         reason = _failure(prediction)
-        outcome = None if reason else _outcome(attempt, prediction)
+        outcome = None if reason else _outcome(attempt, prediction, resources.settings.output_hosts)
         if outcome is not None:
             outcomes.append(outcome)
         else:
@@ -120,14 +120,14 @@ def _failure(prediction: Prediction) -> str | None:
     return None
 
 
-def _outcome(attempt: Attempt, prediction: Prediction) -> Outcome | None:
+def _outcome(attempt: Attempt, prediction: Prediction, other_hosts: frozenset[str]) -> Outcome | None:
     """The outcome of an attempt; None where it is JSON that cannot be stored, such as half a surrogate pair."""
     predict_time = None if prediction.predict_time is None else str(prediction.predict_time)
     try:
         text = storable_json({"output": prediction.output, "predict_time": predict_time})
     except orjson.JSONEncodeError:
         return None
-    return Outcome(attempt, text, first_url(prediction.output))
+    return Outcome(attempt, text, first_url(prediction.output, other_hosts))
 
 
 async def _keep(resources: Resources, outcomes: Sequence[Outcome]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from app.content.media_types import JSON, TEXT, MediaType
 from app.core.json import storable_json
+from worker.hosts import is_allowed
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,22 @@ def is_empty(output: Any) -> bool:
     return output is None or output in ("", [], {})
 
 
-def sources_of(output: Any) -> list[Source]:
+def sources_of(output: Any, other_hosts: frozenset[str] = frozenset()) -> list[Source]:
     """The files of an output, in order; none where there is no output.
 
     Where files are named, at whatever depth, they are the output. Otherwise text, or pieces of text, are one text
     file, and anything else is one JSON file.
+
+    Args:
+        output: any JSON.
+        other_hosts: whose files may be fetched besides the vendor's. Addresses elsewhere, such as that of a licence,
+            are passed over beside files that can be had; where there are no others they are files that cannot.
     """
     if is_empty(output):
         return []
     files = [source for text in _strings(output) if (source := _file(text))]
     if files:
-        return files
+        return [file for file in files if isinstance(file, Inline) or is_allowed(file.url, other_hosts)] or files
     if isinstance(output, str):
         return [Inline(output.encode("utf-8", "replace"), TEXT)]
     if isinstance(output, list) and all(isinstance(piece, str) for piece in output):
@@ -52,9 +58,10 @@ def sources_of(output: Any) -> list[Source]:
     return [Inline(storable_json(output).encode(), JSON)]
 
 
-def first_url(output: Any) -> str | None:
+def first_url(output: Any, other_hosts: frozenset[str] = frozenset()) -> str | None:
     """The URL of the first file that has one."""
-    return next((source.url for source in sources_of(output) if isinstance(source, Remote)), None)
+    sources = sources_of(output, other_hosts)
+    return next((source.url for source in sources if isinstance(source, Remote)), None)
 
 
 def _strings(value: Any) -> Iterator[str]:

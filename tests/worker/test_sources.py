@@ -44,6 +44,17 @@ def test_files_are_in_the_order_of_the_output() -> None:
     assert found == [Remote(url) for url in urls]
 
 
+def test_addresses_of_other_hosts_are_no_files_beside_those_that_are() -> None:
+    terms, other = "https://creativecommons.org/licenses/by/4.0/", "http://files.example:9000/a.png"
+    output = {"license": terms, "image": URL, "mask": other}
+
+    assert sources_of(output) == [Remote(URL)]
+    assert first_url(output) == URL
+    assert sources_of(output, frozenset({"files.example:9000"})) == [Remote(URL), Remote(other)]
+    # Nothing else is there that could be the output: that it may not be fetched has to be told.
+    assert sources_of({"image": other}) == [Remote(other)]
+
+
 @pytest.mark.parametrize("output", [None, "", [], {}])
 def test_nothing_is_no_file(output: Any) -> None:
     assert sources_of(output) == []

@@ -23,6 +23,8 @@ RENEW_SECONDS = 5
 _MICROSECONDS = 1_000_000
 # While Redis is away, only one request a second waits to find out whether it still is.
 _AWAY_PAUSE_SECONDS = 1.0
+# A Redis that takes connections and does not answer is away as well.
+_LONGEST_ANSWER_SECONDS = 1.0
 
 _HERE = Path(__file__).parent
 _T = TypeVar("_T")
@@ -136,7 +138,8 @@ class RateLimiter:
             # The others go on within the process while this question finds out.
             self._away_until = time.monotonic() + _AWAY_PAUSE_SECONDS
         try:
-            answer = await question()
+            async with asyncio.timeout(_LONGEST_ANSWER_SECONDS):
+                answer = await question()
         except (RedisError, OSError) as error:
             REDIS_AWAY.inc()
             if not self._away_until:
@@ -145,8 +148,8 @@ class RateLimiter:
             return None
         if self._away_until:
             logger.info("redis_back")
+            # What was counted within the process is kept: else each outage of many short ones would open new windows.
             self._away_until = 0.0
-            self._local.clear()
         return answer
 
 

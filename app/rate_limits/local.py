@@ -48,10 +48,6 @@ class LocalWindows:
             failures.append(now)
         return is_within, _window(limit, failures, MINUTE_SECONDS, now)
 
-    def clear(self) -> None:
-        """Forget everything: Redis counts again."""
-        self._requests.clear()
-
     def _recent(self, name: str, seconds: int, now: float) -> deque[float]:
         # Put last, so that the first is the one to forget.
         requests = self._requests[name] = self._requests.pop(name, deque())

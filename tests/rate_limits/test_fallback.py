@@ -133,6 +133,38 @@ async def test_redis_may_die_and_come_back(mortal_valkey: Valkey) -> None:
     await redis.aclose(close_connection_pool=True)
 
 
+async def test_each_outage_opens_no_new_window(mortal_valkey: Valkey) -> None:
+    limits = make_limits(per_minute=10)
+    redis = redis_at(mortal_valkey.url)
+    limiter = RateLimiter(redis)
+    admitted = 0
+
+    for _ in range(3):
+        mortal_valkey.kill()
+        admitted += sum(slot is not None for _, slot in [await limiter.admit(limits) for _ in range(15)])
+        mortal_valkey.start()
+        await asyncio.sleep(PAUSE_SECONDS)
+        decision = await limiter.look(limits)
+        assert decision.organization.remaining == 10  # it is Redis that answers
+
+    assert admitted == 10
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_redis_that_does_not_answer_keeps_nobody_waiting() -> None:
+    limits = make_limits()
+    async with silent_server() as (url, _):
+        redis = redis_at(url)
+        limiter = RateLimiter(redis)
+
+        # One after the other they would take minutes.
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*(limiter.admit(limits) for _ in range(50)))
+
+        await redis.aclose(close_connection_pool=True)
+    assert all(slot is not None for _, slot in answers)
+
+
 async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> None:
     limits = make_limits()
     async with silent_server() as (url, connections):

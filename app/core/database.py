@@ -27,7 +27,11 @@ _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    # A standby, as after a failover: the next connection may find the primary.
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    # Postgres has taken its leave on a connection that the driver has not seen closed yet.
+    asyncpg.InternalClientError,
     exc.InterfaceError,
     exc.OperationalError,
     exc.TimeoutError,
@@ -163,7 +167,9 @@ class Database:
                 async with driver.transaction():
                     yield transaction
                     await transaction._finish()  # noqa: SLF001 - the two classes are one mechanism
-        except _AWAY as error:
+        except Exception as error:
+            if not _is_away(error):
+                raise
             logger.warning("database_away", extra={"reason": repr(error)})
             raise ServiceUnavailableError from error
         await transaction._run_after_commit()  # noqa: SLF001 - see above
@@ -174,6 +180,10 @@ class Database:
             driver = await self._live_driver(connection)
             try:
                 yield connection, driver
+            except asyncpg.InternalClientError:
+                # Nobody answers on it any more: to close it in good order could last for ever.
+                driver.terminate()
+                raise
             finally:
                 if driver.is_closed():
                     await connection.invalidate()
@@ -190,3 +200,9 @@ class Database:
 async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
     pooled = await connection.get_raw_connection()
     return cast("asyncpg.Connection[asyncpg.Record]", pooled.driver_connection)
+
+
+def _is_away(error: Exception) -> bool:
+    # What is said as a connection is opened comes wrapped, and SQLAlchemy has no class of its own for all of it.
+    wrapped = error.orig.__cause__ if isinstance(error, exc.DBAPIError) and error.orig else None
+    return isinstance(error, _AWAY) or isinstance(wrapped, _AWAY)

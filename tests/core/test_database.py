@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
+from tests.core.postgres_away import slow_to_close, starting_postgres
 from tests.core.sites import settings_of
 
 
@@ -164,6 +165,58 @@ async def test_a_server_that_is_not_there_is_told(environment: dict[str, str]) -
 
     assert refused.value.body()["error"]["message"] == "The service is temporarily unavailable"
     await nowhere.close()
+
+
+async def test_a_server_that_is_starting_is_told(environment: dict[str, str]) -> None:
+    async with starting_postgres() as url:
+        starting = Database.open(settings_of(environment | {"DATABASE_URL": url}))
+
+        with pytest.raises(ServiceUnavailableError):
+            async with starting.transaction():
+                pass
+
+        await starting.close()
+
+
+async def test_a_connection_on_which_the_server_took_its_leave_is_told_and_replaced(
+    environment: dict[str, str], database: Database
+) -> None:
+    async with slow_to_close(environment["DATABASE_URL"]) as url:
+        opened = Database.open(settings_of(environment | {"DATABASE_URL": url, "DATABASE_POOL_SIZE": "1"}))
+        async with opened.transaction() as tx:
+            pid = await tx.fetchval("SELECT pg_backend_pid()")
+        await end_connection(database, pid)
+
+        with pytest.raises(ServiceUnavailableError):
+            async with opened.transaction():
+                pass
+        async with opened.transaction() as tx:
+            assert await tx.fetchval("SELECT pg_backend_pid()") != pid
+
+    await opened.close()
+
+
+@pytest.mark.parametrize("way", ["session", "driver"])
+async def test_two_that_wait_for_each_other_are_told_to_come_again(database: Database, note: Note, way: str) -> None:
+    other = f"other_{note.table}"
+    async with note.database.transaction() as tx:
+        await tx.execute(f"CREATE TABLE {other} AS SELECT 'old' AS words")
+    both_have_one = asyncio.Barrier(2)
+
+    async def write_both(first: str, second: str) -> None:
+        async with database.transaction() as tx:
+            for table in (first, second):
+                statement = f"UPDATE {table} SET words = 'new'"  # noqa: S608 - the fixture's name
+                await (tx.session.execute(text(statement)) if way == "session" else tx.execute(statement))
+                if table == first:
+                    await both_have_one.wait()
+
+    crossing = (write_both(note.table, other), write_both(other, note.table))
+    outcomes = await asyncio.gather(*crossing, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {type(None), ServiceUnavailableError}
+    async with note.database.transaction() as tx:
+        await tx.execute(f"DROP TABLE {other}")
 
 
 async def end_connection(database: Database, pid: int) -> None:

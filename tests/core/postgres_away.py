@@ -1,0 +1,59 @@
+"""How Postgres goes and comes again, as its clients see it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+_SSL_REQUEST_BYTES = 8
+_CHUNK = 65_536
+
+
+@asynccontextmanager
+async def starting_postgres() -> AsyncIterator[str]:
+    """Runs a Postgres that is not ready for anybody yet; yields its URL."""
+    fields = (b"SFATAL", b"VFATAL", b"C57P03", b"Mthe database system is starting up")
+    body = b"".join(field + b"\0" for field in fields) + b"\0"
+    refusal = b"E" + (len(body) + 4).to_bytes(4) + body
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(_SSL_REQUEST_BYTES)
+        writer.write(b"N")
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        writer.write(refusal)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as server:
+        yield f"postgresql://user:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}/none"
+
+
+@asynccontextmanager
+async def slow_to_close(url: str) -> AsyncIterator[str]:
+    """Runs a line to a Postgres that passes on all that it says, but not that it hangs up; yields the line's URL."""
+    parts = urlsplit(url)
+    passing: set[asyncio.Task[None]] = set()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        passing.update(asyncio.create_task(_pass(*pair)) for pair in ((reader, back), (there, writer)))
+
+    async with await asyncio.start_server(connect, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        yield parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+        # One more turn of the loop, for the connections to be let go.
+        await asyncio.sleep(0)
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        with suppress(OSError):
+            while chunk := await reader.read(_CHUNK):
+                writer.write(chunk)
+                await writer.drain()
+        await asyncio.Event().wait()
+    finally:
+        writer.close()

@@ -15,7 +15,8 @@ WAKE_CHANNEL = "junis:jobs:wake"
 # Published when the vendor has said that there is news of a prediction.
 POLL_CHANNEL = "junis:polls:wake"
 
-serialize = orjson.dumps
+# arq writes down how a job ended though nothing is kept of it, and the end of one that was lost is an exception.
+serialize = partial(orjson.dumps, default=repr)
 deserialize = orjson.loads
 
 

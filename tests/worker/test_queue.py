@@ -1,0 +1,20 @@
+import logging
+
+import pytest
+from arq.jobs import serialize_result
+from arq.worker import JobExecutionFailed
+
+from app.queue.arq import QUEUE_NAME, deserialize, serialize
+
+
+def test_the_end_of_a_job_whose_description_is_lost_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """As arq ends a job that a flush of Redis took the description of."""
+    with caplog.at_level(logging.WARNING):
+        ended = serialize_result(
+            "start_generation", (), {}, 1, 0, False, JobExecutionFailed("job expired"), 0, 0, "ref", QUEUE_NAME, "id",
+            serializer=serialize,
+        )  # fmt: skip
+
+    assert caplog.messages == []
+    assert ended is not None
+    assert "job expired" in deserialize(ended)["r"]

@@ -3,7 +3,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check clean
+.PHONY: help install quickstart test lint types check chaos bench clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -12,6 +12,8 @@ help:
 	@echo 'make lint         style, formatting, import directions'
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
+	@echo 'make chaos        500 generations while everything is killed again and again; SEED=7 repeats a run'
+	@echo 'make bench        measure the figures of docs/operations.md; fails where a requirement is missed'
 	@echo 'make install      only make .venv with all that the above need; PYTHON=python3.12'
 	@echo 'make clean        remove .venv and caches, but no data'
 
@@ -36,6 +38,12 @@ types: install
 
 check: lint types test
 
+chaos: install
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
+
+bench: install
+	$(BIN)/python -m bench
+
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
-	find app worker simulator devstack migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app worker simulator devstack chaos bench migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

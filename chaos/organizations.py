@@ -1,0 +1,69 @@
+"""Organizations with credits, agents and keys, and the prices of what they ask for."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.agents import files as agent_files
+from app.api_keys import service as api_keys
+from app.api_keys.scopes import ALL_SCOPES
+from app.catalog import files as catalog_files
+from app.core.database import Database
+from app.credits import service as credits
+from app.organizations import service as organizations
+
+_PLAN = "busy"
+_CREDITS = Decimal(100_000)
+_CHAT_MODEL = """
+[[models]]
+name = "sim-chat"
+kind = "chat"
+max_output_tokens = 1000
+price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }
+"""
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization, its owner, and the owner's key."""
+
+    id: str
+    user_id: str
+    api_key: str
+
+
+async def set_prices(database: Database, *models: str) -> None:
+    """Price the simulator's chat model, and these models at 0.01 credits an output."""
+    entries = [
+        f'[[models]]\nname = "{name}"\nkind = "generation"\nprice = {{ per_output = 0.01, ceiling = 0.1 }}\n'
+        for name in models
+    ]
+    async with database.transaction() as tx:
+        await catalog_files.import_catalog(tx, catalog_files.read_catalog("\n".join([_CHAT_MODEL, *entries])))
+
+
+async def set_plan(database: Database, *, concurrent_generations: int) -> None:
+    """The plan of all organizations: only its generations at once are ever met."""
+    async with database.transaction() as tx:
+        await organizations.set_plan(
+            tx,
+            name=_PLAN,
+            requests_per_minute=100_000,
+            concurrent_requests=1000,
+            concurrent_generations=concurrent_generations,
+            monthly_credits=Decimal(0),
+        )
+
+
+async def make_organization(database: Database, name: str) -> Organization:
+    """A new organization with the starter agents and more credits than it will need."""
+    agents = agent_files.read_agents(agent_files.STARTER_AGENTS.read_text(encoding="utf-8"))
+    async with database.transaction() as tx:
+        made = await organizations.create_organization(tx, name=name, plan=_PLAN, owner_email=f"{name}@example.com")
+        await credits.open_account(tx, made.id)
+        await credits.grant(tx, organization_id=made.id, amount=_CREDITS, reference=f"chaos:{made.id}")
+        await agent_files.import_agents(tx, made.id, agents)
+        owner = await organizations.get_member(tx, made, None)
+        _, secret = await api_keys.create_key(
+            tx, organization_id=made.id, user_id=owner.id, name="chaos", scopes=ALL_SCOPES
+        )
+    return Organization(made.id, owner.id, secret)

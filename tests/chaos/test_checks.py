@@ -1,0 +1,98 @@
+"""Each check of a run finds what it is there for, and nothing where all is well."""
+
+from pathlib import Path
+
+from chaos.checks import check_answers, check_ends, check_failures, check_predictions, check_requests, check_runs
+from chaos.plan import make_plan
+from chaos.stored import check_paths
+from tests.chaos.vendors import CONTENT, content, creation, prediction, vendor
+
+WANTED = {"storage_path": "generation/image/a.png", "is_wanted": True}
+
+
+def test_a_request_of_which_nothing_came_is_told() -> None:
+    first, second, third = make_plan(1, generations=3, seconds=1).requests
+
+    assert check_requests([{"prompt": request.prompt} for request in (first, second, third)], [first], []) == []
+    assert check_requests([{"prompt": first.prompt}], [first, second, third], [third]) == [
+        "request 2: never accepted",
+        f"request 1, by {second.way}: nothing came of it",
+    ]
+
+
+def test_an_answer_that_blames_the_server_is_told() -> None:
+    assert check_answers({"chat: 200": 9, "chat: 503": 2, "chat: no answer": 1}) == []
+    assert check_answers({"chat: 200": 9, "retry: 500": 2}) == ["retry: 500: 2 times"]
+
+
+def test_what_was_accepted_and_is_not_known_is_lost() -> None:
+    assert check_ends([content("completed")], [CONTENT]) == []
+    assert check_ends([], [CONTENT]) == [f"content {CONTENT}: accepted, and not known any more"]
+
+
+def test_what_has_not_ended_is_told() -> None:
+    assert check_ends([content("failed")], []) == []
+    assert check_ends([content("processing", attempt=1)], []) == [f"content {CONTENT}, attempt 1: still processing"]
+
+
+def test_two_runs_of_one_attempt_are_told() -> None:
+    twice = [prediction("first"), prediction("second")]
+
+    assert check_runs(vendor(predictions=twice)) == [f"content {CONTENT}, attempt 0: 2 predictions ran"]
+    assert check_runs(vendor(predictions=[prediction("first"), prediction("second", attempt=1)])) == []
+
+
+def test_a_second_run_that_was_cancelled_is_none() -> None:
+    predictions = [prediction("first"), prediction("second", status="canceled")]
+
+    assert check_runs(vendor(predictions=predictions, cancels=[{"id": "second", "status": "canceled"}])) == []
+    # Of itself the vendor ends some as well: that run was left to run all the same.
+    assert len(check_runs(vendor(predictions=predictions))) == 1
+
+
+def test_a_cancel_that_came_too_late_does_not_count() -> None:
+    predictions = [prediction("first"), prediction("second")]
+
+    assert len(check_runs(vendor(predictions=predictions, cancels=[{"id": "second", "status": "succeeded"}]))) == 1
+
+
+def test_what_still_runs_at_the_vendor_is_told() -> None:
+    running = vendor(predictions=[prediction("one", status="processing")])
+
+    assert check_runs(running) == ["prediction one: still processing"]
+
+
+def test_a_prediction_of_another_attempt_is_told() -> None:
+    seen = vendor(predictions=[prediction("one", attempt=0)])
+
+    assert check_predictions(seen, [content("completed", prediction_id="one", attempt=0)]) == []
+    assert len(check_predictions(seen, [content("completed", prediction_id="one", attempt=1)])) == 1
+    assert len(check_predictions(seen, [content("completed", prediction_id="unknown")])) == 1
+
+
+def test_a_failure_needs_a_fault_that_nobody_could_have_survived() -> None:
+    failed = [content("failed", prediction_id="one")]
+
+    assert check_failures(vendor(creations=[creation("slow", "delivery-404")]), failed) == []
+    assert check_failures(vendor(creations=[creation("slow", "delivery-500")]), failed) == [
+        f"content {CONTENT}, attempt 0: failed without need: It failed"
+    ]
+
+
+def test_the_store_holds_what_is_wanted_and_nothing_else(tmp_path: Path) -> None:
+    stored = tmp_path / "generation/image/a.png"
+    stored.parent.mkdir(parents=True)
+    stored.touch()
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial/half").touch()
+    assert check_paths(tmp_path, [WANTED]) == []
+
+    stray = stored.with_name("b.png")
+    stored.rename(stray)
+    left = {"storage_path": "generation/image/c.png", "is_wanted": False}
+
+    assert check_paths(tmp_path, [WANTED, left]) == [
+        "generation/image/c.png: kept for an attempt that failed",
+        "generation/image/b.png: nobody's object",
+        "generation/image/a.png: missing in the store",
+    ]

@@ -138,7 +138,7 @@ async def _hold_first_call(tx: Transaction, turn: OpenTurn) -> None:
         organization_id=turn.caller.organization_id,
         reference=turn.hold_reference,
         amount=turn.meter.held,
-        expires_at=now() + timedelta(seconds=turn.time_limit) + _HOLD_MARGIN,
+        expires_in=timedelta(seconds=turn.time_limit) + _HOLD_MARGIN,
     )
 
 

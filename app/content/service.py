@@ -96,7 +96,7 @@ async def request_generation(
         organization_id=request.organization_id,
         reference=hold_reference(content.id, 0),
         amount=generation_ceiling(model.price),
-        expires_at=None,
+        expires_in=None,
     )
     tx.session.add(content)
     await tx.session.flush()
@@ -181,7 +181,7 @@ async def retry(
         organization_id=caller.organization_id,
         reference=hold_reference(found.id, attempt),
         amount=generation_ceiling(model.price),
-        expires_at=None,
+        expires_in=None,
     )
     queue.enqueue(tx, START_JOB, str(found.id), attempt)
     return found

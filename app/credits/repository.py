@@ -5,7 +5,7 @@ each other, whatever runs at once. It then writes both amounts from the locked r
 may be older, and Postgres checks the constraints on what comes of it before it looks for the newer row.
 """
 
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
 
 from asyncpg import Record
@@ -30,7 +30,7 @@ WITH account AS (
     RETURNING organization_id
 )
 INSERT INTO credit_holds (organization_id, reference, amount, state, expires_at)
-SELECT organization_id, $2, $3, 'open', $4 FROM account
+SELECT organization_id, $2, $3, 'open', now() + $4 FROM account
 RETURNING id
 """
 
@@ -119,10 +119,10 @@ async def grant(
 
 
 async def hold(
-    tx: Transaction, organization_id: str, reference: str, amount: Decimal, expires_at: datetime | None
+    tx: Transaction, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
 ) -> bool:
     """Put an amount aside; False where less than that is available."""
-    return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_at) is not None
+    return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_in) is not None
 
 
 async def top_up(tx: Transaction, organization_id: str, reference: str, amount: Decimal) -> bool:

@@ -1,6 +1,6 @@
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
 
 from app.catalog.pricing import SIX_PLACES, Cost
@@ -56,7 +56,7 @@ async def grant(
 
 
 async def hold(
-    tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, expires_at: datetime | None
+    tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
 ) -> None:
     """Put aside the most that an action can cost.
 
@@ -65,12 +65,13 @@ async def hold(
         organization_id: who pays.
         reference: names the action, unique for ever: `turn:…` or `generation:…:attempt`.
         amount: credits.
-        expires_at: when a crash is assumed; None for a hold that ends only with its content.
+        expires_in: after which a crash is assumed; None for a hold that ends only with its content. It is counted by
+            the clock of Postgres, by which the sweeper goes too.
 
     Raises:
         InsufficientCreditsError: less than the amount is available.
     """
-    if not await repository.hold(tx, organization_id, reference, amount, expires_at):
+    if not await repository.hold(tx, organization_id, reference, amount, expires_in):
         raise InsufficientCreditsError
 
 

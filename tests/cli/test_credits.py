@@ -47,7 +47,7 @@ def test_an_unknown_organization_is_refused(acme: str, junis: Junis, command: tu
 
 def test_balance_shows_what_is_held_and_what_is_left(acme: str, junis: Junis) -> None:
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
-    in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_at=None)
+    in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_in=None)
 
     shown = junis("credits", "balance", "--org", "Acme").stdout
     answered = junis("credits", "balance", "--org", "Acme", "--json").stdout

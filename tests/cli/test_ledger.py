@@ -1,3 +1,4 @@
+from datetime import timedelta
 from decimal import Decimal
 
 from app.catalog.pricing import Cost
@@ -6,12 +7,14 @@ from app.credits.service import hold, settle
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute
 
+HOUR = timedelta(hours=1)
+
 
 def test_a_ledger_that_is_right_is_told_in_a_line(acme: str, junis: Junis) -> None:
     junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
     for reference in ("turn:1", "turn:2"):
-        in_transaction(hold, organization_id=acme, reference=reference, amount=Decimal(1), expires_at=None)
+        in_transaction(hold, organization_id=acme, reference=reference, amount=Decimal(1), expires_in=HOUR)
     in_transaction(settle, organization_id=acme, reference="turn:1", cost=Cost(Decimal("0.5")), description="chat")
 
     verified = junis("verify-ledger")

@@ -25,7 +25,7 @@ class Account:
                 organization_id=self.organization.id,
                 reference=self.own(reference),
                 amount=Decimal(amount),
-                expires_at=None,
+                expires_in=None,
             )
 
     async def top_up(self, reference: str, amount: str = "1") -> None:

@@ -4,7 +4,6 @@ from decimal import Decimal
 import pytest
 
 from app.catalog.pricing import Cost
-from app.core.clock import now
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.credits import service as credits
@@ -143,7 +142,7 @@ async def test_an_organization_without_an_account_has_nothing(database: Database
         assert await credits.get_balance(tx, "org-unknown") == Balance(Decimal(0), Decimal(0))
         with pytest.raises(InsufficientCreditsError):
             await credits.hold(
-                tx, organization_id="org-unknown", reference="x", amount=Decimal("0.000001"), expires_at=None
+                tx, organization_id="org-unknown", reference="x", amount=Decimal("0.000001"), expires_in=None
             )
 
 
@@ -162,7 +161,7 @@ async def test_a_transaction_that_fails_holds_nothing(account: Account, database
                 organization_id=account.organization.id,
                 reference=account.own("a"),
                 amount=Decimal(1),
-                expires_at=None,
+                expires_in=None,
             )
             raise LookupError
 
@@ -175,13 +174,13 @@ async def test_a_transaction_that_fails_holds_nothing(account: Account, database
 async def test_what_crashed_is_given_back_and_what_has_no_expiry_is_kept(account: Account, database: Database) -> None:
     hour = timedelta(hours=1)
     async with database.transaction() as tx:
-        for name, expires_at in (("crashed", now() - hour), ("running", now() + hour), ("content", None)):
+        for name, expires_in in (("crashed", -hour), ("running", hour), ("content", None)):
             await credits.hold(
                 tx,
                 organization_id=account.organization.id,
                 reference=account.own(name),
                 amount=Decimal(1),
-                expires_at=expires_at,
+                expires_in=expires_in,
             )
 
     await credits.void_expired(database)

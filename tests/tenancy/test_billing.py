@@ -1,5 +1,7 @@
 """Every POST route says whether it costs credits, and one that does refuses whoever has none."""
 
+from datetime import timedelta
+
 import httpx
 
 from app.core.database import Database
@@ -42,5 +44,5 @@ async def hold_everything(database: Database, tenant: Tenant) -> None:
             organization_id=tenant.organization.id,
             reference=f"everything:{tenant.organization.id}",
             amount=balance.available,
-            expires_at=None,
+            expires_in=timedelta(hours=1),
         )

@@ -59,10 +59,17 @@ _CHECKS = (
     WHERE c.status = 'completed' AND c.credit_cost IS DISTINCT FROM coalesce(-e.amount, 0)
     """,
     """
-    SELECT format('content %s: it has ended, but its hold is open', c.id)
-    FROM generated_content c
-    JOIN credit_holds h ON h.reference = format('generation:%s:%s', c.id, c.retry_count) AND h.state = 'open'
-    WHERE c.status IN ('completed', 'failed')
+    SELECT format('content %s: it is %s, but was charged %s', c.id, c.status, -sum(e.amount))
+    FROM ledger_entries e JOIN generated_content c ON c.id::text = split_part(e.reference, ':', 2)
+    WHERE e.kind = 'charge' AND e.reference LIKE 'generation:%' AND c.status <> 'completed'
+    GROUP BY c.id, c.status
+    """,
+    """
+    SELECT format('%s: held until its content ends, but none of that attempt is under way', h.reference)
+    FROM credit_holds h
+    LEFT JOIN generated_content c ON h.reference = format('generation:%s:%s', c.id, c.retry_count)
+                                  AND c.status IN ('pending', 'processing')
+    WHERE h.state = 'open' AND h.expires_at IS NULL AND c.id IS NULL
     """,
     """
     SELECT format('content %s: it is %s, but nothing is held for it', c.id, c.status)

@@ -12,7 +12,6 @@ import pytest
 
 from app.catalog.pricing import Cost
 from app.content.service import GenerationRequest, request_generation
-from app.core.clock import now
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
@@ -51,6 +50,11 @@ UPDATE generated_content SET status = 'completed', content_type = 'image', credi
 WHERE id = '{content}'
 """
 
+_FAIL = """
+UPDATE generated_content SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()
+WHERE id = '{content}'
+"""
+
 
 class _NeverCommittedError(Exception):
     pass
@@ -86,7 +90,7 @@ async def books(database: Database, environment: dict[str, str]) -> AsyncIterato
                 organization_id=organization.id,
                 reference=f"{name}:{organization.id}",
                 amount=Decimal(1),
-                expires_at=now() + timedelta(hours=1),
+                expires_in=timedelta(hours=1),
             )
         await credits.settle(
             tx,
@@ -164,7 +168,10 @@ async def test_a_content_that_is_charged_for_two_attempts(books: Books) -> None:
         await books.plant(_SETTLED_HOLD, reference)
         await books.plant(_CHARGE, reference)
 
-    assert await books.faults() == ["content {content}: charged 2 times"]
+    assert await books.faults() == [
+        "content {content}: charged 2 times",
+        "content {content}: it is pending, but was charged 1.000000",
+    ]
 
 
 async def test_a_settled_hold_whose_entry_says_another_amount(books: Books) -> None:
@@ -193,12 +200,28 @@ async def test_a_completed_content_that_was_not_charged(books: Books) -> None:
 
 
 async def test_an_ended_content_whose_hold_is_open(books: Books) -> None:
-    await books.plant(
-        "UPDATE generated_content SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()"
-        " WHERE id = '{content}'"
-    )
+    await books.plant(_FAIL)
 
-    assert await books.faults() == ["content {content}: it has ended, but its hold is open"]
+    assert await books.faults() == [
+        "generation:{content}:0: held until its content ends, but none of that attempt is under way"
+    ]
+
+
+async def test_a_hold_of_an_attempt_that_there_is_not(books: Books) -> None:
+    await books.plant("UPDATE credit_holds SET reference = 'generation:{content}:9' WHERE reference LIKE '%{content}%'")
+
+    assert await books.faults() == [
+        "generation:{content}:9: held until its content ends, but none of that attempt is under way",
+        "content {content}: it is pending, but nothing is held for it",
+    ]
+
+
+async def test_a_content_that_failed_and_was_charged(books: Books) -> None:
+    await books.plant(_FAIL)
+    await books.plant(_END_HOLD, "generation:{content}:0")
+    await books.plant(_CHARGE, "generation:{content}:0")
+
+    assert "content {content}: it is failed, but was charged 0.500000" in await books.faults()
 
 
 async def test_a_content_that_nothing_is_held_for(books: Books) -> None:

@@ -1,0 +1,112 @@
+"""What plans give every month: once, to everybody who is to have it, whatever runs at once."""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal
+
+import pytest
+
+from app.catalog.pricing import SIX_PLACES
+from app.core.database import Database
+from app.credits import service as credits
+from app.credits.grants import grant_monthly_credits
+from app.organizations import service as organizations
+from tests import factories, programs
+from tests.conftest import Stack
+from tests.factories import Organization
+from tests.faults.books import faults_of, until
+
+NOVEMBER, DECEMBER = datetime(2031, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2031, 12, 1, tzinfo=UTC)
+MONTHLY = Decimal("2.500001")
+
+
+@pytest.fixture
+async def plan(database: Database) -> str:
+    """A plan with monthly credits, which nobody else has."""
+    name = f"monthly-{secrets.token_hex(4)}"
+    async with database.transaction() as tx:
+        await organizations.set_plan(
+            tx,
+            name=name,
+            requests_per_minute=60,
+            concurrent_requests=5,
+            concurrent_generations=5,
+            monthly_credits=MONTHLY,
+        )
+    return name
+
+
+@pytest.fixture
+async def subscriber(database: Database, plan: str) -> Organization:
+    return await factories.make_organization(database, plan=plan)
+
+
+async def granted(database: Database, organization: Organization, year: int = 2031) -> list[tuple[str, Decimal]]:
+    """The organization's monthly grants of that year, by period."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT reference, amount FROM ledger_entries WHERE organization_id = $1 AND reference LIKE $2 ORDER BY id",
+            organization.id,
+            f"monthly:%:{year}-%",
+        )
+    return [(row["reference"].rpartition(":")[2], row["amount"]) for row in rows]
+
+
+async def test_each_month_is_given_once_whatever_runs_twice(database: Database, subscriber: Organization) -> None:
+    await asyncio.gather(*(grant_monthly_credits(database, NOVEMBER) for _ in range(8)))
+    await grant_monthly_credits(database, NOVEMBER)
+    await asyncio.gather(*(grant_monthly_credits(database, DECEMBER) for _ in range(8)))
+
+    assert await granted(database, subscriber) == [("2031-11", MONTHLY), ("2031-12", MONTHLY)]
+    assert await faults_of(database, subscriber) == []
+
+
+async def test_a_plan_without_credits_and_an_ended_subscription_get_none(database: Database, plan: str) -> None:
+    without = await factories.make_organization(database)
+    ended = await factories.make_organization(database, plan=plan)
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE organizations SET subscription_status = 'inactive' WHERE id = $1", ended.id)
+
+    await grant_monthly_credits(database, NOVEMBER)
+
+    assert [await granted(database, organization) for organization in (without, ended)] == [[], []]
+
+
+async def test_one_that_cannot_be_given_its_credits_keeps_nobody_else_from_theirs(
+    database: Database, plan: str
+) -> None:
+    others = [await factories.make_organization(database, plan=plan) for _ in range(3)]
+    await make_rich(database, others[1])
+
+    await grant_monthly_credits(database, NOVEMBER)
+
+    assert [len(await granted(database, organization)) for organization in others] == [1, 0, 1]
+    assert await faults_of(database, others[1]) == []
+
+
+async def make_rich(database: Database, organization: Organization) -> None:
+    """Give so much that the balance has no digit left for more."""
+    most = Decimal("999999999999.999999")
+    missing = most - (await factories.balance_of(database, organization)).balance
+    tenth = (missing / 10).quantize(SIX_PLACES, ROUND_DOWN)
+    async with database.transaction() as tx:
+        for number in range(10):
+            reference = f"riches-{number}:{organization.id}"
+            await credits.grant(tx, organization_id=organization.id, amount=tenth, reference=reference)
+
+
+async def test_the_worker_gives_them(stack: Stack, database: Database, subscriber: Organization) -> None:
+    year = datetime.now(UTC).year
+
+    async def is_given() -> bool:
+        return bool(await granted(database, subscriber, year))
+
+    # A worker that comes up looks at once.
+    worker = programs.running_worker(stack.environment, stack.folder / "granting-worker.log")
+    await asyncio.to_thread(worker.__enter__)
+    try:
+        await until(is_given)
+    finally:
+        await asyncio.to_thread(worker.__exit__, None, None, None)
+    assert [amount for _, amount in await granted(database, subscriber, year)] == [MONTHLY]

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
 from app.core.notifications import Listener, listening
 from app.core.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 # A trigger of the database notifies it whenever a key, an organization or a plan changes, whoever changes it.
 CHANNEL = "junis_callers"
@@ -86,16 +89,22 @@ class CallerCache:
         return caller
 
     async def write_uses(self) -> None:
-        """Write down when keys were last used, all in one statement."""
+        """Write down when keys were last used, in one statement. What cannot be written is kept for the next time."""
         uses, self._uses = self._uses, {}
         if not uses:
             return
+        is_written = False
         try:
             async with self._database.transaction() as tx:
                 await service.note_uses(tx, uses)
+            is_written = True
         except ServiceUnavailableError:
-            # Kept for the next time, unless newer ones have come.
-            self._uses = uses | self._uses
+            pass  # told where it was found
+        except Exception:
+            logger.exception("uses_not_written")
+        finally:
+            if not is_written:
+                self._uses = uses | self._uses
 
     async def write_uses_for_ever(self) -> None:
         """Write until cancelled."""

@@ -16,6 +16,7 @@ from app.core.clock import now
 from app.core.database import Database
 from tests import factories
 from tests.factories import Organization
+from tests.faults.books import until
 from tests.faults.conftest import Replicas
 from tests.faults.keyring import (
     PROCESSES,
@@ -181,6 +182,32 @@ async def test_the_last_use_of_keys_is_noted(database: Database, organization: O
     assert used_at is not None
     assert now() - used_at < timedelta(minutes=1)
     assert await last_use(database, unused) is None
+
+
+async def test_a_last_use_that_could_not_be_noted_is_noted_the_next_time(
+    database: Database, organization: Organization
+) -> None:
+    cache = CallerCache(database)
+    await cache.get(organization.api_key)
+
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM api_keys WHERE organization_id = $1 FOR UPDATE", organization.id)
+        own = await tx.fetchval("SELECT pg_backend_pid()")
+        writing = asyncio.create_task(cache.write_uses())
+        await until(lambda: is_cancelled_that_waits_for(database, own))
+        await writing
+    assert await last_use(database, organization.api_key) is None
+
+    await cache.write_uses()
+    assert await last_use(database, organization.api_key) is not None
+
+
+async def is_cancelled_that_waits_for(database: Database, pid: int) -> bool:
+    """End the statements that wait for that of this process, as an administrator does, or a limit of time."""
+    # In a transaction of its own each time: one sees who waits as it first saw it.
+    async with database.transaction() as tx:
+        waiting = "SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
+        return bool(await tx.fetchval(f"SELECT bool_or(pg_cancel_backend(pid)) FROM ({waiting}) waiting", pid))  # noqa: S608 - from above
 
 
 async def test_processes_that_note_the_same_keys_at_once_do_not_wait_in_a_circle(

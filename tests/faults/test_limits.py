@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from time import monotonic
 
 import aiohttp
 import httpx
@@ -101,6 +102,26 @@ async def test_no_minute_holds_more_than_the_limit(replicas: Replicas, redis: Re
     gaps = [later - earlier for earlier, later in zip(moments, moments[300:], strict=False)]
     assert min(gaps) >= MINUTE_SECONDS
     assert sum(moment < moments[0] + MINUTE_SECONDS for moment in moments) == 300
+
+
+async def test_a_flush_opens_one_window_more(replicas: Replicas, redis: Redis) -> None:
+    """Amid 20,000 requests in three processes, once the first window is full."""
+    limits = make_limits(per_minute=300)
+
+    async def flush() -> None:
+        async with asyncio.timeout(60):
+            while await redis.zcard(minute_key(limits.organization_id)) < limits.per_minute:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await redis.flushall()
+
+    began = monotonic()
+    flushing = asyncio.create_task(flush())
+    admitted = await run_limiters(replicas.valkey.url, limits)
+    await flushing
+
+    # A machine so slow that minutes pass meanwhile lets in as much for each of them.
+    minutes = int((monotonic() - began) // MINUTE_SECONDS)
+    assert 2 * limits.per_minute <= admitted <= (2 + minutes) * limits.per_minute
 
 
 async def test_three_processes_run_no_more_at_once_than_the_plan(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -14,7 +15,16 @@ from tests.factories import Organization
 from tests.faults.books import charges, faults_of, open_holds, until_ended
 from tests.faults.conftest import Replicas
 from tests.faults.vendors import order_fault
-from tests.idempotency.asking import IN_PROGRESS, ask, make_organization_with, new_key, new_words
+from tests.idempotency.asking import (
+    IN_PROGRESS,
+    ask,
+    ask_until_answered,
+    content_of,
+    make_organization_with,
+    model_calls,
+    new_key,
+    new_words,
+)
 from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_plan
 
@@ -53,6 +63,30 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
     assert id_of(repeated) == id_of(taking) != id_of(lost)
     assert len(await charges(database, organization)) == 1
     assert await open_holds(database, organization) == []
+    assert await faults_of(database, organization) == []
+
+
+async def test_of_100_requests_at_once_to_three_processes_one_runs(
+    stack: Stack, replicas: Replicas, database: Database, organization: Organization
+) -> None:
+    words, key = new_words("Slowly tell me of"), new_key()
+    async with AsyncExitStack() as opened:
+        clients = [
+            await opened.enter_async_context(
+                httpx.AsyncClient(base_url=replicas.base_url(number), headers=organization.headers, timeout=60)
+            )
+            for number in range(3)
+        ]
+        answers = await asyncio.gather(*(ask(clients[number % 3], words, key) for number in range(100)))
+        late = [await ask_until_answered(client, words, key) for client in clients]
+
+    answered = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.content for answer in (*answered, *late)} == {late[0].content}
+    assert words in content_of(late[0])
+    refusals = [answer.json()["error"] for answer in answers if answer.status_code != 200]
+    assert refusals == [IN_PROGRESS] * (100 - len(answered))
+    assert len(model_calls(stack, words)) == 1
+    assert len(await charges(database, organization)) == 1
     assert await faults_of(database, organization) == []
 
 

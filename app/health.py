@@ -1,3 +1,4 @@
+import asyncio
 import hmac
 from functools import cache
 
@@ -16,6 +17,8 @@ from app.resources import Resources
 
 router = APIRouter(tags=["Operations"])
 
+_REDIS_SECONDS = 1.0
+
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
@@ -29,15 +32,10 @@ async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str]:
     database = await _database_state(resources.database)
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
-    denial = await resources.vendor_budget.denial()
-    vendor = "denied" if denial else "ok"
-    redis, worker = await _redis_and_worker_state(resources)
     return {
         "status": "ready" if is_ready else "not_ready",
         "database": database,
-        "redis": redis,
-        "worker": worker,
-        "vendor": vendor,
+        **await _states_in_redis(resources),
     }
 
 
@@ -68,9 +66,12 @@ async def _database_state(database: Database) -> str:
     return "ok" if current == newest_migration() else "schema_behind"
 
 
-async def _redis_and_worker_state(resources: Resources) -> tuple[str, str]:
+async def _states_in_redis(resources: Resources) -> dict[str, str]:
     try:
-        is_alive = await is_worker_alive(resources.redis)
+        # Whoever asks gives up soon, and takes that for the whole process.
+        async with asyncio.timeout(_REDIS_SECONDS):
+            is_alive = await is_worker_alive(resources.redis)
+            denial = await resources.vendor_budget.denial()
     except (RedisError, OSError):
-        return "away", "unknown"
-    return "ok", "ok" if is_alive else "silent"
+        return {"redis": "away", "worker": "unknown", "vendor": "unknown"}
+    return {"redis": "ok", "worker": "ok" if is_alive else "silent", "vendor": "denied" if denial else "ok"}

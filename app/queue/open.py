@@ -14,7 +14,7 @@ def open_redis(settings: Settings) -> ArqRedis:
         settings.redis_url,
         max_connections=_MOST_CONNECTIONS,
         timeout=2,
-        socket_timeout=5,
+        socket_timeout=2,
         socket_connect_timeout=2,
         health_check_interval=30,
     )

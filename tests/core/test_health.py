@@ -1,6 +1,8 @@
 """What an operator's probes are told while something is away. This product has servers of its own to lose."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from tests import factories, programs
 from tests.content.contents import insert_content
 from tests.core.sites import furnish, settings_of
 from tests.factories import Organization
+
+WITHOUT_REDIS = {"status": "ready", "database": "ok", "redis": "away", "worker": "unknown", "vendor": "unknown"}
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,24 @@ async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fr
         fragile.servers.valkey.start()
 
     assert status == 200
-    assert (told["status"], told["database"], told["redis"], told["worker"]) == ("ready", "ok", "away", "unknown")
+    assert told == WITHOUT_REDIS
+    assert (await fragile.ready())[1]["redis"] == "ok"
+
+
+async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
+    """A probe that waits gives up and takes the API for dead; a client does so too."""
+    valkey = int(fragile.servers.valkey.pid_file.read_text())
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        # One after another they would wait for minutes.
+        async with asyncio.timeout(30):
+            probes = await asyncio.gather(*(fragile.ready() for _ in range(20)))
+            answers = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
+    finally:
+        os.kill(valkey, signal.SIGCONT)
+
+    assert probes == [(200, WITHOUT_REDIS)] * 20
+    assert {answer.status_code for answer in answers} == {200}
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 

@@ -18,7 +18,7 @@ async def fail(resources: Resources, attempt: Attempt, message: str) -> None:
     async with resources.database.transaction() as tx:
         await transitions.lock_organization(tx, attempt.organization_id)
         if await transitions.fail(tx, attempt, message):
-            await _start_next(tx, resources, attempt.organization_id)
+            await start_next(tx, resources, attempt.organization_id)
 
 
 async def complete(
@@ -35,8 +35,14 @@ async def complete(
         await transitions.lock_organization(tx, generation.organization_id)
         is_completed = await transitions.complete(tx, generation, files, cost)
         if is_completed:
-            await _start_next(tx, context.resources, generation.organization_id)
+            await start_next(tx, context.resources, generation.organization_id)
     return is_completed
+
+
+async def start_next(tx: Transaction, resources: Resources, organization_id: str, places: int = 1) -> None:
+    """Let the organization's oldest waiting generations take the places that have become free."""
+    for content_id, attempt in await transitions.next_queued(tx, organization_id, places):
+        resources.queue.enqueue(tx, START_JOB, str(content_id), attempt)
 
 
 async def _price(context: WorkerContext, tx: Transaction, price_id: int) -> PriceTag:
@@ -44,10 +50,3 @@ async def _price(context: WorkerContext, tx: Transaction, price_id: int) -> Pric
     if price_id not in context.prices:
         context.prices[price_id] = await catalog.get_price(tx, price_id)
     return context.prices[price_id]
-
-
-async def _start_next(tx: Transaction, resources: Resources, organization_id: str) -> None:
-    """Let the organization's oldest waiting generation take the place that has become free."""
-    waiting = await transitions.next_queued(tx, organization_id)
-    if waiting is not None:
-        resources.queue.enqueue(tx, START_JOB, str(waiting[0]), waiting[1])

@@ -24,6 +24,7 @@ _START_SECONDS = 60
 _FINISH_SECONDS = 1800
 _FALLBACK_POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
+_LISTEN_SECONDS = 5.0
 
 
 async def start_generation(ctx: dict[str, Any], content_id: str, attempt: int) -> None:
@@ -73,7 +74,7 @@ class WakingWorker(Worker):
         )
 
     async def main(self) -> None:
-        listener = asyncio.create_task(self._listen())
+        companions = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
         try:
             while True:
                 self._wake.clear()
@@ -87,7 +88,8 @@ class WakingWorker(Worker):
                     async with asyncio.timeout(self.poll_delay_s):
                         await self._wake.wait()
         finally:
-            listener.cancel()
+            for companion in companions:
+                companion.cancel()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start as many of these jobs as there are places, each in the one worker that removes it from the queue."""
@@ -114,12 +116,17 @@ class WakingWorker(Worker):
                 async with self.pool.pubsub() as channel:
                     await channel.subscribe(WAKE_CHANNEL, POLL_CHANNEL)
                     while True:
-                        await beat(self.pool)
-                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEARTBEAT_SECONDS)
+                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_SECONDS)
                         if message is not None:
                             is_poll = message["channel"] == POLL_CHANNEL.encode()
                             (self._poll_wake if is_poll else self._wake).set()
             await asyncio.sleep(1)
+
+    async def _beat(self) -> None:
+        while True:
+            with suppress(RedisError, OSError):
+                await beat(self.pool)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
     async def _on_job_end(self, ctx: dict[str, Any]) -> None:  # noqa: ARG002 - arq names it
         self._wake.set()

@@ -8,6 +8,7 @@ from worker.jobs import run_jobs
 from worker.lifecycle import open_worker
 from worker.polling import poll
 from worker.sweeper import (
+    fill_places,
     forget_idempotency_keys,
     grant_credits_of_the_month,
     remove_abandoned,
@@ -31,6 +32,7 @@ async def run(settings: Settings) -> None:
             repeat(run_jobs, context, pause=1.0),
             repeat(poll, context, pause=settings.poll_interval_seconds / 2, wake=context.poll_wake),
             repeat(sweep, context, pause=_SWEEP_SECONDS),
+            repeat(fill_places, context, pause=_SWEEP_SECONDS),
             repeat(adopt_orphans, context, pause=_SWEEP_SECONDS),
             repeat(remove_abandoned, context, pause=_HOUSEKEEPING_SECONDS),
             repeat(void_expired_holds, context, pause=_HOUSEKEEPING_SECONDS),

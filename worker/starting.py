@@ -24,8 +24,6 @@ from worker.lifecycle import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-# An attempt that waits for its organization is looked at again then, should the word that it may start be lost.
-_LONGEST_IN_QUEUE = timedelta(seconds=30)
 _SHORTEST_CANCEL_AFTER = 5
 
 
@@ -35,7 +33,7 @@ async def start(context: WorkerContext, content_id: uuid.UUID, attempt: int) -> 
     async with resources.database.transaction() as tx:
         generation = await transitions.begin(tx, content_id, attempt, context.lease)
         if generation is None:
-            await transitions.queue(tx, content_id, attempt, _LONGEST_IN_QUEUE)
+            await transitions.queue(tx, content_id, attempt)
     if generation is None:
         return
     wait = await _wait_for_vendor(resources)

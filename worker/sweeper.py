@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from redis.exceptions import RedisError
@@ -17,7 +18,7 @@ from app.credits.service import void_expired
 from app.idempotency.service import forget_expired
 from app.predictions.protocol import PredictionError
 from app.resources import Resources
-from worker.ending import fail
+from worker.ending import fail, start_next
 from worker.lifecycle import WorkerContext
 
 logger = logging.getLogger(__name__)
@@ -29,14 +30,31 @@ _CANCEL_SECONDS = 2
 
 async def sweep(context: WorkerContext) -> None:
     """Move on every attempt whose next step should have happened."""
-    async with context.resources.database.transaction() as tx:
+    resources = context.resources
+    async with resources.database.transaction() as tx:
         overdue = await transitions.find_overdue(tx, _BATCH, _GRACE)
-    for attempt in sorted(overdue, key=lambda overdue: overdue.deadline_at > now()):
+    late = [attempt for attempt in overdue if attempt.deadline_at <= now()]
+    lost = await _without_job(resources, [attempt for attempt in overdue if attempt not in late])
+    for attempt in [*late, *lost]:
         try:
-            await _move_on(context.resources, attempt)
+            await _move_on(resources, attempt)
         except (RedisError, OSError, AppError) as error:
             # The others do not wait for this one; it comes again with the next sweep.
             logger.warning("step_not_made", extra={"content_id": str(attempt.id), "reason": repr(error)})
+
+
+async def fill_places(context: WorkerContext) -> None:
+    """Start what waits for its organization though there are places, and nothing that ends will do so.
+
+    Its plan allows more than it did, or the last one before it ended just when it came.
+    """
+    resources = context.resources
+    async with resources.database.transaction() as tx:
+        free = await transitions.find_free_places(tx)
+    for organization_id, places in free:
+        async with resources.database.transaction() as tx:
+            await transitions.lock_organization(tx, organization_id)
+            await start_next(tx, resources, organization_id, places)
 
 
 async def void_expired_holds(context: WorkerContext) -> None:
@@ -70,13 +88,26 @@ async def _remove(resources: Resources, reserved: Reserved) -> None:
     await resources.store.delete(reserved.storage_path)
 
 
+async def _without_job(resources: Resources, overdue: Sequence[OverdueAttempt]) -> list[OverdueAttempt]:
+    """Those whose job was lost. In a long queue the others' still wait, and a second one would make it longer."""
+    try:
+        waiting = await resources.queue.are_waiting([(_job(late), str(late.id), late.attempt) for late in overdue])
+    except (RedisError, OSError) as error:
+        logger.warning("queue_away", extra={"reason": repr(error)})
+        return []
+    return [attempt for attempt, is_waiting in zip(overdue, waiting, strict=True) if not is_waiting]
+
+
+def _job(overdue: OverdueAttempt) -> str:
+    return FINISH_JOB if overdue.has_outcome else START_JOB
+
+
 async def _move_on(resources: Resources, overdue: OverdueAttempt) -> None:
     if overdue.deadline_at <= now():
         await _give_up(resources, overdue, is_running=overdue.prediction_id is not None and not overdue.has_outcome)
     else:
         # What is sent again for the same due moment is the same job, which the queue holds once.
-        job = FINISH_JOB if overdue.has_outcome else START_JOB
-        await resources.queue.send(job, str(overdue.id), overdue.attempt, due_at=overdue.due_at)
+        await resources.queue.send(_job(overdue), str(overdue.id), overdue.attempt, due_at=overdue.due_at)
 
 
 async def _give_up(resources: Resources, attempt: Attempt, *, is_running: bool) -> None:

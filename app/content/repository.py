@@ -22,6 +22,18 @@ WHERE organization_id = $1 AND id = $2 AND status = 'failed' AND retry_count = $
 RETURNING retry_count
 """
 
+# What waits counts too: who comes later starts later. Counting ends where the answer is known.
+_IS_FULL = """
+SELECT p.concurrent_generations <= (
+    SELECT count(*) FROM (
+        SELECT FROM generated_content c
+        WHERE c.organization_id = o.id AND c.status IN ('pending', 'processing') LIMIT p.concurrent_generations
+    ) c
+)
+FROM organizations o JOIN plans p ON p.name = o.plan_name
+WHERE o.id = $1
+"""
+
 _FIND_FILE = """
 SELECT o.storage_path, o.media_type, o.size_bytes, o.sha256
 FROM generated_content c JOIN content_outputs o ON o.content_id = c.id AND o.attempt = c.retry_count
@@ -143,6 +155,11 @@ async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.
         )
     )
     return await tx.session.scalar(query) or 0
+
+
+async def is_full(tx: Transaction, organization_id: str) -> bool:
+    """Whether the organization has as many generations that have not ended as its plan lets run at once."""
+    return bool(await tx.fetchval(_IS_FULL, organization_id))
 
 
 async def queue_again(

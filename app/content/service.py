@@ -90,6 +90,7 @@ async def request_generation(
         price_id=model.price.id,
         max_retries=settings.generation_max_retries,
         deadline_at=now() + timedelta(seconds=settings.generation_deadline_seconds),
+        is_queued=await repository.is_full(tx, request.organization_id),
     )
     await credits.hold(
         tx,
@@ -100,7 +101,9 @@ async def request_generation(
     )
     tx.session.add(content)
     await tx.session.flush()
-    queue.enqueue(tx, START_JOB, str(content.id), 0)
+    if not content.is_queued:
+        # What waits for its own organization is started when a place becomes free, and keeps no worker busy before.
+        queue.enqueue(tx, START_JOB, str(content.id), 0)
     return content
 
 

@@ -28,16 +28,25 @@ RETURNING c.*
 """
 
 _QUEUE = """
-UPDATE generated_content SET is_queued = true, due_at = now() + $3
+UPDATE generated_content SET is_queued = true
 WHERE id = $1 AND retry_count = $2 AND status = 'pending'
 """
 
 _NEXT_QUEUED = """
 UPDATE generated_content SET is_queued = false, due_at = now()
-WHERE id = (SELECT id FROM generated_content
-            WHERE organization_id = $1 AND status = 'pending' AND is_queued
-            ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+WHERE id IN (SELECT id FROM generated_content
+             WHERE organization_id = $1 AND status = 'pending' AND is_queued
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id, retry_count
+"""
+
+_FREE_PLACES = """
+SELECT o.id AS organization_id, p.concurrent_generations - c.taken AS places
+FROM (SELECT organization_id, count(*) FILTER (WHERE NOT is_queued) AS taken
+      FROM generated_content WHERE status IN ('pending', 'processing')
+      GROUP BY organization_id HAVING bool_or(is_queued)) c
+JOIN organizations o ON o.id = c.organization_id JOIN plans p ON p.name = o.plan_name
+WHERE c.taken < p.concurrent_generations
 """
 
 # `started_at` tells this start from a later one of the same attempt, whose answer may still come.
@@ -122,13 +131,14 @@ WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3 AND status = 'processi
 RETURNING id
 """
 
-# Ends first: what waits to be started may be so much that it would keep them out. Orphans are looked for elsewhere.
+# Ends first: what waits to be started may be so much that it would keep them out. Orphans, and what waits for its own
+# organization, are looked for elsewhere.
 _OVERDUE = """
 SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at, status,
        outcome IS NOT NULL AS has_outcome
 FROM generated_content
 WHERE status IN ('pending', 'processing')
-  AND (due_at <= now() - $2::interval OR deadline_at <= now() AND outcome IS NULL)
+  AND (due_at <= now() - $2::interval AND NOT is_queued OR deadline_at <= now() AND outcome IS NULL)
   AND (status = 'pending' OR outcome IS NOT NULL OR deadline_at <= now())
 ORDER BY outcome IS NULL, due_at LIMIT $1
 """
@@ -152,15 +162,19 @@ async def begin(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: tim
     return read(Generation, row) if row else None
 
 
-async def queue(tx: Transaction, content_id: uuid.UUID, attempt: int, at_most: timedelta) -> None:
-    """Let a pending attempt wait until another of its organization ends, or for so long."""
-    await tx.execute(_QUEUE, content_id, attempt, at_most)
+async def queue(tx: Transaction, content_id: uuid.UUID, attempt: int) -> None:
+    """Let a pending attempt wait until another of its organization ends."""
+    await tx.execute(_QUEUE, content_id, attempt)
 
 
-async def next_queued(tx: Transaction, organization_id: str) -> tuple[uuid.UUID, int] | None:
-    """The organization's oldest waiting attempt, which is to be started now."""
-    row = await tx.fetchrow(_NEXT_QUEUED, organization_id)
-    return (row["id"], row["retry_count"]) if row else None
+async def next_queued(tx: Transaction, organization_id: str, places: int) -> list[tuple[uuid.UUID, int]]:
+    """As many of the organization's oldest waiting attempts, which are to be started now."""
+    return [(row["id"], row["retry_count"]) for row in await tx.fetch(_NEXT_QUEUED, organization_id, places)]
+
+
+async def find_free_places(tx: Transaction) -> list[tuple[str, int]]:
+    """Organizations of which attempts wait though their plans allow more: how many more may run of each."""
+    return [(row["organization_id"], row["places"]) for row in await tx.fetch(_FREE_PLACES)]
 
 
 async def postpone(tx: Transaction, generation: Generation, wait: timedelta, *, is_setback: bool) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -34,7 +35,7 @@ class ArqQueue:
 
     async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
         again = f":{due_at.timestamp()}" if due_at else ""
-        job_id = f"{job}:{content_id}:{attempt}{again}"
+        job_id = _job_id(job, content_id, attempt) + again
         now = timestamp_ms()
         description = serialize_job(job, (content_id, attempt), {}, None, now, serializer=serialize)
         # In one round trip, and not by arq's `enqueue_job`: that takes the description of a job which a killed worker
@@ -44,3 +45,13 @@ class ArqQueue:
             pipe.zadd(QUEUE_NAME, {job_id: now}, nx=True)
             pipe.publish(WAKE_CHANNEL, "")
             await pipe.execute()
+
+    async def are_waiting(self, jobs: Sequence[tuple[str, str, int]]) -> list[bool]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.zscore(QUEUE_NAME, _job_id(*job))
+            return [score is not None for score in await pipe.execute()]
+
+
+def _job_id(job: str, content_id: str, attempt: int) -> str:
+    return f"{job}:{content_id}:{attempt}"

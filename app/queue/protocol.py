@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +18,14 @@ class JobQueue(Protocol):
 
     async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
         """Send the job now. With `due_at` it is sent again for a step that was due then, once for that moment.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        ...
+
+    async def are_waiting(self, jobs: Sequence[tuple[str, str, int]]) -> list[bool]:
+        """Of each job (name, content, attempt) whether it still stands in the queue as it was sent first.
 
         Raises:
             RedisError: Redis is away.

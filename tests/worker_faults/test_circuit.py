@@ -1,0 +1,82 @@
+"""The vendor refuses the operator's account: nothing fails, it shows, and work goes on once that is mended."""
+
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.content.models import GeneratedContent
+from tests import programs
+from tests.core.sites import settings_of
+from tests.worker.workbench import Workbench
+from worker.lifecycle import open_worker
+from worker.starting import start
+
+
+async def test_what_is_queued_waits_for_a_token_that_works(
+    site: dict[str, str], workbench: Workbench, run_folder: Path
+) -> None:
+    refused = {**site, "REPLICATE_API_TOKEN": "revoked"}
+    with (
+        programs.running_worker(refused, run_folder / "circuit-worker.log"),
+        programs.running_api(refused, run_folder / "circuit-api.log") as url,
+    ):
+        asked = [await workbench.ask("simulator/image") for _ in range(3)]
+        for content_id in asked:
+            await workbench.until(content_id, is_put_off)
+        async with httpx.AsyncClient() as client:
+            ready = await client.get(f"{url}/readyz")
+
+    assert ready.status_code == 200
+    assert ready.json()["vendor"] == "denied"
+    await check_waiting(workbench, *asked)
+
+    with programs.running_worker(site, run_folder / "circuit-worker.log"):
+        ended = [await workbench.until_ended(content_id) for content_id in asked]
+
+    assert [row.status for row in ended] == ["completed"] * 3
+    assert [await workbench.creations(content_id) for content_id in asked] == [[201]] * 3
+    assert [await workbench.held(content_id) for content_id in asked] == [0] * 3
+
+
+@pytest.mark.parametrize("token", ["unpaid", "revoked"])
+async def test_a_start_that_is_refused_waits(site: dict[str, str], workbench: Workbench, token: str) -> None:
+    asked = await workbench.ask("simulator/image")
+
+    async with open_worker(settings_of({**site, "REPLICATE_API_TOKEN": token})) as context:
+        await start(context, uuid.UUID(asked), 0)
+        denial = await context.resources.vendor_budget.denial()
+
+    await check_waiting(workbench, asked)
+    assert denial is not None
+
+
+async def test_while_the_account_is_refused_the_vendor_is_not_asked_again(
+    site: dict[str, str], workbench: Workbench
+) -> None:
+    """One refusal holds back what comes after it; it does not ask in vain for each."""
+    first = await workbench.ask("simulator/image--create-402-1")
+    later = await workbench.ask("simulator/image")
+
+    async with open_worker(settings_of({**site, "REPLICATE_API_TOKEN": "of-an-account-in-arrears"})) as context:
+        await start(context, uuid.UUID(first), 0)
+        await start(context, uuid.UUID(later), 0)
+
+    assert await workbench.creations(first) == [402]
+    await check_waiting(workbench, first)
+    # The vendor would have accepted this one.
+    assert await workbench.creations(later) == []
+    await check_waiting(workbench, later)
+
+
+async def check_waiting(workbench: Workbench, *content_ids: str) -> None:
+    """Each is to be started again later, and what it may cost is still put aside."""
+    for content_id in content_ids:
+        assert is_put_off(await workbench.row(content_id))
+        assert await workbench.held(content_id) > 0
+
+
+def is_put_off(content: GeneratedContent) -> bool:
+    """Whether it was to be started, and is to be started again later."""
+    return content.status == "pending" and content.due_at > content.created_at

@@ -1,0 +1,90 @@
+"""Redis is a hint: it is killed and started again under load, and the worker neither dies nor forgets anything."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from subprocess import Popen
+
+import httpx
+import pytest
+
+from devstack.valkey import Valkey
+from tests import programs
+from tests.worker.workbench import Workbench
+from tests.worker_faults.conftest import NewSite
+
+_FEW = 10
+_MANY = 40
+_LATENCY_SAMPLES = 20
+# How often a worker looks for jobs that nobody has woken it for.
+_FALLBACK_POLL_SECONDS = 0.5
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def valkey(run_folder: Path) -> Iterator[Valkey]:
+    """A Valkey that no other test uses."""
+    server = Valkey(run_folder / "mortal-valkey", log=run_folder / "mortal-valkey.log", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+async def site(new_site_like_it: NewSite, valkey: Valkey) -> dict[str, str]:
+    return await new_site_like_it(REDIS_URL=valkey.url)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(site: dict[str, str], run_folder: Path) -> Iterator[Popen[bytes]]:
+    with programs.running_worker(site, run_folder / "redis-worker.log") as running:
+        yield running
+
+
+async def test_a_worker_need_not_poll_for_its_next_job(workbench: Workbench) -> None:
+    delays: list[float] = []
+    for _ in range(_LATENCY_SAMPLES):
+        asked = await workbench.ask("simulator/text")
+        row = await workbench.until(asked, lambda row: row.started_at is not None)
+        assert row.started_at is not None
+        delays.append((row.started_at - row.created_at).total_seconds())
+
+    # It is woken within milliseconds; by its poll alone it would take half of the pause.
+    assert median(delays) < _FALLBACK_POLL_SECONDS / 2
+
+
+async def test_redis_may_die_under_load(workbench: Workbench, valkey: Valkey, worker: Popen[bytes]) -> None:
+    asked = [await workbench.ask("simulator/image") for _ in range(_MANY)]
+    await until_ended(workbench, asked, count=1)
+    valkey.kill()
+    # What is asked for meanwhile is accepted, too.
+    asked += [await workbench.ask("simulator/image") for _ in range(_FEW)]
+    valkey.start()
+
+    await until_ended(workbench, asked, count=len(asked))
+    assert worker.poll() is None
+
+    assert {(await workbench.row(content_id)).status for content_id in asked} == {"completed"}
+    assert [len(await workbench.charges(content_id)) for content_id in asked] == [1] * len(asked)
+    assert await runs(workbench, asked) == [1] * len(asked)
+
+
+async def runs(workbench: Workbench, asked: list[str]) -> list[int]:
+    """How often the vendor runs or has run each of these contents."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{workbench.vendors.url}/_sim/predictions")
+    prompts = Counter(prediction["input"]["prompt"] for prediction in answer.json()["predictions"])
+    return [prompts[(await workbench.row(content_id)).input["prompt"]] for content_id in asked]
+
+
+async def until_ended(workbench: Workbench, asked: list[str], *, count: int) -> None:
+    """Wait until so many of these contents have ended, with nothing done to hurry them."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            rows = [await workbench.row(content_id) for content_id in asked]
+            if sum(row.completed_at is not None for row in rows) >= count:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)

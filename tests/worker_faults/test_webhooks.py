@@ -1,0 +1,220 @@
+"""A webhook saves a wait and is otherwise not believed: whatever is sent, the vendor decides what happened.
+
+This site looks at the vendor by itself only every ten minutes: what ends here ends by a webhook.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.content.models import GeneratedContent
+from app.core.clock import now
+from tests import programs
+from tests.vendors_simulator import VendorsSimulator
+from tests.worker.workbench import Workbench, open_workbench
+from tests.worker_faults.conftest import NewSite
+from tests.worker_faults.webhooks import FOREIGN_SECRET, NEW_SECRET, OLD_SECRET, Webhook, webhook_about
+
+_TEN_MINUTES = "600"
+# It succeeds when it is cancelled, too late.
+_LONG_RUN = "simulator/image--slow-1000--cancel-race--webhook-lost"
+
+
+@pytest.fixture(scope="module")
+async def api(
+    new_site_like_it: NewSite, signing_vendors: VendorsSimulator, run_folder: Path
+) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """An API and a worker that are told of ends; the URL of the one and the settings of both."""
+    site = await new_site_like_it(
+        REPLICATE_BASE_URL=signing_vendors.replicate_url,
+        OUTPUT_HOSTS=signing_vendors.url.removeprefix("http://"),
+        REPLICATE_WEBHOOK_SECRET=f"{NEW_SECRET},{OLD_SECRET}",
+        POLL_INTERVAL_SECONDS=_TEN_MINUTES,
+        WORKER_LEASE_SECONDS=_TEN_MINUTES,
+    )
+    with programs.running_api(site, run_folder / "webhooks-api.log") as url:
+        told = {**site, "PUBLIC_URL": url}
+        with programs.running_worker(told, run_folder / "webhooks-worker.log"):
+            yield url, told
+
+
+@pytest.fixture
+def url(api: tuple[str, dict[str, str]]) -> str:
+    return api[0]
+
+
+@pytest.fixture
+async def workbench(api: tuple[str, dict[str, str]], signing_vendors: VendorsSimulator) -> AsyncIterator[Workbench]:
+    async with open_workbench(api[1], signing_vendors) as opened:
+        yield opened
+
+
+async def until_ended(workbench: Workbench, asked: str) -> GeneratedContent:
+    """The content once it has ended, with nothing done to hurry it."""
+    return await workbench.until(asked, lambda row: row.completed_at is not None)
+
+
+@pytest.mark.parametrize("fault", ["", "--webhook-duplicated", "--webhook-reordered"])
+async def test_what_the_vendor_reports_ends_at_once_and_once(workbench: Workbench, fault: str) -> None:
+    asked = await workbench.ask(f"simulator/image{fault}")
+
+    ended = await until_ended(workbench, asked)
+
+    assert (ended.status, ended.error_message) == ("completed", None)
+    assert len(await workbench.charges(asked)) == 1
+    assert len(await workbench.objects(asked)) == 1
+    assert await workbench.held(asked) == 0
+
+
+async def test_a_start_whose_answer_was_lost_learns_its_prediction_from_the_webhook(workbench: Workbench) -> None:
+    asked = await workbench.ask("simulator/image--create-accept-then-drop")
+
+    ended = await until_ended(workbench, asked)
+
+    (prediction,) = await workbench.predictions(asked)
+    assert (ended.status, ended.prediction_id) == ("completed", prediction["id"])
+    assert len(await workbench.creations(asked)) == 1
+
+
+@pytest.mark.parametrize("fault", ["webhook-bad-signature", "webhook-old-timestamp", "webhook-reencoded"])
+async def test_what_the_vendor_has_not_signed_just_now_is_refused(workbench: Workbench, url: str, fault: str) -> None:
+    asked = await workbench.ask(f"simulator/image--{fault}")
+    started = await workbench.until_started(asked)
+    await workbench.until(asked, lambda row: 401 in outcomes_of(workbench, row))
+
+    assert (await workbench.row(asked)).outcome is None
+
+    assert await webhook_about(started).post(url) == 204
+    assert (await until_ended(workbench, asked)).status == "completed"
+
+
+FORGERIES: dict[str, Callable[[Webhook], Webhook]] = {
+    "signed with another secret": lambda genuine: genuine.changed(secret=FOREIGN_SECRET),
+    "signed ten minutes ago": lambda genuine: genuine.changed(timestamp=time.time() - 600),
+    "signed in ten minutes": lambda genuine: genuine.changed(timestamp=time.time() + 600),
+    "with another body": lambda genuine: genuine.changed(sent=genuine.body + b" "),
+}
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+async def test_a_forgery_changes_nothing(workbench: Workbench, url: str, how: str) -> None:
+    asked = await workbench.ask(_LONG_RUN)
+    before = await workbench.until_started(asked)
+
+    status = await FORGERIES[how](webhook_about(before)).post(url)
+
+    assert status == 401
+    await check_unchanged(workbench, before)
+
+
+@pytest.mark.parametrize("without", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+async def test_a_webhook_without_one_of_its_headers_changes_nothing(
+    workbench: Workbench, url: str, without: str
+) -> None:
+    asked = await workbench.ask(_LONG_RUN)
+    before = await workbench.until_started(asked)
+
+    assert await webhook_about(before).post(url, without=without) == 401
+    await check_unchanged(workbench, before)
+
+
+@pytest.mark.parametrize("secret", [NEW_SECRET, OLD_SECRET])
+async def test_while_the_secret_is_changed_either_one_is_good(workbench: Workbench, url: str, secret: str) -> None:
+    asked = await workbench.ask(_LONG_RUN)
+    started = await workbench.until_started(asked)
+    end_run(workbench, started)
+
+    assert await webhook_about(started).changed(secret=secret).post(url) == 204
+
+    assert (await until_ended(workbench, asked)).status == "completed"
+
+
+async def test_a_webhook_that_is_replayed_changes_nothing_more(workbench: Workbench, url: str) -> None:
+    asked = await workbench.ask("simulator/image")
+    ended = await until_ended(workbench, asked)
+    webhook = webhook_about(ended)
+
+    statuses = [await webhook.post(url) for _ in range(3)]
+
+    assert statuses == [204, 204, 204]
+    await check_unchanged(workbench, ended)
+    assert len(await workbench.charges(asked)) == 1
+
+
+async def test_a_webhook_for_something_else_changes_nothing(workbench: Workbench, url: str) -> None:
+    """Each is rightly signed: by a vendor that has mixed something up, or by whoever has caught another webhook."""
+    other = await workbench.until_started(await workbench.ask(_LONG_RUN))
+    before = await workbench.until_started(await workbench.ask(_LONG_RUN))
+    genuine = webhook_about(before)
+    content, attempt, nonce = genuine.path.split("/")[-3:]
+    root = genuine.path.removesuffix(f"{content}/{attempt}/{nonce}")
+    mixed_up = [
+        genuine.changed(path=f"{root}{content}/{attempt}/{other.webhook_nonce}"),
+        genuine.changed(path=f"{root}{content}/1/{nonce}"),
+        genuine.changed(path=f"{root}{uuid.uuid4()}/{attempt}/{nonce}"),
+        webhook_about(before, id="nobody0knows0this0prediction"),
+        webhook_about(before, id=other.prediction_id),
+    ]
+
+    statuses = [await webhook.post(url) for webhook in mixed_up]
+
+    assert statuses == [204] * len(mixed_up)
+    await check_unchanged(workbench, before)
+    await check_unchanged(workbench, other)
+
+
+async def test_a_prediction_of_another_content_is_not_taken_for_a_lost_start(workbench: Workbench, url: str) -> None:
+    other = await workbench.until_started(await workbench.ask(_LONG_RUN))
+    asked = await workbench.ask("simulator/image--create-accept-then-timeout--slow-1000--webhook-lost")
+    await workbench.until_requested(asked)
+    before = await workbench.row(asked)
+
+    assert await webhook_about(before, id=other.prediction_id).post(url) == 204
+
+    await check_unchanged(workbench, before)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"status": "succeeded"}, {"status": "failed", "error": "NSFW"}, {"status": "succeeded", "output": None}],
+)
+async def test_what_a_webhook_claims_moves_nothing(workbench: Workbench, url: str, lie: dict[str, str]) -> None:
+    asked = await workbench.ask(_LONG_RUN)
+    started = await workbench.until_started(asked)
+
+    assert await webhook_about(started, **lie).post(url) == 204
+
+    # The worker has asked the vendor, which says that it still runs: it is to be looked at again some seconds later.
+    looked = await workbench.until(asked, lambda row: now() < row.due_at < started.due_at)
+    assert (looked.status, looked.outcome, looked.output_url) == ("processing", None, None)
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 1
+
+    end_run(workbench, started)
+    assert await webhook_about(looked, **lie).post(url) == 204
+    assert (await until_ended(workbench, asked)).status == "completed"
+    assert len(await workbench.charges(asked)) == 1
+
+
+def end_run(workbench: Workbench, content: GeneratedContent) -> None:
+    """Have the vendor end a long run successfully, now."""
+    url = f"{workbench.vendors.replicate_url}/v1/predictions/{content.prediction_id}/cancel"
+    ended = httpx.post(url, headers={"Authorization": "Bearer tests"}).raise_for_status()
+    assert ended.json()["status"] == "succeeded"
+
+
+def outcomes_of(workbench: Workbench, row: GeneratedContent) -> list[object]:
+    """How the server answered the vendor's webhooks about a content."""
+    webhooks = workbench.vendors.log("webhook")
+    return [entry.get("outcome") for entry in webhooks if entry["prediction_id"] == row.prediction_id]
+
+
+async def check_unchanged(workbench: Workbench, before: GeneratedContent) -> None:
+    """The row is as it was, its due moment included: not even a look at the vendor was caused."""
+    names = before.__table__.columns.keys()
+    after = await workbench.row(str(before.id))
+    assert {name: getattr(after, name) for name in names} == {name: getattr(before, name) for name in names}

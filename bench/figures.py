@@ -1,0 +1,55 @@
+"""What the benches measure, what it has to be, and how it is said."""
+
+import os
+import sys
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_KILOBYTES_PER_MEGABYTE = 1000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, and the bounds that it is required to keep where there are any."""
+
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it keeps its bounds."""
+        is_enough = self.at_least is None or self.value >= self.at_least
+        return is_enough and (self.at_most is None or self.value <= self.at_most)
+
+
+async def report(figures: AsyncIterable[Figure]) -> int:
+    """Print each figure as it comes, and those that miss their requirements to standard error.
+
+    Returns:
+        The exit code of the program: 1 where one is missed.
+    """
+    missed = 0
+    async for figure in figures:
+        print(f"{figure.name}: {figure.value:.1f} {figure.unit}", flush=True)
+        if not figure.is_met:
+            missed += 1
+            bound = f"at least {figure.at_least}" if figure.at_most is None else f"at most {figure.at_most}"
+            print(f"{figure.name}: missed, {bound} {figure.unit} required", file=sys.stderr)
+    return min(1, missed)
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory (resident set) that a process has had so far."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / _KILOBYTES_PER_MEGABYTE
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used so far; unlike a clock, it knows nothing of other programs."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])
+    return (user + system) / os.sysconf("SC_CLK_TCK")

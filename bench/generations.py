@@ -1,0 +1,92 @@
+"""Generations as the benches ask for them, and what the database says of them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from app.content import service as content
+from app.content.service import GenerationRequest
+from app.resources import Resources, open_resources
+from chaos import organizations
+from chaos.organizations import Organization
+from chaos.plant import Plant
+
+WORKER = "worker-1"
+# The vendor's limits are not what is measured.
+UNLIMITED = {"REPLICATE_CREATES_PER_MINUTE": "1000000", "REPLICATE_READS_PER_MINUTE": "1000000"}
+
+_PER_TRANSACTION = 50
+_LOOK_SECONDS = 0.25
+_PATIENCE_SECONDS = 1800
+
+
+@asynccontextmanager
+async def open_organizations(
+    plant: Plant, *models: str, count: int, concurrent_generations: int
+) -> AsyncIterator[tuple[Resources, list[Organization]]]:
+    """So many organizations with one plan, to which these models are sold, and what it takes to ask in their names."""
+    async with open_resources(plant.settings) as resources:
+        await organizations.set_prices(resources.database, *models)
+        await organizations.set_plan(resources.database, concurrent_generations=concurrent_generations)
+        names = [f"org-{number}" for number in range(count)]
+        yield resources, [await organizations.make_organization(resources.database, name) for name in names]
+
+
+async def ask(resources: Resources, asking: Sequence[Organization], model: str, count: int) -> list[uuid.UUID]:
+    """Ask for so many generations, the organizations by turns."""
+    ids: list[uuid.UUID] = []
+    for first in range(0, count, _PER_TRANSACTION):
+        organization = asking[first // _PER_TRANSACTION % len(asking)]
+        async with resources.database.transaction() as tx:
+            for number in range(first, min(first + _PER_TRANSACTION, count)):
+                request = _request(organization, model, f"a lighthouse, number {number}")
+                asked = await content.request_generation(tx, resources.queue, resources.settings, request)
+                ids.append(asked.id)
+    return ids
+
+
+async def wait_until(resources: Resources, condition: str, count: int, *, look_seconds: float = _LOOK_SECONDS) -> None:
+    """Wait until this SQL is true of so many generations.
+
+    Raises:
+        TimeoutError: it takes absurdly long.
+    """
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await _count(resources, condition) < count:  # noqa: ASYNC110 - other processes do it
+            await asyncio.sleep(look_seconds)
+
+
+async def start_delays(resources: Resources, ids: Sequence[uuid.UUID]) -> list[float]:
+    """Milliseconds from the request of each to the moment at which a worker took it to be started."""
+    async with resources.database.transaction() as tx:
+        rows = await tx.fetch("SELECT created_at, started_at FROM generated_content WHERE id = ANY($1)", ids)
+    return [1000 * (row["started_at"] - row["created_at"]).total_seconds() for row in rows]
+
+
+async def check_none_failed(resources: Resources) -> None:
+    """What fails is fast and needs little: a figure of it would say nothing.
+
+    Raises:
+        RuntimeError: a generation failed.
+    """
+    if failed := await _count(resources, "status = 'failed'"):
+        raise RuntimeError(f"{failed} generations failed")
+
+
+async def _count(resources: Resources, condition: str) -> int:
+    async with resources.database.transaction() as tx:
+        # The conditions are the benches' own.
+        count: int = await tx.fetchval(f"SELECT count(*) FROM generated_content WHERE {condition}")  # noqa: S608
+    return count
+
+
+def _request(organization: Organization, model: str, prompt: str) -> GenerationRequest:
+    return GenerationRequest(
+        organization_id=organization.id,
+        user_id=organization.user_id,
+        session_id=None,
+        turn_id=None,
+        model=model,
+        input={"prompt": prompt},
+    )

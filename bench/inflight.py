@@ -1,0 +1,72 @@
+"""Many predictions in flight in one worker: its memory, and how fast it finishes them when they end at once."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import monotonic
+
+import httpx
+
+from app.resources import Resources
+from bench.figures import Figure, cpu_seconds, peak_megabytes, report
+from bench.generations import UNLIMITED, WORKER, ask, check_none_failed, open_organizations, wait_until
+from chaos.plant import Plant, running_plant
+
+MOST_MEGABYTES = 300
+LEAST_PER_SECOND = 100
+
+# They end when the simulator's clock is put forward by as much, and not before.
+_RUN_SECONDS = 1500
+_MODEL = f"simulator/image--slow-{_RUN_SECONDS}"
+_ORGANIZATIONS = 10
+
+
+def main() -> int:
+    """Measure, print each figure, and say whether all keep their requirements."""
+    parser = argparse.ArgumentParser(prog="python -m bench.inflight", description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000, help="predictions in flight (10000)")
+    count = parser.parse_args().count
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
+    ):
+        return asyncio.run(report(measure(plant, count)))
+
+
+async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
+    """Start so many predictions, let them all end at one moment, and copy what they made."""
+    async with open_organizations(plant, _MODEL, count=_ORGANIZATIONS, concurrent_generations=count) as (
+        resources,
+        organizations,
+    ):
+        await ask(resources, organizations, _MODEL, count)
+        plant.add_worker(WORKER)
+        await wait_until(resources, "prediction_id IS NOT NULL", 1)  # the worker has come up
+        async for figure in _measure_step(resources, plant, "start", "prediction_id IS NOT NULL", count):
+            yield figure
+        yield Figure("inflight.memory_in_flight", peak_megabytes(plant.pid(WORKER)), "MB", at_most=MOST_MEGABYTES)
+        async with httpx.AsyncClient(base_url=plant.simulator_url) as simulator:
+            (await simulator.post("/_sim/clock", json={"skip": _RUN_SECONDS})).raise_for_status()
+        async for figure in _measure_step(resources, plant, "finish", "completed_at IS NOT NULL", count):
+            yield figure
+        yield Figure("inflight.memory_peak", peak_megabytes(plant.pid(WORKER)), "MB", at_most=MOST_MEGABYTES)
+        await check_none_failed(resources)
+
+
+async def _measure_step(
+    resources: Resources, plant: Plant, step: str, condition: str, count: int
+) -> AsyncIterator[Figure]:
+    """Wait until this is true of all generations, and tell what that took."""
+    began, cpu_began = monotonic(), cpu_seconds(plant.pid(WORKER))
+    await wait_until(resources, condition, count)
+    per_second = count / (monotonic() - began)
+    yield Figure(f"inflight.{step}", per_second, "generations/s", at_least=LEAST_PER_SECOND)
+    cpu_each = 1000 * (cpu_seconds(plant.pid(WORKER)) - cpu_began) / count
+    yield Figure(f"inflight.{step}_cpu", cpu_each, "ms of the worker's processor time for a generation")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""How long an idle worker takes to take up what is asked for."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from statistics import quantiles
+
+from bench.figures import Figure, report
+from bench.generations import UNLIMITED, WORKER, ask, open_organizations, start_delays, wait_until
+from chaos.plant import Plant, running_plant
+
+MOST_MILLISECONDS_P50 = 50
+
+# None ends meanwhile: the worker does nothing but wait for the next.
+_MODEL = "simulator/text--slow-1500"
+_LOOK_SECONDS = 0.02
+
+
+def main() -> int:
+    """Measure, print each figure, and say whether all keep their requirements."""
+    parser = argparse.ArgumentParser(prog="python -m bench.latency", description=__doc__)
+    parser.add_argument("--count", type=int, default=200, help="samples (200)")
+    count = parser.parse_args().count
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
+    ):
+        return asyncio.run(report(measure(plant, count)))
+
+
+async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
+    """Ask for one after the other, each when the one before it runs."""
+    async with open_organizations(plant, _MODEL, count=1, concurrent_generations=count + 1) as (resources, asking):
+        plant.add_worker(WORKER)
+        ids: list[uuid.UUID] = []
+        for number in range(count + 1):
+            ids += await ask(resources, asking, _MODEL, 1)
+            await wait_until(resources, "prediction_id IS NOT NULL", number + 1, look_seconds=_LOOK_SECONDS)
+        # The first one waited for the worker to come up.
+        percentiles = quantiles(await start_delays(resources, ids[1:]), n=100)
+    yield Figure("latency.start_p50", percentiles[49], "ms", at_most=MOST_MILLISECONDS_P50)
+    yield Figure("latency.start_p99", percentiles[98], "ms")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,7 @@ from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
 from app.content.service import FINISH_JOB, START_JOB
-from app.queue.arq import POLL_CHANNEL, QUEUE_NAME, WAKE_CHANNEL, deserialize, serialize
+from app.queue.arq import POLL_CHANNEL, deserialize, queue_of, serialize, wake_channel_of
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
 from worker.finishing import finish
@@ -37,29 +37,29 @@ async def finish_generation(ctx: dict[str, Any], content_id: str, attempt: int) 
     await finish(ctx["context"], uuid.UUID(content_id), attempt)
 
 
-def job_functions() -> list[Function]:
-    """The jobs as arq knows them. No result is kept: it would block the job's id."""
-    return [
-        func(start_generation, name=START_JOB, timeout=_START_SECONDS, keep_result=0, max_tries=1000),
-        func(finish_generation, name=FINISH_JOB, timeout=_FINISH_SECONDS, keep_result=0, max_tries=1000),
-    ]
+# No result is kept: it would block the job's id.
+_START = func(start_generation, name=START_JOB, timeout=_START_SECONDS, keep_result=0, max_tries=1000)
+_FINISH = func(finish_generation, name=FINISH_JOB, timeout=_FINISH_SECONDS, keep_result=0, max_tries=1000)
 
 
 class WakingWorker(Worker):
-    """arq's worker, woken by a message at every enqueue and by every job that ends; polling is its fallback.
+    """arq's worker for the jobs of one kind.
+
+    It is woken by a message at every enqueue and by every job that ends; polling is its fallback.
 
     It takes its jobs out of the queue. arq locks them instead and leaves them there: what a killed worker had in hand
     would then stand at the head of the queue until the locks end, and hide what comes behind it. A job that is lost
     with its worker is sent again by the sweeper.
     """
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(self, context: WorkerContext, job: Function) -> None:
         self._wake = asyncio.Event()
+        self._wake_channel = wake_channel_of(job.name)
         self._poll_wake = context.poll_wake
         concurrency = context.resources.settings.worker_concurrency
         super().__init__(
-            functions=job_functions(),
-            queue_name=QUEUE_NAME,
+            functions=[job],
+            queue_name=queue_of(job.name),
             redis_pool=open_redis(context.resources.settings),
             handle_signals=False,
             max_jobs=concurrency,
@@ -114,7 +114,7 @@ class WakingWorker(Worker):
         while True:
             with suppress(RedisError, OSError):
                 async with self.pool.pubsub() as channel:
-                    await channel.subscribe(WAKE_CHANNEL, POLL_CHANNEL)
+                    await channel.subscribe(self._wake_channel, POLL_CHANNEL)
                     while True:
                         message = await channel.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_SECONDS)
                         if message is not None:
@@ -132,9 +132,17 @@ class WakingWorker(Worker):
         self._wake.set()
 
 
-async def run_jobs(context: WorkerContext) -> None:
-    """Run jobs until cancelled, whether Redis is there or not."""
-    worker = WakingWorker(context)
+async def run_starts(context: WorkerContext) -> None:
+    """Run the jobs that start generations until cancelled, whether Redis is there or not."""
+    await _run(WakingWorker(context, _START))
+
+
+async def run_copies(context: WorkerContext) -> None:
+    """Run the jobs that copy outputs, as `run_starts` does; however long they take, they keep no start waiting."""
+    await _run(WakingWorker(context, _FINISH))
+
+
+async def _run(worker: WakingWorker) -> None:
     try:
         await worker.async_run()
     finally:

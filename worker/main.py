@@ -4,7 +4,7 @@ import signal
 from app.core.settings import Settings
 from worker.adoption import adopt_orphans
 from worker.clock import repeat
-from worker.jobs import run_jobs
+from worker.jobs import run_copies, run_starts
 from worker.lifecycle import open_worker
 from worker.polling import poll
 from worker.sweeper import (
@@ -29,7 +29,8 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(name, stopping.set)
     async with open_worker(settings) as context:
         clocks = [
-            repeat(run_jobs, context, pause=1.0),
+            repeat(run_starts, context, pause=1.0),
+            repeat(run_copies, context, pause=1.0),
             repeat(poll, context, pause=settings.poll_interval_seconds / 2, wake=context.poll_wake),
             repeat(sweep, context, pause=_SWEEP_SECONDS),
             repeat(fill_places, context, pause=_SWEEP_SECONDS),

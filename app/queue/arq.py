@@ -10,9 +10,7 @@ from arq.utils import timestamp_ms
 
 from app.core.database import Transaction
 
-QUEUE_NAME = "junis:jobs"
-# Published at every enqueue, so that a worker need not poll for its next job.
-WAKE_CHANNEL = "junis:jobs:wake"
+_QUEUES = "junis:jobs"
 # Published when the vendor has said that there is news of a prediction.
 POLL_CHANNEL = "junis:polls:wake"
 
@@ -21,8 +19,18 @@ serialize = partial(orjson.dumps, default=repr)
 deserialize = orjson.loads
 
 
+def queue_of(job: str) -> str:
+    """The queue of the jobs of one kind: those that take long keep no other kind waiting."""
+    return f"{_QUEUES}:{job}"
+
+
+def wake_channel_of(job: str) -> str:
+    """What is published to at every enqueue, so that a worker need not poll for its next job of the kind."""
+    return f"{queue_of(job)}:wake"
+
+
 class ArqQueue:
-    """The `JobQueue` on arq: JSON jobs with the id `job:content:attempt`."""
+    """The `JobQueue` on arq: JSON jobs with the id `job:content:attempt`, a queue for each kind."""
 
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
@@ -42,14 +50,14 @@ class ArqQueue:
         # had in hand, and which stays for a day, for a job that still waits.
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.psetex(job_key_prefix + job_id, self._redis.expires_extra_ms, description)
-            pipe.zadd(QUEUE_NAME, {job_id: now}, nx=True)
-            pipe.publish(WAKE_CHANNEL, "")
+            pipe.zadd(queue_of(job), {job_id: now}, nx=True)
+            pipe.publish(wake_channel_of(job), "")
             await pipe.execute()
 
     async def are_waiting(self, jobs: Sequence[tuple[str, str, int]]) -> list[bool]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.zscore(QUEUE_NAME, _job_id(*job))
+            for job, content_id, attempt in jobs:
+                pipe.zscore(queue_of(job), _job_id(job, content_id, attempt))
             return [score is not None for score in await pipe.execute()]
 
 

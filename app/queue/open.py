@@ -2,7 +2,7 @@ from arq import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 
 from app.core.settings import Settings
-from app.queue.arq import QUEUE_NAME, deserialize, serialize
+from app.queue.arq import deserialize, serialize
 
 _MOST_CONNECTIONS = 100
 
@@ -18,6 +18,4 @@ def open_redis(settings: Settings) -> ArqRedis:
         socket_connect_timeout=2,
         health_check_interval=30,
     )
-    return ArqRedis(
-        pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE_NAME
-    )
+    return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)

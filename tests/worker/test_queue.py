@@ -4,16 +4,17 @@ import pytest
 from arq.jobs import serialize_result
 from arq.worker import JobExecutionFailed
 
-from app.queue.arq import QUEUE_NAME, deserialize, serialize
+from app.queue.arq import deserialize, queue_of, serialize
 
 
 def test_the_end_of_a_job_whose_description_is_lost_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """As arq ends a job that a flush of Redis took the description of."""
     with caplog.at_level(logging.WARNING):
+        failed = JobExecutionFailed("job expired")
+        queue = queue_of("start_generation")
         ended = serialize_result(
-            "start_generation", (), {}, 1, 0, False, JobExecutionFailed("job expired"), 0, 0, "ref", QUEUE_NAME, "id",
-            serializer=serialize,
-        )  # fmt: skip
+            "start_generation", (), {}, 1, 0, False, failed, 0, 0, "ref", queue, "id", serializer=serialize
+        )
 
     assert caplog.messages == []
     assert ended is not None

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.content.service import START_JOB
-from app.queue.arq import QUEUE_NAME
+from app.queue.arq import queue_of
 from tests import programs
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
@@ -72,6 +72,19 @@ async def test_what_a_killed_worker_had_in_hand_does_not_block_the_queue(
     assert {(await workbench.row(content_id)).status for content_id in copies} == {"processing"}
 
 
+@pytest.mark.usefixtures("_stalling_deliveries")
+async def test_copies_that_hang_keep_no_start_waiting(workbench: Workbench, start_worker: StartWorker) -> None:
+    with start_worker(WORKER_CONCURRENCY=_FEW_PLACES):
+        copies = [await workbench.ask("simulator/image") for _ in range(int(_FEW_PLACES))]
+        for content_id in copies:
+            await workbench.until_copying(content_id)
+
+        later = await workbench.ask("simulator/image")
+        await workbench.until_started(later)
+
+        assert {(await workbench.row(content_id)).status for content_id in copies} == {"processing"}
+
+
 async def test_a_job_that_is_killed_before_its_first_step_is_sent_again(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
@@ -97,7 +110,7 @@ async def test_a_job_without_its_description_is_sent_again(workbench: Workbench,
     redis = workbench.resources.redis
     await redis.flushdb()
     due_at = (await workbench.row(asked)).due_at
-    await redis.zadd(QUEUE_NAME, {f"{START_JOB}:{asked}:0:{due_at.timestamp()}": 1})
+    await redis.zadd(queue_of(START_JOB), {f"{START_JOB}:{asked}:0:{due_at.timestamp()}": 1})
 
     with start_worker():
         ended = await workbench.until(asked, lambda row: row.completed_at is not None)
@@ -113,7 +126,7 @@ async def test_a_job_that_still_waits_is_not_sent_a_second_time(site: dict[str, 
     async with open_worker(settings_of(site)) as context:
         await sweep(context)
 
-    jobs = [job.decode() for job in await workbench.resources.redis.zrange(QUEUE_NAME, 0, -1)]
+    jobs = [job.decode() for job in await workbench.resources.redis.zrange(queue_of(START_JOB), 0, -1)]
     assert [job for job in jobs if asked in job] == [f"{START_JOB}:{asked}:0"]
 
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.queue.arq import QUEUE_NAME
+from app.content.service import START_JOB
+from app.queue.arq import queue_of
 from tests.worker.workbench import Workbench
 from tests.worker_faults.plans import AT_ONCE, allow
 from worker.lifecycle import WorkerContext, open_worker
@@ -82,5 +83,5 @@ async def end(workbench: Workbench, context: WorkerContext, content_id: str) -> 
 
 async def queued_jobs(workbench: Workbench, asked: list[str]) -> set[str]:
     """Those of these contents for which a job stands in the queue."""
-    jobs = [job.decode() for job in await workbench.resources.redis.zrange(QUEUE_NAME, 0, -1)]
+    jobs = [job.decode() for job in await workbench.resources.redis.zrange(queue_of(START_JOB), 0, -1)]
     return {content_id for content_id in asked if any(content_id in job for job in jobs)}

@@ -30,10 +30,15 @@ class AgentDefinition:
     sub_agents: tuple["AgentDefinition", ...]
 
     def tree(self) -> Iterator["AgentDefinition"]:
-        """This agent and all below it."""
-        yield self
-        for sub_agent in self.sub_agents:
-            yield from sub_agent.tree()
+        """This agent and all below it, each once."""
+        seen: set[str] = set()
+        waiting = [self]
+        while waiting:
+            agent = waiting.pop()
+            if agent.id not in seen:
+                seen.add(agent.id)
+                yield agent
+                waiting += reversed(agent.sub_agents)
 
     def models(self) -> set[str]:
         """The chat models that a run of this agent may call."""

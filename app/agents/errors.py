@@ -18,3 +18,10 @@ class AgentNotInvocableError(InvalidRequestError):
 
 class AgentFileError(InvalidRequestError):
     message = "The agents file cannot be read"
+
+
+class AgentCycleError(AgentNotInvocableError):
+    """Its run would never end. No import leaves such agents behind; only a hand in the database can."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The agent {name} is below itself")

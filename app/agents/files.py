@@ -1,6 +1,7 @@
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -43,6 +44,8 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile)
     Raises:
         AgentFileError: a sub-agent does not exist, or an agent would be below itself.
     """
+    # Two imports at once could close a circle of which each sees only a part.
+    await repository.lock_agents(tx, organization_id)
     agents = {agent.name: agent for agent in await repository.list_agents(tx, organization_id)}
     if any(entry.is_orchestrator for entry in file.agents):
         await repository.clear_orchestrator(tx, organization_id)
@@ -87,15 +90,8 @@ def _id_of(agents: Mapping[str, Agent], name: str) -> str:
 
 async def _refuse_cycles(tx: Transaction, organization_id: str, agents: Mapping[str, Agent]) -> None:
     names = {agent.id: name for name, agent in agents.items()}
-    below: dict[str, list[str]] = {}
-    for link in await repository.list_links(tx, organization_id):
-        below.setdefault(link.agent_id, []).append(link.sub_agent_id)
-
-    def walk(agent_id: str, above: tuple[str, ...]) -> None:
-        if agent_id in above:
-            raise AgentFileError(f"sub_agents: {names[agent_id]} is below itself")
-        for sub_id in below.get(agent_id, []):
-            walk(sub_id, (*above, agent_id))
-
-    for agent_id in below:
-        walk(agent_id, ())
+    try:
+        TopologicalSorter(await repository.find_sub_agents(tx, organization_id)).prepare()
+    except CycleError as error:
+        _, circle = error.args
+        raise AgentFileError(f"sub_agents: {names[circle[0]]} is below itself") from None

@@ -1,4 +1,3 @@
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,5 @@ async def list_agents(
 ) -> list[ListedAgent]:
     """The organization's agents, by name: of one type or all, active ones, inactive ones or both."""
     found = await repository.find_agents(tx, organization_id, agent_type=agent_type, is_active=is_active)
-    below: defaultdict[str, list[str]] = defaultdict(list)
-    for link in await repository.list_links(tx, organization_id):
-        below[link.agent_id].append(link.sub_agent_id)
-    return [ListedAgent(agent, below[agent.id]) for agent in found]
+    below = await repository.find_sub_agents(tx, organization_id)
+    return [ListedAgent(agent, below.get(agent.id, [])) for agent in found]

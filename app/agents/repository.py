@@ -7,6 +7,8 @@ from app.agents.models import Agent, SubAgent
 from app.core.database import Transaction
 from app.core.json import storable_text
 
+_LOCK_AGENTS = "SELECT pg_advisory_xact_lock(hashtextextended('agents:' || $1, 0))"
+
 
 async def find_orchestrator(tx: Transaction, organization_id: str) -> Agent | None:
     """The agent that answers the organization's chats."""
@@ -32,15 +34,23 @@ async def list_agents(tx: Transaction, organization_id: str) -> Sequence[Agent]:
     return (await tx.session.scalars(query)).all()
 
 
-async def list_links(tx: Transaction, organization_id: str) -> Sequence[SubAgent]:
-    """Which of the organization's agents uses which, in order."""
+async def find_sub_agents(tx: Transaction, organization_id: str) -> dict[str, list[str]]:
+    """The ids of the organization's agents that use others, each with the ids of those, in order."""
     query = (
-        select(SubAgent)
+        select(SubAgent.agent_id, SubAgent.sub_agent_id)
         .join(Agent, Agent.id == SubAgent.agent_id)
         .where(Agent.organization_id == organization_id)
         .order_by(SubAgent.agent_id, SubAgent.position)
     )
-    return (await tx.session.scalars(query)).all()
+    below: dict[str, list[str]] = {}
+    for agent_id, sub_agent_id in await tx.session.execute(query):
+        below.setdefault(agent_id, []).append(sub_agent_id)
+    return below
+
+
+async def lock_agents(tx: Transaction, organization_id: str) -> None:
+    """Let no other transaction that asks for the same go on before this one has ended."""
+    await tx.execute(_LOCK_AGENTS, organization_id)
 
 
 async def clear_orchestrator(tx: Transaction, organization_id: str) -> None:

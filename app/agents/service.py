@@ -1,6 +1,9 @@
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
 from app.agents import repository
 from app.agents.definition import AgentDefinition, AgentType
-from app.agents.errors import AgentInactiveError, AgentNotFoundError, AgentNotInvocableError
+from app.agents.errors import AgentCycleError, AgentInactiveError, AgentNotFoundError, AgentNotInvocableError
 from app.agents.models import Agent
 from app.core.database import Transaction
 
@@ -11,6 +14,7 @@ async def get_orchestrator(tx: Transaction, organization_id: str, default_model:
     Raises:
         AgentNotFoundError: the organization has none.
         AgentInactiveError: it is switched off.
+        AgentCycleError: it is below itself.
     """
     orchestrator = await repository.find_orchestrator(tx, organization_id)
     if orchestrator is None:
@@ -26,6 +30,7 @@ async def get_agent_by_name(tx: Transaction, organization_id: str, name: str, de
     Raises:
         AgentNotFoundError: the organization has none of that name.
         AgentInactiveError, AgentNotInvocableError: it is switched off, or runs only other agents.
+        AgentCycleError: it is below itself.
     """
     return await _invocable(tx, await repository.find_by_name(tx, organization_id, name), default_model)
 
@@ -46,31 +51,51 @@ async def _invocable(tx: Transaction, agent: Agent | None, default_model: str) -
 
 
 async def _define(tx: Transaction, root: Agent, default_model: str) -> AgentDefinition:
+    below = await repository.find_sub_agents(tx, root.organization_id)
     agents = {root.id: root}
-    below: dict[str, list[str]] = {}
-    links = await repository.list_links(tx, root.organization_id)
-    if links:
-        agents = {agent.id: agent for agent in await repository.list_agents(tx, root.organization_id)}
-    for link in links:
-        below.setdefault(link.agent_id, []).append(link.sub_agent_id)
+    if below.get(root.id):
+        agents |= {agent.id: agent for agent in await repository.list_agents(tx, root.organization_id)}
+    used = _active_below(root.id, agents, below)
+    # Those below come first, and each is built once, however many use it.
+    built: dict[str, AgentDefinition] = {}
+    try:
+        for agent_id in TopologicalSorter(used).static_order():
+            sub_agents = tuple(built[sub_id] for sub_id in used[agent_id])
+            built[agent_id] = _definition(agents[agent_id], default_model, sub_agents)
+    except CycleError as error:
+        _, circle = error.args
+        raise AgentCycleError(agents[circle[0]].name) from None
+    return built[root.id]
 
-    def build(agent: Agent) -> AgentDefinition:
-        subs = [agents[sub_id] for sub_id in below.get(agent.id, [])]
-        return AgentDefinition(
-            id=agent.id,
-            name=agent.name,
-            description=agent.description,
-            agent_type=AgentType(agent.agent_type),
-            instruction=agent.instruction,
-            model=agent.model or default_model,
-            temperature=agent.temperature,
-            max_output_tokens=agent.max_output_tokens,
-            max_llm_calls=agent.max_llm_calls,
-            max_iterations=agent.max_iterations,
-            max_history_tokens=agent.max_history_tokens,
-            tools=tuple(agent.tools),
-            output_key=agent.output_key,
-            sub_agents=tuple(build(sub) for sub in subs if sub.is_active),
-        )
 
-    return build(root)
+def _active_below(
+    root_id: str, agents: Mapping[str, Agent], below: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """The ids of the root and of every agent that it can reach, each with those of its active sub-agents, in order."""
+    used: dict[str, Sequence[str]] = {}
+    waiting = [root_id]
+    while waiting:
+        agent_id = waiting.pop()
+        if agent_id not in used:
+            used[agent_id] = [sub_id for sub_id in below.get(agent_id, ()) if agents[sub_id].is_active]
+            waiting += used[agent_id]
+    return used
+
+
+def _definition(agent: Agent, default_model: str, sub_agents: tuple[AgentDefinition, ...]) -> AgentDefinition:
+    return AgentDefinition(
+        id=agent.id,
+        name=agent.name,
+        description=agent.description,
+        agent_type=AgentType(agent.agent_type),
+        instruction=agent.instruction,
+        model=agent.model or default_model,
+        temperature=agent.temperature,
+        max_output_tokens=agent.max_output_tokens,
+        max_llm_calls=agent.max_llm_calls,
+        max_iterations=agent.max_iterations,
+        max_history_tokens=agent.max_history_tokens,
+        tools=tuple(agent.tools),
+        output_key=agent.output_key,
+        sub_agents=sub_agents,
+    )

@@ -1,8 +1,9 @@
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from app.chat.parts import check_part
 from app.chat_models.protocol import JsonObject
 from app.core.json import holds_nul
 
@@ -25,13 +26,31 @@ _PASSED_ON = (
     "metadata",
 )
 
-# The name comes back in a header, so it is printable ASCII.
-SessionName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
+# The name comes back in a header, so it is printable ASCII; spaces at its ends would be lost there.
+SessionName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
 
 
 def _bounded(most: int) -> Any:
     """A list of at most so many; the first bad element ends the check, so that no list makes a million errors."""
     return Field(max_length=most, fail_fast=True)
+
+
+def _can_be_passed_on(value: Any) -> Any:
+    """The value as it is.
+
+    Raises:
+        ValueError: no model takes it, or it cannot be remembered.
+    """
+    try:
+        text = orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        # Half a surrogate pair, a number of more than 64 bits, or hundreds of levels.
+        raise ValueError("holds text or a number that cannot be passed on") from None
+    if holds_nul(text):
+        raise ValueError("holds a NUL character")
+    return value
 
 
 class ToolCall(BaseModel):
@@ -49,6 +68,11 @@ class ChatMessage(BaseModel):
     content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
     tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
     tool_call_id: str | None = None
+    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    # Names an answer in sound that the vendor keeps: it may be anybody's, and nobody knows how long it is.
+    audio: None = None
+
+    _is_json = model_validator(mode="before")(_can_be_passed_on)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -59,6 +83,13 @@ class ChatMessage(BaseModel):
         if self.content is None and self.role != "assistant":
             raise ValueError(f"a message of role {self.role} needs content")
         return self
+
+    @field_validator("content")
+    @classmethod
+    def _has_known_parts(cls, content: Any, info: ValidationInfo) -> Any:
+        for part in content if isinstance(content, list) else ():
+            check_part(part, info.data.get("role", ""))
+        return content
 
 
 class ClientFunction(BaseModel):
@@ -93,7 +124,7 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    n: Literal[1] | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -111,16 +142,9 @@ class ChatRequest(BaseModel):
     session_id: SessionName | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
 
-    @model_validator(mode="after")
-    def _can_be_honoured(self) -> Self:
-        try:
-            text = orjson.dumps([self.wire_messages(), self.wire_tools(), self.parameters()]).decode()
-        except (TypeError, orjson.JSONEncodeError):
-            # Half a surrogate pair, a number of more than 64 bits, or hundreds of levels: no model takes them either.
-            raise ValueError("the request holds text or a number that cannot be passed on") from None
-        if holds_nul(text):
-            raise ValueError("messages: the text holds a NUL character")
-        return self
+    _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
+    # As they are sent: a number may have come as text.
+    _parameters_are_json = field_validator(*_PASSED_ON)(_can_be_passed_on)
 
     def wire_messages(self) -> list[JsonObject]:
         """The messages as the client sent them."""

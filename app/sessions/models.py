@@ -59,6 +59,8 @@ class Message(Base):
     agent: Mapped[str | None] = mapped_column(Text)
     tool_calls: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     tool_call_id: Mapped[str | None] = mapped_column(Text)
+    # Which of several users or agents of the client's speaks.
+    name: Mapped[str | None] = mapped_column(Text)
     # As JSON text, not as Postgres compresses it: what an image made of one colour takes when it is loaded.
     size_bytes: Mapped[int] = mapped_column(
         Computed("coalesce(octet_length(content::text), 0) + coalesce(octet_length(tool_calls::text), 0)")

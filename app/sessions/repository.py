@@ -28,7 +28,7 @@ _EXISTS = "SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND us
 _RENEW = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
 _HISTORY = """
-SELECT role, content, agent, tool_calls, tool_call_id
+SELECT role, content, agent, tool_calls, tool_call_id, name
 FROM (
     SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
     FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
@@ -40,14 +40,14 @@ ORDER BY id
 _APPEND = """
 WITH ended AS (
     UPDATE sessions SET message_count = message_count + cardinality($3::text[]), last_update_time = now(),
-                        turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $8
+                        turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $9
     WHERE id = $1 AND turn_id = $2
     RETURNING id
 )
-INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id)
-SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id
-FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[])
-            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, place)
+INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name)
+SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name
+FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[], $8::text[])
+            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, place)
 ORDER BY place
 """
 

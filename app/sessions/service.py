@@ -76,7 +76,7 @@ async def end_turn(
     tx: Transaction, session: LeasedSession, messages: Sequence[tuple[str | None, WireMessage]], *, failed: bool
 ) -> None:
     """Store the turn's messages, each with the agent that wrote it, and free the session."""
-    columns: list[list[str | None]] = [[], [], [], [], []]
+    columns: list[list[str | None]] = [[], [], [], [], [], []]
     for agent, message in messages:
         values = (
             message["role"],
@@ -84,6 +84,7 @@ async def end_turn(
             agent,
             _json(message.get("tool_calls")),
             message.get("tool_call_id"),
+            message.get("name"),
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
@@ -92,10 +93,9 @@ async def end_turn(
 
 def _wire(row: Record) -> dict[str, Any]:
     message: dict[str, Any] = {"role": row["role"], "content": row["content"]}
-    if row["tool_calls"] is not None:
-        message["tool_calls"] = row["tool_calls"]
-    if row["tool_call_id"] is not None:
-        message["tool_call_id"] = row["tool_call_id"]
+    for name in ("tool_calls", "tool_call_id", "name"):
+        if row[name] is not None:
+            message[name] = row[name]
     return message
 
 

@@ -38,16 +38,26 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 
 @st.composite
 def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
-    """The message as the deltas of a stream, cut anywhere; calls with or without their index."""
+    """The message as the deltas of a stream, cut anywhere; the index of a call right, always 0 or missing.
+
+    The id of a call may stand in each of its pieces, in the first alone, or be another one in each.
+    """
     deltas: list[Json] = [{"role": "assistant", "content": draw(st.sampled_from(["", None]))}]
     for name in ("content", "refusal"):
         deltas += [{name: piece} for piece in pieces(draw, message[name])]
-    is_numbered, is_named_again = draw(st.booleans()), draw(st.booleans())
+    is_numbered, is_right, id_again = (
+        draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.sampled_from([None, "own", "new"])),
+    )
     for number, (name, arguments) in enumerate(message["calls"]):
         first, *rest = pieces(draw, arguments)
-        again = {"id": f"call_{number}"} if is_named_again else {}
-        parts = [call(number, name, first), *({**again, "function": {"arguments": piece}} for piece in rest)]
-        deltas += [{"tool_calls": [{"index": number, **part} if is_numbered else part]} for part in parts]
+        index = {"index": number if is_right else 0} if is_numbered else {}
+        parts: list[Json] = [call(number, name, first)]
+        for place, piece in enumerate(rest):
+            again = {None: {}, "own": {"id": f"call_{number}"}, "new": {"id": f"call_{number}_{place}"}}[id_again]
+            parts.append({**again, "function": {"arguments": piece}})
+        deltas += [{"tool_calls": [{**index, **part}]} for part in parts]
     return deltas
 
 
@@ -119,6 +129,57 @@ def test_pieces_of_calls_may_be_mixed() -> None:
     assert [[piece["index"] for piece in delta.delta["tool_calls"]] for delta in shown] == [[0, 1], [1, 0], [1]]
 
 
+def test_mixed_pieces_of_calls_without_a_right_index_are_told_apart_by_their_ids() -> None:
+    answer, _ = streamed(
+        [
+            {"tool_calls": [{"index": 0, **call(0, "get_weather", "a")}, {"index": 0, **call(1, "get_time", "b")}]},
+            {"tool_calls": [{"index": 0, "id": "call_0", "function": {"arguments": "A"}}]},
+            {"tool_calls": [{"index": 0, "id": "call_1", "function": {"arguments": "B"}}]},
+        ]
+    )
+
+    assert answer.client_calls == [call(0, "get_weather", "aA"), call(1, "get_time", "bB")]
+
+
+@pytest.mark.parametrize("given_id", ["", "call_0"])
+def test_no_two_calls_have_one_id(given_id: str) -> None:
+    piece = {"id": given_id, "function": {"name": "get_time", "arguments": "{}"}}
+    chunks = [{"tool_calls": [{"index": index, **piece}]} for index in (0, 1)]
+    answers = [streamed(chunks)[0] for _ in range(2)]
+
+    ids = [made["id"] for answer in answers for made in answer.client_calls]
+    assert len(ids) == 4
+    # Of several answers too, where the id is not the model's own.
+    assert len(set(ids) - {given_id}) == (4 if given_id == "" else 2)
+    assert all(ids)
+
+
+@pytest.mark.parametrize("arguments", ["", "{", '{"city": "Ro', "[]", "7", "null"])
+def test_a_model_sees_no_arguments_of_its_own_that_are_no_object(arguments: str) -> None:
+    answer, _ = streamed([{"tool_calls": [{"index": 0, **call(0, "get_weather", arguments)}]}], "length")
+
+    assert answer.client_calls == [call(0, "get_weather", arguments)]
+    assert answer.message()["tool_calls"] == [call(0, "get_weather", "{}")]
+
+
+@pytest.mark.parametrize("names", [["reasoning_content"], ["reasoning"], ["reasoning_content", "reasoning"]])
+def test_thoughts_are_shown_and_counted_once(names: list[str]) -> None:
+    answer, shown = streamed([*({**dict.fromkeys(names, piece)} for piece in ("So ", "é")), {"content": "Yes"}])
+
+    thoughts: list[Json] = [{"reasoning_content": "So "}, {"reasoning_content": "é"}]
+    assert [delta.delta for delta in shown] == [*thoughts, {"content": "Yes"}]
+    assert (answer.reasoning, answer.text) == ("So é", "Yes")
+    assert answer.delivered_bytes == len("So éYes".encode())
+    assert answer.message() == {"role": "assistant", "content": "Yes"}
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_model_sees_the_thoughts_behind_its_calls_again(name: str) -> None:
+    answer, _ = streamed([{name: "Hm."}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}])
+
+    assert answer.message()[name] == "Hm."
+
+
 @pytest.mark.parametrize(
     ("reason", "shown"),
     [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
@@ -140,6 +201,16 @@ def test_logprobs_are_kept_and_passed_on() -> None:
 
     assert [delta and delta.logprobs for delta in shown] == [{"content": [token]} for token in tokens]
     assert answer.logprobs == {"content": tokens}
+
+
+def test_logprobs_of_a_token_without_text_are_kept_and_passed_on() -> None:
+    answer = Answer(CLIENT_TOOLS)
+    token: Json = {"token": "\\xf0", "logprob": -0.5, "bytes": [240], "top_logprobs": []}
+
+    shown = answer.add_chunk({"choices": [{"delta": {"content": ""}, "logprobs": {"content": [token]}}]})
+
+    assert shown == Delta({"content": ""}, {"content": [token]})
+    assert answer.logprobs == {"content": [token]}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +235,9 @@ def odd_object(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 odd_function = odd_object(name=texts, arguments=texts)
 odd_calls = st.lists(odd_object(index=st.integers(0, 2), id=texts, function=odd_function), max_size=2)
-odd_delta = odd_object(content=texts | st.lists(odd, max_size=2), refusal=texts, tool_calls=odd_calls)
+odd_delta = odd_object(
+    content=texts | st.lists(odd, max_size=2), refusal=texts, reasoning_content=texts, tool_calls=odd_calls
+)
 odd_choices = odd_object(delta=odd_delta, finish_reason=texts, logprobs=odd_object(content=st.lists(odd, max_size=2)))
 
 

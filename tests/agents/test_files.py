@@ -1,7 +1,9 @@
 """Agents files: what is taken, what is refused, what changes."""
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from app.agents import files, listing
@@ -10,7 +12,9 @@ from app.agents.definition import AgentDefinition, AgentType
 from app.agents.errors import AgentFileError
 from app.core.database import Database
 from tests import factories
-from tests.agents.definitions import agents_file
+from tests.agents.definitions import agent, agents_file, make_team
+from tests.chat.asking import ask
+from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
 HOST = {"name": "host", "is_orchestrator": True}
@@ -24,6 +28,19 @@ async def organization(database: Database) -> Organization:
 async def load(database: Database, organization: Organization, *entries: dict[str, Any]) -> int:
     async with database.transaction() as tx:
         return await files.import_agents(tx, organization.id, files.read_agents(agents_file(*entries)))
+
+
+def uses(name: str, *sub_agents: str) -> dict[str, Any]:
+    return {"name": name, "sub_agents": [*sub_agents]}
+
+
+async def has_ended_or_waits(database: Database, task: asyncio.Task[int]) -> None:
+    """Wait until the task is over, or its transaction waits for another one."""
+    while not task.done():
+        async with database.transaction() as tx:
+            if await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"):
+                return
+        await asyncio.sleep(0.02)
 
 
 async def orchestrator_of(database: Database, organization: Organization) -> AgentDefinition:
@@ -104,7 +121,63 @@ async def test_an_agent_below_two_others_is_no_circle(database: Database, organi
     )
 
     tree = [agent.name for agent in (await orchestrator_of(database, organization)).tree()]
-    assert tree == ["host", "left", "shared", "right", "shared", "shared"]
+    assert tree == ["host", "left", "shared", "right"]
+
+
+async def test_many_ways_to_one_agent_are_walked_once(database: Database, organization: Organization) -> None:
+    """Each pair uses both of the next: two ways more with every pair, which nobody could walk one by one."""
+    pairs = [[f"left-{number}", f"right-{number}"] for number in range(60)]
+    below = [*pairs[1:], []]
+    links = [(name, sub_agents) for pair, sub_agents in zip(pairs, below, strict=True) for name in pair]
+
+    await load(
+        database,
+        organization,
+        {"name": "host", "is_orchestrator": True, "sub_agents": pairs[0]},
+        *(uses(name, *sub_agents) for name, sub_agents in links),
+    )
+
+    assert len(list((await orchestrator_of(database, organization)).tree())) == 121
+    with pytest.raises(AgentFileError, match="is below itself"):
+        await load(database, organization, {"name": "left-59", "sub_agents": ["host"]})
+
+
+async def test_two_imports_at_once_close_no_circle(database: Database, organization: Organization) -> None:
+    await load(database, organization, {"name": "poet"}, {"name": "critic"})
+    async with database.transaction() as tx:
+        await files.import_agents(tx, organization.id, files.read_agents(agents_file(uses("poet", "critic"))))
+        second = asyncio.create_task(load(database, organization, uses("critic", "poet")))
+        await has_ended_or_waits(database, second)
+
+    with pytest.raises(AgentFileError, match="is below itself"):
+        await second
+
+
+async def test_a_circle_that_is_there_all_the_same_is_told(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(
+        database,
+        agent("host", sub_agents=["poet"]),
+        agent("poet", sub_agents=["critic"]),
+        agent("critic"),
+        agent("loner"),
+    )
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO sub_agents (agent_id, position, sub_agent_id) SELECT critic.id, 0, poet.id "
+            "FROM agents critic, agents poet WHERE critic.organization_id = $1 AND poet.organization_id = $1 "
+            "AND critic.name = 'critic' AND poet.name = 'poet'",
+            team.id,
+        )
+
+    refused = await ask(http, team, "Hello")
+    elsewhere = await ask(http, team, "Hello", model="agent/loner")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "agent_not_invocable")
+    assert "is below itself" in refused.json()["error"]["message"]
+    assert elsewhere.status_code == 200
+    assert [call["model"] for call in upstream.calls()] == ["loner-model"]
 
 
 async def test_agents_change_in_place(database: Database, organization: Organization) -> None:

@@ -61,3 +61,52 @@ async def test_a_loop_within_a_loop_is_left_alone(
 
     # The critic ends the inner loop at once; that the reader sees the same words ends the outer one.
     assert [call["model"] for call in upstream.calls()] == ["poet-model", "critic-model", "reader-model"]
+
+
+async def test_a_sequence_in_a_loop_ends_with_the_agent_that_says_so(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(
+        database,
+        container("LOOP", "line", "reader"),
+        container("SEQUENTIAL", "critic", "poet", name="line"),
+        *map(agent, ("critic", "poet", "reader")),
+    )
+
+    answer = await answer_of(http, team, 'First say "good enough" and exit loop')
+
+    assert [call["model"] for call in upstream.calls()] == ["critic-model"]
+    assert text_of(answer) == "good enough"
+
+
+async def test_what_was_said_last_is_the_answer_of_a_sequence_that_is_left_without_a_word(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    line = container("SEQUENTIAL", "poet", "critic", name="line")
+    team = await make_team(database, container("LOOP", "line"), line, agent("poet"), agent("critic"))
+
+    answer = await answer_of(http, team, "repeat after me: exit loop")
+
+    assert [call["model"] for call in upstream.calls()] == ["poet-model", "critic-model"]
+    assert text_of(answer) == "exit loop"
+
+
+async def test_a_sequence_goes_on_when_another_part_of_the_loop_ends_it(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    # With one call each, these two are not offered the way out.
+    slow, last = agent("slow", "sim-chat--slow-0.3", max_llm_calls=1), agent("last", max_llm_calls=1)
+    team = await make_team(
+        database,
+        container("LOOP", "both", max_iterations=5),
+        container("PARALLEL", "critic", "line", name="both"),
+        container("SEQUENTIAL", "slow", "last", name="line"),
+        agent("critic"),
+        slow,
+        last,
+    )
+
+    answer = await answer_of(http, team, 'First say "enough" and exit loop')
+
+    assert sorted(call["model"] for call in upstream.calls()) == ["critic-model", "last-model", "sim-chat--slow-0.3"]
+    assert text_of(answer).startswith("enough\n\nThis is a simulated answer")

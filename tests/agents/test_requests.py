@@ -65,6 +65,14 @@ def test_the_data_of_an_image_does_not_count() -> None:
     assert IMAGE_TOKENS < bound("A") < IMAGE_TOKENS + 100
 
 
+def test_the_data_of_sound_counts() -> None:
+    data = "A" * 10_000
+    sound = {"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}}
+
+    # A second of it is some 50 tokens at the most, and never so few bytes.
+    assert prompt_tokens_bound({"messages": [{"role": "user", "content": [sound]}]}, IMAGE_TOKENS) > len(data)
+
+
 def test_an_answer_is_bound_by_the_client_or_the_catalog() -> None:
     assert output_tokens_bound({}, 1000) == 1000
     assert output_tokens_bound({"max_tokens": 10}, 1000) == 10

@@ -7,9 +7,14 @@ from typing import Any
 
 import orjson
 
+from app.core.database import Database
+from tests.agents.definitions import make_team, price_chat_models
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, chunk, raw_server, response
+from tests.factories import Organization
 
 DONE = b"data: [DONE]\n\n"
+# The choices of a last chunk.
+FINISH = [{"delta": {}, "finish_reason": "stop"}]
 
 
 @dataclass
@@ -50,3 +55,30 @@ async def running_odd_model() -> AsyncIterator[OddModel]:
     async with raw_server(model.answer) as server:
         model.url = server.url
         yield model
+
+
+def says(delta: Any, finish_reason: str | None = None) -> list[Any]:
+    """The choices of a chunk, which are a message's as well."""
+    return [{"index": 0, "delta": delta, "message": delta, "finish_reason": finish_reason}]
+
+
+def calls(name: Any, arguments: Any = "{}", *, finish_reason: str | None = "tool_calls", **fields: Any) -> list[Any]:
+    """The choices of a chunk that calls a tool."""
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return says({"role": "assistant", "content": None, "tool_calls": [{**call, **fields}]}, finish_reason)
+
+
+def arguments(piece: str, **fields: Any) -> list[Any]:
+    """The choices of a chunk with a further piece of a call's arguments."""
+    return says({"tool_calls": [{"function": {"arguments": piece}, **fields}]})
+
+
+async def make_odd_host(database: Database) -> Organization:
+    """An organization whose orchestrator has the model of the upstream `odd`, a tool, and a sub-agent."""
+    team = await make_team(
+        database,
+        {"name": "host", "model": "odd", "tools": ["replicate_generate"], "sub_agents": ["poet"], "max_llm_calls": 3},
+        {"name": "poet", "model": "sim-chat"},
+    )
+    await price_chat_models(database, "odd", upstream="odd")
+    return team

@@ -10,33 +10,13 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, stream, text_of, user
 from tests.chat.books import books_of, charged, cost_of
+from tests.chat.tools import TIME, WEATHER, calls_of, names_of, result, tool
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of
 
 GENERATE = "replicate_generate"
 BOTH = 'first say "one moment", then make simulator/text and get_weather'
-
-
-def tool(name: str) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-    return {"type": "function", "function": {"name": name, "description": "A tool.", "parameters": parameters}}
-
-
-WEATHER, TIME = tool("get_weather"), tool("get_time")
-
-
-def result(call: dict[str, Any], content: str) -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": call["id"], "content": content}
-
-
-def calls_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    calls: list[dict[str, Any]] = answer["choices"][0]["message"]["tool_calls"]
-    return calls
-
-
-def names_of(calls: list[dict[str, Any]]) -> list[str]:
-    return [call["function"]["name"] for call in calls]
 
 
 def offered(request: dict[str, Any]) -> list[str]:

@@ -3,39 +3,27 @@
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import make_team, price_chat_models
-from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream, text_of
+from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, opened_stream, stream, text_of
 from tests.chat.books import books_of, charged, estimate_of
 from tests.chat.grammar import check_error
-from tests.chat.odd_model import OddModel
+from tests.chat.odd_model import FINISH, OddModel, calls, make_odd_host, says
+from tests.chat.tools import WEATHER
 from tests.factories import Organization
-
-WEATHER = {"type": "function", "function": {"name": "get_weather"}}
-FINISH = [{"delta": {}, "finish_reason": "stop"}]
 
 
 @pytest.fixture
 async def host(database: Database) -> Organization:
-    team = await make_team(
-        database,
-        {"name": "host", "model": "odd", "tools": ["replicate_generate"], "sub_agents": ["poet"], "max_llm_calls": 3},
-        {"name": "poet", "model": "sim-chat"},
-    )
-    await price_chat_models(database, "odd", upstream="odd")
-    return team
+    return await make_odd_host(database)
 
 
-def says(delta: Any, finish_reason: str | None = None) -> list[Any]:
-    """The choices of a chunk, which are a message's as well."""
-    return [{"index": 0, "delta": delta, "message": delta, "finish_reason": finish_reason}]
-
-
-def calls(name: Any, arguments: Any = "{}", **fields: Any) -> list[Any]:
-    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
-    return says({"role": "assistant", "content": None, "tool_calls": [{**call, **fields}]}, "tool_calls")
+def chunks_of(raw: bytes) -> list[dict[str, Any]]:
+    """The chunks of a stream that have a choice."""
+    events = [line.removeprefix(b"data: ") for line in raw.split(b"\n") if line.startswith(b"data: {")]
+    return [chunk for chunk in map(orjson.loads, events) if chunk.get("choices")]
 
 
 @pytest.mark.parametrize(
@@ -111,67 +99,6 @@ async def test_content_in_parts_is_text(
     assert text == "Good day"
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "result"),
-    [
-        ("never_offered", "{}", '{"error":"there is no such tool"}'),
-        ("get_weather", "{}", '{"error":"there is no such tool"}'),
-        ("poet", "{", '{"error":"the arguments are not a JSON object"}'),
-        ("poet", "[]", '{"error":"the arguments are not a JSON object"}'),
-        ("poet", '{"request": 7}', '{"error":"the agent needs request (a string)"}'),
-        (
-            "replicate_generate",
-            '{"model": 7}',
-            '{"error":"replicate_generate needs model (a string) and input (an object)"}',
-        ),
-    ],
-)
-@pytest.mark.parametrize("is_streamed", [True, False])
-async def test_calls_that_cannot_be_made_are_told_to_the_model(
-    tuned: httpx.AsyncClient,
-    host: Organization,
-    odd_model: OddModel,
-    name: str,
-    arguments: str,
-    result: str,
-    is_streamed: bool,
-) -> None:
-    """The client has offered no tools, so no call is its to make."""
-    odd_model.say([calls(name, arguments)], [says({"content": "Sorry"}, "stop")])
-
-    if is_streamed:
-        streamed = await stream(tuned, host, "Hello")
-        assert (streamed.text, streamed.calls, streamed.finish_reason) == ("Sorry", [], "stop")
-    else:
-        assert text_of(await answer_of(tuned, host, "Hello")) == "Sorry"
-
-    assert odd_model.requests[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": result}
-
-
-async def test_a_model_that_only_calls_what_does_not_exist_ends_at_the_agents_maximum(
-    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
-) -> None:
-    odd_model.say([calls("never_offered")])
-
-    answer = await answer_of(tuned, host, "Hello")
-
-    assert len(odd_model.requests) == 3
-    assert (text_of(answer), answer["choices"][0]["finish_reason"]) == ("", "stop")
-
-
-async def test_a_call_is_paid_by_its_bytes_where_no_usage_is_reported(
-    tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
-) -> None:
-    arguments = '{"city": "Rome"}'
-    odd_model.say([calls("get_weather", arguments), FINISH])
-
-    streamed = await stream(tuned, host, "Hello", tools=[WEATHER])
-
-    assert streamed.calls[0]["function"] == {"name": "get_weather", "arguments": arguments}
-    estimate = estimate_of(odd_model.requests[0], f"get_weather{arguments}")
-    assert await books_of(database, host) == charged(estimate, is_estimated=True)
-
-
 @pytest.mark.parametrize("is_streamed", [True, False])
 async def test_a_refusal_comes_back_as_one(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_streamed: bool
@@ -189,3 +116,57 @@ async def test_a_refusal_comes_back_as_one(
     odd_model.say([says({"content": "Good day"}, "stop")])
     await answer_of(tuned, host, "Hello again", **conversation("ours"))
     assert odd_model.requests[0]["messages"][1]["content"] == ""
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_what_a_model_thinks_is_passed_on(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, name: str
+) -> None:
+    thinks_and_calls = calls("poet", '{"request": 7}')
+    thinks_and_calls[0]["delta"][name] = "Hm."
+    odd_model.say([thinks_and_calls], [says({name: "So.", "content": "Good day"}, "stop")])
+    whole = await answer_of(tuned, host, "Hello")
+    # The model sees what it thought before its call.
+    assert odd_model.requests[1]["messages"][1][name] == "Hm."
+
+    odd_model.say([thinks_and_calls], [says({name: "So."}), says({"content": "Good day"}, "stop")])
+    async with opened_stream(tuned, host, "Hello") as opened:
+        await opened.read()
+
+    thoughts = "Hm.\n\nSo."
+    assert whole["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "Good day",
+        "reasoning_content": thoughts,
+    }
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks_of(opened.raw)]
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == thoughts
+    assert "".join(delta.get("content", "") for delta in deltas) == "Good day"
+
+
+async def test_a_stream_that_breaks_off_while_the_model_thinks_is_paid(
+    tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([says({"reasoning_content": "Let me think about this for a while."})])
+
+    async with opened_stream(tuned, host, "Hello") as opened:
+        await opened.read()
+
+    assert b'"provider_error"' in opened.raw
+    estimate = estimate_of(odd_model.requests[0], "Let me think about this for a while.")
+    assert await books_of(database, host) == charged(estimate, is_estimated=True)
+
+
+async def test_logprobs_of_a_token_without_text_are_passed_on(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    """A token can be a part of a character."""
+    token = {"token": "\\xf0", "logprob": -0.5, "bytes": [240], "top_logprobs": []}
+    chunk = {**says({"content": ""})[0], "logprobs": {"content": [token]}}
+    odd_model.say([[chunk], says({"content": "🎈"}, "stop")])
+
+    async with opened_stream(tuned, host, "Hello", logprobs=True) as opened:
+        await opened.read()
+
+    logprobs = [chunk["choices"][0]["logprobs"] for chunk in chunks_of(opened.raw)]
+    assert {"content": [token]} in logprobs

@@ -148,7 +148,20 @@ async def test_the_agents_instruction_stands_before_the_clients_own(
         ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": ["Hello"]}]}, "messages.0.content"),
         ({"messages": [user("Hello"), {"role": "tool", "content": "42"}]}, "messages.1"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio-of-somebody"}}]}, "messages.0.audio"),
+        ({"messages": [{**user("Hello"), "name": 7}]}, "messages.0.name"),
+        ({"messages": [{**user("Hello"), "name": "n" * 257}]}, "messages.0.name"),
+        ({"messages": [user("Hello"), {**user("Hello"), "weight": 2**64}]}, "messages.1"),
         ({"n": 2}, "n"),
+        ({"n": True}, "n"),
+        ({"n": 1.0}, "n"),
+        ({"seed": 2**64}, "seed"),
+        ({"seed": str(2**64)}, "seed"),
+        ({"max_tokens": 2**64}, "max_tokens"),
+        ({"metadata": {"a": [2**64]}}, "metadata"),
+        ({"metadata": {"a": "\0"}}, "metadata"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"a": -(2**64)}}}, "response_format"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"maximum": 2**64}}}]}, "tools"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 1.1}, "top_p"),
@@ -167,6 +180,11 @@ async def test_the_agents_instruction_stands_before_the_clients_own(
         ({"tool_choice": 7}, "tool_choice"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": "s" * 201}, "session_id"),
+        ({"session_id": "a\n"}, "session_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": " a"}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": "a "}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": " "}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": "a\tb"}}, "elevenlabs_extra_body.conversation_id"),
         ({"elevenlabs_extra_body": {"conversation_id": ""}}, "elevenlabs_extra_body.conversation_id"),
     ],
 )
@@ -197,4 +215,5 @@ async def test_a_body_that_cannot_be_read_or_stored_is_refused(
     answer = await http.post("/v1/chat/completions", content=body, headers=headers)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert body not in NO_TEXT or answer.json()["error"]["param"] == "messages.0"
     assert upstream.calls() == []

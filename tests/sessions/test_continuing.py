@@ -118,12 +118,16 @@ async def test_everything_that_the_client_said_is_remembered_as_it_was(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    said = [{"role": "system", "content": "Be kind."}, user([{"type": "text", "text": "Grüße 🎈"}, picture])]
+    said = [
+        {"role": "system", "content": "Be kind."},
+        {**user([{"type": "text", "text": "Grüße 🎈"}, picture]), "name": "ada"},
+        {**user("Hello"), "name": ""},
+    ]
 
     await answer_of(http, host, messages=said, **conversation("ours"))
     await answer_of(http, host, "count to 2", **conversation("ours"))
 
-    assert upstream.requests()[-1]["messages"][:2] == said
+    assert upstream.requests()[-1]["messages"][:3] == said
 
 
 async def test_an_empty_answer_does_not_break_the_next_turn(

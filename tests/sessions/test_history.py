@@ -1,12 +1,15 @@
 """Which part of a conversation the model sees: pure functions, any conversation."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.errors import InvalidRequestError
 from app.sessions.history import with_all_results, with_recent
 from app.sessions.service import WireMessage
 
@@ -39,6 +42,12 @@ def conversations(draw: st.DrawFn, *, is_answered: bool = True) -> list[dict[str
             messages += [calling(*ids), *(result(name) for name in answered)]
         messages.append(text("assistant", draw(st.text(max_size=30))))
     return messages
+
+
+def renamed(messages: Sequence[WireMessage]) -> list[dict[str, Any]]:
+    """The same with other ids of its calls."""
+    later: list[dict[str, Any]] = orjson.loads(re.sub(rb'"(\d)\.(\d)"', rb'"later-\1.\2"', orjson.dumps(messages)))
+    return later
 
 
 def size(messages: Sequence[WireMessage]) -> int:
@@ -86,6 +95,35 @@ def test_a_call_that_the_new_messages_answer_is_kept(history: list[WireMessage],
 
     assert messages[-3:] == [calling("a", "b"), result("a"), result("b")]
     assert is_accepted(messages)
+
+
+@given(history=conversations(), budget=st.integers(0, 300), behind=conversations())
+def test_a_result_is_put_behind_its_call_wherever_both_are(
+    history: list[WireMessage], budget: int, behind: list[WireMessage]
+) -> None:
+    """The call was made before `behind` was said, and is answered after other new messages."""
+    kept = with_recent([*history, calling("a"), *renamed(behind)], [*QUESTION, result("a"), *QUESTION], budget)
+
+    place = kept.index(calling("a"))
+    assert kept[place + 1] == result("a")
+    assert kept[-2:] == [*QUESTION, *QUESTION]
+    assert is_accepted(kept)
+
+
+def test_of_calls_with_one_id_the_newest_is_answered() -> None:
+    history = [text("user", "Hi"), calling("a"), result("a"), text("user", "Again"), calling("a")]
+
+    assert with_recent(history, [result("a")], 0) == [calling("a"), result("a")]
+    assert with_recent(history, [result("a")], NO_LIMIT) == [*history, result("a")]
+
+
+@pytest.mark.parametrize("history", [[], [text("user", "Hi")], [calling("b"), result("b")], [result("a")]])
+@pytest.mark.parametrize("before", [[], QUESTION, [calling("c"), result("c")]])
+def test_a_result_of_no_call_is_refused_with_its_place(history: list[WireMessage], before: list[WireMessage]) -> None:
+    with pytest.raises(InvalidRequestError) as refusal:
+        with_recent(history, [*before, result("a"), calling("a")], NO_LIMIT)
+
+    assert refusal.value.param == f"messages.{len(before)}.tool_call_id"
 
 
 @given(history=conversations(is_answered=False))

@@ -2,13 +2,16 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.agents.runtime.events import Delta
+from app.agents.runtime.calls import Calls, readable
+from app.agents.runtime.events import REASONING, Delta
 from app.chat_models.protocol import JsonObject, Usage
 from app.chat_models.usage import parse_usage
 from app.core.errors import ProviderError
 
 # Others make the OpenAI SDKs fail.
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+# What servers call a model's thoughts; some send them under both names at once.
+_REASONING_NAMES = (REASONING, "reasoning")
 
 
 class Answer:
@@ -22,8 +25,10 @@ class Answer:
         self._client_tools = client_tools
         self._text: list[str] = []
         self._refusal: list[str] = []
+        self._reasoning: list[str] = []
+        self._reasoning_name = REASONING
         self._logprobs: list[Any] = []
-        self._calls: list[JsonObject] = []
+        self._calls = Calls()
         self._shown_as: dict[int, int] = {}
         self.finish_reason = "stop"
         self.usage: Usage | None = None
@@ -34,16 +39,28 @@ class Answer:
         return "".join(self._text)
 
     @property
+    def refusal(self) -> str:
+        return "".join(self._refusal)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._reasoning)
+
+    @property
     def logprobs(self) -> JsonObject | None:
         return {"content": self._logprobs} if self._logprobs else None
 
     @property
     def server_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls if call["function"]["name"] not in self._client_tools]
+        return [call for call in self._calls.all if call["function"]["name"] not in self._client_tools]
 
     @property
     def client_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls if call["function"]["name"] in self._client_tools]
+        return [call for call in self._calls.all if call["function"]["name"] in self._client_tools]
+
+    def has_called(self, tool: str) -> bool:
+        """Whether one of its calls is of this tool of the server's."""
+        return any(call["function"]["name"] == tool for call in self.server_calls)
 
     def add_completion(self, completion: JsonObject) -> None:
         """Take a whole `chat.completion`.
@@ -75,18 +92,20 @@ class Answer:
     def message(self) -> JsonObject:
         """The assistant's message with every call, as the model is to see it again."""
         # Models refuse a message of their own that has neither content nor calls: an empty answer stays a text.
-        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls else "")}
+        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls.all else "")}
         if self._refusal:
-            message["refusal"] = "".join(self._refusal)
-        if self._calls:
-            message["tool_calls"] = self._calls
+            message["refusal"] = self.refusal
+        if self._calls.all:
+            message["tool_calls"] = [readable(call) for call in self._calls.all]
+            # Some models refuse calls of their own that come back without the thoughts behind them.
+            message |= {self._reasoning_name: self.reasoning} if self._reasoning else {}
         return message
 
     def _take(self, choice: JsonObject) -> Delta | None:
         if reason := choice.get("finish_reason"):
             self.finish_reason = reason if reason in _FINISH_REASONS else "stop"
         delta = choice.get("delta") or {}
-        shown: JsonObject = {}
+        shown = self._take_reasoning(delta)
         for name, kept in (("content", self._text), ("refusal", self._refusal)):
             if text := _text(delta.get(name)):
                 kept.append(text)
@@ -97,37 +116,33 @@ class Answer:
         logprobs = choice.get("logprobs")
         if logprobs and logprobs.get("content"):
             self._logprobs += logprobs["content"]
+            # A token can be a part of a character: then its text comes later.
+            return Delta(shown or {"content": ""}, logprobs)
         return Delta(shown, logprobs) if shown else None
+
+    def _take_reasoning(self, delta: JsonObject) -> JsonObject:
+        """Take a piece of what the model thinks; the piece as the client is to see it, if there is any."""
+        for name in _REASONING_NAMES:
+            text = delta.get(name)
+            if text and isinstance(text, str):
+                self._reasoning.append(text)
+                self._reasoning_name = name
+                self.delivered_bytes += len(text.encode())
+                return {REASONING: text}
+        return {}
 
     def _take_call(self, raw: JsonObject) -> JsonObject | None:
         """Take a piece of a tool call; the piece as the client is to see it, if it is one of the client's tools."""
-        function = raw.get("function") or {}
-        place = self._place_of(raw)
-        arguments = function.get("arguments") or ""
-        is_new = place == len(self._calls)
-        if is_new:
-            named = {"name": _text(function.get("name")), "arguments": ""}
-            self._calls.append({"id": _text(raw.get("id")) or f"call_{place}", "type": "function", "function": named})
-            self.delivered_bytes += len(named["name"].encode())
-        call = self._calls[place]
-        call["function"]["arguments"] += arguments
-        self.delivered_bytes += len(arguments.encode())
-        if call["function"]["name"] not in self._client_tools:
+        piece = self._calls.take(raw)
+        call = self._calls.all[piece.place]
+        name = call["function"]["name"]
+        self.delivered_bytes += len(piece.arguments.encode()) + (len(name.encode()) if piece.is_first else 0)
+        if name not in self._client_tools:
             return None
-        shown = self._shown_as.setdefault(place, len(self._shown_as))
-        if is_new:
-            return {"index": shown, **call, "function": {"name": call["function"]["name"], "arguments": arguments}}
-        return {"index": shown, "function": {"arguments": arguments}}
-
-    def _place_of(self, raw: JsonObject) -> int:
-        """Which call a piece belongs to. Some servers send no index: then an id that is new begins a call."""
-        index = raw.get("index")
-        if isinstance(index, int) and 0 <= index <= len(self._calls):
-            return index
-        ids = [call["id"] for call in self._calls]
-        if raw.get("id") and raw["id"] not in ids:
-            return len(self._calls)
-        return ids.index(raw["id"]) if raw.get("id") else max(0, len(self._calls) - 1)
+        shown = self._shown_as.setdefault(piece.place, len(self._shown_as))
+        if piece.is_first:
+            return {"index": shown, **call, "function": {"name": name, "arguments": piece.arguments}}
+        return {"index": shown, "function": {"arguments": piece.arguments}}
 
 
 @contextmanager

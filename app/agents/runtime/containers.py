@@ -28,8 +28,15 @@ async def collect(events: AsyncGenerator[Event]) -> Finished:
 async def run_sequence(
     run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
 ) -> AsyncGenerator[Event]:
-    """Run the agents in turn, each seeing what those before it said; the last one's answer is the answer."""
+    """Run the agents in turn, each seeing what those before it said; the last one's answer is the answer.
+
+    In a loop, it ends with the agent that calls `exit_loop`.
+    """
     said = list(messages)
+    if context.loop is not None:
+        text = await _run_in_turn(run, context, agent, said, LoopSignal(outer=context.loop))
+        yield _finish(context, agent, text)
+        return
     for below in agent.sub_agents[:-1]:
         answer = await collect(run(context.below(), below, said))
         said.append(_handed_on(below, answer))
@@ -80,18 +87,27 @@ async def run_loop(
     signal = LoopSignal()
     text = ""
     for _ in range(agent.max_iterations):
-        for below in agent.sub_agents:
-            answer = await collect(run(context.below(loop=signal), below, said))
-            if answer.text:
-                text = answer.text
-                said.append(_handed_on(below, answer))
-            if signal.is_set:
-                break
+        text = await _run_in_turn(run, context, agent, said, signal) or text
         if signal.is_set:
             break
     if text:
         yield Delta({"content": text})
     yield _finish(context, agent, text)
+
+
+async def _run_in_turn(
+    run: Runner, context: RunContext, agent: AgentDefinition, said: list[JsonObject], signal: LoopSignal
+) -> str:
+    """Run the agents in turn until one of them sets the signal; the last thing that was said, with `said` added to."""
+    text = ""
+    for below in agent.sub_agents:
+        answer = await collect(run(context.below(loop=signal), below, said))
+        if answer.text:
+            text = answer.text
+            said.append(_handed_on(below, answer))
+        if signal.is_set:
+            break
+    return text
 
 
 async def _refuse_if_all_fail(tasks: Sequence[asyncio.Task[Finished]]) -> None:

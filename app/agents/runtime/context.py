@@ -43,9 +43,19 @@ class ModelRoute:
 
 @dataclass
 class LoopSignal:
-    """Set by an agent of a loop that has nothing left to improve."""
+    """Set by an agent of a loop that has nothing left to improve.
 
+    One with an `outer` signal is of a part of the loop: set, it ends the whole, but is not set by other parts.
+    """
+
+    outer: "LoopSignal | None" = None
     is_set: bool = False
+
+    def set(self) -> None:
+        """End the loop, once the agent has finished that says so."""
+        self.is_set = True
+        if self.outer is not None:
+            self.outer.set()
 
 
 @dataclass(frozen=True)

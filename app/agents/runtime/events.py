@@ -4,6 +4,8 @@ from app.chat_models.protocol import JsonObject
 
 # Sets apart what several calls, or several agents, said in one answer.
 BETWEEN_TEXTS = "\n\n"
+# The member of a message or a delta that holds what the model thinks.
+REASONING = "reasoning_content"
 
 
 @dataclass(frozen=True)

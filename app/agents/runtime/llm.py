@@ -6,8 +6,9 @@ import orjson
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.context import RunContext
-from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
+from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
 from app.agents.runtime.requests import build_body, fill_in, with_limit
+from app.agents.tools.exit_loop import ExitLoop
 from app.agents.tools.protocol import ServerTool
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
@@ -15,6 +16,8 @@ from app.core.concurrency import all_of
 # Of one answer. More at once would be a model gone astray.
 _MOST_CALLS = 16
 _TOO_MANY_CALLS = '{"error":"too many calls at once: this one was not made"}'
+# Why an answer was cut: its last call may lack a part, and the client must not take it for whole.
+_CUT = {"length", "content_filter"}
 
 
 async def run_llm_agent(
@@ -22,7 +25,7 @@ async def run_llm_agent(
 ) -> AsyncGenerator[Event]:
     """Call the agent's model until it answers without calling a server tool; see `run_agent`."""
     said = list(messages)
-    texts: list[str] = []
+    texts: dict[str, list[str]] = {"content": [], REASONING: []}
     for call_number in range(agent.max_llm_calls):
         answer = Answer({tool["function"]["name"] for tool in context.client_tools})
         try:
@@ -36,11 +39,12 @@ async def run_llm_agent(
             if answer.text:
                 context.transcript.append((agent.name, {"role": "assistant", "content": answer.text}))
             raise
-        texts += [answer.text] if answer.text else []
+        texts["content"] += [answer.text] if answer.text else []
+        texts[REASONING] += [answer.reasoning] if answer.reasoning else []
         said += added
         context.transcript.extend((agent.name, message) for message in added)
         if _is_over(context, agent, answer, call_number):
-            yield _finished(answer, BETWEEN_TEXTS.join(texts))
+            yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
             return
 
 
@@ -70,7 +74,8 @@ def call_body(
 
 def _is_over(context: RunContext, agent: AgentDefinition, answer: Answer, call_number: int) -> bool:
     is_last = call_number == agent.max_llm_calls - 1
-    has_left_loop = context.loop is not None and context.loop.is_set
+    # Others of its loop may have ended it meanwhile: that ends no answer but their own.
+    has_left_loop = context.loop is not None and context.loop.is_set and answer.has_called(ExitLoop.name)
     return bool(answer.client_calls) or not answer.server_calls or is_last or has_left_loop
 
 
@@ -90,13 +95,13 @@ async def _call(context: RunContext, agent: AgentDefinition, body: JsonObject, a
         call.settle(answer.usage, answer.delivered_bytes)
 
 
-async def _apart_from(earlier: Sequence[str], deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta]:
+async def _apart_from(earlier: Mapping[str, Sequence[str]], deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta]:
     """The deltas, set apart from what earlier calls of the same turn said."""
-    is_apart = not earlier
+    to_set_apart = [name for name, texts in earlier.items() if texts]
     async for delta in deltas:
-        if not is_apart and "content" in delta.delta:
-            yield Delta({"content": BETWEEN_TEXTS})
-            is_apart = True
+        for name in [name for name in to_set_apart if delta.delta.get(name)]:
+            yield Delta({name: BETWEEN_TEXTS})
+            to_set_apart.remove(name)
         yield delta
 
 
@@ -122,12 +127,14 @@ async def _run_tool(tools: Mapping[str, ServerTool], call: JsonObject) -> str:
     return await tool.run(arguments) if tool else '{"error":"there is no such tool"}'
 
 
-def _finished(answer: Answer, text: str) -> Finished:
-    message: JsonObject = {"role": "assistant", "content": text}
-    if refusal := answer.message().get("refusal"):
-        message["refusal"] = refusal
+def _finished(answer: Answer, texts: Mapping[str, str]) -> Finished:
+    message: JsonObject = {"role": "assistant", "content": texts["content"]}
+    if answer.refusal:
+        message["refusal"] = answer.refusal
+    if texts[REASONING]:
+        message[REASONING] = texts[REASONING]
     if not answer.client_calls:
         reason = "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
         return Finished(message, reason, answer.logprobs)
-    message |= {"content": text or None, "tool_calls": answer.client_calls}
-    return Finished(message, "tool_calls", answer.logprobs)
+    message |= {"content": texts["content"] or None, "tool_calls": answer.client_calls}
+    return Finished(message, answer.finish_reason if answer.finish_reason in _CUT else "tool_calls", answer.logprobs)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol
 class Signal(Protocol):
     """What ends a loop when it is set."""
 
-    is_set: bool
+    def set(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,5 @@ class ExitLoop:
 
     async def run(self, arguments: dict[str, Any]) -> str:  # noqa: ARG002 - see ServerTool
         """End the loop once the agent has finished."""
-        self.signal.is_set = True
+        self.signal.set()
         return '{"ended":true}'

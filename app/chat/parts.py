@@ -1,0 +1,92 @@
+"""The parts of a message's content: only those that can be counted before the model sees them."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+
+from app.chat_models.protocol import JsonObject
+
+# Anything else that a URL can name, such as `gs:` or `file:`, is the operator's and not the client's.
+_PICTURE = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+
+# A second of sound is at most some 50 tokens, and more bytes than that as MP3 or as WAV. But a WAV file may claim to
+# have hardly any samples a second, and other formats write hours of silence in a few bytes.
+_LOWEST_SAMPLE_RATE = 4000
+# How much of a file, in base64, is searched for what it is.
+_HEAD = 4096
+
+
+def check_part(part: JsonObject, role: str) -> None:
+    """Whether a message of that role may have the part.
+
+    Raises:
+        ValueError: it may not, or the part lacks what its type needs.
+    """
+    kind = part.get("type")
+    check = _CHECKS.get(kind) if isinstance(kind, str) else None
+    if check is None or (kind == "refusal" and role != "assistant"):
+        raise ValueError(f"a message of role {role} has no part of type {str(kind)[:50]}")
+    check(part)
+
+
+def _check_text(part: JsonObject) -> None:
+    if not isinstance(part.get("text"), str):
+        raise ValueError("a part of type text needs text")
+
+
+def _check_refusal(part: JsonObject) -> None:
+    if not isinstance(part.get("refusal"), str):
+        raise ValueError("a part of type refusal needs refusal")
+
+
+def _check_image(part: JsonObject) -> None:
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else None
+    if not isinstance(url, str) or not _PICTURE.match(url):
+        raise ValueError("a part of type image_url needs image_url.url, an http(s) address or data:image/…")
+
+
+def _check_audio(part: JsonObject) -> None:
+    audio = part.get("input_audio")
+    if not isinstance(audio, dict) or audio.get("format") not in ("wav", "mp3"):
+        raise ValueError("a part of type input_audio needs input_audio.format, wav or mp3")
+    data = audio.get("data")
+    if not isinstance(data, str) or not _BASE64.fullmatch(data):
+        raise ValueError("a part of type input_audio needs input_audio.data, the file itself in base64")
+    head = _head(data)
+    is_bounded = _is_mp3(head) if audio["format"] == "mp3" else _sample_rate(head) >= _LOWEST_SAMPLE_RATE
+    if not is_bounded:
+        raise ValueError("input_audio.data does not begin like a usual file of its format")
+
+
+def _head(data: str) -> bytes:
+    try:
+        return base64.b64decode(data[:_HEAD])
+    except binascii.Error:
+        return b""
+
+
+def _is_mp3(head: bytes) -> bool:
+    is_frame = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
+    return is_frame or head.startswith(b"ID3")
+
+
+def _sample_rate(head: bytes) -> int:
+    """The samples a second of a WAV file; 0 where it is none, or says so too late."""
+    at = 12 if head[:4] == b"RIFF" and head[8:12] == b"WAVE" else len(head)
+    while at + 16 <= len(head):
+        if head[at : at + 4] == b"fmt ":
+            return int.from_bytes(head[at + 12 : at + 16], "little")
+        size = int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return 0
+
+
+_CHECKS: Mapping[str, Callable[[JsonObject], None]] = {
+    "text": _check_text,
+    "refusal": _check_refusal,
+    "image_url": _check_image,
+    "input_audio": _check_audio,
+}

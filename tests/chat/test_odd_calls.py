@@ -1,0 +1,184 @@
+"""Tool calls as no sensible model makes them: cut short, mixed up, without ids, of tools that do not exist."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import container, make_team, price_chat_models
+from tests.chat.asking import answer_of, conversation, stream, text_of
+from tests.chat.books import books_of, charged, estimate_of
+from tests.chat.odd_model import FINISH, OddModel, arguments, calls, make_odd_host, says
+from tests.chat.tools import TIME, WEATHER, result
+from tests.factories import Organization
+
+
+@pytest.fixture
+async def host(database: Database) -> Organization:
+    return await make_odd_host(database)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "result"),
+    [
+        ("never_offered", "{}", '{"error":"there is no such tool"}'),
+        ("get_weather", "{}", '{"error":"there is no such tool"}'),
+        ("poet", "{", '{"error":"the arguments are not a JSON object"}'),
+        ("poet", "[]", '{"error":"the arguments are not a JSON object"}'),
+        ("poet", '{"request": 7}', '{"error":"the agent needs request (a string)"}'),
+        (
+            "replicate_generate",
+            '{"model": 7}',
+            '{"error":"replicate_generate needs model (a string) and input (an object)"}',
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_calls_that_cannot_be_made_are_told_to_the_model(
+    tuned: httpx.AsyncClient,
+    host: Organization,
+    odd_model: OddModel,
+    name: str,
+    arguments: str,
+    result: str,
+    is_streamed: bool,
+) -> None:
+    """The client has offered no tools, so no call is its to make."""
+    odd_model.say([calls(name, arguments)], [says({"content": "Sorry"}, "stop")])
+
+    if is_streamed:
+        streamed = await stream(tuned, host, "Hello")
+        assert (streamed.text, streamed.calls, streamed.finish_reason) == ("Sorry", [], "stop")
+    else:
+        assert text_of(await answer_of(tuned, host, "Hello")) == "Sorry"
+
+    assert odd_model.requests[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": result}
+
+
+async def test_a_model_that_only_calls_what_does_not_exist_ends_at_the_agents_maximum(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([calls("never_offered")])
+
+    answer = await answer_of(tuned, host, "Hello")
+
+    assert len(odd_model.requests) == 3
+    assert (text_of(answer), answer["choices"][0]["finish_reason"]) == ("", "stop")
+
+
+async def test_a_call_is_paid_by_its_bytes_where_no_usage_is_reported(
+    tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
+) -> None:
+    arguments = '{"city": "Rome"}'
+    odd_model.say([calls("get_weather", arguments), FINISH])
+
+    streamed = await stream(tuned, host, "Hello", tools=[WEATHER])
+
+    assert streamed.calls[0]["function"] == {"name": "get_weather", "arguments": arguments}
+    estimate = estimate_of(odd_model.requests[0], f"get_weather{arguments}")
+    assert await books_of(database, host) == charged(estimate, is_estimated=True)
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_call_that_was_cut_is_not_passed_off_as_whole(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, reason: str, is_streamed: bool
+) -> None:
+    odd_model.say([calls("get_weather", '{"city": "Ro', finish_reason=reason)])
+
+    if is_streamed:
+        streamed = await stream(tuned, host, "Hello", tools=[WEATHER], **conversation("ours"))
+        (call,), told = streamed.calls, streamed.finish_reason
+    else:
+        (choice,) = (await answer_of(tuned, host, "Hello", tools=[WEATHER], **conversation("ours")))["choices"]
+        (call,), told = choice["message"]["tool_calls"], choice["finish_reason"]
+
+    assert (call["function"]["arguments"], told) == ('{"city": "Ro', reason)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_call_that_was_cut_breaks_no_later_turn(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_answered: bool
+) -> None:
+    odd_model.say([calls("get_weather", '{"city": "Ro', finish_reason="length")], [says({"content": "Well"}, "stop")])
+    asked = await answer_of(tuned, host, "Hello", tools=[WEATHER], **conversation("ours"))
+    (call,) = asked["choices"][0]["message"]["tool_calls"]
+
+    results = [result(call, "rain")] if is_answered else []
+    messages = [*results, {"role": "user", "content": "And?"}]
+    await answer_of(tuned, host, messages=messages, tools=[WEATHER], **conversation("ours"))
+
+    # Some providers refuse arguments that are no JSON, and every one a call without a result.
+    _, remembered, told, last = odd_model.requests[1]["messages"]
+    assert remembered["tool_calls"] == [{**call, "function": {"name": "get_weather", "arguments": "{}"}}]
+    assert told == result(call, "rain" if is_answered else "No result was given for this call.")
+    assert last == messages[-1]
+
+
+async def test_arguments_of_the_servers_own_calls_that_are_no_json_are_not_sent_back(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([calls("poet", '{"request": "Rh')], [says({"content": "Sorry"}, "stop")])
+
+    await answer_of(tuned, host, "Hello")
+
+    assert odd_model.requests[1]["messages"][1]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("indexes", [[0, 1], [0, 0], [None, None], ["0", "1"]])
+async def test_calls_side_by_side_are_told_apart_whatever_their_index(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, indexes: list[Any]
+) -> None:
+    first, second = [{"index": index} for index in indexes]
+    odd_model.say(
+        [
+            calls("get_weather", '{"city":', finish_reason=None, id="call_a", **first),
+            arguments(' "Rome"', **first),
+            arguments("}", id="another", **first),
+            calls("get_time", "{", finish_reason=None, id="call_b", **second),
+            arguments("}", id="call_b", **second),
+            *[[choice] for choice in FINISH],
+        ]
+    )
+
+    streamed = await stream(tuned, host, "Hello", tools=[WEATHER, TIME])
+
+    assert [(call["id"], call["function"]) for call in streamed.calls] == [
+        ("call_a", {"name": "get_weather", "arguments": '{"city": "Rome"}'}),
+        ("call_b", {"name": "get_time", "arguments": "{}"}),
+    ]
+
+
+async def test_ids_that_the_model_does_not_give_are_not_given_twice_in_a_session(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([calls("get_weather", id=None)])
+    made = []
+    for _ in range(2):
+        answer = await answer_of(tuned, host, "Hello", tools=[WEATHER], **conversation("ours"))
+        made += answer["choices"][0]["message"]["tool_calls"]
+
+    odd_model.say([says({"content": "Well"}, "stop")])
+    messages = [result(made[1], "rain")]
+    await answer_of(tuned, host, messages=messages, tools=[WEATHER], **conversation("ours"))
+
+    assert made[0]["id"] != made[1]["id"]
+    results = [message for message in odd_model.requests[0]["messages"] if message["role"] == "tool"]
+    assert results == [result(made[0], "No result was given for this call."), result(made[1], "rain")]
+
+
+async def test_an_agent_of_a_loop_answers_although_another_has_ended_it(
+    tuned: httpx.AsyncClient, database: Database, odd_model: OddModel
+) -> None:
+    critic = {"name": "critic", "model": "sim-chat"}
+    writer = {"name": "writer", "model": "odd", "sub_agents": ["critic"]}
+    team = await make_team(database, container("LOOP", "writer", "critic"), writer, critic)
+    await price_chat_models(database, "odd", upstream="odd")
+    # The critic is asked by the writer, and calls the tool that ends the loop of both.
+    odd_model.say([calls("critic", '{"request": "exit loop"}')], [says({"content": "Better"}, "stop")])
+
+    answer = await answer_of(tuned, team, "Hello")
+
+    assert len(odd_model.requests) == 2
+    assert text_of(answer) == "Better"

@@ -56,6 +56,8 @@ async def export_catalog(tx: Transaction) -> str:
             lines.append(f"description = {_quoted(model.description)}")
         if model.max_output_tokens:
             lines.append(f"max_output_tokens = {model.max_output_tokens}")
+        if model.image_tokens is not None:
+            lines.append(f"image_tokens = {model.image_tokens}")
         if model.upstream:
             lines.append(f"upstream = {_quoted(model.upstream)}")
         if model.upstream_model:
@@ -73,7 +75,9 @@ def _quoted(text: str) -> str:
 
 
 async def _save_model(tx: Transaction, entry: ModelEntry) -> None:
-    values = entry.model_dump(exclude={"price"})
+    # A model that was switched off stays so unless the file says otherwise.
+    left_out = {"is_active"} - entry.model_fields_set
+    values = entry.model_dump(exclude={"price"} | left_out)
     await tx.session.merge(Model(**values))
     await tx.session.flush()
 

@@ -11,6 +11,7 @@ class Model(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('chat', 'generation')", name="kind_known"),
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
+        CheckConstraint("image_tokens >= 0", name="image_tokens_not_negative"),
         CheckConstraint("kind = 'generation' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"),
     )
 
@@ -18,6 +19,8 @@ class Model(Base):
     kind: Mapped[str] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, default="")
     max_output_tokens: Mapped[int | None]
+    # The most that one image of a prompt may count for; None for what the operator has set for all.
+    image_tokens: Mapped[int | None]
     # Of a chat model: one of the operator's named upstreams, and the name it has there, where they are not the default.
     upstream: Mapped[str | None] = mapped_column(Text)
     upstream_model: Mapped[str | None] = mapped_column(Text)

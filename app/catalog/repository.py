@@ -9,7 +9,7 @@ from app.catalog.models import Model, Price
 from app.core.database import Transaction
 
 _PRICED = """
-SELECT m.name AS model_name, m.kind, m.max_output_tokens, m.upstream, m.upstream_model,
+SELECT m.name AS model_name, m.kind, m.max_output_tokens, m.image_tokens, m.upstream, m.upstream_model,
        p.id, p.per_call, p.per_second, p.per_output,
        p.per_million_prompt_tokens, p.per_million_completion_tokens, p.ceiling
 FROM models m

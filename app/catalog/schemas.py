@@ -29,6 +29,7 @@ class ModelEntry(BaseModel):
     kind: Literal["chat", "generation"]
     description: str = ""
     max_output_tokens: int | None = Field(default=None, ge=1)
+    image_tokens: int | None = Field(default=None, ge=0)
     upstream: str | None = Field(default=None, min_length=1)
     upstream_model: str | None = Field(default=None, min_length=1)
     is_active: bool = True

@@ -14,12 +14,14 @@ from app.core.database import Transaction
 class PricedModel:
     """A model that may run, with its price now.
 
-    The rest is of chat models: the longest answer, and the operator's upstream and the name there, None for defaults.
+    The rest is of chat models: the longest answer, the most that an image counts for, and the operator's upstream and
+    the name there, None for defaults.
     """
 
     name: str
     price: PriceTag
     max_output_tokens: int
+    image_tokens: int | None
     upstream: str | None
     upstream_model: str | None
 
@@ -90,6 +92,7 @@ def _priced(row: Record) -> PricedModel:
         name=row["model_name"],
         price=PriceTag(**values),
         max_output_tokens=row["max_output_tokens"] or 0,
+        image_tokens=row["image_tokens"],
         upstream=row["upstream"],
         upstream_model=row["upstream_model"],
     )

@@ -82,6 +82,18 @@ async def test_only_an_active_model_is_offered(database: Database, name: str, is
     assert (name in offered) is is_active
 
 
+async def test_a_model_that_was_switched_off_is_not_switched_on_by_a_new_price(database: Database, name: str) -> None:
+    await factories.import_catalog(database, generation(name, "ceiling = 1", is_active=False))
+    unsaid = generation(name, "ceiling = 2").replace("is_active = true\n", "")
+
+    await factories.import_catalog(database, unsaid)
+
+    with pytest.raises(UnknownModelError):
+        await per_call(database, name)
+    await factories.import_catalog(database, generation(name, "ceiling = 2", is_active=True))
+    assert await per_call(database, name) == 0
+
+
 async def test_a_model_that_is_not_offered_is_unknown(database: Database, name: str) -> None:
     await factories.import_catalog(database, generation(name, "ceiling = 1", is_active=False))
 

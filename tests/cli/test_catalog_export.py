@@ -17,6 +17,7 @@ CATALOG = r"""
 name = "acme/chat"
 kind = "chat"
 max_output_tokens = 4096
+image_tokens = 0
 upstream = "local"
 upstream_model = "llama"
 price = { per_million_prompt_tokens = 0.15, effective_at = 2026-01-02T03:04:05.678901+02:00 }

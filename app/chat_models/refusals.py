@@ -20,8 +20,7 @@ _DENIED = frozenset({401, 402, 403})
 # OpenAI answers 429 with this code where the account has run out of money: waiting does not help.
 _OUT_OF_CREDIT = "insufficient_quota"
 
-_DEFAULT_WAIT_SECONDS = 5
-_MAX_WAIT_SECONDS = 60
+_DEFAULT_WAIT_SECONDS = 5.0
 _MAX_MESSAGE = 500
 _SHORTEST_KEY = 8
 # A bearer header, the prefixes that vendors give their keys, and any run of characters as long as theirs.
@@ -56,7 +55,7 @@ def refusal(upstream: Upstream, status: int, retry_after: str | None, body: byte
         return ProviderError()
     logger.warning("upstream_refused", extra=details)
     if status == 429:
-        return ProviderRateLimitedError(retry_after=wait_seconds(retry_after, clock.now()))
+        return ProviderRateLimitedError(wait_seconds(retry_after, clock.now()))
     if status in _REJECTED:
         return UpstreamRejectedError(message, param=stated.param)
     return ProviderError()
@@ -67,17 +66,15 @@ def host_of(upstream: Upstream) -> str | None:
     return urlsplit(upstream.base_url).hostname
 
 
-def wait_seconds(retry_after: str | None, now: datetime) -> int:
-    """Whole seconds from 1 to 60 that a `Retry-After` header asks to wait; 5 where it says nothing usable.
+def wait_seconds(retry_after: str | None, now: datetime) -> float:
+    """Seconds that a `Retry-After` header asks to wait; 5 where it says nothing usable, negative for what is past.
 
     Args:
         retry_after: seconds or an HTTP date.
         now: the current moment, aware.
     """
     seconds = _seconds(retry_after or "", now)
-    if not math.isfinite(seconds):
-        return _DEFAULT_WAIT_SECONDS
-    return math.ceil(min(max(seconds, 1), _MAX_WAIT_SECONDS))
+    return seconds if math.isfinite(seconds) else _DEFAULT_WAIT_SECONDS
 
 
 def _seconds(retry_after: str, now: datetime) -> float:

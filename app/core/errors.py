@@ -1,18 +1,23 @@
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+# OpenAI's SDKs ignore a longer wait, each in a way of its own.
+_LONGEST_RETRY_AFTER = 60
 
 
 class AppError(Exception):
     """A refusal with a status, a type and a code, rendered in one place.
 
     A code is part of the API; the name of a class is not. `retryable` is what an OpenAI SDK is told in
-    `x-should-retry` where its own rule (repeat 408, 409, 429 and 5xx) would be wrong.
+    `x-should-retry` where its own rule (repeat 408, 409, 429 and 5xx) would be wrong; one refusal may know better than
+    its class.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     message: ClassVar[str] = "Internal server error"
 
     def __init__(self, message: str | None = None, *, param: str | None = None, retry_after: int | None = None) -> None:
@@ -87,9 +92,18 @@ class ProviderTimeoutError(AppError):
     message = "The model provider did not answer in time"
 
 
-class ProviderRateLimitedError(AppError):
+class RateLimitError(AppError):
+    """Too much at once; `wait_seconds` is how long it takes until repeating may help."""
+
     status = 429
     type = "rate_limit_error"
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(retry_after=math.ceil(min(max(wait_seconds, 1), _LONGEST_RETRY_AFTER)))
+        # Repeating within the SDK's patience cannot help when the wait is longer than that.
+        self.retryable = wait_seconds <= _LONGEST_RETRY_AFTER
+
+
+class ProviderRateLimitedError(RateLimitError):
     code = "provider_rate_limited"
-    retryable = True
     message = "The model provider is rate limiting requests"

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
 
     storage: Literal["s3", "local"] = "local"
     local_storage_dir: Path = Path(".data/objects")

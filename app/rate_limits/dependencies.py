@@ -67,8 +67,13 @@ class GuardedRoute(APIRoute):
         guard = _guard_of(self.dependant)
 
         async def guarded(request: Request) -> Response:
-            request.state.caller = await guard.admit(request)
-            return await handle(request)
+            caller = request.state.caller = await guard.admit(request)
+            try:
+                return await handle(request)
+            except ScopeNotAllowedError:
+                # A scope that only the body asks for. It is refused like any other: nothing is used up.
+                await _uncount(request, caller)
+                raise
 
         return guarded
 
@@ -135,7 +140,15 @@ async def _take_slot(request: Request, caller: Caller) -> None:
     if decision.refusal is not None:
         raise RateLimitExceededError(decision.wait_seconds)
     if slot is not None:
+        request.state.slot = slot
         hooks.before_end.append(lambda: limiter.release(slot))
+
+
+async def _uncount(request: Request, caller: Caller) -> None:
+    """Take the request back out of the caller's windows, and show them without it."""
+    limiter: RateLimiter = request.app.state.limiter
+    decision = await limiter.uncount(Limits.of(caller), request.state.slot)
+    response_hooks(request).headers |= decision.headers()
 
 
 def _guard_of(dependant: Dependant) -> Guard:

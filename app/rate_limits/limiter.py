@@ -48,6 +48,7 @@ class RateLimiter:
         self._admit = redis.register_script((_HERE / "admit.lua").read_text())
         self._fail = redis.register_script((_HERE / "fail.lua").read_text())
         self._renew = redis.register_script((_HERE / "renew.lua").read_text())
+        self._uncount = redis.register_script((_HERE / "uncount.lua").read_text())
         self._redis = redis
         self._local = LocalWindows()
         self._live: dict[str, set[str]] = {}
@@ -102,10 +103,13 @@ class RateLimiter:
             await self._ask_redis(partial(self._renew, keys=[_slots(name) for name in live], args=arguments))
 
     async def renew_for_ever(self) -> None:
-        """Renew until cancelled."""
+        """Renew until cancelled: a renewal that fails is followed by the next one."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            await self.renew()
+            try:
+                await self.renew()
+            except Exception:
+                logger.exception("leases_not_renewed")
 
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         decision = await self._ask_redis(partial(self._decide_in_redis, limits, slot, is_counted=is_counted))
@@ -151,6 +155,14 @@ class RateLimiter:
             # What was counted within the process is kept: else each outage of many short ones would open new windows.
             self._away_until = 0.0
         return answer
+
+    async def uncount(self, limits: Limits, slot: Slot) -> Decision:
+        """Count an admitted request in no window; its place stays its own. The windows as they are without it."""
+        organization, key = limits.organization_id, limits.key_id
+        keys = [f"junis:minute:{organization}", f"junis:minute:{key}", f"junis:hour:{key}"]
+        if await self._ask_redis(partial(self._uncount, keys=keys, args=[slot.request])) is None:
+            self._local.uncount(limits)
+        return await self.look(limits)
 
 
 @asynccontextmanager

@@ -48,6 +48,12 @@ class LocalWindows:
             failures.append(now)
         return is_within, _window(limit, failures, MINUTE_SECONDS, now)
 
+    def uncount(self, limits: Limits) -> None:
+        """Take back what was counted last for an organization and a key."""
+        for name in (f"org:{limits.organization_id}", f"minute:{limits.key_id}", f"hour:{limits.key_id}"):
+            if requests := self._requests.get(name):
+                requests.pop()
+
     def _recent(self, name: str, seconds: int, now: float) -> deque[float]:
         # Put last, so that the first is the one to forget.
         requests = self._requests[name] = self._requests.pop(name, deque())

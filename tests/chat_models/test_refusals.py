@@ -122,21 +122,32 @@ def test_every_other_status_is_a_failure_of_the_provider(status: int) -> None:
         ("soon", 5),
         ("nan", 5),
         ("inf", 5),
-        ("0", 1),
-        ("-3", 1),
-        ("2.1", 3),
-        ("60", 60),
-        ("3600", 60),
+        ("0", 0),
+        ("-3", -3),
+        ("2.1", 2.1),
+        ("3600", 3600),
         ("Sun, 01 Mar 2026 12:00:20 GMT", 20),
         ("Sun, 01 Mar 2026 12:00:20 -0000", 20),
-        ("Sun, 01 Mar 2026 11:00:00 GMT", 1),
-        ("Sun, 01 Mar 2026 13:00:00 GMT", 60),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", -3600),
+        ("Sun, 01 Mar 2026 13:00:00 GMT", 3600),
     ],
 )
-def test_the_wait_that_a_header_asks_for(header: str | None, seconds: int) -> None:
+def test_the_wait_that_a_header_asks_for(header: str | None, seconds: float) -> None:
     assert wait_seconds(header, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds", "may_repeat"),
+    [("-3", 1, True), ("2.1", 3, True), ("60", 60, True), ("60.5", 60, False), ("3600", 60, False)],
+)
+def test_a_wait_beyond_the_patience_of_clients_is_not_to_be_repeated(
+    header: str, seconds: int, may_repeat: bool
+) -> None:
+    error = answered(429, error_body("Rate limit reached"), retry_after=header)
+
+    assert error.headers() == {"Retry-After": str(seconds)} | ({} if may_repeat else {"x-should-retry": "false"})
 
 
 @given(st.text())
 def test_the_wait_is_within_a_minute_whatever_the_header(header: str) -> None:
-    assert 1 <= wait_seconds(header, NOON) <= 60
+    assert 1 <= answered(429, error_body("Rate limit reached"), retry_after=header).retry_after <= 60

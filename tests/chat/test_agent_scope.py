@@ -1,0 +1,72 @@
+"""A key that may talk to the orchestrator and names an agent: refused like any other missing scope, at no cost."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.api_keys import service as api_keys
+from app.core.database import Database
+from devstack.ports import free_port
+from tests.agents.definitions import make_host
+from tests.chat.asking import ask, open_http
+from tests.conftest import Stack
+from tests.factories import Organization
+from tests.faults.processes import api_process, running_beside
+from tests.rate_limits.answers import window
+
+PER_MINUTE, PER_HOUR = 2, 3
+WINDOWS = ("", "-Minute", "-Hour")
+
+
+@pytest.fixture(scope="module")
+async def lonely(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """An API whose Redis is away."""
+    settings = {**stack.environment, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    async with (
+        running_beside(api_process(settings, stack.folder / "lonely.log")) as (api,),
+        open_http(f"http://127.0.0.1:{api.port}") as http,
+    ):
+        yield http
+
+
+@pytest.fixture(params=["with Redis", "without Redis"])
+def api(request: pytest.FixtureRequest, http: httpx.AsyncClient, lonely: httpx.AsyncClient) -> httpx.AsyncClient:
+    return http if request.param == "with Redis" else lonely
+
+
+@pytest.fixture
+async def narrow(database: Database) -> Organization:
+    """An organization with a key for its orchestrator alone, which has limits of its own."""
+    host = await make_host(database)
+    async with database.transaction() as tx:
+        _, secret = await api_keys.create_key(
+            tx,
+            organization_id=host.id,
+            user_id=host.user_id,
+            name="narrow",
+            scopes=["orchestrator:invoke"],
+            requests_per_minute=PER_MINUTE,
+            requests_per_hour=PER_HOUR,
+        )
+    return Organization(host.id, host.name, host.user_id, secret)
+
+
+def used(answer: httpx.Response) -> list[int]:
+    """What has been used up of each window."""
+    return [limit - remaining for limit, remaining in (window(answer, suffix) for suffix in WINDOWS)]
+
+
+async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.AsyncClient, narrow: Organization) -> None:
+    allowed = await ask(api, narrow, "count to 2")
+    refused = [await ask(api, narrow, "count to 2", model="agent/host") for _ in range(PER_HOUR)]
+    allowed_again = await ask(api, narrow, "count to 2")
+    one_too_many = await ask(api, narrow, "count to 2", model="agent/host")
+
+    assert {answer.status_code for answer in refused} == {403}
+    assert {answer.json()["error"]["code"] for answer in refused} == {"scope_not_allowed"}
+    assert (allowed.status_code, used(allowed)) == (200, [1, 1, 1])
+    assert [used(answer) for answer in refused] == [[1, 1, 1]] * PER_HOUR
+    assert (allowed_again.status_code, used(allowed_again)) == (200, [2, 2, 2])
+    # What the body asks for is only read where there is room for the request.
+    assert one_too_many.status_code == 429

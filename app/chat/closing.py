@@ -1,28 +1,39 @@
-from collections.abc import Callable
+"""How a turn ends in Postgres.
+
+Rows are locked in the order in which opening a turn locks them, the key, the session, the account: in different orders
+two turns could wait for each other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
 
 from app.agents.runtime.events import Finished
 from app.chat.turn import OpenTurn, TurnResult
 from app.chat_models.protocol import JsonObject
 from app.content import service as content
-from app.core.database import Transaction
+from app.core.database import Database, Transaction
+from app.core.errors import ServiceUnavailableError
 from app.credits import service as credits
 from app.idempotency import service as idempotency
 from app.resources import Resources
 from app.sessions import service as sessions
 
+# How long to wait before closing a turn again, in seconds.
+_PAUSES: Final = (0.2, 1.0, 3.0)
 
-async def complete_turn(
-    resources: Resources, turn: OpenTurn, answer: Finished, render: Callable[[OpenTurn, TurnResult], JsonObject]
-) -> TurnResult:
-    """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction."""
-    async with resources.database.transaction() as tx:
-        await _store_messages(tx, turn, failed=False)
-        contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
-        result = TurnResult(answer, turn.meter.usage, contents)
-        # Where another run has taken the key over, that one is charged and not this one.
-        is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
-        await _settle(tx, turn, is_charged=is_ours)
-    return result
+Render = Callable[[OpenTurn, TurnResult], JsonObject]
+_T = TypeVar("_T")
+
+
+async def complete_turn(resources: Resources, turn: OpenTurn, answer: Finished, render: Render) -> TurnResult:
+    """Charge the turn, store what was said, free its session and keep its answer for a repeat, in one transaction.
+
+    Raises:
+        ServiceUnavailableError: Postgres stays away.
+    """
+    return await _close(resources.database, partial(_complete, turn=turn, answer=answer, render=render))
 
 
 async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool, is_charged: bool) -> None:
@@ -33,12 +44,11 @@ async def fail_turn(resources: Resources, turn: OpenTurn, *, is_fault: bool, is_
         turn: the turn.
         is_fault: whether it went wrong; it did not where the client left.
         is_charged: whether what the model calls cost so far is to be paid.
+
+    Raises:
+        ServiceUnavailableError: Postgres stays away.
     """
-    async with resources.database.transaction() as tx:
-        await _store_messages(tx, turn, failed=is_fault)
-        # As above: what another run of the same key is charged for, this one is not.
-        is_ours = not turn.idempotent or await idempotency.release(tx, turn.idempotent)
-        await _settle(tx, turn, is_charged=is_ours and is_charged)
+    await _close(resources.database, partial(_fail, turn=turn, is_fault=is_fault, is_charged=is_charged))
 
 
 async def renew_turn(resources: Resources, turn: OpenTurn) -> None:
@@ -47,6 +57,35 @@ async def renew_turn(resources: Resources, turn: OpenTurn) -> None:
         if turn.idempotent:
             await idempotency.renew(tx, turn.idempotent)
         await sessions.renew_turn(tx, turn.session)
+
+
+async def _close(database: Database, step: Callable[[Transaction], Awaitable[_T]]) -> _T:
+    """Run a transaction that closes a turn; where Postgres goes away meanwhile, again: each step happens once."""
+    for pause in _PAUSES:
+        try:
+            async with database.transaction() as tx:
+                return await step(tx)
+        except ServiceUnavailableError:
+            await asyncio.sleep(pause)
+    async with database.transaction() as tx:
+        return await step(tx)
+
+
+async def _complete(tx: Transaction, turn: OpenTurn, answer: Finished, render: Render) -> TurnResult:
+    contents = await content.list_of_turn(tx, turn.caller.organization_id, turn.id)
+    result = TurnResult(answer, turn.meter.usage, contents)
+    # Where another run has taken the key over, that one is charged and not this one.
+    is_ours = not turn.idempotent or await idempotency.answer(tx, turn.idempotent, render(turn, result))
+    await _store_messages(tx, turn, failed=False)
+    await _settle(tx, turn, is_charged=is_ours)
+    return result
+
+
+async def _fail(tx: Transaction, turn: OpenTurn, *, is_fault: bool, is_charged: bool) -> None:
+    # As above: what another run of the same key is charged for, this one is not.
+    is_ours = not turn.idempotent or await idempotency.release(tx, turn.idempotent)
+    await _store_messages(tx, turn, failed=is_fault)
+    await _settle(tx, turn, is_charged=is_ours and is_charged)
 
 
 async def _store_messages(tx: Transaction, turn: OpenTurn, *, failed: bool) -> None:

@@ -1,4 +1,4 @@
-from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.core.errors import NotFoundError
 
 
 class ModelNotFoundError(NotFoundError):
@@ -6,9 +6,3 @@ class ModelNotFoundError(NotFoundError):
 
     def __init__(self, model_id: str) -> None:
         super().__init__(f"Model not found: {model_id}")
-
-
-class TurnInterruptedError(ServiceUnavailableError):
-    """A turn that could not be brought to its end, after its model may have run: to repeat it would run it twice."""
-
-    retryable = False

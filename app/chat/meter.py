@@ -17,17 +17,24 @@ logger = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 4
 
 
-def call_ceiling(model: PricedModel, body: JsonObject, image_tokens: int) -> Decimal:
-    """The most that one model call with this body can cost, in credits."""
+def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
+    """The most that one model call with this body, whose prompt has at most so many tokens, can cost, in credits."""
     return chat_ceiling(
         model.price,
-        prompt_tokens=prompt_tokens_bound(body, image_tokens),
+        prompt_tokens=prompt_tokens,
         completion_tokens=output_tokens_bound(body, model.max_output_tokens),
     )
 
 
 class TurnMeter:
-    """Counts what one turn's model calls cost, and tops the turn's hold up before a call that it does not cover."""
+    """Counts what one turn's model calls cost, and tops the turn's hold up before a call that it does not cover.
+
+    Attributes:
+        held: credits that the turn holds.
+        was_opened: whether a model may have been called.
+        was_used: whether a call is over that costs something.
+        usage: tokens of the calls that are over.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class TurnMeter:
         self._open = Decimal(0)
         self._spent = Decimal(0)
         self._is_estimated = False
+        self.was_opened = False
         self.was_used = False
         self.usage = Usage(0, 0)
 
@@ -57,12 +65,14 @@ class TurnMeter:
 
     def expect_call(self, model: str, body: JsonObject) -> None:
         """Count a call into what the turn holds from its beginning; to be used before the hold is placed."""
-        self.held += call_ceiling(self._priced(model), body, self._image_tokens)
+        priced = self._priced(model)
+        self.held += call_ceiling(priced, body, self._prompt_tokens(priced, body))
 
     async def open_call(self, model: str, body: JsonObject) -> "TurnCall":
         """See `Meter.open_call`."""
         priced = self._priced(model)
-        ceiling = call_ceiling(priced, body, self._image_tokens)
+        prompt_tokens = self._prompt_tokens(priced, body)
+        ceiling = call_ceiling(priced, body, prompt_tokens)
         missing = self._spent + self._open + ceiling - self.held
         # Counted before the wait, so that calls that run side by side do not count on the same credits.
         self._open += ceiling
@@ -72,7 +82,11 @@ class TurnMeter:
             except BaseException:
                 self._open -= ceiling
                 raise
-        return TurnCall(self, priced, ceiling, prompt_tokens_bound(body, self._image_tokens))
+        self.was_opened = True
+        return TurnCall(self, priced, ceiling, prompt_tokens)
+
+    def _prompt_tokens(self, model: PricedModel, body: JsonObject) -> int:
+        return prompt_tokens_bound(body, self._image_tokens if model.image_tokens is None else model.image_tokens)
 
     def _priced(self, model: str) -> PricedModel:
         if model not in self._models:

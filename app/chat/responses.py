@@ -12,7 +12,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.chat import replies
-from app.chat.running import Render, RunningTurn
+from app.chat.closing import Render
+from app.chat.running import RunningTurn
 from app.chat.schemas import ChatRequest
 from app.chat.streams import stream_replay, stream_turn
 from app.chat.turn import Replay
@@ -27,17 +28,21 @@ _FIRST_WORD_SECONDS = 4.5
 _READING_SECONDS = 10.0
 
 
-class _TimedStream(StreamingResponse):
-    """A stream that ends in time even for a client that does not read."""
+class _TurnStream(StreamingResponse):
+    """A turn's stream. Left before its end it abandons the turn; even for a client that does not read, it ends."""
 
-    def __init__(self, events: AsyncIterator[bytes], *, headers: dict[str, str], seconds: float) -> None:
-        super().__init__(events, headers=headers)
-        self._seconds = seconds
+    def __init__(self, running: RunningTurn, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, headers=_session_header(running.turn.session.public_id) | sse.HEADERS)
+        self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                await super().__call__(scope, receive, send)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._running.turn.time_limit + _READING_SECONDS):
+                    await super().__call__(scope, receive, send)
+        finally:
+            # Here and not where the events are made: a client may leave before the first of them is asked for.
+            self._running.abandon()
 
 
 def renderer(urls: FileUrls) -> Render:
@@ -53,12 +58,10 @@ async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls
     async with _heeding_hangup(request, running):
         if not body.stream:
             return _json(replies.completion(running.turn, await running.result(), urls))
-        await running.wait_for_first_word(running.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
+        await running.deltas.wait_for_first(running.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
         if running.has_failed:
             await running.result()
-    events = stream_turn(running, urls, wants_usage=body.wants_usage)
-    headers = _session_header(running.turn.session.public_id) | sse.HEADERS
-    return _TimedStream(events, headers=headers, seconds=running.turn.time_limit + _READING_SECONDS)
+    return _TurnStream(running, stream_turn(running, urls, wants_usage=body.wants_usage))
 
 
 def replay(stored: Replay, body: ChatRequest) -> Response:

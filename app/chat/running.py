@@ -1,56 +1,44 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
-from app.agents.runtime.events import Delta, Finished
+from app.agents.runtime.events import Finished
 from app.agents.runtime.run import run_agent
 from app.chat import closing
-from app.chat.errors import TurnInterruptedError
+from app.chat.closing import Render
+from app.chat.deltas import Deltas
 from app.chat.turn import OpenTurn, TurnResult
-from app.chat_models.protocol import JsonObject
-from app.core.errors import AppError, ProviderTimeoutError, ServiceUnavailableError
+from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
 from app.credits.errors import InsufficientCreditsError
 from app.resources import Resources
 from app.sessions.service import TURN_LEASE
 
 logger = logging.getLogger(__name__)
 
-# How long to wait before closing a turn again, in seconds.
-_CLOSING_PAUSES = (0.2, 1.0, 3.0)
-
-Render = Callable[[OpenTurn, TurnResult], JsonObject]
-
 
 class RunningTurn:
     """A turn in a task of its own, so that it is always charged and stored, whatever becomes of the request.
 
-    The deltas come through `next_delta()`, the end through `result()`.
+    What is said comes through `deltas`, the end through `result()`.
     """
 
     def __init__(self, resources: Resources, turn: OpenTurn, render: Render) -> None:
         self.turn = turn
+        self.deltas = Deltas()
+        if not turn.context.is_streamed:
+            self.deltas.drop()
         self._resources = resources
         self._render = render
-        self._deltas: asyncio.Queue[Delta | None] = asyncio.Queue()
-        self._has_begun = asyncio.Event()
-        self._is_closing = False
         self._is_abandoned = False
+        # Only this one is ever cancelled: what closes the turn is not.
+        self._answering = asyncio.create_task(self._answer(), name=turn.id)
         self.task = asyncio.create_task(self._run(), name=turn.id)
-
-    async def wait_for_first_word(self, seconds: float) -> None:
-        """Wait until the model says something, the turn ends, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._has_begun.wait(), seconds)
 
     @property
     def has_failed(self) -> bool:
         """Whether the turn has ended, and not with an answer."""
         return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
-
-    async def next_delta(self) -> Delta | None:
-        """What the model says next; None once the turn has ended one way or another."""
-        return await self._deltas.get()
 
     async def result(self) -> TurnResult:
         """The end of the turn, once it is charged and stored.
@@ -60,11 +48,6 @@ class RunningTurn:
         """
         try:
             return await asyncio.shield(self.task)
-        except asyncio.CancelledError:
-            if self.task.cancelled():
-                # Not the request but the turn was cancelled: the client has left, or the server is shutting down.
-                raise TurnInterruptedError from None
-            raise
         except AppError:
             raise
         except Exception as error:
@@ -80,63 +63,64 @@ class RunningTurn:
 
         A turn that may be asked for again by its Idempotency-Key goes on instead.
         """
+        self.deltas.drop()
         if self.turn.idempotent is None:
             self._is_abandoned = True
             self.interrupt()
 
     def interrupt(self) -> None:
-        """End the model call; a turn that is being closed already is left to it."""
-        if not self._is_closing:
-            self.task.cancel()
+        """End the model call; a turn that has its answer already is left to its end."""
+        self._answering.cancel()
 
     async def _run(self) -> TurnResult:
         lease = asyncio.create_task(self._keep_lease())
         try:
-            try:
-                async with asyncio.timeout(self.turn.time_limit):
-                    answer = await self._answer()
-            except TimeoutError as error:
-                raise ProviderTimeoutError from error
-            self._is_closing = True
-            return await self._complete(answer)
+            answer = await self._answered()
+            return await closing.complete_turn(self._resources, self.turn, answer, self._render)
         except BaseException as error:
-            self._is_closing = True
+            self._forbid_repeating(error)
             await self._fail(error)
             raise
         finally:
             lease.cancel()
-            self._put(None)
+            self.deltas.end()
 
-    async def _complete(self, answer: Finished) -> TurnResult:
-        """Close the turn; where Postgres goes away meanwhile, again: every step of it happens once."""
-        for pause in _CLOSING_PAUSES:
-            try:
-                return await closing.complete_turn(self._resources, self.turn, answer, self._render)
-            except ServiceUnavailableError:
-                await asyncio.sleep(pause)
+    async def _answered(self) -> Finished:
         try:
-            return await closing.complete_turn(self._resources, self.turn, answer, self._render)
-        except ServiceUnavailableError as error:
-            raise TurnInterruptedError from error
+            return await self._answering
+        except asyncio.CancelledError:
+            # The client has left, or the server is shutting down.
+            raise ServiceUnavailableError from None
 
     async def _answer(self) -> Finished:
         turn = self.turn
-        async with aclosing(run_agent(turn.context, turn.agent, turn.messages)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event
-                self._put(event)
+        try:
+            async with (
+                asyncio.timeout(turn.time_limit),
+                aclosing(run_agent(turn.context, turn.agent, turn.messages)) as events,
+            ):
+                async for event in events:
+                    if isinstance(event, Finished):
+                        return event
+                    await self.deltas.put(event)
+        except TimeoutError as error:
+            raise ProviderTimeoutError from error
         raise AppError
 
-    def _put(self, delta: Delta | None) -> None:
-        self._deltas.put_nowait(delta)
-        self._has_begun.set()
+    def _forbid_repeating(self, error: BaseException) -> None:
+        """Keep SDKs from repeating by themselves what may have run: it would run, and act, twice."""
+        meter = self.turn.meter
+        if isinstance(error, ProviderRateLimitedError):
+            # The call that was refused has not run; those before it have.
+            error.retryable = error.retryable and not meter.was_used
+        elif isinstance(error, AppError):
+            error.retryable = error.retryable and not meter.was_opened
 
     async def _fail(self, error: BaseException) -> None:
         try:
             # What was streamed was delivered. Otherwise a turn that fails costs nothing, unless it is the client that
             # ended it, by leaving or by running out of credits.
-            is_delivered = self.turn.context.is_streamed and self._has_begun.is_set()
+            is_delivered = self.turn.context.is_streamed and self.deltas.have_begun
             is_charged = is_delivered or self._is_abandoned or isinstance(error, InsufficientCreditsError)
             await closing.fail_turn(self._resources, self.turn, is_fault=not self._is_abandoned, is_charged=is_charged)
         except Exception:
@@ -157,19 +141,24 @@ class Turns:
 
     def __init__(self) -> None:
         self._running: dict[asyncio.Task[TurnResult], RunningTurn] = {}
+        self._is_draining = False
 
     def start(self, resources: Resources, turn: OpenTurn, render: Render) -> RunningTurn:
         """Let an admitted turn run. `render` makes the answer that is kept for its Idempotency-Key."""
         running = RunningTurn(resources, turn, render)
         self._running[running.task] = running
         running.task.add_done_callback(self._forget)
+        if self._is_draining:
+            running.interrupt()
         return running
 
     async def drain(self) -> None:
-        """End every turn that still runs; each is charged and stored."""
+        """End every turn, those to come too; each is charged and stored, and its client told."""
+        self._is_draining = True
         for running in self._running.values():
             running.interrupt()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._running:
+            await asyncio.wait(self._running)
 
     def _forget(self, task: asyncio.Task[TurnResult]) -> None:
         self._running.pop(task, None)

@@ -10,26 +10,20 @@ from app.core.errors import AppError
 
 
 async def stream_turn(running: RunningTurn, urls: FileUrls, *, wants_usage: bool) -> AsyncGenerator[bytes]:
-    """A turn as server-sent events: the role, the deltas, then a finish or an error, then `[DONE]`.
-
-    Left before its end, it abandons the turn.
-    """
+    """A turn as server-sent events: the role, the deltas, then a finish or an error, then `[DONE]`."""
     turn = running.turn
+    yield sse.frame(replies.first_chunk(turn, wants_usage=wants_usage))
+    async for event in _deltas(running, wants_usage=wants_usage):
+        yield event
     try:
-        yield sse.frame(replies.first_chunk(turn, wants_usage=wants_usage))
-        async for event in _deltas(running, wants_usage=wants_usage):
-            yield event
-        try:
-            result = await running.result()
-        except AppError as error:
-            yield sse.frame(error.body())
-        else:
-            yield sse.frame(replies.finish_chunk(turn, result, urls, wants_usage=wants_usage))
-            if wants_usage:
-                yield sse.frame(replies.usage_chunk(turn, result))
-        yield sse.DONE
-    finally:
-        running.abandon()
+        result = await running.result()
+    except AppError as error:
+        yield sse.frame(error.body())
+    else:
+        yield sse.frame(replies.finish_chunk(turn, result, urls, wants_usage=wants_usage))
+        if wants_usage:
+            yield sse.frame(replies.usage_chunk(turn, result))
+    yield sse.DONE
 
 
 async def stream_replay(completion: JsonObject, *, wants_usage: bool) -> AsyncGenerator[bytes]:
@@ -43,7 +37,7 @@ async def _deltas(running: RunningTurn, *, wants_usage: bool) -> AsyncGenerator[
     while True:
         try:
             async with asyncio.timeout(sse.KEEP_ALIVE_SECONDS):
-                delta = await running.next_delta()
+                delta = await running.deltas.next()
         except TimeoutError:
             yield sse.KEEP_ALIVE
             continue

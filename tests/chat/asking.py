@@ -1,6 +1,7 @@
 """Turns over HTTP, for any organization; every stream is checked against the grammar."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,10 +15,11 @@ CHAT = "/v1/chat/completions"
 
 
 @asynccontextmanager
-async def open_http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a key, for many requests at once."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=f"{url}/api/external", timeout=60, limits=limits) as opened:
+async def open_http(url: str, *, buffer_bytes: int | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key, for many requests at once. What the system reads ahead for it may be kept small."""
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)] if buffer_bytes else None
+    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None), socket_options=options)
+    async with httpx.AsyncClient(base_url=f"{url}/api/external", timeout=60, transport=transport) as opened:
         yield opened
 
 

@@ -1,21 +1,33 @@
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from simulator.config import SimulatorConfig
 from tests import programs
 from tests.chat.asking import open_http
+from tests.chat.flood import SMALL_BUFFER, Flood, running_flood
 from tests.chat.odd_model import OddModel, running_odd_model
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
+from tests.faults.processes import api_process, running_beside
+from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.simulator.server import RunningSimulator, running_simulator
 
 
 @pytest.fixture(scope="session")
 async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     async with open_http(stack.url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def redis(stack: Stack) -> AsyncIterator[Redis]:
+    async with Redis.from_url(stack.environment["REDIS_URL"]) as opened:
         yield opened
 
 
@@ -31,6 +43,35 @@ def second_simulator() -> Iterator[RunningSimulator]:
         yield simulator
 
 
+@dataclass(frozen=True)
+class HeldApi:
+    """An API process with the wire to its chat models; of its streams the system reads little ahead."""
+
+    http: httpx.AsyncClient
+    chat_models: Proxy
+    log: Path
+
+
+@pytest.fixture(scope="session")
+async def flood() -> AsyncIterator[Flood]:
+    """A chat model that says very much."""
+    async with running_flood() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def held(stack: Stack, flood: Flood) -> AsyncIterator[HeldApi]:
+    async with proxy_to(stack.environment["LLM_BASE_URL"]) as (chat_models, url):
+        upstreams = json.dumps({"flood": {"base_url": flood.url}})
+        settings = {**stack.environment, "LLM_BASE_URL": url, "LLM_UPSTREAMS": upstreams}
+        log = stack.folder / "held.log"
+        async with (
+            running_beside(api_process(settings, log)) as (api,),
+            open_http(api.base_url.removesuffix("/api/external"), buffer_bytes=SMALL_BUFFER) as http,
+        ):
+            yield HeldApi(http, chat_models, log)
+
+
 @pytest.fixture(scope="session")
 async def odd_model() -> AsyncIterator[OddModel]:
     """A chat model that says what a test tells it to."""
@@ -39,13 +80,14 @@ async def odd_model() -> AsyncIterator[OddModel]:
 
 
 @pytest.fixture(scope="session")
-def tuned_url(stack: Stack, second_simulator: RunningSimulator, odd_model: OddModel) -> Iterator[str]:
+def tuned_url(stack: Stack, second_simulator: RunningSimulator, odd_model: OddModel, flood: Flood) -> Iterator[str]:
     """An API whose turns end after a second, its streams after two, and which knows further upstreams."""
     base_url = f"{second_simulator.url}/openai/v1"
     upstreams = {
         "second": {"base_url": base_url, "api_key": "of-the-second"},
         "denied": {"base_url": base_url, "api_key": "revoked"},
         "odd": {"base_url": odd_model.url},
+        "flood": {"base_url": flood.url},
     }
     settings = {
         "CHAT_TURN_TIMEOUT_SECONDS": "1",

@@ -1,9 +1,7 @@
 """Clients that leave: the model call ends, the place is free, what was delivered is paid and remembered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
@@ -14,29 +12,14 @@ from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, asked, conversation, opened_stream, text_of
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, estimate_of
 from tests.chat.grammar import read_stream
+from tests.chat.leaving import SECONDS, is_free, seconds_until_seen, until
+from tests.chat.locks import until_waiting
 from tests.chat.upstream import UpstreamLog
-from tests.conftest import Stack
 from tests.factories import Organization
 from tests.sessions.reading import messages_of
 
 WORDS = "count to 4"
 ANSWER = "1 2 3 4"
-SECONDS = 2.0  # in which the provider is to see that nobody listens any more
-
-
-@pytest.fixture(scope="module")
-async def redis(stack: Stack) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stack.environment["REDIS_URL"]) as opened:
-        yield opened
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> None:
-    """Wait until something has become true."""
-    async with asyncio.timeout(20):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) -> datetime:
@@ -46,13 +29,6 @@ async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) ->
         await opened.read(until=last_word)
         assert read_stream(opened.response, opened.raw, is_cut=True).text == text
     return datetime.now(UTC)
-
-
-async def seconds_until_seen(upstream: UpstreamLog, left_at: datetime) -> float:
-    """How long the provider went on for nobody."""
-    (call,) = await upstream.ended()
-    assert call["outcome"] == "client_disconnected"
-    return (datetime.fromisoformat(call["ended_at"]) - left_at).total_seconds()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -85,10 +61,6 @@ async def test_leaving_before_the_first_word_costs_nothing(
     assert await closed_books_of(database, host) == NOTHING_CHARGED
     await until(lambda: is_free(redis, host))
     assert await messages_of(http, host, "ours") == [("user", WORDS)]
-
-
-async def is_free(redis: Redis, host: Organization) -> bool:
-    return not await redis.zcard(f"junis:slots:{host.id}")
 
 
 async def test_leaving_once_the_stream_has_begun_without_a_word_costs_nothing(
@@ -128,20 +100,9 @@ async def test_leaving_while_the_turn_is_being_closed_does_not_stop_that(
             # Whoever wants to close the books has to wait for us.
             await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", host.id)
             await upstream.ended()
-            await until(lambda: waits_for_account(database))
+            await until_waiting(database)
         await asyncio.sleep(0.1)  # for the server to see that we have left
 
     books = await closed_books_of(database, host)
     assert books.holds == ["settled"]
     assert len((await books_of(database, host)).charges) == 1
-
-
-async def waits_for_account(database: Database) -> bool:
-    """Whether some transaction waits for a lock that another one has."""
-    async with database.transaction() as tx:
-        return bool(
-            await tx.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                "AND datname = current_database() AND query LIKE '%credit_accounts%')"
-            )
-        )

@@ -1,0 +1,73 @@
+"""A chat model that says very much, as fast as it is heard."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, chunk, raw_server
+
+# Far more than all the buffers of the wires on its way, and those kept small.
+DELTAS: Final = 3000
+SMALL_BUFFER: Final = 65_536
+DELTA: Final = "flood" * 2000
+USAGE: Final = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+_STILL_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 60
+
+
+@dataclass
+class Flood:
+    """Where the model is, and how many deltas of its answers it has got rid of."""
+
+    url: str = ""
+    sent: int = 0
+
+    async def answer(self, connection: Connection, _: bytes) -> None:
+        """Answer one request, whatever it says."""
+        self.sent = 0
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+        await connection.send(SSE_HEAD)
+        for _number in range(DELTAS):
+            await connection.send(_choice({"content": DELTA}))
+            self.sent += 1
+        usage = _event({"choices": [], "usage": USAGE})
+        await connection.send(_choice({}, "stop") + usage + chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
+
+    async def until_still(self) -> int:
+        """How many deltas it has got rid of once nobody takes any more for now."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            before = 0
+            while not before or self.sent > before:
+                before = self.sent
+                await asyncio.sleep(_STILL_SECONDS)
+        return self.sent
+
+    async def until_sent(self) -> None:
+        """Wait until it has got rid of all deltas."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                if self.sent == DELTAS:
+                    return
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running_flood() -> AsyncIterator[Flood]:
+    """Runs such a model for as long as the block takes."""
+    model = Flood()
+    async with raw_server(model.answer) as server:
+        model.url = server.url
+        yield model
+
+
+def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    return _event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return chunk(b"data: " + orjson.dumps({"id": "chatcmpl-1", **body}) + b"\n\n")

@@ -1,0 +1,60 @@
+"""What a turn waits for in Postgres, and how Postgres goes away meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+
+from app.core.database import Database
+from tests.factories import Organization
+
+_PATIENCE_SECONDS = 20
+_WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%' || $1 || '%'
+"""
+
+
+@asynccontextmanager
+async def locked_account(database: Database, organization: Organization) -> AsyncIterator[None]:
+    """Nobody can hold or charge credits of the organization's during the block."""
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization.id)
+        yield
+
+
+@asynccontextmanager
+async def admitted(
+    database: Database, organization: Organization, request: Coroutine[Any, Any, httpx.Response]
+) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """The organization's only turn, admitted; whatever it does next with its credits waits for as long as the block."""
+    async with AsyncExitStack() as behind:
+        async with locked_account(database, organization):
+            asking = asyncio.create_task(request)
+            await until_waiting(database)
+            locking = asyncio.create_task(behind.enter_async_context(locked_account(database, organization)))
+            # Postgres serves those who wait in their order.
+            await until_waiting(database, count=2)
+        await locking
+        yield asking
+
+
+async def until_waiting(database: Database, table: str = "credit_accounts", *, count: int = 1) -> list[int]:
+    """The Postgres processes that wait for a lock with a statement on that table, once there are so many."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            async with database.transaction() as tx:
+                waiting = [row["pid"] for row in await tx.fetch(_WAITING, table)]
+            if len(waiting) >= count:
+                return waiting
+            await asyncio.sleep(0.01)
+
+
+async def cut_off(database: Database) -> None:
+    """End the connection that waits for an account, as when Postgres goes away."""
+    waiting = await until_waiting(database)
+    async with database.transaction() as tx:
+        for pid in waiting:
+            await tx.execute("SELECT pg_terminate_backend($1, 10000)", pid)

@@ -1,0 +1,78 @@
+"""The end of a turn in Postgres, which may go away meanwhile, and in which others are under way."""
+
+import asyncio
+import secrets
+from contextlib import AsyncExitStack
+
+import httpx
+
+from app.core.database import Database
+from tests.agents.definitions import make_host
+from tests.chat.asking import CHAT, conversation, opened_stream, user
+from tests.chat.books import charged, closed_books_of, estimate_of
+from tests.chat.conftest import HeldApi
+from tests.chat.locks import cut_off, locked_account, until_waiting
+from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+from tests.sessions.reading import messages_of
+
+WORDS = "count to 4"
+
+_LET_LEASES_RUN_OUT = (
+    "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
+    "UPDATE sessions SET turn_lease_until = turn_lease_until - interval '60 seconds' WHERE organization_id = $1",
+)
+
+
+async def status_of(http: httpx.AsyncClient, headers: dict[str, str], session_id: str) -> object:
+    return (await http.get(f"/sessions/{session_id}/status", headers=headers)).json()["status"]
+
+
+async def test_a_turn_that_its_client_left_is_closed_though_postgres_goes_away(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--stall-2")
+
+    async with AsyncExitStack() as account:
+        async with opened_stream(http, host, WORDS, **conversation("ours")) as opened:
+            await opened.read(until=b'"2 "')
+            await account.enter_async_context(locked_account(database, host))
+        await cut_off(database)
+        await cut_off(database)
+
+    estimate = estimate_of(upstream.the_request(), "1 2 ")
+    assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
+    assert await messages_of(http, host, "ours") == [("user", WORDS), ("assistant", "1 2 ")]
+    assert await status_of(http, host.headers, "ours") == "idle"
+
+
+async def test_a_lost_run_and_the_one_that_took_its_key_do_not_block_each_other(
+    held: HeldApi, database: Database
+) -> None:
+    host = await make_host(database)
+    headers = {**host.headers, "Idempotency-Key": secrets.token_hex(8)}
+    body = {"messages": [user(WORDS)], **conversation("ours")}
+    held.chat_models.hold_next()
+    losing = asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
+    await held.chat_models.wait_until_held()
+    await let_the_leases_run_out(database, host)
+
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
+        taking = asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
+        await until_waiting(database, "idempotency_keys")
+        held.chat_models.let_pass()
+        await until_waiting(database, "idempotency_keys", count=2)
+    lost, taken = await asyncio.gather(losing, taking)
+
+    assert (lost.status_code, taken.status_code) == (200, 200)
+    assert "Deadlock" not in held.log.read_text()
+    assert (await closed_books_of(database, host)).holds == ["voided", "settled"]
+    assert await messages_of(held.http, host, "ours") == [("user", WORDS), ("assistant", "1 2 3 4")]
+
+
+async def let_the_leases_run_out(database: Database, host: Organization) -> None:
+    """As when a process does nothing for a minute."""
+    async with database.transaction() as tx:
+        for statement in _LET_LEASES_RUN_OUT:
+            await tx.execute(statement, host.id)

@@ -1,0 +1,84 @@
+"""What SDKs repeat by themselves: a turn that has not run, and none that may have."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.core.database import Database
+from tests.agents.definitions import agent, container, make_team
+from tests.chat.asking import ask, ask_to_stream
+from tests.chat.books import NOTHING_CHARGED, books_of, closed_books_of
+from tests.chat.conftest import HeldApi
+from tests.chat.locks import admitted, cut_off, locked_account
+from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+
+
+def check_unavailable(answer: httpx.Response, *, may_repeat: bool) -> None:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+    assert answer.headers.get("x-should-retry") == (None if may_repeat else "false")
+
+
+async def chain(database: Database, *models: str) -> Organization:
+    """An organization whose orchestrator runs an agent on each of these models in turn."""
+    names = [f"agent-{number}" for number in range(len(models))]
+    team = [agent(name, model) for name, model in zip(names, models, strict=True)]
+    return await make_team(database, container("SEQUENTIAL", *names), *team)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_postgres_going_away_between_two_calls_is_not_to_be_repeated(
+    held: HeldApi, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))
+    held.chat_models.hold_next()
+    asking = asyncio.create_task((ask_to_stream if is_streamed else ask)(held.http, team, "Ask the poet"))
+    await held.chat_models.wait_until_held()
+
+    async with locked_account(database, team):
+        held.chat_models.let_pass()
+        # What the host's first call has left over pays the poet's; the host's second one needs more.
+        await cut_off(database)
+
+    check_unavailable(await asking, may_repeat=False)
+    assert [call["model"] for call in upstream.calls()] == ["host-model", "poet-model"]
+    assert await closed_books_of(database, team) == NOTHING_CHARGED
+
+
+async def test_postgres_going_away_before_the_first_call_may_be_repeated(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await chain(database, "first-model", "second-model")
+
+    async with admitted(database, team, ask(http, team, "Hello")) as asking:
+        await cut_off(database)
+
+    check_unavailable(await asking, may_repeat=True)
+    assert upstream.calls() == []
+    assert await closed_books_of(database, team) == NOTHING_CHARGED
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_throttling_in_the_middle_of_a_turn_is_not_to_be_repeated(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    team = await chain(database, "first-model", "sim-chat--status-429-7")
+
+    answer = await (ask_to_stream if is_streamed else ask)(http, team, "Hello")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "provider_rate_limited")
+    assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("7", "false")
+    assert [call["outcome"] for call in upstream.calls("first-model")] == ["finished"]
+    assert await books_of(database, team) == NOTHING_CHARGED
+
+
+async def test_throttling_at_the_beginning_of_a_turn_may_be_repeated(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    team = await chain(database, "sim-chat--status-429-7", "second-model")
+
+    answer = await ask(http, team, "Hello")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert "x-should-retry" not in answer.headers

@@ -25,7 +25,10 @@ _AWAY = (
     # Two transactions that wait for each other: one is rolled back whole, and may simply be run again.
     asyncpg.DeadlockDetectedError,
     asyncpg.PostgresConnectionError,
+    # It starts, it stops, or its main process is gone.
     asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     # A standby, as after a failover: the next connection may find the primary.
     asyncpg.ReadOnlySQLTransactionError,

@@ -10,9 +10,9 @@ _CHUNK = 65_536
 
 
 @asynccontextmanager
-async def starting_postgres() -> AsyncIterator[str]:
-    """Runs a Postgres that is not ready for anybody yet; yields its URL."""
-    fields = (b"SFATAL", b"VFATAL", b"C57P03", b"Mthe database system is starting up")
+async def unready_postgres(sqlstate: str) -> AsyncIterator[str]:
+    """Runs a Postgres that refuses everybody with this code; yields its URL."""
+    fields = (b"SFATAL", b"VFATAL", b"C" + sqlstate.encode(), b"Mnot now")
     body = b"".join(field + b"\0" for field in fields) + b"\0"
     refusal = b"E" + (len(body) + 4).to_bytes(4) + body
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
-from tests.core.postgres_away import slow_to_close, starting_postgres
+from tests.core.postgres_away import slow_to_close, unready_postgres
 from tests.core.sites import settings_of
 
 
@@ -167,8 +167,17 @@ async def test_a_server_that_is_not_there_is_told(environment: dict[str, str]) -
     await nowhere.close()
 
 
-async def test_a_server_that_is_starting_is_told(environment: dict[str, str]) -> None:
-    async with starting_postgres() as url:
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        pytest.param("57P03", id="it starts"),
+        pytest.param("57P01", id="it stops, or its main process is gone"),
+        pytest.param("57P02", id="another of its processes has crashed"),
+        pytest.param("53300", id="too many connections"),
+    ],
+)
+async def test_a_server_that_is_not_ready_is_told(environment: dict[str, str], sqlstate: str) -> None:
+    async with unready_postgres(sqlstate) as url:
         starting = Database.open(settings_of(environment | {"DATABASE_URL": url}))
 
         with pytest.raises(ServiceUnavailableError):

@@ -5,7 +5,7 @@ from functools import cache
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from redis.exceptions import RedisError
 
 from app.core.database import Database
@@ -18,6 +18,7 @@ from app.resources import Resources
 router = APIRouter(tags=["Operations"])
 
 _REDIS_SECONDS = 1.0
+_VENDOR_IS_DENIED = Gauge("junis_vendor_is_denied", "Whether the vendor refuses the operator's account now: 1 or 0")
 
 
 @router.get("/healthz")
@@ -40,12 +41,14 @@ async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str]:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(settings: SettingsDep, request: Request) -> Response:
+async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Request) -> Response:
     """This process's figures for Prometheus, for whoever shows the operator's METRICS_TOKEN."""
     token = settings.metrics_token.get_secret_value()
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not token or not hmac.compare_digest(token.encode(), shown.encode()):
         raise NotFoundError
+    # Of all processes, whichever of them has found it out.
+    _VENDOR_IS_DENIED.set((await _states_in_redis(resources))["vendor"] == "denied")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,6 +1,7 @@
 import sys
 
 import uvloop
+from prometheus_client import start_http_server
 
 from app.core.logging import configure_logging
 from app.core.settings import InvalidSettingsError, load_settings
@@ -15,6 +16,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log_level)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port)
     uvloop.run(run(settings))
     return 0
 

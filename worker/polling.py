@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -12,7 +12,13 @@ from app.content.attempts import Attempt, Outcome
 from app.content.service import FINISH_JOB
 from app.core.clock import now
 from app.core.json import storable_json
-from app.predictions.protocol import Prediction, PredictionError, PredictionMissingError
+from app.predictions.protocol import (
+    Prediction,
+    PredictionDeniedError,
+    PredictionError,
+    PredictionMissingError,
+    PredictionThrottledError,
+)
 from app.resources import Resources
 from worker.ending import fail
 from worker.lifecycle import WorkerContext
@@ -26,8 +32,10 @@ _LONGEST_PAUSE = timedelta(seconds=10)
 _WORTH_A_LIST = 30
 _MOST_LOOKS_AT_ONCE = 20
 _MOST_LISTED = 10_000
+_PAGE_SIZE = 100
 _MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
+_CANNOT_BE_STORED = "The prediction succeeded, but its output cannot be stored"
 
 
 async def poll(context: WorkerContext) -> None:
@@ -52,26 +60,37 @@ async def _observe_listed(resources: Resources, due: Sequence[Attempt]) -> list[
     """Observe what the vendor's list tells of; what it does not tell of is left over."""
     left = {attempt.prediction_id: attempt for attempt in due}
     oldest = min(attempt.started_at or now() for attempt in due) - _CLOCK_MARGIN
-    listed = 0
     seen: list[tuple[Attempt, Prediction]] = []
-    if await resources.vendor_budget.wait_before_read():
+    if await resources.vendor_budget.denial() or await resources.vendor_budget.wait_before_read():
         return []
     try:
-        async for prediction in resources.predictions.recent(oldest):
-            listed += 1
+        async for prediction in _listed(resources, oldest):
             if attempt := left.pop(prediction.id, None):
                 seen.append((attempt, prediction))
             if len(seen) >= _MOST_WRITTEN_AT_ONCE:
                 await observe(resources, seen)
                 seen = []
-            if not left or listed >= _MOST_LISTED:
+            if not left:
                 break
     except PredictionError as error:
-        # They are looked at again when they are due again.
+        # One page that cannot be read must not hide the others: some are looked at singly, the rest when due again.
         logger.warning("list_failed", extra={"reason": error.text})
-        left = {}
+        await _note_throttling(resources, error)
+        if isinstance(error, PredictionDeniedError):
+            await resources.vendor_budget.denied(error.text)
     await observe(resources, seen)
     return list(left.values())
+
+
+async def _listed(resources: Resources, oldest: datetime) -> AsyncGenerator[Prediction]:
+    """The account's predictions, newest first, as far back as the budget of calls reaches."""
+    listed = 0
+    async for prediction in resources.predictions.recent(oldest):
+        yield prediction
+        listed += 1
+        # Each page is a call of its own.
+        if listed % _PAGE_SIZE == 0 and (listed >= _MOST_LISTED or await resources.vendor_budget.wait_before_read()):
+            return
 
 
 async def _look(resources: Resources, attempt: Attempt, places: asyncio.Semaphore) -> None:
@@ -89,9 +108,15 @@ async def _ask(resources: Resources, attempt: Attempt) -> None:
         await fail(resources, attempt, "The vendor does not know the prediction any more")
     except PredictionError as error:
         # It is looked at again when it is due again.
+        await _note_throttling(resources, error)
         logger.warning("poll_failed", extra={"content_id": str(attempt.id), "reason": error.text})
     else:
         await observe(resources, [(attempt, prediction)])
+
+
+async def _note_throttling(resources: Resources, error: PredictionError) -> None:
+    if isinstance(error, PredictionThrottledError):
+        await resources.vendor_budget.throttled_reads(error.wait_seconds)
 
 
 async def observe(resources: Resources, seen: Sequence[tuple[Attempt, Prediction]]) -> None:
@@ -105,7 +130,7 @@ async def observe(resources: Resources, seen: Sequence[tuple[Attempt, Prediction
         if outcome is not None:
             outcomes.append(outcome)
         else:
-            await fail(resources, attempt, reason or "The prediction succeeded, but its output cannot be stored")
+            await fail(resources, attempt, reason or _CANNOT_BE_STORED)
     if outcomes:
         await _keep(resources, outcomes)
 
@@ -125,7 +150,7 @@ def _outcome(attempt: Attempt, prediction: Prediction, other_hosts: frozenset[st
     predict_time = None if prediction.predict_time is None else str(prediction.predict_time)
     try:
         text = storable_json({"output": prediction.output, "predict_time": predict_time})
-    except orjson.JSONEncodeError:
+    except (orjson.JSONEncodeError, RecursionError):
         return None
     return Outcome(attempt, text, first_url(prediction.output, other_hosts))
 

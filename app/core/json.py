@@ -14,8 +14,10 @@ def storable_json(value: Any) -> str:
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
-        # It refuses lone surrogates, and integers of more than 64 bits: a vendor's JSON may hold both.
-        text = _UNSTORABLE.sub("\ufffd", json.dumps(value, ensure_ascii=False))
+        # It refuses lone surrogates, and integers of more than 64 bits: a vendor's JSON may hold both. The other one
+        # writes Infinity for a number that is too large for a float, which is no JSON; orjson makes that null.
+        finite = json.loads(json.dumps(value), parse_constant=lambda _name: None)
+        text = _UNSTORABLE.sub("\ufffd", json.dumps(finite, ensure_ascii=False))
     return _NUL.sub(r"\1\\ufffd", text)
 
 

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     generation_max_retries: int = Field(default=3, ge=0, le=100)
     max_output_bytes: int = Field(default=5 * 1024**3, ge=1)
     worker_concurrency: int = Field(default=20, ge=1, le=500)
+    worker_metrics_port: int = Field(default=0, ge=0, le=65_535)
     worker_lease_seconds: float = Field(default=60, ge=5, le=600)
     poll_interval_seconds: float = Field(default=0.5, gt=0)
 

@@ -46,13 +46,14 @@ class VendorBudget:
 
     async def throttled(self, wait_seconds: float) -> None:
         """The vendor refused a create as one too many: nobody makes another before it said to."""
-        try:
-            await self._close(keys=[self._create_key], args=[int(wait_seconds * _MICROSECONDS)])
-        except (RedisError, OSError) as error:
-            logger.warning("budget_away", extra={"reason": repr(error)})
+        await self._shut(self._create_key, wait_seconds)
+
+    async def throttled_reads(self, wait_seconds: float) -> None:
+        """The vendor refused a read as one too many: nobody reads before it said to."""
+        await self._shut(self._read_key, wait_seconds)
 
     async def denied(self, reason: str) -> None:
-        """The vendor refuses the operator's account: nothing is started for a while, then one start tries again."""
+        """The vendor refuses the operator's account: nothing is started for a while, then it is tried again."""
         VENDOR_DENIED.inc()
         logger.error("vendor_denied", extra={"reason": reason})
         try:
@@ -70,6 +71,12 @@ class VendorBudget:
         except (RedisError, OSError):
             return None
         return (reason.decode(), timedelta(milliseconds=max(0, left))) if reason else None
+
+    async def _shut(self, key: str, wait_seconds: float) -> None:
+        try:
+            await self._close(keys=[key], args=[int(wait_seconds * _MICROSECONDS)])
+        except (RedisError, OSError) as error:
+            logger.warning("budget_away", extra={"reason": repr(error)})
 
     async def _wait(self, key: str, per_minute: int) -> timedelta:
         burst = max(1, int(per_minute * _BURST_SHARE))

@@ -81,6 +81,10 @@ class PredictionFault(StrEnum):
     """Reading it is throttled."""
     GET_SLOW = "get-slow"
     """Reading it takes N seconds."""
+    LIST_500 = "list-500"
+    """The list of predictions fails; only a rule can order it."""
+    LIST_429 = "list-429"
+    """The list of predictions is throttled; only a rule can order it."""
     CANCEL_RACE = "cancel-race"
     """Canceling it comes too late: the answer says ``succeeded``."""
 
@@ -152,6 +156,7 @@ MEASURED = frozenset(
 """Those whose number measures something; the number of the others says how often they happen."""
 
 AT_READING = frozenset({PredictionFault.GET_500, PredictionFault.GET_429, PredictionFault.GET_SLOW})
+AT_LISTING = frozenset({PredictionFault.LIST_500, PredictionFault.LIST_429})
 AT_CANCELING = frozenset({PredictionFault.CANCEL_RACE})
 AT_DELIVERY = frozenset(
     {
@@ -165,5 +170,5 @@ AT_DELIVERY = frozenset(
         PredictionFault.DELIVERY_STALL,
     }
 )
-AT_CREATION = frozenset(PredictionFault) - AT_READING - AT_CANCELING - AT_DELIVERY
+AT_CREATION = frozenset(PredictionFault) - AT_READING - AT_LISTING - AT_CANCELING - AT_DELIVERY
 """Those that are settled when a prediction is made; the others can also be ordered for a later request."""

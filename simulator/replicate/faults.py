@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from simulator.faults.draw import draw_fault, stable_key
 from simulator.faults.parsing import PredictionFaults, happens, parse_prediction_faults
-from simulator.faults.prediction import AT_CREATION, MEASURED, PredictionFault
+from simulator.faults.prediction import AT_CREATION, AT_LISTING, MEASURED, PredictionFault
 from simulator.replicate.models import ModelReference
 from simulator.replicate.predictions import Prediction
 from simulator.state import Simulator, simulator_of
@@ -48,6 +48,11 @@ def faults_at_request(
     own = {fault: number for fault, number in due.items() if fault in MEASURED or happens(due, fault, suffered[fault])}
     name = prediction.reference.model.full_name
     return {**own, **_ordered(simulator_of(request), request, possible, name)}
+
+
+def faults_at_listing(request: Request) -> PredictionFaults:
+    """The faults of a request for the list of predictions."""
+    return _ordered(simulator_of(request), request, AT_LISTING, "")
 
 
 def _ordered(

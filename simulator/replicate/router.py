@@ -12,7 +12,7 @@ from simulator.replicate.catalog import model_object, version_object
 from simulator.replicate.creation import create_prediction
 from simulator.replicate.delivery import deliver
 from simulator.replicate.errors import internal_error, not_found, throttled
-from simulator.replicate.faults import faults_at_request
+from simulator.replicate.faults import faults_at_listing, faults_at_request
 from simulator.replicate.lifecycle import Interventions, Status
 from simulator.replicate.listing import list_predictions
 from simulator.replicate.models import SimulatedModel, find_model, resolve_name, resolve_version
@@ -55,6 +55,11 @@ def replicate_routes() -> list[BaseRoute]:
 async def list_all(request: Request) -> Response:
     """List predictions, newest first."""
     check_token(request)
+    faults = faults_at_listing(request)
+    if PredictionFault.LIST_500 in faults:
+        raise internal_error()
+    if PredictionFault.LIST_429 in faults:
+        raise throttled(_RETRY_AFTER, has_header=True)
     return await list_predictions(request)
 
 

@@ -33,6 +33,7 @@ def test_what_holds_no_nul_is_stored_as_it_is(value: Any) -> None:
         ("\0\0", "\ufffd\ufffd"),
         ("\ud800", "\ufffd"),
         ([2**70, "\udfff\0"], [2**70, "\ufffd\ufffd"]),
+        ([2**70, float("inf"), {"a": float("nan")}], [2**70, None, {"a": None}]),
         ({"\0": ["\0", {"a": "\\\\\0"}]}, {"\ufffd": ["\ufffd", {"a": "\\\\\ufffd"}]}),
     ],
 )

@@ -200,6 +200,14 @@ def test_ordered_faults_befall_the_requests_they_match(simulator: RunningSimulat
     assert [simulator.http.get(url).status_code for url in urls] == [200, 500, 200]
 
 
+@pytest.mark.parametrize(("fault", "status"), [("list-500", 500), ("list-429", 429)])
+def test_the_list_may_fail_where_it_is_ordered_to(simulator: RunningSimulator, fault: str, status: int) -> None:
+    simulator.run(f"simulator/image--{fault}")
+    simulator.order(fault, times=1)
+
+    assert [simulator.http.get("/replicate/v1/predictions").status_code for _ in range(2)] == [status, 200]
+
+
 def test_a_suffix_works_behind_a_version_and_under_a_models_path(simulator: RunningSimulator) -> None:
     by_version = simulator.run(f"simulator/image--fail:{'0' * 64}")
     path = "/replicate/v1/models/simulator/image--fail/predictions"

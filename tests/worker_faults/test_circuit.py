@@ -1,5 +1,6 @@
 """The vendor refuses the operator's account: nothing fails, it shows, and work goes on once that is mended."""
 
+import re
 import uuid
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from app.content.models import GeneratedContent
+from devstack.ports import free_port
 from tests import programs
 from tests.core.sites import settings_of
 from tests.worker.workbench import Workbench
@@ -17,7 +19,8 @@ from worker.starting import start
 async def test_what_is_queued_waits_for_a_token_that_works(
     site: dict[str, str], workbench: Workbench, run_folder: Path
 ) -> None:
-    refused = {**site, "REPLICATE_API_TOKEN": "revoked"}
+    port = free_port()
+    refused = {**site, "REPLICATE_API_TOKEN": "revoked", "METRICS_TOKEN": "figures", "WORKER_METRICS_PORT": str(port)}
     with (
         programs.running_worker(refused, run_folder / "circuit-worker.log"),
         programs.running_api(refused, run_folder / "circuit-api.log") as url,
@@ -27,9 +30,13 @@ async def test_what_is_queued_waits_for_a_token_that_works(
             await workbench.until(content_id, is_put_off)
         async with httpx.AsyncClient() as client:
             ready = await client.get(f"{url}/readyz")
+            figures = await client.get(f"{url}/metrics", headers={"Authorization": "Bearer figures"})
+            of_worker = await client.get(f"http://127.0.0.1:{port}/metrics")
 
     assert ready.status_code == 200
     assert ready.json()["vendor"] == "denied"
+    assert "junis_vendor_is_denied 1.0" in figures.text
+    assert re.search(r"^junis_vendor_denied_total [1-9]", of_worker.text, re.MULTILINE)
     await check_waiting(workbench, *asked)
 
     with programs.running_worker(site, run_folder / "circuit-worker.log"):

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.content import transitions
 from app.content.attempts import Generation
-from app.content.callbacks import webhook_url
+from app.content.callbacks import is_webhook_of
 from app.core.clock import now
 from app.predictions.protocol import Prediction, PredictionError
 from app.resources import Resources
@@ -24,14 +24,15 @@ _CLOCK_MARGIN = timedelta(seconds=60)
 async def adopt_orphans(context: WorkerContext) -> None:
     """Find the predictions of all starts that have not come back within their lease, in one look through the list.
 
-    The vendor lists what it accepted. One prediction that fits is the attempt's, none means that nothing runs. Where
-    several fit, nobody can tell which it is: the attempt waits for its deadline, by which the vendor has cancelled
-    them.
+    The vendor lists what it accepted. The one prediction that reports to the attempt is the attempt's, or else the one
+    that reports to nobody and is what the attempt would have been; none means that nothing runs. Where several fit,
+    nobody can tell which it is: the attempt waits for its deadline, by which the vendor has cancelled them.
     """
     resources = context.resources
     async with resources.database.transaction() as tx:
         orphans = await transitions.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, context.lease)
-    if not orphans:
+    # Without a place in the vendor's budget they are looked for again when this claim has run out.
+    if not orphans or await resources.vendor_budget.wait_before_read():
         return
     try:
         fitting = await _find_fitting(resources, orphans)
@@ -45,26 +46,35 @@ async def adopt_orphans(context: WorkerContext) -> None:
 
 async def _find_fitting(resources: Resources, orphans: Sequence[Generation]) -> list[list[Prediction]]:
     """The predictions that may be each orphan's."""
-    webhooks = [webhook_url(resources.settings, orphan) for orphan in orphans]
     fitting: list[list[Prediction]] = [[] for _ in orphans]
-    oldest = min(orphan.started_at or now() for orphan in orphans) - _CLOCK_MARGIN
+    oldest = min(_earliest_start(orphan) for orphan in orphans)
     async for prediction in resources.predictions.recent(oldest):
-        for orphan, webhook, found in zip(orphans, webhooks, fitting, strict=True):
-            if _fits(prediction, orphan, webhook):
+        for orphan, found in zip(orphans, fitting, strict=True):
+            if _fits(prediction, orphan):
                 found.append(prediction)
     return fitting
 
 
-def _fits(prediction: Prediction, orphan: Generation, webhook: str | None) -> bool:
-    if webhook is not None:
-        return prediction.webhook == webhook
+def _fits(prediction: Prediction, orphan: Generation) -> bool:
+    # A webhook is told by what it says of the attempt: the settings may have changed since it was started.
+    if prediction.webhook is not None:
+        return is_webhook_of(prediction.webhook, orphan)
+    if prediction.created_at < _earliest_start(orphan):
+        return False
     name, _, version = orphan.model.partition(":")
     is_model = name in {prediction.model, prediction.version} and version in {"", prediction.version}
     return is_model and dict(prediction.input) == dict(orphan.input)
 
 
+def _earliest_start(orphan: Generation) -> datetime:
+    """The earliest moment that the vendor may give as the beginning of the attempt's run."""
+    return (orphan.started_at or now()) - _CLOCK_MARGIN
+
+
 async def _adopt(resources: Resources, orphan: Generation, fitting: Sequence[Prediction]) -> None:
-    found = [prediction for prediction in fitting if not await _is_taken(resources, prediction.id)]
+    # What reports to the attempt is its own; the others only look like it.
+    candidates = [prediction for prediction in fitting if prediction.webhook is not None] or fitting
+    found = [prediction for prediction in candidates if not await _is_taken(resources, prediction.id)]
     if len(found) == 1:
         await accept(resources, orphan, found[0])
     elif not found:

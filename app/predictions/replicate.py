@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from replicate.client import Client
 from app.predictions.parsing import UnreadableAnswerError, parse_json, parse_page, parse_prediction
 from app.predictions.protocol import (
     Prediction,
+    PredictionMissingError,
     PredictionRejectedError,
     PredictionUnavailableError,
     PredictionUncertainError,
@@ -20,6 +22,8 @@ from app.predictions.refusals import refusal
 
 # Bounds one call, from the wait for a connection to the last byte of the answer.
 DEADLINE_SECONDS = 20.0
+# How long a version is run before the vendor is asked for a newer one.
+VERSION_SECONDS = 3600.0
 
 _TIMEOUT = httpx.Timeout(connect=5, read=15, write=15, pool=5)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
@@ -36,10 +40,14 @@ class ReplicateClient:
     `webhook` and `data_removed`, and cannot send `Cancel-After`.
     """
 
-    def __init__(self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS, version_seconds: float = VERSION_SECONDS
+    ) -> None:
         self._token = token
         self._deadline = deadline
-        self._newest_versions: dict[str, str] = {}
+        self._version_seconds = version_seconds
+        # By model, what is run for it and until when by the monotonic clock.
+        self._newest_versions: dict[str, tuple[str, float]] = {}
         self._transport = _RefusingTransport(limits=_LIMITS)
         self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
 
@@ -51,19 +59,28 @@ class ReplicateClient:
         By its name alone Replicate runs an official model only. Where it refuses a name for that reason, which runs
         nothing, the newest version of the model is run.
         """
-        known = self._newest_versions.get(model, model)
         try:
-            return await self._create(known, input, webhook, cancel_after)
+            return await self._create(self._known_version(model), input, webhook, cancel_after)
         except PredictionRejectedError as error:
             if ":" in model or "/" not in model or "version" not in error.text.lower():
                 raise
-        # Looked up again, too, where the version that was known has gone.
-        self._newest_versions[model] = f"{model}:{await self._newest_version(model)}"
-        return await self._create(self._newest_versions[model], input, webhook, cancel_after)
+            # Looked up again, too, where the version that was known has gone.
+            newest = f"{model}:{await self._newest_version(model, error)}"
+        self._newest_versions[model] = (newest, time.monotonic() + self._version_seconds)
+        return await self._create(newest, input, webhook, cancel_after)
 
-    async def _newest_version(self, model: str) -> str:
-        with self._failures():
-            found = await self._request("GET", f"/v1/models/{quote(model)}")
+    def _known_version(self, model: str) -> str:
+        """The newest version that was found not long ago; the model itself where none was."""
+        version, until = self._newest_versions.get(model, (model, 0.0))
+        return version if time.monotonic() < until else model
+
+    async def _newest_version(self, model: str, refused: PredictionRejectedError) -> str:
+        try:
+            with self._failures():
+                found = await self._request("GET", f"/v1/models/{quote(model)}")
+        except PredictionMissingError:
+            # Of the vendor's two refusals the first one says what is wrong with the request.
+            raise refused from None
         newest = found.get("latest_version") if isinstance(found, dict) else None
         if not isinstance(newest, dict) or not isinstance(newest.get("id"), str):
             raise PredictionRejectedError(f"The model {model} has no version that can be run")

@@ -1,9 +1,12 @@
+import json
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 
-from app.predictions.protocol import PredictionMissingError, PredictionRejectedError
-from app.predictions.replicate import ReplicateClient
+from app.predictions.protocol import PredictionRejectedError
+from app.predictions.replicate import VERSION_SECONDS, ReplicateClient
+from tests.chat_models.raw_server import Answer, Connection, raw_server, response
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 
@@ -42,6 +45,41 @@ async def test_an_official_model_is_run_by_its_name(strict_vendor: VendorsSimula
     assert started.version == "hidden"
 
 
-async def test_a_model_that_does_not_exist_stays_refused(client: ReplicateClient) -> None:
-    with pytest.raises((PredictionRejectedError, PredictionMissingError)):
+async def test_a_model_that_does_not_exist_is_rejected_with_the_vendors_words(client: ReplicateClient) -> None:
+    with pytest.raises(PredictionRejectedError, match="The specified version does not exist"):
         await client.create(model="nobody/knows", input={}, webhook=None, cancel_after=60)
+
+
+@pytest.mark.parametrize(
+    ("version_seconds", "versions"),
+    [
+        pytest.param(VERSION_SECONDS, ["v0", "v0"], id="is run again for a while"),
+        pytest.param(0, ["v0", "v1"], id="is looked up again when its time is over"),
+    ],
+)
+async def test_a_version_that_was_found(version_seconds: float, versions: list[str]) -> None:
+    async with raw_server(vendor_with_a_new_version_at_every_look()) as server:
+        client = ReplicateClient(server.url, "simulated", version_seconds=version_seconds)
+        started = [await client.create(model="owner/name", input={}, webhook=None, cancel_after=60) for _ in versions]
+        await client.close()
+
+    assert [prediction.version for prediction in started] == versions
+
+
+def vendor_with_a_new_version_at_every_look() -> Answer:
+    """Runs a community model by its versions only, and has a newer one whenever it is asked for the newest."""
+    numbers = count()
+
+    async def answer(connection: Connection, request: bytes) -> None:
+        head, _, body = request.partition(b"\r\n\r\n")
+        if head.startswith(b"GET /v1/models/owner/name "):
+            await connection.send(response(json.dumps({"latest_version": {"id": f"v{next(numbers)}"}}).encode()))
+            return
+        _, _, version = json.loads(body)["version"].partition(":")
+        if not version:
+            await connection.send(response(b'{"title": "Invalid version"}', status="422 Unprocessable Entity"))
+            return
+        created = {"id": "x", "status": "starting", "created_at": "2026-03-01T12:00:00Z", "version": version}
+        await connection.send(response(json.dumps(created).encode(), status="201 Created"))
+
+    return answer

@@ -29,6 +29,17 @@ async def test_a_request_that_the_vendor_rejects_fails_with_its_words(workbench:
     assert await workbench.held(asked) == 0
 
 
+async def test_a_model_that_the_vendor_does_not_know_fails_with_its_words(workbench: Workbench) -> None:
+    asked = await workbench.ask("nobody/knows")
+
+    ended = await workbench.until_ended(asked)
+
+    assert ended.status == "failed"
+    assert "The specified version does not exist" in (ended.error_message or "")
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0
+
+
 @pytest.mark.parametrize("fault", ["create-500-1", "create-502-html-1"])
 async def test_an_uncertain_start_that_was_not_accepted_is_made_again(workbench: Workbench, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
@@ -52,19 +63,6 @@ async def test_an_uncertain_start_that_was_accepted_is_adopted(workbench: Workbe
     assert (ended.status, ended.prediction_id) == ("completed", prediction["id"])
     assert len(await workbench.creations(asked)) == 1
     assert len(await workbench.charges(asked)) == 1
-
-
-async def test_a_prediction_of_another_content_is_not_adopted(workbench: Workbench) -> None:
-    """Two contents with one input: the vendor's list shows the prediction of the first to the second."""
-    values = {"prompt": "the same lighthouse"}
-    first = await workbench.ask("simulator/image", **values)
-    await workbench.until_ended(first)
-
-    second = await workbench.ask("simulator/image", **values)
-    ended = await workbench.until_ended(second)
-
-    assert ended.status == "completed"
-    assert ended.prediction_id != (await workbench.row(first)).prediction_id
 
 
 async def _let_first_start_be_given_up(workbench: Workbench, content_id: str) -> None:

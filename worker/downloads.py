@@ -38,7 +38,7 @@ class Downloader:
 
         Raises:
             DownloadRefusedError: the host is not allowed, the file is gone or too large.
-            DownloadInterruptedError: the connection or the host failed.
+            DownloadInterruptedError: the connection or the host failed, or nothing came.
         """
         try:
             response = await self._open(url)
@@ -70,6 +70,9 @@ class Downloader:
             size += len(chunk)
             check_size(size, self._max_bytes)
             yield chunk
+        if not size:
+            # No model makes an empty file: the host has answered before the bytes were there.
+            raise DownloadInterruptedError("the output came without a byte")
 
     def _check_host(self, url: str) -> None:
         try:

@@ -13,12 +13,14 @@ from app.resources import Resources
 from worker.lifecycle import WorkerContext
 
 
-async def fail(resources: Resources, attempt: Attempt, message: str) -> None:
-    """End the attempt at no cost, with the vendor's words."""
+async def fail(resources: Resources, attempt: Attempt, message: str) -> bool:
+    """End the attempt at no cost, with the vendor's words; False where it has ended before."""
     async with resources.database.transaction() as tx:
         await transitions.lock_organization(tx, attempt.organization_id)
-        if await transitions.fail(tx, attempt, message):
+        is_failed = await transitions.fail(tx, attempt, message)
+        if is_failed:
             await start_next(tx, resources, attempt.organization_id)
+    return is_failed
 
 
 async def complete(

@@ -26,7 +26,10 @@ _MOST_OUTPUTS = 1000
 
 
 async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) -> None:
-    """Copy the outputs of an attempt and complete it. What was interrupted is tried again until the deadline."""
+    """Copy the outputs of an attempt and complete it. What was interrupted is tried again until the deadline.
+
+    A copy that runs at the deadline goes on until the sweeper ends the attempt, `COPY_GRACE` later.
+    """
     async with context.resources.database.transaction() as tx:
         generation = await transitions.claim_finish(tx, content_id, attempt, context.lease)
     if generation is None:
@@ -37,6 +40,9 @@ async def finish(context: WorkerContext, content_id: uuid.UUID, attempt: int) ->
         is_completed = await _while_leased(context, generation, _copy(context, generation, touched))
     except DownloadRefusedError as error:
         await fail(context.resources, generation, f"The output could not be copied: {error}")
+    except AttemptLostError as error:
+        # Its lease is another worker's now, or it has ended.
+        logger.warning("copy_left", extra={"content_id": str(content_id), "reason": str(error)})
     except (DownloadInterruptedError, StoreError) as error:
         logger.warning("copy_interrupted", extra={"content_id": str(content_id), "reason": str(error)})
         wait = backoff(generation.setbacks, first=1, longest=60)
@@ -65,9 +71,9 @@ async def _copy(context: WorkerContext, generation: Generation, touched: list[Re
 
 async def _hand_over(
     context: WorkerContext, generation: Generation, wait: timedelta, *, is_setback: bool = False
-) -> bool:
+) -> None:
     async with context.resources.database.transaction() as tx:
-        return await transitions.renew(tx, generation.id, generation.attempt, wait, is_setback=is_setback)
+        await transitions.hand_over(tx, generation, wait, is_setback=is_setback)
 
 
 async def _while_leased(context: WorkerContext, generation: Generation, work: Coroutine[None, None, bool]) -> bool:
@@ -95,6 +101,7 @@ async def _renew(context: WorkerContext, generation: Generation) -> None:
     while is_ours:
         await asyncio.sleep(context.lease.total_seconds() / _RENEWALS_PER_LEASE)
         try:
-            is_ours = await _hand_over(context, generation, context.lease)
+            async with context.resources.database.transaction() as tx:
+                is_ours = await transitions.renew(tx, generation.id, generation.attempt, context.lease)
         except AppError as error:
             logger.warning("lease_not_renewed", extra={"content_id": str(generation.id), "reason": error.text})

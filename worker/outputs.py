@@ -8,7 +8,7 @@ from app.content.attempts import Generation, StoredFile
 from app.content.media_types import SNIFF_BYTES, MediaType, sniff
 from app.content.outputs import Reserved
 from app.resources import Resources
-from worker.downloads import DownloadInterruptedError, check_size
+from worker.downloads import DownloadInterruptedError, DownloadRefusedError, check_size
 from worker.lifecycle import WorkerContext
 from worker.sources import Inline, Source
 
@@ -17,7 +17,7 @@ class NotStoredAsSentError(DownloadInterruptedError):
     """What was read back from the store is not what was sent to it."""
 
 
-class AttemptLostError(DownloadInterruptedError):
+class AttemptLostError(Exception):
     """The attempt has ended, or another worker copies it."""
 
 
@@ -41,6 +41,7 @@ async def copy_output(
     Raises:
         DownloadRefusedError: the output cannot be had.
         DownloadInterruptedError, StoreError: it may be had the next time.
+        AttemptLostError: it is not this worker's to copy any more.
     """
     store = context.resources.store
     async with aclosing(_bytes_of(context, source)) as chunks:
@@ -88,6 +89,8 @@ async def _reserve(context: WorkerContext, generation: Generation, position: int
 
 async def _bytes_of(context: WorkerContext, source: Source) -> AsyncGenerator[bytes]:
     if isinstance(source, Inline):
+        if not source.data:
+            raise DownloadRefusedError("the output is empty")
         check_size(len(source.data), context.resources.settings.max_output_bytes)
         yield source.data
         return

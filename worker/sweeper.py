@@ -7,17 +7,18 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from app.content import outputs, transitions
-from app.content.attempts import Attempt, OverdueAttempt
+from app.content import outputs, overdue, transitions
+from app.content.attempts import LateAttempt
 from app.content.outputs import Reserved
+from app.content.overdue import FindOverdue
 from app.content.service import FINISH_JOB, START_JOB
 from app.core.clock import now
-from app.core.errors import AppError
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import void_expired
 from app.idempotency.service import forget_expired
 from app.predictions.protocol import PredictionError
 from app.resources import Resources
+from app.storage.protocol import StoreError
 from worker.ending import fail, start_next
 from worker.lifecycle import WorkerContext
 
@@ -25,22 +26,15 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 200
 _GRACE = timedelta(seconds=1)
-_CANCEL_SECONDS = 2
+_MOST_CANCELS_AT_ONCE = 20
+_CANCEL_SECONDS = 5
 
 
 async def sweep(context: WorkerContext) -> None:
-    """Move on every attempt whose next step should have happened."""
+    """End every attempt that is past its deadline, and move on those whose next step should have happened."""
     resources = context.resources
-    async with resources.database.transaction() as tx:
-        overdue = await transitions.find_overdue(tx, _BATCH, _GRACE)
-    late = [attempt for attempt in overdue if attempt.deadline_at <= now()]
-    lost = await _without_job(resources, [attempt for attempt in overdue if attempt not in late])
-    for attempt in [*late, *lost]:
-        try:
-            await _move_on(resources, attempt)
-        except (RedisError, OSError, AppError) as error:
-            # The others do not wait for this one; it comes again with the next sweep.
-            logger.warning("step_not_made", extra={"content_id": str(attempt.id), "reason": repr(error)})
+    ended = await _end_late(resources)
+    await asyncio.gather(_send_lost(resources), _cancel(resources, [each for each in ended if each.is_running]))
 
 
 async def fill_places(context: WorkerContext) -> None:
@@ -74,48 +68,87 @@ async def forget_idempotency_keys(context: WorkerContext) -> None:
 
 async def remove_abandoned(context: WorkerContext) -> None:
     """Remove from the store what failed attempts left there."""
-    async with context.resources.database.transaction() as tx:
-        abandoned = await outputs.find_abandoned(tx, _BATCH)
-    for reserved in abandoned:
-        await _remove(context.resources, reserved)
+    place, is_more = outputs.FIRST_PLACE, True
+    while is_more:
+        async with context.resources.database.transaction() as tx:
+            abandoned = await outputs.find_abandoned(tx, place, _BATCH)
+        for reserved in abandoned:
+            place = reserved.place
+            await _remove(context.resources, reserved)
+        is_more = len(abandoned) == _BATCH
 
 
 async def _remove(resources: Resources, reserved: Reserved) -> None:
-    await resources.store.delete(reserved.storage_path)
-    async with resources.database.transaction() as tx:
-        await outputs.release(tx, reserved)
-    # A worker that still wrote it may have been done in between; one that is done later sees that it is released.
-    await resources.store.delete(reserved.storage_path)
-
-
-async def _without_job(resources: Resources, overdue: Sequence[OverdueAttempt]) -> list[OverdueAttempt]:
-    """Those whose job was lost. In a long queue the others' still wait, and a second one would make it longer."""
     try:
-        waiting = await resources.queue.are_waiting([(_job(late), str(late.id), late.attempt) for late in overdue])
+        await resources.store.delete(reserved.storage_path)
+        async with resources.database.transaction() as tx:
+            await outputs.release(tx, reserved)
+        # A worker that still wrote it may have been done in between; one that is done later sees that it is released.
+        await resources.store.delete(reserved.storage_path)
+    except StoreError as error:
+        # The others do not wait for this one; it comes again with the next look.
+        logger.warning("object_not_removed", extra={"path": reserved.storage_path, "reason": str(error)})
+
+
+async def _end_late(resources: Resources) -> list[LateAttempt]:
+    """Those that failed by this. All of them fail before the vendor is told of any: it may take its time."""
+    async with resources.database.transaction() as tx:
+        late = await overdue.find_late(tx, _BATCH, _GRACE)
+    return [attempt for attempt in late if await _end(resources, attempt)]
+
+
+async def _end(resources: Resources, attempt: LateAttempt) -> bool:
+    try:
+        return await fail(resources, attempt, "The generation did not end by its deadline")
+    except Exception:
+        # The others do not wait for this one; it comes again with the next sweep.
+        logger.exception("step_not_made", extra={"content_id": str(attempt.id)})
+        return False
+
+
+async def _cancel(resources: Resources, ended: Sequence[LateAttempt]) -> None:
+    """Have the vendor stop them. What it has not answered in time it cancels by itself: each has a time limit there."""
+    places = asyncio.Semaphore(_MOST_CANCELS_AT_ONCE)
+    try:
+        async with asyncio.timeout(_CANCEL_SECONDS):
+            await asyncio.gather(*(_cancel_one(resources, attempt, places) for attempt in ended))
+    except TimeoutError:
+        logger.warning("cancels_not_answered", extra={"predictions": len(ended)})
+
+
+async def _cancel_one(resources: Resources, attempt: LateAttempt, places: asyncio.Semaphore) -> None:
+    assert attempt.prediction_id is not None  # noqa: S101 - what `is_running` says
+    async with places:
+        try:
+            await resources.predictions.cancel(attempt.prediction_id)
+        except PredictionError as error:
+            logger.warning("cancel_failed", extra={"content_id": str(attempt.id), "reason": repr(error)})
+
+
+async def _send_lost(resources: Resources) -> None:
+    try:
+        await _send_again(resources, FINISH_JOB, overdue.find_copies)
+        await _send_again(resources, START_JOB, overdue.find_starts)
     except (RedisError, OSError) as error:
         logger.warning("queue_away", extra={"reason": repr(error)})
-        return []
-    return [attempt for attempt, is_waiting in zip(overdue, waiting, strict=True) if not is_waiting]
 
 
-def _job(overdue: OverdueAttempt) -> str:
-    return FINISH_JOB if overdue.has_outcome else START_JOB
+async def _send_again(resources: Resources, job: str, find: FindOverdue) -> None:
+    """Send the jobs that were lost, so many at once.
 
-
-async def _move_on(resources: Resources, overdue: OverdueAttempt) -> None:
-    if overdue.deadline_at <= now():
-        await _give_up(resources, overdue, is_running=overdue.prediction_id is not None and not overdue.has_outcome)
-    else:
-        # What is sent again for the same due moment is the same job, which the queue holds once.
-        await resources.queue.send(_job(overdue), str(overdue.id), overdue.attempt, due_at=overdue.due_at)
-
-
-async def _give_up(resources: Resources, attempt: Attempt, *, is_running: bool) -> None:
-    await fail(resources, attempt, "The generation did not end by its deadline")
-    if is_running and attempt.prediction_id is not None:
-        try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await resources.predictions.cancel(attempt.prediction_id)
-        except (PredictionError, TimeoutError) as error:
-            # The vendor cancels it by itself: every prediction is created with a time limit.
-            logger.warning("cancel_failed", extra={"content_id": str(attempt.id), "reason": repr(error)})
+    Those that still wait in the queue are passed over: a second one would make it longer. However many they are, they
+    hide none behind them.
+    """
+    place, sent, is_more = overdue.FIRST_PLACE, 0, True
+    while is_more and sent < _BATCH:
+        async with resources.database.transaction() as tx:
+            due = await find(tx, place, _BATCH, _GRACE)
+        jobs = [(job, str(attempt.id), attempt.attempt, attempt.due_at) for attempt in due]
+        waiting = await resources.queue.are_waiting(jobs)
+        lost = [attempt for attempt, is_waiting in zip(due, waiting, strict=True) if not is_waiting]
+        for attempt in lost:
+            # What is sent again for the same due moment is the same job, which the queue holds once.
+            await resources.queue.send(job, str(attempt.id), attempt.attempt, due_at=attempt.due_at)
+        sent += len(lost)
+        is_more = len(due) == _BATCH
+        place = overdue.place_of(due[-1]) if due else place

@@ -39,11 +39,15 @@ class Generation(Attempt):
 
 
 @dataclass(frozen=True)
-class OverdueAttempt(Attempt):
-    """One attempt whose next step should have happened."""
+class LateAttempt(Attempt):
+    """One attempt that has come to its deadline, and whether the vendor had ended it."""
 
-    status: str
     has_outcome: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the vendor may still run it."""
+        return self.prediction_id is not None and not self.has_outcome
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,13 @@ class ContentOutput(Base):
         CheckConstraint("size_bytes >= 0", name="size_not_negative"),
         CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_is_hex"),
         CheckConstraint("(size_bytes IS NULL) = (sha256 IS NULL)", name="verified_whole"),
+        Index(
+            "ix_content_outputs_unverified",
+            "content_id",
+            "attempt",
+            "position",
+            postgresql_where=text("size_bytes IS NULL"),
+        ),
     )
 
     content_id: Mapped[uuid.UUID] = mapped_column(

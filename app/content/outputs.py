@@ -15,12 +15,18 @@ ON CONFLICT DO NOTHING
 RETURNING storage_path
 """
 
+# Verified is only what completed its attempt. The rest is little: what is being copied, and what is looked for here.
 _ABANDONED = """
 SELECT o.content_id, o.attempt, o.position, o.storage_path
 FROM content_outputs o JOIN generated_content c ON c.id = o.content_id
-WHERE o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status = 'failed')
-LIMIT $1
+WHERE o.size_bytes IS NULL AND (o.content_id, o.attempt, o.position) > ($2, $3, $4)
+  AND (o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status = 'failed'))
+ORDER BY o.content_id, o.attempt, o.position LIMIT $1
 """
+
+# A content, an attempt and a position: where a look through the objects has come to.
+Place = tuple[uuid.UUID, int, int]
+FIRST_PLACE: Place = (uuid.UUID(int=0), 0, -1)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,11 @@ class Reserved:
     attempt: int
     position: int
     storage_path: str
+
+    @property
+    def place(self) -> Place:
+        """Where a look goes on behind this object."""
+        return self.content_id, self.attempt, self.position
 
 
 async def reserve(tx: Transaction, generation: Generation, position: int, media: MediaType) -> Reserved | None:
@@ -78,9 +89,9 @@ async def release(tx: Transaction, reserved: Reserved) -> None:
     )
 
 
-async def find_abandoned(tx: Transaction, limit: int) -> list[Reserved]:
-    """Objects of attempts that failed."""
-    return [Reserved(**row) for row in await tx.fetch(_ABANDONED, limit)]
+async def find_abandoned(tx: Transaction, after: Place, limit: int) -> list[Reserved]:
+    """Objects of attempts that failed, behind that place."""
+    return [Reserved(**row) for row in await tx.fetch(_ABANDONED, limit, *after)]
 
 
 def storage_paths(generation: Generation, position: int, media: MediaType) -> list[str]:

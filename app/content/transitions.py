@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from app.catalog.pricing import Cost
-from app.content.attempts import Attempt, Generation, Outcome, OverdueAttempt, StoredFile, read
+from app.content.attempts import Attempt, Generation, Outcome, StoredFile, read
 from app.content.service import hold_reference
 from app.core.database import Transaction
 from app.core.json import storable_text
@@ -91,27 +91,39 @@ RETURNING c.id, c.retry_count
 
 _CLAIM_FINISH = """
 UPDATE generated_content SET due_at = now() + $3
-WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL AND due_at <= now()
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL
+  AND due_at <= now() AND deadline_at > now()
 RETURNING *
 """
 
 _RENEW = """
-UPDATE generated_content SET due_at = now() + $3, setbacks = setbacks + $4
+UPDATE generated_content SET due_at = now() + $3
 WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL
 RETURNING id
 """
 
-# Only with every output where it was reserved: another worker may have begun to store one of them elsewhere.
+# After the deadline nobody goes on, so nothing is gained by waiting longer.
+_HAND_OVER = """
+UPDATE generated_content
+SET due_at = LEAST(now() + $3, GREATEST(now(), deadline_at)), setbacks = setbacks + $4
+WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND outcome IS NOT NULL
+"""
+
+# Only with every output where it was reserved: another worker may have begun to store one of them elsewhere. Only what
+# completes an attempt is written down as verified: `find_abandoned` takes everything else for what may go.
 _COMPLETE = """
-WITH verified AS (
+WITH reserved AS MATERIALIZED (
+    SELECT FROM content_outputs WHERE content_id = $1 AND attempt = $2 AND storage_path = ANY ($5) FOR UPDATE
+), completed AS (
+    UPDATE generated_content SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
+    WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND (SELECT count(*) FROM reserved) = cardinality($5)
+    RETURNING id, retry_count
+), verified AS (
     UPDATE content_outputs o SET size_bytes = v.size_bytes, sha256 = v.sha256
-    FROM unnest($5::text[], $6::bigint[], $7::text[]) AS v (storage_path, size_bytes, sha256)
-    WHERE o.content_id = $1 AND o.attempt = $2 AND o.storage_path = v.storage_path
-    RETURNING o.position
+    FROM completed c, unnest($5::text[], $6::bigint[], $7::text[]) AS v (storage_path, size_bytes, sha256)
+    WHERE o.content_id = c.id AND o.attempt = c.retry_count AND o.storage_path = v.storage_path
 )
-UPDATE generated_content SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
-WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND (SELECT count(*) FROM verified) = cardinality($5)
-RETURNING id
+SELECT id FROM completed
 """
 
 _SET_COST = "UPDATE generated_content SET credit_cost = $3 WHERE id = $1 AND retry_count = $2"
@@ -129,18 +141,6 @@ WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3 AND status = 'processi
   AND (prediction_id = $4 OR prediction_id IS NULL)
   AND NOT EXISTS (SELECT FROM generated_content o WHERE o.prediction_id = $4 AND o.id <> c.id)
 RETURNING id
-"""
-
-# Ends first: what waits to be started may be so much that it would keep them out. Orphans, and what waits for its own
-# organization, are looked for elsewhere.
-_OVERDUE = """
-SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at, status,
-       outcome IS NOT NULL AS has_outcome
-FROM generated_content
-WHERE status IN ('pending', 'processing')
-  AND (due_at <= now() - $2::interval AND NOT is_queued OR deadline_at <= now() AND outcome IS NULL)
-  AND (status = 'pending' OR outcome IS NOT NULL OR deadline_at <= now())
-ORDER BY outcome IS NULL, due_at LIMIT $1
 """
 
 
@@ -224,16 +224,19 @@ async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tup
 
 
 async def claim_finish(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> Generation | None:
-    """Take an attempt whose outputs wait to be copied, for as long as the lease is renewed."""
+    """Take an attempt whose outputs wait to be copied, for as long as the lease is renewed; none after its deadline."""
     row = await tx.fetchrow(_CLAIM_FINISH, content_id, attempt, lease)
     return read(Generation, row) if row else None
 
 
-async def renew(
-    tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta, *, is_setback: bool = False
-) -> bool:
-    """Go on copying, or leave it for so long; False where the attempt has moved on."""
-    return await tx.fetchval(_RENEW, content_id, attempt, lease, int(is_setback)) is not None
+async def renew(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
+    """Go on copying; False where the attempt has moved on."""
+    return await tx.fetchval(_RENEW, content_id, attempt, lease) is not None
+
+
+async def hand_over(tx: Transaction, generation: Generation, wait: timedelta, *, is_setback: bool) -> None:
+    """Leave a copy to whoever takes it up after the wait, which ends with the deadline."""
+    await tx.execute(_HAND_OVER, generation.id, generation.attempt, wait, int(is_setback))
 
 
 async def called_back(tx: Transaction, content_id: uuid.UUID, attempt: int, nonce: str, prediction_id: str) -> bool:
@@ -275,11 +278,3 @@ async def fail(tx: Transaction, attempt: Attempt, error_message: str) -> bool:
     reference = hold_reference(attempt.id, attempt.attempt)
     await credits.void(tx, organization_id=attempt.organization_id, reference=reference)
     return True
-
-
-async def find_overdue(tx: Transaction, limit: int, grace: timedelta) -> list[OverdueAttempt]:
-    """Attempts whose next step should have happened, or that have come to their deadline, with their status.
-
-    A poller that looks in time keeps moving `due_at`; what the vendor has ended may still be copied after the deadline.
-    """
-    return [read(OverdueAttempt, row) for row in await tx.fetch(_OVERDUE, limit, grace)]

@@ -42,8 +42,7 @@ class ArqQueue:
         tx.after_commit(partial(self._redis.publish, POLL_CHANNEL, ""))
 
     async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
-        again = f":{due_at.timestamp()}" if due_at else ""
-        job_id = _job_id(job, content_id, attempt) + again
+        job_id = _job_id(job, content_id, attempt, due_at)
         now = timestamp_ms()
         description = serialize_job(job, (content_id, attempt), {}, None, now, serializer=serialize)
         # In one round trip, and not by arq's `enqueue_job`: that takes the description of a job which a killed worker
@@ -54,12 +53,14 @@ class ArqQueue:
             pipe.publish(wake_channel_of(job), "")
             await pipe.execute()
 
-    async def are_waiting(self, jobs: Sequence[tuple[str, str, int]]) -> list[bool]:
+    async def are_waiting(self, jobs: Sequence[tuple[str, str, int, datetime]]) -> list[bool]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for job, content_id, attempt in jobs:
-                pipe.zscore(queue_of(job), _job_id(job, content_id, attempt))
-            return [score is not None for score in await pipe.execute()]
+            for job, content_id, attempt, due_at in jobs:
+                ids = [_job_id(job, content_id, attempt, moment) for moment in (None, due_at)]
+                pipe.zmscore(queue_of(job), ids)
+            return [any(score is not None for score in scores) for scores in await pipe.execute()]
 
 
-def _job_id(job: str, content_id: str, attempt: int) -> str:
-    return f"{job}:{content_id}:{attempt}"
+def _job_id(job: str, content_id: str, attempt: int, due_at: datetime | None) -> str:
+    again = f":{due_at.timestamp()}" if due_at else ""
+    return f"{job}:{content_id}:{attempt}{again}"

@@ -24,8 +24,8 @@ class JobQueue(Protocol):
         """
         ...
 
-    async def are_waiting(self, jobs: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Of each job (name, content, attempt) whether it still stands in the queue as it was sent first.
+    async def are_waiting(self, jobs: Sequence[tuple[str, str, int, datetime]]) -> list[bool]:
+        """Of each job (name, content, attempt, when it was due) whether it still stands in the queue.
 
         Raises:
             RedisError: Redis is away.

@@ -1,6 +1,5 @@
 """What a worker had in hand when it was killed or stopped keeps no other work waiting, and is itself not lost."""
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from tests import programs
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench
+from tests.worker_faults.locks import until_waiting
 from worker.lifecycle import open_worker
 from worker.sweeper import sweep
 
@@ -25,8 +25,6 @@ _FEW_PLACES, _MANY_PLACES = "5", "30"
 _COPIES = 25
 # Longer than anybody would wait here.
 _LONG_LEASE = "600"
-_PATIENCE_SECONDS = 60
-_LOOK_SECONDS = 0.05
 
 
 class StartWorker(Protocol):
@@ -145,17 +143,3 @@ async def test_a_worker_that_is_told_to_stop_hands_its_copy_to_another(
     assert ended.status == "completed"
     assert len(await workbench.objects(asked)) == 1
     assert len(await workbench.charges(asked)) == 1
-
-
-async def until_waiting(workbench: Workbench, count: int) -> None:
-    """Wait until so many transactions wait for a lock; those of killed workers do so until they get it."""
-    query = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'"
-    )
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            async with workbench.resources.database.transaction() as tx:
-                if await tx.fetchval(query) >= count:
-                    return
-            await asyncio.sleep(_LOOK_SECONDS)

@@ -10,23 +10,28 @@ from datetime import timedelta
 
 import pytest
 
-from app.content import transitions
+from app.content import outputs, transitions
 from app.content.attempts import Generation
 from app.content.callbacks import webhook_url
+from app.content.media_types import JSON, TEXT, MediaType
+from app.core.clock import now
 from app.predictions.protocol import Prediction
+from tests.core.sites import settings_of
 from tests.worker.workbench import Workbench
+from tests.worker_faults.locks import until_waiting
 from worker.adoption import adopt_orphans
 from worker.ending import fail
 from worker.finishing import finish
 from worker.lifecycle import WorkerContext, open_worker
 from worker.polling import poll
 from worker.starting import accept, postpone, start
-from worker.sweeper import remove_abandoned
+from worker.sweeper import remove_abandoned, sweep
 
 _LEASE = timedelta(seconds=60)
 _LOOK_SECONDS = 0.02
 # Lasts long enough to be overtaken, and not much longer.
 _COPY_SECONDS = 1
+_SHORTEST_LEASE = "5"
 
 
 @pytest.fixture
@@ -68,6 +73,97 @@ async def test_a_second_copy_beside_the_first_charges_nothing_more(
     assert len(await workbench.charges(asked)) == 1
     (path,) = await workbench.objects(asked)
     assert await workbench.stored(path) == await workbench.delivered(asked)
+
+
+async def test_what_is_stored_after_its_attempt_has_ended_is_removed(
+    workbench: Workbench, context: WorkerContext
+) -> None:
+    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    await workbench.until_copying(asked)
+    await fail(context.resources, await begun(workbench, asked), "late")
+    await copying
+
+    await remove_abandoned(context)
+
+    assert await workbench.objects(asked) == []
+    assert await workbench.reserved(asked) == []
+
+
+async def test_a_copy_that_runs_at_its_deadline_is_completed(workbench: Workbench, context: WorkerContext) -> None:
+    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    await workbench.until_copying(asked)
+
+    await pass_deadline(workbench, asked, timedelta(minutes=4))
+    await sweep(context)
+    await copying
+
+    assert (await workbench.row(asked)).status == "completed"
+    assert len(await workbench.charges(asked)) == 1
+
+
+async def test_a_copy_that_runs_long_after_its_deadline_is_cut(workbench: Workbench, site: dict[str, str]) -> None:
+    async with open_worker(settings_of({**site, "WORKER_LEASE_SECONDS": _SHORTEST_LEASE})) as context:
+        asked = await until_ended_at_vendor(workbench, context, "simulator/image--delivery-stall")
+        copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+        await workbench.until_copying(asked)
+
+        await pass_deadline(workbench, asked, timedelta(minutes=5))
+        await sweep(context)
+        await copying
+
+    row = await workbench.row(asked)
+    assert (row.status, row.error_message) == ("failed", "The generation did not end by its deadline")
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0
+
+
+async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
+    workbench: Workbench, context: WorkerContext
+) -> None:
+    asked = await until_ended_at_vendor(workbench, context, "simulator/image--delivery-slow-1--delivery-truncated")
+    # It would be tried again after a minute or so.
+    await workbench.execute("UPDATE generated_content SET setbacks = 20 WHERE id = $1", asked)
+    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    await workbench.until_copying(asked)
+
+    await pass_deadline(workbench, asked, timedelta(0))
+    await copying
+
+    row = await workbench.row(asked)
+    assert (row.status, row.setbacks) == ("processing", 21)
+    assert row.due_at <= now()
+
+
+async def test_no_copy_begins_after_the_deadline(workbench: Workbench, context: WorkerContext) -> None:
+    asked = await until_ended_at_vendor(workbench, context, "simulator/image")
+    await workbench.let_deadline_pass(asked)
+
+    await finish(context, uuid.UUID(asked), 0)
+
+    assert (await workbench.row(asked)).status == "processing"
+    assert await workbench.reserved(asked) == []
+
+
+async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
+    workbench: Workbench, context: WorkerContext
+) -> None:
+    asked = await until_ended_at_vendor(workbench, context, "simulator/image")
+    # Three workers take the bytes for three types. The first is gone, the others come to its object at once.
+    await reserve(context, await begun(workbench, asked), TEXT)
+    async with context.resources.database.transaction() as tx:
+        await tx.execute("SELECT FROM content_outputs WHERE content_id = $1 FOR UPDATE", uuid.UUID(asked))
+        slower = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+        await until_waiting(workbench, 1)
+        leased_until = (await workbench.row(asked)).due_at
+        await tx.execute("DELETE FROM content_outputs WHERE content_id = $1", uuid.UUID(asked))
+        await outputs.reserve(tx, await begun(workbench, asked), 0, JSON)
+    await slower
+
+    row = await workbench.row(asked)
+    assert (row.due_at, row.setbacks) == (leased_until, 0)
+    assert [path.rpartition(".")[2] for path in await workbench.reserved(asked)] == ["json"]
 
 
 async def test_a_start_that_was_made_again_is_not_taken_back_by_who_looked_for_the_first(
@@ -145,6 +241,20 @@ async def until_ended_at_vendor(workbench: Workbench, context: WorkerContext, mo
         await poll(context)
         await asyncio.sleep(_LOOK_SECONDS)
     return asked
+
+
+async def pass_deadline(workbench: Workbench, content_id: str, ago: timedelta) -> None:
+    """As if the deadline had been so long ago; who copies goes on."""
+    async with workbench.resources.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE generated_content SET deadline_at = now() - $2::interval WHERE id = $1", uuid.UUID(content_id), ago
+        )
+
+
+async def reserve(context: WorkerContext, generation: Generation, media: MediaType) -> None:
+    """Write down that the first output is to be stored as this type."""
+    async with context.resources.database.transaction() as tx:
+        await outputs.reserve(tx, generation, 0, media)
 
 
 async def begin(context: WorkerContext, content_id: str) -> Generation:

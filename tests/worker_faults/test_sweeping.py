@@ -1,0 +1,226 @@
+"""The sweeper sees to everything that is overdue, however much of it waits and whatever one of it does.
+
+No worker runs at this site: the tests take its steps themselves.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.content import outputs
+from app.content.service import FINISH_JOB, START_JOB
+from app.queue.arq import queue_of
+from tests.core.sites import settings_of
+from tests.vendors_simulator import VendorsSimulator
+from tests.worker.workbench import Workbench, open_workbench
+from tests.worker_faults.hosts import answering
+from tests.worker_faults.locks import until_waiting
+from worker.lifecycle import WorkerContext, open_worker
+from worker.sweeper import remove_abandoned, sweep
+
+# More than the sweeper looks at in one query.
+_BACKLOG = 210
+_MODEL = "simulator/text"
+_PATIENCE_SECONDS = 30
+_MANY = 25
+# Of so many the sweeper asks the vendor at once.
+_AT_ONCE = 20
+_ROWS = 20_000
+# Longer than the name of a file may be.
+_UNREMOVABLE = "generation/other/" + "x" * 300
+_COMPLETED = """
+INSERT INTO generated_content
+SELECT made.* FROM generated_content c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
+    'id', gen_random_uuid(), 'file_token', gen_random_uuid(), 'prompt', number,
+    'status', 'completed', 'content_type', 'other', 'credit_cost', 0, 'completed_at', now()
+)) AS made
+WHERE c.id = $1
+"""
+_VERIFIED = """
+INSERT INTO content_outputs
+    (content_id, attempt, position, storage_path, content_type, media_type, size_bytes, sha256)
+SELECT id, retry_count, 0, id::text, content_type, 'text/plain', 1, repeat('0', 64)
+FROM generated_content WHERE status = 'completed'
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _backlog(site: dict[str, str], vendors: VendorsSimulator) -> None:
+    """Starts and copies that have long been due, and whose jobs still wait in the queue."""
+    async with open_workbench(site, vendors) as other:
+        for _ in range(_BACKLOG):
+            start, copy = await other.ask(_MODEL), await other.ask(_MODEL)
+            await let_wait_for_copy(other, copy)
+            await other.resources.queue.send(FINISH_JOB, copy, 0)
+            for content_id in (start, copy):
+                await other.execute(
+                    "UPDATE generated_content SET due_at = now() - interval '10 min' WHERE id = $1", content_id
+                )
+
+
+@pytest.fixture
+async def context(workbench: Workbench) -> AsyncIterator[WorkerContext]:
+    async with open_worker(workbench.resources.settings) as opened:
+        yield opened
+
+
+async def test_behind_a_backlog_what_is_past_its_deadline_fails(workbench: Workbench, context: WorkerContext) -> None:
+    asked = await workbench.ask(_MODEL)
+    await workbench.let_deadline_pass(asked)
+
+    await sweep(context)
+
+    assert (await workbench.row(asked)).error_message == "The generation did not end by its deadline"
+
+
+async def test_behind_a_backlog_a_start_whose_job_was_lost_is_sent_again(
+    workbench: Workbench, context: WorkerContext
+) -> None:
+    asked = await workbench.ask(_MODEL)
+    await lose_job(workbench, asked)
+    await workbench.let_lease_run_out(asked)
+
+    await sweep(context)
+
+    assert len(await jobs_of(workbench, START_JOB, asked)) == 1
+
+
+async def test_behind_a_backlog_a_copy_whose_job_was_lost_is_sent_again(
+    workbench: Workbench, context: WorkerContext
+) -> None:
+    asked = await workbench.ask(_MODEL)
+    await let_wait_for_copy(workbench, asked)
+    await workbench.let_lease_run_out(asked)
+
+    await sweep(context)
+
+    assert len(await jobs_of(workbench, FINISH_JOB, asked)) == 1
+
+
+async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
+    site: dict[str, str], workbench: Workbench
+) -> None:
+    late = [await ask_running(workbench) for _ in range(_MANY)]
+    failed_when_asked: list[int] = []
+    asked = asyncio.Semaphore(0)
+    answer = asyncio.Event()
+
+    async def keep_waiting(_path: str) -> bytes:
+        failed_when_asked.append([(await workbench.row(content_id)).status for content_id in late].count("failed"))
+        asked.release()
+        await answer.wait()
+        return b"{}"
+
+    async with answering(keep_waiting) as host, open_worker(settings_of(asking(site, host))) as context:
+        sweeping = asyncio.create_task(sweep(context))
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                # The vendor has answered none of them.
+                for _ in range(_AT_ONCE):
+                    await asked.acquire()
+        finally:
+            answer.set()
+        await sweeping
+
+    assert failed_when_asked[0] == _MANY
+
+
+async def test_only_who_ended_the_attempt_has_its_prediction_cancelled(
+    site: dict[str, str], workbench: Workbench
+) -> None:
+    """Two workers find it past its deadline."""
+    late = await ask_running(workbench)
+    cancelled: list[str] = []
+
+    async def note(path: str) -> bytes:
+        cancelled.append(path)
+        return b"{}"
+
+    async with answering(note) as host, open_worker(settings_of(asking(site, host))) as context:
+        async with workbench.resources.database.transaction() as tx:
+            await tx.execute("SELECT FROM generated_content WHERE id = $1 FOR UPDATE", uuid.UUID(late))
+            sweeps = [asyncio.create_task(sweep(context)) for _ in range(2)]
+            await until_waiting(workbench, 2)
+        await asyncio.gather(*sweeps)
+
+    assert cancelled == [f"/v1/predictions/{late}/cancel"]
+
+
+async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbench, context: WorkerContext) -> None:
+    asked = await workbench.ask(_MODEL)
+    path = f"generation/other/{asked}.bin"
+    await workbench.resources.store.write(path, chunks_of(b"left over"), media_type="application/octet-stream")
+    for position, reserved in enumerate((_UNREMOVABLE, path)):
+        async with workbench.resources.database.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO content_outputs (content_id, attempt, position, storage_path, content_type, media_type)"
+                " VALUES ($1, 0, $2, $3, 'other', 'application/octet-stream')",
+                uuid.UUID(asked),
+                position,
+                reserved,
+            )
+    await workbench.let_deadline_pass(asked)
+    await sweep(context)
+
+    await remove_abandoned(context)
+
+    assert await workbench.reserved(asked) == [_UNREMOVABLE]
+    assert await workbench.objects(asked) == []
+
+
+async def test_what_was_completed_is_not_read_to_find_what_was_abandoned(workbench: Workbench) -> None:
+    """However much an operator has kept."""
+    async with workbench.resources.database.transaction() as tx:
+        await tx.execute(_COMPLETED, uuid.UUID(await workbench.ask(_MODEL)), _ROWS)
+        await tx.execute(_VERIFIED)
+        await tx.execute("ANALYZE generated_content")
+        await tx.execute("ANALYZE content_outputs")
+        rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.FIRST_PLACE)
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "ix_content_outputs_unverified" in plan
+    assert "Seq Scan" not in plan
+
+
+async def let_wait_for_copy(workbench: Workbench, content_id: str) -> None:
+    """As if the vendor had ended it just now."""
+    await workbench.execute(
+        "UPDATE generated_content SET status = 'processing', started_at = now(), due_at = now(),"
+        """ outcome = '{"output": "words", "predict_time": null}' WHERE id = $1""",
+        content_id,
+    )
+
+
+async def ask_running(workbench: Workbench) -> str:
+    """A content that the vendor runs, under the content's own id, past its deadline."""
+    asked = await workbench.ask(_MODEL)
+    await workbench.execute(
+        "UPDATE generated_content SET status = 'processing', started_at = now(), prediction_id = id WHERE id = $1",
+        asked,
+    )
+    await workbench.let_deadline_pass(asked)
+    return asked
+
+
+def asking(site: dict[str, str], host: str) -> dict[str, str]:
+    """The site's settings with this host for its vendor."""
+    return {**site, "REPLICATE_BASE_URL": f"http://{host}"}
+
+
+async def lose_job(workbench: Workbench, content_id: str) -> None:
+    """Take the job of its start out of the queue."""
+    jobs = await jobs_of(workbench, START_JOB, content_id)
+    assert await workbench.resources.redis.zrem(queue_of(START_JOB), *jobs) == 1
+
+
+async def jobs_of(workbench: Workbench, job: str, content_id: str) -> list[str]:
+    """The jobs of this kind that stand in the queue for the content."""
+    ids = [name.decode() for name in await workbench.resources.redis.zrange(queue_of(job), 0, -1)]
+    return [name for name in ids if content_id in name]
+
+
+async def chunks_of(data: bytes) -> AsyncIterator[bytes]:
+    """The data in one chunk."""
+    yield data

@@ -76,7 +76,7 @@ async def runs(workbench: Workbench, asked: list[str]) -> list[int]:
     """How often the vendor runs or has run each of these contents."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{workbench.vendors.url}/_sim/predictions")
-    prompts = Counter(prediction["input"]["prompt"] for prediction in answer.json()["predictions"])
+    prompts = Counter(prediction["input"].get("prompt") for prediction in answer.json()["predictions"])
     return [prompts[(await workbench.row(content_id)).input["prompt"]] for content_id in asked]
 
 

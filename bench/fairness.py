@@ -1,19 +1,16 @@
 """How long organizations wait for their generations to start while another one has a long backlog of slow ones."""
 
-import argparse
 import asyncio
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from statistics import quantiles
 
 from app.resources import Resources
-from bench.figures import Figure, report
-from bench.generations import UNLIMITED, WORKER, ask, open_organizations, start_delays, wait_until
+from bench.figures import Figure
+from bench.generations import WORKER, ask, open_organizations, run_bench, start_delays, wait_until
 from chaos.organizations import Organization
-from chaos.plant import Plant, running_plant
+from chaos.plant import Plant
 
 MOST_MILLISECONDS_P95 = 2000
 
@@ -23,18 +20,6 @@ _AT_ONCE = 5
 _OTHERS = 10
 _SAMPLES = 200
 _PAUSE_SECONDS = 0.1
-
-
-def main() -> int:
-    """Measure, print the figure, and say whether it keeps its requirement."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fairness", description=__doc__)
-    parser.add_argument("--count", type=int, default=1000, help="slow generations (1000)")
-    count = parser.parse_args().count
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
-    ):
-        return asyncio.run(report(measure(plant, count)))
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
@@ -62,4 +47,4 @@ async def _ask_now_and_then(resources: Resources, others: Sequence[Organization]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_bench(measure, name="fairness", about=__doc__, count=1000, counted="slow generations"))

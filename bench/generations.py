@@ -1,16 +1,20 @@
 """Generations as the benches ask for them, and what the database says of them."""
 
+import argparse
 import asyncio
+import tempfile
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from app.content import service as content
 from app.content.service import GenerationRequest
 from app.resources import Resources, open_resources
+from bench.figures import Figure, report
 from chaos import organizations
 from chaos.organizations import Organization
-from chaos.plant import Plant
+from chaos.plant import Plant, running_plant
 
 WORKER = "worker-1"
 # The vendor's limits are not what is measured.
@@ -19,6 +23,31 @@ UNLIMITED = {"REPLICATE_CREATES_PER_MINUTE": "1000000", "REPLICATE_READS_PER_MIN
 _PER_TRANSACTION = 50
 _LOOK_SECONDS = 0.25
 _PATIENCE_SECONDS = 1800
+
+
+def run_bench(
+    measure: Callable[[Plant, int], AsyncIterator[Figure]], *, name: str, about: str | None, count: int, counted: str
+) -> int:
+    """Measure as the command line says, on a plant of its own, and print each figure.
+
+    Args:
+        measure: what makes the figures, of the plant and a number.
+        name: the bench's.
+        about: what it measures.
+        count: the number where none is given.
+        counted: what it is the number of.
+
+    Returns:
+        The exit code of the program: 1 where a requirement is missed.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=about)
+    parser.add_argument("--count", type=int, default=count, help=f"{counted} ({count})")
+    wanted = parser.parse_args().count
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
+    ):
+        return asyncio.run(report(measure(plant, wanted)))
 
 
 @asynccontextmanager

@@ -1,19 +1,15 @@
 """Many predictions in flight in one worker: its memory, and how fast it finishes them when they end at once."""
 
-import argparse
-import asyncio
 import sys
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from time import monotonic
 
 import httpx
 
 from app.resources import Resources
-from bench.figures import Figure, cpu_seconds, peak_megabytes, report
-from bench.generations import UNLIMITED, WORKER, ask, check_none_failed, open_organizations, wait_until
-from chaos.plant import Plant, running_plant
+from bench.figures import Figure, cpu_seconds, peak_megabytes
+from bench.generations import WORKER, ask, check_none_failed, open_organizations, run_bench, wait_until
+from chaos.plant import Plant
 
 MOST_MEGABYTES = 300
 LEAST_PER_SECOND = 100
@@ -22,18 +18,6 @@ LEAST_PER_SECOND = 100
 _RUN_SECONDS = 1500
 _MODEL = f"simulator/image--slow-{_RUN_SECONDS}"
 _ORGANIZATIONS = 10
-
-
-def main() -> int:
-    """Measure, print each figure, and say whether all keep their requirements."""
-    parser = argparse.ArgumentParser(prog="python -m bench.inflight", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="predictions in flight (10000)")
-    count = parser.parse_args().count
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
-    ):
-        return asyncio.run(report(measure(plant, count)))
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
@@ -69,4 +53,4 @@ async def _measure_step(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_bench(measure, name="inflight", about=__doc__, count=10_000, counted="predictions in flight"))

@@ -1,35 +1,19 @@
 """How long an idle worker takes to take up what is asked for."""
 
-import argparse
-import asyncio
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from statistics import quantiles
 
-from bench.figures import Figure, report
-from bench.generations import UNLIMITED, WORKER, ask, open_organizations, start_delays, wait_until
-from chaos.plant import Plant, running_plant
+from bench.figures import Figure
+from bench.generations import WORKER, ask, open_organizations, run_bench, start_delays, wait_until
+from chaos.plant import Plant
 
 MOST_MILLISECONDS_P50 = 50
 
 # None ends meanwhile: the worker does nothing but wait for the next.
 _MODEL = "simulator/text--slow-1500"
 _LOOK_SECONDS = 0.02
-
-
-def main() -> int:
-    """Measure, print each figure, and say whether all keep their requirements."""
-    parser = argparse.ArgumentParser(prog="python -m bench.latency", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="samples (200)")
-    count = parser.parse_args().count
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_plant(Path(folder), simulator=["--prerender"], settings=UNLIMITED) as plant,
-    ):
-        return asyncio.run(report(measure(plant, count)))
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
@@ -47,4 +31,4 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_bench(measure, name="latency", about=__doc__, count=200, counted="samples"))

@@ -76,9 +76,8 @@ async def _open_turn(
     idempotent: IdempotentRequest | None,
     asked_at: float,
 ) -> OpenTurn:
-    settings = resources.settings
     turn_id = new_id("turn")
-    agent = await find_agent(tx, caller, target, settings.llm_model)
+    agent = await find_agent(tx, caller, target, resources.settings.llm_model)
     session = await sessions.begin_turn(
         tx, caller, turn_id, session_id=request.session_id, conversation_id=request.conversation_id
     )
@@ -88,18 +87,10 @@ async def _open_turn(
         organization_id=caller.organization_id,
         reference=hold_reference(turn_id),
         models=models,
-        image_tokens=settings.image_prompt_tokens,
+        image_tokens=resources.settings.image_prompt_tokens,
     )
-    context = RunContext(
-        chat_models=resources.chat_models,
-        routes={name: _route(settings, model) for name, model in models.items()},
-        meter=meter,
-        parameters=request.parameters(),
-        client_tools=request.wire_tools(),
-        server_tools=await _server_tools(tx, resources, caller, session, agent, idempotent),
-        is_streamed=bool(request.stream),
-        timeout=_time_limit(settings, request),
-    )
+    server_tools = await _server_tools(tx, resources, caller, session, agent, idempotent)
+    context = _run_context(resources, request, models, meter, server_tools)
     _refuse_same_names(context, agent)
     turn = OpenTurn(
         id=turn_id,
@@ -118,6 +109,26 @@ async def _open_turn(
     )
     await _hold_first_call(tx, turn)
     return turn
+
+
+def _run_context(
+    resources: Resources,
+    request: ChatRequest,
+    models: Mapping[str, PricedModel],
+    meter: TurnMeter,
+    server_tools: Mapping[str, ServerTool],
+) -> RunContext:
+    settings = resources.settings
+    return RunContext(
+        chat_models=resources.chat_models,
+        routes={name: _route(settings, model) for name, model in models.items()},
+        meter=meter,
+        parameters=request.parameters(),
+        client_tools=request.wire_tools(),
+        server_tools=server_tools,
+        is_streamed=bool(request.stream),
+        timeout=_time_limit(settings, request),
+    )
 
 
 async def _conversation(

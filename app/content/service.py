@@ -7,6 +7,7 @@ from typing import Any
 from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
+from app.catalog.service import PricedModel
 from app.content import repository, states
 from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.models import ContentOutput, GeneratedContent
@@ -77,21 +78,7 @@ async def request_generation(
     if adopted := await _adopt(tx, request):
         return adopted
     model = await catalog.get_generation_model(tx, request.model)
-    content = GeneratedContent(
-        id=uuid.uuid4(),
-        organization_id=request.organization_id,
-        user_id=request.user_id,
-        session_id=request.session_id,
-        turn_id=request.turn_id,
-        request_key=request.request_key,
-        model=request.model,
-        input=dict(request.input),
-        prompt=_prompt_of(request.input),
-        price_id=model.price.id,
-        max_retries=settings.generation_max_retries,
-        deadline_at=now() + timedelta(seconds=settings.generation_deadline_seconds),
-        is_queued=await repository.is_full(tx, request.organization_id),
-    )
+    content = _pending(settings, request, model, is_queued=await repository.is_full(tx, request.organization_id))
     await credits.hold(
         tx,
         organization_id=request.organization_id,
@@ -105,6 +92,26 @@ async def request_generation(
         # What waits for its own organization is started when a place becomes free, and keeps no worker busy before.
         queue.enqueue(tx, START_JOB, str(content.id), 0)
     return content
+
+
+def _pending(
+    settings: Settings, request: GenerationRequest, model: PricedModel, *, is_queued: bool
+) -> GeneratedContent:
+    return GeneratedContent(
+        id=uuid.uuid4(),
+        organization_id=request.organization_id,
+        user_id=request.user_id,
+        session_id=request.session_id,
+        turn_id=request.turn_id,
+        request_key=request.request_key,
+        model=request.model,
+        input=dict(request.input),
+        prompt=_prompt_of(request.input),
+        price_id=model.price.id,
+        max_retries=settings.generation_max_retries,
+        deadline_at=now() + timedelta(seconds=settings.generation_deadline_seconds),
+        is_queued=is_queued,
+    )
 
 
 async def _adopt(tx: Transaction, request: GenerationRequest) -> GeneratedContent | None:

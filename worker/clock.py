@@ -18,7 +18,7 @@ async def repeat(step: Step, context: WorkerContext, *, pause: float, wake: asyn
         wake.clear()
         try:
             await step(context)
-        except Exception:
+        except Exception:  # the next round comes all the same
             logger.exception("step_failed", extra={"step": step.__name__})
         # Not `wait_for`: before Python 3.12 it drops a cancellation that comes together with the event.
         with suppress(TimeoutError):

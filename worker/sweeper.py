@@ -100,8 +100,7 @@ async def _end_late(resources: Resources) -> list[LateAttempt]:
 async def _end(resources: Resources, attempt: LateAttempt) -> bool:
     try:
         return await fail(resources, attempt, "The generation did not end by its deadline")
-    except Exception:
-        # The others do not wait for this one; it comes again with the next sweep.
+    except Exception:  # the others do not wait for this one; it comes again with the next sweep
         logger.exception("step_not_made", extra={"content_id": str(attempt.id)})
         return False
 

@@ -100,7 +100,7 @@ class CallerCache:
             is_written = True
         except ServiceUnavailableError:
             pass  # told where it was found
-        except Exception:
+        except Exception:  # the next batch is written all the same
             logger.exception("uses_not_written")
         finally:
             if not is_written:

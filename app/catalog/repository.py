@@ -41,11 +41,6 @@ async def find_price(tx: Transaction, price_id: int) -> Price | None:
     return await tx.session.get(Price, price_id)
 
 
-async def find_model(tx: Transaction, name: str) -> Model | None:
-    """The model of that name, active or not."""
-    return await tx.session.get(Model, name)
-
-
 async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price | None:
     """The price of the model that is in force at that moment."""
     query = (

@@ -79,7 +79,7 @@ class TurnMeter:
         if missing > 0:
             try:
                 await self._top_up(missing)
-            except BaseException:
+            except BaseException:  # raised again
                 self._open -= ceiling
                 raise
         self.was_opened = True
@@ -100,7 +100,7 @@ class TurnMeter:
                 await credits.top_up(
                     tx, organization_id=self._organization_id, reference=self._reference, amount=amount
                 )
-        except BaseException:
+        except BaseException:  # raised again
             self.held -= amount
             raise
 

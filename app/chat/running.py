@@ -50,7 +50,7 @@ class RunningTurn:
             return await asyncio.shield(self.task)
         except AppError:
             raise
-        except Exception as error:
+        except Exception as error:  # a defect, told to the client as one
             # Logged by `Turns`, which sees every turn end.
             raise AppError from error
 
@@ -77,7 +77,7 @@ class RunningTurn:
         try:
             answer = await self._answered()
             return await closing.complete_turn(self._resources, self.turn, answer, self._render)
-        except BaseException as error:
+        except BaseException as error:  # raised again, once the turn is closed
             self._forbid_repeating(error)
             await self._fail(error)
             raise
@@ -123,7 +123,7 @@ class RunningTurn:
             is_delivered = self.turn.context.is_streamed and self.deltas.have_begun
             is_charged = is_delivered or self._is_abandoned or isinstance(error, InsufficientCreditsError)
             await closing.fail_turn(self._resources, self.turn, is_fault=not self._is_abandoned, is_charged=is_charged)
-        except Exception:
+        except Exception:  # nobody is left to raise it to
             # The sweeper voids the hold, and the leases run out by themselves.
             logger.exception("turn_not_closed", extra={"turn_id": self.turn.id})
 
@@ -132,7 +132,7 @@ class RunningTurn:
             await asyncio.sleep(TURN_LEASE.total_seconds() / 3)
             try:
                 await closing.renew_turn(self._resources, self.turn)
-            except Exception:
+            except Exception:  # the next renewal comes all the same
                 logger.exception("lease_not_renewed", extra={"turn_id": self.turn.id})
 
 

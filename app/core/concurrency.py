@@ -10,7 +10,7 @@ async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
-    except BaseException:
+    except BaseException:  # raised again
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

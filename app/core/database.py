@@ -170,7 +170,7 @@ class Database:
                 async with driver.transaction():
                     yield transaction
                     await transaction._finish()  # noqa: SLF001 - the two classes are one mechanism
-        except Exception as error:
+        except Exception as error:  # raised again, under another name where Postgres is away
             if not _is_away(error):
                 raise
             logger.warning("database_away", extra={"reason": repr(error)})

@@ -89,7 +89,7 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, watch)
-        except Exception:
+        except Exception:  # the last place that can still answer
             logger.exception("unhandled_error")
             if is_started:
                 # The client must see a broken connection, not an answer that looks whole.

@@ -108,7 +108,7 @@ class RateLimiter:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self.renew()
-            except Exception:
+            except Exception:  # the next renewal comes all the same
                 logger.exception("leases_not_renewed")
 
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:

@@ -106,6 +106,6 @@ async def multipart_upload(
         await upload.create(media_type)
         yield upload
         await upload.complete()
-    except BaseException:
+    except BaseException:  # raised again
         await uninterrupted(asyncio.ensure_future(upload.abort()))
         raise

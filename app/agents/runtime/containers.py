@@ -64,7 +64,7 @@ async def run_parallel(
         for below, task in zip(agent.sub_agents, tasks, strict=True):
             texts.append(await _text_of(below, task))
             yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
-    except BaseException:
+    except BaseException:  # raised again
         # Cut short: the conversation remembers what the client has seen of it.
         if texts:
             _write_down(context, agent, BETWEEN_TEXTS.join(texts))

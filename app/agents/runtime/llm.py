@@ -34,7 +34,7 @@ async def run_llm_agent(
                 async for delta in _apart_from(texts, deltas):
                     yield delta
             added = [answer.message(), *await _run_tools(tools, answer)]
-        except BaseException:
+        except BaseException:  # raised again
             # Cut short: the conversation remembers what the client has seen of it.
             if answer.text:
                 context.transcript.append((agent.name, {"role": "assistant", "content": answer.text}))

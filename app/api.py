@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 
 from app.agents.router import router as agents
-from app.chat.models_router import router as models
 from app.chat.router import router as chat
-from app.content.files import router as files
+from app.content.file_router import router as files
 from app.content.router import router as content
-from app.content.webhooks import router as webhooks
 from app.credits.router import router as credits
+from app.generations.router import router as webhooks
+from app.model_names.router import router as models
 from app.sessions.router import router as sessions
 
 router = APIRouter()

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
-from app.queue.protocol import JobQueue
+from app.queue.protocol import WakeQueue
 from app.resources import Resources
 from app.storage.protocol import ObjectStore
 
@@ -32,7 +32,7 @@ def get_database(resources: ResourcesDep) -> Database:
     return resources.database
 
 
-def get_queue(resources: ResourcesDep) -> JobQueue:
+def get_queue(resources: ResourcesDep) -> WakeQueue:
     """Where jobs for the worker go."""
     return resources.queue
 
@@ -49,6 +49,6 @@ def get_store(resources: ResourcesDep) -> ObjectStore:
 
 TransactionDep = Annotated[Transaction, Depends(get_transaction, scope="function")]
 DatabaseDep = Annotated[Database, Depends(get_database)]
-QueueDep = Annotated[JobQueue, Depends(get_queue)]
+QueueDep = Annotated[WakeQueue, Depends(get_queue)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StoreDep = Annotated[ObjectStore, Depends(get_store)]

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app import api, health
 from app.api_keys.cache import open_caller_cache
-from app.chat.running import open_turns
+from app.chat.turns.run import open_turns
 from app.core.error_handlers import add_error_handlers
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings

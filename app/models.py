@@ -3,9 +3,9 @@
 from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
-from app.content.models import ContentOutput, GeneratedContent
 from app.core.database import Base
 from app.credits.models import CreditAccount, CreditHold, LedgerEntry
+from app.generations.models import ContentOutput, GeneratedContent
 from app.idempotency.models import IdempotencyKey
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session

@@ -13,7 +13,7 @@ from app.predictions.open import open_prediction_client
 from app.predictions.protocol import PredictionClient
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
-from app.queue.protocol import JobQueue
+from app.queue.protocol import WakeQueue
 from app.storage.open import open_store
 from app.storage.protocol import ObjectStore
 
@@ -25,7 +25,7 @@ class Resources:
     settings: Settings
     database: Database
     redis: ArqRedis
-    queue: JobQueue
+    queue: WakeQueue
     chat_models: ChatModelClient
     predictions: PredictionClient
     vendor_budget: VendorBudget

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app.content import service as content
-from app.content.service import GenerationRequest
+from app.generations import service as generations
+from app.generations.service import GenerationPolicy, GenerationRequest
 from app.resources import Resources, open_resources
 from bench.figures import Figure, report
 from chaos import organizations
@@ -70,7 +70,9 @@ async def ask(resources: Resources, asking: Sequence[Organization], model: str, 
         async with resources.database.transaction() as tx:
             for number in range(first, min(first + _PER_TRANSACTION, count)):
                 request = _request(organization, model, f"a lighthouse, number {number}")
-                asked = await content.request_generation(tx, resources.queue, resources.settings, request)
+                asked = await generations.request_generation(
+                    tx, resources.queue, GenerationPolicy.of(resources.settings), request
+                )
                 ids.append(asked.id)
     return ids
 

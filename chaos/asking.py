@@ -9,9 +9,9 @@ from time import monotonic
 
 import httpx
 
-from app.content import service as content
-from app.content.service import GenerationRequest
 from app.core.errors import ServiceUnavailableError
+from app.generations import service as generations
+from app.generations.service import GenerationPolicy, GenerationRequest
 from app.resources import Resources
 from chaos.organizations import Organization
 from chaos.plan import APIS, Plan, Request, Way
@@ -91,7 +91,9 @@ class Asker:
         )
         try:
             async with self._resources.database.transaction() as tx:
-                made = await content.request_generation(tx, self._resources.queue, self._plant.settings, wanted)
+                made = await generations.request_generation(
+                    tx, self._resources.queue, GenerationPolicy.of(self._plant.settings), wanted
+                )
         except ServiceUnavailableError:
             self.asked.refused += 1
             return False

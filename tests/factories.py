@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from app.agents import files as agent_files
+from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
-from app.catalog import files as catalog_files
+from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
 from app.credits.service import Balance

@@ -5,7 +5,7 @@ from prometheus_client import start_http_server
 
 from app.core.logging import configure_logging
 from app.core.settings import InvalidSettingsError, load_settings
-from worker.main import run
+from worker.process.main import run
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Query
 
 from app.agents import listing
 from app.agents.definition import AgentType
-from app.agents.read_schemas import AgentsRead
+from app.agents.schemas import AgentsRead
 from app.api_keys.caller import Caller
 from app.dependencies import SettingsDep, TransactionDep
 from app.rate_limits.dependencies import Guard, GuardedRoute

@@ -1,38 +1,54 @@
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel
 
 from app.agents.definition import AgentType
-
-# A sub-agent is offered to its parent as a tool, and OpenAI's tool names have this form.
-AgentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-
-
-class AgentEntry(BaseModel):
-    """`[[agents]]` of an agents file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: AgentName
-    description: str = ""
-    agent_type: AgentType = AgentType.LLM
-    instruction: str = ""
-    model: str | None = Field(default=None, min_length=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    max_llm_calls: int = Field(default=10, ge=1, le=100)
-    max_iterations: int = Field(default=5, ge=1, le=100)
-    max_history_tokens: int = Field(default=32_000, ge=0)
-    tools: list[str] = []
-    sub_agents: list[AgentName] = []
-    output_key: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    is_orchestrator: bool = False
-    is_active: bool = True
+from app.agents.listing import ListedAgent
+from app.core.clock import Seconds
 
 
-class AgentsFile(BaseModel):
-    """A set of agents in TOML."""
+class AgentRead(BaseModel):
+    """An agent in a list. Its instruction is the operator's own and not shown."""
 
-    model_config = ConfigDict(extra="forbid")
+    id: str
+    name: str
+    description: str
+    agent_type: AgentType
+    model: str
+    is_active: bool
+    is_orchestrator: bool
+    tools: list[str]
+    sub_agents: list[str]
+    created_at: Seconds
+    updated_at: Seconds
 
-    agents: list[AgentEntry] = Field(min_length=1)
+    @classmethod
+    def of(cls, listed: ListedAgent, default_model: str) -> Self:
+        """The agent as the API shows it; `default_model` is what runs where it names no model."""
+        agent = listed.agent
+        return cls(
+            id=agent.id,
+            name=agent.name,
+            description=agent.description,
+            agent_type=AgentType(agent.agent_type),
+            model=agent.model or default_model,
+            is_active=agent.is_active,
+            is_orchestrator=agent.is_orchestrator,
+            tools=agent.tools,
+            sub_agents=list(listed.sub_agent_ids),
+            created_at=agent.created_at,
+            updated_at=agent.updated_at,
+        )
+
+
+class AgentsRead(BaseModel):
+    """All agents that were asked for."""
+
+    agents: list[AgentRead]
+    total: int
+
+    @classmethod
+    def of(cls, found: Sequence[ListedAgent], default_model: str) -> Self:
+        """The agents as the API shows them."""
+        return cls(agents=[AgentRead.of(listed, default_model) for listed in found], total=len(found))

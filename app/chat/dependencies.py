@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api_keys.caller import Caller
-from app.chat.running import Turns
+from app.chat.turns.run import Turns
 from app.rate_limits.dependencies import Guard
 
 

@@ -1,10 +1,11 @@
 from fastapi import APIRouter, Request, Response
 
-from app.chat import opening, responses
 from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep
-from app.chat.schemas import AgentRequest, ChatRequest
-from app.chat.targets import Target
-from app.chat.turn import Replay
+from app.chat.openai import http as responses
+from app.chat.openai.request import AgentRequest, ChatRequest
+from app.chat.turns import admit as opening
+from app.chat.turns.targets import Target
+from app.chat.turns.turn import Replay
 from app.content.dependencies import FileUrlsDep
 from app.dependencies import ResourcesDep
 from app.idempotency.dependencies import IdempotentRequestDep

@@ -10,7 +10,7 @@ import orjson
 from app.chat_models.answers import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
-from app.chat_models.sse import SseReader
+from app.chat_models.sse_reader import SseReader
 from app.core.errors import ProviderError, ProviderTimeoutError
 
 CONNECT_SECONDS = 5

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import typer
 
 from app.cli import agents, catalog, credits, keys, organizations, plans
-from app.cli.database import migrate
 from app.cli.demo import demo
-from app.cli.errors import reported_errors
 from app.cli.ledger import verify_ledger
+from app.cli.migrate import migrate
 from app.cli.programs import quickstart, worker
+from app.cli.reporting import reported_errors
 from app.cli.serve import serve
 
 app = typer.Typer(

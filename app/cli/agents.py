@@ -2,11 +2,10 @@ from typing import Annotated
 
 import typer
 
-from app.agents.files import import_agents, read_agents
-from app.agents.schemas import AgentsFile
+from app.agents.toml import AgentsFile, import_agents, read_agents
 from app.cli.output import tell
 from app.cli.parameters import Org, read_text
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from app.organizations.service import get_organization
 

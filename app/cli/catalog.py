@@ -2,10 +2,10 @@ from typing import Annotated
 
 import typer
 
-from app.catalog.files import STARTER_CATALOG, export_catalog, import_catalog, read_catalog
+from app.catalog.toml import STARTER_CATALOG, export_catalog, import_catalog, read_catalog
 from app.cli.output import tell
 from app.cli.parameters import read_text
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 
 app = typer.Typer(help="The catalog: models and their prices.", no_args_is_help=True)
 

@@ -6,7 +6,7 @@ import typer
 
 from app.cli.output import credits_text, print_json, print_rows, tell
 from app.cli.parameters import AsJson, Org, parse_credits
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from app.credits import service
 from app.credits.service import Balance

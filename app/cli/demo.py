@@ -7,11 +7,10 @@ from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
 from app.catalog import service as catalog
 from app.catalog.errors import ModelNotPricedError
-from app.catalog.files import STARTER_CATALOG, import_catalog, read_catalog
-from app.catalog.schemas import CatalogFile
+from app.catalog.toml import STARTER_CATALOG, CatalogFile, import_catalog, read_catalog
 from app.cli.organizations import found_organization
 from app.cli.output import print_json, tell
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.crypto import random_alphanumeric
 from app.core.database import Transaction
 from app.core.settings import load_settings

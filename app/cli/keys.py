@@ -10,7 +10,7 @@ from app.api_keys.scopes import ALL_SCOPES, DEFAULT_SCOPES
 from app.cli.key_output import print_keys, print_new_key
 from app.cli.output import tell
 from app.cli.parameters import AsJson, Org, parse_duration
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.clock import now, whole_seconds
 from app.core.database import Transaction
 from app.organizations.service import get_member, get_organization

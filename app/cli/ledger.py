@@ -1,8 +1,8 @@
 import typer
 
-from app.cli.errors import CommandFailedError
 from app.cli.output import one_line, tell
-from app.cli.run import in_transaction
+from app.cli.reporting import CommandFailedError
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from app.credits.verification import find_faults
 from app.organizations.service import list_organizations

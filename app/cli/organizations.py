@@ -2,10 +2,10 @@ from typing import Annotated
 
 import typer
 
-from app.agents.files import STARTER_AGENTS, import_agents, read_agents
+from app.agents.toml import STARTER_AGENTS, import_agents, read_agents
 from app.cli.output import print_json, print_rows, tell
 from app.cli.parameters import AsJson, Org
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from app.credits.service import open_account
 from app.organizations import service

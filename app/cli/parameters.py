@@ -7,7 +7,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from app.cli.errors import CommandFailedError
+from app.cli.reporting import CommandFailedError
 
 _DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.errors import CommandFailedError
 from app.cli.output import print_rows, tell
 from app.cli.parameters import AsJson, parse_credits
-from app.cli.run import in_transaction
+from app.cli.reporting import CommandFailedError
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from app.organizations import service
 from app.organizations.models import Plan

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import sys
 
-from app.cli.errors import CommandFailedError
+from app.cli.reporting import CommandFailedError
 from app.core.settings import load_settings
 
 

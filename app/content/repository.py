@@ -1,38 +1,14 @@
 """The SQL of what clients see. `transitions.py` holds the SQL of what the worker does."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from asyncpg import Record
 from sqlalchemy import ColumnElement, and_, func, select
 
-from app.content.models import ContentOutput, GeneratedContent
 from app.core.database import Transaction
-
-_RETRY = """
-UPDATE generated_content
-SET status = 'pending', retry_count = retry_count + 1, due_at = now(), deadline_at = $4,
-    setbacks = 0, is_queued = false,
-    prediction_id = NULL, outcome = NULL, content_type = NULL, output_url = NULL, error_message = NULL,
-    credit_cost = NULL, started_at = NULL, completed_at = NULL
-WHERE organization_id = $1 AND id = $2 AND status = 'failed' AND retry_count = $3 AND retry_count < max_retries
-RETURNING retry_count
-"""
-
-# What waits counts too: who comes later starts later. Counting ends where the answer is known.
-_IS_FULL = """
-SELECT p.concurrent_generations <= (
-    SELECT count(*) FROM (
-        SELECT FROM generated_content c
-        WHERE c.organization_id = o.id AND c.status IN ('pending', 'processing') LIMIT p.concurrent_generations
-    ) c
-)
-FROM organizations o JOIN plans p ON p.name = o.plan_name
-WHERE o.id = $1
-"""
+from app.generations.models import ContentOutput, GeneratedContent
 
 _FIND_FILE = """
 SELECT o.storage_path, o.media_type, o.size_bytes, o.sha256
@@ -122,27 +98,6 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
     return (await tx.session.scalars(query)).all()
 
 
-async def find_lost(
-    tx: Transaction, request_key: bytes, turn_id: str | None, model: str, values: Mapping[str, Any], *, since: datetime
-) -> GeneratedContent | None:
-    """What another turn of the same request has asked for since then; locked against a third."""
-    query = (
-        select(GeneratedContent)
-        .where(
-            GeneratedContent.request_key == request_key,
-            GeneratedContent.turn_id != turn_id,
-            GeneratedContent.model == model,
-            GeneratedContent.input == dict(values),
-            GeneratedContent.status != "failed",
-            GeneratedContent.created_at > since,
-        )
-        .order_by(GeneratedContent.created_at, GeneratedContent.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return (await tx.session.scalars(query)).first()
-
-
 async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
     """How much of what a session asked for is pending or processing."""
     query = (
@@ -155,19 +110,6 @@ async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.
         )
     )
     return await tx.session.scalar(query) or 0
-
-
-async def is_full(tx: Transaction, organization_id: str) -> bool:
-    """Whether the organization has as many generations that have not ended as its plan lets run at once."""
-    return bool(await tx.fetchval(_IS_FULL, organization_id))
-
-
-async def queue_again(
-    tx: Transaction, organization_id: str, content_id: uuid.UUID, retry_count: int, deadline_at: datetime
-) -> int | None:
-    """Make a failed content pending again, if it still is as it was read. Its new attempt, or None."""
-    attempt: int | None = await tx.fetchval(_RETRY, organization_id, content_id, retry_count, deadline_at)
-    return attempt
 
 
 async def find_file(tx: Transaction, token: str, name: str) -> Record | None:

@@ -7,7 +7,8 @@ from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute
 from app.content.repository import ContentFilter
 from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
 from app.core.pagination import PageNumber, PageSize
-from app.dependencies import QueueDep, SettingsDep, TransactionDep
+from app.dependencies import QueueDep, TransactionDep
+from app.generations.dependencies import GenerationPolicyDep
 from app.idempotency import service as idempotency
 from app.idempotency.dependencies import IdempotentRequestDep
 
@@ -43,14 +44,14 @@ async def retry_content(
     idempotent: IdempotentRequestDep,
     tx: TransactionDep,
     queue: QueueDep,
-    settings: SettingsDep,
+    policy: GenerationPolicyDep,
     response: Response,
 ) -> RetryQueued:
     """Queue a failed generation again with its original parameters."""
-    if idempotent and (answer := await idempotency.claim(tx, idempotent)):
+    if idempotent and (stored := await idempotency.claim(tx, idempotent)):
         response.headers["Idempotent-Replayed"] = "true"
-        return RetryQueued.model_validate(answer)
-    queued = RetryQueued.of(await service.retry(tx, queue, settings, caller, content_id))
+        return RetryQueued.model_validate(stored)
+    queued = RetryQueued.of(await service.retry(tx, queue, policy, caller, content_id))
     if idempotent:
-        await idempotency.answer(tx, idempotent, queued.model_dump())
+        await idempotency.store_response(tx, idempotent, queued.model_dump())
     return queued

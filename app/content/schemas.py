@@ -3,11 +3,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from app.content.models import GeneratedContent
 from app.content.service import ContentPage, ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.clock import Seconds
 from app.credits.schemas import CreditNumber
+from app.generations.models import GeneratedContent
 
 _PROMPT_IN_LIST = 200
 

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from app.content.models import ContentOutput, GeneratedContent
+from app.generations.models import ContentOutput, GeneratedContent
 from app.storage.protocol import ObjectStore
 
 

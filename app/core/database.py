@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -50,6 +50,12 @@ _AWAY = (
 
 Credits = Annotated[Decimal, mapped_column(Numeric(18, 6))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """The SQL condition that a column has one of these values, which are the code's own and hold no quotes."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return f"{column} IN ({listed})"
 
 
 class Base(DeclarativeBase):

@@ -1,5 +1,6 @@
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from asyncpg import Record
 
@@ -11,27 +12,27 @@ INSERT INTO idempotency_keys AS k (organization_id, route, key, request_hash, cl
 VALUES ($1, $2, $3, $4, $5, now() + $6, now() + $7)
 ON CONFLICT (organization_id, route, key) DO UPDATE
 SET request_hash = excluded.request_hash, claim_id = excluded.claim_id, lease_until = excluded.lease_until,
-    answer = NULL, created_at = now(), expires_at = excluded.expires_at
+    response = NULL, created_at = now(), expires_at = excluded.expires_at
 WHERE k.expires_at <= now() OR (k.lease_until <= now() AND k.request_hash = excluded.request_hash)
 RETURNING claim_id
 """
 
-_FIND = "SELECT request_hash, answer FROM idempotency_keys WHERE organization_id = $1 AND route = $2 AND key = $3"
+_FIND = "SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND route = $2 AND key = $3"
 
-_ANSWER = """
-UPDATE idempotency_keys SET answer = $5, lease_until = NULL
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+_STORE = """
+UPDATE idempotency_keys SET response = $5, lease_until = NULL
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
 RETURNING claim_id
 """
 
 _RENEW = """
 UPDATE idempotency_keys SET lease_until = now() + $5
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
 """
 
 _RELEASE = """
 DELETE FROM idempotency_keys
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND answer IS NULL
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
 RETURNING claim_id
 """
 
@@ -43,6 +44,18 @@ DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WH
 Name = tuple[str, str, str]
 
 
+@dataclass(frozen=True)
+class StoredRequest:
+    """A request that was made with a key: the hash of its path and body, and its response unless it still runs."""
+
+    request_hash: bytes
+    response: dict[str, Any] | None
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        return cls(request_hash=row["request_hash"], response=row["response"])
+
+
 async def claim(
     tx: Transaction, name: Name, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
 ) -> bool:
@@ -50,14 +63,15 @@ async def claim(
     return await tx.fetchval(_CLAIM, *name, request_hash, claim_id, lease, lifetime) is not None
 
 
-async def find(tx: Transaction, name: Name) -> Record | None:
-    """The key's `request_hash` and `answer`."""
-    return await tx.fetchrow(_FIND, *name)
+async def find(tx: Transaction, name: Name) -> StoredRequest | None:
+    """What is known of the key."""
+    row = await tx.fetchrow(_FIND, *name)
+    return StoredRequest.from_row(row) if row else None
 
 
-async def answer(tx: Transaction, name: Name, claim_id: str, body: dict[str, Any]) -> bool:
-    """Keep the run's answer; False where the key has been taken from it."""
-    return await tx.fetchval(_ANSWER, *name, claim_id, storable_json(body)) is not None
+async def store_response(tx: Transaction, name: Name, claim_id: str, body: dict[str, Any]) -> bool:
+    """Store the run's response; False where the key has been taken from it."""
+    return await tx.fetchval(_STORE, *name, claim_id, storable_json(body)) is not None
 
 
 async def renew(tx: Transaction, name: Name, claim_id: str, lease: timedelta) -> None:

@@ -39,7 +39,7 @@ async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] |
     """Take the key for this run, in the transaction that admits it.
 
     Returns:
-        None where the run is to go on; otherwise the answer of the run that went before.
+        None if this run is to go on; otherwise the stored response of the run before it.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another request.
@@ -48,17 +48,16 @@ async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] |
     if await repository.claim(tx, request.name, request.request_hash, request.claim_id, LEASE, LIFETIME):
         return None
     found = await repository.find(tx, request.name)
-    if found is not None and found["request_hash"] != request.request_hash:
+    if found is not None and found.request_hash != request.request_hash:
         raise IdempotencyKeyReusedError
-    if found is None or found["answer"] is None:
+    if found is None or found.response is None:
         raise IdempotencyKeyInProgressError
-    answer: dict[str, Any] = found["answer"]
-    return answer
+    return found.response
 
 
-async def answer(tx: Transaction, request: IdempotentRequest, body: dict[str, Any]) -> bool:
-    """Keep a good answer, in the transaction that settles it. False where the key was taken over meanwhile."""
-    return await repository.answer(tx, request.name, request.claim_id, body)
+async def store_response(tx: Transaction, request: IdempotentRequest, response: dict[str, Any]) -> bool:
+    """Store a success in the transaction that settles it. False if the key was taken over meanwhile."""
+    return await repository.store_response(tx, request.name, request.claim_id, response)
 
 
 async def renew(tx: Transaction, request: IdempotentRequest) -> None:

@@ -1,6 +1,5 @@
-from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import orjson
 from arq import ArqRedis
@@ -8,59 +7,48 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 from arq.utils import timestamp_ms
 
+from app.core.crypto import random_token
 from app.core.database import Transaction
+from app.queue.protocol import WakeKind
 
-_QUEUES = "junis:jobs"
-# Published when the vendor has said that there is news of a prediction.
-POLL_CHANNEL = "junis:polls:wake"
+_QUEUES = "junis:wakes"
 
-# arq writes down how a job ended though nothing is kept of it, and the end of one that was lost is an exception.
+# arq writes down how a job ended although nothing is kept of it, and the end of one that was lost is an exception.
 serialize = partial(orjson.dumps, default=repr)
 deserialize = orjson.loads
 
 
-def queue_of(job: str) -> str:
-    """The queue of the jobs of one kind: those that take long keep no other kind waiting."""
-    return f"{_QUEUES}:{job}"
+def queue_of(kind: WakeKind) -> str:
+    """The sorted set of arq's jobs of one kind: those that take long keep no other kind waiting."""
+    return f"{_QUEUES}:{kind}"
 
 
-def wake_channel_of(job: str) -> str:
-    """What is published to at every enqueue, so that a worker need not poll for its next job of the kind."""
-    return f"{queue_of(job)}:wake"
+def channel_of(kind: WakeKind) -> str:
+    """What is published to at every wake, so that a worker need not poll for its next job of the kind."""
+    return f"{_QUEUES}:{kind}:channel"
 
 
 class ArqQueue:
-    """The `JobQueue` on arq: JSON jobs with the id `job:content:attempt`, a queue for each kind."""
+    """The `WakeQueue` on arq: for each kind a queue that holds one job at most, without arguments.
+
+    Nothing runs arq jobs of the kind `POLL`: every worker polls anyway, and hears the channel.
+    """
 
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
+        self._script = redis.register_script(Path(__file__).with_name("wake.lua").read_text())
 
-    def enqueue(self, tx: Transaction, job: str, content_id: str, attempt: int) -> None:
-        tx.after_commit(partial(self.send, job, content_id, attempt))
+    def wake(self, tx: Transaction, kind: WakeKind) -> None:
+        tx.after_commit(partial(self.send, kind))
 
-    def wake_poller(self, tx: Transaction) -> None:
-        tx.after_commit(partial(self._redis.publish, POLL_CHANNEL, ""))
-
-    async def send(self, job: str, content_id: str, attempt: int, *, due_at: datetime | None = None) -> None:
-        job_id = _job_id(job, content_id, attempt, due_at)
-        now = timestamp_ms()
-        description = serialize_job(job, (content_id, attempt), {}, None, now, serializer=serialize)
-        # In one round trip, and not by arq's `enqueue_job`: that takes the description of a job which a killed worker
-        # had in hand, and which stays for a day, for a job that still waits.
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.psetex(job_key_prefix + job_id, self._redis.expires_extra_ms, description)
-            pipe.zadd(queue_of(job), {job_id: now}, nx=True)
-            pipe.publish(wake_channel_of(job), "")
-            await pipe.execute()
-
-    async def are_waiting(self, jobs: Sequence[tuple[str, str, int, datetime]]) -> list[bool]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job, content_id, attempt, due_at in jobs:
-                ids = [_job_id(job, content_id, attempt, moment) for moment in (None, due_at)]
-                pipe.zmscore(queue_of(job), ids)
-            return [any(score is not None for score in scores) for scores in await pipe.execute()]
-
-
-def _job_id(job: str, content_id: str, attempt: int, due_at: datetime | None) -> str:
-    again = f":{due_at.timestamp()}" if due_at else ""
-    return f"{job}:{content_id}:{attempt}{again}"
+    async def send(self, kind: WakeKind) -> None:
+        if kind is WakeKind.POLL:
+            await self._redis.publish(channel_of(kind), "")
+            return
+        # A new id each time: what arq tidies up after one job must not touch the next one.
+        job_id, now = random_token(), timestamp_ms()
+        description = serialize_job(kind, (), {}, None, now, serializer=serialize)
+        await self._script(
+            keys=[queue_of(kind), job_key_prefix + job_id],
+            args=[job_id, description, self._redis.expires_extra_ms, now, channel_of(kind)],
+        )

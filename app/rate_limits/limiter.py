@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.metrics import REDIS_AWAY
-from app.rate_limits.local import LocalWindows
+from app.rate_limits.local_windows import LocalWindows
 from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
-from app.storage.parts import Tally, in_parts, measure, span
+from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.paths import check_path
 from app.storage.protocol import ByteRange, ObjectMissingError, Stored, StoreError
 from app.storage.threads import Threads

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from app.storage.parts import Tally
+from app.storage.chunks import Tally
 from app.storage.protocol import Stored, StoreError
 from app.storage.threads import Threads, uninterrupted
 

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from app.core.settings import Settings
+from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.multipart import multipart_upload
-from app.storage.parts import Tally, in_parts, measure, span
 from app.storage.paths import check_path
 from app.storage.protocol import ByteRange, ObjectMissingError, Stored
 from app.storage.s3_errors import s3_errors, status_of

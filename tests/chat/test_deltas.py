@@ -3,7 +3,7 @@
 import asyncio
 
 from app.agents.runtime.events import Delta
-from app.chat.deltas import Deltas
+from app.chat.turns.deltas import Deltas
 
 MANY = 1000
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import ChatModelClient
-from app.chat_models.sse import MAX_EVENT_BYTES
+from app.chat_models.sse_reader import MAX_EVENT_BYTES
 from app.core.errors import ProviderError
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, always, chunk, raw_server, response
 from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stream, upstream

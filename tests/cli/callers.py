@@ -1,6 +1,6 @@
 from app.api_keys.caller import Caller
 from app.api_keys.service import find_caller
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.crypto import sha256
 
 

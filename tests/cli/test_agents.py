@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.agents.repository import list_agents
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from tests.cli.conftest import Junis
 
 AGENTS = """

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.files import STARTER_CATALOG, read_catalog
 from app.catalog.service import get_generation_model, list_model_names
-from app.cli.run import in_transaction
+from app.catalog.toml import STARTER_CATALOG, read_catalog
+from app.cli.transaction import in_transaction
 from tests.cli.conftest import Junis
 from tests.cli.outcome import run_process
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.catalog.files import STARTER_CATALOG, import_catalog, read_catalog
 from app.catalog.service import get_generation_model, list_model_names
-from app.cli.run import in_transaction
+from app.catalog.toml import STARTER_CATALOG, import_catalog, read_catalog
+from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute

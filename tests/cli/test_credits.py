@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.credits.service import get_balance, hold
 from tests.cli.conftest import Junis
 

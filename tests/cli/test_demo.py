@@ -9,9 +9,9 @@ from argon2.exceptions import VerifyMismatchError
 from app.agents.repository import list_agents
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES
-from app.catalog.files import STARTER_CATALOG, read_catalog
 from app.catalog.service import get_chat_model, get_generation_model, list_model_names
-from app.cli.run import in_transaction
+from app.catalog.toml import STARTER_CATALOG, read_catalog
+from app.cli.transaction import in_transaction
 from app.credits.service import get_balance, grant
 from app.organizations.service import ensure_user, get_organization
 from tests.cli.callers import caller_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.api_keys.errors import InvalidApiKeyError
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.clock import now, whole_seconds
 from app.core.database import Transaction
 from tests.cli.callers import caller_of

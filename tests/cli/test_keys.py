@@ -7,7 +7,7 @@ import pytest
 
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES, DEFAULT_SCOPES
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.core.clock import now
 from app.core.database import Transaction
 from app.organizations.repository import add_membership

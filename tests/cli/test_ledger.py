@@ -2,7 +2,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from app.catalog.pricing import Cost
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.credits.service import hold, settle
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute

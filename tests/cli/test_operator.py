@@ -2,7 +2,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.credits.service import get_balance
 from app.organizations.service import get_organization
 from tests.cli.callers import caller_of

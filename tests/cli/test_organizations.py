@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 
 from app.agents.repository import list_agents
-from app.cli.run import in_transaction
+from app.cli.transaction import in_transaction
 from app.credits.repository import find_account
 from app.organizations.service import get_organization, list_organizations
 from tests.cli.callers import caller_of

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from app.catalog import service as catalog
-from app.content.models import ContentOutput, GeneratedContent
 from app.core.clock import now
 from app.core.database import Database
+from app.generations.models import ContentOutput, GeneratedContent
 from tests.factories import Organization
 
 MODEL = "simulator/image"

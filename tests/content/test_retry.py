@@ -28,7 +28,7 @@ async def hold_of(database: Database, content_id: object, attempt: int) -> Decim
     return amount
 
 
-async def test_a_failed_content_is_queued_again(
+async def test_a_failed_content_is_parked_again(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed")
@@ -98,7 +98,7 @@ async def test_the_last_retry_is_counted_to_the_maximum(
     assert answer.json()["message"] == "Content generation retry queued (attempt 3/3)"
 
 
-async def test_of_many_retries_at_once_one_is_queued(
+async def test_of_many_retries_at_once_one_is_parked(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed")

@@ -11,11 +11,11 @@ from decimal import Decimal
 import pytest
 
 from app.catalog.pricing import Cost
-from app.content.service import GenerationRequest, request_generation
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.verification import find_faults
+from app.generations.service import GenerationPolicy, GenerationRequest, request_generation
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
 from tests import factories
@@ -100,7 +100,7 @@ async def books(database: Database, environment: dict[str, str]) -> AsyncIterato
             description="",
         )
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, "simulator/video", {})
-        content = await request_generation(tx, ArqQueue(open_redis(settings)), settings, wanted)
+        content = await request_generation(tx, ArqQueue(open_redis(settings)), GenerationPolicy.of(settings), wanted)
         yield Books(tx, organization, str(content.id))
 
 

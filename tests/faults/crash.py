@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 from arq import ArqRedis
 
-from app.content.service import GenerationRequest, request_generation
 from app.core.database import Database
 from app.core.settings import Settings
+from app.generations.service import GenerationPolicy, GenerationRequest, request_generation
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
 from devstack.servers import EmbeddedServers
@@ -200,7 +200,7 @@ async def _generate(there: Installation, organization: Organization, *models: st
     for model in models:
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, model, {"prompt": model})
         async with there.database.transaction() as tx:
-            await request_generation(tx, ArqQueue(there.redis), _typed(there.settings), wanted)
+            await request_generation(tx, ArqQueue(there.redis), GenerationPolicy.of(_typed(there.settings)), wanted)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -8,10 +8,10 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from app.content.service import GenerationRequest, request_generation
 from app.core.database import Database
 from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
+from app.generations.service import GenerationPolicy, GenerationRequest, request_generation
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
 from tests import factories
@@ -63,7 +63,7 @@ async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stac
 
     async def generate(number: int) -> None:
         async with databases[number % 4].transaction() as tx:
-            await request_generation(tx, ArqQueue(redis), settings, wanted)
+            await request_generation(tx, ArqQueue(redis), GenerationPolicy.of(settings), wanted)
 
     outcomes = await asyncio.gather(*(generate(number) for number in range(REQUESTS)), return_exceptions=True)
 

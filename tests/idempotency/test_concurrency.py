@@ -54,7 +54,7 @@ async def test_the_sdk_waits_for_a_run_that_is_in_progress(stack: Stack, organiz
     assert len(model_calls(stack, words)) == 1
 
 
-async def test_of_many_retries_at_once_one_is_queued(
+async def test_of_many_retries_at_once_one_is_parked(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     model = "simulator/image--fail-1"

@@ -11,7 +11,7 @@ from multidict import CIMultiDictProxy
 from app.core import clock
 from app.predictions.parsing import parse_json, parse_prediction
 from app.predictions.replicate import ReplicateClient
-from app.predictions.webhooks import WebhookSignatureError, verify
+from app.predictions.signatures import WebhookSignatureError, verify
 from tests.predictions.conftest import WEBHOOK_SECRET
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import ConnectionPool, Redis
 
 from app.rate_limits.limiter import RateLimiter, Slot
-from app.rate_limits.local import LocalWindows
+from app.rate_limits.local_windows import LocalWindows
 from app.rate_limits.policy import Decision, Refusal
 from devstack.valkey import Valkey
 from tests.rate_limits.making import make_limits

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.worker.workbench import Workbench
-from worker.lifecycle import open_worker
-from worker.sweeper import remove_abandoned
+from worker.process.lifecycle import open_worker
+from worker.steps.sweep import remove_abandoned
 
 TROUBLED = [
     "simulator/image--delivery-500-2",

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from app.content.service import FINISH_JOB, START_JOB
 from app.core.clock import now
+from app.generations.service import FINISH_JOB, START_JOB
 from tests.worker.workbench import Workbench
 
 

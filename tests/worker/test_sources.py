@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.content.media_types import JSON, TEXT
-from worker.sources import Inline, Remote, first_url, sources_of
+from app.generations.media_types import JSON, TEXT
+from worker.transfer.sources import Inline, Remote, first_url, sources_of
 
 URL = "https://replicate.delivery/a/out-0.png"
 ANYTHING: st.SearchStrategy[Any] = st.recursive(

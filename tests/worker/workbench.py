@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 
 from app.content import service as content
-from app.content.models import GeneratedContent
-from app.content.service import GenerationRequest
-from app.content.states import COMPLETED, FAILED
+from app.generations import service as generations
+from app.generations.models import GeneratedContent
+from app.generations.service import GenerationPolicy, GenerationRequest
+from app.generations.states import Status
 from app.resources import Resources, open_resources
 from tests import factories
 from tests.core.sites import settings_of
@@ -45,7 +46,9 @@ class Workbench:
             input={"prompt": f"a lighthouse {secrets.token_hex(8)}", **values},
         )
         async with self.resources.database.transaction() as tx:
-            asked = await content.request_generation(tx, self.resources.queue, self.resources.settings, request)
+            asked = await generations.request_generation(
+                tx, self.resources.queue, GenerationPolicy.of(self.resources.settings), request
+            )
         return str(asked.id)
 
     async def row(self, content_id: str) -> GeneratedContent:
@@ -68,7 +71,9 @@ class Workbench:
 
     async def until_ended(self, content_id: str) -> GeneratedContent:
         """The content once it is completed or failed."""
-        return await self.until(content_id, lambda row: row.status in {COMPLETED, FAILED}, is_hurried=True)
+        return await self.until(
+            content_id, lambda row: row.status in {Status.COMPLETED, Status.FAILED}, is_hurried=True
+        )
 
     async def until_started(self, content_id: str) -> GeneratedContent:
         """The content once its prediction is known."""

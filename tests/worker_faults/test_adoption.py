@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from app.content import transitions
-from app.content.attempts import Generation
-from app.content.callbacks import PATH, webhook_url
-from app.content.models import GeneratedContent
+from app.generations import transitions
+from app.generations.attempts import Generation
+from app.generations.callbacks import PATH, webhook_url
+from app.generations.models import GeneratedContent
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench
 from tests.worker_faults.webhooks import NEW_SECRET
-from worker.adoption import adopt_orphans
-from worker.lifecycle import WorkerContext, open_worker
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.steps.adopt import adopt_orphans
 
 _MODEL = "simulator/image"
 _LEASE = timedelta(seconds=60)

@@ -7,16 +7,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.content.models import GeneratedContent
+from app.generations.models import GeneratedContent
 from devstack.ports import free_port
 from tests import programs
 from tests.core.sites import settings_of
 from tests.worker.workbench import Workbench
-from worker.lifecycle import open_worker
-from worker.starting import start
+from worker.process.lifecycle import open_worker
+from worker.steps.start import start
 
 
-async def test_what_is_queued_waits_for_a_token_that_works(
+async def test_what_is_parked_waits_for_a_token_that_works(
     site: dict[str, str], workbench: Workbench, run_folder: Path
 ) -> None:
     port = free_port()

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.worker.workbench import Workbench
-from worker.clock import repeat
-from worker.lifecycle import WorkerContext, open_worker
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.process.loops import repeat
 
 _LONG = 3600.0
 

@@ -9,8 +9,8 @@ import uuid
 from tests.core.sites import settings_of
 from tests.worker.workbench import Workbench
 from tests.worker_faults.hosts import answering
-from worker.finishing import finish
-from worker.lifecycle import open_worker
+from worker.process.lifecycle import open_worker
+from worker.steps.copy import finish
 
 _MODEL = "simulator/image"
 

@@ -8,9 +8,9 @@ from time import monotonic
 
 import pytest
 
-from app.content import service as content
-from app.content.models import GeneratedContent
-from app.content.service import GenerationRequest
+from app.generations import service as generations
+from app.generations.models import GeneratedContent
+from app.generations.service import GenerationPolicy, GenerationRequest
 from tests import factories, programs
 from tests.worker.workbench import Workbench
 from tests.worker_faults.conftest import NewSite
@@ -92,7 +92,9 @@ async def ask_for_backlog(busy: Workbench) -> None:
                 model=_SLOW,
                 input={"prompt": f"number {number}"},
             )
-            await content.request_generation(tx, busy.resources.queue, busy.resources.settings, request)
+            await generations.request_generation(
+                tx, busy.resources.queue, GenerationPolicy.of(busy.resources.settings), request
+            )
 
 
 async def count(workbench: Workbench, statuses: str) -> int:

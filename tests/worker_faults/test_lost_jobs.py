@@ -10,15 +10,15 @@ from typing import Protocol
 import httpx
 import pytest
 
-from app.content.service import START_JOB
+from app.generations.service import START_JOB
 from app.queue.arq import queue_of
 from tests import programs
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
-from worker.lifecycle import open_worker
-from worker.sweeper import sweep
+from worker.process.lifecycle import open_worker
+from worker.steps.sweep import sweep
 
 # A worker reads as many jobs of the queue at once as it has places.
 _FEW_PLACES, _MANY_PLACES = "5", "30"

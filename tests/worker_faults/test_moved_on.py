@@ -10,22 +10,22 @@ from datetime import timedelta
 
 import pytest
 
-from app.content import outputs, transitions
-from app.content.attempts import Generation
-from app.content.callbacks import webhook_url
-from app.content.media_types import JSON, TEXT, MediaType
 from app.core.clock import now
+from app.generations import outputs, transitions
+from app.generations.attempts import Generation
+from app.generations.callbacks import webhook_url
+from app.generations.media_types import JSON, TEXT, MediaType
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
-from worker.adoption import adopt_orphans
-from worker.ending import fail
-from worker.finishing import finish
-from worker.lifecycle import WorkerContext, open_worker
-from worker.polling import poll
-from worker.starting import accept, postpone, start
-from worker.sweeper import remove_abandoned, sweep
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.steps.adopt import adopt_orphans
+from worker.steps.copy import finish
+from worker.steps.end import fail
+from worker.steps.poll import poll
+from worker.steps.start import accept, postpone, start
+from worker.steps.sweep import remove_abandoned, sweep
 
 _LEASE = timedelta(seconds=60)
 _LOOK_SECONDS = 0.02

@@ -16,15 +16,15 @@ from app.api_keys.service import find_caller
 from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
 from app.content import service as content
-from app.content.models import GeneratedContent
-from app.content.service import START_JOB, hold_reference
 from app.core.clock import now
 from app.core.crypto import sha256
 from app.credits import service as credits
+from app.generations.models import GeneratedContent
+from app.generations.service import START_JOB, hold_reference
 from tests import programs
 from tests.worker.workbench import Workbench
-from worker.lifecycle import open_worker
-from worker.sweeper import remove_abandoned
+from worker.process.lifecycle import open_worker
+from worker.steps.sweep import remove_abandoned
 
 _MODEL = "simulator/image"
 

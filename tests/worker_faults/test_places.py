@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.content.service import START_JOB
+from app.generations.service import START_JOB
 from app.queue.arq import queue_of
 from tests.worker.workbench import Workbench
 from tests.worker_faults.plans import AT_ONCE, allow
-from worker.lifecycle import WorkerContext, open_worker
-from worker.starting import start
-from worker.sweeper import fill_places, sweep
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.steps.start import start
+from worker.steps.sweep import fill_places, sweep
 
 _MODEL = "simulator/image"
 
@@ -61,7 +61,7 @@ async def test_what_is_sent_though_there_is_no_place_waits(busy: Workbench, cont
 
     rows = [await busy.row(content_id) for content_id in asked]
     assert [row.status for row in rows] == ["processing"] * AT_ONCE + ["pending"] * 3
-    assert [row.is_queued for row in rows] == [False] * AT_ONCE + [True] * 3
+    assert [row.is_parked for row in rows] == [False] * AT_ONCE + [True] * 3
 
 
 async def test_places_that_nobody_fills_are_filled(busy: Workbench, context: WorkerContext) -> None:

@@ -14,9 +14,9 @@ import pytest
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench
 from tests.worker_faults.conftest import NewSite
-from worker.lifecycle import WorkerContext, open_worker
-from worker.polling import poll
-from worker.starting import start
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.steps.poll import poll
+from worker.steps.start import start
 
 OrderFault = Callable[[str, int], None]
 

@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.content import outputs
-from app.content.service import FINISH_JOB, START_JOB
+from app.generations import outputs
+from app.generations.service import FINISH_JOB, START_JOB
 from app.queue.arq import queue_of
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.hosts import answering
 from tests.worker_faults.locks import until_waiting
-from worker.lifecycle import WorkerContext, open_worker
-from worker.sweeper import remove_abandoned, sweep
+from worker.process.lifecycle import WorkerContext, open_worker
+from worker.steps.sweep import remove_abandoned, sweep
 
 # More than the sweeper looks at in one query.
 _BACKLOG = 210

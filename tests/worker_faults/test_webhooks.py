@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.content.models import GeneratedContent
 from app.core.clock import now
+from app.generations.models import GeneratedContent
 from tests import programs
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench, open_workbench

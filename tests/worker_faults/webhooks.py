@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from app.content.callbacks import PATH
-from app.content.models import GeneratedContent
+from app.generations.callbacks import PATH
+from app.generations.models import GeneratedContent
 
 
 def _secret(text: str) -> str:

@@ -11,14 +11,16 @@ from app.agents.tools.names import REPLICATE_GENERATE
 from app.catalog.errors import ModelNotPricedError, UnknownModelError
 from app.catalog.models import Model
 from app.content import service as content
-from app.content.service import ContentWithOutputs, GenerationRequest
-from app.content.states import COMPLETED, FAILED
+from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database
 from app.core.json import storable_json
 from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
-from app.queue.protocol import JobQueue
+from app.generations import service as generations
+from app.generations.service import GenerationPolicy, GenerationRequest
+from app.generations.states import Status
+from app.queue.protocol import WakeQueue
 
 _FIRST_LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -29,7 +31,7 @@ class ReplicateGenerate:
     """Has a Replicate model make something, and waits a while for it."""
 
     database: Database
-    queue: JobQueue
+    queue: WakeQueue
     settings: Settings
     urls: FileUrls
     models: Sequence[Model]
@@ -78,7 +80,9 @@ class ReplicateGenerate:
         )
         try:
             async with self.database.transaction() as tx:
-                queued = await content.request_generation(tx, self.queue, self.settings, request)
+                queued = await generations.request_generation(
+                    tx, self.queue, GenerationPolicy.of(self.settings), request
+                )
         except UnknownModelError:
             return _say(error=f"There is no model {model}.", models=[offered.name for offered in self.models])
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:
@@ -92,7 +96,7 @@ class ReplicateGenerate:
         while True:
             async with self.database.transaction() as tx:
                 item = await content.get_content(tx, self.organization_id, content_id)
-            if item.content.status in {COMPLETED, FAILED} or monotonic() + pause > give_up_at:
+            if item.content.status in {Status.COMPLETED, Status.FAILED} or monotonic() + pause > give_up_at:
                 return item
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,179 @@
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+
+from app.chat.openai.parts import check_part
+from app.chat_models.protocol import JsonObject
+from app.core.json import holds_nul
+
+# What goes to the model as the client sent it.
+_PASSED_ON = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "seed",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "tool_choice",
+    "parallel_tool_calls",
+    "user",
+    "metadata",
+)
+
+# The name comes back in a header, so it is printable ASCII; spaces at its ends would be lost there.
+SessionName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
+
+
+def _bounded(most: int) -> Any:
+    """A list of at most so many; the first bad element ends the check, so that no list makes a million errors."""
+    return Field(max_length=most, fail_fast=True)
+
+
+def _can_be_passed_on(value: Any) -> Any:
+    """The value as it is.
+
+    Raises:
+        ValueError: no model takes it, or it cannot be remembered.
+    """
+    try:
+        text = orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        # Half a surrogate pair, a number of more than 64 bits, or hundreds of levels.
+        raise ValueError("holds text or a number that cannot be passed on") from None
+    if holds_nul(text):
+        raise ValueError("holds a NUL character")
+    return value
+
+
+class ToolCall(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    id: Annotated[str, StringConstraints(min_length=1)]
+
+
+class ChatMessage(BaseModel):
+    """A message in OpenAI's form; what is not named here is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
+    tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
+    tool_call_id: str | None = None
+    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    # Names an answer in sound that the vendor keeps: it may be anybody's, and nobody knows how long it is.
+    audio: None = None
+
+    _is_json = model_validator(mode="before")(_can_be_passed_on)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a message of role tool needs tool_call_id")
+        if self.role != "tool" and self.tool_call_id is not None:
+            raise ValueError(f"a message of role {self.role} has no tool_call_id")
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"a message of role {self.role} needs content")
+        return self
+
+    @field_validator("content")
+    @classmethod
+    def _has_known_parts(cls, content: Any, info: ValidationInfo) -> Any:
+        for part in content if isinstance(content, list) else ():
+            check_part(part, info.data.get("role", ""))
+        return content
+
+
+class ClientFunction(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class ClientTool(BaseModel):
+    """A function that the client runs itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["function"]
+    function: ClientFunction
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ElevenLabsExtraBody(BaseModel):
+    conversation_id: SessionName | None = None
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's chat request, with `session_id` for a conversation that the server remembers."""
+
+    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    stop: str | Annotated[list[str], _bounded(16)] | None = None
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    session_id: SessionName | None = None
+    elevenlabs_extra_body: ElevenLabsExtraBody | None = None
+
+    _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
+    # As they are sent: a number may have come as text.
+    _parameters_are_json = field_validator(*_PASSED_ON)(_can_be_passed_on)
+
+    def wire_messages(self) -> list[JsonObject]:
+        """The messages as the client sent them."""
+        return [message.model_dump(exclude_unset=True) for message in self.messages]
+
+    def wire_tools(self) -> list[JsonObject]:
+        """The client's tools as it sent them."""
+        return [tool.model_dump(exclude_unset=True) for tool in self.tools or []]
+
+    def parameters(self) -> JsonObject:
+        """What of the request goes to every model call."""
+        values = {name: getattr(self, name) for name in _PASSED_ON}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def conversation_id(self) -> str | None:
+        return self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class AgentRequest(ChatRequest):
+    """A chat request, or `{"prompt": "..."}` for short."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_is_a_message(cls, body: Any) -> Any:
+        if isinstance(body, dict) and isinstance(body.get("prompt"), str) and "messages" not in body:
+            return {**body, "messages": [{"role": "user", "content": body["prompt"]}]}
+        return body

@@ -1,0 +1,14 @@
+from typing import Annotated
+
+from fastapi import Depends
+
+from app.dependencies import SettingsDep
+from app.generations.service import GenerationPolicy
+
+
+def get_generation_policy(settings: SettingsDep) -> GenerationPolicy:
+    """What the operator allows each generation."""
+    return GenerationPolicy.of(settings)
+
+
+GenerationPolicyDep = Annotated[GenerationPolicy, Depends(get_generation_policy)]

@@ -1,0 +1,156 @@
+"""What asks for generations. The worker's half of their life is in the modules beside this one."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from app.catalog import service as catalog
+from app.catalog.pricing import generation_ceiling
+from app.catalog.service import PricedModel
+from app.core.clock import now
+from app.core.database import Transaction
+from app.core.settings import Settings
+from app.credits import service as credits
+from app.generations import repository
+from app.generations.models import GeneratedContent
+from app.idempotency import service as idempotency
+from app.queue.protocol import WakeKind, WakeQueue
+
+
+@dataclass(frozen=True)
+class GenerationPolicy:
+    """What the operator allows each generation: time from request to failure, and retries by the client."""
+
+    deadline: timedelta
+    max_retries: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The policy that the settings describe."""
+        return cls(timedelta(seconds=settings.generation_deadline_seconds), settings.generation_max_retries)
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """What an agent asks to be generated, and for whom.
+
+    `request_key` identifies the client's request if it carries an Idempotency-Key.
+    """
+
+    organization_id: str
+    user_id: str
+    session_id: uuid.UUID | None
+    turn_id: str | None
+    model: str
+    input: Mapping[str, Any]
+    request_key: bytes | None = None
+
+
+def hold_reference(content_id: uuid.UUID, attempt: int) -> str:
+    """The reference of the credit hold for one attempt of a generation."""
+    return f"generation:{content_id}:{attempt}"
+
+
+async def request_generation(
+    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, request: GenerationRequest
+) -> GeneratedContent:
+    """Accept a generation: hold the most it can cost, insert its row, wake a worker after the commit.
+
+    If an earlier run of the same request asked for the same and crashed, its generation is taken over instead.
+
+    Raises:
+        UnknownModelError, ModelNotPricedError: the catalog does not offer the model.
+        InsufficientCreditsError: the organization cannot pay the ceiling.
+    """
+    if adopted := await _adopt(tx, request):
+        return adopted
+    model = await catalog.get_generation_model(tx, request.model)
+    content = _pending(policy, request, model, is_parked=await repository.is_full(tx, request.organization_id))
+    await _hold(tx, content, 0, model)
+    tx.session.add(content)
+    await tx.session.flush()
+    _wake(tx, queue, content)
+    return content
+
+
+async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: GeneratedContent) -> bool:
+    """Make a failed generation pending again, with its original parameters and at today's price.
+
+    Returns:
+        False if it is no longer failed: another request has retried it.
+
+    Raises:
+        InsufficientCreditsError: the organization cannot pay the ceiling.
+    """
+    is_parked = await repository.is_full(tx, content.organization_id)
+    attempt = await repository.retry(
+        tx, content.organization_id, content.id, content.retry_count, policy.deadline, is_parked=is_parked
+    )
+    await tx.session.refresh(content)
+    if attempt is None:
+        return False
+    model = await catalog.get_generation_model(tx, content.model)
+    content.price_id = model.price.id
+    await _hold(tx, content, attempt, model)
+    _wake(tx, queue, content)
+    return True
+
+
+async def _hold(tx: Transaction, content: GeneratedContent, attempt: int, model: PricedModel) -> None:
+    await credits.hold(
+        tx,
+        organization_id=content.organization_id,
+        reference=hold_reference(content.id, attempt),
+        amount=generation_ceiling(model.price),
+        expires_in=None,
+    )
+
+
+def _wake(tx: Transaction, queue: WakeQueue, content: GeneratedContent) -> None:
+    # A parked generation is started by the end of another one of its organization.
+    if not content.is_parked:
+        queue.wake(tx, WakeKind.START)
+
+
+def _pending(
+    policy: GenerationPolicy, request: GenerationRequest, model: PricedModel, *, is_parked: bool
+) -> GeneratedContent:
+    return GeneratedContent(
+        id=uuid.uuid4(),
+        organization_id=request.organization_id,
+        user_id=request.user_id,
+        session_id=request.session_id,
+        turn_id=request.turn_id,
+        request_key=request.request_key,
+        model=request.model,
+        input=dict(request.input),
+        prompt=_prompt_of(request.input),
+        price_id=model.price.id,
+        max_retries=policy.max_retries,
+        deadline_at=now() + policy.deadline,
+        is_parked=is_parked,
+    )
+
+
+async def _adopt(tx: Transaction, request: GenerationRequest) -> GeneratedContent | None:
+    """The generation that a crashed run of this request asked for, moved to the turn of this run."""
+    if request.request_key is None:
+        return None
+    content = await repository.find_lost(
+        tx, request.request_key, request.turn_id, request.model, request.input, since=now() - idempotency.LIFETIME
+    )
+    if content is not None:
+        content.session_id, content.turn_id = request.session_id, request.turn_id
+        await tx.session.flush()
+    return content
+
+
+def _prompt_of(values: Mapping[str, Any]) -> str:
+    """The text of the input, under whichever name the model gives it."""
+    for name in ("prompt", "text", "input"):
+        value = values.get(name)
+        if isinstance(value, str):
+            return value
+    return ""

@@ -1,0 +1,96 @@
+"""The life of a generation: its states, the conditions that tell them apart in SQL, and every step between them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Status(StrEnum):
+    """What the API shows of a generation's state."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ContentType(StrEnum):
+    """What was made, told from the bytes of the first output."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    GLB = "glb"
+    OTHER = "other"
+
+
+UNENDED = (Status.PENDING, Status.PROCESSING)
+ENDED = (Status.COMPLETED, Status.FAILED)
+
+
+class State(StrEnum):
+    """What a generation waits for: `pending` and `processing`, told apart more closely."""
+
+    PARKED = "parked"  # for its organization's turn, outside the queue
+    PENDING = "pending"  # for a place in a worker
+    STARTING = "starting"  # for the vendor's answer to the create call
+    RUNNING = "running"  # for the vendor to finish
+    COPYING = "copying"  # for its outputs to be stored
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+# Conditions on a row of `generated_content`, for the queries that claim and end generations.
+CONDITIONS = MappingProxyType(
+    {
+        State.PARKED: "status = 'pending' AND is_parked",
+        State.PENDING: "status = 'pending' AND NOT is_parked",
+        State.STARTING: "status = 'processing' AND prediction_id IS NULL AND outcome IS NULL",
+        State.RUNNING: "status = 'processing' AND prediction_id IS NOT NULL AND outcome IS NULL",
+        State.COPYING: "status = 'processing' AND outcome IS NOT NULL",
+        State.COMPLETED: "status = 'completed'",
+        State.FAILED: "status = 'failed'",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step: the function of this package that makes it, and the states it leads from and to.
+
+    `before` is None where the step makes the row.
+    """
+
+    step: str
+    before: State | None
+    after: State
+
+
+TRANSITIONS = (
+    Transition("request_generation", None, State.PENDING),
+    Transition("request_generation", None, State.PARKED),
+    Transition("unpark", State.PARKED, State.PENDING),
+    Transition("claim_starts", State.PENDING, State.STARTING),
+    Transition("claim_starts", State.PENDING, State.PARKED),
+    Transition("postpone", State.STARTING, State.PENDING),
+    Transition("set_prediction", State.STARTING, State.RUNNING),
+    Transition("note_callback", State.STARTING, State.RUNNING),
+    Transition("set_outcomes", State.RUNNING, State.COPYING),
+    Transition("complete", State.COPYING, State.COMPLETED),
+    *(
+        Transition("fail", before, State.FAILED)
+        for before in (State.PARKED, State.PENDING, State.STARTING, State.RUNNING, State.COPYING)
+    ),
+    Transition("retry", State.FAILED, State.PENDING),
+    Transition("retry", State.FAILED, State.PARKED),
+)
+
+
+def diagram() -> str:
+    """The states and steps as a Mermaid state diagram, as docs/architecture.md shows it."""
+    lines = ["stateDiagram-v2"]
+    for transition in TRANSITIONS:
+        before = transition.before or "[*]"
+        lines.append(f"    {before} --> {transition.after}: {transition.step}")
+    lines += [f"    {state} --> [*]" for state in (State.COMPLETED, State.FAILED)]
+    return "\n".join(lines)

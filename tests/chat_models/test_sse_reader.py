@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat_models.sse_reader import MAX_EVENT_BYTES, SseReader
+from app.core.errors import ProviderError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+line_texts = st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"").replace(b"\r", b""))
+line_ends = st.sampled_from([b"\n", b"\r\n"])
+# Bytes in which every place where a reader can go wrong is frequent.
+streams = st.lists(
+    st.sampled_from(
+        [b"data:", b"data: ", b"data", b"\n", b"\r\n", b"\r", b": note", b"event: x", b"{}", b"[DONE]", b"\xef"]
+    )
+    | st.binary(max_size=5)
+).map(b"".join)
+
+
+@st.composite
+def written_events(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """A stream, and the data of the events in it."""
+    written, events = [draw(st.sampled_from([b"", BYTE_ORDER_MARK]))], []
+    for lines in draw(st.lists(st.lists(line_texts, min_size=1, max_size=3), max_size=5)):
+        for line in lines:
+            written += [
+                draw(st.sampled_from([b"", b": keep-alive\n", b"event: message\r\n", b"id: 7\n", b"retry: 5\n"]))
+            ]
+            written += [b"data: ", line, draw(line_ends)]
+        written.append(draw(line_ends))
+        events.append(b"\n".join(lines))
+    return b"".join(written), [event for event in events if event]
+
+
+def read(stream: bytes, cuts: list[int] | None = None) -> list[bytes]:
+    places = sorted({cut % (len(stream) + 1) for cut in cuts or []})
+    pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    reader = SseReader()
+    return [data for piece in pieces for data in reader.feed(piece)]
+
+
+@given(stream=streams, cuts=st.lists(st.integers(min_value=0)))
+def test_the_cuts_between_pieces_make_no_difference(stream: bytes, cuts: list[int]) -> None:
+    assert read(stream, cuts) == read(stream)
+
+
+@given(written=written_events(), cuts=st.lists(st.integers(min_value=0)))
+def test_every_event_comes_out_as_it_was_written(written: tuple[bytes, list[bytes]], cuts: list[int]) -> None:
+    stream, events = written
+
+    assert read(stream, cuts) == events
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        pytest.param(b"data: a\n\ndata: b\n\n", [b"a", b"b"], id="one event a line"),
+        pytest.param(b"data:a\n\n", [b"a"], id="no space"),
+        pytest.param(b"data:  a\n\n", [b" a"], id="only one space is dropped"),
+        pytest.param(b"data: a\r\n\r\n", [b"a"], id="CR LF"),
+        pytest.param(b"data: {\ndata: }\n\n", [b"{\n}"], id="several lines are one event"),
+        pytest.param(b"data: a\ndata\ndata: b\n\n", [b"a\n\nb"], id="a field without a colon is an empty line"),
+        pytest.param(b": keep-alive\n\n:\ndata: a\n\n", [b"a"], id="comments"),
+        pytest.param(b"event: ping\nid: 1\nretry: 5\n\ndata: a\n\n", [b"a"], id="other fields"),
+        pytest.param(b"data:\n\ndata: \n\ndata: a\n\n", [b"a"], id="events without data"),
+        pytest.param(b"database: x\n\ndata: a\n\n", [b"a"], id="a field that begins like data"),
+        pytest.param(BYTE_ORDER_MARK + b"data: a\n\n", [b"a"], id="byte order mark"),
+        pytest.param(b"data: a\n\n" + BYTE_ORDER_MARK + b"data: b\n\n", [b"a"], id="a byte order mark inside"),
+        pytest.param(b"data: a\n\ndata: b\n", [b"a"], id="an event that was not ended"),
+    ],
+)
+def test_what_counts_as_an_event(stream: bytes, events: list[bytes]) -> None:
+    assert read(stream) == events
+
+
+def test_an_event_of_the_largest_size_is_read() -> None:
+    value = b"x" * (MAX_EVENT_BYTES - len(b"data: "))
+
+    assert read(b"data: " + value + b"\n\n", cuts=[7, 4096]) == [value]
+
+
+def test_a_stream_may_be_longer_than_an_event() -> None:
+    value = b"x" * (MAX_EVENT_BYTES // 2)
+
+    assert read((b"data: " + value + b"\n\n") * 3, cuts=[1000]) == [value] * 3
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param(b"data: " + b"x" * MAX_EVENT_BYTES + b"\n\n", id="one line"),
+        pytest.param(b"data: " + b"x" * MAX_EVENT_BYTES, id="a line without an end"),
+        pytest.param(b"data: 0123456789\n" * (MAX_EVENT_BYTES // 10 + 1), id="many lines of one event"),
+    ],
+)
+def test_an_event_that_is_too_long_is_refused(stream: bytes) -> None:
+    with pytest.raises(ProviderError):
+        read(stream, cuts=[100_000, 500_000])

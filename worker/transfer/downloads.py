@@ -1,0 +1,83 @@
+from collections.abc import AsyncGenerator
+from urllib.parse import urljoin
+
+import aiohttp
+
+from worker.transfer.hosts import is_allowed
+
+_MOST_REDIRECTS = 3
+_CHUNK_BYTES = 256 * 1024
+_REDIRECTS = {301, 302, 303, 307, 308}
+_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+
+
+class DownloadRefusedError(Exception):
+    """The file cannot be had, and asking again would not help."""
+
+
+class DownloadInterruptedError(Exception):
+    """The file did not come whole; it may the next time."""
+
+
+def check_size(size: int, most: int) -> None:
+    """Raise a `DownloadRefusedError` for a file of more bytes than may be."""
+    if size > most:
+        raise DownloadRefusedError(f"the output is larger than {most} bytes")
+
+
+class Downloader:
+    """Fetches outputs, from the vendor's delivery hosts and those that the operator allows, and from no others."""
+
+    def __init__(self, session: aiohttp.ClientSession, allowed_hosts: frozenset[str], max_bytes: int) -> None:
+        self._session = session
+        self._allowed_hosts = allowed_hosts
+        self._max_bytes = max_bytes
+
+    async def fetch(self, url: str) -> AsyncGenerator[bytes]:
+        """The file in chunks. It is whole only when the last chunk has come without an error.
+
+        Raises:
+            DownloadRefusedError: the host is not allowed, the file is gone or too large.
+            DownloadInterruptedError: the connection or the host failed, or nothing came.
+        """
+        try:
+            response = await self._open(url)
+            async with response:
+                async for chunk in self._chunks(response):
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise DownloadInterruptedError(f"the output could not be fetched: {type(error).__name__}") from error
+
+    async def _open(self, url: str) -> aiohttp.ClientResponse:
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._check_host(url)
+            response = await self._session.get(url, allow_redirects=False)
+            if response.status in _REDIRECTS:
+                response.release()
+                url = urljoin(url, response.headers.get("Location", ""))
+                continue
+            if response.status == 200:
+                return response
+            response.release()
+            if response.status in _WORTH_ANOTHER_TRY:
+                raise DownloadInterruptedError(f"the output's host answered {response.status}")
+            raise DownloadRefusedError(f"the output's host answered {response.status}")
+        raise DownloadRefusedError("the output's host redirects too often")
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        size = 0
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            size += len(chunk)
+            check_size(size, self._max_bytes)
+            yield chunk
+        if not size:
+            # No model makes an empty file: the host has answered before the bytes were there.
+            raise DownloadInterruptedError("the output came without a byte")
+
+    def _check_host(self, url: str) -> None:
+        try:
+            is_ours = is_allowed(url, self._allowed_hosts)
+        except ValueError:
+            raise DownloadRefusedError("the output's address is malformed") from None
+        if not is_ours:
+            raise DownloadRefusedError("the output's host is not allowed")

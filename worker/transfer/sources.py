@@ -1,0 +1,107 @@
+"""Where the files of a prediction are, told from its output, which may be any JSON."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from app.core.json import storable_json
+from app.generations.media_types import JSON, TEXT, MediaType
+from worker.transfer.hosts import is_allowed
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at the vendor's delivery host."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Inline:
+    """A file that came within the output. Its type is known, or is to be told from its bytes."""
+
+    data: bytes
+    media_type: MediaType | None
+
+
+Source = Remote | Inline
+
+
+def is_empty(output: Any) -> bool:
+    """Whether a prediction has made nothing."""
+    return output is None or output in ("", [], {})
+
+
+def sources_of(output: Any, other_hosts: frozenset[str] = frozenset()) -> list[Source]:
+    """The files of an output, in order; none where there is no output.
+
+    Where files are named, at whatever depth, they are the output. Otherwise text, or pieces of text, are one text
+    file, and anything else is one JSON file.
+
+    Args:
+        output: any JSON.
+        other_hosts: whose files may be fetched besides the vendor's. Addresses elsewhere, such as that of a licence,
+            are passed over beside files that can be had; where there are no others they are files that cannot.
+    """
+    if is_empty(output):
+        return []
+    files = [source for text in _strings(output) if (source := _file(text))]
+    if files:
+        return [file for file in files if isinstance(file, Inline) or is_allowed(file.url, other_hosts)] or files
+    if isinstance(output, str):
+        return [Inline(output.encode("utf-8", "replace"), TEXT)]
+    if isinstance(output, list) and all(isinstance(piece, str) for piece in output):
+        return [Inline("".join(output).encode("utf-8", "replace"), TEXT)]
+    return [Inline(storable_json(output).encode(), JSON)]
+
+
+def first_url(output: Any, other_hosts: frozenset[str] = frozenset()) -> str | None:
+    """The URL of the first file that has one."""
+    sources = sources_of(output, other_hosts)
+    return next((source.url for source in sources if isinstance(source, Remote)), None)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+
+
+def _file(text: str) -> Source | None:
+    if _is_address(text):
+        return Remote(text)
+    if text.startswith("data:"):
+        return _data_url(text)
+    return None
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is the address of a file, and not words that begin like one."""
+    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0 and len(parts.path) > 1
+    except ValueError:
+        return False
+
+
+def _data_url(text: str) -> Inline | None:
+    head, comma, payload = text.partition(",")
+    if not comma:
+        return None
+    raw = unquote_to_bytes(payload)
+    if not head.endswith(";base64"):
+        return Inline(raw, None)
+    try:
+        return Inline(base64.b64decode(raw, validate=True), None)
+    except binascii.Error:
+        return None

@@ -1,6 +1,7 @@
 # From a fresh checkout: `make quickstart` runs the whole product, `make test` its tests.
 
-BIN := .venv/bin
+export VENV ?= .venv
+BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test lint types check chaos bench clean
@@ -13,14 +14,16 @@ help:
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
 	@echo 'make chaos        500 generations while everything is killed again and again; SEED=7 repeats a run'
-	@echo 'make bench        measure the figures of docs/operations.md; fails where a requirement is missed'
-	@echo 'make install      only make .venv with all that the above need; PYTHON=python3.12'
-	@echo 'make clean        remove .venv and caches, but no data'
+	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
+	@echo 'make install      only create .venv with everything that the above need'
+	@echo 'make clean        remove the environments and caches, but no data'
+	@echo
+	@echo 'Each of them takes PYTHON=python3.13 VENV=.venv-3.13 to use another Python, in an environment of its own.'
 
 install:
 	@sh devstack/install.sh dev
 
-# exec: make itself becomes the parent, so that the end of make, even by a kill, ends everything.
+# exec: make itself becomes the parent, so that everything ends when make ends, even if it is killed.
 quickstart:
 	@sh devstack/install.sh run
 	@exec $(BIN)/python -m devstack quickstart --die-with-parent
@@ -45,5 +48,5 @@ bench: install
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find app worker simulator devstack chaos bench migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,27 +1,22 @@
 """The whole product as real processes on this machine, each of which can be killed and started again."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from signal import SIGTERM
-from time import sleep
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app.core.settings import Settings
-from devstack import process
+from devstack import product
+from devstack.managed import ManagedProcess, stop_all
 from devstack.ports import free_port
-from devstack.process import Process
-from devstack.programs import Program, run_to_end, wait_until_ready
+from devstack.programs import Program, run_to_end
 from devstack.server import EmbeddedServer
 from devstack.servers import EmbeddedServers
+from devstack.vendors import choose_vendors
 
 POSTGRES, VALKEY = "postgres", "valkey"
 
-_ROOT = Path(__file__).parents[1]
 _GRACE_SECONDS = 10.0
-# What programs need of our own environment: the settings of whoever starts this must not reach them.
-_INHERITED = ("PATH", "HOME", "LANG", "TZ")
 
 
 class Plant:
@@ -29,16 +24,15 @@ class Plant:
 
     def __init__(self, folder: Path, servers: EmbeddedServers, settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.simulator_url = f"http://127.0.0.1:{free_port()}"
+        self.simulator_url = _free_origin()
         self.api_urls: dict[str, str] = {}
         self.environment = {**_environment(folder, servers, self.simulator_url), **settings}
         self._servers: dict[str, EmbeddedServer] = {POSTGRES: servers.postgres, VALKEY: servers.valkey}
         self._programs: dict[str, Program] = {}
-        self._running: dict[str, Process] = {}
 
     @property
     def settings(self) -> Settings:
-        """What the processes run with."""
+        """The settings of all processes."""
         return Settings.model_validate({name.lower(): value for name, value in self.environment.items()})
 
     @property
@@ -47,78 +41,72 @@ class Plant:
         return Path(self.environment["LOCAL_STORAGE_DIR"])
 
     def migrate(self) -> None:
-        """Make the tables."""
-        run_to_end(self._program("migrate", "app.cli", "migrate"), sleep)
+        """Create the tables."""
+        run_to_end(product.migration(self._isolated(), self._log("migrate"), folder=self.folder))
 
     def add_simulator(self, *options: str) -> None:
-        """Start the vendors."""
-        listen = ("--port", self.simulator_url.rpartition(":")[2])
-        self._add(self._program("simulator", "simulator", *listen, *options))
-        self._wait("simulator", f"{self.simulator_url}/_sim/health")
+        """Start the vendors' simulator."""
+        log = self._log("simulator")
+        simulator = product.simulator(self._isolated(), log, *options, origin=self.simulator_url, folder=self.folder)
+        self._add("simulator", simulator)
 
     def add_api(self, name: str) -> None:
         """Start an API process on a port of its own."""
-        port = free_port()
-        self.api_urls[name] = f"http://127.0.0.1:{port}"
-        self.environment.setdefault("PUBLIC_URL", self.api_urls[name])
-        self._add(self._program(name, "app.cli", "serve", "--host", "127.0.0.1", "--port", str(port)))
-        self._wait(name, f"{self.api_urls[name]}/readyz")
+        origin = self.api_urls[name] = _free_origin()
+        self.environment.setdefault("PUBLIC_URL", origin)
+        self._add(name, product.api(self._isolated(), self._log(name), origin=origin, folder=self.folder))
 
     def add_worker(self, name: str) -> None:
         """Start a worker."""
-        self._add(self._program(name, "worker"))
+        self._add(name, product.worker(self._isolated(), self._log(name), folder=self.folder))
 
     def pid(self, name: str) -> int:
         """The process id of a program."""
-        return self._running[name].pid
+        return self._programs[name].pid
 
     def is_alive(self, name: str) -> bool:
         """Whether a program still runs."""
-        return self._running[name].poll() is None
+        return self._programs[name].is_alive
 
     def kill(self, name: str) -> None:
         """End a program or a server as a crash would."""
-        if name in self._servers:
-            self._servers[name].kill()
-        else:
-            process.kill(self._running[name])
+        victims: Mapping[str, ManagedProcess] = {**self._servers, **self._programs}
+        victims[name].kill()
 
     def start(self, name: str) -> None:
-        """Start again what was killed, where it was. A server answers when this returns; a program will."""
+        """Start again what was killed, on its old port. A server is ready when this returns; a program may not be."""
         if name in self._servers:
             self._servers[name].start()
         else:
-            self._running[name] = self._programs[name].launch()
+            self._programs[name].launch()
 
     def stop(self) -> None:
-        """End all programs in good order."""
-        process.stop([(running, SIGTERM) for running in self._running.values()], grace=_GRACE_SECONDS)
+        """Stop all programs in an orderly way."""
+        stop_all(*self._programs.values(), grace=_GRACE_SECONDS)
 
-    def _program(self, name: str, *arguments: str) -> Program:
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        env = {**inherited, **self.environment, "PYTHONPATH": str(_ROOT)}
-        return Program(name, arguments, env, self.folder / f"{name}.log")
+    def _add(self, name: str, program: Program) -> None:
+        self._programs[name] = program
+        program.start()
 
-    def _add(self, program: Program) -> None:
-        self._programs[program.name] = program
-        self._running[program.name] = program.launch()
+    def _isolated(self) -> dict[str, str]:
+        return product.isolated(self.environment)
 
-    def _wait(self, name: str, url: str) -> None:
-        wait_until_ready(self._programs[name], self._running[name], url, sleep)
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
 
 @contextmanager
 def running_plant(folder: Path, *, simulator: Sequence[str] = (), settings: Mapping[str, str]) -> Iterator[Plant]:
-    """Runs the servers and the simulator over a migrated database for as long as the block takes.
+    """Run the servers and the simulator over a migrated database for as long as the block takes.
 
     Args:
-        folder: Where data, logs and objects go; made where it is missing.
+        folder: Where data, logs and objects go; created if it is missing.
         simulator: Options of `python -m simulator`.
-        settings: The product's, beside those that follow from where things run.
+        settings: Further settings of the product, in addition to those that say where everything is.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    # In a folder without `.env`, so that nobody's own settings are read.
+    # In a folder without `.env`, so that this process does not read a developer's own settings either.
     with chdir(folder), EmbeddedServers(folder / "servers", durable=False) as servers:
         plant = Plant(folder, servers, settings)
         try:
@@ -129,18 +117,17 @@ def running_plant(folder: Path, *, simulator: Sequence[str] = (), settings: Mapp
             plant.stop()
 
 
+def _free_origin() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
 def _environment(folder: Path, servers: EmbeddedServers, simulator_url: str) -> dict[str, str]:
     return {
+        **choose_vendors({}, simulator_url.removeprefix("http://")).environ,
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url,
         "STORAGE": "local",
         "LOCAL_STORAGE_DIR": str(folder / "objects"),
         "SECRET_KEY": "of-this-run",
-        "LLM_BASE_URL": f"{simulator_url}/openai/v1",
-        "LLM_API_KEY": "simulated",
-        "LLM_MODEL": "sim-chat",
-        "REPLICATE_API_TOKEN": "simulated",
-        "REPLICATE_BASE_URL": f"{simulator_url}/replicate",
-        "OUTPUT_HOSTS": simulator_url.removeprefix("http://"),
         "LOG_LEVEL": "WARNING",
     }

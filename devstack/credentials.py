@@ -1,4 +1,4 @@
-"""What a first user signs in with: made once, kept in quickstart.json."""
+"""How the first user signs in: created once, kept in quickstart.json."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ class Credentials:
 
 
 def parse_credentials(text: str) -> Credentials | None:
-    """The credentials in a JSON object, whatever else is in it; None where they are not complete."""
+    """The credentials in a JSON object, which may hold more; None if they are incomplete."""
     try:
         found = json.loads(text)
         credentials = Credentials(found["api_key"], found["admin_email"], found["admin_password"])
@@ -27,7 +27,7 @@ def parse_credentials(text: str) -> Credentials | None:
 
 
 def read_credentials(path: Path) -> Credentials | None:
-    """The credentials of an earlier start; None where there are none."""
+    """The credentials of an earlier start; None if there are none."""
     return parse_credentials(path.read_text()) if path.is_file() else None
 
 
@@ -38,7 +38,6 @@ def write_quickstart_file(path: Path, origin: str, credentials: Credentials) -> 
         "base_url": base_url,
         "openai_base_url": f"{base_url}/v1",
         "api_key": credentials.api_key,
-        "admin_url": f"{origin}/admin",
         "admin_email": credentials.admin_email,
         "admin_password": credentials.admin_password,
     }

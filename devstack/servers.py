@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devstack import process
+from devstack.managed import stop_all
 from devstack.postgres import Postgres
 from devstack.valkey import Valkey
 
@@ -12,7 +12,7 @@ from devstack.valkey import Valkey
 class EmbeddedServers:
     """A Postgres and a Valkey of our own, with their data and logs in one folder.
 
-    The folder belongs to one owner at a time. To be used from the main thread:
+    The folder belongs to one owner at a time. Use it from the main thread:
 
         with EmbeddedServers(folder, durable=False) as servers:
             connect(servers.database_url, servers.redis_url)
@@ -46,9 +46,8 @@ class EmbeddedServers:
         self.postgres.start()
 
     def stop(self, *, grace: float = 10.0) -> None:
-        """End both in good order; kill what is left after `grace` seconds."""
-        both = (self.valkey, self.postgres)
-        process.stop([(one.process, one.stop_signal) for one in both if one.process is not None], grace=grace)
+        """Stop both in an orderly way; kill what still runs after `grace` seconds."""
+        stop_all(self.valkey, self.postgres, grace=grace)
 
     def __enter__(self) -> Self:
         try:

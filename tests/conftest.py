@@ -13,7 +13,10 @@ from app.core.settings import Settings
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
+from tests.not_run import pytest_addoption, pytest_runtest_makereport, pytest_terminal_summary
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+
+__all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
 # On a machine that does other things too, no example can have a time limit of its own.
 hypothesis.settings.register_profile("tests", deadline=None)

@@ -1,85 +1,83 @@
-"""The product's own programs, as the tests start them: real processes, spoken to over HTTP."""
+"""The product's own programs as the tests run them: real processes, reached over HTTP."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from devstack import product
+from devstack.managed import stop_all
 from devstack.ports import free_port
+from devstack.process import Process
+from devstack.product import ROOT
+from devstack.programs import Program, run_to_end
 
-ROOT = Path(__file__).parents[1]
-_START_SECONDS = 30
-_STOP_SECONDS = 20
+__all__ = ["ROOT", "Api", "api_process", "migrate", "running_api", "running_beside", "running_worker"]
 
-
-@contextmanager
-def running(arguments: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a Python program for as long as the block takes; it gets these settings and no others."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            # A folder without `.env`, so that a developer's own settings do not reach the tests.
-            cwd=log.parent,
-            env={**_clean_environment(), **environment, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        finally:
-            process.kill()
+_GRACE_SECONDS = 20
 
 
-@contextmanager
-def running_api(environment: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Runs the API on a free port; its URL."""
+@dataclass(frozen=True)
+class Api:
+    """An API process on its port."""
+
+    port: int
+    program: Program
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/api/external"
+
+    @property
+    def process(self) -> Process:
+        return self.program.running
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.program.kill()
+
+
+def api_process(settings: Mapping[str, str], log: Path) -> Api:
+    """An API on a free port, not started yet; it gets these settings and no others."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    arguments = ["-m", "app.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with running(arguments, {**environment, "PUBLIC_URL": url}, log) as process:
-        wait_until_ready(url, process, log)
-        yield url
+    origin = f"http://127.0.0.1:{port}"
+    environment = product.isolated({**settings, "PUBLIC_URL": origin})
+    return Api(port, product.api(environment, log, origin=origin, folder=log.parent))
 
 
 @contextmanager
-def running_worker(environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a worker."""
-    with running(["-m", "worker"], environment, log) as process:
-        yield process
+def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Runs an API for as long as the block takes; its URL."""
+    api = api_process(settings, log)
+    with api.program.serving():
+        yield api.url
 
 
-def migrate(environment: Mapping[str, str], folder: Path) -> None:
-    """Bring the database's schema to its newest form."""
-    subprocess.run(
-        [sys.executable, "-m", "app.cli", "migrate"],
-        cwd=folder,
-        env={**_clean_environment(), **environment, "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
-    )
+@contextmanager
+def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
+    """Runs a worker for as long as the block takes; it gets these settings and no others."""
+    with product.worker(product.isolated(settings), log, folder=log.parent).serving() as worker:
+        yield worker.running
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the API answers that it is ready."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"The API did not start:\n{log.read_text()[-4000:]}")
+@asynccontextmanager
+async def running_beside(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
+    """Runs these APIs while the event loop goes on, because servers of the tests' own may live on it."""
+    programs = [api.program for api in apis]
+    try:
+        for program in programs:
+            program.launch()  # in the main thread: a program dies with the thread that started it
+        await asyncio.gather(*(asyncio.to_thread(program.wait_until_ready) for program in programs))
+        yield apis
+    finally:
+        await asyncio.to_thread(stop_all, *programs, grace=_GRACE_SECONDS)
 
 
-def _clean_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+def migrate(settings: Mapping[str, str], folder: Path) -> None:
+    """Bring the database to the newest schema."""
+    run_to_end(product.migration(product.isolated(settings), folder / "migrate.log", folder=folder))

@@ -1,8 +1,6 @@
-"""The vendors' simulator as the tests of the adapters use it: a process of its own, reached over HTTP."""
+"""The vendors' simulator as the tests use it: a process of its own, reached over HTTP."""
 
-import subprocess
-import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +8,13 @@ from typing import Any, cast
 
 import httpx
 
+from devstack import product
 from devstack.ports import free_port
-
-ROOT = Path(__file__).parents[1]
-START_SECONDS = 30
+from tests.waiting import PATIENCE_SECONDS
 
 
 class VendorsSimulator:
-    """A running simulator: where the vendors are, and what it saw of them."""
+    """A running simulator: where the vendors are, and what was asked of them."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -51,25 +48,9 @@ def vendors_simulator(*options: str) -> Iterator[VendorsSimulator]:
     Args:
         options: further arguments of `python -m simulator`.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "simulator", "--port", str(port), *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-            _wait_until_healthy(http, process)
+    origin = f"http://127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "simulator.log"
+        program = product.simulator(product.isolated({}), log, *options, origin=origin, folder=Path(folder))
+        with program.serving(), httpx.Client(base_url=origin, timeout=PATIENCE_SECONDS) as http:
             yield VendorsSimulator(http)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_until_healthy(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            http.get("/_sim/health").raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("The simulator did not start")

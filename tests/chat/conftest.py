@@ -14,7 +14,7 @@ from tests.chat.flood import SMALL_BUFFER, Flood, running_flood
 from tests.chat.odd_model import OddModel, running_odd_model
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
-from tests.faults.processes import api_process, running_beside
+from tests.programs import api_process, running_beside
 from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.simulator.server import RunningSimulator, running_simulator
 

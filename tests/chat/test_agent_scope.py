@@ -12,7 +12,7 @@ from tests.agents.definitions import make_host
 from tests.chat.asking import ask, open_http
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.faults.processes import api_process, running_beside
+from tests.programs import api_process, running_beside
 from tests.rate_limits.answers import window
 
 PER_MINUTE, PER_HOUR = 2, 3

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests import programs
 from tests.agents.definitions import make_host, price_chat_models
 from tests.chat.asking import CHAT, answer_of, open_http, text_of, user
 from tests.chat.books import books_of, charged, cost_of
@@ -20,6 +19,7 @@ from tests.chat.gate import BEGINNING, ENDING, USAGE, Gate, gate
 from tests.chat.grammar import Streamed, read_stream
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.programs import api_process, running_beside
 
 STREAMS = 500
 POOL = 5
@@ -51,14 +51,11 @@ async def narrow(stack: Stack) -> AsyncIterator[NarrowApi]:
             "REDIS_URL": redis.url,
             "LLM_UPSTREAMS": json.dumps({"gate": {"base_url": model.url}}),
         }
-        api = programs.running_api(environment, stack.folder / "narrow.log")
-        # It is started in a thread: its servers are reached by way of our own loop.
-        url = await asyncio.to_thread(api.__enter__)
-        try:
-            async with open_http(url) as http:
-                yield NarrowApi(http, postgres, redis, model)
-        finally:
-            await asyncio.to_thread(api.__exit__, None, None, None)
+        async with (
+            running_beside(api_process(environment, stack.folder / "narrow.log")) as (api,),
+            open_http(api.url) as http,
+        ):
+            yield NarrowApi(http, postgres, redis, model)
 
 
 async def test_a_warm_turn_costs_two_transactions_and_two_round_trips(narrow: NarrowApi, database: Database) -> None:

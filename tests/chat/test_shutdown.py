@@ -17,7 +17,7 @@ from tests.chat.grammar import read_stream
 from tests.chat.leaving import until
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
-from tests.faults.processes import Api, api_process, running_beside
+from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.proxy import proxy_to
 from tests.sessions.reading import messages_of
 

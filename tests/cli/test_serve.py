@@ -8,7 +8,7 @@ import pytest
 
 from devstack.ports import free_port
 from devstack.servers import EmbeddedServers
-from tests.devstack.observation import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.fixture

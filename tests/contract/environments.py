@@ -32,7 +32,7 @@ def python_environment(group: str) -> Path:
     """
     uv = shutil.which("uv", path=os.pathsep.join([f"{sys.prefix}/bin", os.environ.get("PATH", os.defpath)]))
     if uv is None:
-        pytest.skip("not run: uv is not installed, which makes the clients' environments (pip install uv)")
+        pytest.skip("uv, which makes the clients' environments, is not installed (pip install uv)")
     folder = _CACHE / group
     settings = {
         "UV_PROJECT_ENVIRONMENT": str(folder),

@@ -55,7 +55,7 @@ def running_nginx(folder: Path, *, api: str, vendor: str) -> Iterator[str]:
     """
     program = shutil.which("nginx", path=_SEARCH_PATH)
     if program is None:
-        pytest.skip("not run: nginx is not installed (Debian and Ubuntu: apt install nginx)")
+        pytest.skip("nginx is not installed (apt install nginx-light)")
     port = free_port()
     temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in _TEMPORARY)
     configuration = folder / "nginx.conf"

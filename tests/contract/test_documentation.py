@@ -48,7 +48,7 @@ def test_node(stack: Stack, account: Account, node: Node, node_folder: Path) -> 
 
 def test_curl(stack: Stack, account: Account, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("not run: curl is not installed")
+        pytest.skip("curl is not installed (apt install curl)")
 
     printed = json.loads(run_program(["sh", "-c", example("sh", stack, account)], tmp_path))
 

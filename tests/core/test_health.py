@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from devstack.ports import free_port
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.content.contents import insert_content
@@ -50,15 +49,11 @@ def own_servers(run_folder: Path) -> Iterator[EmbeddedServers]:
 @pytest.fixture(scope="module")
 def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folder: Path) -> Iterator[dict[str, str]]:
     """The settings of an API that runs on an empty database."""
-    port = free_port()
-    site = environment | {
-        "DATABASE_URL": own_servers.database_url,
-        "REDIS_URL": own_servers.redis_url,
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
-    }
-    command = ["-m", "app.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with programs.running(command, site, run_folder / "fragile-api.log"):
-        yield site
+    site = environment | {"DATABASE_URL": own_servers.database_url, "REDIS_URL": own_servers.redis_url}
+    api = programs.api_process(site, run_folder / "fragile-api.log")
+    api.program.launch()  # it does not become ready before its database is migrated
+    yield site | {"PUBLIC_URL": api.url}
+    api.program.stop()
 
 
 @pytest.fixture(scope="module")

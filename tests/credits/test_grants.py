@@ -103,10 +103,6 @@ async def test_the_worker_gives_them(stack: Stack, database: Database, subscribe
         return bool(await granted(database, subscriber, year))
 
     # A worker that comes up looks at once.
-    worker = programs.running_worker(stack.environment, stack.folder / "granting-worker.log")
-    await asyncio.to_thread(worker.__enter__)
-    try:
+    with programs.running_worker(stack.environment, stack.folder / "granting-worker.log"):
         await until(is_given)
-    finally:
-        await asyncio.to_thread(worker.__exit__, None, None, None)
     assert [amount for _, amount in await granted(database, subscriber, year)] == [MONTHLY]

@@ -1,18 +1,6 @@
 """What can be seen of other processes."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-_PATIENCE = 90.0  # seconds; only a failing test takes so long
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for what another process is about to do."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 def has_ended(pid: int) -> bool:

@@ -5,30 +5,31 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from devstack import process
+from devstack.programs import Program
 from devstack.servers import EmbeddedServers
 from tests.devstack.clients import command, query
-from tests.devstack.observation import has_ended, user_of, wait_until
+from tests.devstack.observation import has_ended, user_of
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)
 class Owner:
     """Another process that runs servers."""
 
-    process: subprocess.Popen[str]
+    process: process.Process
     pids: list[int]
     database_url: str
     redis_url: str
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        process.kill(self.process)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ OwnerStarter = Callable[..., Owner]
 
 @pytest.fixture
 def start_owner() -> Iterator[OwnerStarter]:
-    started: list[subprocess.Popen[str]] = []
+    started: list[process.Process] = []
 
     def start(folder: Path, **env: str) -> Owner:
         started.append(_launch_owner(folder, **env))
@@ -52,14 +53,14 @@ def start_owner() -> Iterator[OwnerStarter]:
         return Owner(started[-1], report["pids"], report["database_url"], report["redis_url"])
 
     yield start
-    for process in started:
-        with process:  # closes its pipe
-            process.kill()
+    for owner in started:
+        with owner:  # closes its pipe
+            process.kill(owner)
 
 
-def _launch_owner(folder: Path, **env: str) -> subprocess.Popen[str]:
-    owner = [sys.executable, "-m", "tests.devstack.owner", str(folder)]
-    return subprocess.Popen(owner, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True)
+def _launch_owner(folder: Path, **env: str) -> process.Process:
+    owner = Program("owner", ("-m", "tests.devstack.owner", str(folder)), {**os.environ, **env}, folder.parent / "log")
+    return owner.launch(stdout=process.PIPE)
 
 
 @pytest.fixture
@@ -153,10 +154,9 @@ def test_a_damaged_pid_file_does_no_harm(tmp_path: Path, servers: EmbeddedServer
 
 def test_a_database_is_made_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     stack = tmp_path / "stack"
-    process = _launch_owner(stack)
-    with process:
+    with _launch_owner(stack) as owner:
         wait_until(lambda: any(stack.glob("postgres.*")))
-        process.kill()
+        process.kill(owner)
     was_made = (stack / "postgres").exists()
 
     with EmbeddedServers(stack, durable=False) as servers:

@@ -19,7 +19,6 @@ def test_the_file_says_where_the_server_is_and_how_to_sign_in(tmp_path: Path) ->
         "base_url": "http://127.0.0.1:8000/api/external",
         "openai_base_url": "http://127.0.0.1:8000/api/external/v1",
         "api_key": "jns_live_key",
-        "admin_url": "http://127.0.0.1:8000/admin",
         "admin_email": "admin@example.com",
         "admin_password": "password",
     }

@@ -1,9 +1,12 @@
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from devstack import process
 
 WAITS_TO_BE_STOPPED = """
 import sys
@@ -47,33 +50,38 @@ IN_BOTH_WAITS = pytest.mark.parametrize("wait", ["interrupts.wait(None)", "inter
 class Script:
     """A Python program that is talked to line by line."""
 
-    def __init__(self, source: str, *launcher: str) -> None:
-        self.process = subprocess.Popen(
-            [*launcher, sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    def __init__(self, log: Path, source: str, *launcher: str) -> None:
+        self.process = process.spawn(
+            [*launcher, sys.executable, "-c", source],
+            env=os.environ,
+            log=log,
+            death_signal=signal.SIGKILL,
+            stdin=process.PIPE,
+            stdout=process.PIPE,
         )
 
     def read_line(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        return self.process.stdout.readline().decode().strip()
 
     def write_line(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
+        self.process.stdin.write(b"\n")
         self.process.stdin.flush()
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Script]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
     started: list[Script] = []
 
     def run(source: str, *launcher: str) -> Script:
-        started.append(Script(source, *launcher))
+        started.append(Script(tmp_path / "log", source, *launcher))
         return started[-1]
 
     yield run
     for script in started:
-        with script.process as process:  # closes its pipes
-            process.kill()
+        with script.process:  # closes its pipes
+            process.kill(script.process)
 
 
 @IN_BOTH_WAITS
@@ -111,6 +119,28 @@ def test_under_nohup_the_end_of_the_terminal_is_no_request(start: Callable[..., 
 
     script.process.send_signal(signal.SIGHUP)
     script.process.send_signal(signal.SIGTERM)
+
+    assert script.read_line() == "stopping"
+
+
+@pytest.mark.parametrize("command", ["trap '' INT TERM", "trap '' INT"])
+def test_requests_are_heard_even_if_the_caller_ignores_them(start: Callable[..., Script], command: str) -> None:
+    """The shell of a script starts what runs in its background with SIGINT ignored."""
+    script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"), "sh", "-c", f'{command}; exec "$@"', "sh")
+    assert script.read_line() == "waiting"
+
+    script.process.send_signal(signal.SIGINT)
+
+    assert script.read_line() == "stopping"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_requests_are_heard_even_if_the_caller_blocks_them(start: Callable[..., Script], how: signal.Signals) -> None:
+    blocking = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [{how:d}])"
+    script = start(blocking + WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"))
+    assert script.read_line() == "waiting"
+
+    script.process.send_signal(how)
 
     assert script.read_line() == "stopping"
 

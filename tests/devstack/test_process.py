@@ -2,14 +2,17 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from devstack import process
-from tests.devstack.observation import has_ended, wait_until
+from tests.devstack.observation import has_ended
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ENDS_ON_SIGTERM = "import signal; print('up', flush=True); signal.pause()"
+TELLS_ITS_SIGNALS = "print(*(line for line in open('/proc/self/status') if line.startswith(('SigIgn', 'SigBlk'))))"
 IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ENDS_ON_SIGTERM}"
 HAS_A_CHILD = "import subprocess as s, time; print(s.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
 
@@ -29,6 +32,19 @@ class Programs:
 
     def log_of(self, started: process.Process) -> str:
         return (self.folder / f"{self.started.index(started)}.log").read_text()
+
+
+@contextmanager
+def ignored_and_blocked(*signals: signal.Signals) -> Iterator[None]:
+    """This process ignores and blocks the signals during the block."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -54,11 +70,23 @@ def test_a_program_has_a_session_of_its_own(programs: Programs) -> None:
     assert os.getsid(started.pid) == started.pid != os.getsid(0)
 
 
+def test_a_program_inherits_no_ignored_or_blocked_signals(programs: Programs) -> None:
+    """The tests themselves may run under nohup, or in the background of a script."""
+    with ignored_and_blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        started = programs.start(TELLS_ITS_SIGNALS)
+
+    assert started.wait() == 0
+    ignored, blocked = (int(word, 16) for word in programs.log_of(started).split()[1::2])
+    assert blocked == 0
+    # Python itself ignores SIGPIPE and SIGXFSZ.
+    assert ignored == sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ))
+
+
 def test_stop_ends_programs_at_the_same_time(programs: Programs) -> None:
     both = [programs.start(ENDS_ON_SIGTERM) for _ in range(2)]
     wait_until(lambda: all("up" in programs.log_of(one) for one in both))
 
-    process.stop([(one, signal.SIGTERM) for one in both], grace=30)
+    process.stop([(one, signal.SIGTERM) for one in both], grace=PATIENCE_SECONDS)
 
     assert [one.returncode for one in both] == [-signal.SIGTERM, -signal.SIGTERM]
 
@@ -76,7 +104,7 @@ def test_stop_leaves_alone_what_has_ended(programs: Programs) -> None:
     ended = programs.start("raise SystemExit(3)")
     ended.wait()
 
-    process.stop([(ended, signal.SIGTERM)], grace=30)
+    process.stop([(ended, signal.SIGTERM)], grace=PATIENCE_SECONDS)
 
     assert ended.returncode == 3
 

@@ -1,23 +1,32 @@
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devstack import process
+from devstack import product
 from devstack.errors import StartupError
 from devstack.ports import free_port
-from devstack.programs import Program, run_to_end, wait_until_ready
+from devstack.programs import Program, run_to_end
 
 
-def program(folder: Path, *arguments: str) -> Program:
-    return Program("example", arguments, os.environ, folder / "example.log")
+def program(folder: Path, *arguments: str, ready_url: str | None = None) -> Program:
+    return Program("example", ("-m", *arguments), os.environ, folder / "example.log", ready_url=ready_url)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Program]:
+    port = str(free_port())
+    arguments = ("http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path), port)
+    server = program(tmp_path, *arguments, ready_url=f"http://127.0.0.1:{port}/")
+    yield server
+    server.kill()
 
 
 def test_what_a_program_prints_is_returned_and_not_logged(tmp_path: Path) -> None:
     printing = program(tmp_path, "timeit", "-n1", "-r1", "pass")
 
-    assert "1 loop" in run_to_end(printing, time.sleep)
+    assert "1 loop" in run_to_end(printing)
     assert "1 loop" not in printing.log.read_text()
 
 
@@ -25,22 +34,45 @@ def test_a_program_that_fails_is_an_error_with_the_end_of_its_log(tmp_path: Path
     failing = program(tmp_path, "timeit", "-n1", "-r1", "raise ValueError('the reason')")
 
     with pytest.raises(StartupError, match=r"(?s)example ended with status 1.*the reason"):
-        run_to_end(failing, time.sleep)
+        run_to_end(failing)
 
 
-def test_a_server_is_ready_once_it_answers(tmp_path: Path) -> None:
-    port = str(free_port())
-    server = program(tmp_path, "http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path), port)
-    running = server.launch()
+def test_a_server_is_ready_once_it_answers(server: Program) -> None:
+    server.start()
 
-    wait_until_ready(server, running, f"http://127.0.0.1:{port}/", time.sleep)
+    assert server.is_alive
 
-    process.kill(running)
+
+def test_a_killed_server_can_be_started_again(server: Program) -> None:
+    server.start()
+    first = server.running
+
+    server.kill()
+    server.start()
+
+    assert first.poll() is not None
+    assert server.is_alive
+
+
+def test_a_server_serves_for_as_long_as_its_block_takes(server: Program) -> None:
+    with server.serving():
+        assert server.running.poll() is None
+
+    assert server.running.poll() is not None
 
 
 def test_a_server_that_ends_instead_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
-    server = program(tmp_path, "http.server", "no-port")
-    running = server.launch()
+    server = program(tmp_path, "http.server", "no-port", ready_url=f"http://127.0.0.1:{free_port()}/")
 
     with pytest.raises(StartupError, match=r"(?s)example ended with status 2.*no-port"):
-        wait_until_ready(server, running, f"http://127.0.0.1:{free_port()}/", time.sleep)
+        server.start()
+
+
+def test_an_isolated_program_gets_no_settings_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_API_KEY", "a-developers-own")
+
+    environment = product.isolated({"LLM_MODEL": "sim-chat"})
+
+    assert "LLM_API_KEY" not in environment
+    assert environment["LLM_MODEL"] == "sim-chat"
+    assert environment["PATH"] == os.environ["PATH"]

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devstack import process
 from devstack.ports import free_port
 from devstack.probe import answers_ok
-from tests.devstack.observation import children_of, has_ended, wait_until
+from devstack.product import ROOT
+from tests.devstack.observation import children_of, has_ended
+from tests.waiting import wait_until
 
-REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "devstack", "quickstart"]
 
 
@@ -29,7 +30,7 @@ class Quickstart:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: process.Process
 
     @property
     def output(self) -> str:
@@ -58,15 +59,14 @@ class Quickstart:
 def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
     """Start the command as an operator would who has no vendor's credentials."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,  # where no .env of a developer is
-            env={**environ, "PYTHONPATH": str(REPOSITORY), "DATA_DIR": "data", "PORT": str(port)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    return Quickstart(folder, port, process)
+    started = process.spawn(
+        command,
+        env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port)},
+        log=folder / "output",
+        death_signal=signal.SIGTERM,
+        cwd=folder,  # where no .env of a developer is
+    )
+    return Quickstart(folder, port, started)
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +105,11 @@ def test_the_file_lets_a_client_in(running: Quickstart) -> None:
         "base_url",
         "openai_base_url",
         "api_key",
-        "admin_url",
         "admin_email",
         "admin_password",
     ]
     assert running.access["base_url"] == f"{origin}/api/external"
     assert running.access["openai_base_url"] == f"{origin}/api/external/v1"
-    assert running.access["admin_url"] == f"{origin}/admin"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

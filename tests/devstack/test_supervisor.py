@@ -1,14 +1,13 @@
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devstack import process
+from devstack.programs import Program
 from devstack.supervisor import Supervisor, next_delay
-from tests.devstack.observation import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -23,18 +22,13 @@ def supervisor(reports: list[str]) -> Iterator[Supervisor]:
     supervisor.stop(grace=0)
 
 
-@pytest.fixture
-def launcher(tmp_path: Path) -> Callable[[str], Callable[[], process.Process]]:
-    """Makes a function that starts a Python program, whose output goes to the file `log`."""
-
-    def make(source: str) -> Callable[[], process.Process]:
-        command = [sys.executable, "-c", source]
-        return lambda: process.spawn(command, env={}, log=tmp_path / "log", death_signal=signal.SIGKILL)
-
-    return make
+PRINTS = "print('started')"
+RUNS_ON = "import time; time.sleep(600)"
 
 
-Launcher = Callable[[str], Callable[[], process.Process]]
+def program(folder: Path, source: str) -> Program:
+    """A Python program, not started yet, whose output goes to the file `log`."""
+    return Program("example", ("-c", source), {}, folder / "log")
 
 
 def starts_in(log: Path) -> int:
@@ -49,10 +43,8 @@ def test_delays_double_until_a_program_has_lived_long(previous: float, lived: fl
     assert next_delay(previous, lived) == expected
 
 
-def test_a_program_that_ends_is_started_again(
-    supervisor: Supervisor, launcher: Launcher, reports: list[str], tmp_path: Path
-) -> None:
-    supervisor.start("short", launcher("print('started'); raise SystemExit(3)"))
+def test_a_program_that_ends_is_started_again(supervisor: Supervisor, reports: list[str], tmp_path: Path) -> None:
+    supervisor.start(program(tmp_path, f"{PRINTS}; raise SystemExit(3)"))
 
     def has_started_three_times() -> bool:
         supervisor.restart_dead()
@@ -60,14 +52,15 @@ def test_a_program_that_ends_is_started_again(
 
     wait_until(has_started_three_times)
     assert reports[:2] == [
-        "short ended with status 3; starting it again in 0.2 s",
-        "short ended with status 3; starting it again in 0.4 s",
+        "example ended with status 3; starting it again in 0.2 s",
+        "example ended with status 3; starting it again in 0.4 s",
     ]
 
 
-def test_it_is_not_started_before_its_delay_is_over(supervisor: Supervisor, launcher: Launcher, tmp_path: Path) -> None:
-    first = supervisor.start("short", launcher("print('started')"))
-    first.wait()
+def test_it_is_not_started_before_its_delay_is_over(supervisor: Supervisor, tmp_path: Path) -> None:
+    short = program(tmp_path, PRINTS)
+    supervisor.start(short)
+    short.running.wait()
     noticed_at = time.monotonic()
 
     wait = supervisor.restart_dead()
@@ -78,22 +71,21 @@ def test_it_is_not_started_before_its_delay_is_over(supervisor: Supervisor, laun
     assert time.monotonic() - noticed_at >= 0.2
 
 
-def test_nothing_is_due_while_all_run(supervisor: Supervisor, launcher: Launcher) -> None:
-    supervisor.start("long", launcher("import time; time.sleep(600)"))
+def test_nothing_is_due_while_all_run(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start(program(tmp_path, RUNS_ON))
 
     assert supervisor.restart_dead() is None
 
 
 def test_a_program_that_cannot_be_started_again_is_tried_again(
-    supervisor: Supervisor, launcher: Launcher, reports: list[str], tmp_path: Path
+    supervisor: Supervisor, reports: list[str], tmp_path: Path
 ) -> None:
-    """Its log's folder is gone for a while, as on a full or unmounted disk."""
+    """The folder of its log is gone for a while, as on a full or unmounted disk."""
     folder = tmp_path / "logs"
     folder.mkdir()
-    command = [sys.executable, "-c", "print('started')"]
-    supervisor.start(
-        "short", lambda: process.spawn(command, env={}, log=folder / "log", death_signal=signal.SIGKILL)
-    ).wait()
+    short = program(folder, PRINTS)
+    supervisor.start(short)
+    short.running.wait()
     folder.rename(tmp_path / "away")
 
     wait_until(lambda: supervisor.restart_dead() is not None and any("cannot be started" in text for text in reports))
@@ -102,27 +94,30 @@ def test_a_program_that_cannot_be_started_again_is_tried_again(
     wait_until(lambda: supervisor.restart_dead() is not None and starts_in(folder / "log") == 2)
 
 
-def test_stopping_ends_what_it_started(supervisor: Supervisor, launcher: Launcher) -> None:
-    programs = [supervisor.start(str(number), launcher("import time; time.sleep(600)")) for number in range(3)]
+def test_stopping_ends_what_it_started(supervisor: Supervisor, tmp_path: Path) -> None:
+    programs = [program(tmp_path, RUNS_ON) for _ in range(3)]
+    for one in programs:
+        supervisor.start(one)
 
-    supervisor.stop(grace=30)
+    supervisor.stop(grace=PATIENCE_SECONDS)
 
-    assert [program.returncode for program in programs] == [-signal.SIGTERM] * 3
-
-
-def test_stopping_leaves_what_another_started(supervisor: Supervisor, launcher: Launcher) -> None:
-    launch = launcher("import time; time.sleep(600)")
-    running = launch()
-    supervisor.watch("server", launch, running)
-
-    supervisor.stop(grace=30)
-
-    assert running.poll() is None
-    process.kill(running)
+    assert [one.running.returncode for one in programs] == [-signal.SIGTERM] * 3
 
 
-def test_what_another_started_is_started_again_too(supervisor: Supervisor, launcher: Launcher, tmp_path: Path) -> None:
-    launch = launcher("print('started')")
-    supervisor.watch("server", launch, launch())
+def test_stopping_leaves_what_another_started(supervisor: Supervisor, tmp_path: Path) -> None:
+    server = program(tmp_path, RUNS_ON)
+    server.launch()
+    supervisor.watch(server)
+
+    supervisor.stop(grace=PATIENCE_SECONDS)
+
+    assert server.is_alive
+    server.kill()
+
+
+def test_what_another_started_is_started_again_too(supervisor: Supervisor, tmp_path: Path) -> None:
+    server = program(tmp_path, PRINTS)
+    server.launch()
+    supervisor.watch(server)
 
     wait_until(lambda: supervisor.restart_dead() is not None and starts_in(tmp_path / "log") == 2)

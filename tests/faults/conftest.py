@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from devstack.valkey import Valkey
 from tests.conftest import Stack
-from tests.faults.processes import Api, api_process, running_beside
+from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.proxy import Proxy, proxy_to
 
 
@@ -19,7 +19,7 @@ class Replicas:
     their vendor.
     """
 
-    apis: list[Api]
+    apis: Sequence[Api]
     chat_models: Proxy
     valkey: Valkey
     settings: dict[str, str]

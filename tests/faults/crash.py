@@ -19,8 +19,8 @@ from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
 from tests.faults.books import until
-from tests.faults.processes import Api, api_process, running_beside
 from tests.faults.vendors import order_fault
+from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.making import make_plan
 from tests.rate_limits.windows import redis_seconds, slot_leases
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from app.rate_limits.limiter import RateLimiter
 from devstack.ports import free_port
 from devstack.valkey import Valkey
-from tests.faults.processes import api_process, running_beside
+from tests.programs import api_process, running_beside
 from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.rate_limits.windows import redis_at
 

@@ -10,7 +10,7 @@ import httpx
 
 from devstack import product
 from devstack.ports import free_port
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE
 
 
 class VendorsSimulator:
@@ -52,5 +52,5 @@ def vendors_simulator(*options: str) -> Iterator[VendorsSimulator]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "simulator.log"
         program = product.simulator(product.isolated({}), log, *options, origin=origin, folder=Path(folder))
-        with program.serving(), httpx.Client(base_url=origin, timeout=PATIENCE_SECONDS) as http:
+        with program.serving(), httpx.Client(base_url=origin, timeout=PATIENCE) as http:
             yield VendorsSimulator(http)

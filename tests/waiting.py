@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 # Only a failing test waits this long. It is shorter than pytest's own limit, so that the test says what it missed.
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE: Final = 120.0
 
 _LOOK_SECONDS = 0.02
 _T = TypeVar("_T")
@@ -18,7 +18,7 @@ def wait_until(condition: Callable[[], _T]) -> _T:
     Returns:
         The true value.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(_LOOK_SECONDS)
@@ -31,7 +31,7 @@ async def until(condition: Callable[[], Awaitable[_T]]) -> _T:
     Returns:
         The true value.
     """
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await condition()):  # noqa: ASYNC110 - what is waited for happens elsewhere
             await asyncio.sleep(_LOOK_SECONDS)
     return found

@@ -9,6 +9,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 FIELDS = [
     "id",
@@ -55,7 +56,7 @@ async def team(database: Database) -> Organization:
 
 @pytest.fixture(scope="session")
 async def team_client(stack: Stack, team: Organization) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=team.headers) as opened:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=team.headers, timeout=PATIENCE) as opened:
         yield opened
 
 
@@ -164,7 +165,7 @@ async def test_the_scope_alone_lets_a_key_in(database: Database, team: Organizat
     fitting = await factories.make_key(database, team, "agents:list")
     others = await factories.make_key(database, team, *(scope for scope in ALL_SCOPES if scope != "agents:list"))
 
-    async with httpx.AsyncClient(base_url=stack.base_url) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         admitted = await client.get("/agents", headers={"X-API-Key": fitting})
         refused = await client.get("/agents", headers={"X-API-Key": others})
 

@@ -11,6 +11,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 BASE = "/api/external"
 # None: any key will do.
@@ -33,7 +34,7 @@ SCOPES = {
 @pytest.fixture(scope="module")
 async def document(stack: Stack) -> dict[str, Any]:
     """What the API says of itself."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         found: dict[str, Any] = (await client.get(f"{stack.url}/openapi.json")).raise_for_status().json()
     return found
 

@@ -11,8 +11,8 @@ import orjson
 from app.core.database import Database
 from tests.agents.definitions import COMPLETION_PRICE, PROMPT_PRICE
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
-_PATIENCE_SECONDS = 20
 _MILLION = Decimal(1_000_000)
 
 
@@ -59,7 +59,7 @@ async def books_of(database: Database, organization: Organization) -> Books:
 
 async def closed_books_of(database: Database, organization: Organization) -> Books:
     """The organization's books once it has placed a hold and none is open any more."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while True:
             books = await books_of(database, organization)
             if books.holds and "open" not in books.holds:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, chunk, raw_server
+from tests.waiting import PATIENCE
 
 # Far more than all the buffers of the wires on its way, and those kept small.
 DELTAS: Final = 3000
@@ -17,7 +18,6 @@ SMALL_BUFFER: Final = 65_536
 DELTA: Final = "flood" * 2000
 USAGE: Final = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 _STILL_SECONDS: Final = 0.5
-_PATIENCE_SECONDS: Final = 60
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Flood:
 
     async def until_still(self) -> int:
         """How many deltas it has got rid of once nobody takes any more for now."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             before = 0
             while not before or self.sent > before:
                 before = self.sent
@@ -49,7 +49,7 @@ class Flood:
 
     async def until_sent(self) -> None:
         """Wait until it has got rid of all deltas."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if self.sent == DELTAS:
                     return

@@ -9,8 +9,8 @@ import httpx
 
 from app.core.database import Database
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
-_PATIENCE_SECONDS = 20
 _WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%' || $1 || '%'
@@ -43,7 +43,7 @@ async def admitted(
 
 async def until_waiting(database: Database, table: str = "credit_accounts", *, count: int = 1) -> list[int]:
     """The Postgres processes that wait for a lock with a statement on that table, once there are so many."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with database.transaction() as tx:
                 waiting = [row["pid"] for row in await tx.fetch(_WAITING, table)]

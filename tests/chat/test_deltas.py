@@ -4,6 +4,7 @@ import asyncio
 
 from app.agents.runtime.events import Delta
 from app.chat.turns.deltas import Deltas
+from tests.waiting import PATIENCE
 
 MANY = 1000
 
@@ -38,7 +39,7 @@ async def test_a_reader_that_goes_while_it_is_waited_for_is_waited_for_no_more()
 
     deltas.drop()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await saying
 
 

@@ -1,7 +1,6 @@
 """Clients that leave: the model call ends, the place is free, what was delivered is paid and remembered."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -12,23 +11,23 @@ from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, asked, conversation, opened_stream, text_of
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, estimate_of
 from tests.chat.grammar import read_stream
-from tests.chat.leaving import SECONDS, is_free, seconds_until_seen, until
+from tests.chat.leaving import check_ended_by_us, is_free
 from tests.chat.locks import until_waiting
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of
+from tests.waiting import until
 
 WORDS = "count to 4"
 ANSWER = "1 2 3 4"
 
 
-async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) -> datetime:
-    """Read a stream up to the word that the text ends with, and hang up; when that was."""
+async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) -> None:
+    """Read a stream up to the word that the text ends with, and hang up."""
     last_word = f'"{text.rsplit(maxsplit=1)[-1]} "'.encode() if text else b'"role"'
     async with opened_stream(http, host, WORDS, **conversation("ours")) as opened:
         await opened.read(until=last_word)
         assert read_stream(opened.response, opened.raw, is_cut=True).text == text
-    return datetime.now(UTC)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -38,9 +37,9 @@ async def test_leaving_a_stream_ends_the_model_call(
     host = await make_host(database, f"sim-chat--stall-{count}")
     delivered = ANSWER[: 2 * count]
 
-    left_at = await leave_after(http, host, delivered)
+    await leave_after(http, host, delivered)
 
-    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    await check_ended_by_us(upstream)
     estimate = estimate_of(upstream.the_request(), delivered)
     assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
     await until(lambda: is_free(redis, host))
@@ -55,9 +54,8 @@ async def test_leaving_before_the_first_word_costs_nothing(
     host = await make_host(database, f"sim-chat--{fault}")
     async with asked(http, host, WORDS, stream=is_streamed, **conversation("ours")):
         await upstream.begun()
-    left_at = datetime.now(UTC)
 
-    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    await check_ended_by_us(upstream)
     assert await closed_books_of(database, host) == NOTHING_CHARGED
     await until(lambda: is_free(redis, host))
     assert await messages_of(http, host, "ours") == [("user", WORDS)]
@@ -68,9 +66,9 @@ async def test_leaving_once_the_stream_has_begun_without_a_word_costs_nothing(
 ) -> None:
     host = await make_host(database, "sim-chat--stall-0")
 
-    left_at = await leave_after(http, host, "")
+    await leave_after(http, host, "")
 
-    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    await check_ended_by_us(upstream)
     assert await closed_books_of(database, host) == NOTHING_CHARGED
 
 

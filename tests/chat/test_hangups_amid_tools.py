@@ -1,6 +1,5 @@
 """Clients that leave while tools are called: by the model, by the server, by an agent below."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
@@ -13,11 +12,12 @@ from tests.agents.definitions import STUCK, agent, make_host, make_team
 from tests.chat.asking import asked, conversation, opened_stream
 from tests.chat.books import Books, books_of, charged, closed_books_of, cost_of, estimate_of
 from tests.chat.grammar import Json, read_stream
-from tests.chat.leaving import SECONDS, is_free, seconds_until_seen, until
+from tests.chat.leaving import check_ended_by_us, is_free
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.faults.books import content_statuses
 from tests.sessions.reading import messages_of
+from tests.waiting import until
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
 SLOW = "simulator/image--slow-4"
@@ -38,9 +38,8 @@ async def test_leaving_amid_the_models_tool_call(
     async with opened_stream(http, host, "get weather", tools=[WEATHER], **conversation("ours")) as opened:
         await opened.read(until=last_read)
         delivered = said_in(read_stream(opened.response, opened.raw, is_cut=True).deltas)
-    left_at = datetime.now(UTC)
 
-    assert await seconds_until_seen(upstream, left_at) < SECONDS
+    await check_ended_by_us(upstream)
     estimate = estimate_of(upstream.the_request(), delivered)
     assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
     await until(lambda: is_free(redis, host))
@@ -82,9 +81,8 @@ async def test_leaving_while_an_agent_below_runs(
 
     async with asked(http, team, "Ask the poet", stream=is_streamed, **conversation("ours")):
         await upstream.begun(2)
-    left_at = datetime.now(UTC)
 
-    assert await seconds_until_seen(upstream, left_at, STUCK) < SECONDS
+    await check_ended_by_us(upstream, STUCK)
     # The host's call was whole; the poet had not said anything yet.
     (call,) = upstream.calls("host-model")
     assert await closed_books_of(database, team) == charged(cost_of([call["usage"]]))

@@ -10,6 +10,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 AGENTS = """
 [[agents]]
@@ -39,7 +40,7 @@ async def team(database: Database) -> Organization:
 
 @pytest.fixture(scope="session")
 async def team_client(stack: Stack, team: Organization) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=team.headers) as opened:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=team.headers, timeout=PATIENCE) as opened:
         yield opened
 
 
@@ -81,7 +82,7 @@ async def test_a_model_is_as_old_as_its_agent(
 async def test_an_organization_without_an_orchestrator_has_the_model_still(database: Database, stack: Stack) -> None:
     lonely = await factories.make_organization(database, agents='[[agents]]\nname = "painter"')
 
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=lonely.headers) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=lonely.headers, timeout=PATIENCE) as client:
         models = (await client.get("/v1/models")).json()["data"]
 
     assert [model["id"] for model in models] == ["junis-orchestrator", "agent/painter"]
@@ -130,14 +131,16 @@ async def test_the_agents_of_others_are_not_found(client: httpx.AsyncClient) -> 
 async def test_any_key_may_see_them(stack: Stack, database: Database, team: Organization, scope: str) -> None:
     key = await factories.make_key(database, team, scope)
 
-    async with httpx.AsyncClient(base_url=stack.base_url, headers={"Authorization": f"Bearer {key}"}) as client:
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE
+    ) as client:
         assert (await client.get("/v1/models")).status_code == 200
         assert (await client.get("/v1/models/junis-orchestrator")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/junis-orchestrator", "/v1/models/unknown"])
 async def test_nobody_sees_them_without_a_key(stack: Stack, path: str) -> None:
-    async with httpx.AsyncClient(base_url=stack.base_url) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         answer = await client.get(path)
 
     assert answer.status_code == 401

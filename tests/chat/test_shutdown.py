@@ -14,12 +14,12 @@ from tests.agents.definitions import make_host
 from tests.chat.asking import CHAT, asked, conversation, open_http, opened_stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, Books, books_of, charged, cost_of, estimate_of
 from tests.chat.grammar import read_stream
-from tests.chat.leaving import until
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
 from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.proxy import proxy_to
 from tests.sessions.reading import messages_of
+from tests.waiting import until
 
 WORDS = "count to 4"
 SHORT, LONG = "0.2", "600"

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_PATIENCE_SECONDS = 20
+from tests.waiting import PATIENCE
 
 
 class UpstreamLog:
@@ -28,7 +28,7 @@ class UpstreamLog:
 
     async def begun(self, count: int = 1) -> None:
         """Wait until there have been so many calls."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if len(self.calls()) >= count:
                     return
@@ -36,7 +36,7 @@ class UpstreamLog:
 
     async def ended(self, *models: str, count: int = 1) -> Sequence[dict[str, Any]]:
         """So many calls, once they are over."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 over = [entry for entry in self.calls(*models) if entry["outcome"]]
                 if len(over) >= count:

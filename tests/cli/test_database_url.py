@@ -11,6 +11,7 @@ import pytest
 from app.core.notifications import listening
 from app.core.settings import Settings
 from tests.cli.conftest import Junis
+from tests.waiting import PATIENCE
 
 USES = [("orgs", "list"), ("migrate",), ("migrate", "--check")]
 
@@ -113,7 +114,7 @@ async def test_the_listener_hears_where_tls_is_not_required(database_url: str) -
     heard = asyncio.Event()
 
     async with listening(settings(f"{database_url}?sslmode=prefer"), "junis_callers", heard.set):
-        await asyncio.wait_for(heard.wait(), 30)
+        await asyncio.wait_for(heard.wait(), PATIENCE)
 
 
 async def test_the_listener_does_not_hear_without_the_tls_that_is_required(
@@ -122,7 +123,7 @@ async def test_the_listener_does_not_hear_without_the_tls_that_is_required(
     heard = asyncio.Event()
 
     async with listening(settings(f"{database_url}?sslmode=require"), "junis_callers", heard.set):
-        lost = await asyncio.wait_for(logged.get(), 30)
+        lost = await asyncio.wait_for(logged.get(), PATIENCE)
 
     assert not heard.is_set()
     assert "rejected SSL upgrade" in str(lost.__dict__["reason"])

@@ -8,7 +8,7 @@ import pytest
 
 from devstack.ports import free_port
 from devstack.servers import EmbeddedServers
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def serving(
 
 def _answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE).is_success
     except httpx.TransportError:
         return False
 
 
 def test_it_answers_on_the_address_that_is_given(serving: subprocess.Popen[bytes], port: int) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
+    answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE)
 
     assert answer.status_code == 200, answer.text
     assert "date" in answer.headers

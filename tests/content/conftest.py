@@ -8,6 +8,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.content.gallery import Picture, generate
 from tests.content.shelves import Shelf, open_shelf
+from tests.waiting import PATIENCE
 from tests.worker.workbench import Workbench, open_workbench
 
 
@@ -15,7 +16,7 @@ from tests.worker.workbench import Workbench, open_workbench
 async def reader(stack: Stack, database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an organization that never has any content."""
     organization = await factories.make_organization(database)
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers) as opened:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE) as opened:
         yield opened
 
 
@@ -55,5 +56,5 @@ async def picture(stack: Stack, workbench: Workbench) -> Picture:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     """Whoever opens a file's URL: without a key."""
-    async with httpx.AsyncClient() as opened:
+    async with httpx.AsyncClient(timeout=PATIENCE) as opened:
         yield opened

@@ -14,6 +14,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.content.contents import insert_content
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,5 @@ class Shelf:
 async def open_shelf(stack: Stack, database: Database) -> AsyncIterator[Shelf]:
     """The empty shelf of a new organization."""
     organization = await factories.make_organization(database)
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE) as client:
         yield Shelf(database, organization, client)

@@ -12,6 +12,7 @@ from tests.content.gallery import Picture, generate
 from tests.core.sites import new_site
 from tests.storage import rclone
 from tests.vendors_simulator import VendorsSimulator
+from tests.waiting import PATIENCE
 from tests.worker.workbench import open_workbench
 
 BUCKET = "generated"
@@ -90,7 +91,9 @@ async def test_a_file_is_streamed_from_the_bucket(private: BucketSite, browser: 
 
 async def test_a_public_bucket_is_addressed_itself(private: BucketSite, public_url: str) -> None:
     detail = private.picture.detail
-    async with httpx.AsyncClient(base_url=f"{public_url}/api/external", headers=private.headers) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{public_url}/api/external", headers=private.headers, timeout=PATIENCE
+    ) as client:
         shown = (await client.get(f"/content/{detail['id']}")).json()
         (listed,) = (await client.get("/content")).json()["items"]
 

@@ -15,6 +15,7 @@ from tests.conftest import Stack
 from tests.content.contents import insert_content
 from tests.content.shelves import Shelf
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 CEILING = Decimal("0.012")  # of simulator/image, in the tests' catalog
 
@@ -119,7 +120,7 @@ async def test_of_many_retries_at_once_one_is_parked(
 async def test_a_retry_needs_credits_and_is_still_there_without(stack: Stack, database: Database) -> None:
     poor = await factories.make_organization(database, credit="0.011999")
     content = await insert_content(database, poor, "failed")
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=PATIENCE) as client:
         before = (await client.get(f"/content/{content.id}")).json()
         refused = await client.post(f"/content/{content.id}/retry")
 
@@ -144,7 +145,7 @@ async def test_the_refusals_come_in_order(stack: Stack, database: Database, one_
     """A content of others is not found and a completed one not retried, before anybody asks for credits."""
     poor = await factories.make_organization(database, credit="0")
     completed = await insert_content(database, poor)
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=PATIENCE) as client:
         others = await client.post(f"/content/{one_of_each.ids[0]}/retry")
         own = await client.post(f"/content/{completed.id}/retry")
 

@@ -18,8 +18,11 @@ _MODELS_BY_AGENT = {
     "busy": "sim-chat--status-429-1",
     "interrupted": "sim-chat--error-frame-3",
     "recovering": RECOVERING_MODEL,
-    "silent": "sim-chat--first-token-slow-13",
+    "silent": "sim-chat--first-token-slow-25",
     "stalled": "sim-chat--stall-3",
+    "stalled-1": "sim-chat--stall-1",
+    "stalled-2": "sim-chat--stall-2",
+    "stalled-3": "sim-chat--stall-3",
 }
 _AGENTS = '[[agents]]\nname = "orchestrator"\nis_orchestrator = true\ntools = ["replicate_generate"]\n' + "".join(
     f'[[agents]]\nname = "{agent}"\nmodel = "{model}"\n' for agent, model in _MODELS_BY_AGENT.items()
@@ -27,7 +30,7 @@ _AGENTS = '[[agents]]\nname = "orchestrator"\nis_orchestrator = true\ntools = ["
 _CATALOG = "".join(
     f'[[models]]\nname = "{model}"\nkind = "chat"\nmax_output_tokens = 1000\n'
     "price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }\n"
-    for model in _MODELS_BY_AGENT.values()
+    for model in dict.fromkeys(_MODELS_BY_AGENT.values())
 )
 _PLAN = "one-request-a-minute"
 

@@ -1,21 +1,21 @@
-"""nginx as it stands before many an API: its own defaults, compression for everything, and little patience."""
+"""nginx as many APIs have it in front of them: its own defaults, compression for everything, and little patience."""
 
 import os
 import shutil
-import socket
-import subprocess
-import time
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from devstack.ports import free_port
+from devstack import process
+from devstack.ports import free_port, is_free
+from tests.waiting import PATIENCE, wait_until
 
-IDLE_SECONDS = 10
+# Several times the API's pause between two keep-alives.
+IDLE_SECONDS = 20
 
-_START_SECONDS = 10
 # Debian keeps it out of the path of users other than root.
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
@@ -46,7 +46,7 @@ http {{
 def running_nginx(folder: Path, *, api: str, vendor: str) -> Iterator[str]:
     """Runs nginx on a free port, as this user and with all its files in a folder; its URL.
 
-    Skips the test where there is no nginx.
+    Skips the test if there is no nginx.
 
     Args:
         folder: for what it writes.
@@ -64,22 +64,11 @@ def running_nginx(folder: Path, *, api: str, vendor: str) -> Iterator[str]:
     )
     log = folder / "error.log"
     # `-e`: what it says before it has read its configuration would go to a log that only root may write.
-    process = subprocess.Popen([program, "-e", log, "-p", folder, "-c", configuration])
+    command = [program, "-e", str(log), "-p", str(folder), "-c", str(configuration)]
+    server = process.spawn(command, env=os.environ, log=log, death_signal=signal.SIGKILL)
     try:
-        _wait_until_listening(port, process, log)
+        wait_until(lambda: server.poll() is not None or not is_free("127.0.0.1", port))
+        assert server.poll() is None, f"nginx did not start:\n{log.read_text()}"
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"nginx did not start:\n{log.read_text()}")
+        process.stop([(server, signal.SIGTERM)], grace=PATIENCE)

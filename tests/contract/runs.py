@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ import httpx
 
 from tests.conftest import Stack
 from tests.programs import ROOT
-
-_RUN_SECONDS = 100
-_LOG_SECONDS = 10
+from tests.waiting import PATIENCE, wait_until
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
 def refuse_once(stack: Stack, model: str) -> None:
     """Have the vendor refuse the next request for a model, and no further one."""
     rule = {"match": {"model": model}, "fault": "status-429-1", "times": 1}
-    httpx.post(f"{stack.simulator.url}/_sim/faults", json=rule).raise_for_status()
+    httpx.post(f"{stack.simulator.url}/_sim/faults", json=rule, timeout=PATIENCE).raise_for_status()
 
 
 def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
@@ -73,7 +70,7 @@ def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> 
         input=told,
         capture_output=True,
         text=True,
-        timeout=_RUN_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
     if done.returncode:
@@ -84,17 +81,16 @@ def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> 
 def _requests(stack: Stack, name: str) -> list[str]:
     """The ids of the requests in the API's log, which writes a line when a request is over."""
     last = f"{name}.end"
-    httpx.get(f"{stack.url}/healthz", headers={"X-Request-ID": last})
-    deadline = time.monotonic() + _LOG_SECONDS
-    while time.monotonic() < deadline:
+    httpx.get(f"{stack.url}/healthz", headers={"X-Request-ID": last}, timeout=PATIENCE)
+
+    def ids_up_to_the_last() -> list[str]:
         lines = (stack.folder / "api.log").read_text().splitlines()
         # The last line may be half written.
         entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         ids = [entry["request_id"] for entry in entries if entry["event"] == "request"]
-        if last in ids:
-            return ids
-        time.sleep(0.05)
-    raise RuntimeError("The API's log is behind")
+        return ids if last in ids else []
+
+    return wait_until(ids_up_to_the_last)
 
 
 def _of_run(name: str, ids: Sequence[str]) -> Counter[str]:

@@ -6,12 +6,13 @@ import pytest
 from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="session")
 async def visitor(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """A client at the server's root that shows no key."""
-    async with httpx.AsyncClient(base_url=stack.url) as opened:
+    async with httpx.AsyncClient(base_url=stack.url, timeout=PATIENCE) as opened:
         yield opened
 
 

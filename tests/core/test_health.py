@@ -17,6 +17,7 @@ from tests import factories, programs
 from tests.content.contents import insert_content
 from tests.core.sites import furnish, settings_of
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 WITHOUT_REDIS = {"status": "ready", "database": "ok", "redis": "away", "worker": "unknown", "vendor": "unknown"}
 
@@ -70,7 +71,7 @@ async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_fol
 
 async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
     """The first answer of a server that is starting."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(httpx.TransportError):
                 return await client.get(path)
@@ -85,7 +86,7 @@ async def test_it_is_ready_though_no_worker_lives(fragile: Fragile) -> None:
 
 
 async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await visitor.get("/readyz")).json()["worker"] != "ok":
             pass
 
@@ -108,7 +109,7 @@ async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
     os.kill(valkey, signal.SIGSTOP)
     try:
         # One after another they would wait for minutes.
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             probes = await asyncio.gather(*(fragile.ready() for _ in range(20)))
             answers = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
     finally:

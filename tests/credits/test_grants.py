@@ -15,7 +15,8 @@ from app.organizations import service as organizations
 from tests import factories, programs
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.faults.books import faults_of, until
+from tests.faults.books import faults_of
+from tests.waiting import until
 
 NOVEMBER, DECEMBER = datetime(2031, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2031, 12, 1, tzinfo=UTC)
 MONTHLY = Decimal("2.500001")

@@ -10,11 +10,14 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.credits.accounts import Account
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
 async def account_client(stack: Stack, account: Account) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=account.organization.headers) as opened:
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=account.organization.headers, timeout=PATIENCE
+    ) as opened:
         yield opened
 
 
@@ -32,7 +35,7 @@ async def test_credits_are_json_numbers(account_client: httpx.AsyncClient, accou
 async def test_amounts_are_exact_to_six_decimals(stack: Stack, database: Database, amount: str) -> None:
     rich = await factories.make_organization(database, credit=amount)
 
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=rich.headers) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=rich.headers, timeout=PATIENCE) as client:
         answer = await client.get("/credits")
 
     shown = json.loads(answer.text, parse_float=Decimal, parse_int=Decimal)
@@ -43,7 +46,7 @@ async def test_amounts_are_exact_to_six_decimals(stack: Stack, database: Databas
 async def test_any_key_may_see_them(stack: Stack, database: Database, account: Account, scope: str) -> None:
     key = await factories.make_key(database, account.organization, scope)
 
-    async with httpx.AsyncClient(base_url=stack.base_url) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         answer = await client.get("/credits", headers={"Authorization": f"Bearer {key}"})
 
     assert answer.json()["balance"] == 7

@@ -9,7 +9,7 @@ import pytest
 
 from devstack import process
 from tests.devstack.observation import has_ended
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ENDS_ON_SIGTERM = "import signal; print('up', flush=True); signal.pause()"
 TELLS_ITS_SIGNALS = "print(*(line for line in open('/proc/self/status') if line.startswith(('SigIgn', 'SigBlk'))))"
@@ -76,7 +76,7 @@ def test_a_program_inherits_no_ignored_or_blocked_signals(programs: Programs) ->
         started = programs.start(TELLS_ITS_SIGNALS)
 
     assert started.wait() == 0
-    ignored, blocked = (int(word, 16) for word in programs.log_of(started).split()[1::2])
+    blocked, ignored = (int(word, 16) for word in programs.log_of(started).split()[1::2])
     assert blocked == 0
     # Python itself ignores SIGPIPE and SIGXFSZ.
     assert ignored == sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ))
@@ -86,7 +86,7 @@ def test_stop_ends_programs_at_the_same_time(programs: Programs) -> None:
     both = [programs.start(ENDS_ON_SIGTERM) for _ in range(2)]
     wait_until(lambda: all("up" in programs.log_of(one) for one in both))
 
-    process.stop([(one, signal.SIGTERM) for one in both], grace=PATIENCE_SECONDS)
+    process.stop([(one, signal.SIGTERM) for one in both], grace=PATIENCE)
 
     assert [one.returncode for one in both] == [-signal.SIGTERM, -signal.SIGTERM]
 
@@ -104,7 +104,7 @@ def test_stop_leaves_alone_what_has_ended(programs: Programs) -> None:
     ended = programs.start("raise SystemExit(3)")
     ended.wait()
 
-    process.stop([(ended, signal.SIGTERM)], grace=PATIENCE_SECONDS)
+    process.stop([(ended, signal.SIGTERM)], grace=PATIENCE)
 
     assert ended.returncode == 3
 

@@ -7,7 +7,7 @@ import pytest
 
 from devstack.programs import Program
 from devstack.supervisor import Supervisor, next_delay
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_stopping_ends_what_it_started(supervisor: Supervisor, tmp_path: Path) -
     for one in programs:
         supervisor.start(one)
 
-    supervisor.stop(grace=PATIENCE_SECONDS)
+    supervisor.stop(grace=PATIENCE)
 
     assert [one.running.returncode for one in programs] == [-signal.SIGTERM] * 3
 
@@ -109,7 +109,7 @@ def test_stopping_leaves_what_another_started(supervisor: Supervisor, tmp_path: 
     server.launch()
     supervisor.watch(server)
 
-    supervisor.stop(grace=PATIENCE_SECONDS)
+    supervisor.stop(grace=PATIENCE)
 
     assert server.is_alive
     server.kill()

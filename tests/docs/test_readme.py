@@ -21,6 +21,7 @@ from tests.cli.databases import execute, sibling
 from tests.conftest import Stack
 from tests.docs.files import ROOT, block, blocks
 from tests.factories import Organization, price_models
+from tests.waiting import PATIENCE
 
 README_URL = "http://127.0.0.1:8000"
 # What the simulated assistant paints with where nobody names a model.
@@ -70,7 +71,7 @@ def request_of(arguments: list[str], url: str) -> httpx.Request:
 
 async def until_ended(client: httpx.AsyncClient, url: str, headers: httpx.Headers) -> dict[str, Any]:
     """A content once it has ended."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             detail: dict[str, Any] = (await client.get(url, headers={"X-API-Key": headers["x-api-key"]})).json()
             if detail["status"] in {"completed", "failed"}:

@@ -15,6 +15,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.waiting import PATIENCE
 
 LIST_FIELDS = [
     "id",
@@ -231,7 +232,7 @@ async def test_the_tool_never_shows_the_token_to_the_delivery_host(stack: Stack,
 
 async def until_ended(client: httpx.AsyncClient, content_id: str) -> dict[str, Any]:
     """The content's detail once it has ended, read as the documentation tells clients to."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             detail: dict[str, Any] = (await client.get(f"/content/{content_id}")).raise_for_status().json()
             if detail["status"] in {"completed", "failed"}:

@@ -1,12 +1,11 @@
 """Whether an organization's books are right, and how its work goes on."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 from app.core.database import Database
 from app.credits.verification import find_faults
 from tests.factories import Organization
+from tests.waiting import until
 
 _NAMES = """
 SELECT $1::text UNION SELECT reference FROM credit_holds WHERE organization_id = $1
@@ -48,13 +47,6 @@ async def content_statuses(database: Database, organization: Organization) -> li
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT status FROM generated_content WHERE organization_id = $1", organization.id)
     return [row["status"] for row in rows]
-
-
-async def until(is_so: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(seconds):
-        while not await is_so():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.05)
 
 
 async def until_ended(database: Database, organization: Organization) -> None:

@@ -18,12 +18,12 @@ from app.queue.open import open_redis
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
-from tests.faults.books import until
 from tests.faults.vendors import order_fault
 from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.making import make_plan
 from tests.rate_limits.windows import redis_seconds, slot_leases
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+from tests.waiting import until
 
 CHAT = "/v1/chat/completions"
 KEY = {"Idempotency-Key": "cut-off"}

@@ -13,6 +13,7 @@ from app.rate_limits.limiter import LEASE_SECONDS
 from tests.faults.books import charges, content_statuses, until_ended
 from tests.faults.crash import CHAT, COMPLETING, COPYING, CREATING, KEY, RUNNING, SLOTS, Crash, crash, installation
 from tests.rate_limits.windows import redis_seconds, slot_leases
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,9 @@ async def test_slots_are_free_within_one_lease_and_those_of_the_living_are_kept(
     redis = crashed.installation.redis
     assert len(crashed.leases) == SLOTS
     assert max(crashed.leases) <= LEASE_SECONDS
-    async with httpx.AsyncClient(base_url=crashed.api.base_url, headers=crashed.chatting.headers) as client:
+    async with httpx.AsyncClient(
+        base_url=crashed.api.base_url, headers=crashed.chatting.headers, timeout=PATIENCE
+    ) as client:
         remaining = crashed.killed_at + LEASE_SECONDS - await redis_seconds(redis)
         await asyncio.sleep(max(0, remaining))
 

@@ -16,7 +16,6 @@ from app.core.clock import now
 from app.core.database import Database
 from tests import factories
 from tests.factories import Organization
-from tests.faults.books import until
 from tests.faults.conftest import Replicas
 from tests.faults.keyring import (
     PROCESSES,
@@ -29,6 +28,7 @@ from tests.faults.keyring import (
     revoke,
 )
 from tests.rate_limits.making import make_plan
+from tests.waiting import until
 
 # Within this time every process has heard of a change.
 HEARD_SECONDS = 1.0

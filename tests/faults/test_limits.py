@@ -21,6 +21,7 @@ from tests.faults.conftest import Replicas
 from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_limits, make_plan
 from tests.rate_limits.windows import MICROSECONDS, age, minute_key, redis_at, slot_leases
+from tests.waiting import PATIENCE
 
 CHAT = "/v1/chat/completions"
 HTTP_REQUESTS = 1000
@@ -109,7 +110,7 @@ async def test_a_flush_opens_one_window_more(replicas: Replicas, redis: Redis) -
     limits = make_limits(per_minute=300)
 
     async def flush() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while await redis.zcard(minute_key(limits.organization_id)) < limits.per_minute:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await redis.flushall()
@@ -143,7 +144,10 @@ async def test_three_processes_run_no_more_at_once_than_the_plan(
         assert codes == {"concurrency_limit_exceeded"}
         assert len(await slot_leases(redis, organization.id)) == 5
 
-    async with asyncio.timeout(20), httpx.AsyncClient(headers=organization.headers) as client:
+    async with (
+        asyncio.timeout(PATIENCE),
+        httpx.AsyncClient(headers=organization.headers, timeout=PATIENCE) as client,
+    ):
         for number in range(3):
             freed = await until_status(client, f"{replicas.base_url(number)}/credits", 200)
             # Five streams and the requests before this one: what was refused has consumed nothing.
@@ -162,7 +166,7 @@ async def test_requests_go_on_while_redis_is_away(replicas: Replicas, database: 
     statuses = await storming + await storm(replicas, first.headers, 500)
     replicas.valkey.start()
     await asyncio.sleep(PAUSE_SECONDS)
-    async with httpx.AsyncClient(headers=first.headers) as client:
+    async with httpx.AsyncClient(headers=first.headers, timeout=PATIENCE) as client:
         for number in range(3):
             await client.get(f"{replicas.base_url(number)}/credits")
 

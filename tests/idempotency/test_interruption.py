@@ -11,7 +11,7 @@ from app.idempotency.service import forget_expired
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.faults.books import charges, faults_of, until, until_ended
+from tests.faults.books import charges, faults_of, until_ended
 from tests.faults.vendors import order_fault
 from tests.idempotency.asking import (
     CHAT,
@@ -23,6 +23,7 @@ from tests.idempotency.asking import (
     new_key,
     new_words,
 )
+from tests.waiting import until
 
 GENERATOR = '[[models]]\nname = "{model}"\nkind = "generation"\nprice = {{ per_call = 1, ceiling = 1 }}\n'
 

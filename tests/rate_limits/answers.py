@@ -4,6 +4,8 @@ import time
 
 import httpx
 
+from tests.waiting import PATIENCE
+
 
 def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
     """Limit and remaining requests of one of the answer's windows; its reset is a second within that window."""
@@ -11,7 +13,7 @@ def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
         int(answer.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
     )
     longest = 61 * 60 if suffix == "-Hour" else 60
-    assert time.time() - 5 < reset <= time.time() + longest + 1
+    assert time.time() - PATIENCE < reset <= time.time() + longest + 1
     return limit, remaining
 
 

@@ -6,6 +6,7 @@ from app.core.database import Database
 from tests import factories
 from tests.rate_limits.conftest import WatchedApi
 from tests.rate_limits.making import make_plan
+from tests.waiting import PATIENCE
 
 REQUESTS = 100
 # The process has something of its own to do now and then, such as noting when keys were last used.
@@ -25,7 +26,9 @@ async def test_a_decision_costs_no_question_to_postgres_and_one_to_redis(
     watched_api: WatchedApi, database: Database
 ) -> None:
     organization = await factories.make_organization(database, plan=await make_plan(database, per_minute=1))
-    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+    async with httpx.AsyncClient(
+        base_url=watched_api.base_url, headers=organization.headers, timeout=PATIENCE
+    ) as client:
         await client.get("/credits")
 
         postgres, redis = await round_trips(watched_api, client, "/credits", 429)
@@ -36,7 +39,9 @@ async def test_a_decision_costs_no_question_to_postgres_and_one_to_redis(
 
 async def test_a_refusal_by_scope_costs_no_more(watched_api: WatchedApi, database: Database) -> None:
     organization = await factories.make_organization(database, scopes=["sessions:read"])
-    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+    async with httpx.AsyncClient(
+        base_url=watched_api.base_url, headers=organization.headers, timeout=PATIENCE
+    ) as client:
         postgres, redis = await round_trips(watched_api, client, "/content", 403)
 
     assert postgres < FEW
@@ -47,7 +52,9 @@ async def test_an_admitted_request_gives_its_slot_back_with_one_more(
     watched_api: WatchedApi, database: Database
 ) -> None:
     organization = await factories.make_organization(database)
-    async with httpx.AsyncClient(base_url=watched_api.base_url, headers=organization.headers) as client:
+    async with httpx.AsyncClient(
+        base_url=watched_api.base_url, headers=organization.headers, timeout=PATIENCE
+    ) as client:
         postgres, redis = await round_trips(watched_api, client, "/credits", 200)
 
     # The route's own transaction: begin, one statement, commit.

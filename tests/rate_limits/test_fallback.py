@@ -13,10 +13,11 @@ from redis.asyncio import ConnectionPool, Redis
 
 from app.rate_limits.limiter import RateLimiter, Slot
 from app.rate_limits.local_windows import LocalWindows
-from app.rate_limits.policy import Decision, Refusal
+from app.rate_limits.policy import Decision, Limits, Refusal
 from devstack.valkey import Valkey
 from tests.rate_limits.making import make_limits
 from tests.rate_limits.windows import redis_at
+from tests.waiting import until
 
 # How long the limiter goes on by itself before it asks Redis again.
 PAUSE_SECONDS = 1.0
@@ -125,12 +126,17 @@ async def test_redis_may_die_and_come_back(mortal_valkey: Valkey) -> None:
     assert questions_without_redis() > counted
 
     mortal_valkey.start()
-    await asyncio.sleep(PAUSE_SECONDS)
+    await until(lambda: has_remaining(limiter, limits, 2))
     decision = (await limiter.admit(limits))[0]
 
     # Redis kept its log over the crash and has the first request in its window still.
     assert (decision.refusal, decision.organization.remaining) == (None, 1)
     await redis.aclose(close_connection_pool=True)
+
+
+async def has_remaining(limiter: RateLimiter, limits: Limits, remaining: int) -> bool:
+    """Whether so many requests are left of the organization's minute, as the limiter sees it now."""
+    return (await limiter.look(limits)).organization.remaining == remaining
 
 
 async def test_each_outage_opens_no_new_window(mortal_valkey: Valkey) -> None:
@@ -143,9 +149,7 @@ async def test_each_outage_opens_no_new_window(mortal_valkey: Valkey) -> None:
         mortal_valkey.kill()
         admitted += sum(slot is not None for _, slot in [await limiter.admit(limits) for _ in range(15)])
         mortal_valkey.start()
-        await asyncio.sleep(PAUSE_SECONDS)
-        decision = await limiter.look(limits)
-        assert decision.organization.remaining == 10  # it is Redis that answers
+        await until(lambda: has_remaining(limiter, limits, 10))  # it is Redis that answers again
 
     assert admitted == 10
     await redis.aclose(close_connection_pool=True)

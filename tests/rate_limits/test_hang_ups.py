@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from app.core.database import Database
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.faults.books import faults_of, until, until_ended
+from tests.faults.books import faults_of, until_ended
 from tests.rate_limits.windows import redis_at, slot_leases
+from tests.waiting import until
 
 SLOWLY = {"messages": [{"role": "user", "content": "Slowly tell me of the sea"}]}
 REQUESTS: list[dict[str, Any]] = [

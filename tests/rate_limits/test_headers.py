@@ -12,6 +12,7 @@ from tests.conftest import Stack
 from tests.factories import Organization
 from tests.rate_limits.answers import until_status, window
 from tests.rate_limits.making import make_plan
+from tests.waiting import PATIENCE
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -85,7 +86,7 @@ async def test_a_keys_own_windows_are_told_where_it_has_any(
         _, secret = await api_keys.create_key(
             tx, organization_id=organization.id, user_id=organization.user_id, name="limited", **named
         )
-    async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
         answer = await client.get("/credits")
 
     told = {name for name in answer.headers if name.startswith("x-ratelimit-")}
@@ -109,7 +110,7 @@ async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
         _, by_hour = await api_keys.create_key(
             tx, organization_id=organization.id, user_id=organization.user_id, name="hour", requests_per_hour=2
         )
-    async with httpx.AsyncClient(base_url=stack.base_url) as client:
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         for key in (by_minute, by_hour):
             for _ in range(2):
                 (await client.get("/credits", headers={"X-API-Key": key})).raise_for_status()

@@ -12,6 +12,7 @@ from tests.conftest import Stack
 from tests.content.contents import insert_content
 from tests.factories import Organization
 from tests.sessions.conversations import insert_session
+from tests.waiting import PATIENCE
 
 FAILING_MODEL = "sim-chat--status-401"
 FAILING_CATALOG = f"""
@@ -42,7 +43,7 @@ async def status_of(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
 
 async def status_at_rest(client: httpx.AsyncClient, name: str) -> str:
     """How the session is once no turn runs on it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             status: str = (await status_of(client, name))["status"]
             if status != "processing":

@@ -5,7 +5,8 @@ import pytest
 from replicate.client import Client
 
 from simulator.config import SimulatorConfig
-from tests.simulator.server import PATIENCE, RunningSimulator, WebhookReceiver, running_simulator, webhook_receiver
+from tests.simulator.server import RunningSimulator, WebhookReceiver, running_simulator, webhook_receiver
+from tests.waiting import PATIENCE
 
 WEBHOOK_SECRET = "whsec_c2ltdWxhdG9yIHRlc3RzIHNpZ24gdGhpcw=="
 

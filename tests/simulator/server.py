@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -13,8 +12,7 @@ import orjson
 
 from simulator.config import SimulatorConfig
 from simulator.main import create_server
-
-PATIENCE = 20.0  # seconds; only a failing test takes that long
+from tests.waiting import PATIENCE, wait_until
 
 
 @dataclass
@@ -59,7 +57,7 @@ def running_simulator(config: SimulatorConfig) -> Iterator[RunningSimulator]:
     server = create_server(config, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    eventually(lambda: server.started)
+    wait_until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     try:
@@ -92,7 +90,7 @@ class WebhookReceiver:
     statuses: list[int] = field(default_factory=list)
 
     def wait_for(self, count: int) -> list[Received]:
-        eventually(lambda: len(self.received) >= count)
+        wait_until(lambda: len(self.received) >= count)
         return self.received
 
 
@@ -118,11 +116,3 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
         yield receiver
         server.shutdown()
         thread.join()
-
-
-def eventually(condition: Any) -> None:
-    """Wait until something that happens in another thread has happened."""
-    deadline = monotonic() + PATIENCE
-    while not condition():
-        assert monotonic() < deadline, "It never happened"
-        sleep(0.005)

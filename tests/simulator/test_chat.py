@@ -9,6 +9,7 @@ import pytest
 
 from tests.simulator.asking import ask, stream
 from tests.simulator.server import RunningSimulator
+from tests.waiting import PATIENCE
 
 
 async def test_models_are_listed(openai_client: openai.AsyncOpenAI) -> None:
@@ -142,7 +143,7 @@ async def test_json_can_be_asked_for(openai_client: openai.AsyncOpenAI) -> None:
 )
 def test_keys_are_checked(simulator: RunningSimulator, key: str, status: int) -> None:
     headers = {"Authorization": key} if key else {}
-    response = httpx.post(f"{simulator.url}/openai/v1/chat/completions", json={}, headers=headers)
+    response = httpx.post(f"{simulator.url}/openai/v1/chat/completions", json={}, headers=headers, timeout=PATIENCE)
 
     assert response.status_code == status
     assert response.json()["error"].keys() == {"message", "type", "param", "code"}

@@ -10,7 +10,8 @@ import httpx
 import openai
 import pytest
 
-from tests.simulator.server import PATIENCE, RunningSimulator, eventually
+from tests.simulator.server import RunningSimulator
+from tests.waiting import PATIENCE, wait_until
 
 COUNT = "count to 9"
 
@@ -44,7 +45,7 @@ def words_in(text: str) -> list[str]:
 
 
 def last_outcome(simulator: RunningSimulator) -> dict[str, Any]:
-    eventually(lambda: any(entry["outcome"] for entry in simulator.log("chat")[-1:]))
+    wait_until(lambda: any(entry["outcome"] for entry in simulator.log("chat")[-1:]))
     return simulator.log("chat")[-1]
 
 

@@ -13,7 +13,8 @@ from simulator.config import SimulatorConfig
 from simulator.faults.chat import ChatFault
 from simulator.faults.counter import OccurrenceCounter
 from simulator.faults.prediction import PredictionFault
-from tests.simulator.server import RunningSimulator, eventually
+from tests.simulator.server import RunningSimulator
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,10 +121,10 @@ def test_the_program_runs_until_it_is_told_to_stop() -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         announced = program.stdout.readline()
-        eventually(lambda: is_listening(port))
-        health = httpx.get(f"http://127.0.0.1:{port}/_sim/health").json()
+        wait_until(lambda: is_listening(port))
+        health = httpx.get(f"http://127.0.0.1:{port}/_sim/health", timeout=PATIENCE).json()
         program.send_signal(signal.SIGTERM)
-        program.wait(timeout=20)
+        program.wait(timeout=PATIENCE)
 
     assert announced == f"Simulator on http://127.0.0.1:{port}, seed 42\n"
     assert health["seed"] == 42

@@ -7,6 +7,7 @@ from replicate.exceptions import ReplicateError
 
 from simulator.config import SimulatorConfig
 from tests.simulator.server import RunningSimulator, running_simulator
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("form", ["{name}:{version}", "{version}"])
@@ -57,7 +58,9 @@ def test_a_strict_simulator_wants_versions_of_all_community_models() -> None:
     [("", 401), ("Bearer", 401), ("Bearer revoked", 401), ("Token unpaid", 402), ("Bearer forbidden", 403)],
 )
 def test_tokens_are_checked(simulator: RunningSimulator, token: str, status: int) -> None:
-    with httpx.Client(base_url=simulator.url, headers={"Authorization": token} if token else {}) as http:
+    with httpx.Client(
+        base_url=simulator.url, headers={"Authorization": token} if token else {}, timeout=PATIENCE
+    ) as http:
         refused = http.post("/replicate/v1/predictions", json={})
     accepted = simulator.http.get("/replicate/v1/account", headers={"Authorization": "Token r8_old"})
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from simulator.config import SimulatorConfig
-from tests.simulator.server import PATIENCE, RunningSimulator, WebhookReceiver, running_simulator
+from tests.simulator.server import RunningSimulator, WebhookReceiver, running_simulator
+from tests.waiting import PATIENCE
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -64,7 +65,7 @@ def test_paths_cannot_be_guessed(simulator: RunningSimulator) -> None:
 def test_the_log_tells_whether_a_token_was_sent(simulator: RunningSimulator) -> None:
     url = output_of(simulator)
     simulator.http.get(url)
-    httpx.get(url)
+    httpx.get(url, timeout=PATIENCE)
 
     assert [entry["authorization_seen"] for entry in simulator.log("delivery")] == [True, False]
     assert {entry["status"] for entry in simulator.log("delivery")} == {200}

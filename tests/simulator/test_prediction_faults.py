@@ -7,7 +7,8 @@ import pytest
 from replicate.client import Client
 from replicate.exceptions import ReplicateError
 
-from tests.simulator.server import RunningSimulator, eventually
+from tests.simulator.server import RunningSimulator
+from tests.waiting import PATIENCE, wait_until
 
 E1001 = "E1001: out of memory (simulated)"
 
@@ -133,13 +134,13 @@ def test_an_accepted_creation_may_be_dropped(simulator: RunningSimulator) -> Non
 def test_an_accepted_creation_may_never_be_answered(simulator: RunningSimulator) -> None:
     body = {"version": "simulator/image--create-accept-then-timeout", "input": {"prompt": "a boat"}}
     with pytest.raises(httpx.ReadTimeout):
-        simulator.http.post("/replicate/v1/predictions", json=body, timeout=httpx.Timeout(20, read=0.1))
+        simulator.http.post("/replicate/v1/predictions", json=body, timeout=httpx.Timeout(PATIENCE, read=0.1))
 
     assert_runs_unanswered(simulator)
 
 
 def assert_runs_unanswered(simulator: RunningSimulator) -> None:
-    eventually(lambda: simulator.http.get("/_sim/predictions").json()["predictions"])
+    wait_until(lambda: simulator.http.get("/_sim/predictions").json()["predictions"])
     simulator.skip(60)
     [prediction] = simulator.http.get("/_sim/predictions").json()["predictions"]
     [entry] = simulator.log("prediction")
@@ -169,7 +170,7 @@ def test_reading_may_be_slow(simulator: RunningSimulator) -> None:
     url = simulator.create("simulator/image--get-slow-30").json()["urls"]["get"]
 
     with pytest.raises(httpx.ReadTimeout):
-        simulator.http.get(url, timeout=httpx.Timeout(20, read=0.1))
+        simulator.http.get(url, timeout=httpx.Timeout(PATIENCE, read=0.1))
     quick = simulator.create("simulator/image--get-slow-0.01").json()["urls"]["get"]
     assert simulator.http.get(quick).status_code == 200
 

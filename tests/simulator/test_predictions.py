@@ -10,7 +10,8 @@ from replicate.exceptions import ReplicateError
 
 from simulator.config import SimulatorConfig
 from simulator.replicate.models import MODELS
-from tests.simulator.server import RunningSimulator, eventually, running_simulator
+from tests.simulator.server import RunningSimulator, running_simulator
+from tests.waiting import wait_until
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 SDXL = next(model for model in MODELS if model.full_name == "stability-ai/sdxl")
@@ -178,7 +179,7 @@ async def test_waiting_ends_with_the_prediction(replicate_client: Client) -> Non
 def test_waiting_ends_with_patience(simulator: RunningSimulator) -> None:
     with ThreadPoolExecutor(1) as caller:
         waiting = caller.submit(simulator.create, "simulator/image--never-ends", {"Prefer": "wait=60"})
-        eventually(lambda: simulator.log("prediction"))
+        wait_until(lambda: simulator.log("prediction"))
         simulator.skip(61)
         response = waiting.result()
 

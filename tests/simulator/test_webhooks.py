@@ -11,7 +11,8 @@ from replicate.webhook import Webhooks, WebhookSigningSecret
 
 from simulator.config import SimulatorConfig
 from tests.simulator.conftest import WEBHOOK_SECRET
-from tests.simulator.server import Received, RunningSimulator, WebhookReceiver, eventually, running_simulator
+from tests.simulator.server import Received, RunningSimulator, WebhookReceiver, running_simulator
+from tests.waiting import wait_until
 
 ALL = ["start", "output", "logs", "completed"]
 OLD_SECRET = "whsec_b2xkIHNlY3JldCBvZiB0aGUgdGVzdHM="
@@ -26,7 +27,7 @@ def is_signed(webhook: Received, secret: str) -> bool:
 
 def outcomes(simulator: RunningSimulator, count: int) -> list[object]:
     """The outcomes of the first webhooks, once they are known."""
-    eventually(lambda: len([each for each in simulator.log("webhook") if "outcome" in each]) >= count)
+    wait_until(lambda: len([each for each in simulator.log("webhook") if "outcome" in each]) >= count)
     return [each["outcome"] for each in simulator.log("webhook")]
 
 

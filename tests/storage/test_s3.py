@@ -10,6 +10,7 @@ from app.storage.open import open_store
 from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore, StoreError
 from tests.storage.bytestreams import MB, in_chunks, noise, read, write
 from tests.storage.conftest import S3Server
+from tests.waiting import PATIENCE
 
 PATH = "generation/image/550e8400_20251206_103000.png"
 
@@ -120,7 +121,7 @@ async def test_a_presigned_url_is_for_the_endpoint_of_the_clients(s3_server: S3S
 async def test_a_presigned_url_gives_the_object_to_anybody(s3_server: S3Server) -> None:
     path, content = "image/ä b+c.png", noise(MB)
     settings = s3_server.settings(s3_server.new_bucket(), s3_presign_endpoint_url=s3_server.url)
-    async with opened(settings) as store, httpx.AsyncClient() as anybody:
+    async with opened(settings) as store, httpx.AsyncClient(timeout=PATIENCE) as anybody:
         await write(store, path, content)
         url = await store.presigned_url(path, filename='Grüße "1".png') or ""
 

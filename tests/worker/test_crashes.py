@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from tests import programs
 from tests.core.sites import new_site
 from tests.vendors_simulator import VendorsSimulator
+from tests.waiting import PATIENCE
 from tests.worker.workbench import Workbench, open_workbench
 
 _SLOW_COPY = "delivery-slow-60"
@@ -91,7 +92,7 @@ async def test_a_copy_is_handed_over_by_a_worker_that_is_told_to_stop(
         asked = await workbench.ask("simulator/image--big-2")
         await workbench.until_copying(asked)
         stopped.terminate()
-        assert stopped.wait(10) == 0
+        assert stopped.wait(PATIENCE) == 0
 
     with start_worker():
         await workbench.until_ended(asked)

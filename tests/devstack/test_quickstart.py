@@ -59,6 +59,7 @@ class Quickstart:
 def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
     """Start the command as an operator would who has no vendor's credentials."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
+    (folder / "output").unlink(missing_ok=True)  # that of an earlier run
     started = process.spawn(
         command,
         env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port)},

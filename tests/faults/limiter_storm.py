@@ -1,6 +1,7 @@
 """A program that asks its own limiter about many requests, as fast as it can: `limiter_storm REDIS_URL LIMITS COUNT`.
 
-It says `ready`, waits for a line, and at last says how many requests were admitted.
+It prints `ready` and waits for a line of input. Then it asks, at least COUNT times, until there is a second line; after
+that it asks COUNT times more. At last it prints how many requests were admitted.
 """
 
 import asyncio
@@ -15,17 +16,28 @@ AT_ONCE = 40
 
 
 async def main(redis_url: str, limits: Limits, count: int) -> int:
-    """How many of `count` requests were admitted."""
+    """How many requests were admitted in all."""
     redis = redis_at(redis_url)
     limiter = RateLimiter(redis)
     await limiter.look(limits)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
+    told_to_end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    admitted = await ask(limiter, limits, count)
+    while not told_to_end.done():
+        admitted += await ask(limiter, limits, count)
+    admitted += await ask(limiter, limits, count)
+    await redis.aclose(close_connection_pool=True)
+    return admitted
+
+
+async def ask(limiter: RateLimiter, limits: Limits, count: int) -> int:
+    """How many of `count` requests are admitted; many of them ask at the same time."""
     requests = iter(range(count))
     admitted = 0
 
-    async def ask() -> None:
+    async def ask_in_turn() -> None:
         nonlocal admitted
         for _ in requests:
             _, slot = await limiter.admit(limits)
@@ -33,8 +45,7 @@ async def main(redis_url: str, limits: Limits, count: int) -> int:
                 admitted += 1
                 await limiter.release(slot)
 
-    await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
-    await redis.aclose(close_connection_pool=True)
+    await asyncio.gather(*(ask_in_turn() for _ in range(AT_ONCE)))
     return admitted
 
 

@@ -4,10 +4,11 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from time import monotonic
+from typing import Any
 
 import aiohttp
 import httpx
@@ -20,15 +21,14 @@ from tests import factories, programs
 from tests.faults.conftest import Replicas
 from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_limits, make_plan
-from tests.rate_limits.windows import MICROSECONDS, age, minute_key, redis_at, slot_leases
-from tests.waiting import PATIENCE
+from tests.rate_limits.windows import MICROSECONDS, age, minute_key, redis_at, redis_seconds, slot_leases
+from tests.waiting import PATIENCE, until
 
 CHAT = "/v1/chat/completions"
 HTTP_REQUESTS = 1000
+# As many at least, half of them after what is done amid them.
 LIMITER_REQUESTS = 20_000
 AT_ONCE = 60
-# How long a process goes on by itself before it asks Redis again.
-PAUSE_SECONDS = 1.0
 
 # Lets ARGV[1] microseconds pass for the requests in KEYS[1]. KEYS[2] remembers when each of them came, by a clock that
 # has gone on by as much as has been let pass before, which KEYS[3] adds up.
@@ -71,8 +71,10 @@ async def test_three_processes_admit_exactly_one_plan(replicas: Replicas, databa
     plan = await make_plan(database, per_minute=60)
     organization = await factories.make_organization(database, plan=plan)
 
+    began = await redis_seconds(redis)
     first = await storm(replicas, organization.headers, HTTP_REQUESTS)
-    await age(redis, 5, minute_key(organization.id))
+    # However long the storm took, five seconds have passed for its requests.
+    await age(redis, 5 - (await redis_seconds(redis) - began), minute_key(organization.id))
     amid = await storm(replicas, organization.headers, HTTP_REQUESTS)
     await age(redis, 60, minute_key(organization.id))
     second = await storm(replicas, organization.headers, HTTP_REQUESTS)
@@ -83,7 +85,7 @@ async def test_three_processes_admit_exactly_one_plan(replicas: Replicas, databa
 
 
 async def test_no_minute_holds_more_than_the_limit(replicas: Replicas, redis: Redis) -> None:
-    """20,000 requests in three processes, while time flies: several minutes pass for them."""
+    """More than 20,000 requests in three processes, while several minutes are made to pass for them."""
     limits = make_limits(per_minute=300)
     keys = [minute_key(limits.organization_id), f"came:{limits.key_id}", f"passed:{limits.key_id}"]
 
@@ -92,8 +94,11 @@ async def test_no_minute_holds_more_than_the_limit(replicas: Replicas, redis: Re
             await redis.eval(_AGE_AND_REMEMBER, 3, *keys, str(2 * MICROSECONDS))  # type: ignore[misc]  # redis-py's types
             await asyncio.sleep(0.02)
 
+    async def until_minutes_have_passed() -> None:
+        await until(lambda: has_passed(redis, keys[2], 3 * MINUTE_SECONDS))
+
     flying = asyncio.create_task(let_time_fly())
-    admitted = await run_limiters(replicas.valkey.url, limits)
+    admitted = await run_limiters(replicas.valkey.url, limits, until_minutes_have_passed())
     flying.cancel()
     await redis.eval(_AGE_AND_REMEMBER, 3, *keys, "0")  # type: ignore[misc]  # redis-py's types
 
@@ -106,19 +111,18 @@ async def test_no_minute_holds_more_than_the_limit(replicas: Replicas, redis: Re
 
 
 async def test_a_flush_opens_one_window_more(replicas: Replicas, redis: Redis) -> None:
-    """Amid 20,000 requests in three processes, once the first window is full."""
+    """Amid more than 20,000 requests in three processes, once the first window is full."""
     limits = make_limits(per_minute=300)
 
+    async def is_full() -> bool:
+        return bool(await redis.zcard(minute_key(limits.organization_id)) >= limits.per_minute)
+
     async def flush() -> None:
-        async with asyncio.timeout(PATIENCE):
-            while await redis.zcard(minute_key(limits.organization_id)) < limits.per_minute:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(is_full)
         await redis.flushall()
 
     began = monotonic()
-    flushing = asyncio.create_task(flush())
-    admitted = await run_limiters(replicas.valkey.url, limits)
-    await flushing
+    admitted = await run_limiters(replicas.valkey.url, limits, flush())
 
     # A machine so slow that minutes pass meanwhile lets in as much for each of them.
     minutes = int((monotonic() - began) // MINUTE_SECONDS)
@@ -155,20 +159,22 @@ async def test_three_processes_run_no_more_at_once_than_the_plan(
     assert await slot_leases(redis, organization.id) == []
 
 
-async def test_requests_go_on_while_redis_is_away(replicas: Replicas, database: Database) -> None:
+async def test_requests_go_on_while_redis_is_away(replicas: Replicas, database: Database, redis: Redis) -> None:
     plan = await make_plan(database, per_minute=100)
     first, second = [await factories.make_organization(database, plan=plan) for _ in range(2)]
     assert await storm(replicas, first.headers, 50) == {200: 50}
 
+    async def has_begun() -> bool:
+        return bool(await redis.zcard(minute_key(first.id)) > 50)
+
     storming = asyncio.create_task(storm(replicas, first.headers, 500))
-    await asyncio.sleep(0.1)
+    await until(has_begun)
     replicas.valkey.kill()
     statuses = await storming + await storm(replicas, first.headers, 500)
     replicas.valkey.start()
-    await asyncio.sleep(PAUSE_SECONDS)
-    async with httpx.AsyncClient(headers=first.headers, timeout=PATIENCE) as client:
-        for number in range(3):
-            await client.get(f"{replicas.base_url(number)}/credits")
+    probe = await factories.make_organization(database, plan=await make_plan(database, per_minute=100_000))
+    async with httpx.AsyncClient(headers=probe.headers, timeout=PATIENCE) as client:
+        await until(lambda: do_count_together(replicas, client))
 
     # Each process has had a window of its own, and Redis what was left of its one.
     assert statuses.keys() == {200, 429}
@@ -177,9 +183,21 @@ async def test_requests_go_on_while_redis_is_away(replicas: Replicas, database: 
     assert await storm(replicas, second.headers, 500) == {200: 100, 429: 400}
 
 
-async def run_limiters(redis_url: str, limits: Limits) -> int:
-    """How many requests three processes admit that are let loose at the same time."""
-    command = ["-m", "tests.faults.limiter_storm", redis_url, json.dumps(asdict(limits)), str(LIMITER_REQUESTS // 3)]
+async def has_passed(redis: Redis, key: str, seconds: float) -> bool:
+    """Whether so much time has been made to pass, as added up under the key."""
+    return int(await redis.get(key) or 0) >= seconds * MICROSECONDS
+
+
+async def do_count_together(replicas: Replicas, client: httpx.AsyncClient) -> bool:
+    """Whether all processes ask Redis again: each sees the request that another one has admitted just before."""
+    answers = [await client.get(f"{replicas.base_url(number)}/credits") for number in range(3)]
+    first, second, third = (int(answer.headers["X-RateLimit-Remaining"]) for answer in answers)
+    return first == second + 1 == third + 2
+
+
+async def run_limiters(redis_url: str, limits: Limits, amid: Coroutine[Any, Any, None]) -> int:
+    """How many requests three processes admit, all at the same time, before and after something is done amid them."""
+    command = ["-m", "tests.faults.limiter_storm", redis_url, json.dumps(asdict(limits)), str(LIMITER_REQUESTS // 6)]
     pipe = asyncio.subprocess.PIPE
     processes = [
         await asyncio.create_subprocess_exec(sys.executable, *command, cwd=programs.ROOT, stdin=pipe, stdout=pipe)
@@ -188,5 +206,13 @@ async def run_limiters(redis_url: str, limits: Limits) -> int:
     for process in processes:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
-    answers = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    for process in processes:
+        tell(process, b"go\n")
+    await amid
+    answers = await asyncio.gather(*(process.communicate(b"end\n") for process in processes))
     return sum(int(output) for output, _ in answers)
+
+
+def tell(process: asyncio.subprocess.Process, line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line)

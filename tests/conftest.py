@@ -11,6 +11,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app.core.database import Database
 from app.core.settings import Settings
 from devstack.servers import EmbeddedServers
+from devstack.vendors import choose_vendors
 from tests import factories, programs
 from tests.factories import Organization
 from tests.not_run import pytest_addoption, pytest_runtest_makereport, pytest_terminal_summary
@@ -65,17 +66,12 @@ def vendors() -> Iterator[VendorsSimulator]:
 def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder: Path) -> dict[str, str]:
     """The settings that all processes of the run share, over a migrated database."""
     settings = {
+        **choose_vendors({}, urlsplit(vendors.url).netloc).environ,
         "DATABASE_URL": embedded.database_url,
         "REDIS_URL": embedded.redis_url,
         "STORAGE": "local",
         "LOCAL_STORAGE_DIR": str(run_folder / "objects"),
         "SECRET_KEY": "of-the-tests",
-        "LLM_BASE_URL": vendors.openai_url,
-        "LLM_API_KEY": "simulated",
-        "LLM_MODEL": "sim-chat",
-        "REPLICATE_API_TOKEN": "simulated",
-        "REPLICATE_BASE_URL": vendors.replicate_url,
-        "OUTPUT_HOSTS": urlsplit(vendors.url).netloc,
         "POLL_INTERVAL_SECONDS": "0.2",
         # All tests come from one address.
         "FAILED_ATTEMPTS_PER_MINUTE": "10000",

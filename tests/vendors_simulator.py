@@ -32,6 +32,11 @@ class VendorsSimulator:
         response = self._http.get(f"/replicate/v1/models/{model}", headers={"Authorization": "Bearer tests"})
         return cast("str", response.raise_for_status().json()["latest_version"]["id"])
 
+    def order_fault(self, model: str, fault: str) -> None:
+        """Make the next call of this model go wrong, and no other."""
+        rule = {"match": {"model": model}, "fault": fault, "times": 1}
+        self._http.post("/_sim/faults", json=[rule]).raise_for_status()
+
     def skip(self, seconds: float) -> None:
         """Let this much of the simulator's time pass at once."""
         self._http.post("/_sim/clock", json={"skip": seconds}).raise_for_status()

@@ -10,7 +10,7 @@ from app.core.database import Database
 from tests.conftest import Stack
 from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
 from tests.contract.environments import CLIENTS, Node, node_environment, python_environment
-from tests.contract.runs import Run, refuse_once, run_scenarios
+from tests.contract.runs import Run, run_scenarios
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ async def run(request: pytest.FixtureRequest, stack: Stack, database: Database, 
     }
     command = commands[request.param]()
     account = await open_account(database)
-    refuse_once(stack, RECOVERING_MODEL)
+    stack.simulator.order_fault(RECOVERING_MODEL, "status-429-1")
     return run_scenarios(stack, command, run_folder, f"{request.param}-{secrets.token_hex(4)}", account.keys)
 
 

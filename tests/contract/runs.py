@@ -55,12 +55,6 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
     return Run(told["version"], told["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 
 
-def refuse_once(stack: Stack, model: str) -> None:
-    """Have the vendor refuse the next request for a model, and no further one."""
-    rule = {"match": {"model": model}, "fault": "status-429-1", "times": 1}
-    httpx.post(f"{stack.simulator.url}/_sim/faults", json=rule, timeout=PATIENCE).raise_for_status()
-
-
 def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
     """What a program prints when it is told something on its standard input; it sees no settings of this machine."""
     done = subprocess.run(

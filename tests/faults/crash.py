@@ -18,7 +18,6 @@ from app.queue.open import open_redis
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
-from tests.faults.vendors import order_fault
 from tests.programs import Api, api_process, running_beside
 from tests.rate_limits.making import make_plan
 from tests.rate_limits.windows import redis_seconds, slot_leases
@@ -122,7 +121,7 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
     chatting, living = [await _organization(there, STALLING, plan=plan) for _ in range(2)]
     keyed = await _organization(there, KEYED)
     generating, settling = [await factories.make_organization(there.database) for _ in range(2)]
-    order_fault(there.vendors, KEYED, "stall")
+    there.vendors.order_fault(KEYED, "stall")
     logs = [there.folder / f"{name}.log" for name in ("doomed-api", "living-api", "doomed-worker", "new-worker")]
     async with (
         running_beside(*(api_process(there.settings, log) for log in logs[:2])) as (doomed, survivor),

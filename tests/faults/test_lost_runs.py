@@ -14,7 +14,6 @@ from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.books import charges, faults_of, open_holds, until_ended
 from tests.faults.conftest import Replicas
-from tests.faults.vendors import order_fault
 from tests.idempotency.asking import (
     IN_PROGRESS,
     ask,
@@ -49,7 +48,7 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
         await let_the_lease_run_out(database, organization)
         taking = await ask(other_process, words, key, stream=True)
         if fate == "it fails":
-            order_fault(stack.simulator, model, "error-frame-3")
+            stack.simulator.order_fault(model, "error-frame-3")
         replicas.chat_models.let_pass()
         lost = await losing
         repeated = await ask(client, words, key, stream=True)

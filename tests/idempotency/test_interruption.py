@@ -12,7 +12,6 @@ from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.books import charges, faults_of, until_ended
-from tests.faults.vendors import order_fault
 from tests.idempotency.asking import (
     CHAT,
     ask,
@@ -97,7 +96,7 @@ async def test_what_a_failed_run_had_made_is_not_made_again_for_its_key(
     async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as client:
         failing = asyncio.create_task(ask(client, words, key))
         await until(lambda: _is_asked(stack, words))
-        order_fault(stack.simulator, model, "status-500")
+        stack.simulator.order_fault(model, "status-500")
         failed = await failing
         answer = (await ask(client, words, key if is_kept else new_key())).json()
 

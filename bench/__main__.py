@@ -1,4 +1,4 @@
-"""Run every bench, one after the other, each in a process of its own: memory of one is not that of the next."""
+"""Run every bench, one after the other, each in its own process: the memory of one must not count for the next."""
 
 import subprocess
 import sys
@@ -10,9 +10,9 @@ def main() -> int:
     """Run them all.
 
     Returns:
-        1 where a requirement is missed or a bench could not be run.
+        1 if a requirement is missed or a bench could not be run.
     """
-    codes = [_run(name) for name in _BENCHES]  # all of them, even where one fails
+    codes = [_run(name) for name in _BENCHES]  # all of them, even if one fails
     return int(any(codes))
 
 

@@ -1,4 +1,4 @@
-"""By how much a worker's memory grows when it copies one very large output."""
+"""How much a worker's memory grows when it copies one very large output."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from tests.storage.rclone import ACCESS_KEY_ID, SECRET_ACCESS_KEY, serving
 MOST_MEGABYTES = 64
 
 _BUCKET = "bench"
-# Large enough for everything to be loaded that a copy needs: several parts of a multipart upload.
+# Large enough that everything a copy needs gets loaded: several parts of a multipart upload.
 _WARMING_MEGABYTES = 40
 
 

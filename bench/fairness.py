@@ -1,4 +1,4 @@
-"""How long organizations wait for their generations to start while another one has a long backlog of slow ones."""
+"""How long organizations wait for their generations to start while another one has a long backlog."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.1
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
-    """One asks for all of its generations at once; meanwhile and afterwards others ask for one now and then."""
+    """One organization requests all its generations at once; meanwhile and afterwards others request single ones."""
     async with open_organizations(plant, _SLOW, _QUICK, count=1 + _OTHERS, concurrent_generations=_AT_ONCE) as (
         resources,
         (busy, *others),
@@ -38,7 +38,7 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
 
 
 async def _ask_now_and_then(resources: Resources, others: Sequence[Organization]) -> list[uuid.UUID]:
-    """Ask for the samples, so slowly that no organization waits for itself."""
+    """Request the samples, so slowly that no organization waits for its own."""
     ids: list[uuid.UUID] = []
     for number in range(_SAMPLES):
         ids += await ask(resources, [others[number % len(others)]], _QUICK, 1)

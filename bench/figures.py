@@ -1,4 +1,4 @@
-"""What the benches measure, what it has to be, and how it is said."""
+"""Figures that the benches measure, their requirements, and how they are printed."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ _KILOBYTES_PER_MEGABYTE = 1000
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure, and the bounds that it is required to keep where there are any."""
+    """One measured figure, and the bounds that it must keep, if any."""
 
     name: str
     value: float
@@ -21,16 +21,16 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Whether it keeps its bounds."""
+        """Whether it is within its bounds."""
         is_enough = self.at_least is None or self.value >= self.at_least
         return is_enough and (self.at_most is None or self.value <= self.at_most)
 
 
 async def report(figures: AsyncIterable[Figure]) -> int:
-    """Print each figure as it comes, and those that miss their requirements to standard error.
+    """Print each figure as it comes, and write those that miss their requirements to standard error.
 
     Returns:
-        The exit code of the program: 1 where one is missed.
+        The exit code of the program: 1 if one is missed.
     """
     missed = 0
     async for figure in figures:
@@ -49,7 +49,7 @@ def peak_megabytes(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has used so far; unlike a clock, it knows nothing of other programs."""
+    """The processor time that a process has used so far; unlike a clock, it does not depend on other programs."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = int(fields[11]), int(fields[12])
     return (user + system) / os.sysconf("SC_CLK_TCK")

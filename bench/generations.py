@@ -1,4 +1,4 @@
-"""Generations as the benches ask for them, and what the database says of them."""
+"""Requesting generations for the benches, and reading from the database what became of them."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from chaos.organizations import Organization
 from chaos.plant import Plant, running_plant
 
 WORKER = "worker-1"
-# The vendor's limits are not what is measured.
+# The vendor's limits are not to be measured.
 UNLIMITED = {"REPLICATE_CREATES_PER_MINUTE": "1000000", "REPLICATE_READS_PER_MINUTE": "1000000"}
 
 _PER_TRANSACTION = 50
@@ -28,17 +28,17 @@ _PATIENCE_SECONDS = 1800
 def run_bench(
     measure: Callable[[Plant, int], AsyncIterator[Figure]], *, name: str, about: str | None, count: int, counted: str
 ) -> int:
-    """Measure as the command line says, on a plant of its own, and print each figure.
+    """Read the command line, measure on servers of its own, and print each figure.
 
     Args:
-        measure: what makes the figures, of the plant and a number.
-        name: the bench's.
-        about: what it measures.
-        count: the number where none is given.
-        counted: what it is the number of.
+        measure: Yields the figures, given the running product and a number.
+        name: The name of the bench.
+        about: What it measures.
+        count: The default number.
+        counted: What is counted by it.
 
     Returns:
-        The exit code of the program: 1 where a requirement is missed.
+        The exit code of the program: 1 if a requirement is missed.
     """
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=about)
     parser.add_argument("--count", type=int, default=count, help=f"{counted} ({count})")
@@ -54,7 +54,7 @@ def run_bench(
 async def open_organizations(
     plant: Plant, *models: str, count: int, concurrent_generations: int
 ) -> AsyncIterator[tuple[Resources, list[Organization]]]:
-    """So many organizations with one plan, to which these models are sold, and what it takes to ask in their names."""
+    """So many organizations with one plan, prices for these models, and the resources to request generations with."""
     async with open_resources(plant.settings) as resources:
         await organizations.set_prices(resources.database, *models)
         await organizations.set_plan(resources.database, concurrent_generations=concurrent_generations)
@@ -63,7 +63,7 @@ async def open_organizations(
 
 
 async def ask(resources: Resources, asking: Sequence[Organization], model: str, count: int) -> list[uuid.UUID]:
-    """Ask for so many generations, the organizations by turns."""
+    """Request so many generations, by each organization in turn."""
     ids: list[uuid.UUID] = []
     for first in range(0, count, _PER_TRANSACTION):
         organization = asking[first // _PER_TRANSACTION % len(asking)]
@@ -81,7 +81,7 @@ async def wait_until(resources: Resources, condition: str, count: int, *, look_s
     """Wait until this SQL is true of so many generations.
 
     Raises:
-        TimeoutError: it takes absurdly long.
+        TimeoutError: It takes far too long.
     """
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while await _count(resources, condition) < count:  # noqa: ASYNC110 - other processes do it
@@ -89,17 +89,17 @@ async def wait_until(resources: Resources, condition: str, count: int, *, look_s
 
 
 async def start_delays(resources: Resources, ids: Sequence[uuid.UUID]) -> list[float]:
-    """Milliseconds from the request of each to the moment at which a worker took it to be started."""
+    """Milliseconds from each request to the moment at which a worker claimed it."""
     async with resources.database.transaction() as tx:
         rows = await tx.fetch("SELECT created_at, started_at FROM generated_content WHERE id = ANY($1)", ids)
     return [1000 * (row["started_at"] - row["created_at"]).total_seconds() for row in rows]
 
 
 async def check_none_failed(resources: Resources) -> None:
-    """What fails is fast and needs little: a figure of it would say nothing.
+    """Check that no generation failed: failing is fast, and would falsify the figures.
 
     Raises:
-        RuntimeError: a generation failed.
+        RuntimeError: A generation failed.
     """
     if failed := await _count(resources, "status = 'failed'"):
         raise RuntimeError(f"{failed} generations failed")

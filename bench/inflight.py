@@ -14,14 +14,14 @@ from chaos.plant import Plant
 MOST_MEGABYTES = 300
 LEAST_PER_SECOND = 100
 
-# They end when the simulator's clock is put forward by as much, and not before.
+# They end only when the simulator's clock is moved forward by that much.
 _RUN_SECONDS = 1500
 _MODEL = f"simulator/image--slow-{_RUN_SECONDS}"
 _ORGANIZATIONS = 10
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
-    """Start so many predictions, let them all end at one moment, and copy what they made."""
+    """Start so many predictions, let all of them end at the same moment, and copy their outputs."""
     async with open_organizations(plant, _MODEL, count=_ORGANIZATIONS, concurrent_generations=count) as (
         resources,
         organizations,
@@ -43,7 +43,7 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
 async def _measure_step(
     resources: Resources, plant: Plant, step: str, condition: str, count: int
 ) -> AsyncIterator[Figure]:
-    """Wait until this is true of all generations, and tell what that took."""
+    """Wait until this is true of all generations, and measure what that took."""
     began, cpu_began = monotonic(), cpu_seconds(plant.pid(WORKER))
     await wait_until(resources, condition, count)
     per_second = count / (monotonic() - began)

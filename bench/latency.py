@@ -1,4 +1,4 @@
-"""How long an idle worker takes to take up what is asked for."""
+"""How long an idle worker takes to start what is requested."""
 
 import sys
 import uuid
@@ -11,13 +11,13 @@ from chaos.plant import Plant
 
 MOST_MILLISECONDS_P50 = 50
 
-# None ends meanwhile: the worker does nothing but wait for the next.
+# None of them ends meanwhile: the worker only waits for the next.
 _MODEL = "simulator/text--slow-1500"
 _LOOK_SECONDS = 0.02
 
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
-    """Ask for one after the other, each when the one before it runs."""
+    """Request one after the other, each when the one before it runs."""
     async with open_organizations(plant, _MODEL, count=1, concurrent_generations=count + 1) as (resources, asking):
         plant.add_worker(WORKER)
         ids: list[uuid.UUID] = []

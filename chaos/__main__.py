@@ -1,4 +1,4 @@
-"""Ask for many generations while everything is killed again and again, and prove that nothing is lost or paid twice."""
+"""Request many generations while everything is killed again and again, and prove that nothing is lost or paid twice."""
 
 import argparse
 import secrets
@@ -14,10 +14,10 @@ _STRIKING = 0.5
 
 
 def main() -> int:
-    """Run, and print what came of it.
+    """Run, and print the result.
 
     Returns:
-        The exit status: 1 where a promise was broken.
+        The exit status: 1 if a promise was broken.
     """
     arguments = _parse_arguments()
     seconds = 60 * arguments.minutes
@@ -37,11 +37,11 @@ def main() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="draws faults and strikes (random)")
-    parser.add_argument("--generations", type=int, default=500, help="how many are asked for (500)")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="draws faults and kills (random)")
+    parser.add_argument("--generations", type=int, default=500, help="how many are requested (500)")
     parser.add_argument("--minutes", type=float, default=3, help="by when everything must have ended (3)")
-    parser.add_argument("--strike-seconds", type=float, help="for how long strikes fall (half of the minutes)")
-    parser.add_argument("--folder", type=Path, help="where data and logs go and stay; empty (a temporary one)")
+    parser.add_argument("--strike-seconds", type=float, help="for how long programs are killed (half of the minutes)")
+    parser.add_argument("--folder", type=Path, help="an empty folder in which data and logs are kept (a temporary one)")
     arguments = parser.parse_args()
     if arguments.folder is not None and arguments.folder.exists() and any(arguments.folder.iterdir()):
         parser.error(f"{arguments.folder} is not empty")

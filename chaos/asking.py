@@ -1,4 +1,4 @@
-"""Who asks: each request by its way at its time until it is accepted, and whatever has failed once more."""
+"""The clients of a run: each request is sent at its time until it is accepted, and what failed is retried once."""
 
 import asyncio
 from collections import Counter
@@ -29,11 +29,11 @@ SELECT id::text, organization_id FROM generated_content WHERE status = 'failed' 
 
 @dataclass
 class Asked:
-    """What came of the asking.
+    """The results of all requests.
 
-    `accepted` are contents that the database has confirmed, `answers` those of the API to chats and retries, by way
-    and status, `refused` the tries of the service that Postgres was away for, `never_accepted` the requests for which
-    no try was enough.
+    `accepted` are contents that the database has confirmed. `answers` counts the API's responses to chats and retries
+    by way and status. `refused` counts calls of the service while Postgres was away. `never_accepted` are the requests
+    that no try succeeded for.
     """
 
     accepted: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Asked:
 
 
 class Asker:
-    """Asks for the plan's generations through the service and through chats."""
+    """Requests the plan's generations through the service and through chats."""
 
     def __init__(
         self, plant: Plant, resources: Resources, organizations: Sequence[Organization], http: httpx.AsyncClient
@@ -55,14 +55,14 @@ class Asker:
         self.asked = Asked()
 
     async def ask_all(self, plan: Plan, began: float) -> None:
-        """Ask for everything, each at its time counted from `began` by the monotonic clock, until it is accepted."""
+        """Send every request at its time, counted from `began` by the monotonic clock, until it is accepted."""
         async with asyncio.TaskGroup() as group:
             for request in plan.requests:
                 await asyncio.sleep(max(0.0, began + request.at - monotonic()))
                 group.create_task(self._ask(request))
 
     async def retry_failed(self) -> None:
-        """Have what has failed once run again, for ever; to be cancelled."""
+        """Retry what has failed once, for ever; cancel it to end it."""
         keys = {organization.id: organization.api_key for organization in self._organizations}
         while True:
             for content_id, organization_id in await self._failed_once():
@@ -101,7 +101,7 @@ class Asker:
         return True
 
     async def _ask_chat(self, request: Request, number: int) -> bool:
-        """Ask by the request's API first, then by each in turn; what a chat that was cut off asked for ends too."""
+        """Ask the request's API first, then each in turn; what a chat that was cut off has requested ends too."""
         api = APIS[(APIS.index(request.api) + number) % len(APIS)]
         body = {"model": "junis-orchestrator", "messages": [{"role": "user", "content": request.prompt}]}
         key = self._organizations[request.organization].api_key

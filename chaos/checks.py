@@ -1,4 +1,4 @@
-"""What must be true when everything has ended: each check says in a sentence what is not."""
+"""What must be true when everything has ended: each check returns a sentence for everything that is not."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 _ENDED = ("completed", "failed")
 _ENDED_AT_VENDOR = ("succeeded", "failed", "canceled", "aborted")
-# After each of these nothing can be had of the prediction; whatever else the vendor does must be survived.
+# After one of these the prediction has no usable output; everything else that the vendor does must be survived.
 _FATAL = frozenset({"fail", "fail-transient-e1000", "aborted", "canceled", "data-removed", "delivery-404"})
 
 _CONTENTS = """
@@ -29,7 +29,7 @@ _HELD = "SELECT reference FROM credit_holds WHERE state = 'open' ORDER BY refere
 
 
 async def find_violations(plant: Plant, database: Database, plan: Plan, asked: Asked) -> list[str]:
-    """Everything that is not as it was promised; an empty list is the proof of the run."""
+    """Everything that is not as promised; an empty list is the proof of the run."""
     async with httpx.AsyncClient() as http:
         vendor = await Vendor.read(http, plant.simulator_url)
         async with database.transaction() as tx:
@@ -49,12 +49,12 @@ async def find_violations(plant: Plant, database: Database, plan: Plan, asked: A
 def check_requests(
     contents: Sequence[Row], requests: Sequence[Request], never_accepted: Sequence[Request]
 ) -> list[str]:
-    """Every request was accepted, and there is a content of it. Contents have their prompt."""
+    """Every request was accepted and has a content. Contents have their prompt."""
     prompts = {row["prompt"] for row in contents}
     return [
         *(f"request {request.number}: never accepted" for request in never_accepted),
         *(
-            f"request {request.number}, by {request.way}: nothing came of it"
+            f"request {request.number}, by {request.way}: no content"
             for request in requests
             if request.prompt not in prompts and request not in never_accepted
         ),
@@ -62,7 +62,7 @@ def check_requests(
 
 
 def check_answers(answers: Mapping[str, int]) -> list[str]:
-    """Whatever was away, it was told as such. Answers are counted by way and status."""
+    """No response was a 500, whatever was away. Answers are counted by way and status."""
     return [f"{answer}: {count} times" for answer, count in answers.items() if answer.endswith(": 500")]
 
 
@@ -70,7 +70,7 @@ def check_ends(contents: Sequence[Row], accepted: Sequence[str]) -> list[str]:
     """What was accepted has ended. Contents have id, status, retry_count, prediction_id and error_message."""
     known = {row["id"] for row in contents}
     lost = [
-        f"content {content_id}: accepted, and not known any more" for content_id in accepted if content_id not in known
+        f"content {content_id}: accepted, but no longer known" for content_id in accepted if content_id not in known
     ]
     return lost + [
         f"content {row['id']}, attempt {row['retry_count']}: still {row['status']}"
@@ -80,7 +80,7 @@ def check_ends(contents: Sequence[Row], accepted: Sequence[str]) -> list[str]:
 
 
 async def _check_books(database: Database) -> list[str]:
-    """The books are right, and nothing is held any more."""
+    """The ledger is right, and no hold is open."""
     async with database.transaction() as tx:
         faults = await find_faults(tx)
     async with database.transaction() as tx:
@@ -89,7 +89,7 @@ async def _check_books(database: Database) -> list[str]:
 
 
 def check_runs(vendor: Vendor) -> list[str]:
-    """Nothing runs any more, and of each attempt no more than one prediction was left to run."""
+    """Nothing runs any more, and no more than one prediction of each attempt was left running."""
     running = [
         f"prediction {prediction['id']}: still {prediction['status']}"
         for prediction in vendor.predictions
@@ -107,19 +107,19 @@ def check_predictions(vendor: Vendor, contents: Sequence[Row]) -> list[str]:
     """Each content has the prediction that was made for its last attempt."""
     attempts = {prediction["id"]: attempt_of(prediction) for prediction in vendor.predictions}
     return [
-        f"content {row['id']}, attempt {row['retry_count']}: its prediction {row['prediction_id']} is another's"
+        f"content {row['id']}, attempt {row['retry_count']}: its prediction {row['prediction_id']} belongs to another"
         for row in contents
         if row["prediction_id"] and attempts.get(row["prediction_id"]) != (row["id"], row["retry_count"])
     ]
 
 
 def check_failures(vendor: Vendor, contents: Sequence[Row]) -> list[str]:
-    """Nothing has failed but for a fault of the vendor's that nobody could have survived."""
+    """Nothing has failed except for a fault of the vendor that nobody could have survived."""
     faults: dict[tuple[str, int], set[str]] = defaultdict(set)
     for creation in vendor.creations:
         faults[attempt_of(creation)].update(creation["faults"])
     return [
-        f"content {row['id']}, attempt {row['retry_count']}: failed without need: {row['error_message']}"
+        f"content {row['id']}, attempt {row['retry_count']}: failed without a reason: {row['error_message']}"
         for row in contents
         if row["status"] == "failed" and _FATAL.isdisjoint(faults[row["id"], row["retry_count"]])
     ]

@@ -1,4 +1,4 @@
-"""What a run has been through: a promise that was not put to the test is not proved."""
+"""What happened during a run: a promise that was never put to the test is not proved."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ _AT_CREATION, _AFTER_CREATION, _AT_DELIVERY = "create-", "create-accept-", "deli
 _POSSIBLE = frozenset(
     fault.value for fault in parse_prediction_faults([*DRAWN, *(f"{fault}-1" for fault in NAMED_FAULTS)])
 )
-HEARD, REPEATED, REFUSED, NOT_REACHED = "heard", "heard when repeated", "refused", "nobody there"
+HEARD, REPEATED, REFUSED, NOT_REACHED = "heard", "heard when repeated", "refused", "not reached"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often what happened.
+    """How often each thing happened.
 
     Attributes:
-        faults: The vendor's, by name. Those of reading a prediction are counted when they are drawn: where its turn
-            comes in a list of many, they do not happen.
+        faults: The vendor's, by name. Those of reading a prediction are counted when they are drawn, even if the prediction is
+            then read in a list and they do not happen.
         strikes: By victim.
-        webhooks: By what became of them.
-        unanswered: Predictions that the vendor accepted without an answer.
-        adopted: Those of them that were found, and are the result of an attempt.
+        webhooks: By how they were received.
+        unanswered: Predictions that the vendor accepted without a response.
+        adopted: Those of them that were found again and are the result of an attempt.
     """
 
     faults: Counter[str]
@@ -51,7 +51,7 @@ class Coverage:
 def measure(vendor: Vendor, blows: Sequence[Blow], results: frozenset[str]) -> Coverage:
     """Count; `results` are the predictions that contents have in the end."""
     faults = Counter(fault for entry in vendor.creations for fault in entry["faults"] if _happened(fault, entry))
-    # A fault of a file that nobody asks for does not happen.
+    # A fault of a file happens only if the file is fetched.
     faults.update(fault for entry in vendor.deliveries for fault in entry.get("faults", []))
     return Coverage(
         faults=faults,
@@ -63,7 +63,7 @@ def measure(vendor: Vendor, blows: Sequence[Blow], results: frozenset[str]) -> C
 
 
 def _happened(fault: str, creation: Entry) -> bool:
-    """Whether a fault came about at or after a creation: of one that was refused nothing but the refusal did."""
+    """Whether a fault happened: if a creation was refused, only the refusal did."""
     if fault.startswith(_AT_DELIVERY):
         return False
     is_refusal = fault.startswith(_AT_CREATION) and not fault.startswith(_AFTER_CREATION)

@@ -42,7 +42,7 @@ async def set_prices(database: Database, *models: str) -> None:
 
 
 async def set_plan(database: Database, *, concurrent_generations: int) -> None:
-    """The plan of all organizations: only its generations at once are ever met."""
+    """The plan of all organizations; only its limit of concurrent generations is ever reached."""
     async with database.transaction() as tx:
         await organizations.set_plan(
             tx,

@@ -1,4 +1,4 @@
-"""What is asked for and what is done to whom, and when: all of it drawn from a seed."""
+"""What is requested and which programs are killed, and when: all of it drawn from a seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from chaos.plant import POSTGRES, VALKEY
 
 APIS = ("api-1", "api-2")
 WORKERS = ("worker-1", "worker-2")
-# Not a kill: Valkey forgets everything and lives on.
+# Not a kill: Valkey forgets everything and goes on.
 FLUSH = "flush"
 ORGANIZATIONS = 5
 
 _IMAGE = "simulator/image"
-# What the simulator draws no fault for by itself is named in the model, for the first request of each attempt.
+# Faults that the simulator never draws by itself: named in the model, for the first request of each attempt.
 NAMED_FAULTS = (
     "create-accept-then-timeout",
     "create-429-no-header",
@@ -43,14 +43,14 @@ VICTIM_WEIGHTS = {
 }
 _CHAT_SHARE = 0.3
 _SECOND_FILE_SHARE = 0.2
-# The share of the time in which requests come: those that were asked for last are struck as well.
+# The share of the time in which requests are sent, so that the last of them meet strikes too.
 _ASKING = 0.8
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 4.0
 _SHORTEST_DOWN, _LONGEST_DOWN = 0.1, 2.0
 
 
 class Way(StrEnum):
-    """How a generation is asked for."""
+    """How a generation is requested."""
 
     SERVICE = "service"
     CHAT = "chat"
@@ -58,7 +58,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """One generation to be asked for, `at` seconds after the beginning."""
+    """One generation to request, `at` seconds after the beginning."""
 
     at: float
     number: int
@@ -72,7 +72,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Strike:
-    """One blow, `at` seconds after the beginning; what is killed stays down for so many seconds."""
+    """One kill, `at` seconds after the beginning; the victim stays down for so many seconds."""
 
     at: float
     victim: str
@@ -88,14 +88,14 @@ class Plan:
 
 
 def make_plan(seed: int, *, generations: int, seconds: float) -> Plan:
-    """The plan of a run: the same one whenever it is made of the same arguments.
+    """The plan of a run; the same arguments give the same plan.
 
     Args:
-        seed: What everything is drawn from.
-        generations: How many are asked for.
-        seconds: For how long strikes fall; all is asked for while they do.
+        seed: From which everything is drawn.
+        generations: How many are requested.
+        seconds: For how long programs are killed; everything is requested during that time.
     """
-    # Each of the two is drawn for itself, so that more requests change nothing of the strikes.
+    # Each of the two has its own generator, so that more requests do not change the strikes.
     requests, strikes = Random(f"{seed} requests"), Random(f"{seed} strikes")
     pause = _ASKING * seconds / generations
     return Plan(
@@ -106,7 +106,7 @@ def make_plan(seed: int, *, generations: int, seconds: float) -> Plan:
 
 def _request(random: Random, seed: int, number: int, at: float) -> Request:
     (model,) = random.choices(MODELS, _MODEL_WEIGHTS)
-    # The words name the model for the simulated assistant, and are like no other request's.
+    # The words name the model for the simulated assistant, and are unique to this request.
     prompt = f"Please make {model} of a lighthouse, number {number} of run {seed}"
     return Request(
         at=at,
@@ -129,7 +129,7 @@ def _strikes(random: Random, until: float) -> Iterator[Strike]:
 
 
 def _victims(random: Random) -> Iterator[str]:
-    """Each of them once, so that none is left out of a short run; then by their weights."""
+    """Each of them once, so that a short run leaves none out; then by their weights."""
     yield from random.sample(list(VICTIM_WEIGHTS), len(VICTIM_WEIGHTS))
     while True:
         yield from random.choices(list(VICTIM_WEIGHTS), list(VICTIM_WEIGHTS.values()))

@@ -1,4 +1,4 @@
-"""One run: everything is started, asked, struck, left alone until it has ended, and checked."""
+"""One run: start everything, send requests, kill programs, wait until everything has ended, and check."""
 
 import asyncio
 import logging
@@ -55,9 +55,9 @@ _CONTENTS = "SELECT status, retry_count, error_message, prediction_id FROM gener
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run.
+    """The result of a run.
 
-    `retries` are attempts beyond the first, `abandoned_holds` what crashed turns had put aside.
+    `retries` counts attempts after the first, `abandoned_holds` the holds of turns that crashed.
     """
 
     seconds: float
@@ -71,17 +71,17 @@ class Result:
 
 
 def run(folder: Path, seed: int, plan: Plan, *, seconds: float) -> Result:
-    """Carry out the plan, and wait at most so many seconds for the end of everything.
+    """Carry out the plan, and wait at most so many seconds until everything has ended.
 
     Args:
         folder: Where data and logs go.
-        seed: What the simulator draws its faults from.
-        plan: What is asked for, and what is done to whom.
-        seconds: After which what has not ended is taken for lost.
+        seed: From which the simulator draws its faults.
+        plan: What is requested, and which programs are killed when.
+        seconds: What has not ended after them counts as lost.
     """
     simulator = ["--seed", str(seed), "--fault-rate", str(_FAULT_RATE), "--webhook-secret", _WEBHOOK_SECRET]
     with running_plant(folder, simulator=simulator, settings=_SETTINGS) as plant:
-        # Our own warnings of what we kill do not belong among the results.
+        # Our own warnings about what we kill do not belong among the results.
         logging.basicConfig(filename=plant.folder / "chaos.log", level=logging.WARNING)
         for name in APIS:
             plant.add_api(name)
@@ -108,7 +108,7 @@ async def _prepare(plant: Plant) -> list[Organization]:
 async def _ask(
     plant: Plant, plan: Plan, asking: Sequence[Organization], began: float, seconds: float
 ) -> tuple[Asked, int]:
-    """Ask for everything, and wait until all of it has ended or the time is over; also tells the holds left open."""
+    """Request everything, and wait until all of it has ended or time is up; also returns how many holds expired."""
     last_strike = max((strike.at + strike.down for strike in plan.strikes), default=0)
     async with open_resources(plant.settings) as resources, httpx.AsyncClient() as http:
         asker = Asker(plant, resources, asking, http)
@@ -116,7 +116,7 @@ async def _ask(
         await asker.ask_all(plan, began)
         await asyncio.sleep(began + last_strike - monotonic())
         await _wait_until_none(resources, _UNENDED, began + seconds)
-        # No turn runs any more: every chat has been answered, or has died with its process. That day is not waited for.
+        # No turn runs any more: every chat was answered or died with its process. Their holds expire now, not in a day.
         abandoned = await _count(resources, _LET_HOLDS_EXPIRE) or 0
         await _wait_until_none(resources, _HELD, began + seconds)
         retrying.cancel()

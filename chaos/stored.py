@@ -13,7 +13,7 @@ from asyncpg import Record
 from app.core.database import Database
 from chaos.vendor import Vendor
 
-# What the simulator's delivery host answers in place of a file, with status 200: no client can tell that it is wrong.
+# What the simulator's delivery host sends instead of a file, with status 200: no client can tell that it is wrong.
 _LOGIN_PAGE = b"<html>"
 _HIDDEN = "."
 
@@ -53,13 +53,13 @@ def check_paths(objects: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     }
     return [
         *(f"{row['storage_path']}: kept for an attempt that failed" for row in rows if not row["is_wanted"]),
-        *(f"{path}: nobody's object" for path in sorted(found - wanted)),
+        *(f"{path}: belongs to nothing" for path in sorted(found - wanted)),
         *(f"{path}: missing in the store" for path in sorted(wanted - found)),
     ]
 
 
 def _misled(vendor: Vendor) -> set[str]:
-    """The predictions of which the delivery host has sent a page in place of a file."""
+    """The predictions for which the delivery host has sent a page instead of a file."""
     return {entry["prediction_id"] for entry in vendor.deliveries if "delivery-wrong-type" in entry.get("faults", [])}
 
 
@@ -80,7 +80,7 @@ async def _check_bytes(objects: Path, files: Sequence[Record], http: httpx.Async
 
 
 async def _made(output: Any, http: httpx.AsyncClient) -> list[bytes]:
-    """The files that the vendor made, told from its answer."""
+    """The files that the vendor made, according to its output."""
     texts = [output] if isinstance(output, str) else output
     if not isinstance(texts, list):
         return [json.dumps(output, separators=(",", ":"), ensure_ascii=False).encode()]

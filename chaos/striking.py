@@ -1,4 +1,4 @@
-"""The blows, dealt from the main thread: programs that are started from another one die with it."""
+"""Kills and restarts, made from the main thread: a program that another thread starts dies with that thread."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ _PATIENCE_STEP = 0.1
 
 @dataclass(frozen=True)
 class Blow:
-    """What was done to whom, `at` seconds after the beginning."""
+    """A strike as it was carried out, `at` seconds after the beginning."""
 
     at: float
     victim: str
 
 
 def deal(plant: Plant, strikes: Sequence[Strike], *, began: float, is_over: Callable[[], bool]) -> list[Blow]:
-    """Deal each blow at its time, start what was killed again, and tell what was done, in order.
+    """Carry out each strike at its time, and start again what was killed; returns what was done, in order.
 
     Args:
-        plant: whom.
-        strikes: in the order of their times.
-        began: what the times are counted from, by the monotonic clock.
-        is_over: asked while waiting; once it is so, nothing more is done.
+        plant: The running product.
+        strikes: In the order of their times.
+        began: The moment by the monotonic clock from which times are counted.
+        is_over: Called while waiting; once it returns true, nothing more is done.
     """
     dealt: list[Blow] = []
     for strike in strikes:
@@ -61,6 +61,6 @@ def _flush(plant: Plant) -> None:
     try:
         redis.flushall()
     except RedisError:
-        return  # it is only just coming up, and has nothing to forget
+        return  # it is still starting, and has nothing to forget
     finally:
         redis.close()

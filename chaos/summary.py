@@ -1,4 +1,4 @@
-"""What came of a run, in words."""
+"""The result of a run as text."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from chaos.run import Result
 
 
 def describe(result: Result) -> str:
-    """The run as text of many lines: first what was done to it, last whether that did harm."""
+    """The run as several lines of text: first what was done to it, last whether that did harm."""
     asked, coverage = result.asked, result.coverage
     lines = [
         "strikes:",

@@ -22,7 +22,7 @@ def main() -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0 after a request to stop, 1 where something could not be started.
+        The exit status: 0 after a request to stop, 1 if something could not be started.
     """
     arguments = _parse_arguments()
     with Interrupts() as interrupts:
@@ -54,7 +54,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _is_bound_to_parent() -> bool:
     die_with_parent(signal.SIGTERM)
-    # A parent that died before has left us to init. In a container, init may be the parent itself.
+    # If the parent died before that, init is our parent now. In a container, init may be the parent itself.
     return os.getppid() != _INIT_PID or os.getpgid(_INIT_PID) == os.getpgrp()
 
 
@@ -62,7 +62,7 @@ def _progress() -> Callable[[str], None]:
     started_at = time.monotonic()
 
     def say(text: str) -> None:
-        with contextlib.suppress(OSError):  # the terminal may be gone, and stopping must go on
+        with contextlib.suppress(OSError):  # the terminal may be gone, and the stopping must continue
             sys.stdout.write(f"{time.monotonic() - started_at:6.1f} s  {text}\n")
             sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""As whom Postgres runs: it refuses to be root, and its account must have a name."""
+"""The user that Postgres runs as: it refuses to be root, and its user must have a name."""
 
 import os
 import pwd
@@ -12,22 +12,22 @@ from devstack.process import succeeds
 
 @dataclass(frozen=True)
 class Account:
-    """A command that runs another one as an ordinary user, and who then has to own the files."""
+    """A command that runs another one as an ordinary user, and who must own the files for that."""
 
     prefix: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None  # user and group id; None: us
 
 
 def account_for(folder: Path, death_signal: signal.Signals) -> Account:
-    """As whom a server that keeps its data in `folder` can run.
+    """The user that a server with its data in `folder` can run as.
 
-    An ordinary user runs it as it is. For root, and for a container's user id without a name, a user namespace
-    shows it an ordinary user while its files stay ours. Where namespaces are refused, as in most containers,
-    root hands it to `nobody`. A folder that belongs to another user keeps that user.
+    If we are an ordinary user, so is the server. If we are root, or a container's user id without a name, it runs in
+    a user namespace, in which it is an ordinary user while its files stay ours. If namespaces are not allowed, as in
+    most containers, root runs it as `nobody`. A folder that belongs to another user keeps that user.
 
     Args:
         folder: The data's folder, existing or not.
-        death_signal: Sent when we die. A command that changes the user has to ask for it anew.
+        death_signal: Sent when we die. Changing the user resets it, so the command must ask for it again.
     """
     is_root = os.geteuid() == 0
     if not is_root and _has_name(os.geteuid()):

@@ -1,4 +1,4 @@
-"""Making a Postgres cluster in one step: it is there as a whole or not at all."""
+"""Create a Postgres cluster in one step: afterwards it exists as a whole or not at all."""
 
 import os
 import secrets
@@ -30,9 +30,9 @@ def create_cluster(
     durable: bool,
     pause: Callable[[float], None],
 ) -> None:
-    """Make `folder` with a cluster in `data`, its database, and the superuser's password in `password`.
+    """Create `folder` with a cluster in `data`, its database, and the superuser's password in `password`.
 
-    All is made beside it and renamed at the end. What a killed attempt left is removed.
+    It is created under a temporary name next to it and renamed at the end. Remains of a killed attempt are removed.
 
     Raises:
         StartupError: initdb or Postgres failed.
@@ -85,7 +85,7 @@ def _run(
         finally:
             process.kill(running)
     if running.returncode != 0:
-        raise StartupError("The program that makes the database", f"ended with status {running.returncode}", log)
+        raise StartupError("The program that creates the database", f"ended with status {running.returncode}", log)
 
 
 def _sync(folder: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from devstack.errors import StackError
 
 _HIGHEST_PORT = 65_535
-# What a program listens on, and where it is then reached from this machine.
+# The address that a program listens on, and the one it is then reached at from this machine.
 _REACHED_AT = {"0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}  # noqa: S104 - not bound
 
 
 class SettingError(StackError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or invalid."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Config:
 
     @property
     def origin(self) -> str:
-        """Where the server is reached from this machine: scheme, host and port."""
+        """The server's address as seen from this machine: scheme, host and port."""
         return f"http://{_REACHED_AT.get(self.host, self.host)}:{self.port}"
 
 
 def read_config(environ: Mapping[str, str], dotenv: Path) -> Config:
-    """Read the settings; those of the environment win over those of a `.env` file.
+    """Read the settings; the environment takes precedence over the `.env` file.
 
     Raises:
-        SettingError: PORT is no port.
+        SettingError: PORT is not a port number.
     """
     written = parse_dotenv(dotenv.read_text()) if dotenv.is_file() else {}
     settings = {**written, **environ}

@@ -15,7 +15,7 @@ record() {
     for stamp in "$@"; do echo "$fingerprint" >"$venv/$stamp"; done
 }
 
-# Names on the PATH may be shims that start nothing, so each candidate has to run.
+# A name on the PATH may be a shim that starts nothing, so each candidate is tried.
 find_python() {
     without_venv=
     for name in ${PYTHON:-} python3.13 python3.12 python3.11 python3; do

@@ -17,11 +17,11 @@ class LockHeldError(StackError):
 
 @contextmanager
 def exclusive_lock(path: Path, *, patience: float, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
+    """Hold a lock that is released when this process ends, even if it is killed.
 
     Args:
         path: The lock file; it holds the process id of the holder and is never removed.
-        patience: Seconds to wait for the present holder, which may be about to end.
+        patience: Seconds to wait for the current holder, which may be about to end.
         pause: Called with seconds while waiting; may raise in order to give up.
 
     Raises:

@@ -25,8 +25,8 @@ def end_orphan(
 ) -> None:
     """End the server that a pid file names, if it still runs, and wait until it is gone.
 
-    A pid file survives a crash and its number may belong to another program by now. The process is ours only
-    where `argument`, the path it was started with, stands in its command line; any other is left alone.
+    A pid file survives a crash, and its number may belong to another program by now. The process is ours only if
+    `argument`, the path it was started with, is in its command line; any other process is left alone.
     """
     pid = recorded_pid(pid_file)
     if pid is None or not _runs_with(pid, argument):

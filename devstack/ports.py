@@ -10,7 +10,7 @@ _ATTEMPTS = 100
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port on which nothing listens. Another program may take it before it is used: be ready to ask again.
+    """A TCP port on which nothing listens. Another program may take it before it is used, so be ready to try another.
 
     Raises:
         OSError: No free port was found.
@@ -26,7 +26,7 @@ def is_free(host: str, port: int) -> bool:
     """Whether a server could listen on this address now.
 
     Raises:
-        OSError: The host is no address of this machine, or the port may not be used by this user.
+        OSError: The host is not an address of this machine, or this user may not use the port.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:

@@ -1,4 +1,4 @@
-"""Files with secrets: readable by their owner only, and never seen half-written."""
+"""Files with secrets: readable by their owner only, and never visible half-written."""
 
 import os
 import secrets

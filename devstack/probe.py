@@ -5,7 +5,7 @@ _ANSWER_WITHIN = 2.0  # seconds
 
 
 def answers_ok(url: str) -> bool:
-    """Whether GET of an `http://host:port/path` answers with status 200. No proxy is asked."""
+    """Whether GET of `http://host:port/path` returns status 200. Proxy settings are ignored."""
     target = urlsplit(url)
     request = f"GET {target.path} HTTP/1.0\r\nHost: {target.netloc}\r\n\r\n"
     try:

@@ -1,4 +1,4 @@
-"""The whole product on one machine: servers, vendors, API and worker, until asked to stop."""
+"""Run the whole product on one machine until asked to stop: servers, vendors, API and worker."""
 
 import time
 from collections.abc import Callable
@@ -18,21 +18,21 @@ from devstack.vendors import choose_vendors
 
 Say = Callable[[str], None]
 
-_LOCK_PATIENCE = 10.0  # seconds; as long as an earlier one may take to stop
-_PORT_PATIENCE = 2.0  # the programs of a killed one need a moment to die
+_LOCK_PATIENCE = 10.0  # seconds; as long as an earlier quickstart may take to stop
+_PORT_PATIENCE = 2.0  # the programs of a killed quickstart need a moment to end
 _PROGRAM_GRACE, _SERVER_GRACE = 5.0, 4.0  # together less than 10
 _POLL = 0.1
 
 
 class PortTakenError(StackError):
-    """Another program listens where the API would."""
+    """Another program listens on the API's port."""
 
 
 def quickstart(config: Config, interrupts: Interrupts, say: Say) -> None:
-    """Start everything and watch over it.
+    """Start everything and keep it running.
 
     Raises:
-        Stopped: We were asked to stop, and everything has ended in good order.
+        Stopped: We were asked to stop, and everything has ended in an orderly way.
         StackError: Something could not be started; nothing is left running.
     """
     simulator = f"127.0.0.1:{free_port()}"

@@ -1,4 +1,4 @@
-"""Whether a database was migrated by these very migrations: then a start need not look at it again."""
+"""Remember which migrations a database has, so that a start with the same ones can skip them."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ _VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 
 
 def is_current(stamp: Path) -> bool:
-    """Whether the stamp beside the database names the migrations of this checkout."""
+    """Whether the stamp next to the database names the migrations of this checkout."""
     return stamp.exists() and stamp.read_text() == _digest()
 
 

@@ -40,7 +40,7 @@ class Valkey(EmbeddedServer):
 
     def spawn(self, port: int) -> process.Process:
         """Start the program."""
-        # In a file, because every user of the machine can read the command line.
+        # The password goes into a file, because every user of the machine can read the command line.
         write_private(self.folder / "valkey.conf", self._configuration(port))
         return process.spawn(
             [str(_program()), self.argument],
@@ -68,12 +68,12 @@ class Valkey(EmbeddedServer):
             "bind": "127.0.0.1",
             "port": port,
             "requirepass": self._password(),
-            "dir": ".",  # its working directory: a path in this file would have to be quoted
+            "dir": ".",  # its working directory, because a path in this file would have to be quoted
             "pidfile": "valkey.pid",
             "set-proc-title": "no",  # keep the command line by which an orphan is recognised
             "appendonly": "yes",
             "appendfsync": "everysec" if self.durable else "no",
-            "save": '""',  # no snapshots beside the append-only file
+            "save": '""',  # no snapshots in addition to the append-only file
         }
         return "".join(f"{name} {value}\n" for name, value in settings.items())
 

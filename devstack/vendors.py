@@ -1,4 +1,4 @@
-"""Which vendor is real and which is simulated, by what the operator has set."""
+"""Which vendor is real and which is simulated, depending on the operator's settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Vendors:
 
     is_chat_real: bool
     is_replicate_real: bool
-    environ: Mapping[str, str]  # what points the programs at the simulator; nothing for a real vendor
+    environ: Mapping[str, str]  # the settings that point the programs at the simulator; none for a real vendor
 
     @property
     def needs_simulator(self) -> bool:
@@ -30,7 +30,7 @@ def choose_vendors(settings: Mapping[str, str], simulator: str) -> Vendors:
         simulator: The simulator's host and port.
 
     Raises:
-        SettingError: Some of the chat settings are there and others are not.
+        SettingError: Some of the chat settings are set and others are not.
     """
     missing = [name for name in _CHAT_SETTINGS if not settings.get(name)]
     if 0 < len(missing) < len(_CHAT_SETTINGS):

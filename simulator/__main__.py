@@ -8,7 +8,7 @@ from simulator.main import create_server
 
 
 def main() -> None:
-    """Run the simulator until it is told to stop."""
+    """Run the simulator until it is asked to stop."""
     arguments = _parser().parse_args()
     config = SimulatorConfig(**{name: value for name, value in vars(arguments).items() if name in _OPTIONS})
     sys.stdout.write(f"Simulator on http://{arguments.host}:{arguments.port}, seed {config.seed}\n")
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "--lenient",
         dest="is_lenient",
         action=argparse.BooleanOptionalAction,
-        help="run musicgen and shap-e by name alone, where Replicate wants a version",
+        help="run musicgen and shap-e by name alone, although Replicate requires a version",
     )
     return parser
 

@@ -29,11 +29,11 @@ class Clock:
         self.wake()
 
     def wake(self) -> None:
-        """End the sleep of those who wait for a moment, because it may have come closer."""
+        """Wake everything that waits for a moment, because the moment may have come closer."""
         self._change.set()
 
     async def sleep_until(self, moment: float | None) -> None:
-        """Sleep until a moment (seconds since the epoch; None: for good) or until woken, whichever is first."""
+        """Sleep until a moment (seconds since the epoch; None: without end) or until woken, whichever is first."""
         self._change.clear()
         try:
             async with asyncio.timeout(None if moment is None else max(0.0, moment - self.now())):
@@ -48,10 +48,10 @@ def timestamp(moment: float) -> str:
 
 
 def parse_timestamp(text: str) -> float:
-    """Read an ISO 8601 moment, taken as UTC where it names no zone, as seconds since the epoch.
+    """Read an ISO 8601 moment, as UTC if it names no zone, as seconds since the epoch.
 
     Raises:
-        ValueError: It is not one.
+        ValueError: The text is not one.
     """
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

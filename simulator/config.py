@@ -15,13 +15,13 @@ class SimulatorConfig:
     """How one simulator behaves.
 
     Attributes:
-        public_url: Base of the URLs it hands out, without a slash at the end. None: as each caller addressed it.
+        public_url: Base of the URLs it hands out, without a slash at the end. None: the address that each caller used.
         seed: Decides which predictions draw a fault, and which.
         fault_rate: Share of predictions, 0 to 1, that draw one.
         speed: Divides the simulator's own durations (never the seconds that a fault names).
         webhook_secret: Signs webhooks.
         old_webhook_secret: While a secret is being rotated, signs them as well.
-        is_lenient: Accept the name alone for the community models of the demo, where Replicate wants a version.
+        is_lenient: Accept the name alone for the community models of the demo, although Replicate requires a version.
         is_prerendered: Serve one rendering per format instead of one per prompt.
         retention: Seconds after its end at which a prediction loses its data and its files.
         max_predictions: The oldest beyond this many are forgotten.

@@ -1,4 +1,4 @@
-"""What an ASGI application cannot say by itself: cut the connection, notice that the other side has left."""
+"""What an ASGI application cannot do by itself: cut the connection, and notice that the client closed it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -14,7 +14,7 @@ _TRANSPORT = "transport"
 
 
 class ConnectionCutError(Exception):
-    """The connection is cut: raised by a body to have it done, by `drop` when it is done."""
+    """The connection is cut: a body raises this to cut it, `drop` raises it afterwards."""
 
 
 class ClientLeftError(Exception):
@@ -41,10 +41,10 @@ async def pause(request: Request, seconds: float | None) -> None:
 
     Args:
         request: Whose client waits.
-        seconds: How long; None: until it leaves.
+        seconds: How long; None: until it closes the connection.
 
     Raises:
-        ClientLeftError: It left meanwhile.
+        ClientLeftError: It closed the connection meanwhile.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -67,7 +67,7 @@ async def drop(request: Request) -> NoReturn:
 class CuttableResponse(Response):
     """Streams a body that may raise `ConnectionCutError`, and closes it as soon as the client hangs up.
 
-    A body that is closed early sees ``asyncio.CancelledError`` or ``GeneratorExit`` where it waits.
+    A body that is closed early sees ``asyncio.CancelledError`` or ``GeneratorExit`` at the point where it waits.
     """
 
     def __init__(self, body: AsyncGenerator[bytes, None], status: int, headers: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What a test or an operator asks the simulator itself, under ``/_sim``."""
+"""Requests to the simulator itself, by a test or an operator, under ``/_sim``."""
 
 from dataclasses import asdict
 
@@ -34,7 +34,7 @@ def control_routes() -> list[BaseRoute]:
 
 
 async def health(request: Request) -> Response:
-    """Say that it is up, with which seed, and how much it holds."""
+    """Report that it is running, with which seed, and how much it holds."""
     simulator = simulator_of(request)
     return JsonResponse(
         {
@@ -49,7 +49,7 @@ async def health(request: Request) -> Response:
 
 
 async def read_log(request: Request) -> Response:
-    """Tell what was received and sent: ``kind`` narrows it, ``since`` leaves out up to this ``seq``."""
+    """Return what was received and sent: ``kind`` narrows it, ``since`` leaves out up to this ``seq``."""
     kind, since = request.query_params.get("kind"), request.query_params.get("since", "0")
     if (kind is not None and kind not in set(LogKind)) or not since.isdecimal():
         return JsonResponse({"detail": f"kind is one of {', '.join(LogKind)}; since is a number"}, 400)
@@ -66,7 +66,7 @@ async def list_predictions(request: Request) -> Response:
 
 
 async def read_prediction(request: Request) -> Response:
-    """Show one prediction without asking for a token."""
+    """Show one prediction without requiring a token."""
     simulator = simulator_of(request)
     prediction = simulator.predictions.get(request.path_params["id"])
     if prediction is None:
@@ -75,7 +75,7 @@ async def read_prediction(request: Request) -> Response:
 
 
 async def list_faults(request: Request) -> Response:
-    """List the faults there are and the rules in force."""
+    """List all faults that exist and the active rules."""
     rules = [asdict(rule) for rule in simulator_of(request).rules.rules()]
     return JsonResponse({"prediction": list(PredictionFault), "chat": list(ChatFault), "rules": rules})
 

@@ -9,7 +9,7 @@ _KEPT_PER_KIND = 20_000
 
 
 class LogKind(StrEnum):
-    """What the log keeps apart, each with a length of its own."""
+    """The kinds of entries, each with its own maximum number."""
 
     PREDICTION = "prediction"
     CANCEL = "cancel"
@@ -21,7 +21,7 @@ class LogKind(StrEnum):
 class RequestLog:
     """What the simulator received and sent, for tests to assert on.
 
-    Entries are only ever added; what was begun (a stream, a webhook) is completed in place.
+    Entries are only ever added; an entry of something that takes time (a stream, a webhook) is completed later.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -19,7 +19,7 @@ from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 __all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
-# On a machine that does other things too, no example can have a time limit of its own.
+# How long an example takes depends on the machine.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 

@@ -1,4 +1,4 @@
-"""What tests need to exist, made by the product's own services."""
+"""What tests need in the database, created by the product's own services."""
 
 import secrets
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from app.credits import service as credits
 from app.credits.service import Balance
 from app.organizations import service as organizations
 
-# Prices that are easy to reckon with: the simulator's models, and chats that cost a credit per million tokens.
+# Prices that are easy to calculate with: the simulator's models, and chats at a credit per million tokens.
 TEST_CATALOG = """
 [[models]]
 name = "sim-chat"
@@ -92,7 +92,7 @@ async def make_organization(
 
 
 async def set_roomy_plan(database: Database) -> None:
-    """A plan whose limits no test meets by accident."""
+    """A plan whose limits no test reaches by accident."""
     async with database.transaction() as tx:
         await organizations.set_plan(
             tx,

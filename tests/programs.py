@@ -13,7 +13,7 @@ from devstack.process import Process
 from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
 
-__all__ = ["ROOT", "Api", "api_process", "migrate", "running_api", "running_beside", "running_worker"]
+__all__ = ["ROOT", "Api", "api_process", "migrate", "running_api", "running_apis", "running_worker"]
 
 _GRACE_SECONDS = 20
 
@@ -66,7 +66,7 @@ def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
 
 
 @asynccontextmanager
-async def running_beside(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
+async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
     """Runs these APIs while the event loop goes on, because servers of the tests' own may live on it."""
     programs = [api.program for api in apis]
     try:

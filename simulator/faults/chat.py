@@ -6,9 +6,9 @@ from types import MappingProxyType
 class ChatFault(StrEnum):
     """What can go wrong with a chat completion.
 
-    Written as a suffix of the model's name (``sim-chat--cut-3``). ``-N`` counts content chunks where the fault
-    happens within a stream, seconds where it is a delay, and for a refusal the first N equal requests
-    (``status-429-N`` excepted: its number is the ``Retry-After`` header).
+    Written as a suffix of the model's name (``sim-chat--cut-3``). ``-N`` counts content chunks if the fault
+    happens within a stream, seconds if it is a delay, and for a refusal the first N equal requests
+    (except for ``status-429-N``, whose number is the ``Retry-After`` header).
     """
 
     # The answer as a whole
@@ -21,7 +21,7 @@ class ChatFault(StrEnum):
     STATUS_404 = "status-404"
     """Refused: no such model."""
     STATUS_429 = "status-429"
-    """Throttled, with ``Retry-After: N`` where N is given."""
+    """Throttled, with ``Retry-After: N`` if N is given."""
     STATUS_500 = "status-500"
     """The vendor failed."""
     STATUS_503 = "status-503"

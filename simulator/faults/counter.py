@@ -9,7 +9,7 @@ class OccurrenceCounter:
         self._seen: OrderedDict[str, int] = OrderedDict()
 
     def next(self, key: str) -> int:
-        """Which sighting of this key this is, counted from 1."""
+        """Count the key once more; returns how often it was seen so far."""
         occurrence = self._seen.pop(key, 0) + 1
         self._seen[key] = occurrence
         if len(self._seen) > self._max_keys:
@@ -17,5 +17,5 @@ class OccurrenceCounter:
         return occurrence
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all counts."""
         self._seen.clear()

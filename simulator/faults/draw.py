@@ -4,7 +4,7 @@ import orjson
 
 _SCALE = 2**64
 
-# What --fault-rate draws from: each ends by itself, so that whatever is drawn, a patient client comes to an end.
+# The faults that --fault-rate draws from: each ends by itself, so that a patient client always comes to an end.
 DRAWN = (
     "fail",
     "fail-transient-e1000",

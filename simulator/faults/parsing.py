@@ -24,7 +24,7 @@ def parse_prediction_faults(names: list[str]) -> PredictionFaults:
     """Read the suffixes of a Replicate model's name.
 
     Raises:
-        UnknownFaultError: One of them is none.
+        UnknownFaultError: One of them is not a fault.
     """
     return dict(_parse(PredictionFault, prediction.DEFAULT_ARGUMENTS, name) for name in names)
 
@@ -33,7 +33,7 @@ def parse_chat_faults(names: list[str]) -> ChatFaults:
     """Read the suffixes of a chat model's name.
 
     Raises:
-        UnknownFaultError: One of them is none.
+        UnknownFaultError: One of them is not a fault.
     """
     return dict(_parse(ChatFault, chat.DEFAULT_ARGUMENTS, name) for name in names)
 

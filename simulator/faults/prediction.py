@@ -7,9 +7,9 @@ class PredictionFault(StrEnum):
     """What can go wrong with a prediction, its files and its webhooks.
 
     Written as a suffix of a model's name (``simulator/image--fail--webhook-lost``), most with an optional number:
-    ``-N`` counts seconds where the fault is a delay, megabytes for ``big``, and otherwise the first N times after
-    which all is well. Without a number a delay takes its default and a refusal happens every time, except for the
-    faults that are passing by nature (``create-429*``, ``fail-transient-e1000``), which happen twice.
+    ``-N`` counts seconds if the fault is a delay, megabytes for ``big``, and otherwise the first N times, after
+    which everything works. Without a number a delay takes its default and a refusal happens every time, except for the
+    faults that are temporary by nature (``create-429*``, ``fail-transient-e1000``), which happen twice.
     """
 
     # The run
@@ -30,7 +30,7 @@ class PredictionFault(StrEnum):
     UNKNOWN_STATUS = "unknown-status"
     """Reports a status that no client knows instead of ``processing``."""
     UNKNOWN_FIELDS = "unknown-fields"
-    """Reports fields that no client knows, beside the others and inside metrics."""
+    """Reports fields that no client knows, next to the others and inside metrics."""
     PROCESSING_WITH_OUTPUT = "processing-with-output"
     """Has its output while its status is still ``processing``."""
     DATA_REMOVED = "data-removed"

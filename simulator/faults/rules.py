@@ -14,14 +14,14 @@ class InvalidRuleError(ValueError):
 
 @dataclass(slots=True)
 class Rule:
-    """A fault for requests to come.
+    """A fault for future requests.
 
     Attributes:
         fault: As in a model's name.
         model: Pattern (``*``, ``?``) for the model's name without faults; None: any.
         path: Pattern for the request's path; None: any.
         nth: Only the nth request that fits, counted from 1; None: each.
-        times: How often it may still happen; None: for good.
+        times: How often it may still happen; None: without limit.
         seen: Requests that fitted so far.
     """
 

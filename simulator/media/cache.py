@@ -22,7 +22,7 @@ class MediaCache:
         self._files: OrderedDict[tuple[str, Scene], bytes] = OrderedDict()
 
     async def warm_up(self) -> None:
-        """Render every format once, where the cache is to be prerendered."""
+        """Render every format once, if the cache is configured to be prerendered."""
         if self._is_prerendered:
             for format_ in FORMATS.values():
                 await self.get(format_, _PRERENDERED)

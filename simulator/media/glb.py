@@ -103,7 +103,7 @@ def _views(parts: list[bytes]) -> list[dict[str, int]]:
 
 
 def _extent(mesh: _Mesh, pick: Callable[["array.array[float]"], float]) -> list[float]:
-    # As stored: a bound of double precision would lie beside the float it describes.
+    # As stored: a bound in double precision would differ from the float that it describes.
     stored = array.array("f", chain.from_iterable(mesh.positions))
     return [pick(stored[axis::3]) for axis in range(3)]
 

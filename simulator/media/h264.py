@@ -22,7 +22,7 @@ _STOP_BIT = b"\x80"
 
 @dataclass(slots=True)
 class _Bits:
-    """A bit string in the making, section 7.2."""
+    """A bit string to which bits are appended, section 7.2."""
 
     bits: list[int] = field(default_factory=list)
 
@@ -73,7 +73,7 @@ def encode_frame(image: Image.Image, number: int) -> bytes:
 
     Args:
         image: RGB, width and height multiples of 16.
-        number: Its place in the film; neighbouring key frames need different ids (idr_pic_id).
+        number: Its number in the film; neighbouring key frames need different ids (idr_pic_id).
     """
     header = _Bits().ue(0).ue(_SLICE_TYPE_I).ue(0)  # first_mb_in_slice, slice_type, pic_parameter_set_id
     header.u(4, 0).ue(number % 2)  # frame_num, idr_pic_id

@@ -7,7 +7,7 @@ Rgb = tuple[int, int, int]
 _CAPTION = 400  # characters
 
 NOTICE = "SIMULATED \N{EN DASH} no model was run"
-"""What every rendered file says, visibly where its format can show it."""
+"""What every rendered file says, visibly if its format can show it."""
 
 
 @dataclass(frozen=True, slots=True)

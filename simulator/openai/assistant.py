@@ -27,7 +27,7 @@ class Reply:
     """What the assistant answers: text, or calls.
 
     Attributes:
-        content: The text; None where it only calls tools.
+        content: The text; None if it only calls tools.
         calls: The calls.
         finish_reason: One of OpenAI's.
     """

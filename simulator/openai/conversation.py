@@ -14,7 +14,7 @@ def text_of(message: Json) -> str:
 
 
 def last_words(messages: list[Json]) -> str:
-    """What the user said last; empty where nobody said anything."""
+    """What the user said last; empty if there is no such message."""
     spoken = (text_of(message) for message in reversed(messages) if message.get("role") == "user")
     return next(spoken, "").strip()
 
@@ -25,7 +25,7 @@ def image_count(messages: list[Json]) -> int:
 
 
 def latest_results(messages: list[Json]) -> list[str]:
-    """What the tools answered, where the conversation ends with their answers."""
+    """The results of the tools, if the conversation ends with them."""
     results: list[str] = []
     for message in reversed(messages):
         if message.get("role") != "tool":

@@ -68,7 +68,7 @@ def model_not_found(model: str) -> ApiError:
 
 
 def rate_limited(retry_after: float | None) -> ApiError:
-    """429, with the seconds to wait in a header where they are given."""
+    """429, with the seconds to wait in a header if they are given."""
     headers = None if retry_after is None else {"Retry-After": f"{retry_after:g}"}
     message = "Rate limit reached for requests (simulated)."
     return ApiError(429, message, kind="requests", code="rate_limit_exceeded", headers=headers)

@@ -32,7 +32,7 @@ _ERRORS: dict[ChatFault, Callable[[ChatRequest], ApiError]] = {
 
 
 async def refuse(request: Request, chat: ChatRequest) -> Response | None:
-    """What answers a request instead of a completion, where its faults say so.
+    """The response to a request instead of a completion, if its faults say so.
 
     Raises:
         ApiError: It is refused in OpenAI's envelope.

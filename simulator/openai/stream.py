@@ -1,4 +1,4 @@
-"""The frames of a streamed completion, and the faults that befall it on its way."""
+"""The frames of a streamed completion, and the faults that happen on the way."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -32,7 +32,7 @@ async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pa
     accidents = _accidents(request.faults, len(contents))
     for position in range(len(contents) + 1):
         if position in accidents:
-            yield await _befall(accidents[position])
+            yield await _apply(accidents[position])
             if accidents[position] is ChatFault.ERROR_FRAME:
                 return
         if position < len(contents):
@@ -47,7 +47,7 @@ def _accidents(faults: ChatFaults, chunks: int) -> Mapping[int, ChatFault]:
     return {min(int(faults[fault] or 0), chunks): fault for fault in _ACCIDENTS if fault in faults}
 
 
-async def _befall(fault: ChatFault) -> bytes:
+async def _apply(fault: ChatFault) -> bytes:
     if fault is ChatFault.CUT:
         raise ConnectionCutError
     if fault is ChatFault.STALL:

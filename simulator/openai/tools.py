@@ -45,7 +45,7 @@ class ToolCall:
 
 
 def choose_calls(request: ChatRequest) -> list[ToolCall]:
-    """Choose what to call: every tool that the words ask for, or the first of them where one at a time is allowed."""
+    """Choose what to call: every tool that the words ask for, or the first of them if only one at a time is allowed."""
     if request.tool_choice == "none" or not request.tools:
         return []
     words = last_words(request.messages)

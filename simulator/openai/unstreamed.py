@@ -1,4 +1,4 @@
-"""A completion that comes as a whole, and the faults that befall it on its way."""
+"""A completion that comes as a whole, and the faults that happen on the way."""
 
 from collections.abc import AsyncGenerator
 

@@ -41,7 +41,7 @@ def wanted_range(header: str | None, size: int) -> ByteRange | None:
     """Read a ``Range`` header.
 
     Returns:
-        The range; the whole for no header or one in a form that may be ignored; None where it cannot be satisfied.
+        The range; the whole content without a header or with one that may be ignored; None if it cannot be satisfied.
     """
     match = _RANGE.fullmatch(header or "")
     if match is None or not (match["first"] or match["last"]):

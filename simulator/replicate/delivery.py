@@ -1,4 +1,4 @@
-"""The delivery host: files under unguessable paths, and everything that a download can die of."""
+"""The delivery host: files under unguessable paths, and everything that can break a download."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -17,7 +17,7 @@ from simulator.replicate.predictions import Prediction
 from simulator.state import simulator_of
 
 ELSEWHERE = "https://elsewhere.invalid/file"
-"""A host that cannot exist: following the redirect harms nobody."""
+"""A host that cannot exist, so that following the redirect does no harm."""
 
 _CHUNK = 64 * 1024
 _DRIPS = 20

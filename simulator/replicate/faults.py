@@ -1,4 +1,4 @@
-"""Which faults a request suffers: those in the model's name, the drawn one, and those ordered by a rule."""
+"""Which faults a request gets: those in the model's name, the drawn one, and those ordered by a rule."""
 
 from collections import Counter
 from collections.abc import Set as AbstractSet

@@ -58,8 +58,8 @@ class Progress:
     Attributes:
         status: One of Replicate's.
         share: How much of the run is done, 0 to 1.
-        started: Seconds after creation, where it did start.
-        completed: Seconds after creation, where it has ended.
+        started: Seconds after creation, if it did start.
+        completed: Seconds after creation, if it has ended.
     """
 
     status: Status

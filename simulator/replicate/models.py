@@ -103,7 +103,7 @@ def resolve_version(text: str, *, is_lenient: bool) -> ModelReference:
     """Find what ``version`` names: ``owner/name``, ``owner/name:<64 hex>`` or ``<64 hex>``.
 
     Raises:
-        Problem: 422, nothing or nothing that may be named so.
+        Problem: 422, there is no such model, or it may not be named like this.
     """
     match = _VERSION.fullmatch(text)
     if match is None:
@@ -129,7 +129,7 @@ def find_model(label: str, *, refusal: Problem) -> tuple[SimulatedModel, Predict
 
     Args:
         label: ``owner/name`` or ``owner/name--fault--fault-2``.
-        refusal: Raised where there is no such model.
+        refusal: Raised if there is no such model.
 
     Raises:
         Problem: The refusal, or 422 for a fault that does not exist.

@@ -34,7 +34,7 @@ def make_plan(medium: Medium, values: Json, faults: PredictionFaults, *, speed: 
         medium: What the model makes.
         values: Its input; ``error`` is the text that a failure says.
         faults: Those that apply to this very prediction.
-        speed: Divides the usual durations; those that faults name are taken as they are.
+        speed: Divides the usual durations; those that faults name are used unchanged.
     """
     outcome, error = _outcome(values, faults)
     starting = faults.get(PredictionFault.START_SLOW) or _STARTING / speed

@@ -12,13 +12,13 @@ from simulator.replicate.outputs import OutputFile, Outputs
 from simulator.wire import Json
 
 # Seconds since the epoch are kept to a quarter of a microsecond: at the very moment of its end a prediction
-# must not seem to be short of it.
+# must not seem to be still running.
 _ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
 class Prediction:
-    """A prediction: what was asked, what is planned, what came between.
+    """A prediction: what was asked, what is planned, what interrupted it.
 
     Attributes:
         id: Replicate's style: 26 lower-case letters and digits.

@@ -50,10 +50,10 @@ def parse_create_request(content: bytes, *, has_version: bool) -> CreateRequest:
 
     Args:
         content: The body.
-        has_version: Whether it must name a version (it must not where the path names the model).
+        has_version: Whether it must name a version (it must not if the path names the model).
 
     Raises:
-        Problem: 400 for what is no JSON object, 422 for a missing, misspelled or unusable member.
+        Problem: 400 if it is not a JSON object, 422 for a missing, misspelled or unusable member.
     """
     body = _json_object(content)
     required = {"input", "version"} if has_version else {"input"}
@@ -71,7 +71,7 @@ def parse_create_request(content: bytes, *, has_version: bool) -> CreateRequest:
 
 
 def parse_prefer(header: str | None) -> float | None:
-    """Read ``Prefer: wait`` or ``wait=n`` as seconds, at most 60; None where nothing is to be waited for."""
+    """Read ``Prefer: wait`` or ``wait=n`` as seconds, at most 60; None if the client does not want to wait."""
     match = _WAIT.fullmatch((header or "").strip())
     if match is None:
         return None
@@ -82,7 +82,7 @@ def parse_cancel_after(header: str | None) -> float | None:
     """Read ``Cancel-After`` (``30``, ``30s``, ``5m``, ``1h30m45s``) as seconds.
 
     Raises:
-        Problem: 422, it is no duration or less than five seconds.
+        Problem: 422, it is not a duration or less than five seconds.
     """
     if header is None:
         return None

@@ -1,4 +1,4 @@
-"""When which webhook of a prediction is due: a pure function of its plan and its faults."""
+"""When each webhook of a prediction is due: a pure function of its plan and its faults."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class ScheduledEvent:
 def events_of(prediction: Prediction) -> list[ScheduledEvent]:
     """The webhooks of a new prediction, in the order they are sent.
 
-    What an intervention makes untrue is left to `is_still_true` when it is due.
+    `is_still_true` later drops those that an intervention made untrue.
     """
     if prediction.webhook is None or PredictionFault.WEBHOOK_LOST in prediction.faults:
         return []
@@ -46,7 +46,7 @@ def events_of(prediction: Prediction) -> list[ScheduledEvent]:
 
 
 def completed_event(prediction: Prediction) -> list[ScheduledEvent]:
-    """The one webhook that an intervention causes, where it is wanted."""
+    """The one webhook that an intervention causes, if it is wanted."""
     return [
         ScheduledEvent("completed", prediction.ends_at, prediction.ends_at + _lateness(prediction.faults))
         for event in events_of(prediction)

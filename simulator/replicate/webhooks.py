@@ -59,7 +59,7 @@ class WebhookSender:
         self._push(prediction, completed_event(prediction))
 
     def clear(self) -> None:
-        """Send nothing of what is scheduled, and break off what is on its way."""
+        """Send nothing more of what is scheduled, and cancel what is on its way."""
         self._heap.clear()
         for request in self._requests:
             request.cancel()
@@ -92,7 +92,7 @@ class WebhookSender:
                 self._start(session, delivery)
 
     def _start(self, session: aiohttp.ClientSession, delivery: _Delivery) -> None:
-        """Send it behind what is still on its way for the same prediction: disorder is a fault to be asked for."""
+        """Send it after what is still on its way for the same prediction: a wrong order happens only as a fault."""
         prediction_id = delivery.prediction.id
         request = asyncio.create_task(self._send(session, delivery, self._latest.get(prediction_id)))
         self._requests.add(request)
@@ -127,7 +127,7 @@ class WebhookSender:
             self._retry(delivery)
 
     async def _post(self, session: aiohttp.ClientSession, url: str, delivery: _Delivery) -> int | str:
-        """POST it; the status, or what kept it from getting one."""
+        """POST it; returns the status, or why there is none."""
         body, headers = self._message(delivery)
         try:
             async with self._slots, session.post(url, data=body, headers=headers, allow_redirects=False) as response:

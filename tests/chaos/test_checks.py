@@ -1,4 +1,4 @@
-"""Each check of a run finds what it is there for, and nothing where all is well."""
+"""Each check of a run finds the fault that it is for, and nothing if all is well."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_a_request_of_which_nothing_came_is_told() -> None:
     assert check_requests([{"prompt": request.prompt} for request in (first, second, third)], [first], []) == []
     assert check_requests([{"prompt": first.prompt}], [first, second, third], [third]) == [
         "request 2: never accepted",
-        f"request 1, by {second.way}: nothing came of it",
+        f"request 1, by {second.way}: no content",
     ]
 
 
@@ -93,6 +93,6 @@ def test_the_store_holds_what_is_wanted_and_nothing_else(tmp_path: Path) -> None
 
     assert check_paths(tmp_path, [WANTED, left]) == [
         "generation/image/c.png: kept for an attempt that failed",
-        "generation/image/b.png: nobody's object",
+        "generation/image/b.png: belongs to nothing",
         "generation/image/a.png: missing in the store",
     ]

@@ -14,7 +14,7 @@ from tests.chat.flood import SMALL_BUFFER, Flood, running_flood
 from tests.chat.odd_model import OddModel, running_odd_model
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
-from tests.programs import api_process, running_beside
+from tests.programs import api_process, running_apis
 from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.simulator.server import RunningSimulator, running_simulator
 
@@ -66,7 +66,7 @@ async def held(stack: Stack, flood: Flood) -> AsyncIterator[HeldApi]:
         settings = {**stack.environment, "LLM_BASE_URL": url, "LLM_UPSTREAMS": upstreams}
         log = stack.folder / "held.log"
         async with (
-            running_beside(api_process(settings, log)) as (api,),
+            running_apis(api_process(settings, log)) as (api,),
             open_http(api.base_url.removesuffix("/api/external"), buffer_bytes=SMALL_BUFFER) as http,
         ):
             yield HeldApi(http, chat_models, log)

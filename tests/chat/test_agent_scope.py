@@ -12,7 +12,7 @@ from tests.agents.definitions import make_host
 from tests.chat.asking import ask, open_http
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.programs import api_process, running_beside
+from tests.programs import api_process, running_apis
 from tests.rate_limits.answers import window
 
 PER_MINUTE, PER_HOUR = 2, 3
@@ -24,7 +24,7 @@ async def lonely(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """An API whose Redis is away."""
     settings = {**stack.environment, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
     async with (
-        running_beside(api_process(settings, stack.folder / "lonely.log")) as (api,),
+        running_apis(api_process(settings, stack.folder / "lonely.log")) as (api,),
         open_http(f"http://127.0.0.1:{api.port}") as http,
     ):
         yield http

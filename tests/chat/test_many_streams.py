@@ -19,7 +19,7 @@ from tests.chat.gate import BEGINNING, ENDING, USAGE, Gate, gate
 from tests.chat.grammar import Streamed, read_stream
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.programs import api_process, running_beside
+from tests.programs import api_process, running_apis
 
 STREAMS = 500
 POOL = 5
@@ -52,7 +52,7 @@ async def narrow(stack: Stack) -> AsyncIterator[NarrowApi]:
             "LLM_UPSTREAMS": json.dumps({"gate": {"base_url": model.url}}),
         }
         async with (
-            running_beside(api_process(environment, stack.folder / "narrow.log")) as (api,),
+            running_apis(api_process(environment, stack.folder / "narrow.log")) as (api,),
             open_http(api.url) as http,
         ):
             yield NarrowApi(http, postgres, redis, model)

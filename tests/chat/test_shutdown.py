@@ -16,7 +16,7 @@ from tests.chat.books import NOTHING_CHARGED, Books, books_of, charged, cost_of,
 from tests.chat.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
-from tests.programs import Api, api_process, running_beside
+from tests.programs import Api, api_process, running_apis
 from tests.rate_limits.proxy import proxy_to
 from tests.sessions.reading import messages_of
 from tests.waiting import until
@@ -31,7 +31,7 @@ async def stoppable(stack: Stack, grace: str, **settings: str) -> AsyncIterator[
     environment = {**stack.environment, "SHUTDOWN_GRACE_SECONDS": grace, **settings}
     log = stack.folder / f"stopped-{secrets.token_hex(4)}.log"
     async with (
-        running_beside(api_process(environment, log)) as (api,),
+        running_apis(api_process(environment, log)) as (api,),
         open_http(f"http://127.0.0.1:{api.port}") as http,
     ):
         yield api, http

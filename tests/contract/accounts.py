@@ -1,4 +1,4 @@
-"""Who the clients are: an organization whose agents' models fail in their own ways, and keys good for little."""
+"""The clients' accounts: an organization whose agents' models fail in various ways, and keys that may do little."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from app.organizations import service as organizations
 from tests import factories
 from tests.factories import Organization
 
-# The simulator refuses one request for it, whenever it is ordered to.
+# The simulator refuses one request for it when it is ordered to.
 RECOVERING_MODEL = "contract-recovering"
 
 _MODELS_BY_AGENT = {
@@ -37,7 +37,7 @@ _PLAN = "one-request-a-minute"
 
 @dataclass(frozen=True)
 class Account:
-    """An organization, and API keys by what they are good for."""
+    """An organization, and API keys by what they may do."""
 
     organization: Organization
     keys: dict[str, str]

@@ -1,4 +1,4 @@
-"""What the clients run on: Python environments and node_modules exactly as their lock files say, kept between runs."""
+"""The clients' environments: Python and node_modules exactly as their lock files say, kept between runs."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ class Node:
 def python_environment(group: str) -> Path:
     """The folder of an environment with one group of the clients' dependencies, made or brought up to date.
 
-    Skips the test where there is no uv.
+    Skips the test if there is no uv.
     """
     uv = shutil.which("uv", path=os.pathsep.join([f"{sys.prefix}/bin", os.environ.get("PATH", os.defpath)]))
     if uv is None:
@@ -54,7 +54,7 @@ def node_environment() -> Node:
 
 
 def _install_packages(programs: Path, folder: Path) -> None:
-    """Fill the folder beside its place, so that a run that was cut short, or another at the same time, does no harm."""
+    """Fill the folder under a temporary name, so that an interrupted or a concurrent run does no harm."""
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     for name in _LOCKS:
         shutil.copy(CLIENTS / name, draft)

@@ -1,4 +1,4 @@
-"""A stream's lines as they come over the network, each with its time."""
+"""The lines of a stream as they arrive, each with its time."""
 
 import json
 import time
@@ -16,7 +16,7 @@ DONE = "data: [DONE]"
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a stream, and when it came, in seconds since the request."""
+    """A line of a stream, and when it arrived, in seconds since the request."""
 
     at: float
     text: str
@@ -27,7 +27,7 @@ def question(agent: str, words: str = "Count to 20", **more: object) -> dict[str
 
 
 async def lines_of(http: httpx.AsyncClient, body: dict[str, Any], path: str = CHAT) -> AsyncGenerator[Line]:
-    """The lines of a stream as they come, but for the blank ones."""
+    """The lines of a stream as they arrive, except blank ones."""
     began = time.monotonic()
     async with http.stream("POST", path, json={**body, "stream": True}) as response:
         assert response.status_code == 200
@@ -46,7 +46,7 @@ def content_of(line: Line) -> str:
 
 
 async def until_quiet(http: httpx.AsyncClient, body: dict[str, Any], keep_alives: int) -> list[Line]:
-    """The lines of a stream up to so many keep-alives since its last content; then the client leaves."""
+    """The lines of a stream up to so many keep-alives after its last content; then the client disconnects."""
     found: list[Line] = []
     async with aclosing(lines_of(http, body)) as lines:
         async for line in lines:

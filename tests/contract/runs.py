@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE, wait_until
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a client's scenarios.
+    """The results of a client's scenarios.
 
     Attributes:
         version: of the client's SDK.
@@ -33,7 +33,7 @@ class Run:
     model_calls: Counter[str]
 
     def result(self, scenario: str) -> Any:
-        """What came of a scenario."""
+        """The result of a scenario."""
         found = self.results[scenario]
         assert "unexpected" not in found, found["unexpected"]
         return found
@@ -43,10 +43,10 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
     """Run a program that plays scenarios, and count what it caused.
 
     Args:
-        stack: the product.
+        stack: the running product.
         command: the program.
         folder: where it runs.
-        name: what the run's requests are called; no other run may have it.
+        name: the prefix of the ids of all requests of the run; no other run may have it.
         keys: API keys for the program.
     """
     access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
@@ -56,7 +56,7 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
 
 
 def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
-    """What a program prints when it is told something on its standard input; it sees no settings of this machine."""
+    """What a program prints for some standard input; it sees no settings of this machine."""
     done = subprocess.run(
         command,
         cwd=folder,

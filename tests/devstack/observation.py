@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or only waits to be reaped by whoever adopted it."""
+    """Whether a process is gone, or is a zombie that init has not reaped yet."""
     status = _status(pid)
     return not status or status[0] == "Z"
 

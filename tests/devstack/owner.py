@@ -10,7 +10,7 @@ from devstack.servers import EmbeddedServers
 
 
 def main() -> None:
-    """Start both, tell where they are, and wait for the end."""
+    """Start both, print where they are, and wait for a signal."""
     with EmbeddedServers(Path(sys.argv[1]), durable=False) as servers:
         report = {
             "owner": os.getpid(),

@@ -65,7 +65,7 @@ def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
         env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port)},
         log=folder / "output",
         death_signal=signal.SIGTERM,
-        cwd=folder,  # where no .env of a developer is
+        cwd=folder,  # in which there is no developer's .env
     )
     return Quickstart(folder, port, started)
 
@@ -173,7 +173,7 @@ def test_the_next_start_goes_on_where_a_killed_one_ended(tmp_path: Path) -> None
 
 
 def test_a_killed_parent_ends_everything_in_good_order(tmp_path: Path) -> None:
-    """As when make is killed: nobody is left who could stop it."""
+    """As when make is killed: nothing is left that could stop it."""
     command = f"{shlex.join(COMMAND)} --die-with-parent & wait"
     parent = launch(tmp_path, free_port(), ["sh", "-c", command])
     wait_until(lambda: "Postgres and Valkey ready" in parent.output)

@@ -20,7 +20,7 @@ def run_quickstart(folder: Path, **settings: str) -> subprocess.CompletedProcess
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
     return subprocess.run(
         [sys.executable, "-m", "devstack", "quickstart"],
-        cwd=folder,  # where no .env of a developer is
+        cwd=folder,  # in which there is no developer's .env
         env={**environ, "PYTHONPATH": str(REPOSITORY), "DATA_DIR": "data", "PORT": str(free_port()), **settings},
         capture_output=True,
         text=True,

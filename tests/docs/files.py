@@ -11,7 +11,7 @@ _FENCED = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a Markdown file: the words behind its fence, and what stands in it."""
+    """A fenced block of a Markdown file: the words after its fence, and its content."""
 
     info: str
     code: str
@@ -28,6 +28,6 @@ def blocks(name: str) -> list[Block]:
 
 
 def block(name: str, info: str) -> str:
-    """What stands in the one fenced block of a Markdown file that is marked so."""
+    """The content of the one fenced block of a Markdown file with this mark."""
     (code,) = [found.code for found in blocks(name) if found.info == info]
     return code

@@ -21,7 +21,7 @@ class Service:
     shared: str
 
     def value(self, key: str) -> str | None:
-        """The value on the key's line, of its own or taken over; empty where the value stands below it."""
+        """The value on the key's line, its own or an inherited one; empty if the value is below it."""
         for text, indent in ((self.own, 4), (self.shared, 2)):
             if match := re.search(rf"^ {{{indent}}}{key}:(?: (?P<value>.*))?$", text, re.MULTILINE):
                 return match["value"] or ""

@@ -1,4 +1,4 @@
-"""Every command and example of the README, run as it stands there."""
+"""Every command and example of the README, run as written."""
 
 import asyncio
 import json
@@ -24,9 +24,9 @@ from tests.factories import Organization, price_models
 from tests.waiting import PATIENCE
 
 README_URL = "http://127.0.0.1:8000"
-# What the simulated assistant paints with where nobody names a model.
+# The model of the simulated assistant's pictures if the user names none.
 PAINTER = "black-forest-labs/flux-schnell"
-# Shells of their own know how to quote; this function hands over what `curl` would be given.
+# The shell does the quoting; this function prints the arguments that `curl` would get.
 CURL = """curl() { python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@"; }\n"""
 
 

@@ -27,7 +27,7 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def loaded(dotenv: str) -> dict[str, object]:
-    """What a process would run with; the secret key, which is made anew each time, left out."""
+    """The settings that a process would run with, except the secret key, which is random each time."""
     Path(".env").write_text(dotenv, encoding="utf-8")
     return load_settings().model_dump(exclude={"secret_key"})
 

@@ -1,4 +1,4 @@
-"""Whether an organization's books are right, and how its work goes on."""
+"""An organization's ledger, holds and contents."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ UNION SELECT id::text FROM generated_content WHERE organization_id = $1
 
 
 async def faults_of(database: Database, organization: Organization) -> list[str]:
-    """What is wrong with the organization's books: nothing, if all is well."""
+    """What is wrong with the organization's ledger; an empty list if it is right."""
     async with database.transaction() as tx:
         found = await find_faults(tx)
     async with database.transaction() as tx:
@@ -34,7 +34,7 @@ async def charges(database: Database, organization: Organization) -> dict[str, D
 
 
 async def open_holds(database: Database, organization: Organization) -> list[Decimal]:
-    """What the organization's actions that go on have put aside."""
+    """The open holds of the organization."""
     async with database.transaction() as tx:
         rows = await tx.fetch(
             "SELECT amount FROM credit_holds WHERE organization_id = $1 AND state = 'open'", organization.id
@@ -43,14 +43,14 @@ async def open_holds(database: Database, organization: Organization) -> list[Dec
 
 
 async def content_statuses(database: Database, organization: Organization) -> list[str]:
-    """The states of all that the organization has had generated."""
+    """The statuses of all of the organization's contents."""
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT status FROM generated_content WHERE organization_id = $1", organization.id)
     return [row["status"] for row in rows]
 
 
 async def until_ended(database: Database, organization: Organization) -> None:
-    """Wait until nothing of the organization's is held: all that it began has ended."""
+    """Wait until the organization has no open hold: everything that it began has ended."""
 
     async def is_over() -> bool:
         return not await open_holds(database, organization)

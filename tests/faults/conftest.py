@@ -7,7 +7,7 @@ import pytest
 
 from devstack.valkey import Valkey
 from tests.conftest import Stack
-from tests.programs import Api, api_process, running_beside
+from tests.programs import Api, api_process, running_apis
 from tests.rate_limits.proxy import Proxy, proxy_to
 
 
@@ -15,7 +15,7 @@ from tests.rate_limits.proxy import Proxy, proxy_to
 class Replicas:
     """Three API processes of one installation, with a Redis that may be flushed and killed.
 
-    They share the database with the whole run's stack, whose worker works for them. `chat_models` is the wire to
+    They share the database with the run's stack, whose worker works for them. `chat_models` is the connection to
     their vendor.
     """
 
@@ -26,7 +26,7 @@ class Replicas:
     logs: list[Path]
 
     def base_url(self, number: int) -> str:
-        """Where the API of one of them is, by any number."""
+        """The address of one of the APIs; any number will do."""
         return self.apis[number % len(self.apis)].base_url
 
 
@@ -42,6 +42,6 @@ async def replicas(stack: Stack, run_folder: Path) -> AsyncIterator[Replicas]:
     logs = [run_folder / f"replica-{number}.log" for number in range(3)]
     async with proxy_to(stack.environment["LLM_BASE_URL"]) as (chat_models, url):
         settings = {**stack.environment, **secrets, "REDIS_URL": valkey.url, "LLM_BASE_URL": url}
-        async with running_beside(*(api_process(settings, log) for log in logs)) as apis:
+        async with running_apis(*(api_process(settings, log) for log in logs)) as apis:
             yield Replicas(apis, chat_models, valkey, settings, logs)
     await asyncio.to_thread(valkey.stop)

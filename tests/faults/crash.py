@@ -1,4 +1,4 @@
-"""An installation in which an API and a worker are killed with work of every kind in their hands."""
+"""An installation in which an API and a worker are killed while they do work of every kind."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ from app.queue.open import open_redis
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
-from tests.programs import Api, api_process, running_beside
+from tests.programs import Api, api_process, running_apis
 from tests.rate_limits.making import make_plan
 from tests.rate_limits.windows import redis_seconds, slot_leases
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
@@ -46,7 +46,7 @@ _AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{name}"\n'
 _IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generated_content WHERE model = $1"
 _IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generated_content WHERE model = $1"
 _BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::regclass AND NOT granted"
-# What would be waited for: leases, due moments and expiries are over.
+# Instead of waiting: leases, due moments and expiries are over.
 _LET_TIME_PASS = (
     "UPDATE generated_content SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
     "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
@@ -70,7 +70,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Crash:
-    """What is left of it: the API that lives on, and whose work it was.
+    """What is left after the crash: the API that goes on, and whose work was cut off.
 
     `leases` are those of the slots when their process was killed, in seconds from `killed_at`, by Redis's clock.
     """
@@ -92,7 +92,7 @@ class Crash:
 
 @asynccontextmanager
 async def installation(environment: dict[str, str], folder: Path) -> AsyncIterator[Installation]:
-    """Postgres, Redis and vendors that nobody else uses, with schema, plan and prices."""
+    """Postgres, Redis and vendors that no other test uses, with schema, plan and prices."""
     with EmbeddedServers(folder / "servers", durable=False) as servers, vendors_simulator() as vendors:
         settings = {
             **environment,
@@ -116,7 +116,7 @@ async def installation(environment: dict[str, str], folder: Path) -> AsyncIterat
 
 @asynccontextmanager
 async def crash(there: Installation) -> AsyncIterator[Crash]:
-    """Give an API and a worker work, kill both, let time pass, and have a new worker take it up."""
+    """Give an API and a worker work, kill both, let time pass, and start a new worker."""
     plan = await make_plan(there.database, concurrent=SLOTS)
     chatting, living = [await _organization(there, STALLING, plan=plan) for _ in range(2)]
     keyed = await _organization(there, KEYED)
@@ -124,12 +124,12 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
     there.vendors.order_fault(KEYED, "stall")
     logs = [there.folder / f"{name}.log" for name in ("doomed-api", "living-api", "doomed-worker", "new-worker")]
     async with (
-        running_beside(*(api_process(there.settings, log) for log in logs[:2])) as (doomed, survivor),
+        running_apis(*(api_process(there.settings, log) for log in logs[:2])) as (doomed, survivor),
         AsyncExitStack() as chats,
     ):
         with programs.running_worker(there.settings, logs[2]) as worker:
             await chats.enter_async_context(_chat(survivor, living, "I stay", stream=True))
-            # Whatever is to be charged now waits: it is at its very end.
+            # From now on, what is about to be charged waits at its very end.
             async with there.database.transaction() as tx:
                 await tx.execute("LOCK TABLE ledger_entries IN SHARE MODE")
                 for number in range(SLOTS):
@@ -151,7 +151,7 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
 
 
 async def _is_under_way(there: Installation) -> bool:
-    """Whether all that is to be cut off is where it is to be cut off."""
+    """Whether everything has reached the stage at which it is to be cut off."""
     chats = [entry["model"] for entry in there.vendors.log("chat") if entry["outcome"] is None]
     is_delivering = any("delivery-stall" in entry["faults"] for entry in there.vendors.log("delivery"))
     async with there.database.transaction() as tx:
@@ -167,7 +167,7 @@ async def _is_under_way(there: Installation) -> bool:
 
 
 async def _let_time_pass(there: Installation, cut_off: Sequence[Organization]) -> None:
-    """An hour in which nobody worked."""
+    """As if nobody had worked for an hour."""
     async with there.database.transaction() as tx:
         for statement in _LET_TIME_PASS:
             await tx.execute(statement)

@@ -1,4 +1,4 @@
-"""Keys as they are shown to every process, and the connections by which processes hear of changes."""
+"""Keys presented to every process, and the connections on which processes learn of changes."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ PROCESSES = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Keyring:
-    """Shows keys to every process."""
+    """Presents keys to every process."""
 
     http: httpx.AsyncClient
     replicas: Replicas
 
     async def show(self, key: str, path: str = "/credits") -> list[httpx.Response]:
-        """What each process answers to the key."""
+        """The response of each process to the key."""
         urls = [self.replicas.base_url(number) + path for number in PROCESSES]
         return await asyncio.gather(*(self.http.get(url, headers={"X-API-Key": key}) for url in urls))
 
     async def statuses(self, key: str, path: str = "/credits") -> set[int]:
-        """The different statuses of those answers."""
+        """The different statuses of those responses."""
         return {answer.status_code for answer in await self.show(key, path)}
 
 
@@ -46,7 +46,7 @@ async def revoke(database: Database, organization: Organization, key: str) -> No
 
 
 async def check_until(keyring: Keyring, key: str, moment: datetime) -> None:
-    """The key works before the moment, and from then on no more."""
+    """The key works before the moment, and not any more from then on."""
     is_over = False
     while not is_over:
         asked_at = datetime.now(UTC)
@@ -58,7 +58,7 @@ async def check_until(keyring: Keyring, key: str, moment: datetime) -> None:
 
 
 async def last_use(database: Database, key: str) -> datetime | None:
-    """When the key was last used, as far as it is written down."""
+    """When the key was last used, as far as the database knows."""
     key_id = await key_id_of(database, key)
     async with database.transaction() as tx:
         used_at: datetime | None = await tx.fetchval("SELECT last_used_at FROM api_keys WHERE id = $1", key_id)

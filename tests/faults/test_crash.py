@@ -1,4 +1,4 @@
-"""What is left when an API and a worker are killed with work in their hands: everything ends, and is charged once."""
+"""An API and a worker are killed in the middle of their work: everything ends, and is charged once."""
 
 import asyncio
 from collections import Counter

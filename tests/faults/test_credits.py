@@ -22,7 +22,7 @@ from tests.faults.conftest import Replicas
 
 CHAT = "/v1/chat/completions"
 REQUESTS = 200
-# One of the simulator's pictures at a price beside which that of a chat does not count.
+# One of the simulator's pictures, at a price compared to which a chat costs nothing.
 DEAR = "simulator/image--output-string"
 STALLING_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "sim-chat--stall"\n'
 CATALOG = f"""

@@ -1,4 +1,4 @@
-"""What a process remembers of keys is never older than a second, whatever it is cut off from."""
+"""What a process remembers of keys is never older than a second, whatever it cannot reach."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ from tests.faults.keyring import (
 from tests.rate_limits.making import make_plan
 from tests.waiting import until
 
-# Within this time every process has heard of a change.
+# An entry that is older than this is read again, so no process goes by what was true before.
 HEARD_SECONDS = 1.0
 
 

@@ -52,7 +52,7 @@ async def redis(replicas: Replicas) -> AsyncIterator[Redis]:
 
 
 async def storm(replicas: Replicas, headers: dict[str, str], count: int) -> Counter[int]:
-    """How often each status came of as many requests, spread over the processes, many at once."""
+    """How often each status was returned for so many requests, many at once, spread over the processes."""
     statuses: Counter[int] = Counter()
     requests = iter(range(count))
 

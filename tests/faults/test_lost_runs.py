@@ -1,4 +1,4 @@
-"""Runs with an Idempotency-Key that nobody waits for: their client has left, or their process seems to have."""
+"""Runs with an Idempotency-Key that nobody waits for: their client disconnected, or their process seems dead."""
 
 import asyncio
 import json

@@ -37,7 +37,7 @@ async def failing_organizations(database: Database) -> list[Organization]:
 
 
 async def answers_of_all_kinds(base_url: str, organization: Organization, others: Sequence[Organization]) -> list[str]:
-    """What a process answers when all goes well, and when all manner of things go wrong: headers and bodies."""
+    """The responses of a process, with headers and bodies, when everything works and when various things fail."""
     key = organization.api_key
     requests: list[tuple[str, str, dict[str, str], bytes | None]] = [
         ("GET", "/credits", {"X-API-Key": key}, None),
@@ -92,7 +92,7 @@ async def test_no_secret_is_told_or_kept(
 
 
 def secrets_of(settings: dict[str, str]) -> list[str]:
-    """What an operator sets and nobody is to see."""
+    """What an operator sets and nobody may see."""
     named = [settings[name] for name in ("LLM_API_KEY", "REPLICATE_API_TOKEN", "SECRET_KEY")]
     passwords = [urlsplit(settings[name]).password for name in ("DATABASE_URL", "REDIS_URL")]
     return named + [password for password in passwords if password]

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from app.rate_limits.limiter import RateLimiter
 from devstack.ports import free_port
 from devstack.valkey import Valkey
-from tests.programs import api_process, running_beside
+from tests.programs import api_process, running_apis
 from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.rate_limits.windows import redis_at
 
@@ -75,5 +75,5 @@ async def watched_api(environment: dict[str, str], run_folder: Path) -> AsyncIte
             "TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8",
             "FAILED_ATTEMPTS_PER_MINUTE": "3",
         }
-        async with running_beside(api_process(settings, run_folder / "watched-api.log")) as (api,):
+        async with running_apis(api_process(settings, run_folder / "watched-api.log")) as (api,):
             yield WatchedApi(api.base_url, postgres, redis)

@@ -35,7 +35,7 @@ class RunningSimulator:
         self.http.post("/_sim/faults", json=[rule]).raise_for_status()
 
     def create(self, model: str, headers: dict[str, str] | None = None, **values: object) -> httpx.Response:
-        """Create a prediction without a client in between; `webhook...` go beside the input."""
+        """Create a prediction without a client in between; arguments named `webhook...` are not part of the input."""
         options = {name: values.pop(name) for name in list(values) if name.startswith("webhook")}
         body = {"version": model, "input": {"prompt": "a boat", **values}, **options}
         return self.http.post("/replicate/v1/predictions", json=body, headers=headers)

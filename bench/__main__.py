@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-_BENCHES = ("latency", "fairness", "inflight", "copy")
+_BENCHES = ("latency", "fairness", "inflight", "copy", "silence")
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ class Coverage:
     """How often each thing happened.
 
     Attributes:
-        faults: The vendor's, by name. Those of reading a prediction are counted when they are drawn, even if the prediction is
-            then read in a list and they do not happen.
+        faults: The vendor's, by name. Those of reading a prediction are counted when they are drawn, although they do
+            not happen if the prediction is then read in a list.
         strikes: By victim.
         webhooks: By how they were received.
         unanswered: Predictions that the vendor accepted without a response.

@@ -15,10 +15,10 @@ _PLAN = "busy"
 _CREDITS = Decimal(100_000)
 _CHAT_MODEL = """
 [[models]]
-name = "sim-chat"
+name = "{name}"
 kind = "chat"
 max_output_tokens = 1000
-price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }
+price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
 """
 
 
@@ -31,14 +31,16 @@ class Organization:
     api_key: str
 
 
-async def set_prices(database: Database, *models: str) -> None:
+async def set_prices(database: Database, *models: str, chat_model: str = "sim-chat") -> None:
     """Price the simulator's chat model, and these models at 0.01 credits an output."""
     entries = [
         f'[[models]]\nname = "{name}"\nkind = "generation"\nprice = {{ per_output = 0.01, ceiling = 0.1 }}\n'
         for name in models
     ]
     async with database.transaction() as tx:
-        await catalog_files.import_catalog(tx, catalog_files.read_catalog("\n".join([_CHAT_MODEL, *entries])))
+        await catalog_files.import_catalog(
+            tx, catalog_files.read_catalog("\n".join([_CHAT_MODEL.format(name=chat_model), *entries]))
+        )
 
 
 async def set_plan(database: Database, *, concurrent_generations: int) -> None:

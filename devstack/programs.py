@@ -47,7 +47,7 @@ class Program(ManagedProcess):
         self.arguments = arguments
         self.env = env
         self._folder = folder
-        self._ready_url = ready_url
+        self.ready_url = ready_url
 
     def launch(self, *, stdin: IO[bytes] | int | None = None, stdout: IO[bytes] | int | None = None) -> process.Process:
         """Start it without waiting for anything; for the arguments see `process.spawn`."""
@@ -82,11 +82,11 @@ class Program(ManagedProcess):
             StartupError: It ended, or did not answer in time.
         """
         deadline = time.monotonic() + _READY_WITHIN
-        while not (self._ready_url is None or answers_ok(self._ready_url)):
+        while not (self.ready_url is None or answers_ok(self.ready_url)):
             if (status := self.running.poll()) is not None:
                 raise StartupError(self.name, f"ended with status {status}", self.log)
             if time.monotonic() > deadline:
-                raise StartupError(self.name, f"did not answer {self._ready_url} in {_READY_WITHIN:.0f} s", self.log)
+                raise StartupError(self.name, f"did not answer {self.ready_url} in {_READY_WITHIN:.0f} s", self.log)
             pause(_POLL)
 
     @contextmanager

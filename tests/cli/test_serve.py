@@ -1,51 +1,37 @@
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from devstack import product
 from devstack.ports import free_port
+from devstack.programs import Program
 from devstack.servers import EmbeddedServers
-from tests.waiting import PATIENCE, wait_until
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
 def serving(
-    database_url: str, embedded: EmbeddedServers, port: int, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[subprocess.Popen[bytes]]:
+    database_url: str, embedded: EmbeddedServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Program]:
     monkeypatch.setenv("REDIS_URL", embedded.redis_url)
-    command = [sys.executable, "-m", "app.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or _answers(port))
-            yield process
-        finally:
-            process.kill()
+    origin = f"http://127.0.0.1:{free_port()}"
+    with product.api(os.environ, tmp_path / "api.log", origin=origin).serving() as program:
+        yield program
 
 
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE).is_success
-    except httpx.TransportError:
-        return False
-
-
-def test_it_answers_on_the_address_that_is_given(serving: subprocess.Popen[bytes], port: int) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE)
+def test_it_answers_on_the_address_that_is_given(serving: Program) -> None:
+    answer = httpx.get(str(serving.ready_url), timeout=PATIENCE)
 
     assert answer.status_code == 200, answer.text
     assert "date" in answer.headers
     assert "server" not in answer.headers
 
 
-def test_it_ends_when_it_is_asked_to(serving: subprocess.Popen[bytes]) -> None:
-    serving.send_signal(signal.SIGTERM)
+def test_it_ends_when_it_is_asked_to(serving: Program) -> None:
+    serving.running.send_signal(signal.SIGTERM)
 
-    assert serving.wait() in {0, -signal.SIGTERM}
+    assert serving.running.wait() in {0, -signal.SIGTERM}

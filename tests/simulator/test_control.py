@@ -1,22 +1,19 @@
 """The simulator's own controls, and the program."""
 
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from devstack import product
+from devstack.ports import free_port
 from simulator.config import SimulatorConfig
 from simulator.faults.chat import ChatFault
 from simulator.faults.counter import OccurrenceCounter
 from simulator.faults.prediction import PredictionFault
 from tests.simulator.server import RunningSimulator
-from tests.waiting import PATIENCE, wait_until
-
-ROOT = Path(__file__).parents[2]
+from tests.waiting import PATIENCE
 
 
 def test_health_tells_the_seed(simulator: RunningSimulator) -> None:
@@ -115,28 +112,13 @@ def test_only_the_latest_keys_are_counted() -> None:
     assert [counter.next(key) for key in ("a", "a", "b", "c", "a", "c")] == [1, 2, 1, 1, 1, 2]
 
 
-def test_the_program_runs_until_it_is_told_to_stop() -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "simulator", "--port", str(port), "--seed", "42", "--prerender", "--no-lenient"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        announced = program.stdout.readline()
-        wait_until(lambda: is_listening(port))
-        health = httpx.get(f"http://127.0.0.1:{port}/_sim/health", timeout=PATIENCE).json()
-        program.send_signal(signal.SIGTERM)
-        program.wait(timeout=PATIENCE)
+def test_the_program_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    origin = f"http://127.0.0.1:{free_port()}"
+    options = ("--seed", "42", "--prerender", "--no-lenient")
+    program = product.simulator(product.isolated({}), tmp_path / "simulator.log", *options, origin=origin)
+    with program.serving():
+        health = httpx.get(f"{origin}/_sim/health", timeout=PATIENCE).json()
 
-    assert announced == f"Simulator on http://127.0.0.1:{port}, seed 42\n"
+    assert program.running.returncode in {0, -signal.SIGTERM}
+    assert program.log.read_text().startswith(f"Simulator on {origin}, seed 42\n")
     assert health["seed"] == 42
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

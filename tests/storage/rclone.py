@@ -2,12 +2,14 @@
 
 import os
 import re
-import subprocess
-import time
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import files
 from pathlib import Path
+
+from devstack import process
+from tests.waiting import wait_until
 
 ACCESS_KEY_ID = "test-access-key"
 SECRET_ACCESS_KEY = "test-secret-key"
@@ -20,11 +22,11 @@ def serving(folder: Path, log: Path) -> Iterator[str]:
     """Serve the sub-folders of `folder` as buckets, and say at which URL."""
     command = [_program(), "serve", "s3", "--addr", "127.0.0.1:0", "--config", os.devnull, str(folder)]
     environment = os.environ | {"RCLONE_AUTH_KEY": f'"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"'}
-    with log.open("wb") as output, subprocess.Popen(command, env=environment, stderr=output) as server:
-        try:
-            yield _url(server, log)
-        finally:
-            server.kill()
+    server = process.spawn(command, env=environment, log=log, death_signal=signal.SIGKILL)
+    try:
+        yield _url(server, log)
+    finally:
+        process.kill(server)
 
 
 def _program() -> str:
@@ -32,10 +34,8 @@ def _program() -> str:
     return str(program.locate())
 
 
-def _url(server: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + 30
-    while not (started := _STARTED.search(log.read_text())):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"rclone did not start: {log.read_text()}")
-        time.sleep(0.02)
-    return started[1]
+def _url(server: process.Process, log: Path) -> str:
+    started = wait_until(lambda: _STARTED.search(log.read_text()) or server.poll() is not None)
+    if not isinstance(started, re.Match):
+        raise RuntimeError(f"rclone did not start: {log.read_text()}")
+    return str(started[1])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from devstack import process
+from devstack.errors import StackError
 
 
 class ManagedProcess(ABC):
@@ -49,6 +50,19 @@ class ManagedProcess(ABC):
         """End the program as a crash would."""
         if self.process is not None:
             process.kill(self.process)
+
+
+def require_orderly_end(*programs: ManagedProcess, grace: float) -> None:
+    """Stop all programs like `stop_all`, and do not accept that one has to be killed.
+
+    Raises:
+        StackError: A program did not end by itself within `grace` seconds; it is killed.
+    """
+    running = [program for program in programs if program.is_alive]
+    stop_all(*programs, grace=grace)
+    killed = [program.name for program in running if program.running.returncode == -signal.SIGKILL]
+    if killed:
+        raise StackError(f"{', '.join(killed)}: did not end within {grace:.0f} s of the request to stop")
 
 
 def stop_all(*programs: ManagedProcess, grace: float) -> None:

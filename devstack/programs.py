@@ -11,12 +11,12 @@ from typing import IO, Self
 
 from devstack import process
 from devstack.errors import StartupError
-from devstack.managed import ManagedProcess
+from devstack.managed import ManagedProcess, require_orderly_end
 from devstack.probe import answers_ok
 
 _POLL = 0.05
 _READY_WITHIN = 120.0  # seconds; generous, because a program that ended is noticed at once
-_GRACE = 20.0
+_GRACE = 60.0  # generous too: only a program that hangs takes so long
 _ABANDONED_GRACE = 2.0
 
 
@@ -91,12 +91,17 @@ class Program(ManagedProcess):
 
     @contextmanager
     def serving(self) -> Iterator[Self]:
-        """Run it, ready, for as long as the block takes."""
+        """Run it, ready, for as long as the block takes.
+
+        Raises:
+            StartupError: It ended, or did not answer in time.
+            StackError: It did not end when it was asked to.
+        """
         try:
             self.start()
             yield self
         finally:
-            self.stop(grace=_GRACE)
+            require_orderly_end(self, grace=_GRACE)
 
 
 def run_to_end(program: Program, pause: Callable[[float], None] = time.sleep) -> str:

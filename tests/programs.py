@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack import product
-from devstack.managed import stop_all
+from devstack.managed import require_orderly_end
 from devstack.ports import free_port
 from devstack.process import Process
 from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
+from tests.waiting import PATIENCE
 
 __all__ = ["ROOT", "Api", "api_process", "migrate", "running_api", "running_apis", "running_worker"]
-
-_GRACE_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
         await asyncio.gather(*(asyncio.to_thread(program.wait_until_ready) for program in programs))
         yield apis
     finally:
-        await asyncio.to_thread(stop_all, *programs, grace=_GRACE_SECONDS)
+        await asyncio.to_thread(require_orderly_end, *programs, grace=PATIENCE)
 
 
 def migrate(settings: Mapping[str, str], folder: Path) -> None:

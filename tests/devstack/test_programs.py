@@ -5,9 +5,18 @@ from pathlib import Path
 import pytest
 
 from devstack import product
-from devstack.errors import StartupError
+from devstack.errors import StackError, StartupError
+from devstack.managed import require_orderly_end
 from devstack.ports import free_port
 from devstack.programs import Program, run_to_end
+from tests.waiting import wait_until
+
+IGNORES_SIGTERM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600)
+"""
 
 
 def program(folder: Path, *arguments: str, ready_url: str | None = None) -> Program:
@@ -59,6 +68,17 @@ def test_a_server_serves_for_as_long_as_its_block_takes(server: Program) -> None
         assert server.running.poll() is None
 
     assert server.running.poll() is not None
+
+
+def test_a_server_that_has_to_be_killed_is_an_error(tmp_path: Path) -> None:
+    stubborn = Program("example", ("-c", IGNORES_SIGTERM), os.environ, tmp_path / "log")
+    stubborn.launch()
+    wait_until(lambda: "up" in stubborn.log.read_text())
+
+    with pytest.raises(StackError, match="example: did not end within 0 s"):
+        require_orderly_end(stubborn, grace=0)
+
+    assert not stubborn.is_alive
 
 
 def test_a_server_that_ends_instead_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:

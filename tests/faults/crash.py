@@ -1,7 +1,6 @@
 """An installation in which an API and a worker are killed while they do work of every kind."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from app.core.settings import Settings
 from app.generations.service import GenerationPolicy, GenerationRequest, request_generation
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
+from devstack import process
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
@@ -143,7 +143,7 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
                 killed_at = await redis_seconds(there.redis)
                 leases = await slot_leases(there.redis, chatting.id)
                 doomed.kill()
-                _kill(worker)
+                process.kill(worker)
         left = Crash(there, survivor, chatting, keyed, generating, settling, living, leases, killed_at)
         await _let_time_pass(there, left.cut_off)
         with programs.running_worker(there.settings, logs[3]):
@@ -200,11 +200,6 @@ async def _generate(there: Installation, organization: Organization, *models: st
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, model, {"prompt": model})
         async with there.database.transaction() as tx:
             await request_generation(tx, ArqQueue(there.redis), GenerationPolicy.of(_typed(there.settings)), wanted)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
 
 def _typed(settings: Mapping[str, str]) -> Settings:

@@ -22,6 +22,8 @@ from tests.factories import Organization
 from tests.programs import api_process, running_apis
 
 STREAMS = 500
+# So many of them begin at a time: how long a turn may wait for a connection is limited.
+BEGINNING_AT_ONCE = 50
 POOL = 5
 # Besides the pool: the connection that listens for changes of keys.
 LISTENERS = 1
@@ -78,11 +80,11 @@ async def test_many_streams_are_open_at_once_over_a_small_pool(
     host = await make_host(database)
     patient = await make_host(database, "gated")
     await price_chat_models(database, "gated", upstream="gate")
-    begun = asyncio.Semaphore(0)
+    begun, may_begin = asyncio.Semaphore(0), asyncio.Semaphore(BEGINNING_AT_ONCE)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         url = f"{narrow.http.base_url}".rstrip("/") + CHAT
-        streaming = [asyncio.create_task(read_one(session, url, patient, begun)) for _ in range(STREAMS)]
+        streaming = [asyncio.create_task(read_one(session, url, patient, begun, may_begin)) for _ in range(STREAMS)]
         all_begun = asyncio.create_task(until_begun(begun))
         ended, _ = await asyncio.wait({all_begun, *streaming}, return_when=asyncio.FIRST_COMPLETED)
         assert ended == {all_begun}
@@ -105,9 +107,14 @@ async def until_begun(begun: asyncio.Semaphore) -> None:
 
 
 async def read_one(
-    session: aiohttp.ClientSession, url: str, organization: Organization, begun: asyncio.Semaphore
+    session: aiohttp.ClientSession,
+    url: str,
+    organization: Organization,
+    begun: asyncio.Semaphore,
+    may_begin: asyncio.Semaphore,
 ) -> Streamed:
-    """Read a stream to its end, and tell when it has begun."""
+    """Read a stream to its end, once it may begin, and tell when it has begun."""
+    await may_begin.acquire()
     body = {"messages": [user("Hello")], "stream": True}
     async with session.post(url, json=body, headers=organization.headers) as response:
         raw = b""
@@ -116,4 +123,5 @@ async def read_one(
             raw += piece
             if not was_begun and BEGINNING.encode() in raw:
                 begun.release()
+                may_begin.release()
         return read_stream(httpx.Response(response.status, headers=list(response.headers.items())), raw)

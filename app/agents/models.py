@@ -7,7 +7,7 @@ from app.core.database import Base, Moment
 
 
 class Agent(Base):
-    """An agent that the operator has defined for an organization."""
+    """An agent that an operator has defined for an organization."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -30,7 +30,7 @@ class Agent(Base):
     description: Mapped[str] = mapped_column(Text, default="")
     agent_type: Mapped[str] = mapped_column(Text, default="LLM_AGENT")
     instruction: Mapped[str] = mapped_column(Text, default="")
-    # None: the operator's LLM_MODEL.
+    # None means the operator's LLM_MODEL.
     model: Mapped[str | None] = mapped_column(Text)
     temperature: Mapped[float | None]
     max_output_tokens: Mapped[int | None]
@@ -46,7 +46,7 @@ class Agent(Base):
 
 
 class SubAgent(Base):
-    """That one agent uses another, at a place in an order."""
+    """Links an agent to one of its sub-agents; `position` gives their order."""
 
     __tablename__ = "sub_agents"
     __table_args__ = (CheckConstraint("agent_id <> sub_agent_id", name="not_itself"),)

@@ -2,7 +2,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from app.agents import listing
+from app.agents import service
 from app.agents.definition import AgentType
 from app.agents.schemas import AgentsRead
 from app.api_keys.caller import Caller
@@ -21,5 +21,5 @@ async def list_agents(
     is_active: Annotated[bool | None, Query()] = None,
 ) -> AgentsRead:
     """The organization's agents, by name."""
-    found = await listing.list_agents(tx, caller.organization_id, agent_type=agent_type, is_active=is_active)
+    found = await service.list_agents(tx, caller.organization_id, agent_type=agent_type, is_active=is_active)
     return AgentsRead.of(found, settings.llm_model)

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.agents import listing
 from app.agents import service as agents
 from app.agents import toml as files
 from app.agents.definition import AgentDefinition, AgentType
@@ -51,7 +50,7 @@ async def orchestrator_of(database: Database, organization: Organization) -> Age
 
 async def names_of(database: Database, organization: Organization) -> list[str]:
     async with database.transaction() as tx:
-        return [listed.agent.name for listed in await listing.list_agents(tx, organization.id)]
+        return [listed.agent.name for listed in await agents.list_agents(tx, organization.id)]
 
 
 @pytest.mark.parametrize(

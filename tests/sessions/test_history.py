@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidRequestError
 from app.sessions.history import with_all_results, with_recent
-from app.sessions.service import WireMessage
+from app.sessions.messages import WireMessage
 
 QUESTION = [{"role": "user", "content": "And now?"}]
 NO_LIMIT = 1_000_000

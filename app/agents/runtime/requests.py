@@ -1,4 +1,4 @@
-"""The body of a model call, and how large it is at the most."""
+"""The body of a model call, and upper bounds for its tokens."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ def build_body(
     tools: Sequence[JsonObject],
     is_first: bool,
 ) -> JsonObject:
-    """The request for one call. What the client sets goes before what the agent is set to.
+    """The body of one model call. The client's parameters override the agent's settings.
 
-    `tool_choice` goes with the first call only: a forced tool would be called again for ever.
+    `tool_choice` is sent with the first call only. Otherwise a forced tool would be called over and over.
     """
     body: JsonObject = {"model": model, "messages": with_instruction(instruction, messages)}
     if agent.temperature is not None:
@@ -42,20 +42,20 @@ def build_body(
 
 
 def fill_in(instruction: str, state: Mapping[str, str]) -> str:
-    """The instruction with `{key}` replaced by what was written under that key; other braces stay as they are."""
+    """The instruction with each `{key}` replaced by the text under that key. Unknown keys stay as they are."""
     return _KEY.sub(lambda match: state.get(match[1], match[0]), instruction)
 
 
 def with_instruction(instruction: str, messages: Sequence[JsonObject]) -> list[JsonObject]:
-    """The messages, with the agent's instruction before all others."""
+    """The messages, preceded by the agent's instruction as a system message unless it is empty."""
     text = instruction.strip()
     return [{"role": "system", "content": text}, *messages] if text else list(messages)
 
 
 def prompt_tokens_bound(body: JsonObject, image_tokens: int) -> int:
-    """The most tokens that the body's prompt can have: a token is at least one byte of UTF-8.
+    """The most tokens that the prompt can have, because a token is at least one byte of UTF-8.
 
-    Images count as `image_tokens` each, whatever the size of their data.
+    Each image counts as `image_tokens`, whatever the size of its data.
     """
     images = [part for part in _parts(body["messages"]) if part.get("type") == "image_url"]
     size = len(orjson.dumps([body["messages"], body.get("tools"), body.get("response_format")]))
@@ -63,13 +63,13 @@ def prompt_tokens_bound(body: JsonObject, image_tokens: int) -> int:
 
 
 def output_tokens_bound(body: JsonObject, model_maximum: int) -> int:
-    """The most tokens that the answer can have."""
+    """The most tokens that the answer can have: the limit in the body, or else the model's own."""
     wanted = [body[name] for name in _LIMITS if name in body]
     return min(max(wanted, default=model_maximum), model_maximum)
 
 
 def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
-    """The body with no limit of the answer's length above what `output_tokens_bound` counts on."""
+    """The body, its limits on the answer's length reduced to the model's own if they are higher."""
     return {**body, **{name: min(body[name], model_maximum) for name in _LIMITS if name in body}}
 
 

@@ -99,7 +99,7 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
     if repeated:
         raise AgentFileError(f"agents: {repeated[0]} is defined twice")
     if sum(entry.is_orchestrator for entry in entries) > 1:
-        raise AgentFileError("agents: only one agent may be the orchestrator")
+        raise AgentFileError("agents: an organization has one orchestrator")
     for entry in entries:
         unknown = sorted(set(entry.tools) - set(NAMEABLE_TOOLS))
         if unknown:

@@ -54,8 +54,8 @@ def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
         first, *rest = pieces(draw, arguments)
         index = {"index": number if is_right else 0} if is_numbered else {}
         parts: list[Json] = [call(number, name, first)]
-        for place, piece in enumerate(rest):
-            again = {None: {}, "own": {"id": f"call_{number}"}, "new": {"id": f"call_{number}_{place}"}}[id_again]
+        for nth, piece in enumerate(rest):
+            again = {None: {}, "own": {"id": f"call_{number}"}, "new": {"id": f"call_{number}_{nth}"}}[id_again]
             parts.append({**again, "function": {"arguments": piece}})
         deltas += [{"tool_calls": [{**index, **part}]} for part in parts]
     return deltas
@@ -149,7 +149,7 @@ def test_no_two_calls_have_one_id(given_id: str) -> None:
 
     ids = [made["id"] for answer in answers for made in answer.client_calls]
     assert len(ids) == 4
-    # Of several answers too, where the id is not the model's own.
+    # Of several answers too, if the id is not the model's own.
     assert len(set(ids) - {given_id}) == (4 if given_id == "" else 2)
     assert all(ids)
 

@@ -21,7 +21,7 @@ class Streamed:
     Attributes:
         first: the chunk with the role and the session.
         said: the chunks between the first and the last.
-        finish: the chunk that says why the answer ended; None where an error did, or the client left.
+        finish: the chunk that says why the answer ended; None if an error did, or the client left.
         usage: the chunk with the tokens.
         error: what the error frame holds.
         keep_alives: how many comments there were.

@@ -68,5 +68,5 @@ async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.Asyn
     assert (allowed.status_code, used(allowed)) == (200, [1, 1, 1])
     assert [used(answer) for answer in refused] == [[1, 1, 1]] * PER_HOUR
     assert (allowed_again.status_code, used(allowed_again)) == (200, [2, 2, 2])
-    # What the body asks for is only read where there is room for the request.
+    # The body is only read if there is a slot for the request.
     assert one_too_many.status_code == 429

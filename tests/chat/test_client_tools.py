@@ -1,4 +1,4 @@
-"""Tools that the client runs itself, alone and beside those of the server."""
+"""Tools that the client runs itself, alone and together with tools of the server."""
 
 import json
 from typing import Any

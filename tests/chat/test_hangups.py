@@ -1,4 +1,4 @@
-"""Clients that leave: the model call ends, the place is free, what was delivered is paid and remembered."""
+"""Clients that leave: the model call ends, the slot is free, what was delivered is paid and remembered."""
 
 import asyncio
 from datetime import UTC, datetime

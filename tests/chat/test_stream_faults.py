@@ -1,4 +1,4 @@
-"""Streams that the model provider breaks off: told to the client, stored, charged by the written rule, over."""
+"""Streams that the model provider breaks off: reported to the client, stored, charged by the documented rule, ended."""
 
 import asyncio
 

@@ -40,7 +40,7 @@ async def test_a_result_may_come_behind_other_messages(
     await answer_of(http, host, messages=messages, session_id=asked["session_id"], tools=[WEATHER])
 
     said = upstream.requests()[-1]["messages"]
-    calling = next(place for place, message in enumerate(said) if "tool_calls" in message)
+    calling = next(index for index, message in enumerate(said) if "tool_calls" in message)
     assert said[calling]["tool_calls"] == [call]
     assert said[calling + 1 :] == [result(call, "rain"), *before]
 

@@ -30,7 +30,7 @@ model = "{FAILING_MODEL}"
 
 
 def chat(words: str, session: str, **values: Any) -> dict[str, Any]:
-    """A chat request on the session of that name, made where there is none."""
+    """A chat request on the session of that name, created if there is none."""
     body = {"messages": [{"role": "user", "content": words}], "elevenlabs_extra_body": {"conversation_id": session}}
     return body | values
 

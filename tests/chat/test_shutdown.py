@@ -13,8 +13,8 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import CHAT, asked, conversation, open_http, opened_stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, Books, books_of, charged, cost_of, estimate_of
-from tests.chat.grammar import read_stream
 from tests.chat.leaving import until
+from tests.chat.openai.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
 from tests.faults.processes import Api, api_process, running_beside

@@ -10,7 +10,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, user
-from tests.chat.grammar import check_error
+from tests.chat.openai.grammar import check_error
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 

@@ -7,7 +7,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.chat.grammar import read_stream
+from tests.chat.openai.grammar import read_stream
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",

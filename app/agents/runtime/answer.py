@@ -2,8 +2,8 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.agents.runtime.calls import Calls, readable
 from app.agents.runtime.events import REASONING, Delta
+from app.agents.runtime.tool_calls import Calls, readable
 from app.chat_models.protocol import JsonObject, Usage
 from app.chat_models.usage import parse_usage
 from app.core.errors import ProviderError

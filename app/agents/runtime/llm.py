@@ -7,7 +7,7 @@ from app.agents.definition import AgentDefinition
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.context import LoopSignal, RunContext
 from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
-from app.agents.runtime.requests import build_body, fill_in, with_limit
+from app.agents.runtime.model_call_body import build_body, fill_in, with_limit
 from app.agents.tools.protocol import ServerTool, ToolCall
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of

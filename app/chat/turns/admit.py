@@ -13,11 +13,11 @@ from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
 from app.chat.turns.meter import TurnMeter
-from app.chat.turns.policy import TurnPolicy
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.targets import check_scope, find_agent
 from app.chat.turns.turn import OpenTurn, hold_reference
+from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient, JsonObject
 from app.core.clock import now

@@ -1,17 +1,14 @@
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.agents.runtime.requests import output_tokens_bound, prompt_tokens_bound
+from app.agents.runtime.model_call_body import output_tokens_bound, prompt_tokens_bound
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import Cost, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
 from app.chat_models.protocol import JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
-
-logger = logging.getLogger(__name__)
 
 # If the provider reports no usage, four bytes of text count as a token.
 _BYTES_PER_TOKEN = 4

@@ -4,9 +4,9 @@ from contextlib import asynccontextmanager
 from app.agents.tools.protocol import ToolPorts
 from app.agents.tools.registry import open_tools
 from app.chat.turns.admit import TurnAdmission
-from app.chat.turns.policy import TurnPolicy
 from app.chat.turns.run import Turns
 from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
 from app.content.urls import FileUrls

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.runtime.requests import fill_in, output_tokens_bound, prompt_tokens_bound, with_limit
+from app.agents.runtime.model_call_body import fill_in, output_tokens_bound, prompt_tokens_bound, with_limit
 from simulator.openai.assistant import reply_to
 from simulator.openai.completion import true_usage
 from simulator.openai.requests import parse_chat_request

@@ -52,9 +52,9 @@ async def narrow(database: Database) -> Organization:
     return Organization(host.id, host.name, host.user_id, secret)
 
 
-def used(answer: httpx.Response) -> list[int]:
+def used(response: httpx.Response) -> list[int]:
     """What has been used up of each window."""
-    return [limit - remaining for limit, remaining in (window(answer, suffix) for suffix in WINDOWS)]
+    return [limit - remaining for limit, remaining in (window(response, suffix) for suffix in WINDOWS)]
 
 
 async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.AsyncClient, narrow: Organization) -> None:

@@ -116,10 +116,10 @@ async def test_a_session_whose_last_turn_failed_says_so(database: Database, stac
     unlucky = await factories.make_organization(database, agents=FAILING_AGENTS)
 
     async with httpx.AsyncClient(base_url=stack.base_url, headers=unlucky.headers, timeout=60) as client:
-        answer = await client.post("/v1/chat/completions", json=chat("Hello", "unlucky"))
+        response = await client.post("/v1/chat/completions", json=chat("Hello", "unlucky"))
         status = await status_of(client, "unlucky")
 
-    assert answer.status_code == 502
+    assert response.status_code == 502
     assert status["status"] == "failed"
 
 

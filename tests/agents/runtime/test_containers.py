@@ -52,7 +52,7 @@ async def test_a_clients_tool_named_like_one_of_an_answering_agent_is_refused(
     team = await make_team(database, container(kind, "inner"), inner, painter)
     tool = {"type": "function", "function": {"name": "replicate_generate"}}
 
-    answer = await ask(http, team, "Hello", tools=[tool])
+    response = await ask(http, team, "Hello", tools=[tool])
 
     # Only the last agent of a sequence is offered the client's tools: elsewhere there is nothing to mix up.
-    assert answer.status_code == (400 if kind == "SEQUENTIAL" else 200)
+    assert response.status_code == (400 if kind == "SEQUENTIAL" else 200)

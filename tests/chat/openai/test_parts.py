@@ -99,10 +99,10 @@ async def test_parts_that_nobody_can_count_are_refused(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, part: dict[str, Any]
 ) -> None:
     """Neither what they cost before it is known, nor whose file an id names."""
-    answer = await ask(http, host, messages=[user("Hello"), user([{"type": "text", "text": "Look:"}, part])])
+    response = await ask(http, host, messages=[user("Hello"), user([{"type": "text", "text": "Look:"}, part])])
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     check_error(error)
     assert (error["code"], error["param"]) == ("invalid_request", "messages.1.content")
     assert upstream.calls() == []

@@ -7,7 +7,7 @@ from io import BytesIO
 import aiohttp
 import orjson
 
-from app.chat_models.answers import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
+from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
 from app.chat_models.sse_reader import SseReader

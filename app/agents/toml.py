@@ -14,6 +14,8 @@ from app.agents.definition import AgentType
 from app.agents.errors import AgentFileError
 from app.agents.models import Agent
 from app.agents.tools.names import SERVER_TOOLS
+from app.audit.actor import Actor
+from app.audit.service import record
 from app.core.clock import now
 from app.core.database import Transaction
 
@@ -58,7 +60,7 @@ def read_agents(text: str) -> AgentsFile:
     """Parse and check an agents file.
 
     Raises:
-        AgentFileError: names the place and what is wrong with it.
+        AgentFileError: says what is wrong, and where.
     """
     try:
         parsed = AgentsFile.model_validate(tomllib.loads(text))
@@ -66,14 +68,14 @@ def read_agents(text: str) -> AgentsFile:
         raise AgentFileError(f"Not a TOML file: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AgentFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        location = ".".join(str(part) for part in first["loc"])
+        raise AgentFileError(f"{location}: {first['msg'].removeprefix('Value error, ')}") from error
     _check_entries(parsed.agents)
     return parsed
 
 
-async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile) -> int:
-    """Add the agents of the file to the organization and change those that it has by the same names.
+async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile, *, actor: Actor) -> int:
+    """Add the agents of the file to the organization, and change those that have the same names.
 
     Returns:
         How many agents the file names.
@@ -91,6 +93,7 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile)
     await tx.session.flush()
     for entry in file.agents:
         await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
+        record(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
     await _refuse_cycles(tx, organization_id, agents)
     return len(file.agents)
 

@@ -1,4 +1,4 @@
-"""What is shown of keys; a key itself only when it is new."""
+"""How keys are shown. A key itself is shown only when it is new."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,7 +6,8 @@ from datetime import datetime
 import typer
 
 from app.api_keys.models import ApiKey
-from app.cli.output import print_json, print_rows, tell
+from app.api_keys.states import key_state
+from app.cli.printing import print_json, print_rows, tell
 from app.core.clock import now
 
 _COLUMNS = (
@@ -24,13 +25,13 @@ _COLUMNS = (
 
 
 def print_new_key(key: ApiKey, secret: str, told: str, *, as_json: bool) -> None:
-    """Print a key that was just made, alone on standard output unless all about it is wanted as JSON.
+    """Print a key that was just created: alone on standard output, or with its row as JSON.
 
     Args:
         key: the row.
         secret: the key itself.
-        told: what was done, said beside the key.
-        as_json: whether a program reads it.
+        told: what was done, for standard error.
+        as_json: whether to print JSON.
     """
     if as_json:
         print_json({"key": secret, **_as_row(key, now())})
@@ -40,19 +41,10 @@ def print_new_key(key: ApiKey, secret: str, told: str, *, as_json: bool) -> None
 
 
 def print_keys(keys: Iterable[ApiKey], *, as_json: bool) -> None:
-    """Print what can be shown of keys, with their state now."""
+    """Print what may be shown of keys, with their current state."""
     at = now()
     print_rows(_COLUMNS, [_as_row(key, at) for key in keys], as_json=as_json)
 
 
 def _as_row(key: ApiKey, at: datetime) -> dict[str, object]:
-    return {column: _state(key, at) if column == "state" else getattr(key, column) for column in _COLUMNS}
-
-
-def _state(key: ApiKey, at: datetime) -> str:
-    if key.revoked_at is not None and key.revoked_at <= at:
-        return "revoked"
-    if key.expires_at is not None and key.expires_at <= at:
-        return "expired"
-    # Rotated: another key takes its place, and this one works until its overlap ends.
-    return "rotated" if key.revoked_at is not None else "active"
+    return {column: key_state(key, at) if column == "state" else getattr(key, column) for column in _COLUMNS}

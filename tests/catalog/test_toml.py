@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.catalog import toml as files
 from app.catalog.errors import CatalogFileError
 from app.core.database import Database
@@ -17,7 +18,7 @@ def name() -> str:
 
 async def imported(database: Database, text: str) -> int:
     async with database.transaction() as tx:
-        return await files.import_catalog(tx, files.read_catalog(text))
+        return await files.import_catalog(tx, files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def test_a_price_is_added_once(database: Database, name: str) -> None:

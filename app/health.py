@@ -6,14 +6,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import NotFoundError, ServiceUnavailableError
 from app.core.paths import ALEMBIC_INI
 from app.dependencies import ResourcesDep, SettingsDep
-from app.queue.heartbeat import is_worker_alive
-from app.resources import Resources
+from app.predictions.budget import VendorBudget
+from app.queue.heartbeat import read_loops
 
 router = APIRouter(tags=["Operations"])
 
@@ -28,15 +29,15 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str]:
-    """Ready: 503 only where Postgres is away or its schema is behind. The rest is told and degrades nothing else."""
+async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
+    """Ready: 503 only if Postgres is away or its schema is behind. The other states are shown and degrade nothing."""
     database = await _database_state(resources.database)
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
     return {
         "status": "ready" if is_ready else "not_ready",
         "database": database,
-        **await _states_in_redis(resources),
+        **await _states_in_redis(resources.redis, resources.vendor_budget),
     }
 
 
@@ -48,14 +49,24 @@ async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Reque
     if not token or not hmac.compare_digest(token.encode(), shown.encode()):
         raise NotFoundError
     # Of all processes, whichever of them has found it out.
-    _VENDOR_IS_DENIED.set((await _states_in_redis(resources))["vendor"] == "denied")
+    _VENDOR_IS_DENIED.set((await _states_in_redis(resources.redis, resources.vendor_budget))["vendor"] == "denied")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @cache
 def newest_migration() -> str | None:
     """The revision that this code was written for."""
-    return ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_current_head()
+    return _scripts().get_current_head()
+
+
+@cache
+def known_migrations() -> frozenset[str]:
+    """All revisions that this code knows."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(Config(ALEMBIC_INI))
 
 
 async def _database_state(database: Database) -> str:
@@ -66,15 +77,20 @@ async def _database_state(database: Database) -> str:
             current = await tx.fetchval("SELECT version_num FROM alembic_version")
     except ServiceUnavailableError:
         return "away"
-    return "ok" if current == newest_migration() else "schema_behind"
+    # A revision that this code does not know is of a newer version, whose migrations only expand the schema.
+    is_behind = current is None or (current in known_migrations() and current != newest_migration())
+    return "schema_behind" if is_behind else "ok"
 
 
-async def _states_in_redis(resources: Resources) -> dict[str, str]:
+async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:
+    """Redis itself, the workers and their loops, and whether the vendor refuses the operator's account."""
     try:
-        # Whoever asks gives up soon, and takes that for the whole process.
+        # A prober gives up soon, and takes a late response for a dead process.
         async with asyncio.timeout(_REDIS_SECONDS):
-            is_alive = await is_worker_alive(resources.redis)
-            denial = await resources.vendor_budget.denial()
+            loops = await read_loops(redis)
+            denial = await budget.denial()
     except (RedisError, OSError):
         return {"redis": "away", "worker": "unknown", "vendor": "unknown"}
-    return {"redis": "ok", "worker": "ok" if is_alive else "silent", "vendor": "denied" if denial else "ok"}
+    states = {name: "ok" if comes_round else "stalled" for name, comes_round in (loops or {}).items()}
+    worker = "silent" if loops is None else "stalled" if "stalled" in states.values() else "ok"
+    return {"redis": "ok", "worker": worker, "worker_loops": states, "vendor": "denied" if denial else "ok"}

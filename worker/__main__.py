@@ -1,3 +1,4 @@
+import logging
 import sys
 
 import uvloop
@@ -5,11 +6,14 @@ from prometheus_client import start_http_server
 
 from app.core.logging import configure_logging
 from app.core.settings import InvalidSettingsError, load_settings
+from worker.process.loops import LoopEndedError
 from worker.process.main import run
+
+logger = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Run the worker until it is told to stop."""
+    """Run the worker until it is told to stop. Returns the exit status: 0, 1 after a defect, 2 for bad settings."""
     try:
         settings = load_settings()
     except InvalidSettingsError as error:
@@ -18,7 +22,11 @@ def main() -> int:
     configure_logging(settings.log_level)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port)
-    uvloop.run(run(settings))
+    try:
+        uvloop.run(run(settings))
+    except LoopEndedError:
+        logger.exception("worker_ended")
+        return 1
     return 0
 
 

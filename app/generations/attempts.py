@@ -4,16 +4,22 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from asyncpg import Record
+
+# The columns that `from_row` reads, of a query that calls the table `c`.
+ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at, c.due_at, c.deadline_at"
+GENERATION_COLUMNS = (
+    f"{ATTEMPT_COLUMNS}, c.model, c.input, c.price_id, c.outcome, c.created_at, c.setbacks, c.webhook_nonce"
+)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt of a content, as far as it takes to follow it.
+    """One attempt of a generation, with what it takes to follow it.
 
-    Inputs and outputs may be large, and thousands of attempts are followed at once: they are not among it.
+    Thousands of attempts are followed at once, so inputs and outputs, which may be large, are not part of it.
     """
 
     id: uuid.UUID
@@ -24,10 +30,23 @@ class Attempt:
     due_at: datetime
     deadline_at: datetime
 
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The attempt in a row of `ATTEMPT_COLUMNS`."""
+        return cls(
+            id=row["id"],
+            attempt=row["retry_count"],
+            organization_id=row["organization_id"],
+            prediction_id=row["prediction_id"],
+            started_at=row["started_at"],
+            due_at=row["due_at"],
+            deadline_at=row["deadline_at"],
+        )
+
 
 @dataclass(frozen=True)
 class Generation(Attempt):
-    """One attempt with all that it takes to run it. `outcome` is what the vendor ended with, if it has."""
+    """One attempt with all that it takes to run it. `outcome` is what the vendor returned, once it has finished."""
 
     model: str
     input: Mapping[str, Any]
@@ -37,10 +56,30 @@ class Generation(Attempt):
     setbacks: int
     webhook_nonce: str
 
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The attempt in a row of `GENERATION_COLUMNS`."""
+        return cls(
+            id=row["id"],
+            attempt=row["retry_count"],
+            organization_id=row["organization_id"],
+            prediction_id=row["prediction_id"],
+            started_at=row["started_at"],
+            due_at=row["due_at"],
+            deadline_at=row["deadline_at"],
+            model=row["model"],
+            input=row["input"],
+            price_id=row["price_id"],
+            outcome=row["outcome"],
+            created_at=row["created_at"],
+            setbacks=row["setbacks"],
+            webhook_nonce=row["webhook_nonce"],
+        )
+
 
 @dataclass(frozen=True)
 class LateAttempt(Attempt):
-    """One attempt that has come to its deadline, and whether the vendor had ended it."""
+    """One attempt that has reached its deadline, and whether the vendor had finished it."""
 
     has_outcome: bool
 
@@ -49,10 +88,24 @@ class LateAttempt(Attempt):
         """Whether the vendor may still run it."""
         return self.prediction_id is not None and not self.has_outcome
 
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The attempt in a row of `ATTEMPT_COLUMNS` and `has_outcome`."""
+        return cls(
+            id=row["id"],
+            attempt=row["retry_count"],
+            organization_id=row["organization_id"],
+            prediction_id=row["prediction_id"],
+            started_at=row["started_at"],
+            due_at=row["due_at"],
+            deadline_at=row["deadline_at"],
+            has_outcome=row["has_outcome"],
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the vendor ended an attempt with: JSON text that Postgres can store, and its first URL."""
+    """How the vendor finished an attempt: JSON text that Postgres can store, and the first URL in it."""
 
     attempt: Attempt
     json: str
@@ -67,12 +120,3 @@ class StoredFile:
     content_type: str
     size_bytes: int
     sha256: str
-
-
-AttemptT = TypeVar("AttemptT", bound=Attempt)
-
-
-def read(kind: type[AttemptT], row: Record) -> AttemptT:
-    """An attempt from a row of `generated_content` that has the columns for it."""
-    values = {name: row[name] for name in kind.__dataclass_fields__ if name != "attempt"}
-    return kind(**values, attempt=row["retry_count"])

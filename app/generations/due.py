@@ -1,68 +1,43 @@
-"""Which attempts the sweeper has to see to. Each query has its own limit, so that none hides what another finds."""
+"""What the sweeper looks for. Each query reads an index of its own, so that no backlog hides what another one finds."""
 
-import uuid
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from app.core.database import Transaction
-from app.generations.attempts import Attempt, LateAttempt, read
+from app.core.database import Transaction, one_of
+from app.generations.attempts import ATTEMPT_COLUMNS, LateAttempt
+from app.generations.states import CONDITIONS, UNENDED, State
+from app.queue.protocol import WakeKind
 
-# How long after its deadline an attempt may still be copied, where the copy had begun before.
+# How long after its deadline an attempt may still be copied, if the copy had begun before.
 COPY_GRACE = timedelta(minutes=5)
 
-# When an attempt was due, and its id: where a look through the overdue ones has come to.
-Place = tuple[datetime, uuid.UUID]
-FIRST_PLACE: Place = (datetime.fromtimestamp(0, UTC), uuid.UUID(int=0))
-
-FindOverdue = Callable[[Transaction, Place, int, timedelta], Awaitable[list[Attempt]]]
-
-_LATE = """
-SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at,
-       outcome IS NOT NULL AS has_outcome
-FROM generated_content
-WHERE status IN ('pending', 'processing') AND deadline_at <= now()
+_LATE = f"""
+SELECT {ATTEMPT_COLUMNS}, c.outcome IS NOT NULL AS has_outcome
+FROM generated_content c
+WHERE {one_of("status", UNENDED)} AND deadline_at <= now()
   AND (outcome IS NULL OR due_at <= now() - $2::interval OR deadline_at <= now() - $3::interval)
 ORDER BY deadline_at LIMIT $1
 """
 
-_COPIES = """
-SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at
-FROM generated_content
-WHERE status = 'processing' AND outcome IS NOT NULL AND deadline_at > now()
-  AND due_at <= now() - $2::interval AND (due_at, id) > ($3, $4)
-ORDER BY due_at, id LIMIT $1
-"""
-
-_STARTS = """
-SELECT id, retry_count, organization_id, prediction_id, started_at, due_at, deadline_at
-FROM generated_content
-WHERE status = 'pending' AND NOT is_parked AND deadline_at > now()
-  AND due_at <= now() - $2::interval AND (due_at, id) > ($3, $4)
-ORDER BY due_at, id LIMIT $1
+_DUE = f"""
+SELECT EXISTS (SELECT FROM generated_content
+               WHERE {CONDITIONS[State.PENDING]} AND due_at <= now() AND deadline_at > now()) AS starts,
+       EXISTS (SELECT FROM generated_content
+               WHERE {CONDITIONS[State.COPYING]} AND due_at <= now() AND deadline_at > now()) AS copies
 """
 
 
 async def find_late(tx: Transaction, limit: int, grace: timedelta) -> list[LateAttempt]:
-    """Attempts that have come to their deadline, but for those that are being copied within `COPY_GRACE` of it.
+    """Attempts that have reached their deadline, except those that are being copied within `COPY_GRACE` of it.
 
-    A copy whose lease ended longer ago than `grace` was not begun, or was interrupted.
+    A copy whose lease ended more than `grace` ago never began, or was interrupted.
     """
-    return [read(LateAttempt, row) for row in await tx.fetch(_LATE, limit, grace, COPY_GRACE)]
+    return [LateAttempt.from_row(row) for row in await tx.fetch(_LATE, limit, grace, COPY_GRACE)]
 
 
-async def find_copies(tx: Transaction, after: Place, limit: int, grace: timedelta) -> list[Attempt]:
-    """Attempts behind that place whose outputs should have begun to be copied, in the order they were due."""
-    return [read(Attempt, row) for row in await tx.fetch(_COPIES, limit, grace, *after)]
-
-
-async def find_starts(tx: Transaction, after: Place, limit: int, grace: timedelta) -> list[Attempt]:
-    """Attempts behind that place that should have been started, in the order they were due.
-
-    Starts that never came back, and what waits for its own organization, are looked for elsewhere.
-    """
-    return [read(Attempt, row) for row in await tx.fetch(_STARTS, limit, grace, *after)]
-
-
-def place_of(attempt: Attempt) -> Place:
-    """Where a look goes on behind this attempt."""
-    return attempt.due_at, attempt.id
+async def find_due_kinds(tx: Transaction) -> set[WakeKind]:
+    """For which kinds of work that wakes cause rows are due."""
+    row = await tx.fetchrow(_DUE)
+    if row is None:
+        return set()
+    due = {WakeKind.START: row["starts"], WakeKind.COPY: row["copies"]}
+    return {kind for kind, is_due in due.items() if is_due}

@@ -4,29 +4,36 @@ from fastapi import APIRouter, Request, Response
 
 from app.core.clock import now
 from app.core.errors import InvalidRequestError
-from app.dependencies import ResourcesDep
-from app.generations import transitions
+from app.dependencies import DatabaseDep, QueueDep, SettingsDep
+from app.generations import progress
 from app.generations.callbacks import PATH
 from app.predictions.parsing import UnreadableAnswerError, parse_json
 from app.predictions.signatures import verify
+from app.queue.protocol import WakeKind
 
 router = APIRouter(tags=["Webhooks"], include_in_schema=False)
 
 
 @router.post(PATH + "/{content_id}/{attempt}/{nonce}", status_code=204)
 async def receive_replicate_webhook(
-    content_id: uuid.UUID, attempt: int, nonce: str, request: Request, resources: ResourcesDep
+    content_id: uuid.UUID,
+    attempt: int,
+    nonce: str,
+    request: Request,
+    database: DatabaseDep,
+    queue: QueueDep,
+    settings: SettingsDep,
 ) -> Response:
-    """Hear from Replicate that a prediction has news.
+    """Take the news from Replicate that a prediction has changed.
 
-    The signed body is a hint: it says which prediction to look at, and what it says of it is not believed. Forged,
-    repeated, late or disordered, it changes nothing that a look at the vendor would not.
+    The signed body is a hint: it says which prediction to poll, and what it says of it is not believed. Forged,
+    repeated, late or out of order, it changes nothing that a poll would not.
     """
     body = await request.body()
-    verify(resources.settings.replicate_webhook_secrets, request.headers, body, now())
-    async with resources.database.transaction() as tx:
-        if await transitions.called_back(tx, content_id, attempt, nonce, _prediction_id(body)):
-            resources.queue.wake_poller(tx)
+    verify(settings.replicate_webhook_secrets, request.headers, body, now())
+    async with database.transaction() as tx:
+        if await progress.note_callback(tx, content_id, attempt, nonce, _prediction_id(body)):
+            queue.wake(tx, WakeKind.POLL)
     return Response(status_code=204)
 
 

@@ -1,14 +1,37 @@
-from arq import ArqRedis
+"""What workers tell of themselves in Redis, and what others read of it."""
 
-_KEY = "junis:worker:alive"
+from collections.abc import Awaitable, Mapping
+from typing import cast
+
+import orjson
+from redis.asyncio import Redis
+
+_WORKERS = "junis:workers"
 _SILENT_AFTER_SECONDS = 30
 
 
-async def beat(redis: ArqRedis) -> None:
-    """Say that a worker lives; to be called every few seconds."""
-    await redis.set(_KEY, 1, ex=_SILENT_AFTER_SECONDS)
+async def beat(redis: Redis, worker_id: str, loops: Mapping[str, bool]) -> None:
+    """Tell that a worker lives, and for each of its loops whether it comes round; to be called every few seconds."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.set(_key(worker_id), orjson.dumps(dict(loops)), ex=_SILENT_AFTER_SECONDS)
+        pipe.sadd(_WORKERS, worker_id)
+        await pipe.execute()
 
 
-async def is_worker_alive(redis: ArqRedis) -> bool:
-    """Whether any worker has called `beat` lately."""
-    return bool(await redis.exists(_KEY))
+async def read_loops(redis: Redis) -> dict[str, bool] | None:
+    """For each loop whether it comes round in every living worker; None if no worker lives."""
+    # redis-py types its commands for its synchronous client, too.
+    known: set[bytes] = await cast("Awaitable[set[bytes]]", redis.smembers(_WORKERS))
+    workers = sorted(worker.decode() for worker in known)
+    values = await redis.mget([_key(worker) for worker in workers]) if workers else []
+    if gone := [worker for worker, value in zip(workers, values, strict=True) if value is None]:
+        await cast("Awaitable[int]", redis.srem(_WORKERS, *gone))
+    living = [orjson.loads(value) for value in values if value is not None]
+    if not living:
+        return None
+    names = {name for loops in living for name in loops}
+    return {name: all(loops.get(name, True) for loops in living) for name in sorted(names)}
+
+
+def _key(worker_id: str) -> str:
+    return f"junis:worker:{worker_id}"

@@ -1,44 +1,106 @@
+"""The loops of a worker, and what they need open."""
+
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, NoReturn
 
-import aiohttp
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
-from app.catalog.pricing import PriceTag
+from app.core.crypto import random_token
 from app.core.settings import Settings
-from app.resources import Resources, open_resources
-from worker.transfer.downloads import Downloader
+from app.queue.heartbeat import beat
+from app.queue.open import open_redis
+from app.queue.protocol import WakeKind, WakeQueue
+from app.resources import open_resources
+from worker.process.jobs import WakingWorker
+from worker.process.lanes import Lanes
+from worker.process.listener import listen
+from worker.process.loops import Loop, Pulse, repeat
+from worker.steps.open import Steps, open_steps
 
+_SWEEP_SECONDS = 1.0
+_HOUSEKEEPING_SECONDS = 10.0
+_MONTHLY_GRANT_SECONDS = 300.0
+_HEARTBEAT_SECONDS = 5.0
 
-@dataclass(frozen=True)
-class WorkerContext:
-    """What the worker's steps are given.
-
-    `poll_wake` is set when the vendor has said that there is news. `prices` are those that were looked up already.
-    """
-
-    resources: Resources
-    downloader: Downloader
-    poll_wake: asyncio.Event = field(default_factory=asyncio.Event)
-    prices: dict[int, PriceTag] = field(default_factory=dict)
-
-    @property
-    def lease(self) -> timedelta:
-        """How long a step is left to whoever took it, when nothing more is heard of it."""
-        return timedelta(seconds=self.resources.settings.worker_lease_seconds)
+# For one row: a create call, and the copies of all outputs of an attempt.
+_START_SECONDS = 60.0
+_COPY_SECONDS = 1800.0
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings) -> AsyncIterator[WorkerContext]:
-    """Open what the worker talks to. The session for downloads knows no vendor's token."""
-    session = aiohttp.ClientSession(
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
-        headers={"Accept-Encoding": "identity"},
-    )
-    async with open_resources(settings) as resources, session:
-        yield WorkerContext(resources, Downloader(session, settings.output_hosts, settings.max_output_bytes))
+async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
+    """The loops of a worker, with all that they use open."""
+    async with AsyncExitStack() as stack:
+        resources = await stack.enter_async_context(open_resources(settings))
+        steps = await stack.enter_async_context(open_steps(settings, resources))
+        pulse = Pulse()
+        wakes = {kind: asyncio.Event() for kind in WakeKind}
+        workers = [
+            await stack.enter_async_context(_open_worker(settings, kind, lanes, wakes[kind], pulse))
+            for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items()
+        ]
+        yield [
+            *(Loop(worker.queue_name, worker.async_run) for worker in workers),
+            *_clocks(settings, steps, pulse, wakes[WakeKind.POLL]),
+            Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
+            Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse)),
+        ]
+
+
+def _build_lanes(
+    capacity: int, queue: WakeQueue, steps: Steps, wakes: dict[WakeKind, asyncio.Event]
+) -> dict[WakeKind, Lanes[Any]]:
+    # Starts and copies have capacities of their own: long copies keep no start waiting.
+    works = ((WakeKind.START, steps.start, _START_SECONDS), (WakeKind.COPY, steps.copy, _COPY_SECONDS))
+    return {
+        kind: Lanes(step.claim, step.run, capacity, limit, partial(_send, queue, kind), wakes[kind])
+        for kind, step, limit in works
+    }
+
+
+async def _send(queue: WakeQueue, kind: WakeKind) -> None:
+    # What is not sent now is sent by the sweeper.
+    with suppress(RedisError, OSError):
+        await queue.send(kind)
+
+
+@asynccontextmanager
+async def _open_worker(
+    settings: Settings, kind: WakeKind, lanes: Lanes[Any], wake: asyncio.Event, pulse: Pulse
+) -> AsyncIterator[WakingWorker]:
+    worker = WakingWorker(kind, lanes, open_redis(settings), wake, pulse)
+    try:
+        yield worker
+    finally:
+        await worker.close()
+
+
+def _clocks(settings: Settings, steps: Steps, pulse: Pulse, poll_wake: asyncio.Event) -> list[Loop]:
+    sweep = steps.sweep
+    pauses: dict[str, tuple[Callable[[], Awaitable[None]], float]] = {
+        "adopt": (steps.adopt.run, _SWEEP_SECONDS),
+        "wake_due": (sweep.wake_due, _SWEEP_SECONDS),
+        "end_late": (sweep.end_late, _SWEEP_SECONDS),
+        "fill_capacity": (sweep.fill_capacity, _SWEEP_SECONDS),
+        "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
+        "void_expired_holds": (sweep.void_expired_holds, _HOUSEKEEPING_SECONDS),
+        "forget_idempotency_keys": (sweep.forget_idempotency_keys, _HOUSEKEEPING_SECONDS),
+        "grant_monthly_credits": (sweep.grant_monthly_credits, _MONTHLY_GRANT_SECONDS),
+    }
+    poll_pause = settings.poll_interval_seconds / 2
+    return [
+        Loop("poll", partial(repeat, steps.poll.run, pulse, name="poll", pause=poll_pause, wake=poll_wake)),
+        *(Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()),
+    ]
+
+
+async def _beat_for_ever(redis: Redis, pulse: Pulse) -> NoReturn:
+    worker_id = random_token()
+    while True:
+        with suppress(RedisError, OSError):
+            await beat(redis, worker_id, pulse.states())
+        await asyncio.sleep(_HEARTBEAT_SECONDS)

@@ -1,26 +1,98 @@
+"""The loops of a worker: each runs for ever, tells that it does, and ends the process if it ends."""
+
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import NoReturn
-
-from worker.process.lifecycle import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-Step = Callable[[WorkerContext], Awaitable[None]]
+# How long one round of a loop may take, beyond its pause, before it counts as stalled.
+_LONGEST_ROUND_SECONDS = 60.0
 
 
-async def repeat(step: Step, context: WorkerContext, *, pause: float, wake: asyncio.Event | None = None) -> NoReturn:
+class LoopEndedError(Exception):
+    """A loop has ended. The process must end too: a worker that does a part of its work looks alive and is not."""
+
+
+@dataclass
+class Pulse:
+    """When each loop of the process is expected to come round again, by the monotonic clock."""
+
+    _expected: dict[str, float] = field(default_factory=dict)
+
+    def beat(self, loop: str, pause: float) -> None:
+        """Note that the loop has come round, and does so again after a pause of so many seconds."""
+        self._expected[loop] = time.monotonic() + pause + _LONGEST_ROUND_SECONDS
+
+    def states(self) -> dict[str, bool]:
+        """For each loop whether it comes round as expected."""
+        now = time.monotonic()
+        return {loop: expected > now for loop, expected in self._expected.items()}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Something that a worker does for ever."""
+
+    name: str
+    run: Callable[[], Awaitable[object]]
+
+
+async def repeat(
+    step: Callable[[], Awaitable[object]],
+    pulse: Pulse,
+    *,
+    name: str,
+    pause: float,
+    wake: asyncio.Event | None = None,
+) -> NoReturn:
     """Run the step for ever, `pause` seconds apart or when woken. A step that fails is logged and tried again."""
     wake = wake or asyncio.Event()
     while True:
+        pulse.beat(name, pause)
         wake.clear()
         try:
-            await step(context)
+            await step()
         except Exception:  # the next round comes all the same
-            logger.exception("step_failed", extra={"step": step.__name__})
-        # Not `wait_for`: before Python 3.12 it drops a cancellation that comes together with the event.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await wake.wait()
+            logger.exception("step_failed", extra={"step": name})
+        await wait(wake, pause)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait until the event is set, `seconds` at most."""
+    # Not `wait_for`: before Python 3.12 it drops a cancellation that comes together with the event.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def run_loops(loops: Iterable[Loop], stopping: asyncio.Event) -> None:
+    """Run the loops until the event is set, then cancel them and wait until they have let go of what they held.
+
+    Raises:
+        LoopEndedError: one of them has ended before; its own error is the cause.
+    """
+    tasks = [asyncio.ensure_future(_guarded(loop)) for loop in loops]
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        stop.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _guarded(loop: Loop) -> NoReturn:
+    try:
+        await loop.run()
+    except Exception as error:  # raised again under the loop's name
+        raise LoopEndedError(f"the loop {loop.name} has ended") from error
+    raise LoopEndedError(f"the loop {loop.name} has ended")

@@ -1,0 +1,87 @@
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.core.errors import AppError
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+
+
+@dataclass
+class Lanes(Generic[Row]):
+    """Works on the due rows of one kind, `capacity` at most at once in this process.
+
+    Attributes:
+        claim: claims due rows, so many at most.
+        work: does what is due for one row.
+        time_limit: seconds for one row.
+        more_due: is called when there may be more due rows than this process has capacity for.
+        freed: is set when capacity becomes free.
+    """
+
+    claim: Callable[[int], Awaitable[Sequence[Row]]]
+    work: Callable[[Row], Awaitable[None]]
+    capacity: int
+    time_limit: float
+    more_due: Callable[[], Awaitable[None]]
+    freed: asyncio.Event
+    _busy: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many more rows could be worked on now."""
+        return self.capacity - self._busy
+
+    async def run(self) -> None:
+        """Claim due rows and work on them until none is left, or there is no free capacity."""
+        free = self.free
+        self._busy += free
+        rows: Sequence[Row] = ()
+        try:
+            rows = await self._claim(free) if free else ()
+        finally:
+            self._release(free - len(rows))
+        lanes = [asyncio.create_task(self._lane(row)) for row in rows]
+        try:
+            if rows and len(rows) == free:
+                await self.more_due()
+            await asyncio.gather(*lanes)
+        except BaseException:  # raised again, once the rows are let go
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+            raise
+
+    async def _lane(self, first: Row) -> None:
+        """Work on one row after the other."""
+        try:
+            rows: Sequence[Row] = [first]
+            while rows:
+                await self._work(rows[0])
+                rows = await self._claim(1)
+        finally:
+            self._release(1)
+
+    async def _claim(self, limit: int) -> Sequence[Row]:
+        try:
+            return await self.claim(limit)
+        except AppError as error:
+            # Postgres is away: the rows stay due, and the sweeper wakes the workers for them.
+            logger.warning("claim_failed", extra={"reason": error.text})
+            return ()
+
+    async def _work(self, row: Row) -> None:
+        try:
+            async with asyncio.timeout(self.time_limit):
+                await self.work(row)
+        except Exception:  # the row is due again when its lease has ended
+            logger.exception("step_failed", extra={"row": getattr(row, "id", None)})
+
+    def _release(self, count: int) -> None:
+        self._busy -= count
+        if count:
+            self.freed.set()

@@ -16,7 +16,6 @@ from app.core.crypto import sha256
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
 from app.core.notifications import Listener, listening
-from app.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class CallerCache:
         entry = self._entries.get(key_hash)
         if entry is None:
             return None
-        proven_until = self.listener.has_heard_all_until() if self.listener else float("-inf")
+        proven_until = self.listener.complete_until() if self.listener else float("-inf")
         if max(entry.loaded_at, proven_until) < time.monotonic() - _UNPROVEN_SECONDS:
             return None
         self._entries.move_to_end(key_hash)
@@ -116,10 +115,10 @@ class CallerCache:
 
 
 @asynccontextmanager
-async def open_caller_cache(settings: Settings, database: Database) -> AsyncIterator[CallerCache]:
-    """The cache of a process. It listens for changes while the block runs."""
+async def open_caller_cache(database: Database, dsn: str) -> AsyncIterator[CallerCache]:
+    """The cache of a process. While the block runs, it listens for changes on a connection of its own to `dsn`."""
     cache = CallerCache(database)
-    async with listening(settings, CHANNEL, cache.clear) as listener:
+    async with listening(dsn, CHANNEL, cache.clear) as listener:
         cache.listener = listener
         writing = asyncio.create_task(cache.write_uses_for_ever())
         try:

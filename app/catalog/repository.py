@@ -11,7 +11,7 @@ from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import PriceTag
 from app.core.database import Transaction
 
-# Of `prices` all columns are taken: the units that a price can have are listed in one place, which is not here.
+# All columns of `prices` are selected, because only app.catalog.pricing lists the units that a price can have.
 _WITH_PRICE = """
 SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.upstream, m.upstream_model
 FROM models m

@@ -24,19 +24,19 @@ _COLUMNS = (
 )
 
 
-def print_new_key(key: ApiKey, secret: str, told: str, *, as_json: bool) -> None:
+def print_new_key(key: ApiKey, secret: str, done: str, *, as_json: bool) -> None:
     """Print a key that was just created: alone on standard output, or with its row as JSON.
 
     Args:
         key: the row.
         secret: the key itself.
-        told: what was done, for standard error.
+        done: what was done, for standard error.
         as_json: whether to print JSON.
     """
     if as_json:
         print_json({"key": secret, **_as_row(key, now())})
     else:
-        tell(f"{told}. It cannot be shown again:")
+        tell(f"{done}. It cannot be shown again:")
         typer.echo(secret)
 
 

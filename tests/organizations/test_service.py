@@ -9,7 +9,13 @@ from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.organizations import service as organizations
-from app.organizations.errors import OrganizationExistsError, OrganizationNotFoundError, PlanNotFoundError
+from app.organizations.errors import (
+    OrganizationExistsError,
+    OrganizationNotFoundError,
+    PlanIncompleteError,
+    PlanNotFoundError,
+)
+from app.organizations.models import Organization
 
 
 @dataclass(frozen=True)
@@ -161,3 +167,41 @@ async def test_a_plan_without_room_is_refused(
 
     async with database.transaction() as tx:
         assert "no room" not in [plan.name for plan in await organizations.list_plans(tx)]
+
+
+async def test_an_id_comes_before_a_name(database: Database, names: Names) -> None:
+    """Anybody who may create organizations could otherwise name one like the id of another."""
+    async with database.transaction() as tx:
+        made = await organizations.create_organization(
+            tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+        )
+        tx.session.add(Organization(name=made.id, plan_name="pro"))
+        await tx.session.flush()
+
+        assert (await organizations.get_organization(tx, made.id)).id == made.id
+
+
+async def test_a_plan_keeps_what_is_not_given(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        await organizations.set_plan(
+            tx,
+            name=names.organization,
+            requests_per_minute=1,
+            concurrent_requests=2,
+            concurrent_generations=3,
+            actor=COMMAND_LINE,
+        )
+        plan = await organizations.set_plan(
+            tx, name=names.organization, concurrent_requests=9, monthly_credits=Decimal(4), actor=COMMAND_LINE
+        )
+
+    assert (plan.requests_per_minute, plan.concurrent_requests, plan.concurrent_generations) == (1, 9, 3)
+    assert plan.monthly_credits == 4
+
+
+async def test_a_new_plan_names_the_limits_that_it_lacks(database: Database, names: Names) -> None:
+    with pytest.raises(PlanIncompleteError) as refused:
+        async with database.transaction() as tx:
+            await organizations.set_plan(tx, name=names.organization, concurrent_requests=2, actor=COMMAND_LINE)
+
+    assert refused.value.missing == ["requests_per_minute", "concurrent_generations"]

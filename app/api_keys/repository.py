@@ -15,7 +15,7 @@ FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
 
-# The rows are locked in one order first. Every process writes to the same keys: without it they could deadlock.
+# The rows are locked in one order first. Every process writes to the same keys, and without that they could deadlock.
 _NOTE_USES = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM api_keys WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE

@@ -141,7 +141,7 @@ async def rotate_key(
 async def replace_keys(
     tx: Transaction, *, organization_id: str, user_id: str, name: str, scopes: Iterable[str], actor: Actor
 ) -> str:
-    """Revoke every key of that name and create one in their stead.
+    """Revoke every key with that name, and create a new one instead of them.
 
     Returns:
         The new key itself, which cannot be shown again.

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
+from app.api_keys.service import find_caller
 from app.content import service as content
+from app.core.crypto import sha256
 from app.generations import service as generations
 from app.generations.models import GeneratedContent
 from app.generations.service import GenerationPolicy, GenerationRequest
@@ -50,6 +52,13 @@ class Workbench:
                 tx, self.resources.queue, GenerationPolicy.of(self.resources.settings), request
             )
         return str(asked.id)
+
+    async def retry(self, content_id: str) -> None:
+        """Ask for a failed content again."""
+        async with self.resources.database.transaction() as tx:
+            caller = await find_caller(tx, sha256(self.organization.api_key))
+            policy = GenerationPolicy.of(self.resources.settings)
+            await content.retry(tx, self.resources.queue, policy, caller, content_id)
 
     async def row(self, content_id: str) -> GeneratedContent:
         """The content as the database has it."""

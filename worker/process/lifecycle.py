@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.settings import Settings
 from app.queue.heartbeat import beat
@@ -76,6 +77,7 @@ async def _open_worker(
     try:
         yield worker
     finally:
+        await cancel_all(worker.tasks.values())
         await worker.close()
 
 

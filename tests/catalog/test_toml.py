@@ -76,6 +76,6 @@ def test_the_starter_catalog_can_be_read() -> None:
         ('[[models]]\nname = "m"\nkind = "song"\nprice = {}\n', "models.0.kind"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_place(text: str, reason: str) -> None:
+def test_a_bad_file_is_refused_with_the_location(text: str, reason: str) -> None:
     with pytest.raises(CatalogFileError, match=reason):
         files.read_catalog(text)

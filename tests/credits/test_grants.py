@@ -1,4 +1,4 @@
-"""What plans give every month: once, to everybody who is to have it, whatever runs at once."""
+"""Monthly credits are granted once to every organization that is due, however many workers do it at once."""
 
 import asyncio
 import secrets

@@ -33,13 +33,13 @@ async def site() -> AsyncIterator[tuple[Site, ObjectStore]]:
 
 @pytest.fixture
 def store_over(site: tuple[Site, ObjectStore]) -> StoreOver:
-    """Put the server in place and return a store over it."""
+    """Start the server and return a store that uses it."""
 
-    def place(server: FaultyS3) -> ObjectStore:
+    def start(server: FaultyS3) -> ObjectStore:
         site[0].server = server
         return site[1]
 
-    return place
+    return start
 
 
 async def write_20_mb(store: ObjectStore) -> None:

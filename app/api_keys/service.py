@@ -45,10 +45,7 @@ async def create_key(
     """
     if not name.strip():
         raise InvalidRequestError("The key needs a name")
-    if expires_at is not None and expires_at <= now():
-        raise InvalidRequestError("The key would be expired already")
-    _check_limit("requests_per_minute", requests_per_minute, _MOST_PER_MINUTE)
-    _check_limit("requests_per_hour", requests_per_hour, _MOST_PER_HOUR)
+    _check_limits(expires_at, requests_per_minute, requests_per_hour)
     secret = new_secret()
     key = ApiKey(
         organization_id=organization_id,
@@ -186,6 +183,13 @@ async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
 async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
     """Store when keys, given by id, were last used."""
     await repository.note_uses(tx, list(uses), list(uses.values()))
+
+
+def _check_limits(expires_at: datetime | None, per_minute: int | None, per_hour: int | None) -> None:
+    if expires_at is not None and expires_at <= now():
+        raise InvalidRequestError("The key would be expired already")
+    _check_limit("requests_per_minute", per_minute, _MOST_PER_MINUTE)
+    _check_limit("requests_per_hour", per_hour, _MOST_PER_HOUR)
 
 
 def _check_limit(name: str, value: int | None, most: int) -> None:

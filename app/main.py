@@ -24,7 +24,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with (
             open_resources(settings) as resources,
-            open_caller_cache(settings, resources.database) as callers,
+            open_caller_cache(resources.database, settings.database_url) as callers,
             open_rate_limiter(resources.redis) as limiter,
             open_turns(
                 settings,

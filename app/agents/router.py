@@ -6,6 +6,7 @@ from app.agents import service
 from app.agents.definition import AgentType
 from app.agents.schemas import AgentsRead
 from app.api_keys.caller import Caller
+from app.api_keys.scopes import Scope
 from app.dependencies import SettingsDep, TransactionDep
 from app.rate_limits.dependencies import Guard, GuardedRoute
 
@@ -14,7 +15,7 @@ router = APIRouter(prefix="/api/external/agents", tags=["Agents"], route_class=G
 
 @router.get("")
 async def list_agents(
-    caller: Annotated[Caller, Depends(Guard("agents:list"))],
+    caller: Annotated[Caller, Depends(Guard(Scope.AGENTS_LIST))],
     tx: TransactionDep,
     settings: SettingsDep,
     agent_type: Annotated[AgentType | None, Query()] = None,

@@ -14,6 +14,8 @@ from app.agents.definition import AgentType
 from app.agents.errors import AgentFileError
 from app.agents.models import Agent
 from app.agents.tools.registry import NAMEABLE_TOOLS
+from app.audit.actor import Actor
+from app.audit.service import record
 from app.core.clock import now
 from app.core.database import Transaction
 
@@ -71,7 +73,7 @@ def read_agents(text: str) -> AgentsFile:
     return parsed
 
 
-async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile) -> int:
+async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile, *, actor: Actor) -> int:
     """Add the file's agents to the organization, and update those that it already has by their names.
 
     Returns:
@@ -90,6 +92,7 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile)
     await tx.session.flush()
     for entry in file.agents:
         await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
+        record(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
     await _refuse_cycles(tx, organization_id, agents)
     return len(file.agents)
 

@@ -8,7 +8,10 @@ _T = TypeVar("_T")
 
 
 async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Run them at the same time; their results in order. When one fails the others are ended before its error rises."""
+    """Run them at the same time and return their results in order.
+
+    If one fails, the others are cancelled, and its error is raised when they have ended.
+    """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)

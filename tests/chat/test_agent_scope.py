@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from devstack.ports import free_port
 from tests.agents.definitions import make_host
@@ -48,6 +49,7 @@ async def narrow(database: Database) -> Organization:
             scopes=["orchestrator:invoke"],
             requests_per_minute=PER_MINUTE,
             requests_per_hour=PER_HOUR,
+            actor=COMMAND_LINE,
         )
     return Organization(host.id, host.name, host.user_id, secret)
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.credits import service as credits
 from tests import factories
@@ -68,7 +69,9 @@ async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, da
     async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=30) as client:
         refused = await ask(client, words, key)
         async with database.transaction() as tx:
-            await credits.grant(tx, organization_id=poor.id, amount=Decimal(1), reference=f"later:{poor.id}")
+            await credits.grant(
+                tx, organization_id=poor.id, amount=Decimal(1), reference=f"later:{poor.id}", actor=COMMAND_LINE
+            )
         answered = await ask(client, words, key)
         repeated = await ask(client, words, key)
 

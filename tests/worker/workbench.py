@@ -157,7 +157,9 @@ class Workbench:
     async def objects(self, content_id: str) -> list[str]:
         """The paths in the store that begin with the content's id."""
         prefix = content_id[:8]
-        return [path async for path in self.resources.store.paths("generation/") if f"/{prefix}" in path]
+        folder = self.resources.settings.local_storage_dir
+        paths = (path.relative_to(folder).as_posix() for path in folder.rglob(f"{prefix}*") if path.is_file())
+        return sorted(path for path in paths if path.startswith("generation/"))
 
     async def reserved(self, content_id: str) -> list[str]:
         """The paths that are written down for the content, whether anything stands there or not."""

@@ -4,10 +4,11 @@ from app.agents import service as agents
 from app.agents.definition import AgentDefinition
 from app.api_keys.caller import Caller
 from app.api_keys.errors import ScopeNotAllowedError
+from app.api_keys.scopes import Scope
 from app.core.database import Transaction
 from app.model_names.service import AGENT_PREFIX, ORCHESTRATOR_MODEL
 
-_INVOKE_AGENTS = "agents:invoke"
+_INVOKE_AGENTS = Scope.AGENTS_INVOKE
 
 
 @dataclass(frozen=True)

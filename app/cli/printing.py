@@ -1,4 +1,4 @@
-"""How results are shown: standard output is for results alone, everything else goes to standard error."""
+"""How results are printed: standard output has only results, and everything else goes to standard error."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,12 +13,12 @@ _GAP = "  "
 
 
 def tell(text: str) -> None:
-    """Say something that no program has to read."""
+    """Print something for people on standard error."""
     typer.echo(text, err=True)
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
-    """Print rows, each of them with all the columns: as one JSON array, or one a line under aligned headers."""
+    """Print rows that have all the columns: as one JSON array, or one row a line under aligned headers."""
     if as_json:
         print_json(rows)
         return
@@ -31,19 +31,19 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]], *, 
 
 
 def print_json(value: object) -> None:
-    """Print one line of JSON: moments in UTC, credits as numbers."""
+    """Print one line of JSON, with times in UTC and credits as numbers."""
     options = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
     typer.echo(orjson.dumps(value, default=_json_number, option=options).decode())
 
 
 def credits_text(amount: Decimal) -> str:
-    """The amount without the zeros that end its decimals: `12.5`."""
+    """The amount without trailing zeros: `12.5`."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def one_line(text: str) -> str:
-    """Text of others as it can be shown: it may not break out of its line or talk to the terminal."""
+    """Text from outside, made safe to print: it can neither break the line nor control the terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.storage.paths import check_path
+from app.storage.object_paths import check_path
 
 
 @pytest.mark.parametrize("path", ["generation/image/550e8400_20251206_103000.png", "a", "日本/ä b+c.png", "a" * 1024])

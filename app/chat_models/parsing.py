@@ -8,7 +8,7 @@ from app.core.errors import ProviderError
 
 
 class UpstreamReportedError(Exception):
-    """The upstream answered 200 and an error; `body` is the JSON that says so."""
+    """The upstream responded with status 200 and an error. `body` is the JSON that contains it."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__("the upstream reported an error")
@@ -16,11 +16,11 @@ class UpstreamReportedError(Exception):
 
 
 def parse_completion(body: bytes) -> JsonObject:
-    """The `chat.completion` of a 200 answer.
+    """Parse the `chat.completion` of a response with status 200.
 
     Raises:
-        UpstreamReportedError: it is an error in spite of its status.
-        ProviderError: it is no JSON, or has no message.
+        UpstreamReportedError: it is an error in spite of the status.
+        ProviderError: it is not JSON, or has no message.
     """
     completion = _object(body)
     choices = completion.get("choices")
@@ -31,17 +31,17 @@ def parse_completion(body: bytes) -> JsonObject:
 
 
 def parse_chunk(data: bytes) -> JsonObject:
-    """The `chat.completion.chunk` of one event.
+    """Parse the `chat.completion.chunk` of one event.
 
     Raises:
         UpstreamReportedError: it is an error.
-        ProviderError: it is no JSON.
+        ProviderError: it is not JSON.
     """
     return _object(data)
 
 
 def is_finished_by(chunk: JsonObject) -> bool:
-    """Whether the chunk carries the `finish_reason` that ends the answer."""
+    """Whether the chunk contains the `finish_reason` that ends the answer."""
     choices = chunk.get("choices")
     return isinstance(choices, list) and any(
         isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
@@ -65,9 +65,9 @@ def _json(text: bytes) -> Any:
 
 
 def _json_with_nan(text: bytes) -> Any:
-    """Some servers write NaN and Infinity, which JSON has not: they become null and the answer is kept."""
+    """Parse NaN and Infinity, which some servers write although they are not JSON, as null."""
     try:
-        # By way of orjson once more: it refuses what the answer to our own client could not carry.
+        # orjson checks the result: it refuses what could not be sent to our own client.
         return orjson.loads(orjson.dumps(json.loads(text)))
     except (ValueError, TypeError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""The FastAPI view of `Resources`."""
+"""FastAPI dependencies for what the application was started with."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -22,18 +22,18 @@ ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
 async def get_transaction(resources: ResourcesDep) -> AsyncIterator[Transaction]:
-    """One transaction for one request, committed before the response leaves."""
+    """One transaction for one request, committed before the response is sent."""
     async with resources.database.transaction() as tx:
         yield tx
 
 
 def get_database(resources: ResourcesDep) -> Database:
-    """For routes that wait or stream, which must not keep a connection meanwhile."""
+    """The database, for routes that wait or stream: they must not keep a connection of the pool all that time."""
     return resources.database
 
 
 def get_queue(resources: ResourcesDep) -> WakeQueue:
-    """Where jobs for the worker go."""
+    """How the workers are woken."""
     return resources.queue
 
 
@@ -43,7 +43,7 @@ def get_settings(resources: ResourcesDep) -> Settings:
 
 
 def get_store(resources: ResourcesDep) -> ObjectStore:
-    """Where generated files are kept."""
+    """Where generated files are stored."""
     return resources.store
 
 

@@ -93,4 +93,9 @@ async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str 
         return {"redis": "away", "worker": "unknown", "vendor": "unknown"}
     states = {name: "ok" if comes_round else "stalled" for name, comes_round in (loops or {}).items()}
     worker = "silent" if loops is None else "stalled" if "stalled" in states.values() else "ok"
-    return {"redis": "ok", "worker": worker, "worker_loops": states, "vendor": "denied" if denial else "ok"}
+    return {
+        "redis": "ok",
+        "worker": worker,
+        **({"worker_loops": states} if states else {}),
+        "vendor": "denied" if denial else "ok",
+    }

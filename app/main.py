@@ -6,7 +6,7 @@ from fastapi import FastAPI
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app import api, health
 from app.api_keys.cache import open_caller_cache
-from app.chat.turns.run import open_turns
+from app.chat.turns.open import open_turns
 from app.core.error_handlers import add_error_handlers
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings
@@ -24,9 +24,15 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with (
             open_resources(settings) as resources,
-            open_caller_cache(settings, resources.database) as callers,
+            open_caller_cache(resources.database, settings.database_url) as callers,
             open_rate_limiter(resources.redis) as limiter,
-            open_turns() as turns,
+            open_turns(
+                settings,
+                database=resources.database,
+                queue=resources.queue,
+                store=resources.store,
+                chat_models=resources.chat_models,
+            ) as turns,
         ):
             state = application.state
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns

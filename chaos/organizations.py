@@ -6,6 +6,7 @@ from decimal import Decimal
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
+from app.audit.actor import COMMAND_LINE
 from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
@@ -39,7 +40,9 @@ async def set_prices(database: Database, *models: str, chat_model: str = "sim-ch
     ]
     async with database.transaction() as tx:
         await catalog_files.import_catalog(
-            tx, catalog_files.read_catalog("\n".join([_CHAT_MODEL.format(name=chat_model), *entries]))
+            tx,
+            catalog_files.read_catalog("\n".join([_CHAT_MODEL.format(name=chat_model), *entries])),
+            actor=COMMAND_LINE,
         )
 
 
@@ -53,6 +56,7 @@ async def set_plan(database: Database, *, concurrent_generations: int) -> None:
             concurrent_requests=1000,
             concurrent_generations=concurrent_generations,
             monthly_credits=Decimal(0),
+            actor=COMMAND_LINE,
         )
 
 
@@ -60,12 +64,21 @@ async def make_organization(database: Database, name: str) -> Organization:
     """A new organization with the starter agents and more credits than it will need."""
     agents = agent_files.read_agents(agent_files.STARTER_AGENTS.read_text(encoding="utf-8"))
     async with database.transaction() as tx:
-        made = await organizations.create_organization(tx, name=name, plan=_PLAN, owner_email=f"{name}@example.com")
+        made = await organizations.create_organization(
+            tx, name=name, plan=_PLAN, owner_email=f"{name}@example.com", actor=COMMAND_LINE
+        )
         await credits.open_account(tx, made.id)
-        await credits.grant(tx, organization_id=made.id, amount=_CREDITS, reference=f"chaos:{made.id}")
-        await agent_files.import_agents(tx, made.id, agents)
+        await credits.grant(
+            tx, organization_id=made.id, amount=_CREDITS, reference=f"chaos:{made.id}", actor=COMMAND_LINE
+        )
+        await agent_files.import_agents(tx, made.id, agents, actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
         _, secret = await api_keys.create_key(
-            tx, organization_id=made.id, user_id=owner.id, name="chaos", scopes=ALL_SCOPES
+            tx,
+            organization_id=made.id,
+            user_id=owner.id,
+            name="chaos",
+            scopes=ALL_SCOPES,
+            actor=COMMAND_LINE,
         )
     return Organization(made.id, owner.id, secret)

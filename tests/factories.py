@@ -8,10 +8,11 @@ from decimal import Decimal
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
+from app.audit.actor import COMMAND_LINE
 from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
-from app.credits.service import Balance
+from app.credits.balance import Balance
 from app.organizations import service as organizations
 
 # Prices that are easy to calculate with: the simulator's models, and chats at a credit per million tokens.
@@ -81,13 +82,19 @@ async def make_organization(
     name = f"org {secrets.token_hex(6)}"
     agents = agents or agent_files.STARTER_AGENTS.read_text()
     async with database.transaction() as tx:
-        made = await organizations.create_organization(tx, name=name, plan=plan, owner_email=f"{name[4:]}@example.com")
+        made = await organizations.create_organization(
+            tx, name=name, plan=plan, owner_email=f"{name[4:]}@example.com", actor=COMMAND_LINE
+        )
         await credits.open_account(tx, made.id)
         if Decimal(credit):
-            await credits.grant(tx, organization_id=made.id, amount=Decimal(credit), reference=f"test:{made.id}")
-        await agent_files.import_agents(tx, made.id, agent_files.read_agents(agents))
+            await credits.grant(
+                tx, organization_id=made.id, amount=Decimal(credit), reference=f"test:{made.id}", actor=COMMAND_LINE
+            )
+        await agent_files.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
-        _, secret = await api_keys.create_key(tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes)
+        _, secret = await api_keys.create_key(
+            tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes, actor=COMMAND_LINE
+        )
     return Organization(made.id, name, owner.id, secret)
 
 
@@ -101,6 +108,7 @@ async def set_roomy_plan(database: Database) -> None:
             concurrent_requests=1000,
             concurrent_generations=1000,
             monthly_credits=Decimal(0),
+            actor=COMMAND_LINE,
         )
 
 
@@ -108,7 +116,12 @@ async def make_key(database: Database, organization: Organization, *scopes: str)
     """One more key of the organization."""
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="test", scopes=scopes
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="test",
+            scopes=scopes,
+            actor=COMMAND_LINE,
         )
     return secret
 
@@ -116,7 +129,7 @@ async def make_key(database: Database, organization: Organization, *scopes: str)
 async def import_catalog(database: Database, text: str = TEST_CATALOG) -> None:
     """Price models."""
     async with database.transaction() as tx:
-        await catalog_files.import_catalog(tx, catalog_files.read_catalog(text))
+        await catalog_files.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def price_models(database: Database, *names: str, ceiling: str = "1") -> None:

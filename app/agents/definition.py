@@ -12,7 +12,7 @@ class AgentType(StrEnum):
 
 @dataclass(frozen=True)
 class AgentDefinition:
-    """An agent with everything below it, as it was when a turn began. `model` is never empty."""
+    """An agent with everything below it, as it was when the turn began. `model` is never empty."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class AgentDefinition:
     sub_agents: tuple["AgentDefinition", ...]
 
     def tree(self) -> Iterator["AgentDefinition"]:
-        """This agent and all below it, each once."""
+        """This agent and every agent below it, each once."""
         seen: set[str] = set()
         waiting = [self]
         while waiting:
@@ -43,3 +43,7 @@ class AgentDefinition:
     def models(self) -> set[str]:
         """The chat models that a run of this agent may call."""
         return {agent.model for agent in self.tree() if agent.agent_type is AgentType.LLM}
+
+    def tool_names(self) -> set[str]:
+        """The names of the server tools that this agent and those below it have."""
+        return {name for agent in self.tree() for name in agent.tools}

@@ -21,7 +21,7 @@ class AgentFileError(InvalidRequestError):
 
 
 class AgentCycleError(AgentNotInvocableError):
-    """Its run would never end. No import leaves such agents behind; only a hand in the database can."""
+    """A run of the agent would never end. Imports refuse cycles, so this one was made directly in the database."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The agent {name} is below itself")

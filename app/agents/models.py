@@ -2,20 +2,18 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstrain
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.agents.definition import AgentType
 from app.core.crypto import new_id
-from app.core.database import Base, Moment
+from app.core.database import Base, Moment, one_of
 
 
 class Agent(Base):
-    """An agent that the operator has defined for an organization."""
+    """An agent that an operator has defined for an organization."""
 
     __tablename__ = "agents"
     __table_args__ = (
         UniqueConstraint("organization_id", "name"),
-        CheckConstraint(
-            "agent_type IN ('LLM_AGENT', 'SEQUENTIAL_AGENT', 'PARALLEL_AGENT', 'LOOP_AGENT')",
-            name="agent_type_known",
-        ),
+        CheckConstraint(one_of("agent_type", AgentType), name="agent_type_known"),
         CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature_range"),
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
         CheckConstraint("max_llm_calls > 0", name="max_llm_calls_positive"),
@@ -28,9 +26,9 @@ class Agent(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, default="")
-    agent_type: Mapped[str] = mapped_column(Text, default="LLM_AGENT")
+    agent_type: Mapped[str] = mapped_column(Text, default=AgentType.LLM.value)
     instruction: Mapped[str] = mapped_column(Text, default="")
-    # None: the operator's LLM_MODEL.
+    # None means the operator's LLM_MODEL.
     model: Mapped[str | None] = mapped_column(Text)
     temperature: Mapped[float | None]
     max_output_tokens: Mapped[int | None]
@@ -46,7 +44,7 @@ class Agent(Base):
 
 
 class SubAgent(Base):
-    """That one agent uses another, at a place in an order."""
+    """Links an agent to one of its sub-agents; `position` gives their order."""
 
     __tablename__ = "sub_agents"
     __table_args__ = (CheckConstraint("agent_id <> sub_agent_id", name="not_itself"),)

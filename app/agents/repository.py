@@ -28,14 +28,20 @@ async def find_by_id(tx: Transaction, organization_id: str, agent_id: str) -> Ag
     return (await tx.session.scalars(query)).first()
 
 
-async def list_agents(tx: Transaction, organization_id: str) -> Sequence[Agent]:
-    """The organization's agents, by name."""
+async def list_agents(
+    tx: Transaction, organization_id: str, *, agent_type: AgentType | None = None, is_active: bool | None = None
+) -> Sequence[Agent]:
+    """The organization's agents, by name. None means any type, or active and inactive ones alike."""
     query = select(Agent).where(Agent.organization_id == organization_id).order_by(Agent.name)
+    if agent_type is not None:
+        query = query.where(Agent.agent_type == agent_type)
+    if is_active is not None:
+        query = query.where(Agent.is_active == is_active)
     return (await tx.session.scalars(query)).all()
 
 
 async def find_sub_agents(tx: Transaction, organization_id: str) -> dict[str, list[str]]:
-    """The ids of the organization's agents that use others, each with the ids of those, in order."""
+    """The ids of the organization's agents that have sub-agents, each with the ids of its sub-agents in order."""
     query = (
         select(SubAgent.agent_id, SubAgent.sub_agent_id)
         .join(Agent, Agent.id == SubAgent.agent_id)
@@ -49,33 +55,21 @@ async def find_sub_agents(tx: Transaction, organization_id: str) -> dict[str, li
 
 
 async def lock_agents(tx: Transaction, organization_id: str) -> None:
-    """Let no other transaction that asks for the same go on before this one has ended."""
+    """Wait for any other transaction that has locked the organization's agents, then lock them until this one ends."""
     await tx.execute(_LOCK_AGENTS, organization_id)
 
 
 async def clear_orchestrator(tx: Transaction, organization_id: str) -> None:
-    """Leave the organization without an orchestrator, so that another agent can become it."""
+    """Take the role from the organization's orchestrator, so that another agent can have it."""
     statement = update(Agent).where(Agent.organization_id == organization_id, Agent.is_orchestrator)
     await tx.session.execute(statement.values(is_orchestrator=False))
 
 
 async def replace_links(tx: Transaction, agent_id: str, sub_agent_ids: Sequence[str]) -> None:
-    """Let the agent use exactly these, in this order."""
+    """Make these the agent's sub-agents, in this order, in place of those that it had."""
     await tx.session.execute(delete(SubAgent).where(SubAgent.agent_id == agent_id))
     tx.session.add_all(
         SubAgent(agent_id=agent_id, position=position, sub_agent_id=sub_agent_id)
         for position, sub_agent_id in enumerate(sub_agent_ids)
     )
     await tx.session.flush()
-
-
-async def find_agents(
-    tx: Transaction, organization_id: str, *, agent_type: AgentType | None, is_active: bool | None
-) -> Sequence[Agent]:
-    """The organization's agents of that type and that state, by name; None leaves the choice open."""
-    query = select(Agent).where(Agent.organization_id == organization_id).order_by(Agent.name)
-    if agent_type is not None:
-        query = query.where(Agent.agent_type == agent_type)
-    if is_active is not None:
-        query = query.where(Agent.is_active == is_active)
-    return (await tx.session.scalars(query)).all()

@@ -2,10 +2,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from app.agents import listing
+from app.agents import service
 from app.agents.definition import AgentType
 from app.agents.schemas import AgentsRead
 from app.api_keys.caller import Caller
+from app.api_keys.scopes import Scope
 from app.dependencies import SettingsDep, TransactionDep
 from app.rate_limits.dependencies import Guard, GuardedRoute
 
@@ -14,12 +15,12 @@ router = APIRouter(prefix="/api/external/agents", tags=["Agents"], route_class=G
 
 @router.get("")
 async def list_agents(
-    caller: Annotated[Caller, Depends(Guard("agents:list"))],
+    caller: Annotated[Caller, Depends(Guard(Scope.AGENTS_LIST))],
     tx: TransactionDep,
     settings: SettingsDep,
     agent_type: Annotated[AgentType | None, Query()] = None,
     is_active: Annotated[bool | None, Query()] = None,
 ) -> AgentsRead:
     """The organization's agents, by name."""
-    found = await listing.list_agents(tx, caller.organization_id, agent_type=agent_type, is_active=is_active)
+    found = await service.list_agents(tx, caller.organization_id, agent_type=agent_type, is_active=is_active)
     return AgentsRead.of(found, settings.llm_model)

@@ -4,12 +4,12 @@ from typing import Self
 from pydantic import BaseModel
 
 from app.agents.definition import AgentType
-from app.agents.listing import ListedAgent
+from app.agents.service import ListedAgent
 from app.core.clock import Seconds
 
 
 class AgentRead(BaseModel):
-    """An agent in a list. Its instruction is the operator's own and not shown."""
+    """An agent in a list. Its instruction is not shown: it belongs to the operator."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class AgentRead(BaseModel):
 
     @classmethod
     def of(cls, listed: ListedAgent, default_model: str) -> Self:
-        """The agent as the API shows it; `default_model` is what runs where it names no model."""
+        """The agent as the API shows it. `default_model` is shown if the agent has no model of its own."""
         agent = listed.agent
         return cls(
             id=agent.id,
@@ -43,7 +43,7 @@ class AgentRead(BaseModel):
 
 
 class AgentsRead(BaseModel):
-    """All agents that were asked for."""
+    """The agents that match a request."""
 
     agents: list[AgentRead]
     total: int

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from app.agents import repository
@@ -8,13 +9,32 @@ from app.agents.models import Agent
 from app.core.database import Transaction
 
 
+@dataclass(frozen=True)
+class ListedAgent:
+    """An agent, and the ids of its sub-agents in order, active or not."""
+
+    agent: Agent
+    sub_agent_ids: Sequence[str]
+
+
+async def list_agents(
+    tx: Transaction, organization_id: str, *, agent_type: AgentType | None = None, is_active: bool | None = None
+) -> list[ListedAgent]:
+    """The organization's agents, by name. None means any type, or active and inactive ones alike."""
+    found = await repository.list_agents(tx, organization_id, agent_type=agent_type, is_active=is_active)
+    below = await repository.find_sub_agents(tx, organization_id)
+    return [ListedAgent(agent, below.get(agent.id, [])) for agent in found]
+
+
 async def get_orchestrator(tx: Transaction, organization_id: str, default_model: str) -> AgentDefinition:
     """The agent that answers the organization's chats, with everything below it.
 
+    An agent without a model of its own gets `default_model`.
+
     Raises:
-        AgentNotFoundError: the organization has none.
+        AgentNotFoundError: the organization has no orchestrator.
         AgentInactiveError: it is switched off.
-        AgentCycleError: it is below itself.
+        AgentCycleError: the agents below it form a cycle.
     """
     orchestrator = await repository.find_orchestrator(tx, organization_id)
     if orchestrator is None:
@@ -25,12 +45,13 @@ async def get_orchestrator(tx: Transaction, organization_id: str, default_model:
 
 
 async def get_agent_by_name(tx: Transaction, organization_id: str, name: str, default_model: str) -> AgentDefinition:
-    """An LLM agent of the organization, to be invoked directly.
+    """An LLM agent of the organization, for a client that talks to it directly.
 
     Raises:
-        AgentNotFoundError: the organization has none of that name.
-        AgentInactiveError, AgentNotInvocableError: it is switched off, or runs only other agents.
-        AgentCycleError: it is below itself.
+        AgentNotFoundError: the organization has no agent of that name.
+        AgentInactiveError: the agent is switched off.
+        AgentNotInvocableError: it is not an LLM agent.
+        AgentCycleError: the agents below it form a cycle.
     """
     return await _invocable(tx, await repository.find_by_name(tx, organization_id, name), default_model)
 
@@ -56,22 +77,22 @@ async def _define(tx: Transaction, root: Agent, default_model: str) -> AgentDefi
     if below.get(root.id):
         agents |= {agent.id: agent for agent in await repository.list_agents(tx, root.organization_id)}
     used = _active_below(root.id, agents, below)
-    # Those below come first, and each is built once, however many use it.
+    # In this order sub-agents are built before their parents; each is built once, however many parents it has.
     built: dict[str, AgentDefinition] = {}
     try:
         for agent_id in TopologicalSorter(used).static_order():
             sub_agents = tuple(built[sub_id] for sub_id in used[agent_id])
             built[agent_id] = _definition(agents[agent_id], default_model, sub_agents)
     except CycleError as error:
-        _, circle = error.args
-        raise AgentCycleError(agents[circle[0]].name) from None
+        _, cycle = error.args
+        raise AgentCycleError(agents[cycle[0]].name) from None
     return built[root.id]
 
 
 def _active_below(
     root_id: str, agents: Mapping[str, Agent], below: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
-    """The ids of the root and of every agent that it can reach, each with those of its active sub-agents, in order."""
+    """The ids of the root and of every active agent below it, each with the ids of its active sub-agents in order."""
     used: dict[str, Sequence[str]] = {}
     waiting = [root_id]
     while waiting:

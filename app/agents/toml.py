@@ -1,4 +1,4 @@
-"""Agents as TOML: how operators import them."""
+"""Agents as TOML, the form in which operators import them."""
 
 import tomllib
 from collections import Counter
@@ -13,14 +13,15 @@ from app.agents import repository
 from app.agents.definition import AgentType
 from app.agents.errors import AgentFileError
 from app.agents.models import Agent
-from app.agents.tools.names import SERVER_TOOLS
+from app.agents.tools.registry import NAMEABLE_TOOLS
+from app.audit.actor import Actor
+from app.audit.service import record
 from app.core.clock import now
 from app.core.database import Transaction
 
 STARTER_AGENTS = Path(__file__).with_name("starter.toml")
 
-
-# A sub-agent is offered to its parent as a tool, and OpenAI's tool names have this form.
+# A parent calls its sub-agents as tools, and this is the form that OpenAI requires of a tool's name.
 AgentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 
 
@@ -47,7 +48,7 @@ class AgentEntry(BaseModel):
 
 
 class AgentsFile(BaseModel):
-    """A set of agents in TOML."""
+    """A whole agents file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +59,7 @@ def read_agents(text: str) -> AgentsFile:
     """Parse and check an agents file.
 
     Raises:
-        AgentFileError: names the place and what is wrong with it.
+        AgentFileError: the file is invalid. The message says where and why.
     """
     try:
         parsed = AgentsFile.model_validate(tomllib.loads(text))
@@ -66,22 +67,22 @@ def read_agents(text: str) -> AgentsFile:
         raise AgentFileError(f"Not a TOML file: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AgentFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        location = ".".join(str(part) for part in first["loc"])
+        raise AgentFileError(f"{location}: {first['msg'].removeprefix('Value error, ')}") from error
     _check_entries(parsed.agents)
     return parsed
 
 
-async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile) -> int:
-    """Add the agents of the file to the organization and change those that it has by the same names.
+async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile, *, actor: Actor) -> int:
+    """Add the file's agents to the organization, and update those that it already has by their names.
 
     Returns:
-        How many agents the file names.
+        How many agents are in the file.
 
     Raises:
-        AgentFileError: a sub-agent does not exist, or an agent would be below itself.
+        AgentFileError: a sub-agent does not exist, or the agents would form a cycle.
     """
-    # Two imports at once could close a circle of which each sees only a part.
+    # Two concurrent imports could together create a cycle that neither of them sees.
     await repository.lock_agents(tx, organization_id)
     agents = {agent.name: agent for agent in await repository.list_agents(tx, organization_id)}
     if any(entry.is_orchestrator for entry in file.agents):
@@ -91,6 +92,7 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile)
     await tx.session.flush()
     for entry in file.agents:
         await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
+        record(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
     await _refuse_cycles(tx, organization_id, agents)
     return len(file.agents)
 
@@ -102,9 +104,9 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
     if sum(entry.is_orchestrator for entry in entries) > 1:
         raise AgentFileError("agents: an organization has one orchestrator")
     for entry in entries:
-        unknown = sorted(set(entry.tools) - set(SERVER_TOOLS))
+        unknown = sorted(set(entry.tools) - set(NAMEABLE_TOOLS))
         if unknown:
-            raise AgentFileError(f"{entry.name}: unknown tool {unknown[0]}. Known: {', '.join(SERVER_TOOLS)}")
+            raise AgentFileError(f"{entry.name}: unknown tool {unknown[0]}. Known: {', '.join(NAMEABLE_TOOLS)}")
         if entry.name in entry.sub_agents:
             raise AgentFileError(f"sub_agents: {entry.name} is below itself")
 
@@ -130,5 +132,5 @@ async def _refuse_cycles(tx: Transaction, organization_id: str, agents: Mapping[
     try:
         TopologicalSorter(await repository.find_sub_agents(tx, organization_id)).prepare()
     except CycleError as error:
-        _, circle = error.args
-        raise AgentFileError(f"sub_agents: {names[circle[0]]} is below itself") from None
+        _, cycle = error.args
+        raise AgentFileError(f"sub_agents: {names[cycle[0]]} is below itself") from None

@@ -10,20 +10,20 @@ from datetime import datetime
 from app.api_keys import service
 from app.api_keys.caller import Caller
 from app.api_keys.errors import InvalidApiKeyError
+from app.api_keys.key_format import is_well_formed
 from app.core.clock import now
 from app.core.crypto import sha256
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
 from app.core.notifications import Listener, listening
-from app.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# A trigger of the database notifies it whenever a key, an organization or a plan changes, whoever changes it.
+# A trigger in the database notifies this channel whenever a key, an organization or a plan changes.
 CHANNEL = "junis_callers"
 
 _MOST_ENTRIES = 10_000
-_UNHEARD_SECONDS = 1.0
+_UNPROVEN_SECONDS = 1.0
 _WRITE_USES_SECONDS = 10.0
 
 
@@ -34,9 +34,10 @@ class _Entry:
 
 
 class CallerCache:
-    """Callers by the hash of their key, so that a known key costs no round trip.
+    """Callers by the hash of their key, so that a cached key costs no round trip.
 
-    An entry is believed while the listener proves that no change was missed; without that proof, for one second.
+    An entry is valid for as long as the listener proves that no notification of a change was missed. Without that
+    proof it is valid for one second.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,18 +48,18 @@ class CallerCache:
         self.listener: Listener | None = None
 
     def clear(self) -> None:
-        """Something about some key has changed, or may have."""
+        """Forget every entry: something about a key has changed, or may have."""
         self._version += 1
         self._entries.clear()
 
     async def get(self, secret: str) -> Caller:
-        """Who shows this key.
+        """The caller that this key belongs to.
 
         Raises:
             InvalidApiKeyError: it is malformed, unknown, revoked or expired.
-            ServiceUnavailableError: the key is not known here, and Postgres is away.
+            ServiceUnavailableError: the key is not cached here, and Postgres cannot be reached.
         """
-        if not service.is_well_formed(secret):
+        if not is_well_formed(secret):
             raise InvalidApiKeyError
         key_hash = sha256(secret)
         caller = self._known(key_hash) or await self._load(key_hash)
@@ -71,8 +72,8 @@ class CallerCache:
         entry = self._entries.get(key_hash)
         if entry is None:
             return None
-        heard_until = self.listener.has_heard_all_until() if self.listener else float("-inf")
-        if max(entry.loaded_at, heard_until) < time.monotonic() - _UNHEARD_SECONDS:
+        proven_until = self.listener.complete_until() if self.listener else float("-inf")
+        if max(entry.loaded_at, proven_until) < time.monotonic() - _UNPROVEN_SECONDS:
             return None
         self._entries.move_to_end(key_hash)
         return entry.caller
@@ -82,14 +83,14 @@ class CallerCache:
         async with self._database.transaction() as tx:
             caller = await service.find_caller(tx, key_hash)
         if version == self._version:
-            # Otherwise a change came while we read: what we read may be older than it.
+            # Otherwise something changed during the read, and what was read may be out of date.
             self._entries[key_hash] = _Entry(caller, loaded_at)
             if len(self._entries) > _MOST_ENTRIES:
                 self._entries.popitem(last=False)
         return caller
 
     async def write_uses(self) -> None:
-        """Write down when keys were last used, in one statement. What cannot be written is kept for the next time."""
+        """Store when keys were last used, in one statement. What cannot be stored is kept for the next time."""
         uses, self._uses = self._uses, {}
         if not uses:
             return
@@ -99,25 +100,25 @@ class CallerCache:
                 await service.note_uses(tx, uses)
             is_written = True
         except ServiceUnavailableError:
-            pass  # told where it was found
-        except Exception:  # the next batch is written all the same
+            pass  # the database has logged it
+        except Exception:  # a defect in one batch must not stop the next one
             logger.exception("uses_not_written")
         finally:
             if not is_written:
                 self._uses = uses | self._uses
 
     async def write_uses_for_ever(self) -> None:
-        """Write until cancelled."""
+        """Store uses every ten seconds until cancelled."""
         while True:
             await asyncio.sleep(_WRITE_USES_SECONDS)
             await self.write_uses()
 
 
 @asynccontextmanager
-async def open_caller_cache(settings: Settings, database: Database) -> AsyncIterator[CallerCache]:
-    """The cache of a process, hearing of changes while the block runs."""
+async def open_caller_cache(database: Database, dsn: str) -> AsyncIterator[CallerCache]:
+    """The cache of a process. While the block runs, it listens for changes on a connection of its own to `dsn`."""
     cache = CallerCache(database)
-    async with listening(settings, CHANNEL, cache.clear) as listener:
+    async with listening(dsn, CHANNEL, cache.clear) as listener:
         cache.listener = listener
         writing = asyncio.create_task(cache.write_uses_for_ever())
         try:

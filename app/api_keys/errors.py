@@ -14,7 +14,7 @@ class MissingApiKeyError(AppError):
 
 
 class InvalidApiKeyError(AppError):
-    """One text for every unusable key, so that nothing is learnt from guessing."""
+    """Every unusable key gets the same text, so that guessing teaches nothing."""
 
     status = 401
     type = "authentication_error"

@@ -7,7 +7,7 @@ from app.core.database import Base, Moment
 
 
 class ApiKey(Base):
-    """A key of an organization. The key itself is never stored, only its SHA-256 and what is shown of it."""
+    """A key of an organization. The key itself is never stored, only its SHA-256 and the prefix that is shown."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
@@ -30,6 +30,6 @@ class ApiKey(Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment | None]
     revoked_at: Mapped[Moment | None]
-    # The key that took this one's place; this one works until `revoked_at`, which is the end of the overlap.
+    # The key that replaced this one by rotation. This one works until `revoked_at`, the end of the overlap.
     rotated_to: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
     last_used_at: Mapped[Moment | None]

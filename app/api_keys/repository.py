@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from asyncpg import Record
 from sqlalchemy import or_, select, update
 
+from app.api_keys.caller import Caller
 from app.api_keys.models import ApiKey
 from app.core.database import Transaction
 
@@ -15,7 +15,7 @@ FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
 
-# Locked in one order first: every process notes the same keys, and they would wait for each other in a circle.
+# The rows are locked in one order first. Every process writes to the same keys, and without that they could deadlock.
 _NOTE_USES = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM api_keys WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE
@@ -26,9 +26,10 @@ WHERE k.id = locked.id
 """
 
 
-async def find_caller(tx: Transaction, key_hash: bytes) -> Record | None:
-    """The usable key of that hash, with the fields of `Caller`."""
-    return await tx.fetchrow(_FIND_CALLER, key_hash)
+async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
+    """The caller of the key with that hash, unless the key is expired or revoked."""
+    row = await tx.fetchrow(_FIND_CALLER, key_hash)
+    return Caller.from_row(row) if row else None
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
@@ -38,7 +39,7 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
 
 
 async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) -> ApiKey | None:
-    """The organization's key, locked, unless it is revoked or rotated."""
+    """The organization's key, locked for update, unless it is revoked or rotated."""
     query = (
         select(ApiKey)
         .where(ApiKey.organization_id == organization_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
@@ -53,7 +54,7 @@ async def note_uses(tx: Transaction, key_ids: Sequence[str], moments: Sequence[d
 
 
 async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetime) -> bool:
-    """Revoke the key from that moment on; False where the organization has no such key in use."""
+    """Revoke the key from that moment on. False if the organization has no such key, or it is revoked already."""
     statement = (
         update(ApiKey)
         .where(

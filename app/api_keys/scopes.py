@@ -1,22 +1,34 @@
 from collections.abc import Iterable
+from enum import StrEnum
 
 from app.core.errors import InvalidRequestError
 
-DEFAULT_SCOPES = ("orchestrator:invoke", "agents:list", "agents:invoke", "sessions:read")
-# These must be asked for by name when a key is made.
-EXTRA_SCOPES = ("content:read", "content:retry")
-ALL_SCOPES = DEFAULT_SCOPES + EXTRA_SCOPES
-# Narrower names that older clients of the API use, stored as the scope that they refine.
-_REFINED = {"orchestrator:stream": "orchestrator:invoke", "sessions:messages": "sessions:read"}
+
+class Scope(StrEnum):
+    """What an API key may do, in the order of the documentation."""
+
+    ORCHESTRATOR_INVOKE = "orchestrator:invoke"
+    AGENTS_LIST = "agents:list"
+    AGENTS_INVOKE = "agents:invoke"
+    SESSIONS_READ = "sessions:read"
+    CONTENT_READ = "content:read"
+    CONTENT_RETRY = "content:retry"
 
 
-def parse_scopes(names: Iterable[str]) -> list[str]:
-    """The scopes of these names, each once, in the order of the documentation; the default ones for none.
+ALL_SCOPES = tuple(Scope)
+# A key has the others only if they are asked for by name when it is created.
+DEFAULT_SCOPES = (Scope.ORCHESTRATOR_INVOKE, Scope.AGENTS_LIST, Scope.AGENTS_INVOKE, Scope.SESSIONS_READ)
+# Narrower names that older clients of the API use. The wider scope is stored instead.
+_OLDER_NAMES = {"orchestrator:stream": Scope.ORCHESTRATOR_INVOKE, "sessions:messages": Scope.SESSIONS_READ}
+
+
+def parse_scopes(names: Iterable[str]) -> list[Scope]:
+    """The scopes with these names, each once and in the order of the documentation; the default ones if none is named.
 
     Raises:
-        InvalidRequestError: a name is not a scope.
+        InvalidRequestError: a name is not the name of a scope.
     """
-    wanted = {_REFINED.get(name, name) for name in names} or set(DEFAULT_SCOPES)
+    wanted = {_OLDER_NAMES.get(name, name) for name in names} or set(DEFAULT_SCOPES)
     unknown = sorted(wanted - set(ALL_SCOPES))
     if unknown:
         raise InvalidRequestError(f"Unknown scope: {', '.join(unknown)}. Known: {', '.join(ALL_SCOPES)}")

@@ -1,23 +1,25 @@
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from app.api_keys import repository
 from app.api_keys.caller import Caller
 from app.api_keys.errors import InvalidApiKeyError
+from app.api_keys.key_format import new_secret, shown_prefix
 from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
+from app.audit.actor import Actor
+from app.audit.service import record
 from app.core.clock import now
-from app.core.crypto import random_alphanumeric, sha256
+from app.core.crypto import sha256
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError, NotFoundError
+from app.organizations import service as organizations
 
-_MARK = "jns_live_"
-_RANDOM_LENGTH = 32
-_SHOWN_LENGTH = 13
+# How long a rotated key goes on working unless something else is asked for.
+DEFAULT_OVERLAP = timedelta(hours=24)
+
 _MOST_PER_MINUTE = 1000
 _MOST_PER_HOUR = 100_000
-_WELL_FORMED = re.compile(rf"{_MARK}[A-Za-z0-9]{{{_RANDOM_LENGTH}}}")
 
 
 async def create_key(
@@ -30,45 +32,85 @@ async def create_key(
     expires_at: datetime | None = None,
     requests_per_minute: int | None = None,
     requests_per_hour: int | None = None,
+    actor: Actor,
 ) -> tuple[ApiKey, str]:
-    """Make a key. The second value is the key itself, which nothing can show again.
+    """Create a key.
+
+    Returns:
+        The row, and the key itself, which cannot be shown again.
 
     Raises:
-        InvalidRequestError: a scope is unknown, the name is empty, the key would be expired already, or a limit of
-            its own is out of range.
+        InvalidRequestError: a scope is unknown, the name is empty, the key would be expired already, or one of its
+            own limits is out of range.
     """
     if not name.strip():
         raise InvalidRequestError("The key needs a name")
-    if expires_at is not None and expires_at <= now():
-        raise InvalidRequestError("The key would be expired already")
-    _check_limit("requests_per_minute", requests_per_minute, _MOST_PER_MINUTE)
-    _check_limit("requests_per_hour", requests_per_hour, _MOST_PER_HOUR)
-    secret = _MARK + random_alphanumeric(_RANDOM_LENGTH)
+    _check_limits(expires_at, requests_per_minute, requests_per_hour)
+    secret = new_secret()
     key = ApiKey(
         organization_id=organization_id,
         user_id=user_id,
         name=name.strip(),
-        prefix=secret[:_SHOWN_LENGTH],
+        prefix=shown_prefix(secret),
         key_hash=sha256(secret),
-        scopes=parse_scopes(scopes),
+        scopes=[scope.value for scope in parse_scopes(scopes)],
         expires_at=expires_at,
         requests_per_minute=requests_per_minute,
         requests_per_hour=requests_per_hour,
     )
     tx.session.add(key)
     await tx.session.flush()
+    record(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
     return key, secret
 
 
-async def rotate_key(tx: Transaction, organization_id: str, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
-    """Make a key that takes another's place; the other one works on until the overlap ends.
+async def create_member_key(
+    tx: Transaction,
+    organization_id: str,
+    *,
+    email: str | None,
+    name: str,
+    scopes: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
+    requests_per_hour: int | None = None,
+    actor: Actor,
+) -> tuple[ApiKey, str]:
+    """Create a key in the name of a member, given by email address; without one, in the name of the owner.
 
     Returns:
-        The new key, and the secret that nothing can show again.
+        The row, and the key itself, which cannot be shown again.
+
+    Raises:
+        OrganizationNotFoundError: there is no such organization, or it has no such member.
+        InvalidRequestError: see `create_key`.
+    """
+    organization = await organizations.get_organization(tx, organization_id)
+    member = await organizations.get_member(tx, organization, email)
+    return await create_key(
+        tx,
+        organization_id=organization.id,
+        user_id=member.id,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
+        requests_per_hour=requests_per_hour,
+        actor=actor,
+    )
+
+
+async def rotate_key(
+    tx: Transaction, organization_id: str, key_id: str, *, overlap: timedelta = DEFAULT_OVERLAP, actor: Actor
+) -> tuple[ApiKey, str]:
+    """Create a key that replaces another one, which goes on working until the overlap ends.
+
+    Returns:
+        The new row, and the new key itself, which cannot be shown again.
 
     Raises:
         NotFoundError: the organization has no such key, or it is revoked or rotated already.
-        InvalidRequestError: the overlap is negative.
+        InvalidRequestError: the overlap is negative, or the key has expired.
     """
     if overlap < timedelta(0):
         raise InvalidRequestError("The overlap cannot be negative")
@@ -84,11 +126,30 @@ async def rotate_key(tx: Transaction, organization_id: str, key_id: str, *, over
         expires_at=old.expires_at,
         requests_per_minute=old.requests_per_minute,
         requests_per_hour=old.requests_per_hour,
+        actor=actor,
     )
     old.revoked_at = now() + overlap
     old.rotated_to = new.id
     await tx.session.flush()
+    record(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
     return new, secret
+
+
+async def replace_keys(
+    tx: Transaction, *, organization_id: str, user_id: str, name: str, scopes: Iterable[str], actor: Actor
+) -> str:
+    """Revoke every key with that name, and create a new one instead of them.
+
+    Returns:
+        The new key itself, which cannot be shown again.
+    """
+    for key in await repository.list_keys(tx, organization_id):
+        if key.name == name and key.revoked_at is None:
+            await revoke_key(tx, organization_id, key.id, actor=actor)
+    _, secret = await create_key(
+        tx, organization_id=organization_id, user_id=user_id, name=name, scopes=scopes, actor=actor
+    )
+    return secret
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
@@ -96,7 +157,7 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return await repository.list_keys(tx, organization_id)
 
 
-async def revoke_key(tx: Transaction, organization_id: str, key_id: str) -> None:
+async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, actor: Actor) -> None:
     """Make the key unusable for good.
 
     Raises:
@@ -104,29 +165,31 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str) -> None
     """
     if not await repository.revoke(tx, organization_id, key_id, now()):
         raise NotFoundError(f"No usable key of that id: {key_id}")
-
-
-def is_well_formed(secret: str) -> bool:
-    """Whether the text can be a key at all."""
-    return _WELL_FORMED.fullmatch(secret) is not None
+    record(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
-    """Who shows the key of that hash.
+    """The caller that the key with that hash belongs to.
 
     Raises:
-        InvalidApiKeyError: there is none, or it is revoked or expired.
+        InvalidApiKeyError: there is no such key, or it is revoked or expired.
     """
-    row = await repository.find_caller(tx, key_hash)
-    if row is None:
+    caller = await repository.find_caller(tx, key_hash)
+    if caller is None:
         raise InvalidApiKeyError
-    values = {name: row[name] for name in Caller.__dataclass_fields__}
-    return Caller(**{**values, "scopes": frozenset(row["scopes"])})
+    return caller
 
 
 async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
-    """Remember when keys were last used."""
+    """Store when keys, given by id, were last used."""
     await repository.note_uses(tx, list(uses), list(uses.values()))
+
+
+def _check_limits(expires_at: datetime | None, per_minute: int | None, per_hour: int | None) -> None:
+    if expires_at is not None and expires_at <= now():
+        raise InvalidRequestError("The key would be expired already")
+    _check_limit("requests_per_minute", per_minute, _MOST_PER_MINUTE)
+    _check_limit("requests_per_hour", per_hour, _MOST_PER_HOUR)
 
 
 def _check_limit(name: str, value: int | None, most: int) -> None:

@@ -6,7 +6,7 @@ class UnknownModelError(InvalidRequestError):
 
 
 class ModelNotPricedError(AppError):
-    """A model without a price is refused: running it would cost the operator and nobody would pay."""
+    """A model without a price is refused: a call of it would cost the operator money that nobody pays back."""
 
     status = 502
     type = "provider_error"

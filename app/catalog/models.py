@@ -1,7 +1,17 @@
-from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint, func
-from sqlalchemy.orm import Mapped, mapped_column
+from enum import StrEnum
 
-from app.core.database import Base, Credits, Moment
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, Text, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, composite, mapped_column
+
+from app.catalog.pricing import PRICE_UNITS, UnitPrices
+from app.core.database import Base, Credits, Moment, one_of
+
+
+class ModelKind(StrEnum):
+    """What a model is used for."""
+
+    CHAT = "chat"
+    GENERATION = "generation"
 
 
 class Model(Base):
@@ -9,7 +19,7 @@ class Model(Base):
 
     __tablename__ = "models"
     __table_args__ = (
-        CheckConstraint("kind IN ('chat', 'generation')", name="kind_known"),
+        CheckConstraint(one_of("kind", ModelKind), name="kind_known"),
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
         CheckConstraint("image_tokens >= 0", name="image_tokens_not_negative"),
         CheckConstraint("kind = 'generation' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"),
@@ -19,9 +29,9 @@ class Model(Base):
     kind: Mapped[str] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, default="")
     max_output_tokens: Mapped[int | None]
-    # The most that one image of a prompt may count for; None for what the operator has set for all.
+    # Of a chat model: the most tokens that one image of a prompt counts as; None: IMAGE_PROMPT_TOKENS.
     image_tokens: Mapped[int | None]
-    # Of a chat model: one of the operator's named upstreams, and the name it has there, where they are not the default.
+    # Of a chat model: one of LLM_UPSTREAMS, and the model's name there; None: the default upstream, the same name.
     upstream: Mapped[str | None] = mapped_column(Text)
     upstream_model: Mapped[str | None] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(default=True)
@@ -29,24 +39,18 @@ class Model(Base):
 
 
 class Price(Base):
-    """What a model costs from `effective_at` on, until the next price of the model begins. In credits."""
+    """What a model costs, in credits, from `effective_at` until the next price of the model becomes effective."""
 
     __tablename__ = "prices"
     __table_args__ = (
         UniqueConstraint("model_name", "effective_at"),
-        CheckConstraint(
-            "per_call >= 0 AND per_second >= 0 AND per_output >= 0"
-            " AND per_million_prompt_tokens >= 0 AND per_million_completion_tokens >= 0 AND ceiling >= 0",
-            name="not_negative",
-        ),
+        CheckConstraint(" AND ".join(f"{name} >= 0" for name in (*PRICE_UNITS, "ceiling")), name="not_negative"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_name: Mapped[str] = mapped_column(ForeignKey("models.name"))
     effective_at: Mapped[Moment]
-    per_call: Mapped[Credits]
-    per_second: Mapped[Credits]
-    per_output: Mapped[Credits]
-    per_million_prompt_tokens: Mapped[Credits]
-    per_million_completion_tokens: Mapped[Credits]
+    unit_prices: Mapped[UnitPrices] = composite(
+        UnitPrices, *(mapped_column(unit, Numeric(18, 6), nullable=False) for unit in PRICE_UNITS)
+    )
     ceiling: Mapped[Credits | None]

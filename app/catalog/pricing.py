@@ -1,39 +1,79 @@
 """What a call costs: pure functions over exact decimals, in credits with 6 decimals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
+from typing import Annotated, Self
+
+from asyncpg import Record
+from pydantic import Field
 
 from app.catalog.errors import ModelNotPricedError
 
-SIX_PLACES = Decimal("0.000001")
+# Credits are stored with this precision.
+SIX_DECIMALS = Decimal("0.000001")
+Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
+
 _MILLION = Decimal(1_000_000)
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
-class PriceTag:
-    """The prices of one model that were in force when the work was accepted."""
+class UnitPrices:
+    """The credits that a model costs per unit. This is the one list of the units that a price can have.
+
+    The columns of the table with their check, the form of catalog files and the export are made from it. A new unit is
+    a field here, its line in `PriceTag.from_row`, a migration, and its part in a cost below.
+    """
+
+    per_call: Amount = _ZERO
+    per_second: Amount = _ZERO
+    per_output: Amount = _ZERO
+    per_million_prompt_tokens: Amount = _ZERO
+    per_million_completion_tokens: Amount = _ZERO
+
+
+PRICE_UNITS = tuple(field.name for field in fields(UnitPrices))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceTag(UnitPrices):
+    """The price of one model that was in force when the work was accepted.
+
+    Attributes:
+        id: the stored price.
+        model_name: the model that it is a price of.
+        ceiling: the most credits that one generation may cost; None for chat models without one.
+    """
 
     id: int
     model_name: str
-    per_call: Decimal = _ZERO
-    per_second: Decimal = _ZERO
-    per_output: Decimal = _ZERO
-    per_million_prompt_tokens: Decimal = _ZERO
-    per_million_completion_tokens: Decimal = _ZERO
     ceiling: Decimal | None = None
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The price of a row of the table `prices`."""
+        return cls(
+            id=row["id"],
+            model_name=row["model_name"],
+            per_call=row["per_call"],
+            per_second=row["per_second"],
+            per_output=row["per_output"],
+            per_million_prompt_tokens=row["per_million_prompt_tokens"],
+            per_million_completion_tokens=row["per_million_completion_tokens"],
+            ceiling=row["ceiling"],
+        )
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An amount of credits. It is an estimate where the vendor did not say what it should be computed from."""
+    """An amount of credits. It is an estimate if the vendor did not report what it is computed from."""
 
     amount: Decimal
     is_estimated: bool = False
 
 
 def generation_ceiling(price: PriceTag) -> Decimal:
-    """The most that one generation can cost: what is held for it.
+    """The most that one generation can cost, which is what is held for it.
 
     Raises:
         ModelNotPricedError: the price has no ceiling.
@@ -44,29 +84,29 @@ def generation_ceiling(price: PriceTag) -> Decimal:
 
 
 def generation_cost(price: PriceTag, *, predict_time: Decimal | None, outputs: int) -> Cost:
-    """What one finished generation costs, never more than its ceiling.
+    """What one finished generation costs. It is never more than the ceiling.
 
     Args:
-        price: the price it was accepted at.
-        predict_time: seconds of computing; None where the vendor did not say.
-        outputs: how many files it made.
+        price: the price at which it was accepted.
+        predict_time: seconds of computing; None if the vendor did not report it.
+        outputs: how many files it produced.
     """
     ceiling = generation_ceiling(price)
     if predict_time is None and price.per_second:
         return Cost(ceiling, is_estimated=True)
     seconds = predict_time or _ZERO
     amount = price.per_call + price.per_second * seconds + price.per_output * outputs
-    return Cost(min(ceiling, amount.quantize(SIX_PLACES, ROUND_HALF_UP)))
+    return Cost(min(ceiling, amount.quantize(SIX_DECIMALS, ROUND_HALF_UP)))
 
 
 def chat_cost(price: PriceTag, *, prompt_tokens: int, completion_tokens: int) -> Decimal:
-    """What one model call of so many tokens costs, streamed or not."""
-    return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_PLACES, ROUND_HALF_UP)
+    """What one model call with these numbers of tokens costs, streamed or not."""
+    return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_DECIMALS, ROUND_HALF_UP)
 
 
 def chat_ceiling(price: PriceTag, *, prompt_tokens: int, completion_tokens: int) -> Decimal:
-    """The most that a model call within these bounds can cost; rounded up, so that no cost exceeds it."""
-    return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_PLACES, ROUND_UP)
+    """The most that a model call with at most these tokens can cost. It is rounded up, so that no cost exceeds it."""
+    return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_DECIMALS, ROUND_UP)
 
 
 def _chat_amount(price: PriceTag, prompt_tokens: int, completion_tokens: int) -> Decimal:

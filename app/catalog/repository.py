@@ -1,17 +1,19 @@
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from asyncpg import Record
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from app.catalog.models import Model, Price
+from app.catalog.models import Model, ModelKind, Price
+from app.catalog.pricing import PriceTag
 from app.core.database import Transaction
 
-_PRICED = """
-SELECT m.name AS model_name, m.kind, m.max_output_tokens, m.image_tokens, m.upstream, m.upstream_model,
-       p.id, p.per_call, p.per_second, p.per_output,
-       p.per_million_prompt_tokens, p.per_million_completion_tokens, p.ceiling
+# All columns of `prices` are selected, because only app.catalog.pricing lists the units that a price can have.
+_WITH_PRICE = """
+SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.upstream, m.upstream_model
 FROM models m
 LEFT JOIN LATERAL (
     SELECT * FROM prices WHERE model_name = m.name AND effective_at <= now() ORDER BY effective_at DESC LIMIT 1
@@ -20,14 +22,38 @@ WHERE m.is_active AND m.kind = $1 AND m.name = ANY($2::text[])
 """
 
 
-async def find_models(tx: Transaction, kind: str, names: Sequence[str]) -> Sequence[Record]:
-    """The active models of these names, each with its price in force now, whose `id` is null where there is none."""
-    return await tx.fetch(_PRICED, kind, list(names))
+@dataclass(frozen=True)
+class ModelRow:
+    """An active model with its price in force now, which is None if it has none."""
+
+    name: str
+    max_output_tokens: int | None
+    image_tokens: int | None
+    upstream: str | None
+    upstream_model: str | None
+    price: PriceTag | None
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The model of a row of a model joined with its price, if any."""
+        return cls(
+            name=row["name"],
+            max_output_tokens=row["max_output_tokens"],
+            image_tokens=row["image_tokens"],
+            upstream=row["upstream"],
+            upstream_model=row["upstream_model"],
+            price=None if row["id"] is None else PriceTag.from_row(row),
+        )
 
 
-async def list_models(tx: Transaction, kind: str) -> Sequence[Model]:
+async def find_models(tx: Transaction, kind: ModelKind, names: Sequence[str]) -> Sequence[ModelRow]:
+    """The active models of a kind with these names, each with its price in force now."""
+    return [ModelRow.from_row(row) for row in await tx.fetch(_WITH_PRICE, kind.value, list(names))]
+
+
+async def list_models(tx: Transaction, kind: ModelKind) -> Sequence[Model]:
     """The active models of a kind, by name."""
-    query = select(Model).where(Model.kind == kind, Model.is_active).order_by(Model.name)
+    query = select(Model).where(Model.kind == kind.value, Model.is_active).order_by(Model.name)
     return (await tx.session.scalars(query)).all()
 
 
@@ -36,9 +62,10 @@ async def list_names(tx: Transaction) -> Sequence[str]:
     return (await tx.session.scalars(select(Model.name).order_by(Model.name))).all()
 
 
-async def find_price(tx: Transaction, price_id: int) -> Price | None:
+async def find_price(tx: Transaction, price_id: int) -> PriceTag | None:
     """One price, whether still in force or not."""
-    return await tx.session.get(Price, price_id)
+    row = await tx.fetchrow("SELECT * FROM prices WHERE id = $1", price_id)
+    return PriceTag.from_row(row) if row else None
 
 
 async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price | None:
@@ -53,7 +80,7 @@ async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price
 
 
 async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
-    """The active models that have a price now, with it, by kind and name."""
+    """The active models that have a price in force now, each with that price, by kind and name."""
     query = (
         select(Model, Price)
         .join(Price, Price.model_name == Model.name)
@@ -62,3 +89,9 @@ async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
         .order_by(Model.kind, Model.name, Price.effective_at.desc())
     )
     return [(model, price) for model, price in (await tx.session.execute(query)).all()]
+
+
+async def current_moment(tx: Transaction) -> datetime:
+    """The moment by Postgres's clock at which the transaction began."""
+    moment: datetime = await tx.fetchval("SELECT now()")
+    return moment

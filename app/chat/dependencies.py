@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api_keys.caller import Caller
+from app.api_keys.scopes import Scope
 from app.chat.turns.run import Turns
 from app.rate_limits.dependencies import Guard
 
@@ -13,6 +14,6 @@ def get_turns(request: Request) -> Turns:
     return turns
 
 
-AgentInvoker = Annotated[Caller, Depends(Guard("agents:invoke"))]
-OrchestratorInvoker = Annotated[Caller, Depends(Guard("orchestrator:invoke"))]
+AgentInvoker = Annotated[Caller, Depends(Guard(Scope.AGENTS_INVOKE))]
+OrchestratorInvoker = Annotated[Caller, Depends(Guard(Scope.ORCHESTRATOR_INVOKE))]
 TurnsDep = Annotated[Turns, Depends(get_turns)]

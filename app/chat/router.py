@@ -1,13 +1,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep
-from app.chat.openai import http as responses
+from app.chat.openai.http import respond
 from app.chat.openai.request import AgentRequest, ChatRequest
-from app.chat.turns import admit as opening
 from app.chat.turns.targets import Target
-from app.chat.turns.turn import Replay
-from app.content.dependencies import FileUrlsDep
-from app.dependencies import ResourcesDep
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
 
@@ -20,16 +16,11 @@ async def create_chat_completion(
     caller: OrchestratorInvoker,
     idempotent: IdempotentRequestDep,
     request: Request,
-    resources: ResourcesDep,
     turns: TurnsDep,
-    urls: FileUrlsDep,
 ) -> Response:
     """Run one turn of the organization's orchestrator, or of `model: "agent/<name>"`, in OpenAI's form."""
-    opened = await opening.open_turn(resources, caller, Target.of_model(body.model), body, idempotent)
-    if isinstance(opened, Replay):
-        return responses.replay(opened, body)
-    running = turns.start(resources, opened, responses.renderer(urls))
-    return await responses.answer(request, running, body, urls)
+    begun = await turns.begin(body.turn_request(caller, Target.of_model(body.model), idempotent))
+    return await respond(request, begun, body)
 
 
 @router.post("/agents/{agent_id}/completions", openapi_extra={"x-billing": "metered"})
@@ -39,13 +30,8 @@ async def create_agent_completion(
     caller: AgentInvoker,
     idempotent: IdempotentRequestDep,
     request: Request,
-    resources: ResourcesDep,
     turns: TurnsDep,
-    urls: FileUrlsDep,
 ) -> Response:
     """Run one turn of an LLM agent, in OpenAI's form."""
-    opened = await opening.open_turn(resources, caller, Target(agent_id=agent_id), body, idempotent)
-    if isinstance(opened, Replay):
-        return responses.replay(opened, body)
-    running = turns.start(resources, opened, responses.renderer(urls))
-    return await responses.answer(request, running, body, urls)
+    begun = await turns.begin(body.turn_request(caller, Target(agent_id=agent_id), idempotent))
+    return await respond(request, begun, body)

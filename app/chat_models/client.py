@@ -7,7 +7,7 @@ from io import BytesIO
 import aiohttp
 import orjson
 
-from app.chat_models.answers import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
+from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
 from app.chat_models.sse_reader import SseReader
@@ -16,8 +16,8 @@ from app.core.errors import ProviderError, ProviderTimeoutError
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 120
 MAX_CONNECTIONS = 1000
-# Below the 5 s after which common servers close an idle connection: a request that meets the close must not be sent
-# again, as it may have been read, so the meeting has to be rare.
+# Less than the 5 s after which common servers close an idle connection. A request that is sent while the server closes
+# the connection cannot be repeated, as it may have been read; so this should be rare.
 IDLE_SECONDS = 4
 
 _MAX_COMPLETION_BYTES = 32 * 1024 * 1024
@@ -28,47 +28,47 @@ logger = logging.getLogger(__name__)
 
 
 class AiohttpChatModelClient:
-    """Calls every upstream over one pool of connections."""
+    """Calls all upstreams over one connection pool."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
-        """One `chat.completion`; `timeout` in seconds bounds the whole call."""
+        """See `ChatModelClient.complete`."""
         request = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
-        # No bound on silence: the whole answer comes at once, after as long as the model takes.
+        # No limit on silence: the whole answer comes at once, when the model has finished it.
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
-        async with self._answer(upstream, request, limits) as content:
+        async with self._open_response(upstream, request, limits) as content:
             return parse_completion(await _read_up_to(content, _MAX_COMPLETION_BYTES))
 
     async def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
-        """The chunks of one answer as they come; `timeout` in seconds bounds the whole call."""
+        """See `ChatModelClient.stream`."""
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         request = {**body, "stream": True, "stream_options": options}
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         is_finished = False
-        async with self._answer(upstream, request, limits) as content, aclosing(_events(content)) as events:
+        async with self._open_response(upstream, request, limits) as content, aclosing(_events(content)) as events:
             try:
                 async for data in events:
                     chunk = parse_chunk(data)
                     is_finished = is_finished or is_finished_by(chunk)
                     yield chunk
             except (aiohttp.ClientError, TimeoutError):
-                # After a finish_reason only the usage can be missing: the answer itself is whole.
+                # After a finish_reason only the usage can be missing. The answer itself is complete.
                 if not is_finished:
                     raise
         if not is_finished:
             raise ProviderError("The model provider ended its answer before it was finished")
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """See `ChatModelClient.close`."""
         await self._session.close()
 
     @asynccontextmanager
-    async def _answer(
+    async def _open_response(
         self, upstream: Upstream, request: JsonObject, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The body of a 200 answer, unread. Leaving before its end closes the connection."""
+        """The unread body of a response with status 200. Leaving the block before its end closes the connection."""
         with _failures_as_provider_errors(upstream):
             async with await self._post(upstream, orjson.dumps(request), limits) as response:
                 if response.status != 200:
@@ -77,10 +77,10 @@ class AiohttpChatModelClient:
                 yield response.content
 
     async def _post(self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """Send the request, once more where no connection came about.
+        """Send the request, and send it once more if no connection could be opened.
 
-        That is the only failure after which it certainly was not read. A connection that the server closes without
-        an answer, a reused one included, may have carried it: a second request could be a second, billed answer.
+        That is the only failure after which the request has certainly not been read. If the server closes a connection
+        without a response, even a reused one, it may have read the request, and a second one could be billed again.
         """
         try:
             return await self._post_once(upstream, payload, limits)
@@ -92,29 +92,29 @@ class AiohttpChatModelClient:
     ) -> aiohttp.ClientResponse:
         return await self._session.post(
             f"{upstream.base_url.rstrip('/')}/chat/completions",
-            # A file object is written piece by piece: images make requests of megabytes.
+            # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
             headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None,
             timeout=limits,
-            # A redirect would carry the prompt, and perhaps the key, to a host that nobody configured.
+            # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
         )
 
 
 def open_chat_model_client() -> ChatModelClient:
-    """A client without connections yet. Call it inside the event loop that will use it."""
+    """A client without connections yet. Call this inside the event loop that will use the client."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
-        # One client serves every organization: nothing of one answer may travel with another's request.
+        # One client serves every organization. No cookie of one response may be sent with the request of another.
         cookie_jar=aiohttp.DummyCookieJar(),
-        # Compression would make chunks wait for each other, and costs more than it saves.
+        # Compression would delay chunks, and costs more than it saves.
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )
     return AiohttpChatModelClient(session)
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """The data of each event up to `[DONE]` or the end of the body."""
+    """The data of each event, up to `[DONE]` or the end of the body."""
     reader = SseReader()
     async for piece in content.iter_any():
         for data in reader.feed(piece):
@@ -125,7 +125,7 @@ async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
-    """Read to the end of the body, which comes right after `[DONE]`: only then can the connection be used again."""
+    """Read to the end of the body, right after `[DONE]`. Only then can the connection be used again."""
     with suppress(aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await content.readany():
@@ -133,7 +133,7 @@ async def _drain(content: aiohttp.StreamReader) -> None:
 
 
 async def _read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The body, cut off soon after `limit` bytes; what is cut off is no JSON any more."""
+    """The body, cut off soon after `limit` bytes. If it was cut off, it is not valid JSON any more."""
     body = bytearray()
     async for piece in content.iter_any():
         body += piece
@@ -157,6 +157,6 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
 
 
 def _log_failure(upstream: Upstream, error: Exception) -> None:
-    # str() and not repr(): aiohttp's repr shows the request's headers, the key among them.
+    # str() and not repr(): aiohttp's repr shows the headers of the request, which include the key.
     reason = f"{type(error).__name__}: {error}"
     logger.warning("upstream_failed", extra={"upstream": host_of(upstream), "reason": reason})

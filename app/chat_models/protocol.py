@@ -2,14 +2,14 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# A request, a message, a completion or a chunk in OpenAI's wire form: kept as the vendor's JSON from end to end,
-# so that nothing is lost in conversions to and fro.
+# A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
+# is lost in conversions.
 JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """One OpenAI-compatible server: the base URL that ends in `/v1` or the like, and its key."""
+    """One OpenAI-compatible server: its base URL, which ends in `/v1` or similar, and its key."""
 
     base_url: str
     api_key: str
@@ -17,7 +17,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the vendor counted them; both are non-negative."""
+    """Tokens as the vendor counted them. Both are at least 0."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -31,24 +31,29 @@ class Usage:
 
 
 class ChatModelClient(Protocol):
-    """Calls chat models; one client serves every upstream.
+    """Calls chat models. One client serves all upstreams.
 
-    Every method raises `ProviderError`, `ProviderTimeoutError`, `ProviderRateLimitedError` of `app.core.errors`, and
-    `UpstreamRejectedError` where the upstream refuses the request itself.
+    Every method raises `ProviderError`, `ProviderTimeoutError` or `ProviderRateLimitedError` of `app.core.errors`, or
+    `UpstreamRejectedError` if the upstream refuses the request itself.
     """
 
     async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
-        """One `chat.completion`. `timeout` in seconds bounds the whole call. Cancelling it closes the connection."""
+        """One `chat.completion`. `timeout` in seconds limits the whole call. Cancelling it closes the connection."""
         ...
 
     def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
-        """The `chat.completion.chunk` objects as they come, usage included.
+        """The `chat.completion.chunk` objects as they arrive, including the one with the usage.
 
-        Ends normally only when the upstream finished its answer: a connection cut before a `finish_reason` raises
-        `ProviderError`. Closing the iterator closes the connection.
+        It ends normally only if the upstream has finished its answer. If the connection is closed before a
+        `finish_reason`, it raises `ProviderError`. Closing the iterator closes the connection.
+
+        Args:
+            upstream: whom to call.
+            body: the request.
+            timeout: limits the whole call, in seconds.
         """
         ...
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         ...

@@ -17,13 +17,13 @@ from app.core.errors import AppError, ProviderError, ProviderRateLimitedError
 
 _REJECTED = frozenset({400, 413, 422})
 _DENIED = frozenset({401, 402, 403})
-# OpenAI answers 429 with this code where the account has run out of money: waiting does not help.
+# OpenAI responds with 429 and this code if the account has run out of money. Waiting does not help.
 _OUT_OF_CREDIT = "insufficient_quota"
 
 _DEFAULT_WAIT_SECONDS = 5.0
 _MAX_MESSAGE = 500
 _SHORTEST_KEY = 8
-# A bearer header, the prefixes that vendors give their keys, and any run of characters as long as theirs.
+# A bearer header, a vendor's prefix of keys, or any run of characters as long as a key.
 _LIKE_A_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi)[-_][\w*.-]{6,}|\b\w{32,}", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Stated:
-    """What the upstream says of its refusal."""
+    """What the upstream says about its refusal."""
 
     message: str = ""
     code: str | None = None
@@ -39,10 +39,10 @@ class _Stated:
 
 
 def refusal(upstream: Upstream, status: int, retry_after: str | None, body: bytes) -> AppError:
-    """The error that an answer other than 200 means; what the upstream said goes into the log, never its key.
+    """The error for a response with a status other than 200. What the upstream said is logged, without its key.
 
     Args:
-        upstream: who answered.
+        upstream: who responded.
         status: its HTTP status.
         retry_after: its `Retry-After` header.
         body: its body, JSON or not.
@@ -62,12 +62,12 @@ def refusal(upstream: Upstream, status: int, retry_after: str | None, body: byte
 
 
 def host_of(upstream: Upstream) -> str | None:
-    """What a log line calls the upstream: the URL may hold a password."""
+    """The name of the upstream in a log line. The whole URL may contain a password."""
     return urlsplit(upstream.base_url).hostname
 
 
 def wait_seconds(retry_after: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 5 where it says nothing usable, negative for what is past.
+    """How many seconds a `Retry-After` header asks to wait: 5 if it is unusable, negative if the time is in the past.
 
     Args:
         retry_after: seconds or an HTTP date.
@@ -83,7 +83,7 @@ def _seconds(retry_after: str, now: datetime) -> float:
     except ValueError:
         pass
     try:
-        # A date without a zone is in UTC and comes out naive.
+        # A date without a time zone is in UTC, and is parsed as a naive one.
         moment = parsedate_to_datetime(retry_after)
         return (moment.replace(tzinfo=moment.tzinfo or now.tzinfo) - now).total_seconds()
     except (ValueError, OverflowError):
@@ -91,7 +91,7 @@ def _seconds(retry_after: str, now: datetime) -> float:
 
 
 def _stated(body: bytes) -> _Stated:
-    """Reads OpenAI's `{"error": {...}}` and the shapes that others answer: a text, a list of one, a bare object."""
+    """Reads OpenAI's `{"error": {...}}` and the forms of others: a text, a list with one entry, a bare object."""
     try:
         value: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -110,7 +110,7 @@ def _text(value: Any) -> str | None:
 
 
 def _without_keys(message: str, api_key: str) -> str:
-    # A shorter one, such as the `none` or `ollama` that local servers are given, is no secret and may be a word.
+    # A shorter key, such as `none` or `ollama` for a local server, is no secret and may be an ordinary word.
     if len(api_key) >= _SHORTEST_KEY:
         message = message.replace(api_key, "[redacted]")
     return _LIKE_A_KEY.sub("[redacted]", message)[:_MAX_MESSAGE]

@@ -2,19 +2,18 @@ from collections.abc import Iterator
 
 from app.core.errors import ProviderError
 
-# One event holds one chunk of an answer. The longest real ones carry a base64 audio delta, far below this.
+# One event contains one chunk of an answer. The longest real ones, with base64 audio, are far shorter than this.
 MAX_EVENT_BYTES = 1024 * 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class SseReader:
-    """Reads `text/event-stream` bytes as they come and gives out the data of each event.
+    """Parses `text/event-stream` bytes as they arrive and returns the data of each event.
 
-    Only `data` matters to a chat completion: comments, `event`, `id` and `retry` are passed over, and so is an event
-    without data. An event counts once its blank line was read: of a connection that is cut inside one, nothing comes
-    out. How the bytes are cut into pieces makes no difference. Lines end in LF or CR LF; no chat server uses the bare
-    CR that the format also allows.
+    A chat completion uses only `data`. Comments, `event`, `id`, `retry` and events without data are ignored. An event
+    counts once its blank line has been read, so one that is cut off gives nothing. It does not matter how the bytes are
+    split into pieces. Lines end in LF or CR LF; no chat server uses the bare CR that the format also allows.
     """
 
     __slots__ = ("_data", "_data_size", "_is_first_line", "_unended")
@@ -26,7 +25,7 @@ class SseReader:
         self._unended = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The data of every event that `piece` completes, several `data` lines joined by a line feed.
+        """The data of every event that `piece` completes. Several `data` lines are joined by line feeds.
 
         Raises:
             ProviderError: a line or the data of an event is longer than `MAX_EVENT_BYTES`.
@@ -44,7 +43,7 @@ class SseReader:
                     yield data
 
     def _lines(self, piece: bytes) -> Iterator[bytes]:
-        """The lines that `piece` ends, without their ends; what follows the last end is kept."""
+        """The lines that `piece` completes, without their line ends. What comes after the last line end is kept."""
         self._unended += piece
         if b"\n" in piece:
             *lines, rest = bytes(self._unended).split(b"\n")

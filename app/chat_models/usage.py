@@ -3,7 +3,7 @@ from typing import Any, TypeGuard
 
 from app.chat_models.protocol import JsonObject, Usage
 
-# No model reads or writes this much in one call; a larger figure is a fault of the upstream.
+# No model reads or writes so many tokens in one call. A larger figure is an error of the upstream.
 MAX_TOKENS = 100_000_000
 
 logger = logging.getLogger(__name__)
@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 def parse_usage(body: JsonObject) -> Usage | None:
     """The tokens that a completion or a chunk reports.
 
-    None where it reports none, and where a figure is missing, negative, no whole number or absurdly large: such a
-    figure must become neither a charge nor a credit. A zero that is written is a zero.
+    None if it reports none, or if a figure is missing, negative, not a whole number or impossibly large: such a figure
+    must not be charged or credited. An explicit zero is a zero.
     """
     reported = body.get("usage")
     if reported is None:
@@ -27,5 +27,5 @@ def parse_usage(body: JsonObject) -> Usage | None:
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
-    # A bool is an int to Python and no count to anybody.
+    # For Python, a bool is an int.
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS

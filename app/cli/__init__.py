@@ -31,12 +31,12 @@ app.add_typer(credits.app, name="credits")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command, those of the process where none are given, and exit.
+    """Run one command and exit. Without arguments, those of the process are used.
 
     Raises:
-        SystemExit: always; 0 when it is done, 1 when it was refused, 2 when it could not be understood.
+        SystemExit: always; 0 if the command succeeded, 1 if it was refused, 2 if it could not be understood.
     """
-    # The commands say themselves what happens. What the services log below an error would say it twice.
+    # Commands print what they do. What the services log below the level of an error would only repeat it.
     handler = logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler])

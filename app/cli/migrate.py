@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import DatabaseNotAtHead
 
-from app.cli.output import tell
+from app.cli.printing import tell
 from app.cli.reporting import CommandFailedError
 from app.cli.transaction import in_transaction
 from app.core.database import Transaction
@@ -21,7 +21,7 @@ def migrate(
         bool, typer.Option("--check", help="Change nothing; exit with 1 unless the schema is up to date.")
     ] = False,
 ) -> None:
-    """Bring the database schema up to date. May be run at any time, by several at once."""
+    """Bring the database schema up to date. It may be run at any time, and several times at once."""
     in_transaction(_reach)
     config = Config(ALEMBIC_INI, stdout=sys.stderr)
     if check:
@@ -33,7 +33,7 @@ def migrate(
 
 
 async def _reach(tx: Transaction) -> None:
-    """Nothing but a connection: why there is none, Alembic would not say in a line."""
+    """Do nothing with the connection: if there is none, Alembic would not report the reason in one line."""
 
 
 def _require_head(config: Config) -> None:
@@ -45,7 +45,7 @@ def _require_head(config: Config) -> None:
 
 @contextmanager
 def _shown_steps() -> Iterator[None]:
-    """Let through what Alembic logs of each revision that it applies, and nothing else of its log."""
+    """Print the line that Alembic logs for each revision that it applies, and nothing else of its log."""
     log = logging.getLogger("alembic.runtime.migration")
     handler = logging.StreamHandler()
     handler.addFilter(lambda record: record.getMessage().startswith("Running "))

@@ -1,4 +1,4 @@
-"""The options that several commands share, and how their texts are read."""
+"""The options that several commands share, and how their values are parsed."""
 
 import re
 from datetime import timedelta
@@ -18,10 +18,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a length of time such as `12h`, `90d` or `4w`.
+    """Parse a length of time such as `12h`, `90d` or `4w`.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: it is not one.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -30,10 +30,10 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_credits(text: str) -> Decimal:
-    """Read an amount of credits exactly.
+    """Parse an amount of credits exactly.
 
     Raises:
-        BadParameter: it is no decimal number, or has more than 6 decimals.
+        BadParameter: it is not a decimal number, or has more than 6 decimals.
     """
     if not _CREDITS.fullmatch(text):
         raise typer.BadParameter(f"{text!r} is not an amount such as 12.5, with at most 6 decimals.")
@@ -41,7 +41,7 @@ def parse_credits(text: str) -> Decimal:
 
 
 def read_text(file: TextIO) -> str:
-    """All of a file that the operator named.
+    """The whole text of a file that the operator named.
 
     Raises:
         CommandFailedError: it is not UTF-8.

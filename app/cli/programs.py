@@ -1,4 +1,4 @@
-"""The commands that turn this process into another program, which keeps its process id and its signals."""
+"""The commands that replace this process by another program. It keeps the process id, and gets the signals."""
 
 import importlib.util
 import os
@@ -9,13 +9,13 @@ from app.core.settings import load_settings
 
 
 def worker() -> None:
-    """Work on requested generations until asked to stop."""
+    """Process requested generations until asked to stop."""
     load_settings()
     _become("worker")
 
 
 def quickstart() -> None:
-    """Run the whole product on this machine, with simulated vendors unless real ones are set."""
+    """Run the whole product on this machine, with simulated vendors unless real ones are configured."""
     if importlib.util.find_spec("devstack") is None:
         raise CommandFailedError("The quickstart needs a checkout of the repository: run `make quickstart` in one")
     _become("devstack", "quickstart")

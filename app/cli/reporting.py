@@ -1,4 +1,4 @@
-"""What may be expected to go wrong, as one line on standard error and an exit status."""
+"""Reports expected failures as one line on standard error and an exit status."""
 
 import sys
 from collections.abc import Iterator
@@ -19,27 +19,27 @@ _REFUSED, _NOT_UNDERSTOOD = 1, 2
 _SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
 _BY_SQLSTATE = MappingProxyType(
     {
-        "23505": "The same was added by somebody else at the same moment",
+        "23505": "Somebody else added the same at the same moment: try again",
         "28000": "Postgres refuses the user of DATABASE_URL",
         "28P01": "Postgres refuses the user or the password of DATABASE_URL",
         "3D000": "The database that DATABASE_URL names does not exist",
         "42P01": _SCHEMA_BEHIND,
         "42703": _SCHEMA_BEHIND,
-        "55P03": "A table is in use by other work: try again when that is over",
+        "55P03": "Another process is using a table: try again when it has finished",
     }
 )
 
 
 class CommandFailedError(Exception):
-    """What the operator has to know; its text is shown as it stands."""
+    """A command has failed. Its text is shown to the operator as it is."""
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Show a failure that can be expected as `error: …` and exit. Any other is a defect and keeps its traceback.
+    """Print an expected failure as `error: …` and exit. Any other is a defect and keeps its traceback.
 
     Raises:
-        SystemExit: 1 for a refusal, 2 for settings that the program cannot start from.
+        SystemExit: 1 for a refusal, 2 for settings with which the program cannot start.
     """
     try:
         yield
@@ -65,11 +65,11 @@ def _exit(status: int, *lines: str) -> NoReturn:
 
 def _reason(error: ServiceUnavailableError) -> str:
     cause = error.__cause__
-    # Some errors, a TimeoutError first of all, have a name but no text.
+    # Some errors, such as TimeoutError, have no text.
     return str(cause).partition("\n")[0] or type(cause).__name__
 
 
 def _sqlstate(error: asyncpg.PostgresError | DBAPIError) -> str:
-    # SQLAlchemy wraps the driver's error; statements on the driver's own connection raise it bare.
+    # SQLAlchemy wraps the driver's error. Statements on the driver's own connection raise it directly.
     raised = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(raised, "sqlstate", ""))

@@ -10,12 +10,12 @@ import uvicorn
 from app.core.settings import load_settings
 
 _EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - a server in a container is reached from outside it
-# What ended turns have to charge and store what was delivered, and their clients to read their last words.
+# How long ended turns have to charge and store what was delivered, and clients to read the end of their streams.
 _CLOSING_SECONDS: Final = 10
 
 
 class _Server(uvicorn.Server):
-    """Ends the turns that outlast the grace while their requests are still open, so that every client is told."""
+    """Ends turns that outlast the grace period while their requests are open, so that every client gets an error."""
 
     def __init__(self, config: uvicorn.Config, grace_seconds: float) -> None:
         super().__init__(config)
@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
 
     async def _end_turns(self) -> None:
         await asyncio.sleep(self._grace_seconds)
-        # What uvicorn has loaded by now: no command imports the web application itself.
+        # Uvicorn has loaded it by now. No command imports the web application itself.
         await self.config.loaded_app.state.turns.drain()
 
 
@@ -39,8 +39,8 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = _EVERY_INTERFACE,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on.")] = 8000,
 ) -> None:
-    """Answer HTTP until asked to stop."""
-    # Told here in a line where it is bad; raised inside uvicorn's import of the application, it would be a traceback.
+    """Serve the HTTP API until asked to stop."""
+    # Bad settings are reported here in a line. Inside uvicorn's import of the application they would be a traceback.
     grace_seconds = load_settings().shutdown_grace_seconds
     config = uvicorn.Config(
         "app.asgi:app",

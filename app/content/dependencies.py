@@ -4,6 +4,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.api_keys.caller import Caller
+from app.api_keys.scopes import Scope
 from app.content.errors import ContentRequestError, InsufficientScopesError
 from app.content.urls import FileUrls
 from app.core.errors import InvalidRequestError
@@ -50,6 +51,6 @@ def get_file_urls(resources: ResourcesDep) -> FileUrls:
     return FileUrls(resources.store, resources.settings.public_url)
 
 
-ContentReader = Annotated[Caller, Depends(ContentGuard("content:read"))]
-ContentRetrier = Annotated[Caller, Depends(ContentGuard("content:retry"))]
+ContentReader = Annotated[Caller, Depends(ContentGuard(Scope.CONTENT_READ))]
+ContentRetrier = Annotated[Caller, Depends(ContentGuard(Scope.CONTENT_RETRY))]
 FileUrlsDep = Annotated[FileUrls, Depends(get_file_urls)]

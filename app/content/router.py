@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from app.content import service
 from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute, FileUrlsDep
@@ -9,8 +9,7 @@ from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
 from app.core.pagination import PageNumber, PageSize
 from app.dependencies import QueueDep, TransactionDep
 from app.generations.dependencies import GenerationPolicyDep
-from app.idempotency import service as idempotency
-from app.idempotency.dependencies import IdempotentRequestDep
+from app.idempotency.dependencies import OnceDep
 
 router = APIRouter(prefix="/api/external/content", tags=["Generated content"], route_class=ContentRoute)
 
@@ -41,17 +40,14 @@ async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep
 async def retry_content(
     content_id: str,
     caller: ContentRetrier,
-    idempotent: IdempotentRequestDep,
+    once: OnceDep,
     tx: TransactionDep,
     queue: QueueDep,
     policy: GenerationPolicyDep,
-    response: Response,
 ) -> RetryQueued:
     """Queue a failed generation again with its original parameters."""
-    if idempotent and (stored := await idempotency.claim(tx, idempotent)):
-        response.headers["Idempotent-Replayed"] = "true"
-        return RetryQueued.model_validate(stored)
-    queued = RetryQueued.of(await service.retry(tx, queue, policy, caller, content_id))
-    if idempotent:
-        await idempotency.store_response(tx, idempotent, queued.model_dump())
-    return queued
+
+    async def retry() -> RetryQueued:
+        return RetryQueued.of(await service.retry(tx, queue, policy, caller, content_id))
+
+    return await once.run(RetryQueued, retry)

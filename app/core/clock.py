@@ -5,7 +5,7 @@ from pydantic import PlainSerializer
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC."""
+    """The current moment: aware, in UTC."""
     return datetime.now(UTC)
 
 
@@ -14,5 +14,5 @@ def whole_seconds(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# A moment in an answer of the API.
+# A moment in a response of the API.
 Seconds = Annotated[datetime, PlainSerializer(whole_seconds, return_type=str, when_used="json")]

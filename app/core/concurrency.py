@@ -2,11 +2,16 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+_CANCEL_AGAIN_SECONDS = 1.0
+
 _T = TypeVar("_T")
 
 
 async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Run them at the same time; their results in order. When one fails the others are ended before its error rises."""
+    """Run them at the same time and return their results in order.
+
+    If one fails, the others are cancelled, and its error is raised when they have ended.
+    """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
@@ -15,3 +20,16 @@ async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks and wait until they have ended, however they end.
+
+    Before Python 3.12 `asyncio.wait_for`, which redis-py uses for every command, drops a cancellation that comes just
+    as it returns. So those that have not ended are cancelled again.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)

@@ -3,7 +3,7 @@ import secrets
 import string
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
-# No vowels and no look-alikes: an id never spells a word and is easily read aloud.
+# No vowels and no look-alikes, so that an id never spells a word and is easy to read aloud.
 _ID_LETTERS = "0123456789bcdfghjkmnpqrstvwxz"
 
 
@@ -13,7 +13,7 @@ def random_alphanumeric(length: int) -> str:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh identifier such as `org-4k8zr0c7w1hd2f9n`, about 77 bits behind the prefix."""
+    """A new identifier such as `org-4k8zr0c7w1hd2f9n`: a prefix and about 77 random bits."""
     return f"{prefix}-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
 
 

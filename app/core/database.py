@@ -22,28 +22,28 @@ from app.core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _AWAY = (
-    # Two transactions that wait for each other: one is rolled back whole, and may simply be run again.
+    # Postgres rolls back one of two transactions that wait for each other. It can simply be run again.
     asyncpg.DeadlockDetectedError,
     asyncpg.PostgresConnectionError,
-    # It starts, it stops, or its main process is gone.
+    # Postgres is starting or stopping, or its main process is gone.
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    # A standby, as after a failover: the next connection may find the primary.
+    # The server is a standby, as after a failover. The next connection may reach the primary.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
-    # Postgres has taken its leave on a connection that the driver has not seen closed yet.
+    # Postgres has closed the connection, and the driver has not noticed it yet.
     asyncpg.InternalClientError,
     exc.InterfaceError,
     exc.OperationalError,
     exc.TimeoutError,
     ConnectionError,
     TimeoutError,
-    # How a name that cannot be looked up, or a socket that is not there, is told.
+    # A host name cannot be resolved, or a socket does not exist.
     socket.gaierror,
     FileNotFoundError,
-    # A certificate that is not the one that `sslmode` asks for.
+    # The certificate is not the one that `sslmode` requires.
     ssl.SSLError,
 )
 
@@ -53,13 +53,13 @@ Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """The SQL condition that a column has one of these values, which are the code's own and hold no quotes."""
+    """The SQL condition that a column has one of these values. They are constants of the code, without quotes."""
     listed = ", ".join(f"'{value}'" for value in values)
     return f"{column} IN ({listed})"
 
 
 class Base(DeclarativeBase):
-    """What every table inherits: one metadata with names for all constraints."""
+    """The base class of all tables. They share one metadata, which names all constraints."""
 
     metadata = MetaData(
         naming_convention={
@@ -73,10 +73,10 @@ class Base(DeclarativeBase):
 
 
 class Transaction:
-    """One open Postgres transaction, spoken to in two ways.
+    """One open Postgres transaction, with two interfaces.
 
-    `session` is SQLAlchemy's; `fetch*` and `execute` are single statements on the driver's own connection, for
-    the paths that run once per call. Both see the same transaction. Nothing but `Database.transaction()` commits.
+    `session` is SQLAlchemy's. `fetch*` and `execute` run single statements on the driver's own connection, which is
+    faster. Both work in the same transaction, which only `Database.transaction()` commits.
     """
 
     def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -87,13 +87,13 @@ class Transaction:
 
     @property
     def session(self) -> AsyncSession:
-        """SQLAlchemy's session on this transaction; opened at its first use."""
+        """SQLAlchemy's session on this transaction. It is opened when it is first used."""
         if self._session is None:
             self._session = AsyncSession(bind=self._connection, expire_on_commit=False, autoflush=True)
         return self._session
 
     async def fetch(self, sql: str, *values: object) -> Sequence[asyncpg.Record]:
-        """All rows of one statement with `$1`-style parameters."""
+        """All rows of one statement. Its parameters are written `$1`, `$2` and so on."""
         await self._flush()
         return await self._driver.fetch(sql, *values)
 
@@ -108,16 +108,16 @@ class Transaction:
         return await self._driver.fetchval(sql, *values)
 
     async def execute(self, sql: str, *values: object) -> None:
-        """One statement whose rows, if any, do not matter."""
+        """Run one statement and discard its rows, if any."""
         await self._flush()
         await self._driver.execute(sql, *values)
 
     def after_commit(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Register what happens once this transaction is durable; a failure of it is logged, never raised."""
+        """Register what runs once this transaction is committed. If it fails, the error is logged and not raised."""
         self._after_commit.append(action)
 
     async def _flush(self) -> None:
-        # A statement on the driver must see what the session has been told so far.
+        # A statement on the driver must see the changes that were made in the session.
         if self._session is not None:
             await self._session.flush()
 
@@ -130,25 +130,25 @@ class Transaction:
         for action in self._after_commit:
             try:
                 await action()
-            except Exception:  # the commit stands; the sweeper sends again what was not sent
+            except Exception:  # the transaction is committed; a wake that was not sent costs a poll interval
                 logger.exception("after_commit_failed")
 
 
 class Database:
-    """The pool of connections, and the only place that commits."""
+    """The connection pool, and the only code that commits."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Make the pool; connections are opened when they are needed."""
-        # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`: SQLAlchemy and the driver's own statements
-        # then share one real transaction, and no session can commit a part of it.
+        """Create the pool. Connections are opened when they are needed."""
+        # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share
+        # one real transaction, and no session can commit a part of it.
         engine = create_async_engine(
             settings.sqlalchemy_url,
             isolation_level="AUTOCOMMIT",
-            # What a statement was given may be a prompt, and belongs into no log.
+            # The parameters of a statement may be a prompt, which must not be logged.
             hide_parameters=True,
             json_serializer=storable_json,
             json_deserializer=orjson.loads,
@@ -165,10 +165,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Run the block in one transaction: committed at its end, rolled back when it raises.
+        """Run the block in one transaction, which is committed at its end, or rolled back if it raises an error.
 
         Raises:
-            ServiceUnavailableError: Postgres cannot be reached, or went away meanwhile.
+            ServiceUnavailableError: Postgres cannot be reached, or the connection was lost.
         """
         try:
             async with self._connect() as (connection, driver):
@@ -176,7 +176,7 @@ class Database:
                 async with driver.transaction():
                     yield transaction
                     await transaction._finish()  # noqa: SLF001 - the two classes are one mechanism
-        except Exception as error:  # raised again, under another name where Postgres is away
+        except Exception as error:  # raised again, as ServiceUnavailableError if Postgres is away
             if not _is_away(error):
                 raise
             logger.warning("database_away", extra={"reason": repr(error)})
@@ -190,7 +190,7 @@ class Database:
             try:
                 yield connection, driver
             except asyncpg.InternalClientError:
-                # Nobody answers on it any more: to close it in good order could last for ever.
+                # Postgres does not answer on it any more, so closing it in the usual way could take forever.
                 driver.terminate()
                 raise
             finally:
@@ -198,7 +198,7 @@ class Database:
                     await connection.invalidate()
 
     async def _live_driver(self, connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
-        """The driver's connection; a pooled one that Postgres closed meanwhile is replaced, at no round trip."""
+        """The driver's connection. A pooled one that Postgres has closed is replaced, without a round trip."""
         driver = await _driver_of(connection)
         while driver.is_closed():
             await connection.invalidate()
@@ -212,6 +212,6 @@ async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.
 
 
 def _is_away(error: Exception) -> bool:
-    # What is said as a connection is opened comes wrapped, and SQLAlchemy has no class of its own for all of it.
+    # SQLAlchemy wraps errors while it opens a connection, and has no class of its own for some of them.
     wrapped = error.orig.__cause__ if isinstance(error, exc.DBAPIError) and error.orig else None
     return isinstance(error, _AWAY) or isinstance(wrapped, _AWAY)

@@ -30,7 +30,7 @@ _BY_STATUS: dict[int, type[AppError]] = {
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Render every refusal, the framework's own included, in the one form of the API."""
+    """Render every refusal, including those of the framework, in the form of the API."""
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
@@ -51,15 +51,15 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"})
+    location = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"})
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return render(InvalidRequestError("The request body is not valid JSON"))
-    return render(InvalidRequestError(f"{place}: {message}" if place else message, param=place or None))
+    return render(InvalidRequestError(f"{location}: {message}" if location else message, param=location or None))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """What the framework refuses, in the form of the API."""
+    """Render a refusal of the framework in the form of the API."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
     response = render(_BY_STATUS.get(error.status_code, AppError)())
     response.headers.update(error.headers or {})

@@ -2,16 +2,16 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-# OpenAI's SDKs ignore a longer wait, each in a way of its own.
+# OpenAI's SDKs ignore a longer wait.
 _LONGEST_RETRY_AFTER = 60
 
 
 class AppError(Exception):
-    """A refusal with a status, a type and a code, rendered in one place.
+    """A refusal with a status, a type and a code. `app.core.error_handlers` renders it.
 
-    A code is part of the API; the name of a class is not. `retryable` is what an OpenAI SDK is told in
-    `x-should-retry` where its own rule (repeat 408, 409, 429 and 5xx) would be wrong; one refusal may know better than
-    its class.
+    A code is part of the API; the name of a class is not. If `retryable` is false, the header `x-should-retry` tells
+    OpenAI's SDKs not to repeat the request, which they would otherwise do after 408, 409, 429 and 5xx. An instance may
+    differ from its class in this.
     """
 
     status: ClassVar[int] = 500
@@ -27,14 +27,14 @@ class AppError(Exception):
         super().__init__(self.text)
 
     def body(self) -> dict[str, Any]:
-        """The JSON that the client reads."""
+        """The JSON body of the response."""
         error = {"message": self.text, "type": self.type, "code": self.code}
         if self.param is not None:
             error["param"] = self.param
         return {"error": error}
 
     def headers(self) -> Mapping[str, str]:
-        """The headers that belong to the refusal."""
+        """The headers that the refusal adds to the response."""
         headers = {} if self.retryable or self.status < 408 else {"x-should-retry": "false"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
@@ -77,7 +77,7 @@ class ServiceUnavailableError(AppError):
 
 
 class ProviderError(AppError):
-    """A vendor failed; the text never repeats what may hold the operator's key."""
+    """A vendor failed. The text never repeats what the vendor said, which may contain the operator's key."""
 
     status = 502
     type = "provider_error"
@@ -93,14 +93,14 @@ class ProviderTimeoutError(AppError):
 
 
 class RateLimitError(AppError):
-    """Too much at once; `wait_seconds` is how long it takes until repeating may help."""
+    """Too many requests. `wait_seconds` is how long to wait before a repetition may succeed."""
 
     status = 429
     type = "rate_limit_error"
 
     def __init__(self, wait_seconds: float) -> None:
         super().__init__(retry_after=math.ceil(min(max(wait_seconds, 1), _LONGEST_RETRY_AFTER)))
-        # Repeating within the SDK's patience cannot help when the wait is longer than that.
+        # SDKs do not wait longer than that, so a repetition by them could not succeed.
         self.retryable = wait_seconds <= _LONGEST_RETRY_AFTER
 
 

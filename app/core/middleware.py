@@ -17,7 +17,7 @@ from app.core.errors import AppError
 
 logger = logging.getLogger("app.access")
 
-# What a client may call its request; anything else could forge lines of the log.
+# The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -25,30 +25,30 @@ request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 @dataclass
 class ResponseHooks:
-    """What is to happen when the response of a request leaves, whichever code makes it.
+    """What to do when the response to a request is sent, whatever code creates it.
 
     Attributes:
-        headers: are added to it.
-        before_end: run before its last byte is sent, or when the client is gone before that; each bears to run once.
+        headers: are added to the response.
+        before_end: are called once each, before the last byte is sent or when the client has disconnected before that.
     """
 
     headers: dict[str, str] = field(default_factory=dict)
     before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def end(self) -> None:
-        """Run what is to run before the end, the last one first, each to its own end even when this is cancelled."""
+        """Call what is in `before_end`, the last one first. Each runs to its end even if this is cancelled."""
         while self.before_end:
             await asyncio.shield(asyncio.ensure_future(self.before_end.pop()()))
 
 
 def response_hooks(connection: HTTPConnection) -> ResponseHooks:
-    """The hooks of the request's response."""
+    """The hooks of the response to a request."""
     hooks: ResponseHooks = connection.scope["junis.hooks"]
     return hooks
 
 
 class RequestMiddleware:
-    """Gives each request its id, its hooks and its line in the log, and answers for what nothing else has caught."""
+    """Gives each request its id, its hooks and its line in the log, and responds to errors that nothing else caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -73,13 +73,13 @@ class RequestMiddleware:
         token = request_id_var.set(request_id)
         started = time.perf_counter()
         try:
-            await self._answer(scope, receive, send_with_hooks)
+            await self._respond(scope, receive, send_with_hooks)
         finally:
             await hooks.end()
             _log(scope, status, time.perf_counter() - started)
             request_id_var.reset(token)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_started = False
 
         async def watch(message: Message) -> None:
@@ -89,10 +89,10 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, watch)
-        except Exception:  # the last place that can still answer
+        except Exception:  # nothing after this could respond
             logger.exception("unhandled_error")
             if is_started:
-                # The client must see a broken connection, not an answer that looks whole.
+                # The client must see a broken connection, not a response that looks complete.
                 raise
             error = AppError()
             response = JSONResponse(error.body(), status_code=error.status, headers=dict(error.headers()))
@@ -100,9 +100,9 @@ class RequestMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses a body that is too large when it is read: by its announced length, or else as it comes.
+    """Refuses a body that is too large when it is read: by its announced length, or else as it arrives.
 
-    The framework's own limit answers in a form of its own, before anything here has seen the request.
+    The framework's own limit responds in another form than the API's, before any of our code has seen the request.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -115,7 +115,7 @@ class BodyLimitMiddleware:
 
         async def receive_within_limit() -> Message:
             nonlocal received
-            # Not an error of our own kind: where it reads a body, the framework lets only its own through.
+            # Not an AppError: while the framework reads a body, it lets only its own errors through.
             if announced > self.max_bytes:
                 raise HTTPException(413)
             message = await receive()
@@ -137,7 +137,7 @@ def _request_id(shown: str | None) -> str:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    # The route and not the path: the address of a file, or of a webhook, is itself the permission.
+    # The route and not the path: whoever knows the URL of a file or of a webhook may use it.
     route = getattr(scope.get("route"), "path", None)
     extra = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
     logger.info("request", extra=extra)

@@ -7,43 +7,41 @@ from typing import Any
 
 import asyncpg
 
-from app.core.settings import Settings
-
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 0.3
-# No answer for so long means that the connection is dead; a slow one only delays what is known.
+# Without a response for so long, the connection is taken for dead.
 _ANSWER_SECONDS = 5
 _RECONNECT_SECONDS = 0.5
 
 
 class Listener:
-    """Hears a Postgres channel over a connection of its own, and knows whether it really hears.
+    """Listens to a Postgres channel over a connection of its own, and knows up to when it has missed nothing.
 
-    `on_event` is called for every notification, and whenever the listener begins to hear: what was said before is
-    lost. Postgres answers a heartbeat behind every notification that came before it, so an answered heartbeat
-    proves that all of them have been heard.
+    `on_event` is called for every notification, and each time the listener has connected, because notifications that
+    were sent before that are lost. Postgres responds to a heartbeat after it has sent all earlier notifications, so the
+    response proves that they have all arrived.
     """
 
     def __init__(self, dsn: str, channel: str, on_event: Callable[[], None]) -> None:
         self._dsn = dsn
         self._channel = channel
         self._on_event = on_event
-        self._heard_all_until = float("-inf")
+        self._complete_until = float("-inf")
 
-    def has_heard_all_until(self) -> float:
-        """The monotonic moment up to which every notification has been heard; -inf while nothing is."""
-        return self._heard_all_until
+    def complete_until(self) -> float:
+        """The moment, by the monotonic clock, up to which no notification was missed; -inf while not connected."""
+        return self._complete_until
 
     async def run(self) -> None:
-        """Listen until cancelled, over a new connection whenever one is lost."""
+        """Listen until cancelled. A connection that is lost is replaced."""
         while True:
             try:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 logger.warning("listener_lost", extra={"channel": self._channel, "reason": repr(error)})
             finally:
-                self._heard_all_until = float("-inf")
+                self._complete_until = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
@@ -56,16 +54,16 @@ class Listener:
             while True:
                 asked_at = time.monotonic()
                 await connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
-                self._heard_all_until = asked_at
+                self._complete_until = asked_at
                 await asyncio.sleep(_HEARTBEAT_SECONDS)
         finally:
             connection.terminate()
 
 
 @asynccontextmanager
-async def listening(settings: Settings, channel: str, on_event: Callable[[], None]) -> AsyncIterator[Listener]:
-    """A listener that hears the channel while the block runs."""
-    listener = Listener(settings.database_url, channel, on_event)
+async def listening(dsn: str, channel: str, on_event: Callable[[], None]) -> AsyncIterator[Listener]:
+    """A listener on the channel of the database `dsn`, for as long as the block runs."""
+    listener = Listener(dsn, channel, on_event)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

@@ -1,4 +1,4 @@
-"""Where the files of the checkout stand that the code reads."""
+"""The paths of files outside the packages that the code reads."""
 
 from pathlib import Path
 

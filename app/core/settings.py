@@ -1,4 +1,4 @@
-"""What the operator can set, by environment or `.env`; `.env.example` documents every name."""
+"""What the operator can set in the environment or in `.env`. `.env.example` documents every setting."""
 
 import json
 import secrets
@@ -16,7 +16,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 
 class InvalidSettingsError(Exception):
-    """The environment cannot be started from; the message names each variable at fault."""
+    """The program cannot start with these settings. The message names each variable that is wrong."""
 
 
 def _http_url(value: str) -> str:
@@ -36,8 +36,10 @@ def _has_usable_port(url: str) -> bool:
 def _scheme(*allowed: str) -> AfterValidator:
     def check(value: str) -> str:
         if not _has_usable_port(value):
-            # Mostly the rest of a password, so it is not shown.
-            raise ValueError("the port is no number from 1 to 65535; in a password, write / as %2F, # as %23, ? as %3F")
+            # It is not shown, as it is probably a part of the password.
+            raise ValueError(
+                "the port is not a number from 1 to 65535; in a password, write / as %2F, # as %23, ? as %3F"
+            )
         if urlsplit(value).scheme not in allowed:
             raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
         return value
@@ -46,22 +48,22 @@ def _scheme(*allowed: str) -> AfterValidator:
 
 
 def _database_parameters(value: str) -> str:
-    """Let through only what SQLAlchemy's dialect and the driver's own parser of URLs take for the same."""
+    """Allow only parameters that SQLAlchemy's dialect and the driver's own URL parser understand in the same way."""
     url = urlsplit(value)
     try:
         parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
     except ValueError:
-        raise ValueError("what follows the ? must be parameters as name=value") from None
+        raise ValueError("after the ?, parameters must be written as name=value") from None
     for name, given in parameters:
         if name not in _DATABASE_PARAMETERS:
             raise ValueError(
                 f"the parameter {name} is not supported; supported: {', '.join(_DATABASE_PARAMETERS)}."
-                " Certificates are named by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
+                " Certificates are set by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
             )
         if name == "sslmode" and given not in _SSL_MODES:
             raise ValueError(f"sslmode must be one of: {', '.join(_SSL_MODES)}")
         if name == "host" and url.hostname:
-            raise ValueError("the host stands twice: as usual, and as a parameter")
+            raise ValueError("the host is given both before the path and as a parameter")
     return value
 
 
@@ -70,14 +72,14 @@ DatabaseUrl = Annotated[str, _scheme("postgresql", "postgres"), AfterValidator(_
 
 
 class UpstreamSettings(BaseModel):
-    """One more OpenAI-compatible server, by the name that catalog entries give in `upstream`."""
+    """One more OpenAI-compatible server. Entries of the catalog refer to it by its name in `upstream`."""
 
     base_url: HttpUrl
     api_key: SecretStr = SecretStr("")
 
 
 class Settings(BaseSettings):
-    """The settings of one process, checked once at its start."""
+    """The settings of one process. They are checked once, when it starts."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1, le=200)
     redis_url: Annotated[str, _scheme("redis", "rediss", "unix")] = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
+    # Will sign the console's sessions. Nothing is signed with it yet.
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
@@ -115,7 +118,7 @@ class Settings(BaseSettings):
 
     replicate_api_token: SecretStr = SecretStr("")
     replicate_base_url: HttpUrl = "https://api.replicate.com"
-    # Several, separated by commas, while the secret is being changed.
+    # Two of them, separated by a comma, while the secret is being changed.
     replicate_webhook_secret: SecretStr = SecretStr("")
     replicate_creates_per_minute: int = Field(default=600, ge=1)
     replicate_reads_per_minute: int = Field(default=3000, ge=1)
@@ -144,7 +147,7 @@ class Settings(BaseSettings):
         try:
             return json.loads(value)
         except ValueError:
-            # Told like every other bad value; the settings library would end with a traceback.
+            # Reported like every other bad value. The settings library would end with a traceback.
             raise ValueError("must be a JSON object") from None
 
     @model_validator(mode="after")
@@ -157,18 +160,18 @@ class Settings(BaseSettings):
             }
             missing = [name for name, value in needed.items() if not value]
             if missing:
-                raise ValueError(f"{', '.join(missing)}: required where STORAGE is 's3'")
+                raise ValueError(f"{', '.join(missing)}: required if STORAGE is 's3'")
         return self
 
     @cached_property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
-        """The secrets that a webhook may be signed with; none where webhooks are not used."""
+        """The secrets that a webhook may be signed with; none if webhooks are not used."""
         parts = self.replicate_webhook_secret.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
 
     @cached_property
     def sqlalchemy_url(self) -> str:
-        """`database_url` for SQLAlchemy's asyncpg dialect, where `sslmode` goes by the name of `ssl`."""
+        """`database_url` for SQLAlchemy's asyncpg dialect, which calls `sslmode` `ssl`."""
         url = urlsplit(self.database_url)
         parameters = {"ssl" if name == "sslmode" else name: value for name, value in parse_qsl(url.query)}
         query = f"?{urlencode(parameters)}" if parameters else ""
@@ -176,10 +179,10 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read and check the environment.
+    """Read and check the settings.
 
     Raises:
-        InvalidSettingsError: names every variable that is missing or bad, without its value.
+        InvalidSettingsError: names every variable that is missing or wrong, without its value.
     """
     try:
         return Settings()
@@ -189,6 +192,6 @@ def load_settings() -> Settings:
 
 
 def _describe(location: tuple[int | str, ...], message: str) -> str:
-    # Only the reason is shown: the value may be a secret.
+    # Only the reason is shown, because the value may be a secret.
     text = message.removeprefix("Value error, ")
     return f"{str(location[0]).upper()}: {text}" if location else text

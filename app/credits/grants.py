@@ -1,44 +1,84 @@
-"""What plans give every month."""
+"""How credits are given: by an operator, and every month by the plan."""
 
 import logging
+import uuid
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
-from asyncpg import Record
-
-from app.core.database import Database
+from app.audit.actor import SERVER, Actor
+from app.core.database import Database, Transaction
 from app.credits import repository, service
+from app.credits.balance import Balance
+from app.credits.repository import MonthlyGrant
 
 logger = logging.getLogger(__name__)
 
 
-async def grant_monthly_credits(database: Database, moment: datetime) -> int:
-    """Give every subscribed organization its plan's credits for the calendar month (UTC) of `moment`, once.
+@dataclass(frozen=True)
+class ManualGrant:
+    """The result of a grant: its reference, whether it was granted now or before, and the balance after it."""
 
-    Any number of workers may do so at once, any number of times.
+    reference: str
+    is_new: bool
+    balance: Balance
+
+
+async def grant_manually(
+    tx: Transaction,
+    organization_id: str,
+    *,
+    amount: Decimal,
+    reference: str | None = None,
+    description: str = "",
+    actor: Actor,
+) -> ManualGrant:
+    """Add credits to an organization's balance, once for a reference. Without a reference, a random one is used.
+
+    Raises:
+        InvalidRequestError: the amount is not a positive number with at most 6 decimals.
+    """
+    reference = reference or f"grant:{uuid.uuid4()}"
+    is_new = await service.grant(
+        tx,
+        organization_id=organization_id,
+        amount=amount,
+        reference=reference,
+        description=description,
+        actor=actor,
+    )
+    return ManualGrant(reference, is_new, await service.get_balance(tx, organization_id))
+
+
+async def grant_monthly_credits(database: Database, moment: datetime) -> int:
+    """Grant every organization with a subscription its plan's credits for the calendar month (UTC) of `moment`.
+
+    It is idempotent, and any number of workers may do it at the same time: each organization is granted once a month.
 
     Returns:
-        How many organizations were given theirs now.
+        How many organizations were granted their credits now.
     """
     period = f"{moment:%Y-%m}"
     async with database.transaction() as tx:
         due = await repository.find_monthly_grants(tx, period)
     granted = 0
-    for row in due:
+    for grant in due:
         try:
-            granted += await _grant(database, row, period)
-        except Exception:  # the others get theirs all the same; this one comes again
-            logger.exception("monthly_credits_not_granted", extra={"organization_id": row["organization_id"]})
+            granted += await _grant(database, grant, period)
+        except Exception:  # one that fails must not keep the others from theirs; it is tried again later
+            logger.exception("monthly_credits_not_granted", extra={"organization_id": grant.organization_id})
     if granted:
         logger.info("monthly_credits_granted", extra={"period": period, "organizations": granted})
     return granted
 
 
-async def _grant(database: Database, row: Record, period: str) -> bool:
+async def _grant(database: Database, grant: MonthlyGrant, period: str) -> bool:
     async with database.transaction() as tx:
         return await service.grant(
             tx,
-            organization_id=row["organization_id"],
-            amount=row["monthly_credits"],
-            reference=row["reference"],
-            description=f"{row['plan_name']} {period}",
+            organization_id=grant.organization_id,
+            amount=grant.amount,
+            reference=grant.reference,
+            description=f"{grant.plan_name} {period}",
+            actor=SERVER,
         )

@@ -1,16 +1,34 @@
+from enum import StrEnum
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Credits, Moment
+from app.core.database import Base, Credits, Moment, one_of
+
+
+class HoldState(StrEnum):
+    """What has become of the credits that were held."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    VOIDED = "voided"
+
+
+class EntryKind(StrEnum):
+    """Why a balance changed."""
+
+    GRANT = "grant"
+    CHARGE = "charge"
+    ADJUSTMENT = "adjustment"
 
 
 class CreditAccount(Base):
-    """What an organization owns and what of it is held. Locked before any of its holds is touched."""
+    """The balance of an organization, and how much of it is held. The row is locked before any hold is touched."""
 
     __tablename__ = "credit_accounts"
     __table_args__ = (
         CheckConstraint("balance >= 0", name="balance_not_negative"),
-        # To Postgres NaN is larger than every number.
+        # For Postgres, NaN is larger than every number.
         CheckConstraint("balance < 'NaN' AND held < 'NaN'", name="is_number"),
         CheckConstraint("held >= 0 AND held <= balance", name="held_within_balance"),
     )
@@ -21,14 +39,14 @@ class CreditAccount(Base):
 
 
 class CreditHold(Base):
-    """The most that one action may cost, put aside until it is settled or voided, exactly once."""
+    """The most that one action may cost, held until it is settled or voided. That happens exactly once."""
 
     __tablename__ = "credit_holds"
     __table_args__ = (
         UniqueConstraint("reference"),
         CheckConstraint("amount >= 0", name="amount_not_negative"),
         CheckConstraint("amount < 'NaN'", name="is_number"),
-        CheckConstraint("state IN ('open', 'settled', 'voided')", name="state_known"),
+        CheckConstraint(one_of("state", HoldState), name="state_known"),
         CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended_when_not_open"),
         CheckConstraint("(state = 'settled') = (charged IS NOT NULL)", name="charged_when_settled"),
         CheckConstraint("charged >= 0 AND charged <= amount", name="charged_within_amount"),
@@ -40,21 +58,21 @@ class CreditHold(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     reference: Mapped[str] = mapped_column(Text)
     amount: Mapped[Credits]
-    state: Mapped[str] = mapped_column(Text, default="open")
+    state: Mapped[str] = mapped_column(Text, default=HoldState.OPEN.value)
     charged: Mapped[Credits | None]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
-    # None: the hold ends only with the content it pays for.
+    # None: the hold ends only when the generation that it pays for ends.
     expires_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
 
 
 class LedgerEntry(Base):
-    """One change of a balance. Entries are only ever added: a trigger refuses everything else."""
+    """One change of a balance. Entries are only ever added: a trigger refuses to change or delete them."""
 
     __tablename__ = "ledger_entries"
     __table_args__ = (
         UniqueConstraint("reference"),
-        CheckConstraint("kind IN ('grant', 'charge', 'adjustment')", name="kind_known"),
+        CheckConstraint(one_of("kind", EntryKind), name="kind_known"),
         CheckConstraint("kind <> 'charge' OR amount <= 0", name="charge_takes"),
         CheckConstraint("kind <> 'grant' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),

@@ -1,16 +1,20 @@
-"""The SQL of accounts, holds and ledger. One statement does one whole step.
+"""The SQL of accounts, holds and the ledger. One statement does one whole step.
 
-Every statement that touches a hold locks the organization's account row first, so that no two of them can wait for
-each other, whatever runs at once. It then writes both amounts from the locked row, never from its own snapshot: that
-may be older, and Postgres checks the constraints on what comes of it before it looks for the newer row.
+Every statement that touches a hold locks the organization's account row first, so that no two of them can deadlock. It
+then writes both amounts from the locked row and never from its own snapshot, which may be older: Postgres checks the
+constraints on the values computed from the snapshot before it looks for the newer row.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Self
 
 from asyncpg import Record
 
 from app.core.database import Transaction
+from app.credits.balance import Balance
 
 _GRANT = """
 WITH account AS (
@@ -95,24 +99,58 @@ WHERE o.subscription_status = 'active' AND p.monthly_credits > 0
 """
 
 
+@dataclass(frozen=True)
+class HoldKey:
+    """Names one hold: the organization that pays, and the reference of the action."""
+
+    organization_id: str
+    reference: str
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The name of the hold of a row of `credit_holds`."""
+        return cls(organization_id=row["organization_id"], reference=row["reference"])
+
+
+@dataclass(frozen=True)
+class MonthlyGrant:
+    """The credits that an organization's plan gives it for a month, and the reference of the grant."""
+
+    organization_id: str
+    plan_name: str
+    amount: Decimal
+    reference: str
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The grant of a row of an organization joined with its plan."""
+        return cls(
+            organization_id=row["organization_id"],
+            plan_name=row["plan_name"],
+            amount=row["monthly_credits"],
+            reference=row["reference"],
+        )
+
+
 async def add_account(tx: Transaction, organization_id: str) -> None:
-    """An empty account; one that exists stays as it is."""
+    """Add an empty account. One that exists stays as it is."""
     await tx.execute(
         "INSERT INTO credit_accounts (organization_id, balance, held) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING",
         organization_id,
     )
 
 
-async def find_account(tx: Transaction, organization_id: str) -> Record | None:
-    """`balance` and `held` of the organization."""
-    return await tx.fetchrow("SELECT balance, held FROM credit_accounts WHERE organization_id = $1", organization_id)
+async def find_balance(tx: Transaction, organization_id: str) -> Balance | None:
+    """The balance of the organization's account, or None if it has no account."""
+    row = await tx.fetchrow("SELECT balance, held FROM credit_accounts WHERE organization_id = $1", organization_id)
+    return Balance.from_row(row) if row else None
 
 
 async def grant(
     tx: Transaction, organization_id: str, reference: str, amount: Decimal, description: str
 ) -> Decimal | None:
-    """Add credits once for a reference. The balance after it, or None where it was granted before."""
-    # The lock is a statement of its own: the next one then sees a grant that it had to wait for.
+    """Add credits once for a reference. The balance after it, or None if the reference was granted before."""
+    # The lock is a statement of its own, so that the next one sees a grant that it had to wait for.
     await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization_id)
     balance: Decimal | None = await tx.fetchval(_GRANT, organization_id, reference, amount, description)
     return balance
@@ -121,33 +159,33 @@ async def grant(
 async def hold(
     tx: Transaction, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
 ) -> bool:
-    """Put an amount aside; False where less than that is available."""
+    """Hold an amount. False if less than that is available."""
     return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_in) is not None
 
 
 async def top_up(tx: Transaction, organization_id: str, reference: str, amount: Decimal) -> bool:
-    """Add to an open hold; False where less than that is available, or the hold has ended."""
+    """Add to an open hold. False if less than that is available, or if the hold has ended."""
     return await tx.fetchval(_TOP_UP, organization_id, reference, amount) is not None
 
 
 async def settle(
     tx: Transaction, organization_id: str, reference: str, cost: Decimal, *, is_estimated: bool, description: str
 ) -> Decimal | None:
-    """Charge an open hold and give back the rest. What was charged, or None where the hold had ended before."""
+    """Charge an open hold and release the rest. What was charged, or None if the hold had ended before."""
     charged: Decimal | None = await tx.fetchval(_SETTLE, organization_id, reference, cost, is_estimated, description)
     return charged
 
 
 async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
-    """Give back an open hold whole; False where it had ended before."""
+    """Release an open hold without a charge. False if it had ended before."""
     return await tx.fetchval(_VOID, organization_id, reference) is not None
 
 
-async def find_expired(tx: Transaction, limit: int) -> list[Record]:
-    """Open holds whose action must be over, as `organization_id` and `reference`."""
-    return list(await tx.fetch(_EXPIRED, limit))
+async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldKey]:
+    """The open holds that have expired, the oldest first."""
+    return [HoldKey.from_row(row) for row in await tx.fetch(_EXPIRED, limit)]
 
 
-async def find_monthly_grants(tx: Transaction, period: str) -> list[Record]:
-    """Which organizations have not been given the credits of the period (`2026-11`), how many, and under what name."""
-    return list(await tx.fetch(_MONTHLY_GRANTS, period))
+async def find_monthly_grants(tx: Transaction, period: str) -> Sequence[MonthlyGrant]:
+    """What is still to be granted for a month (`2026-11`) to organizations with a subscription."""
+    return [MonthlyGrant.from_row(row) for row in await tx.fetch(_MONTHLY_GRANTS, period)]

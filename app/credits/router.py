@@ -10,5 +10,5 @@ router = APIRouter(prefix="/api/external/credits", tags=["Credits"], route_class
 
 @router.get("")
 async def get_credits(caller: AnyCaller, tx: TransactionDep) -> BalanceRead:
-    """What the key's organization owns, what of it is held, and what may be spent, in credits."""
+    """The credits of the key's organization: what it has, what of it is held, and what may be spent."""
     return BalanceRead.of(await service.get_balance(tx, caller.organization_id))

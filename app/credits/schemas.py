@@ -3,15 +3,15 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, PlainSerializer
 
-from app.credits.service import Balance
+from app.credits.balance import Balance
 
-# A JSON number with at most 6 decimals: a float of 17 significant digits shows NUMERIC(18,6) exactly up to
-# 9 billion credits; arithmetic is never done on it.
+# A JSON number with at most 6 decimals. A float, which nothing is computed from, shows NUMERIC(18,6) exactly up to
+# 9 billion credits.
 CreditNumber = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
 
 class BalanceRead(BaseModel):
-    """What an organization owns and may spend, in credits."""
+    """The credits that an organization has and may spend."""
 
     balance: CreditNumber
     held: CreditNumber

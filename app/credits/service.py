@@ -1,13 +1,15 @@
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from app.catalog.pricing import SIX_PLACES, Cost
+from app.audit.actor import Actor
+from app.audit.service import record
+from app.catalog.pricing import SIX_DECIMALS, Cost
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError
 from app.core.metrics import COST_ABOVE_HOLD
 from app.credits import repository
+from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
 
 logger = logging.getLogger(__name__)
@@ -16,57 +18,47 @@ _LARGEST = Decimal(10) ** 11
 _SWEEP_SIZE = 100
 
 
-@dataclass(frozen=True)
-class Balance:
-    """What an organization owns, what of it is held, in credits."""
-
-    balance: Decimal
-    held: Decimal
-
-    @property
-    def available(self) -> Decimal:
-        return self.balance - self.held
-
-
 async def open_account(tx: Transaction, organization_id: str) -> None:
-    """Give the organization its account, in the transaction that makes the organization."""
+    """Give the organization its account, in the transaction that creates the organization."""
     await repository.add_account(tx, organization_id)
 
 
 async def get_balance(tx: Transaction, organization_id: str) -> Balance:
     """The organization's balance now."""
-    row = await repository.find_account(tx, organization_id)
-    return Balance(row["balance"], row["held"]) if row else Balance(Decimal(0), Decimal(0))
+    return await repository.find_balance(tx, organization_id) or Balance(Decimal(0), Decimal(0))
 
 
 async def grant(
-    tx: Transaction, *, organization_id: str, amount: Decimal, reference: str, description: str = ""
+    tx: Transaction, *, organization_id: str, amount: Decimal, reference: str, description: str = "", actor: Actor
 ) -> bool:
-    """Add credits to the account, once for a reference whatever calls twice.
+    """Add credits to the account. It is idempotent: a reference is granted once.
 
     Returns:
-        Whether the credits were added now; False where this reference was granted before.
+        Whether the credits were added now; False if this reference was granted before.
 
     Raises:
-        InvalidRequestError: the amount is not a positive number of at most 6 decimals.
+        InvalidRequestError: the amount is not a positive number with at most 6 decimals.
     """
-    if not amount.is_finite() or not 0 < amount < _LARGEST or amount != amount.quantize(SIX_PLACES):
+    if not amount.is_finite() or not 0 < amount < _LARGEST or amount != amount.quantize(SIX_DECIMALS):
         raise InvalidRequestError("A grant is a positive amount of at most 6 decimals")
-    return await repository.grant(tx, organization_id, reference, amount, description) is not None
+    if await repository.grant(tx, organization_id, reference, amount, description) is None:
+        return False
+    record(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
+    return True
 
 
 async def hold(
     tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
 ) -> None:
-    """Put aside the most that an action can cost.
+    """Hold the most that an action can cost.
 
     Args:
         tx: the transaction that admits the action.
         organization_id: who pays.
-        reference: names the action, unique for ever: `turn:…` or `generation:…:attempt`.
+        reference: names the action and is never used again: `turn:…` or `generation:…:attempt`.
         amount: credits.
-        expires_in: after which a crash is assumed; None for a hold that ends only with its content. It is counted by
-            the clock of Postgres, by which the sweeper goes too.
+        expires_in: how long until the action is taken to have crashed, by the clock of Postgres; None for a hold that
+            ends only when its generation ends.
 
     Raises:
         InsufficientCreditsError: less than the amount is available.
@@ -76,7 +68,7 @@ async def hold(
 
 
 async def top_up(tx: Transaction, *, organization_id: str, reference: str, amount: Decimal) -> None:
-    """Put more aside for an action that goes on.
+    """Hold more for an action that goes on.
 
     Raises:
         InsufficientCreditsError: less than the amount is available.
@@ -88,10 +80,10 @@ async def top_up(tx: Transaction, *, organization_id: str, reference: str, amoun
 async def settle(
     tx: Transaction, *, organization_id: str, reference: str, cost: Cost, description: str
 ) -> Decimal | None:
-    """End an action that is to be paid: charge at most what was held, give back the rest.
+    """End an action that costs something: charge at most what was held, and release the rest.
 
     Returns:
-        What was charged; None where the hold had ended before, in which case nothing is charged again.
+        What was charged; None if the hold had ended before. Nothing is charged again then.
     """
     charged = await repository.settle(
         tx, organization_id, reference, cost.amount, is_estimated=cost.is_estimated, description=description
@@ -105,16 +97,16 @@ async def settle(
 
 
 async def void(tx: Transaction, *, organization_id: str, reference: str) -> None:
-    """End an action that costs nothing. A hold that has ended before stays as it ended."""
+    """End an action that costs nothing. A hold that had ended before stays as it is."""
     await repository.void(tx, organization_id, reference)
 
 
 async def void_expired(database: Database) -> int:
-    """Give back what crashed actions had put aside. How many holds were ended."""
+    """Release what crashed actions had held. Returns how many holds were ended."""
     async with database.transaction() as tx:
         expired = await repository.find_expired(tx, _SWEEP_SIZE)
-    for row in expired:
-        # One transaction a hold: each locks the account of its own organization only.
+    for hold_key in expired:
+        # One transaction a hold, so that each locks the account of one organization only.
         async with database.transaction() as tx:
-            await repository.void(tx, row["organization_id"], row["reference"])
+            await repository.void(tx, hold_key.organization_id, hold_key.reference)
     return len(expired)

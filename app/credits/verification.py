@@ -1,8 +1,11 @@
-"""Proofs that the books are right: each query finds what must not be, and says so in a sentence."""
+"""Checks of the ledger: each query finds one kind of fault and describes each one in a sentence."""
+
+from dataclasses import dataclass
 
 from app.core.database import Transaction
+from app.organizations import service as organizations
 
-# Every query has one text column: the fault.
+# Every query has one text column, which describes the fault.
 _CHECKS = (
     """
     SELECT format('%s: balance %s, but its entries add up to %s', a.organization_id, a.balance, e.total)
@@ -19,7 +22,7 @@ _CHECKS = (
     WHERE a.held <> h.total
     """,
     """
-    SELECT format('%s: negative or not covered: balance %s, held %s', organization_id, balance, held)
+    SELECT format('%s: negative, or more held than there is: balance %s, held %s', organization_id, balance, held)
     FROM credit_accounts WHERE balance < 0 OR held < 0 OR held > balance
     """,
     """
@@ -84,10 +87,25 @@ _CHECKS = (
 )
 
 
-async def find_faults(tx: Transaction) -> list[str]:
-    """Everything about accounts, holds and ledger that must not be; an empty list proves the books right.
+@dataclass(frozen=True)
+class Verification:
+    """The faults of the ledger, one sentence each, and how many organizations there are."""
 
-    All queries see the same moment, whatever runs at once.
+    faults: list[str]
+    organizations: int
+
+
+async def verify_ledger(tx: Transaction) -> Verification:
+    """Check the ledgers of all organizations; see `find_faults`."""
+    # The faults come first: only the first query of a transaction can choose what its snapshot is.
+    faults = await find_faults(tx)
+    return Verification(faults, len(await organizations.list_organizations(tx)))
+
+
+async def find_faults(tx: Transaction) -> list[str]:
+    """Every contradiction between accounts, holds, ledger and content. An empty list proves that the ledger is right.
+
+    All queries see the same snapshot of the database. It must be the first thing that the transaction does.
     """
     await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     faults: list[str] = []

@@ -7,7 +7,7 @@ from app.core.errors import InvalidRequestError
 from app.dependencies import DatabaseDep, QueueDep, SettingsDep
 from app.generations import progress
 from app.generations.callbacks import PATH
-from app.predictions.parsing import UnreadableAnswerError, parse_json
+from app.predictions.parsing import UnreadableResponseError, parse_json
 from app.predictions.signatures import verify
 from app.queue.protocol import WakeKind
 
@@ -40,7 +40,7 @@ async def receive_replicate_webhook(
 def _prediction_id(body: bytes) -> str:
     try:
         prediction = parse_json(body)
-    except UnreadableAnswerError:
+    except UnreadableResponseError:
         prediction = None
     if not isinstance(prediction, dict) or not isinstance(prediction.get("id"), str):
         raise InvalidRequestError("The body is not a prediction")

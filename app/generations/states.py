@@ -40,14 +40,17 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+# What is processed is never parked: saying so lets Postgres use the indexes of what is not parked.
+_PROCESSING = "status = 'processing' AND NOT is_parked"
+
 # Conditions on a row of `generated_content`, for the queries that claim and end generations.
 CONDITIONS = MappingProxyType(
     {
         State.PARKED: "status = 'pending' AND is_parked",
         State.PENDING: "status = 'pending' AND NOT is_parked",
-        State.STARTING: "status = 'processing' AND prediction_id IS NULL AND outcome IS NULL",
-        State.RUNNING: "status = 'processing' AND prediction_id IS NOT NULL AND outcome IS NULL",
-        State.COPYING: "status = 'processing' AND outcome IS NOT NULL",
+        State.STARTING: f"{_PROCESSING} AND prediction_id IS NULL AND outcome IS NULL",
+        State.RUNNING: f"{_PROCESSING} AND prediction_id IS NOT NULL AND outcome IS NULL",
+        State.COPYING: f"{_PROCESSING} AND outcome IS NOT NULL",
         State.COMPLETED: "status = 'completed'",
         State.FAILED: "status = 'failed'",
     }

@@ -1,23 +1,66 @@
 import hashlib
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
 
 from app.api_keys.caller import Caller
-from app.idempotency.service import IdempotentRequest
+from app.core.database import Transaction
+from app.dependencies import TransactionDep
+from app.idempotency import service
+from app.idempotency.service import REPLAYED_HEADERS, IdempotentRequest
+
+_Body = TypeVar("_Body", bound=BaseModel)
 
 
 async def get_idempotent_request(
     request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None
 ) -> IdempotentRequest | None:
-    """What is to run once, where the client names a key for it."""
+    """The request as one that is to run once; None if it has no Idempotency-Key."""
     if idempotency_key is None:
         return None
     caller: Caller = request.state.caller
-    # The path is hashed with the body: the same key for another content is another request.
+    # The path is hashed as well: with the same key but another id in its path, it is another request.
     content = request.url.path.encode() + b"\0" + await request.body()
     route = f"{request.method} {request.scope['route'].path}"
     return IdempotentRequest(caller.organization_id, route, idempotency_key, hashlib.sha256(content).digest())
 
 
 IdempotentRequestDep = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]
+
+
+class Once:
+    """Runs what a route does in its transaction once for each Idempotency-Key."""
+
+    def __init__(self, tx: Transaction, request: IdempotentRequest | None, response: Response) -> None:
+        self._tx = tx
+        self._request = request
+        self._response = response
+
+    async def run(self, model: type[_Body], action: Callable[[], Awaitable[_Body]]) -> _Body:
+        """The result of the action, or the stored result if the same request has run before.
+
+        Args:
+            model: the type of the result.
+            action: does everything in the route's transaction. Without an Idempotency-Key it always runs.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for another request.
+            IdempotencyKeyInProgressError: the same request is running at the moment.
+        """
+        if self._request and (stored := await service.claim(self._tx, self._request)):
+            self._response.headers.update(REPLAYED_HEADERS)
+            return model.model_validate(stored)
+        result = await action()
+        if self._request:
+            await service.store_response(self._tx, self._request, result.model_dump())
+        return result
+
+
+def get_once(tx: TransactionDep, request: IdempotentRequestDep, response: Response) -> Once:
+    """Runs the route's work once for each Idempotency-Key."""
+    return Once(tx, request, response)
+
+
+OnceDep = Annotated[Once, Depends(get_once, scope="function")]

@@ -8,7 +8,7 @@ from app.core.database import Base, Moment
 
 
 class IdempotencyKey(Base):
-    """That a request with this key runs, or the stored response to it. Only responses of success are stored."""
+    """A key that a running request has claimed, or the stored response of a request that has succeeded."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -20,10 +20,10 @@ class IdempotencyKey(Base):
     route: Mapped[str] = mapped_column(Text, primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    # Whose run it is: one that lost its lease finds another's here.
+    # A fencing token: whoever takes over an expired claim writes its own.
     claim_id: Mapped[str] = mapped_column(Text)
     lease_until: Mapped[Moment | None]
-    # As text, not as jsonb: a replayed response has its fields in the same order.
+    # `json` and not `jsonb`: a replayed response has its fields in their original order.
     response: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment] = mapped_column(index=True)

@@ -40,50 +40,55 @@ _FORGET = """
 DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
 """
 
-# organization, route, key
+# The organization's id, the route and the key.
 Name = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """A request that was made with a key: the hash of its path and body, and its response unless it still runs."""
+    """What is stored under a key: the hash of the request's path and body, and its response once it has ended."""
 
     request_hash: bytes
     response: dict[str, Any] | None
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
+        """The value of a row of `idempotency_keys`."""
         return cls(request_hash=row["request_hash"], response=row["response"])
 
 
 async def claim(
     tx: Transaction, name: Name, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
 ) -> bool:
-    """Take the key for one run, if nobody has it; waits for a transaction that is just taking it."""
+    """Claim the key. False if it is in use: stored with a response, or claimed with a lease that is still valid.
+
+    An expired key, and one whose lease has expired for the same request, are taken over. A concurrent transaction that
+    claims the same key is waited for.
+    """
     return await tx.fetchval(_CLAIM, *name, request_hash, claim_id, lease, lifetime) is not None
 
 
 async def find(tx: Transaction, name: Name) -> StoredRequest | None:
-    """What is known of the key."""
+    """What is stored under the key; None if it is unknown."""
     row = await tx.fetchrow(_FIND, *name)
     return StoredRequest.from_row(row) if row else None
 
 
 async def store_response(tx: Transaction, name: Name, claim_id: str, body: dict[str, Any]) -> bool:
-    """Store the run's response; False where the key has been taken from it."""
+    """Store the response and end the claim. False if the claim has been taken over."""
     return await tx.fetchval(_STORE, *name, claim_id, storable_json(body)) is not None
 
 
 async def renew(tx: Transaction, name: Name, claim_id: str, lease: timedelta) -> None:
-    """Keep the key for a run that goes on."""
+    """Extend the claim's lease to this long from now, unless the claim has been taken over."""
     await tx.execute(_RENEW, *name, claim_id, lease)
 
 
 async def release(tx: Transaction, name: Name, claim_id: str) -> bool:
-    """Give the key back, for the client to try again with; False where it has been taken from the run."""
+    """Delete the claim, so that the client can use the key again. False if the claim has been taken over."""
     return await tx.fetchval(_RELEASE, *name, claim_id) is not None
 
 
 async def forget(tx: Transaction, limit: int) -> None:
-    """Remove keys whose time is over, a batch of them."""
+    """Delete up to `limit` keys that have expired."""
     await tx.execute(_FORGET, limit)

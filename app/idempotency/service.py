@@ -1,4 +1,8 @@
-"""A request with an `Idempotency-Key` runs once: claimed when it is admitted, answered when it is settled."""
+"""Requests with an `Idempotency-Key` run once.
+
+A request claims its key in the transaction that admits it, and stores its response in the transaction that ends it.
+Repeated requests get the stored response. A claim has a lease, so that the key of a crashed request becomes free.
+"""
 
 import hashlib
 import secrets
@@ -12,12 +16,14 @@ from app.idempotency.errors import IdempotencyKeyInProgressError, IdempotencyKey
 
 LEASE = timedelta(seconds=60)
 LIFETIME = timedelta(hours=24)
+# The header of a response that was not made for this request, but stored for an earlier one.
+REPLAYED_HEADERS = {"Idempotent-Replayed": "true"}
 _BATCH = 1000
 
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """One arrival of a request that names a key. `request_hash` is the SHA-256 of its path and body."""
+    """One arrival of a request with a key. `request_hash` is the SHA-256 of its path and body."""
 
     organization_id: str
     route: str
@@ -31,19 +37,19 @@ class IdempotentRequest:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of all that makes two arrivals the same request."""
+        """SHA-256 of everything that identifies the request: the same for each of its arrivals."""
         return hashlib.sha256("\0".join([*self.name, self.request_hash.hex()]).encode()).digest()
 
 
 async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] | None:
-    """Take the key for this run, in the transaction that admits it.
+    """Claim the key, in the transaction that admits the request.
 
     Returns:
-        None if this run is to go on; otherwise the stored response of the run before it.
+        None if the request is to run; otherwise the response that is stored for it.
 
     Raises:
-        IdempotencyKeyReusedError: the key was used with another request.
-        IdempotencyKeyInProgressError: another run has the key, and its lease lives.
+        IdempotencyKeyReusedError: the key was used for another request.
+        IdempotencyKeyInProgressError: the same request is running at the moment, as its lease has not expired.
     """
     if await repository.claim(tx, request.name, request.request_hash, request.claim_id, LEASE, LIFETIME):
         return None
@@ -56,21 +62,29 @@ async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] |
 
 
 async def store_response(tx: Transaction, request: IdempotentRequest, response: dict[str, Any]) -> bool:
-    """Store a success in the transaction that settles it. False if the key was taken over meanwhile."""
+    """Store the response of a success, in the transaction that ends the request.
+
+    Returns:
+        False if the lease has expired and another arrival has claimed the key.
+    """
     return await repository.store_response(tx, request.name, request.claim_id, response)
 
 
 async def renew(tx: Transaction, request: IdempotentRequest) -> None:
-    """Keep the key while the run goes on."""
+    """Renew the claim's lease while the request runs."""
     await repository.renew(tx, request.name, request.claim_id, LEASE)
 
 
 async def release(tx: Transaction, request: IdempotentRequest) -> bool:
-    """Give the key back after a failure, to try again with. False where it was taken over meanwhile."""
+    """Give up the claim after a failure, so that the client can repeat the request.
+
+    Returns:
+        False if the lease has expired and another arrival has claimed the key.
+    """
     return await repository.release(tx, request.name, request.claim_id)
 
 
 async def forget_expired(database: Database) -> None:
-    """Remove keys whose time is over."""
+    """Delete keys that are older than `LIFETIME`, a batch of them."""
     async with database.transaction() as tx:
         await repository.forget(tx, _BATCH)

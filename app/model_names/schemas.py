@@ -3,7 +3,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel
 
-from app.model_names.service import ChatModel
+from app.model_names.service import ModelName
 
 
 class ModelRead(BaseModel):
@@ -15,18 +15,18 @@ class ModelRead(BaseModel):
     owned_by: str
 
     @classmethod
-    def of(cls, model: ChatModel) -> Self:
+    def of(cls, model: ModelName) -> Self:
         """The model as the API shows it."""
         return cls(id=model.id, created=int(model.created_at.timestamp()), owned_by=model.organization_id)
 
 
 class ModelsRead(BaseModel):
-    """All models in OpenAI's form of a list."""
+    """A list of models in OpenAI's form."""
 
     object: Literal["list"] = "list"
     data: list[ModelRead]
 
     @classmethod
-    def of(cls, models: Sequence[ChatModel]) -> Self:
+    def of(cls, models: Sequence[ModelName]) -> Self:
         """The models as the API shows them."""
         return cls(data=[ModelRead.of(model) for model in models])

@@ -1,10 +1,10 @@
-"""What a chat's `model` may name."""
+"""The names that a chat's `model` may have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.agents import listing
+from app.agents import service as agents
 from app.agents.definition import AgentType
 from app.agents.models import Agent
 from app.core.database import Transaction
@@ -17,30 +17,30 @@ _NO_ORCHESTRATOR_YET = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
-class ChatModel:
-    """A name that a chat's `model` may have."""
+class ModelName:
+    """One of the names that a chat's `model` may have."""
 
     id: str
     created_at: datetime
     organization_id: str
 
 
-async def list_models(tx: Transaction, organization_id: str) -> list[ChatModel]:
-    """The organization's orchestrator, then each of its active LLM agents, by name."""
-    agents = [listed.agent for listed in await listing.list_agents(tx, organization_id)]
-    orchestrator = ChatModel(ORCHESTRATOR_MODEL, _orchestrator_created_at(agents), organization_id)
-    invocable = [agent for agent in agents if agent.is_active and agent.agent_type == AgentType.LLM]
+async def list_models(tx: Transaction, organization_id: str) -> list[ModelName]:
+    """The organization's orchestrator, then its active LLM agents by name."""
+    found = [listed.agent for listed in await agents.list_agents(tx, organization_id)]
+    orchestrator = ModelName(ORCHESTRATOR_MODEL, _orchestrator_created_at(found), organization_id)
+    invocable = [agent for agent in found if agent.is_active and agent.agent_type == AgentType.LLM]
     return [
         orchestrator,
-        *(ChatModel(AGENT_PREFIX + agent.name, agent.created_at, organization_id) for agent in invocable),
+        *(ModelName(AGENT_PREFIX + agent.name, agent.created_at, organization_id) for agent in invocable),
     ]
 
 
-async def get_model(tx: Transaction, organization_id: str, model_id: str) -> ChatModel:
-    """One of the models that `list_models` shows.
+async def get_model(tx: Transaction, organization_id: str, model_id: str) -> ModelName:
+    """The model of that id, if `list_models` has it.
 
     Raises:
-        ModelNotFoundError: it shows none of that id.
+        ModelNotFoundError: it does not.
     """
     for model in await list_models(tx, organization_id):
         if model.id == model_id:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from app.core.errors import AppError, InvalidRequestError, NotFoundError
 
 
@@ -11,6 +13,15 @@ class PlanNotFoundError(NotFoundError):
 
 class OrganizationExistsError(InvalidRequestError):
     message = "An organization with this name exists already"
+
+
+class PlanIncompleteError(InvalidRequestError):
+    """A new plan lacks limits; `missing` are their names."""
+
+    def __init__(self, name: str, missing: Sequence[str]) -> None:
+        super().__init__(f"There is no plan {name} yet; to add it, give {' and '.join(missing)} too")
+        self.name = name
+        self.missing = missing
 
 
 class SubscriptionRequiredError(AppError):

@@ -1,12 +1,29 @@
+from enum import StrEnum
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.crypto import new_id
-from app.core.database import Base, Credits, Moment
+from app.core.database import Base, Credits, Moment, one_of
+
+
+class SubscriptionStatus(StrEnum):
+    """Whether an organization has a subscription. Without one, its keys are refused."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class MembershipRole(StrEnum):
+    """What a user is in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
 
 
 class Plan(Base):
-    """What an organization has subscribed to; an operator's data, not code."""
+    """The limits and monthly credits that an organization subscribes to. Operators define plans."""
 
     __tablename__ = "plans"
     __table_args__ = (
@@ -26,13 +43,13 @@ class Plan(Base):
 class Organization(Base):
     __tablename__ = "organizations"
     __table_args__ = (
-        CheckConstraint("subscription_status IN ('active', 'inactive')", name="subscription_status_known"),
+        CheckConstraint(one_of("subscription_status", SubscriptionStatus), name="subscription_status_known"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("org"))
     name: Mapped[str] = mapped_column(Text, unique=True)
     plan_name: Mapped[str] = mapped_column(ForeignKey("plans.name"))
-    subscription_status: Mapped[str] = mapped_column(Text, default="active")
+    subscription_status: Mapped[str] = mapped_column(Text, default=SubscriptionStatus.ACTIVE.value)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
@@ -47,10 +64,10 @@ class User(Base):
 
 
 class Membership(Base):
-    """That a user belongs to an organization, and as what."""
+    """Makes a user a member of an organization, in a role."""
 
     __tablename__ = "memberships"
-    __table_args__ = (CheckConstraint("role IN ('owner', 'admin', 'member')", name="role_known"),)
+    __table_args__ = (CheckConstraint(one_of("role", MembershipRole), name="role_known"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)

@@ -4,12 +4,16 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.database import Transaction
-from app.organizations.models import Membership, Organization, Plan, User
+from app.organizations.models import Membership, MembershipRole, Organization, Plan, User
 
 
 async def find_organization(tx: Transaction, id_or_name: str) -> Organization | None:
-    """The organization of that id, or of that name."""
-    query = select(Organization).where(or_(Organization.id == id_or_name, Organization.name == id_or_name))
+    """The organization with that id or, if there is none, the one with that name."""
+    query = (
+        select(Organization)
+        .where(or_(Organization.id == id_or_name, Organization.name == id_or_name))
+        .order_by((Organization.id == id_or_name).desc())
+    )
     return (await tx.session.scalars(query)).first()
 
 
@@ -29,12 +33,13 @@ async def list_plans(tx: Transaction) -> Sequence[Plan]:
 
 
 async def save_plan(tx: Transaction, plan: Plan) -> None:
-    """Add the plan, or replace the values of the one with its name."""
-    await tx.session.merge(plan)
+    """Write a plan that is new or was changed."""
+    tx.session.add(plan)
+    await tx.session.flush()
 
 
 async def find_user_by_email(tx: Transaction, email: str) -> User | None:
-    """The user of that address, whatever its case."""
+    """The user with that address; upper and lower case are the same."""
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == email.lower()))).first()
 
 
@@ -43,14 +48,14 @@ async def find_owner(tx: Transaction, organization_id: str) -> User | None:
     query = (
         select(User)
         .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organization_id == organization_id, Membership.role == "owner")
+        .where(Membership.organization_id == organization_id, Membership.role == MembershipRole.OWNER.value)
         .order_by(Membership.created_at)
     )
     return (await tx.session.scalars(query)).first()
 
 
 async def find_member(tx: Transaction, organization_id: str, email: str) -> User | None:
-    """The user of that address, if a member of the organization."""
+    """The user with that address, if the user is a member of the organization."""
     query = (
         select(User)
         .join(Membership, Membership.user_id == User.id)
@@ -59,7 +64,7 @@ async def find_member(tx: Transaction, organization_id: str, email: str) -> User
     return (await tx.session.scalars(query)).first()
 
 
-async def add_membership(tx: Transaction, organization_id: str, user_id: str, role: str) -> None:
-    """Make the user a member; a member already keeps the role."""
-    statement = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role)
+async def add_membership(tx: Transaction, organization_id: str, user_id: str, role: MembershipRole) -> None:
+    """Make the user a member. Somebody who is a member already keeps the role."""
+    statement = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role.value)
     await tx.session.execute(statement.on_conflict_do_nothing())

@@ -1,47 +1,55 @@
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 
+from app.audit.actor import Actor
+from app.audit.service import record
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError
 from app.organizations import repository
-from app.organizations.errors import OrganizationExistsError, OrganizationNotFoundError, PlanNotFoundError
-from app.organizations.models import Organization, Plan, User
+from app.organizations.errors import (
+    OrganizationExistsError,
+    OrganizationNotFoundError,
+    PlanIncompleteError,
+    PlanNotFoundError,
+)
+from app.organizations.models import MembershipRole, Organization, Plan, SubscriptionStatus, User
 
-SubscriptionStatus = Literal["active", "inactive"]
+_T = TypeVar("_T")
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-async def create_organization(tx: Transaction, *, name: str, plan: str, owner_email: str) -> Organization:
-    """Make an organization and its owner, who may exist already.
+async def create_organization(tx: Transaction, *, name: str, plan: str, owner_email: str, actor: Actor) -> Organization:
+    """Create an organization and, unless a user with that address exists already, its owner.
 
     Raises:
         PlanNotFoundError: there is no such plan.
         OrganizationExistsError: the name is taken.
-        InvalidRequestError: the name is empty or the address is none.
+        InvalidRequestError: the name is empty, or the address is not an email address.
     """
     if not name.strip():
         raise InvalidRequestError("The organization needs a name")
     await _require_plan(tx, plan)
     if await repository.find_organization(tx, name) is not None:
         raise OrganizationExistsError
-    owner = await ensure_user(tx, owner_email)
+    owner = await ensure_user(tx, owner_email, actor=actor)
     organization = Organization(name=name.strip(), plan_name=plan)
     tx.session.add(organization)
     await tx.session.flush()
-    await repository.add_membership(tx, organization.id, owner.id, "owner")
+    record(tx, actor, "organization_created", organization_id=organization.id, object_id=organization.id)
+    await add_member(tx, organization.id, owner.id, MembershipRole.OWNER, actor=actor)
     return organization
 
 
-async def ensure_user(tx: Transaction, email: str) -> User:
-    """The user of that address, made where there is none.
+async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
+    """The user with that address, created if there is none.
 
     Raises:
-        InvalidRequestError: it is no address.
+        InvalidRequestError: it is not an email address.
     """
     if not _EMAIL.fullmatch(email):
         raise InvalidRequestError(f"Not an email address: {email}")
@@ -50,19 +58,29 @@ async def ensure_user(tx: Transaction, email: str) -> User:
         user = User(email=email)
         tx.session.add(user)
         await tx.session.flush()
+        record(tx, actor, "user_created", object_id=user.id)
     return user
 
 
-def set_password(user: User, password: str) -> None:
-    """Give the user a password; only its Argon2 hash is kept."""
+async def add_member(
+    tx: Transaction, organization_id: str, user_id: str, role: MembershipRole, *, actor: Actor
+) -> None:
+    """Make the user a member of the organization. Somebody who is a member already keeps the role."""
+    await repository.add_membership(tx, organization_id, user_id, role)
+    record(tx, actor, "member_added", organization_id=organization_id, object_id=user_id)
+
+
+def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
+    """Give the user a password. Only its Argon2 hash is stored."""
     user.password_hash = PasswordHasher().hash(password)
+    record(tx, actor, "password_set", object_id=user.id)
 
 
 async def get_organization(tx: Transaction, id_or_name: str) -> Organization:
-    """One organization.
+    """One organization. If the text is the id of one and the name of another, the id counts.
 
     Raises:
-        OrganizationNotFoundError: there is none of that id or name.
+        OrganizationNotFoundError: no organization has that id or name.
     """
     organization = await repository.find_organization(tx, id_or_name)
     if organization is None:
@@ -71,7 +89,7 @@ async def get_organization(tx: Transaction, id_or_name: str) -> Organization:
 
 
 async def get_member(tx: Transaction, organization: Organization, email: str | None) -> User:
-    """The member of that address, or the owner where no address is given.
+    """The member with that address, or the owner if no address is given.
 
     Raises:
         OrganizationNotFoundError: the organization has no such member.
@@ -81,7 +99,7 @@ async def get_member(tx: Transaction, organization: Organization, email: str | N
     else:
         member = await repository.find_member(tx, organization.id, email)
     if member is None:
-        raise OrganizationNotFoundError(f"{organization.name} has no member {email or 'that owns it'}")
+        raise OrganizationNotFoundError(f"{organization.name} has no {f'member {email}' if email else 'owner'}")
     return member
 
 
@@ -90,19 +108,28 @@ async def list_organizations(tx: Transaction) -> Sequence[Organization]:
     return await repository.list_organizations(tx)
 
 
-def set_subscription(organization: Organization, status: SubscriptionStatus) -> None:
-    """Say whether the organization has a subscription: without one, its keys are refused."""
-    organization.subscription_status = status
-
-
-async def change_plan(tx: Transaction, organization: Organization, plan: str) -> None:
-    """Put the organization on another plan, whose limits hold at once.
+async def set_subscription(tx: Transaction, organization_id: str, status: SubscriptionStatus, *, actor: Actor) -> None:
+    """Start or end the organization's subscription. Without one, its keys are refused.
 
     Raises:
+        OrganizationNotFoundError: there is no such organization.
+    """
+    organization = await get_organization(tx, organization_id)
+    organization.subscription_status = status.value
+    record(tx, actor, f"subscription_{status.value}", organization_id=organization.id, object_id=organization.id)
+
+
+async def change_plan(tx: Transaction, organization_id: str, plan: str, *, actor: Actor) -> None:
+    """Move the organization to another plan, whose limits apply at once.
+
+    Raises:
+        OrganizationNotFoundError: there is no such organization.
         PlanNotFoundError: there is no such plan.
     """
+    organization = await get_organization(tx, organization_id)
     await _require_plan(tx, plan)
     organization.plan_name = plan
+    record(tx, actor, "plan_changed", organization_id=organization.id, object_id=plan)
 
 
 async def list_plans(tx: Transaction) -> Sequence[Plan]:
@@ -114,27 +141,46 @@ async def set_plan(
     tx: Transaction,
     *,
     name: str,
-    requests_per_minute: int,
-    concurrent_requests: int,
-    concurrent_generations: int,
-    monthly_credits: Decimal,
+    requests_per_minute: int | None = None,
+    concurrent_requests: int | None = None,
+    concurrent_generations: int | None = None,
+    monthly_credits: Decimal | None = None,
+    actor: Actor,
 ) -> Plan:
-    """Add a plan or change it.
+    """Add a plan or change one.
+
+    A value that is None stays as it is. A new plan needs all three limits; its monthly credits are 0 unless given.
 
     Raises:
-        InvalidRequestError: a limit is not positive, or the grant is negative.
+        PlanIncompleteError: there is no such plan yet, and a limit is missing.
+        InvalidRequestError: a limit is below 1, or the monthly credits are negative.
     """
-    if min(requests_per_minute, concurrent_requests, concurrent_generations) < 1 or monthly_credits < 0:
+    limits = {
+        "requests_per_minute": requests_per_minute,
+        "concurrent_requests": concurrent_requests,
+        "concurrent_generations": concurrent_generations,
+    }
+    plan = await repository.find_plan(tx, name) or _new_plan(name, limits)
+    if any(limit is not None and limit < 1 for limit in limits.values()) or (monthly_credits or 0) < 0:
         raise InvalidRequestError("A plan's limits are at least 1 and its monthly credits at least 0")
-    plan = Plan(
-        name=name,
-        requests_per_minute=requests_per_minute,
-        concurrent_requests=concurrent_requests,
-        concurrent_generations=concurrent_generations,
-        monthly_credits=monthly_credits,
-    )
+    plan.requests_per_minute = _given_or(requests_per_minute, plan.requests_per_minute)
+    plan.concurrent_requests = _given_or(concurrent_requests, plan.concurrent_requests)
+    plan.concurrent_generations = _given_or(concurrent_generations, plan.concurrent_generations)
+    plan.monthly_credits = _given_or(monthly_credits, plan.monthly_credits)
     await repository.save_plan(tx, plan)
+    record(tx, actor, "plan_set", object_id=name)
     return plan
+
+
+def _new_plan(name: str, limits: Mapping[str, int | None]) -> Plan:
+    missing = [limit for limit, value in limits.items() if value is None]
+    if missing:
+        raise PlanIncompleteError(name, missing)
+    return Plan(name=name, monthly_credits=Decimal(0))
+
+
+def _given_or(given: _T | None, kept: _T) -> _T:
+    return kept if given is None else given
 
 
 async def _require_plan(tx: Transaction, name: str) -> None:

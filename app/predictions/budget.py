@@ -13,19 +13,19 @@ logger = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _MICROSECONDS = 1_000_000
 _CIRCUIT_SECONDS = 30
-# What the vendor lets come at once, as a share of a minute's calls.
+# How many calls the vendor accepts at once, as a share of a minute's calls.
 _BURST_SHARE = 0.05
 
 
 class VendorBudget:
-    """What all processes together may ask of the vendor with one token, and whether it lets us in at all.
+    """The rate limits and the circuit breaker of all processes that call the vendor with one token.
 
-    It is kept in Redis. While Redis is away every call is let through: the vendor's own limit still holds, and a call
+    It is stored in Redis. While Redis is away, every call is allowed: the vendor's own limit still applies, and a call
     that it refuses costs nothing.
     """
 
     def __init__(self, redis: Redis, token: str, *, creates_per_minute: int, reads_per_minute: int) -> None:
-        # The account, not its secret, names the keys.
+        # A hash identifies the account, so that the token itself is not stored.
         account = hashlib.sha256(token.encode()).hexdigest()[:16]
         self._redis = redis
         self._take = redis.register_script((_HERE / "take.lua").read_text())
@@ -37,23 +37,23 @@ class VendorBudget:
         self._reads_per_minute = reads_per_minute
 
     async def wait_before_create(self) -> timedelta:
-        """Take one create from the budget, or say how long to wait for it."""
+        """Take one create from the budget. Returns how long to wait instead; zero if it was taken."""
         return await self._wait(self._create_key, self._creates_per_minute)
 
     async def wait_before_read(self) -> timedelta:
-        """Take one read from the budget, or say how long to wait for it."""
+        """Take one read from the budget. Returns how long to wait instead; zero if it was taken."""
         return await self._wait(self._read_key, self._reads_per_minute)
 
     async def throttled(self, wait_seconds: float) -> None:
-        """The vendor refused a create as one too many: nobody makes another before it said to."""
+        """The vendor refused a create with 429: no process makes another one before the wait is over."""
         await self._shut(self._create_key, wait_seconds)
 
     async def throttled_reads(self, wait_seconds: float) -> None:
-        """The vendor refused a read as one too many: nobody reads before it said to."""
+        """The vendor refused a read with 429: no process makes another one before the wait is over."""
         await self._shut(self._read_key, wait_seconds)
 
     async def denied(self, reason: str) -> None:
-        """The vendor refuses the operator's account: nothing is started for a while, then it is tried again."""
+        """The vendor refuses the operator's account: open the circuit for 30 seconds, in which nothing is started."""
         VENDOR_DENIED.inc()
         logger.error("vendor_denied", extra={"reason": reason})
         try:
@@ -62,7 +62,7 @@ class VendorBudget:
             logger.warning("budget_away", extra={"reason": repr(error)})
 
     async def denial(self) -> tuple[str, timedelta] | None:
-        """Why the vendor refuses the account, and how long nothing is started; None where it is not known to."""
+        """Why the vendor refuses the account, and how long the circuit stays open; None if it is closed."""
         try:
             async with self._redis.pipeline() as pipe:
                 pipe.get(self._circuit_key)

@@ -1,6 +1,6 @@
--- Lets no call to the vendor through for a while: it has said that there were too many.
+-- Allows no call to the vendor for a while, because it responded that there were too many.
 --
--- KEYS  1 the budget   ARGV  1 for how many microseconds
+-- KEYS  1 the budget   ARGV  1 the wait in microseconds
 
 local time = redis.call('TIME')
 local until_then = time[1] * 1000000 + time[2] + tonumber(ARGV[1])

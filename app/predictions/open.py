@@ -4,5 +4,5 @@ from app.predictions.replicate import ReplicateClient
 
 
 def open_prediction_client(settings: Settings) -> PredictionClient:
-    """A client of the vendor that the settings name, without connections yet."""
+    """A client of the vendor that the settings name. It has no connections yet."""
     return ReplicateClient(settings.replicate_base_url, settings.replicate_api_token.get_secret_value())

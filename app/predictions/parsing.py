@@ -8,39 +8,39 @@ from urllib.parse import urlsplit
 
 from app.predictions.protocol import Prediction
 
-# The vendor ends a run after half an hour; a figure of days is a fault that must not be charged for.
+# The vendor ends a run after half an hour. A figure of days is an error, and must not be charged for.
 MAX_PREDICT_SECONDS = 7 * 24 * 3600
 
 
-class UnreadableAnswerError(Exception):
-    """The vendor's answer is not what its API documents."""
+class UnreadableResponseError(Exception):
+    """The vendor's response is not what its API documents."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some predictions, newest first; `next_query` is the query string of the page after, None on the last."""
+    """Some predictions, newest first. `next_query` is the query string of the next page, or None on the last one."""
 
     predictions: list[Prediction]
     next_query: str | None
 
 
 def parse_json(body: bytes) -> Any:
-    """Any JSON; NaN and Infinity, which models do return and JSON has not, become null.
+    """Parse any JSON. NaN and Infinity, which are not JSON but which some models return, become null.
 
     Raises:
-        UnreadableAnswerError: it is no JSON.
+        UnreadableResponseError: it is not JSON.
     """
     try:
         return json.loads(body, parse_constant=lambda _name: None)
     except (ValueError, RecursionError) as error:
-        raise UnreadableAnswerError("no JSON") from error
+        raise UnreadableResponseError("it is not JSON") from error
 
 
 def parse_prediction(value: Any) -> Prediction:
-    """One prediction of the vendor's API; fields that are not known are passed over, optional ones may be missing.
+    """Parse one prediction of the vendor's API. Unknown fields are ignored, and optional ones may be missing.
 
     Raises:
-        UnreadableAnswerError: it has no id, status or time of creation.
+        UnreadableResponseError: it has no id, status or time of creation.
     """
     fields = _mapping(value)
     return Prediction(
@@ -59,18 +59,19 @@ def parse_prediction(value: Any) -> Prediction:
 
 
 def parse_page(value: Any) -> Page:
-    """One page of the vendor's list.
+    """Parse one page of the vendor's list.
 
-    A prediction that cannot be read fails the page: who looks for a run must not conclude that there is none.
+    If one prediction cannot be parsed, the page fails: a search for a run must not end in the belief that it does not
+    exist.
 
     Raises:
-        UnreadableAnswerError: it has no results, or one of them is no prediction.
+        UnreadableResponseError: it has no results, or one of them is not a prediction.
     """
     fields = _mapping(value)
     results = fields.get("results")
     if not isinstance(results, list):
-        raise UnreadableAnswerError("a page has results")
-    # Only the query of the link is followed: the token must not go to whichever host it names.
+        raise UnreadableResponseError("a page without results")
+    # Only the query of the link is used, so that the token is never sent to another host that the link names.
     query = urlsplit(_text(fields.get("next")) or "").query
     return Page([parse_prediction(result) for result in results], query or None)
 
@@ -78,7 +79,7 @@ def parse_page(value: Any) -> Page:
 def _required_text(fields: Mapping[str, Any], name: str) -> str:
     text = _text(fields.get(name))
     if text is None:
-        raise UnreadableAnswerError(f"a prediction has a text as its {name}")
+        raise UnreadableResponseError(f"a prediction without a text as its {name}")
     return text
 
 
@@ -91,21 +92,21 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _error(value: Any) -> str | None:
-    # A text by the documentation; a model may put other JSON there, which still says more than nothing.
+    # A text, according to the documentation. A model may return other JSON, which still says more than nothing.
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _moment(text: str) -> datetime:
     try:
-        # Digits beyond microseconds, of which the vendor sends up to nine in all, are cut off.
+        # The vendor sends up to nine decimals of a second. Those beyond microseconds are cut off.
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UnreadableAnswerError("a prediction has a time of creation") from error
+        raise UnreadableResponseError("a prediction without a valid time of creation") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _predict_time(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Compared before it is converted, which fails on a huge integer.
+    # It is compared before it is converted, because the conversion of a huge integer fails.
     return Decimal(str(value)) if 0 <= value <= MAX_PREDICT_SECONDS else None

@@ -8,7 +8,7 @@ from app.core.errors import AppError
 
 
 class PredictionError(AppError):
-    """A call to the vendor failed. `text` is what the vendor said, fit to be shown; it never holds the token."""
+    """A call to the vendor failed. `text` is what the vendor said. It may be shown and never contains the token."""
 
     status = 502
     type = "provider_error"
@@ -16,15 +16,15 @@ class PredictionError(AppError):
 
 
 class PredictionRejectedError(PredictionError):
-    """The vendor refuses this model or input (400, 404, 413, 422): repeating cannot help, nothing runs."""
+    """The vendor refuses this model or input (400, 404, 413, 422). Nothing runs, and repeating does not help."""
 
 
 class PredictionDeniedError(PredictionError):
-    """The vendor refuses the operator's account (401, 402, 403): nothing runs until the operator acts."""
+    """The vendor refuses the operator's account (401, 402, 403). Nothing runs until the operator acts."""
 
 
 class PredictionThrottledError(PredictionError):
-    """Too many requests (429): nothing runs; `wait_seconds` is how long the vendor asks to wait."""
+    """Too many requests (429). Nothing runs. `wait_seconds` is how long the vendor asks to wait."""
 
     def __init__(self, message: str | None = None, *, wait_seconds: float) -> None:
         super().__init__(message)
@@ -32,23 +32,33 @@ class PredictionThrottledError(PredictionError):
 
 
 class PredictionUnavailableError(PredictionError):
-    """The vendor could not be reached or answered nothing usable, and certainly accepted nothing."""
+    """The vendor could not be reached or gave no usable response, and has certainly accepted nothing."""
 
 
 class PredictionUncertainError(PredictionError):
-    """The vendor may have accepted the request: it must be looked for before it is sent again."""
+    """The vendor may have accepted the request: look for the run before the request is sent again."""
 
 
 class PredictionMissingError(PredictionError):
-    """The vendor knows no prediction of that id (404 on get or cancel)."""
+    """The vendor has no prediction with that id (404 on get or cancel)."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """One run of a model at the vendor, as it was when it was read.
 
-    `status` is the vendor's word, one that is not known here included. `predict_time` is in seconds of computing
-    and None until the vendor tells it; a negative, infinite or absurd figure is None too. `output` is any JSON.
+    Attributes:
+        id: the vendor's id of the run.
+        status: the vendor's word, which may be one that is unknown here.
+        model: `owner/name`, or empty.
+        version: the version of the model, or empty.
+        input: the model's parameters.
+        output: any JSON.
+        error: why it failed.
+        predict_time: seconds of computing; None if the vendor has not reported it, or reported an impossible figure.
+        webhook: where the vendor reports the end.
+        created_at: when it was created (aware).
+        data_removed: whether the vendor has deleted its input and output.
     """
 
     id: str
@@ -65,23 +75,23 @@ class Prediction:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the vendor will not change it any more; an unknown status is not terminal."""
+        """Whether the vendor will not change it any more. An unknown status is not terminal."""
         return self.status in {"succeeded", "failed", "canceled", "aborted"}
 
 
 class PredictionClient(Protocol):
-    """Runs models at the vendor. Every method may raise the errors of this module that fit it."""
+    """Runs models at the vendor. Every method may raise the errors of this module."""
 
     async def create(
         self, *, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int
     ) -> Prediction:
-        """Start one run and return at once, without waiting for it. It is never sent twice by this call.
+        """Start one run and return without waiting for its end. One call never sends the request twice.
 
         Args:
             model: `owner/name`, `owner/name:version` or a bare version.
             input: the model's parameters.
             webhook: where the vendor reports, or None.
-            cancel_after: seconds from creation after which the vendor cancels it itself; at least 5.
+            cancel_after: seconds from creation after which the vendor cancels the run; at least 5.
 
         Raises:
             PredictionUncertainError: the connection was lost or timed out after the request was sent, or a 5xx came.
@@ -89,17 +99,17 @@ class PredictionClient(Protocol):
         ...
 
     async def get(self, prediction_id: str) -> Prediction:
-        """The run as it is now."""
+        """The current state of the run."""
         ...
 
     async def cancel(self, prediction_id: str) -> Prediction:
-        """Ask the vendor to stop it. One that has ended stays as it ended."""
+        """Ask the vendor to stop the run. One that has ended stays as it is."""
         ...
 
     def recent(self, created_after: datetime) -> AsyncIterator[Prediction]:
-        """The account's runs made after that moment, newest first, page by page."""
+        """The runs of the account that were created after a moment (aware), newest first, read page by page."""
         ...
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         ...

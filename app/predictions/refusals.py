@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.predictions.parsing import UnreadableAnswerError, parse_json
+from app.predictions.parsing import UnreadableResponseError, parse_json
 from app.predictions.protocol import (
     PredictionDeniedError,
     PredictionError,
@@ -24,13 +24,13 @@ _WAIT_IN_TEXT = re.compile(r"~\s*(\d{1,6}(?:\.\d+)?)\s*s\b")
 
 
 def refusal(status: int, retry_after: str | None, body: bytes, *, is_create: bool) -> PredictionError:
-    """The error that an answer other than 2xx means.
+    """The error for a response with a status other than 2xx.
 
     Args:
         status: its HTTP status.
         retry_after: its `Retry-After` header.
         body: its body: problem JSON, other JSON, HTML.
-        is_create: whether a prediction was to be started, or one was read or cancelled.
+        is_create: whether the request was to start a prediction; otherwise it read or cancelled one.
     """
     problem = _problem(body)
     text = _text(status, problem)
@@ -40,7 +40,7 @@ def refusal(status: int, retry_after: str | None, body: bytes, *, is_create: boo
         return PredictionDeniedError(text)
     if not is_create:
         return PredictionMissingError(text) if status == 404 else PredictionUnavailableError(text)
-    # 408 may be a proxy's word for a vendor that still works on the request.
+    # 408 may come from a proxy, while the vendor still works on the request.
     if 400 <= status < 500 and status != 408:
         return PredictionRejectedError(text)
     return PredictionUncertainError(text)
@@ -49,7 +49,7 @@ def refusal(status: int, retry_after: str | None, body: bytes, *, is_create: boo
 def _problem(body: bytes) -> Mapping[str, Any]:
     try:
         value = parse_json(body)
-    except UnreadableAnswerError:
+    except UnreadableResponseError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -68,7 +68,7 @@ def _part(value: Any) -> str:
 
 
 def _wait_seconds(retry_after: str | None, problem: Mapping[str, Any]) -> float:
-    """The first usable figure of the header, the body and its text."""
+    """The first usable figure: of the header, of the body or in its text."""
     for stated in _stated_waits(retry_after, problem):
         try:
             seconds = float(stated)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from replicate.client import Client
 
-from app.predictions.parsing import UnreadableAnswerError, parse_json, parse_page, parse_prediction
+from app.predictions.parsing import UnreadableResponseError, parse_json, parse_page, parse_prediction
 from app.predictions.protocol import (
     Prediction,
     PredictionMissingError,
@@ -20,24 +20,24 @@ from app.predictions.protocol import (
 )
 from app.predictions.refusals import refusal
 
-# Bounds one call, from the wait for a connection to the last byte of the answer.
+# Limits one call, from the wait for a connection to the last byte of the response.
 DEADLINE_SECONDS = 20.0
-# How long a version is run before the vendor is asked for a newer one.
+# How long a version of a model is used before the vendor is asked for a newer one.
 VERSION_SECONDS = 3600.0
 
 _TIMEOUT = httpx.Timeout(connect=5, read=15, write=15, pool=5)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_NO_ANSWER = (httpx.RequestError, TimeoutError, UnreadableAnswerError)
-# A shorter token, as a test server takes it, is no secret and may be a word.
+_NO_RESPONSE = (httpx.RequestError, TimeoutError, UnreadableResponseError)
+# A shorter token, such as a test server takes, is no secret and may be an ordinary word.
 _SHORTEST_TOKEN = 8
 
 
 class ReplicateClient:
     """Runs models at Replicate through the `replicate` package, whose types do not leave this file.
 
-    It uses the package's requests and not its predictions: those refuse the status `aborted` and every new one, drop
-    `webhook` and `data_removed`, and cannot send `Cancel-After`.
+    It uses the package's requests, and not its predictions. Those fail on the status `aborted` and on every new one,
+    drop `webhook` and `data_removed`, and cannot send `Cancel-After`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ReplicateClient:
         self._token = token
         self._deadline = deadline
         self._version_seconds = version_seconds
-        # By model, what is run for it and until when by the monotonic clock.
+        # By model: the version that is run for it, and until when by the monotonic clock.
         self._newest_versions: dict[str, tuple[str, float]] = {}
         self._transport = _RefusingTransport(limits=_LIMITS)
         self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
@@ -54,23 +54,23 @@ class ReplicateClient:
     async def create(
         self, *, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int
     ) -> Prediction:
-        """Start one run and return at once, without waiting for it; the vendor is never asked twice to run it.
+        """See `PredictionClient.create`.
 
-        By its name alone Replicate runs an official model only. Where it refuses a name for that reason, which runs
-        nothing, the newest version of the model is run.
+        Replicate runs only official models by their names. If it refuses a name for that reason, nothing runs, and the
+        newest version of the model is run instead.
         """
         try:
             return await self._create(self._known_version(model), input, webhook, cancel_after)
         except PredictionRejectedError as error:
             if ":" in model or "/" not in model or "version" not in error.text.lower():
                 raise
-            # Looked up again, too, where the version that was known has gone.
+            # It is also looked up again if the version that was known does not exist any more.
             newest = f"{model}:{await self._newest_version(model, error)}"
         self._newest_versions[model] = (newest, time.monotonic() + self._version_seconds)
         return await self._create(newest, input, webhook, cancel_after)
 
     def _known_version(self, model: str) -> str:
-        """The newest version that was found not long ago; the model itself where none was."""
+        """The newest version, if it was looked up recently; otherwise the model itself."""
         version, until = self._newest_versions.get(model, (model, 0.0))
         return version if time.monotonic() < until else model
 
@@ -79,7 +79,7 @@ class ReplicateClient:
             with self._failures():
                 found = await self._request("GET", f"/v1/models/{quote(model)}")
         except PredictionMissingError:
-            # Of the vendor's two refusals the first one says what is wrong with the request.
+            # The first of the two refusals says what is wrong with the request.
             raise refused from None
         newest = found.get("latest_version") if isinstance(found, dict) else None
         if not isinstance(newest, dict) or not isinstance(newest.get("id"), str):
@@ -89,7 +89,7 @@ class ReplicateClient:
     async def _create(self, model: str, input: Mapping[str, Any], webhook: str | None, cancel_after: int) -> Prediction:
         body: dict[str, Any] = {"version": model, "input": input}
         if webhook is not None:
-            # The other events would only say that it is still running.
+            # The other events only say that it is still running.
             body |= {"webhook": webhook, "webhook_events_filter": ["completed"]}
         headers = {"Cancel-After": f"{cancel_after}s", "Content-Type": "application/json"}
         content = _encoded(body)
@@ -97,17 +97,17 @@ class ReplicateClient:
             return parse_prediction(await self._request("POST", "/v1/predictions", content=content, headers=headers))
 
     async def get(self, prediction_id: str) -> Prediction:
-        """The run as it is now."""
+        """See `PredictionClient.get`."""
         with self._failures():
             return parse_prediction(await self._request("GET", _path(prediction_id)))
 
     async def cancel(self, prediction_id: str) -> Prediction:
-        """Ask the vendor to stop it. One that has ended stays as it ended."""
+        """See `PredictionClient.cancel`."""
         with self._failures():
             return parse_prediction(await self._request("POST", f"{_path(prediction_id)}/cancel"))
 
     async def recent(self, created_after: datetime) -> AsyncGenerator[Prediction]:
-        """The account's runs made after that moment (aware), newest first, page by page."""
+        """See `PredictionClient.recent`."""
         query: str | None = urlencode({"created_after": created_after.astimezone(UTC).isoformat()})
         while query is not None:
             with self._failures():
@@ -119,7 +119,7 @@ class ReplicateClient:
             query = page.next_query
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """See `PredictionClient.close`."""
         await self._transport.aclose()
 
     async def _request(self, method: str, path: str, **options: Any) -> Any:
@@ -129,8 +129,8 @@ class ReplicateClient:
 
     @contextmanager
     def _failures(self, *, is_create: bool = False) -> Iterator[None]:
-        """Raises what a failed request means for the caller: after a create that got no answer, a run may exist."""
-        no_answer = PredictionUncertainError if is_create else PredictionUnavailableError
+        """Raise the protocol's error for a failed request. After a create without a response, a run may exist."""
+        no_response = PredictionUncertainError if is_create else PredictionUnavailableError
         try:
             yield
         except _RefusedError as refused:
@@ -139,18 +139,18 @@ class ReplicateClient:
             ) from None
         except _NEVER_SENT as error:
             raise PredictionUnavailableError("The model provider could not be reached") from error
-        except _NO_ANSWER as error:
-            raise no_answer("The model provider gave no usable answer") from error
+        except _NO_RESPONSE as error:
+            raise no_response("The model provider gave no usable response") from error
 
     def _redacted(self, body: bytes) -> bytes:
         return body.replace(self._token.encode(), b"[redacted]") if len(self._token) >= _SHORTEST_TOKEN else body
 
 
 class _RefusingTransport(httpx.AsyncHTTPTransport):
-    """Raises on every status but 2xx, below the package's own retries.
+    """Raises an error for every status other than 2xx, before the package's own retries see it.
 
-    Those would sleep for up to a minute, ten times over, on the 429, 503 or 504 of a GET, and the package's own error
-    keeps neither the header nor the body that say how long to wait.
+    After a 429, 503 or 504 of a GET, the package would retry ten times and sleep for up to a minute each time. Its own
+    error keeps neither the header nor the body, which say how long to wait.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -160,14 +160,14 @@ class _RefusingTransport(httpx.AsyncHTTPTransport):
         try:
             body = await response.aread()
         except httpx.RequestError:
-            body = b""  # the status alone says enough
+            body = b""  # the status is enough
         finally:
             await response.aclose()
         raise _RefusedError(response.status_code, response.headers.get("Retry-After"), body)
 
 
 class _RefusedError(Exception):
-    """The vendor answered with another status than 2xx."""
+    """The vendor responded with a status other than 2xx."""
 
     def __init__(self, status: int, retry_after: str | None, body: bytes) -> None:
         super().__init__(status)

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from app.core.errors import AppError
 
-# Standard Webhooks: a captured request can be repeated no longer than this.
+# By the Standard Webhooks specification: a captured request can be replayed no longer than this.
 TOLERANCE_SECONDS = 5 * 60
 
 
 class WebhookSignatureError(AppError):
-    """The request was not signed with one of our secrets just now."""
+    """The request was not signed recently with one of our secrets."""
 
     status = 401
     type = "authentication_error"
@@ -21,24 +21,24 @@ class WebhookSignatureError(AppError):
 
 
 def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-    """Accept a webhook that was signed by the Standard Webhooks scheme, version 1.
+    """Check the signature of a webhook by version 1 of the Standard Webhooks scheme.
 
     Args:
-        secrets: `whsec_` and base64; several while the secret is being changed. One that is malformed never matches.
+        secrets: `whsec_` and base64; two while the secret is being changed. A malformed one never matches.
         headers: `webhook-id`, `webhook-timestamp` and `webhook-signature`, under lower-case names or in a mapping
             that ignores case.
-        body: the bytes as they came: encoding the JSON anew breaks the signature.
+        body: the bytes as they were received. JSON that is encoded again does not match the signature.
         now: the current moment, aware.
 
     Raises:
-        WebhookSignatureError: no signature fits, or it is more than five minutes old or ahead.
+        WebhookSignatureError: no signature matches, or it is more than five minutes in the past or future.
     """
     webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not (webhook_id and webhook_id.isascii() and _is_current(timestamp, now)):
         raise WebhookSignatureError
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     expected = [hmac.digest(key, signed, hashlib.sha256) for key in _keys(secrets)]
-    # Every pair is compared, so that the time taken tells nothing of which one fits.
+    # Every pair is compared, so that the time this takes does not tell which one matches.
     matches = [
         hmac.compare_digest(signature, digest)
         for signature in _signatures(headers.get("webhook-signature", ""))
@@ -49,7 +49,7 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now:
 
 
 def _is_current(timestamp: str, now: datetime) -> bool:
-    # Ten digits last until the year 2286; int() would also take spaces, underscores and the digits of other scripts.
+    # Ten digits last until the year 2286. int() would also accept spaces, underscores and digits of other scripts.
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 10):
         return False
     return abs(now.timestamp() - int(timestamp)) <= TOLERANCE_SECONDS
@@ -58,7 +58,7 @@ def _is_current(timestamp: str, now: datetime) -> bool:
 def _keys(secrets: Sequence[str]) -> Iterator[bytes]:
     for secret in secrets:
         key = _decoded(secret.removeprefix("whsec_"))
-        # Anybody could sign with an empty key.
+        # Anybody could sign with an empty key, so it never counts.
         if key:
             yield key
 

@@ -1,8 +1,8 @@
--- Takes one call to the vendor from the budget that all processes share, or says how long to wait for it.
+-- Takes one call to the vendor from the budget that all processes share, or returns how long to wait.
 --
--- KEYS  1 the budget: a hash with the tokens left and the moment they were counted
--- ARGV  1 calls a minute  2 calls that may come at once
--- Returns how many microseconds to wait; 0 where the call may be made.
+-- KEYS  1 the budget: a hash with the tokens that are left and the time at which they were counted
+-- ARGV  1 calls a minute  2 calls that may be made at once
+-- Returns how many microseconds to wait; 0 if the call was taken.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

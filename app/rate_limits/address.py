@@ -3,18 +3,18 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Network = IPv4Network | IPv6Network
 
-# Whoever has one IPv6 address commonly has a whole network of this size.
+# Whoever has one IPv6 address usually has a whole network of this size.
 _IPV6_PREFIX = 64
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The address that a request comes from, as failed attempts are counted by.
+    """The address that a request comes from, by which failed attempts are counted. Of IPv6, it is the /64 network.
 
-    `X-Forwarded-For` is believed from right to left, for as long as the one who wrote an entry is a trusted proxy: a
-    client can write anything before that.
+    `X-Forwarded-For` is read from right to left for as long as the entry was written by a trusted proxy. A client can
+    write anything before that.
 
     Args:
-        peer: the address that connected to us.
+        peer: the address at the other end of the connection.
         forwarded_for: the header's values in order.
         trusted: the operator's proxies.
     """
@@ -42,12 +42,12 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
         parsed = ip_address(_without_port(address))
     except ValueError:
         return None
-    # A socket that listens for both kinds shows an IPv4 peer as ::ffff:192.0.2.1; all of those share one /64.
+    # A socket for both versions shows an IPv4 peer as ::ffff:192.0.2.1. As IPv6, all of those would share one /64.
     return (parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None) or parsed
 
 
 def _without_port(address: str) -> str:
-    """Some proxies write the port as well: 192.0.2.1:4711, [2001:db8::1]:4711."""
+    """The address without the port, which some proxies add: 192.0.2.1:4711, [2001:db8::1]:4711."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     host, _, port = address.rpartition(":")

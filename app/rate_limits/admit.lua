@@ -1,11 +1,11 @@
--- Decides one request for its organization and its key: all limits at once, and counts it in all or in none.
+-- Decides one request by all limits of its organization and its key, and counts it in all windows or in none.
 --
 -- KEYS  1 the organization's requests of the last minute   2 its slots
 --       3 the key's requests of the last minute            4 the key's requests of the last hour, by minute
 -- ARGV  1 the request  2 per minute  3 concurrent  4 the key's per minute or 0  5 the key's per hour or 0
---       6 the lease of a slot in microseconds  7 1 to count the request, 0 only to look
+--       6 the lease of a slot in microseconds  7 1 to count the request, 0 to count nothing
 -- Returns {refusal, wait, now, used, oldest, key's used, key's oldest, key's used in the hour, first minute counted};
--- times in microseconds, an oldest of 0 where nothing is counted.
+-- times in microseconds; an oldest of 0 if nothing is counted.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -34,7 +34,7 @@ if key_minute > 0 then
     key_used, key_oldest = window(KEYS[3], key_minute)
 end
 
--- The hour is kept by whole minutes: one that lies partly within the hour counts whole, against the caller.
+-- The hour is counted by whole minutes. A minute that is only partly within the hour counts as a whole.
 local this_minute = math.floor(now / minute)
 local hour_used, first_minute = 0, this_minute
 if key_hour > 0 then
@@ -76,6 +76,6 @@ if refusal == '' and ARGV[7] == '1' then
     end
 end
 
--- As text: Lua's numbers would be cut to integers of the client's width.
+-- As text, because Redis would truncate Lua's numbers to integers.
 return { refusal, string.format('%.0f', wait), string.format('%.0f', now), used, string.format('%.0f', oldest),
     key_used, string.format('%.0f', key_oldest), hour_used, first_minute }

@@ -5,9 +5,10 @@ from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.api_keys.cache import CallerCache
 from app.api_keys.caller import Caller
+from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
+from app.api_keys.scopes import Scope
 from app.core.errors import AppError
 from app.core.middleware import response_hooks
 from app.dependencies import get_resources
@@ -20,21 +21,27 @@ from app.rate_limits.policy import Decision, Limits, Refusal
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class Guard:
-    """Lets a caller through to a route: key (401), subscription (403), scopes (403), limits (429), in this order.
+def get_limiter(request: Request) -> RateLimiter:
+    """The rate limiter of this process."""
+    limiter: RateLimiter = request.app.state.limiter
+    return limiter
 
-    Used as a dependency, it hands the route the `Caller` that `GuardedRoute` has admitted.
+
+class Guard:
+    """Checks a request before its route runs: key (401), subscription (403), scopes (403), limits (429), in this order.
+
+    As a dependency of a route, it provides the `Caller` that `GuardedRoute` has admitted.
     """
 
-    def __init__(self, *scopes: str) -> None:
-        self.scopes = scopes
+    def __init__(self, *scopes: Scope) -> None:
+        self.scopes: tuple[str, ...] = scopes
 
     def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
         return caller
 
     async def admit(self, request: Request) -> Caller:
-        """Check the request, and count it where it passes.
+        """Check the request, and count it if it passes.
 
         Raises:
             MissingApiKeyError, InvalidApiKeyError, SubscriptionRequiredError, ScopeNotAllowedError,
@@ -51,7 +58,7 @@ class Guard:
         return caller
 
     def refuse_scopes(self, caller: Caller) -> NoReturn:
-        """Say which scope is missing; a feature with a form of its own overrides it."""
+        """Raise the error for missing scopes. A feature whose errors have another form overrides it."""
         missing = ", ".join(scope for scope in self.scopes if scope not in caller.scopes)
         raise ScopeNotAllowedError(f"API key lacks required scope: {missing}")
 
@@ -60,7 +67,7 @@ AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
 class GuardedRoute(APIRoute):
-    """A route whose guard runs before anything of the body is read or any parameter is checked."""
+    """A route whose guard runs before the body is read and before any parameter is validated."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -71,45 +78,24 @@ class GuardedRoute(APIRoute):
             try:
                 return await handle(request)
             except ScopeNotAllowedError:
-                # A scope that only the body asks for. It is refused like any other: nothing is used up.
+                # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
                 await _uncount(request, caller)
                 raise
 
         return guarded
 
 
-def shown_key(request: Request) -> str:
-    """The key in `X-API-Key` or `Authorization: Bearer`.
-
-    Raises:
-        MissingApiKeyError: there is none.
-        InvalidApiKeyError: there are several that differ.
-    """
-    shown = {key.strip() for key in request.headers.getlist("x-api-key")}
-    for value in request.headers.getlist("authorization"):
-        scheme, _, key = value.partition(" ")
-        if scheme.lower() == "bearer":
-            shown.add(key.strip())
-    shown.discard("")
-    if not shown:
-        raise MissingApiKeyError
-    if len(shown) > 1:
-        raise InvalidApiKeyError
-    return shown.pop()
-
-
 async def _authenticate(request: Request) -> Caller:
-    callers: CallerCache = request.app.state.callers
     try:
-        return await callers.get(shown_key(request))
+        return await authenticate(request)
     except (MissingApiKeyError, InvalidApiKeyError) as error:
         await _count_failure(request, error)
         raise
 
 
 async def _count_failure(request: Request, error: AppError) -> None:
-    """Count the attempt for its address, and refuse it as one too many where it is."""
-    limiter: RateLimiter = request.app.state.limiter
+    """Count the failed attempt for its address, and refuse it with 429 if there were too many."""
+    limiter = get_limiter(request)
     settings = get_resources(request).settings
     address = client_address(
         request.client.host if request.client else None,
@@ -124,14 +110,14 @@ async def _count_failure(request: Request, error: AppError) -> None:
 
 
 async def _show_limits(request: Request, caller: Caller) -> None:
-    """Put the caller's windows into the headers of a response that counts in none of them."""
-    limiter: RateLimiter = request.app.state.limiter
+    """Add the rate limit headers to a response that counts in none of the caller's windows."""
+    limiter = get_limiter(request)
     decision = await limiter.look(Limits.of(caller))
     response_hooks(request).headers |= decision.headers()
 
 
 async def _take_slot(request: Request, caller: Caller) -> None:
-    limiter: RateLimiter = request.app.state.limiter
+    limiter = get_limiter(request)
     decision, slot = await limiter.admit(Limits.of(caller))
     hooks = response_hooks(request)
     hooks.headers |= decision.headers()
@@ -145,8 +131,8 @@ async def _take_slot(request: Request, caller: Caller) -> None:
 
 
 async def _uncount(request: Request, caller: Caller) -> None:
-    """Take the request back out of the caller's windows, and show them without it."""
-    limiter: RateLimiter = request.app.state.limiter
+    """Remove the request from the caller's windows, and show the windows without it in the headers."""
+    limiter = get_limiter(request)
     decision = await limiter.uncount(Limits.of(caller), request.state.slot)
     response_hooks(request).headers |= decision.headers()
 
@@ -154,5 +140,5 @@ async def _uncount(request: Request, caller: Caller) -> None:
 def _guard_of(dependant: Dependant) -> Guard:
     guards = [found.call for found in dependant.dependencies if isinstance(found.call, Guard)]
     if len(guards) != 1:
-        raise TypeError(f"{dependant.path}: a guarded route has exactly one guard in its signature")
+        raise TypeError(f"{dependant.path}: a guarded route needs exactly one guard in its signature")
     return guards[0]

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5
 _MICROSECONDS = 1_000_000
-# While Redis is away, only one request a second waits to find out whether it still is.
+# While Redis is away, only one request a second waits to find out whether it is back.
 _AWAY_PAUSE_SECONDS = 1.0
-# A Redis that takes connections and does not answer is away as well.
-_LONGEST_ANSWER_SECONDS = 1.0
+# A Redis that accepts connections and does not respond counts as away, too.
+_RESPONSE_SECONDS = 1.0
 
 _HERE = Path(__file__).parent
 _T = TypeVar("_T")
@@ -32,16 +32,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one running request among those that its organization may run at once."""
+    """A running request, as one of those that its organization may run at once."""
 
     organization_id: str
     request: str
 
 
 class RateLimiter:
-    """Decides requests in Redis, at one round trip each; where Redis is away, within this process.
+    """Decides requests in Redis, with one round trip each, or within this process while Redis is away.
 
-    Slots are leases: `renew_for_ever` keeps those of living requests, and those of a killed process run out.
+    Slots are leases: `renew_for_ever` renews those of running requests, and those of a killed process expire.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -56,7 +56,7 @@ class RateLimiter:
         self._renewing = asyncio.Lock()
 
     async def admit(self, limits: Limits) -> tuple[Decision, Slot | None]:
-        """Decide one request. The slot, where it is admitted, is to be given to `release`."""
+        """Decide one request. If it is admitted, its slot must be passed to `release` when it ends."""
         slot = Slot(limits.organization_id, secrets.token_hex(8))
         decision = await self._decide(limits, slot, is_counted=True)
         if decision.refusal is not None:
@@ -65,34 +65,34 @@ class RateLimiter:
         return decision, slot
 
     async def look(self, limits: Limits) -> Decision:
-        """The windows as they are, for a request that is refused for another reason and counts in none."""
+        """The current windows, for a request that is refused for another reason and not counted."""
         return await self._decide(limits, Slot(limits.organization_id, ""), is_counted=False)
 
     async def release(self, slot: Slot) -> None:
-        """Give the place back; a second time does nothing."""
+        """Release the slot. It is idempotent."""
         live = self._live.get(slot.organization_id, set())
         if slot.request not in live:
             return
         live.discard(slot.request)
         if not live:
             self._live.pop(slot.organization_id, None)
-        # A renewal that is on its way would put the slot back behind us.
+        # A renewal that is under way could add the slot again after it was removed.
         async with self._renewing:
             pass
         await self._ask_redis(partial(self._redis.zrem, _slots(slot.organization_id), slot.request))
 
     async def fail(self, address: str, limit: int) -> tuple[bool, Window]:
-        """Count a failed attempt of an address to show a key; whether it was within the limit."""
-        answer = await self._ask_redis(
+        """Count a failed attempt of an address to show a key. Returns whether it was allowed, and the window."""
+        response = await self._ask_redis(
             partial(self._fail, keys=[f"junis:failures:{address}"], args=[secrets.token_hex(8), limit])
         )
-        if answer is None:
+        if response is None:
             return self._local.fail(address, limit)
-        used, now, oldest = int(answer[0]), int(answer[1]), int(float(answer[2]))
+        used, now, oldest = int(response[0]), int(response[1]), int(float(response[2]))
         return used < limit, _window(limit, min(limit, used + 1), oldest, now, MINUTE_SECONDS)
 
     async def renew(self) -> None:
-        """Renew the leases of all requests that run in this process, in one round trip."""
+        """Renew the leases of all requests that run in this process, with one round trip."""
         async with self._renewing:
             live = {organization_id: sorted(requests) for organization_id, requests in self._live.items()}
             if not live:
@@ -103,12 +103,12 @@ class RateLimiter:
             await self._ask_redis(partial(self._renew, keys=[_slots(name) for name in live], args=arguments))
 
     async def renew_for_ever(self) -> None:
-        """Renew until cancelled: a renewal that fails is followed by the next one."""
+        """Renew every five seconds until cancelled, also after a renewal that failed."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self.renew()
-            except Exception:  # the next renewal comes all the same
+            except Exception:  # a failed renewal must not stop the next one
                 logger.exception("leases_not_renewed")
 
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
@@ -120,7 +120,7 @@ class RateLimiter:
 
     async def _decide_in_redis(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         organization, key = limits.organization_id, limits.key_id
-        answer = await self._admit(
+        response = await self._admit(
             keys=[f"junis:minute:{organization}", _slots(organization), f"junis:minute:{key}", f"junis:hour:{key}"],
             args=[
                 slot.request,
@@ -132,18 +132,18 @@ class RateLimiter:
                 int(is_counted),
             ],
         )
-        return _decision(limits, answer)
+        return _decision(limits, response)
 
-    async def _ask_redis(self, question: Callable[[], Awaitable[_T]]) -> _T | None:
-        """Redis's answer, or None while it is away."""
+    async def _ask_redis(self, command: Callable[[], Awaitable[_T]]) -> _T | None:
+        """Redis's response, or None while Redis is away."""
         if time.monotonic() < self._away_until:
             return None
         if self._away_until:
-            # The others go on within the process while this question finds out.
+            # While this command finds out whether Redis is back, the others are decided within the process.
             self._away_until = time.monotonic() + _AWAY_PAUSE_SECONDS
         try:
-            async with asyncio.timeout(_LONGEST_ANSWER_SECONDS):
-                answer = await question()
+            async with asyncio.timeout(_RESPONSE_SECONDS):
+                response = await command()
         except (RedisError, OSError) as error:
             REDIS_AWAY.inc()
             if not self._away_until:
@@ -152,12 +152,12 @@ class RateLimiter:
             return None
         if self._away_until:
             logger.info("redis_back")
-            # What was counted within the process is kept: else each outage of many short ones would open new windows.
+            # What was counted within the process is kept. Otherwise each of many short outages would begin new windows.
             self._away_until = 0.0
-        return answer
+        return response
 
     async def uncount(self, limits: Limits, slot: Slot) -> Decision:
-        """Count an admitted request in no window; its place stays its own. The windows as they are without it."""
+        """Remove an admitted request from the windows; it keeps its slot. Returns the windows without it."""
         organization, key = limits.organization_id, limits.key_id
         keys = [f"junis:minute:{organization}", f"junis:minute:{key}", f"junis:hour:{key}"]
         if await self._ask_redis(partial(self._uncount, keys=keys, args=[slot.request])) is None:
@@ -167,7 +167,7 @@ class RateLimiter:
 
 @asynccontextmanager
 async def open_rate_limiter(redis: Redis) -> AsyncIterator[RateLimiter]:
-    """The limiter of a process, renewing its leases."""
+    """The limiter of a process. While the block runs, its leases are renewed."""
     limiter = RateLimiter(redis)
     renewing = asyncio.create_task(limiter.renew_for_ever())
     try:
@@ -180,9 +180,9 @@ def _slots(organization_id: str) -> str:
     return f"junis:slots:{organization_id}"
 
 
-def _decision(limits: Limits, answer: list[Any]) -> Decision:
-    refusal = answer[0].decode()
-    wait, now, used, oldest, key_used, key_oldest, hour_used, first_minute = (int(value) for value in answer[1:])
+def _decision(limits: Limits, response: list[Any]) -> Decision:
+    refusal = response[0].decode()
+    wait, now, used, oldest, key_used, key_oldest, hour_used, first_minute = (int(value) for value in response[1:])
     key_minute = key_hour = None
     if limits.key_per_minute:
         key_minute = _window(limits.key_per_minute, key_used, key_oldest, now, MINUTE_SECONDS)

@@ -3,20 +3,20 @@ from collections import deque
 
 from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 
-# The one that was asked for the longest ago is forgotten: anybody can come from ever new addresses.
+# The least recently used one is dropped, because anybody can send requests from any number of addresses.
 _MOST_NAMES = 100_000
 
 
 class LocalWindows:
-    """The same decision within one process, for while Redis is away. Limits then count per process."""
+    """Decides requests within one process while Redis is away. Limits then apply per process."""
 
     def __init__(self) -> None:
         self._requests: dict[str, deque[float]] = {}
 
     def decide(self, limits: Limits, live_slots: int, *, is_counted: bool) -> Decision:
-        """Admit and count one request, or neither; only look where it is not to be counted.
+        """Decide one request, and count it if it is admitted and `is_counted`.
 
-        `live_slots` is how many of the organization's requests run here now.
+        `live_slots` is how many of the organization's requests run in this process now.
         """
         now = time.time()
         organization = self._recent(f"org:{limits.organization_id}", MINUTE_SECONDS, now)
@@ -40,7 +40,7 @@ class LocalWindows:
         )
 
     def fail(self, address: str, limit: int) -> tuple[bool, Window]:
-        """Count one failed attempt of an address; whether it was within the limit."""
+        """Count one failed attempt of an address. Returns whether it was within the limit, and the window."""
         now = time.time()
         failures = self._recent(f"failures:{address}", MINUTE_SECONDS, now)
         is_within = len(failures) < limit
@@ -49,13 +49,13 @@ class LocalWindows:
         return is_within, _window(limit, failures, MINUTE_SECONDS, now)
 
     def uncount(self, limits: Limits) -> None:
-        """Take back what was counted last for an organization and a key."""
+        """Remove the request that was counted last for an organization and its key."""
         for name in (f"org:{limits.organization_id}", f"minute:{limits.key_id}", f"hour:{limits.key_id}"):
             if requests := self._requests.get(name):
                 requests.pop()
 
     def _recent(self, name: str, seconds: int, now: float) -> deque[float]:
-        # Put last, so that the first is the one to forget.
+        # Moved to the end, so that the first one is the least recently used.
         requests = self._requests[name] = self._requests.pop(name, deque())
         if len(self._requests) > _MOST_NAMES:
             del self._requests[next(iter(self._requests))]

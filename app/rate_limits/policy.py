@@ -1,4 +1,4 @@
-"""What is counted, and what follows from the counts: pure values and functions."""
+"""What requests are counted against, and what follows from the counts: values and pure functions."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request is counted against. The key's own limits are None where it has none."""
+    """The limits of one request. The key's own limits are None if it has none."""
 
     organization_id: str
     key_id: str
@@ -30,7 +30,7 @@ class Limits:
 
     @classmethod
     def of(cls, caller: Caller) -> "Limits":
-        """The limits of the caller's plan and key."""
+        """The limits of the caller's plan and of its key."""
         return cls(
             organization_id=caller.organization_id,
             key_id=caller.key_id,
@@ -45,7 +45,11 @@ class Limits:
 class Window:
     """One window after the decision.
 
-    `reset_at` is the epoch second in which its oldest request leaves it, `wait_seconds` how long that is from now.
+    Attributes:
+        limit: how many requests it allows.
+        used: how many it counts.
+        reset_at: the epoch second in which its oldest request leaves it.
+        wait_seconds: how long that is from now.
     """
 
     limit: int
@@ -60,7 +64,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a request is admitted, and the windows as they are now."""
+    """Whether a request is admitted, and the current windows."""
 
     refusal: Refusal | None
     wait_seconds: float

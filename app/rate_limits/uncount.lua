@@ -1,9 +1,9 @@
--- Takes back what a request was counted for: it is as if it had never been made.
+-- Removes a request from all windows that it was counted in, as if it had never been made.
 --
 -- KEYS  1 the organization's requests of the last minute   2 the key's requests of the last minute
 --       3 the key's requests of the last hour, by minute
 -- ARGV  1 the request
--- Returns 1 where it was counted.
+-- Returns 1 if it was counted, else 0.
 
 local counted_at = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not counted_at then

@@ -1,4 +1,4 @@
-"""Below the API's base nothing is answered without a key, not even that there is nothing."""
+"""Requests that no route takes. Below the base of the API they need a key, too, before they get a 404 or 405."""
 
 from fastapi import FastAPI, Request, Response
 
@@ -10,7 +10,7 @@ _BASE = "/api/external/"
 
 
 def guard_unrouted(app: FastAPI) -> None:
-    """Check and count a request for a path that no route has, or with a method that its route has not."""
+    """Check and count requests whose path has no route, or whose route does not allow their method."""
     for status in (404, 405):
         app.add_exception_handler(status, _on_unrouted)
 

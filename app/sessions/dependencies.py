@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from app.api_keys.caller import Caller
+from app.api_keys.scopes import Scope
 from app.rate_limits.dependencies import Guard
 
-SessionsReader = Annotated[Caller, Depends(Guard("sessions:read"))]
+SessionsReader = Annotated[Caller, Depends(Guard(Scope.SESSIONS_READ))]

@@ -9,7 +9,7 @@ class SessionNotFoundError(NotFoundError):
 
 
 class SessionBusyError(AppError):
-    """Another turn runs on the session; it may be over when the client asks again."""
+    """Another turn is running on the session. It may have ended when the client tries again."""
 
     status = 409
     type = "invalid_request_error"

@@ -1,4 +1,4 @@
-"""Which part of a conversation goes to the model: pure functions over messages in wire form."""
+"""Which part of a conversation is sent to the model. Pure functions over messages in OpenAI's form."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from itertools import accumulate, takewhile
 import orjson
 
 from app.core.errors import InvalidRequestError
-from app.sessions.service import WireMessage
+from app.sessions.messages import WireMessage
 
-# Text is about four bytes of UTF-8 to a token.
+# A token of text is about four bytes of UTF-8.
 _BYTES_PER_TOKEN = 4
 _NO_RESULT = "No result was given for this call."
 
 
 @dataclass(eq=False)
-class _Said:
-    """A message that is no result, and behind it the results of its tool calls by their ids."""
+class _Exchange:
+    """A message, and the results of the tool calls that it makes, by the ids of the calls."""
 
     message: WireMessage
     results: dict[str, WireMessage] = field(default_factory=dict)
@@ -37,67 +37,68 @@ class _Said:
 def with_recent(
     history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int
 ) -> list[WireMessage]:
-    """The new messages, behind the newest of the history that fit the budget, oldest first.
+    """The newest messages of the history that fit the budget, then the new messages.
 
-    Every result stands right behind its call, wherever it came; of two for one call, the later counts. A call of the
-    history that the new messages answer is kept whatever its size, and a result whose call is no longer in the
-    history is left out.
+    Each tool result follows the message with its call, wherever it stood before. If a call has two results, the later
+    one is used. A message of the history is kept whatever its size if a new message is the result of one of its calls.
+    Results in the history whose call is no longer there are left out.
 
     Raises:
-        InvalidRequestError: a new message is the result of a call that neither they nor the history have.
+        InvalidRequestError: a new message is the result of a call that is neither in the history nor in a new message.
     """
-    remembered, _ = _paired(history)
-    new, others = _paired(messages)
-    late = [(_call_of(remembered, messages[place], place), messages[place]) for place in others]
-    kept = _newest(remembered, {said for said, _ in late}, token_budget * _BYTES_PER_TOKEN)
-    for said, result in late:
-        said.results[result["tool_call_id"]] = result
+    past, _ = _paired(history)
+    new, unpaired = _paired(messages)
+    late = [(_exchange_of(past, messages[index], index), messages[index]) for index in unpaired]
+    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * _BYTES_PER_TOKEN)
+    for exchange, result in late:
+        exchange.results[result["tool_call_id"]] = result
     return _in_order([*kept, *new])
 
 
 def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
-    """The messages, with a word for every tool call whose result never came: models refuse a call without one."""
+    """The messages, with a substitute for each tool result that is missing: models refuse a call without a result."""
     paired, _ = _paired(messages)
-    for said in paired:
-        for call_id in said.call_ids:
+    for exchange in paired:
+        for call_id in exchange.call_ids:
             missing = {"role": "tool", "tool_call_id": call_id, "content": _NO_RESULT}
-            said.results.setdefault(call_id, missing)
+            exchange.results.setdefault(call_id, missing)
     return _in_order(paired)
 
 
-def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Said], list[int]]:
-    """The messages with the results of their calls, and the places of the results that are of none of these."""
-    paired: list[_Said] = []
-    others: list[int] = []
-    # Some models number their calls anew in each answer: the newest call of an id is meant.
-    callers: dict[str, _Said] = {}
-    for place, message in enumerate(messages):
+def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], list[int]]:
+    """The messages with the results of their calls, and the indexes of the results that belong to none of them."""
+    paired: list[_Exchange] = []
+    unpaired: list[int] = []
+    # Some models use the same ids in every answer, so an id means the latest call that has it.
+    by_call_id: dict[str, _Exchange] = {}
+    for index, message in enumerate(messages):
         if message["role"] != "tool":
-            paired.append(_Said(message))
-            callers |= dict.fromkeys(paired[-1].call_ids, paired[-1])
-        elif caller := callers.get(message["tool_call_id"]):
-            caller.results[message["tool_call_id"]] = message
+            paired.append(_Exchange(message))
+            by_call_id |= dict.fromkeys(paired[-1].call_ids, paired[-1])
+        elif exchange := by_call_id.get(message["tool_call_id"]):
+            exchange.results[message["tool_call_id"]] = message
         else:
-            others.append(place)
-    return paired, others
+            unpaired.append(index)
+    return paired, unpaired
 
 
-def _call_of(remembered: Sequence[_Said], result: WireMessage, place: int) -> _Said:
-    for said in reversed(remembered):
-        if result["tool_call_id"] in said.call_ids:
-            return said
-    param = f"messages.{place}.tool_call_id"
+def _exchange_of(past: Sequence[_Exchange], result: WireMessage, index: int) -> _Exchange:
+    """The latest exchange with the call that the result, the new message of that index, belongs to."""
+    for exchange in reversed(past):
+        if result["tool_call_id"] in exchange.call_ids:
+            return exchange
+    param = f"messages.{index}.tool_call_id"
     raise InvalidRequestError(f"{param}: no message before this result calls a tool under that id", param=param)
 
 
-def _newest(remembered: Sequence[_Said], answered: set[_Said], limit: int) -> list[_Said]:
-    """Those that are answered now, and of the others the newest that fit beside them into so many bytes."""
-    newest_first = [said for said in reversed(remembered) if said not in answered]
-    left = limit - sum(said.size for said in answered)
-    fitting = takewhile(lambda size: size <= left, accumulate(said.size for said in newest_first))
-    kept = answered | {said for said, _ in zip(newest_first, fitting, strict=False)}
-    return [said for said in remembered if said in kept]
+def _newest(past: Sequence[_Exchange], needed: set[_Exchange], limit: int) -> list[_Exchange]:
+    """Those that are needed, and the newest of the others that fit into the rest of `limit` bytes."""
+    newest_first = [exchange for exchange in reversed(past) if exchange not in needed]
+    left = limit - sum(exchange.size for exchange in needed)
+    fitting = takewhile(lambda size: size <= left, accumulate(exchange.size for exchange in newest_first))
+    kept = needed | {exchange for exchange, _ in zip(newest_first, fitting, strict=False)}
+    return [exchange for exchange in past if exchange in kept]
 
 
-def _in_order(conversation: Iterable[_Said]) -> list[WireMessage]:
-    return [message for said in conversation for message in said.messages]
+def _in_order(conversation: Iterable[_Exchange]) -> list[WireMessage]:
+    return [message for exchange in conversation for message in exchange.messages]

@@ -1,25 +1,27 @@
+"""What clients can read of their sessions."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from asyncpg import Record
-
 from app.api_keys.caller import Caller
 from app.content import service as content
 from app.core.database import Transaction
-from app.sessions import listing_repository as repository
+from app.sessions import repository
 from app.sessions.errors import SessionNotFoundError
+from app.sessions.messages import ListedMessage
 from app.sessions.models import Session
 
 Item = TypeVar("Item")
 
+# The most that one page of messages holds, as JSON.
 _MOST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """Some of `total` items: those of the page of that number, counted from 1."""
+    """One page of a list of `total` items. Pages are counted from 1."""
 
     items: Sequence[Item]
     total: int
@@ -39,7 +41,7 @@ class SessionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SessionActivity:
-    """What goes on in a session; `pending_content` counts its generated content that has not ended."""
+    """The state of a session. `pending_content` counts its generations that have not ended."""
 
     session: Session
     status: SessionStatus
@@ -47,20 +49,22 @@ class SessionActivity:
 
 
 async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size: int) -> Page[Session]:
-    """One page of the caller's sessions, the one that was updated last first."""
-    who = (caller.organization_id, caller.user_id)
-    total = await repository.count_sessions(tx, *who)
-    found = await repository.list_sessions(tx, *who, offset=(page - 1) * page_size, limit=page_size)
+    """One page of the caller's sessions, the most recently updated first."""
+    owner = (caller.organization_id, caller.user_id)
+    total = await repository.count_sessions(tx, *owner)
+    found = await repository.list_sessions(tx, *owner, offset=(page - 1) * page_size, limit=page_size)
     return Page(found, total, page, page_size)
 
 
-async def list_messages(tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int) -> Page[Record]:
+async def list_messages(
+    tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int
+) -> Page[ListedMessage]:
     """One page of the messages of one of the caller's sessions, oldest first.
 
-    What would make the page larger than 16 MB is left out of it: those messages are not `is_shown`.
+    Messages that would make the page larger than 16 MB are not `is_shown`.
 
     Raises:
-        SessionNotFoundError: the caller has none of that name.
+        SessionNotFoundError: the caller has no session of that name.
     """
     session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_id)
     if session is None:
@@ -72,10 +76,10 @@ async def list_messages(tx: Transaction, caller: Caller, session_id: str, *, pag
 
 
 async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> SessionActivity:
-    """What goes on in one of the caller's sessions.
+    """The state of one of the caller's sessions.
 
     Raises:
-        SessionNotFoundError: the caller has none of that name.
+        SessionNotFoundError: the caller has no session of that name.
     """
     found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_id)
     if found is None:
@@ -88,6 +92,6 @@ async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> Sess
 def _status_of(session: Session, *, is_running: bool) -> SessionStatus:
     if is_running:
         return SessionStatus.PROCESSING
-    # A turn that does not run any more and has not ended was lost with its process.
+    # A turn that has neither ended nor renewed its lease was lost with its process.
     has_failed = session.last_turn_failed or session.turn_id is not None
     return SessionStatus.FAILED if has_failed else SessionStatus.IDLE

@@ -20,7 +20,7 @@ from app.core.database import Base, Moment
 
 
 class Session(Base):
-    """A conversation of one user. `public_id` is what clients call it; they may have chosen it themselves."""
+    """A conversation of one user. `public_id` is its name in the API, which the client may have chosen."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -34,7 +34,7 @@ class Session(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     public_id: Mapped[str] = mapped_column(Text)
     message_count: Mapped[int] = mapped_column(default=0)
-    # The turn that runs now, if its lease still lives, and how the last one ended.
+    # The turn that is running, as long as its lease has not expired.
     turn_id: Mapped[str | None] = mapped_column(Text)
     turn_lease_until: Mapped[Moment | None]
     last_turn_failed: Mapped[bool] = mapped_column(default=False)
@@ -43,7 +43,7 @@ class Session(Base):
 
 
 class Message(Base):
-    """One message of a session, in OpenAI's wire form split into columns."""
+    """One message of a session: OpenAI's form of it, split into columns."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -59,9 +59,9 @@ class Message(Base):
     agent: Mapped[str | None] = mapped_column(Text)
     tool_calls: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     tool_call_id: Mapped[str | None] = mapped_column(Text)
-    # Which of several users or agents of the client's speaks.
+    # The name that the client has given to the author, if there are several of the same role.
     name: Mapped[str | None] = mapped_column(Text)
-    # As JSON text, not as Postgres compresses it: what an image made of one colour takes when it is loaded.
+    # The length as JSON text, which is what loading costs. Postgres may store it much smaller, compressed.
     size_bytes: Mapped[int] = mapped_column(
         Computed("coalesce(octet_length(content::text), 0) + coalesce(octet_length(tool_calls::text), 0)")
     )

@@ -1,34 +1,40 @@
-"""The SQL of conversations: single statements, because each runs once per turn."""
+"""The SQL of conversations. What runs once per turn is a single statement on the driver's own connection."""
 
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from asyncpg import Record
+from sqlalchemy import ColumnElement, and_, func, select
 
 from app.core.database import Transaction
+from app.core.json import storable_text
+from app.sessions.lease import LeasedSession
+from app.sessions.messages import ListedMessage, StoredMessage
+from app.sessions.models import Session
 
-_TAKE = """
+_LEASE_SESSION = """
 UPDATE sessions SET turn_id = $4, turn_lease_until = now() + $5
 WHERE organization_id = $1 AND user_id = $2 AND public_id = $3
   AND (turn_id IS NULL OR turn_lease_until <= now())
-RETURNING id, public_id
+RETURNING id, public_id, turn_id
 """
 
-_MAKE = """
+_INSERT_SESSION = """
 INSERT INTO sessions (id, organization_id, user_id, public_id, message_count, turn_id, turn_lease_until,
                       last_turn_failed)
 VALUES ($1, $2, $3, $4, 0, $5, now() + $6, false)
 ON CONFLICT (organization_id, user_id, public_id) DO NOTHING
-RETURNING id, public_id
+RETURNING id, public_id, turn_id
 """
 
-_EXISTS = "SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 AND public_id = $3)"
+_SESSION_EXISTS = """
+SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 AND public_id = $3)
+"""
 
-_RENEW = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
+_RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
-_HISTORY = """
-SELECT role, content, agent, tool_calls, tool_call_id, name
+_SELECT_HISTORY = """
+SELECT role, content, tool_calls, tool_call_id, name
 FROM (
     SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
     FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
@@ -37,7 +43,7 @@ WHERE size <= $3
 ORDER BY id
 """
 
-_APPEND = """
+_APPEND_MESSAGES_AND_END_LEASE = """
 WITH ended AS (
     UPDATE sessions SET message_count = message_count + cardinality($3::text[]), last_update_time = now(),
                         turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $9
@@ -47,42 +53,120 @@ WITH ended AS (
 INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name)
 SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name
 FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[], $8::text[])
-            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, place)
-ORDER BY place
+            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, position)
+ORDER BY position
+"""
+
+_SELECT_PAGE_OF_MESSAGES = """
+SELECT id, role, CASE WHEN is_shown THEN content END AS content, agent,
+       CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at, is_shown
+FROM (
+    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
+    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
+) shown
+ORDER BY id
 """
 
 
-async def take(
+async def lease_session(
     tx: Transaction, organization_id: str, user_id: str, public_id: str, turn_id: str, lease: timedelta
-) -> Record | None:
-    """Lease the user's session to a turn; None where there is none, or another turn has it."""
-    return await tx.fetchrow(_TAKE, organization_id, user_id, public_id, turn_id, lease)
+) -> LeasedSession | None:
+    """Lease an existing session of the user to a turn. None if there is no such session, or another turn has it."""
+    row = await tx.fetchrow(_LEASE_SESSION, organization_id, user_id, public_id, turn_id, lease)
+    return LeasedSession.from_row(row) if row else None
 
 
-async def make(
+async def insert_session(
     tx: Transaction, organization_id: str, user_id: str, public_id: str, turn_id: str, lease: timedelta
-) -> Record | None:
-    """Make the user's session, leased to a turn; None where there is one of that name."""
-    return await tx.fetchrow(_MAKE, uuid.uuid4(), organization_id, user_id, public_id, turn_id, lease)
+) -> LeasedSession | None:
+    """Insert a session of the user, leased to a turn. None if the user already has one of that name."""
+    row = await tx.fetchrow(_INSERT_SESSION, uuid.uuid4(), organization_id, user_id, public_id, turn_id, lease)
+    return LeasedSession.from_row(row) if row else None
 
 
-async def exists(tx: Transaction, organization_id: str, user_id: str, public_id: str) -> bool:
+async def session_exists(tx: Transaction, organization_id: str, user_id: str, public_id: str) -> bool:
     """Whether the user has a session of that name."""
-    return bool(await tx.fetchval(_EXISTS, organization_id, user_id, public_id))
+    return bool(await tx.fetchval(_SESSION_EXISTS, organization_id, user_id, public_id))
 
 
-async def renew(tx: Transaction, session_id: uuid.UUID, turn_id: str, lease: timedelta) -> None:
-    """Lengthen the turn's lease from now on."""
-    await tx.execute(_RENEW, session_id, turn_id, lease)
+async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta) -> None:
+    """Extend the turn's lease to this long from now, unless the turn has lost it."""
+    await tx.execute(_RENEW_LEASE, session.id, session.turn_id, lease)
 
 
-async def history(tx: Transaction, session_id: uuid.UUID, limit: int, most_bytes: int) -> Sequence[Record]:
-    """The newest messages that are together no larger than so many bytes of JSON, oldest of them first."""
-    return await tx.fetch(_HISTORY, session_id, limit, most_bytes)
+async def find_history(
+    tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
+) -> Sequence[StoredMessage]:
+    """The newest messages, at most `limit` and together at most `most_bytes` of JSON. Oldest first."""
+    return [StoredMessage.from_row(row) for row in await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)]
 
 
-async def append_and_end_turn(
-    tx: Transaction, session_id: uuid.UUID, turn_id: str, columns: Sequence[Sequence[str | None]], *, failed: bool
+async def append_messages_and_end_lease(
+    tx: Transaction, session: LeasedSession, columns: Sequence[Sequence[str | None]], *, failed: bool
 ) -> None:
-    """Add the turn's messages, given column by column, and end its lease; nothing where the lease is lost."""
-    await tx.execute(_APPEND, session_id, turn_id, *columns, failed)
+    """Store the turn's messages and end its lease. Does nothing if the turn has lost the lease.
+
+    Args:
+        tx: the transaction.
+        session: the session.
+        columns: one list per column: roles, contents, agents, tool calls, tool call ids, names.
+        failed: whether the turn failed.
+    """
+    await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, session.id, session.turn_id, *columns, failed)
+
+
+async def count_sessions(tx: Transaction, organization_id: str, user_id: str) -> int:
+    """How many sessions the user has in the organization."""
+    query = select(func.count()).select_from(Session).where(_is_owned(organization_id, user_id))
+    return await tx.session.scalar(query) or 0
+
+
+async def list_sessions(
+    tx: Transaction, organization_id: str, user_id: str, *, offset: int, limit: int
+) -> Sequence[Session]:
+    """One page of the user's sessions, the most recently updated first."""
+    query = (
+        select(Session)
+        .where(_is_owned(organization_id, user_id))
+        .order_by(Session.last_update_time.desc(), Session.id.desc())
+        .offset(offset)
+        .limit(limit)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
+async def find_session(tx: Transaction, organization_id: str, user_id: str, public_id: str) -> Session | None:
+    """The user's session of that name."""
+    query = select(Session).where(_is_named(organization_id, user_id, public_id))
+    return (await tx.session.scalars(query)).first()
+
+
+async def list_messages(
+    tx: Transaction, session_id: uuid.UUID, *, offset: int, limit: int, most_bytes: int
+) -> Sequence[ListedMessage]:
+    """One page of a session's messages, oldest first. Those beyond `most_bytes` of JSON are not `is_shown`.
+
+    The first message of a page is always shown, so a client that asks for one message at a time gets each in full.
+    """
+    rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES, session_id, offset, limit, most_bytes)
+    return [ListedMessage.from_row(row) for row in rows]
+
+
+async def find_activity(
+    tx: Transaction, organization_id: str, user_id: str, public_id: str
+) -> tuple[Session, bool] | None:
+    """The user's session of that name, and whether a turn is running on it."""
+    # Compared by the clock of Postgres, which also set the lease.
+    is_running = func.coalesce(Session.turn_lease_until > func.now(), False)
+    query = select(Session, is_running).where(_is_named(organization_id, user_id, public_id))
+    row = (await tx.session.execute(query)).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _is_owned(organization_id: str, user_id: str) -> ColumnElement[bool]:
+    return and_(Session.organization_id == organization_id, Session.user_id == user_id)
+
+
+def _is_named(organization_id: str, user_id: str, public_id: str) -> ColumnElement[bool]:
+    # The name comes from a URL, which may contain characters that Postgres refuses.
+    return and_(_is_owned(organization_id, user_id), Session.public_id == storable_text(public_id))

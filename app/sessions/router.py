@@ -18,12 +18,12 @@ async def list_sessions(
     page: PageNumber = 1,
     page_size: PageSize = 20,
 ) -> SessionPageRead:
-    """A page of the sessions of the user who made the key, the one that was updated last first."""
+    """A page of the sessions of the user who created the key, the most recently updated first."""
     found = await listing.list_sessions(tx, caller, page=page, page_size=page_size)
     return SessionPageRead.of(found, settings.session_active_hours)
 
 
-# Clients may have named a session themselves, with any characters: hence `path`.
+# `path`, because clients may name sessions themselves, and a name may contain slashes.
 @router.get("/{session_id:path}/messages")
 async def list_messages(
     session_id: str, caller: SessionsReader, tx: TransactionDep, page: PageNumber = 1, page_size: PageSize = 20
@@ -37,6 +37,6 @@ async def list_messages(
 async def get_status(
     session_id: str, caller: SessionsReader, tx: TransactionDep, settings: SettingsDep
 ) -> SessionStatusRead:
-    """Whether a turn runs on a session, how the last one ended, and what is still being made."""
+    """Whether a turn is running on a session, how the last one ended, and how many generations have not ended."""
     activity = await listing.get_activity(tx, caller, session_id)
     return SessionStatusRead.of(activity, settings.session_active_hours)

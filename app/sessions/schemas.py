@@ -1,10 +1,10 @@
 from typing import Any, Self
 
-from asyncpg import Record
 from pydantic import BaseModel
 
 from app.core.clock import Seconds, now
 from app.sessions.listing import Page, SessionActivity, SessionStatus
+from app.sessions.messages import ListedMessage
 from app.sessions.models import Session
 
 _SECONDS_PER_HOUR = 3600
@@ -22,7 +22,7 @@ class SessionRead(BaseModel):
 
     @classmethod
     def of(cls, session: Session, active_hours: float) -> Self:
-        """The session as a list shows it; it is active for so many hours after its last update."""
+        """The session as a list shows it. It is active for `active_hours` after its last update."""
         return cls(
             session_id=session.public_id,
             created_at=session.created_at,
@@ -33,7 +33,7 @@ class SessionRead(BaseModel):
 
 
 class SessionPageRead(BaseModel):
-    """One page of sessions, the one that was updated last first."""
+    """One page of sessions, the most recently updated first."""
 
     sessions: list[SessionRead]
     total: int
@@ -54,7 +54,7 @@ class SessionPageRead(BaseModel):
 
 
 class MessageRead(BaseModel):
-    """A message of a session; `agent` is the agent that wrote it, null where the client did."""
+    """A message of a session. `agent` is the name of the agent that wrote it, null if the client did."""
 
     id: str
     role: str
@@ -65,16 +65,16 @@ class MessageRead(BaseModel):
     created_at: Seconds
 
     @classmethod
-    def of(cls, message: Record) -> Self:
+    def of(cls, message: ListedMessage) -> Self:
         """The message as the API shows it."""
         return cls(
-            id=str(message["id"]),
-            role=message["role"],
-            content=message["content"] if message["is_shown"] else _LEFT_OUT,
-            agent=message["agent"],
-            tool_calls=message["tool_calls"],
-            tool_call_id=message["tool_call_id"],
-            created_at=message["created_at"],
+            id=str(message.id),
+            role=message.role,
+            content=message.content if message.is_shown else _LEFT_OUT,
+            agent=message.agent,
+            tool_calls=message.tool_calls,
+            tool_call_id=message.tool_call_id,
+            created_at=message.created_at,
         )
 
 
@@ -89,7 +89,7 @@ class MessagePageRead(BaseModel):
     has_next: bool
 
     @classmethod
-    def of(cls, session_id: str, page: Page[Record]) -> Self:
+    def of(cls, session_id: str, page: Page[ListedMessage]) -> Self:
         """The page as the API shows it."""
         return cls(
             session_id=session_id,
@@ -102,7 +102,7 @@ class MessagePageRead(BaseModel):
 
 
 class SessionStatusRead(BaseModel):
-    """What goes on in a session."""
+    """The state of a session."""
 
     session_id: str
     status: SessionStatus
@@ -113,7 +113,7 @@ class SessionStatusRead(BaseModel):
 
     @classmethod
     def of(cls, activity: SessionActivity, active_hours: float) -> Self:
-        """The status as the API shows it; a session is active for so many hours after its last update."""
+        """The state as the API shows it. A session is active for `active_hours` after its last update."""
         session = activity.session
         return cls(
             session_id=session.public_id,

@@ -1,10 +1,7 @@
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+"""How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
-from asyncpg import Record
+from collections.abc import Sequence
+from typing import Any
 
 from app.api_keys.caller import Caller
 from app.core.crypto import new_id
@@ -12,70 +9,58 @@ from app.core.database import Transaction
 from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
+from app.sessions.lease import TURN_LEASE, LeasedSession
+from app.sessions.messages import WireMessage
 
-# A message in OpenAI's wire form.
-WireMessage = Mapping[str, Any]
-
-TURN_LEASE = timedelta(seconds=60)
 _MOST_MESSAGES = 1000
-# What one turn loads of its history at the most, pictures included.
+# The most that one turn loads of its history, images included.
 _MOST_BYTES = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class LeasedSession:
-    """A session that a turn has to itself until it ends or stops renewing its lease."""
-
-    id: uuid.UUID
-    public_id: str
-    turn_id: str
 
 
 async def begin_turn(
     tx: Transaction, caller: Caller, turn_id: str, *, session_id: str | None, conversation_id: str | None
 ) -> LeasedSession:
-    """Lease a session to a turn: the one that is named, or a new one where none is.
+    """Lease a session to a turn: the named one, or a new one if none is named.
 
     Args:
         tx: the transaction that admits the turn.
         caller: whose session it is.
         turn_id: the turn.
-        session_id: a session that must exist.
-        conversation_id: a name of the client's own, for a session to be continued or made.
+        session_id: the name of a session that must exist.
+        conversation_id: the client's own name for a session, which is created if it does not exist.
 
     Raises:
-        SessionNotFoundError: `session_id` names none of the caller's.
-        SessionBusyError: another turn runs on it.
+        SessionNotFoundError: the caller has no session named `session_id`.
+        SessionBusyError: another turn is running on it.
     """
     public_id = session_id or conversation_id or new_id("sess")
-    who = (caller.organization_id, caller.user_id, public_id)
-    row = None
+    owned = (caller.organization_id, caller.user_id, public_id)
+    leased = None
     if session_id is None:
-        row = await repository.make(tx, *who, turn_id, TURN_LEASE)
-    if row is None:
-        row = await repository.take(tx, *who, turn_id, TURN_LEASE)
-    if row is None:
-        if await repository.exists(tx, *who):
-            raise SessionBusyError
-        raise SessionNotFoundError(public_id)
-    return LeasedSession(row["id"], row["public_id"], turn_id)
+        leased = await repository.insert_session(tx, *owned, turn_id, TURN_LEASE)
+    leased = leased or await repository.lease_session(tx, *owned, turn_id, TURN_LEASE)
+    if leased is not None:
+        return leased
+    if await repository.session_exists(tx, *owned):
+        raise SessionBusyError
+    raise SessionNotFoundError(public_id)
 
 
 async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
-    """Keep the session leased while its turn goes on."""
-    await repository.renew(tx, session.id, session.turn_id, TURN_LEASE)
+    """Renew the turn's lease on the session."""
+    await repository.renew_lease(tx, session, TURN_LEASE)
 
 
 async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
-    """The session's messages in wire form, oldest first."""
-    rows = await repository.history(tx, session.id, _MOST_MESSAGES, _MOST_BYTES)
-    return [_wire(row) for row in rows]
+    """The newest messages of the session in OpenAI's form, oldest first: at most 1000 and 16 MB of JSON."""
+    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=_MOST_BYTES)
+    return [message.in_wire_form() for message in found]
 
 
 async def end_turn(
     tx: Transaction, session: LeasedSession, messages: Sequence[tuple[str | None, WireMessage]], *, failed: bool
 ) -> None:
-    """Store the turn's messages, each with the agent that wrote it, and free the session."""
+    """Store the turn's messages, each with the name of the agent that wrote it, and end the lease."""
     columns: list[list[str | None]] = [[], [], [], [], [], []]
     for agent, message in messages:
         values = (
@@ -88,15 +73,7 @@ async def end_turn(
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    await repository.append_and_end_turn(tx, session.id, session.turn_id, columns, failed=failed)
-
-
-def _wire(row: Record) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": row["role"], "content": row["content"]}
-    for name in ("tool_calls", "tool_call_id", "name"):
-        if row[name] is not None:
-            message[name] = row[name]
-    return message
+    await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
 
 
 def _json(value: Any) -> str | None:

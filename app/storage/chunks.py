@@ -8,24 +8,24 @@ from app.storage.threads import Threads
 
 
 class Tally:
-    """Counts and hashes the bytes that pass by."""
+    """Counts and hashes bytes."""
 
     def __init__(self) -> None:
         self._size = 0
         self._digest = sha256()
 
     def add(self, chunk: bytes) -> None:
-        """Take in the next bytes. Large chunks belong in a thread: hashing 8 MB takes milliseconds."""
+        """Add the next bytes. Call it in a thread for large chunks: hashing 8 MB takes milliseconds."""
         self._size += len(chunk)
         self._digest.update(chunk)
 
     def stored(self) -> Stored:
-        """Size and hash of everything so far."""
+        """The size and the hash of all bytes so far."""
         return Stored(size=self._size, sha256=self._digest.hexdigest())
 
 
 async def in_parts(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
-    """The same bytes in parts of exactly `size` bytes, of which only the last may be shorter; none where empty."""
+    """The same bytes in parts of exactly `size` bytes. Only the last may be shorter. No bytes give no parts."""
     part = bytearray()
     async for chunk in chunks:
         rest = memoryview(chunk)
@@ -41,7 +41,7 @@ async def in_parts(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[by
 
 
 async def measure(chunks: AsyncGenerator[bytes, None], threads: Threads) -> Stored:
-    """Read everything and say what it was, in the memory of one chunk."""
+    """Read everything, with no more than one chunk in memory, and return its size and hash."""
     tally = Tally()
     async with aclosing(chunks):
         async for chunk in chunks:

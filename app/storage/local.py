@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from app.storage.chunks import Tally, in_parts, measure, span
-from app.storage.paths import check_path
+from app.storage.object_paths import check_path
 from app.storage.protocol import ByteRange, ObjectMissingError, Stored, StoreError
 from app.storage.threads import Threads
 
@@ -18,7 +18,7 @@ LEFTOVER_SECONDS = 24 * 3600
 
 
 class LocalStore:
-    """Objects as files of one folder, under their own paths."""
+    """Stores objects as files in one folder, each at its own path."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -26,15 +26,15 @@ class LocalStore:
         self._threads = Threads(THREADS, errors=_os_errors)
 
     def file_path(self, path: str) -> Path:
-        """The absolute path of the file that holds, or would hold, the object.
+        """The absolute path of the file of an object, whether it exists or not.
 
         Raises:
-            ValueError: `path` may not name an object.
+            ValueError: `path` cannot be the path of an object.
         """
         return self._root / check_path(path)
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:  # noqa: ARG002 - protocol
-        """See `ObjectStore.write`. The media type is not kept: the database has it."""
+        """See `ObjectStore.write`. The media type is not stored: the database has it."""
         target = self.file_path(path)
         part = self._incoming / f"{uuid4().hex}.part"
         try:
@@ -59,7 +59,7 @@ class LocalStore:
         return await measure(self.read(path), self._threads)
 
     async def read(self, path: str, byte_range: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
-        """See `ObjectStore.read`. An object that is replaced meanwhile is read as it was."""
+        """See `ObjectStore.read`. An object that is replaced during the read is read to its end as it was."""
         target = self.file_path(path)
         first, remaining = span(byte_range)
         with ExitStack() as stack:
@@ -72,23 +72,12 @@ class LocalStore:
         """See `ObjectStore.delete`."""
         await self._threads.run(_remove, self.file_path(path))
 
-    async def paths(self, prefix: str) -> AsyncGenerator[str, None]:
-        """See `ObjectStore.paths`."""
-        pending = [""]
-        while pending:
-            path = pending.pop()
-            if path.endswith("/") or not path:
-                children = await self._threads.run(_children, self._root, path)
-                pending += [child for child in reversed(children) if _may_hold(child, prefix)]
-            elif path.startswith(prefix):
-                yield path
-
     def public_url(self, path: str) -> str | None:  # noqa: ARG002 - protocol
-        """None: the folder is not served as it is."""
+        """None: nothing but this server serves the folder."""
         return None
 
     async def presigned_url(self, path: str, *, filename: str) -> str | None:  # noqa: ARG002 - protocol
-        """None: the files are served by this server itself."""
+        """None: this server itself serves the files."""
         return None
 
     async def close(self) -> None:
@@ -97,10 +86,10 @@ class LocalStore:
 
 
 def open_local_store(folder: Path) -> LocalStore:
-    """Make the folder where it is missing, and clear away what a crash left behind more than a day ago.
+    """Create the folder if it is missing, and remove what a crash left behind more than a day ago.
 
     Raises:
-        StoreError: the folder cannot be made or written to.
+        StoreError: the folder cannot be created or written to.
     """
     root = folder.resolve()
     with _os_errors():
@@ -120,7 +109,7 @@ def _os_errors() -> Iterator[None]:
 def _remove_leftovers(incoming: Path) -> None:
     oldest = time.time() - LEFTOVER_SECONDS
     for part in incoming.glob("*.part"):
-        with suppress(FileNotFoundError):  # other processes tidy up too
+        with suppress(FileNotFoundError):  # another process may remove it too
             if part.stat().st_mtime < oldest:
                 part.unlink()
 
@@ -144,7 +133,7 @@ def _publish(part: Path, target: Path) -> None:
 
 
 def _ensure_folder(folder: Path) -> None:
-    """Make the folder and its parents; each new entry is on the disk before something is put into it."""
+    """Create the folder and its parents. Each new folder is synced to the disk before anything is put into it."""
     if folder.is_dir():
         return
     _ensure_folder(folder.parent)
@@ -164,7 +153,7 @@ def _open_at(stack: ExitStack, target: Path, first: int) -> FileIO:
     try:
         file = stack.enter_context(target.open("rb", buffering=0))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise ObjectMissingError("No object stands at that path") from error
+        raise ObjectMissingError from error
     file.seek(first)
     return file
 
@@ -172,17 +161,3 @@ def _open_at(stack: ExitStack, target: Path, first: int) -> FileIO:
 def _remove(target: Path) -> None:
     with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
         target.unlink()
-
-
-def _children(root: Path, folder: str) -> list[str]:
-    # A folder is sorted with its slash: so the walk yields the order of the whole paths, as S3 does.
-    with os.scandir(root / folder) as entries:
-        return sorted(
-            f"{folder}{entry.name}{'/' if entry.is_dir() else ''}"
-            for entry in entries
-            if not entry.name.startswith(".")
-        )
-
-
-def _may_hold(path: str, prefix: str) -> bool:
-    return path.startswith(prefix) or prefix.startswith(path)

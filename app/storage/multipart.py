@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class MultipartUpload:
-    """One object on its way in parts. One part is sent while the caller gathers the next, never more."""
+    """One object that is uploaded in parts. While one part is sent, the caller may gather the next, but no more."""
 
     def __init__(self, client: "S3Client", threads: Threads, *, bucket: str, key: str) -> None:
         self._client = client
@@ -28,11 +28,11 @@ class MultipartUpload:
         self._tally = Tally()
 
     async def create(self, media_type: str) -> None:
-        """Ask the store for the upload's id."""
+        """Begin the upload."""
         await self._threads.run(self._create, media_type)
 
     async def send(self, part: bytes) -> None:
-        """Wait for the part before this one, then begin to send this one.
+        """Wait until the part before this one has been sent, then begin to send this one.
 
         Raises:
             StoreError: the part before this one failed.
@@ -54,7 +54,7 @@ class MultipartUpload:
         return self._tally.stored()
 
     async def abort(self) -> None:
-        """Have the store forget the parts. It never raises: what led here is what the caller must hear of."""
+        """Let the store discard the parts. It never raises an error: the caller needs the one that led to this call."""
         with suppress(StoreError):
             await self._arrival()
         if self._id is None:
@@ -64,25 +64,25 @@ class MultipartUpload:
                 self._client.abort_multipart_upload, Bucket=self._bucket, Key=self._key, UploadId=self._id
             )
         except StoreError as error:
-            logger.warning("The parts of %s stay until the bucket's lifecycle rule ends them: %s", self._key, error)
+            logger.warning("multipart_not_aborted", extra={"key": self._key, "reason": str(error)})
 
     async def _arrival(self) -> None:
         sending, self._sending = self._sending, None
         if sending is not None:
             await self._threads.result(sending)
 
-    # What runs in a thread keeps its result here itself: a caller that was cancelled meanwhile does not see it.
+    # These run in a thread and store their own results: a caller that is cancelled in the meantime does not get them.
 
     def _create(self, media_type: str) -> None:
-        answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=media_type)
-        self._id = answer["UploadId"]
+        response = self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=media_type)
+        self._id = response["UploadId"]
 
     def _upload(self, part: bytes) -> None:
         self._tally.add(part)
-        answer = self._client.upload_part(
+        response = self._client.upload_part(
             Bucket=self._bucket, Key=self._key, UploadId=self._id or "", PartNumber=len(self._etags) + 1, Body=part
         )
-        self._etags.append(answer["ETag"])
+        self._etags.append(response["ETag"])
 
     def _complete(self) -> None:
         self._client.complete_multipart_upload(
@@ -100,7 +100,7 @@ class MultipartUpload:
 async def multipart_upload(
     client: "S3Client", threads: Threads, *, bucket: str, key: str, media_type: str
 ) -> AsyncIterator[MultipartUpload]:
-    """An upload that is completed at the end of the block, and aborted where the block or the completion fails."""
+    """An upload that is completed at the end of the block, and aborted if the block or the completion fails."""
     upload = MultipartUpload(client, threads, bucket=bucket, key=key)
     try:
         await upload.create(media_type)

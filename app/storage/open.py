@@ -5,10 +5,10 @@ from app.storage.s3 import open_s3_store
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """The object store that the settings choose; `close()` gives back its threads.
+    """The object store that the settings choose. `close()` ends its threads.
 
     Raises:
-        StoreError: the local folder cannot be made or written to. A bucket is not asked for before its first use.
+        StoreError: the local folder cannot be created or written to. A bucket is not contacted before its first use.
     """
     if settings.storage == "s3":
         return open_s3_store(settings)

@@ -7,7 +7,7 @@ from app.core.errors import AppError
 
 @dataclass(frozen=True)
 class Stored:
-    """What stands in the store: its size in bytes and the hexadecimal SHA-256 of its bytes."""
+    """What is stored: its size in bytes and the hexadecimal SHA-256 of its bytes."""
 
     size: int
     sha256: str
@@ -15,14 +15,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Bytes `first` to `last`, both counted from 0 and both included."""
+    """The bytes from `first` to `last`, both counted from 0 and both included."""
 
     first: int
     last: int
 
 
 class StoreError(AppError):
-    """The object store refused or failed; what was being written is not visible under its path."""
+    """The object store refused or failed. What was being written is not visible at its path."""
 
     status = 503
     code = "service_unavailable"
@@ -32,17 +32,17 @@ class StoreError(AppError):
 
 class ObjectMissingError(StoreError):
     retryable = False
-    message = "No object stands at that path"
+    message = "There is no object at that path"
 
 
 class ObjectStore(Protocol):
-    """Where the bytes of generated content are kept. Paths are relative, with `/`, without `..`."""
+    """Stores the bytes of generated content. Paths are relative, with `/` and without `..`."""
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
-        """Store the chunks as one object, in bounded memory; it becomes visible whole or not at all.
+        """Store the chunks as one object, in bounded memory. It becomes visible whole or not at all.
 
-        An object that stands at `path` is replaced. When `chunks` raises, nothing stays behind and the error
-        passes through.
+        An object that exists at `path` is replaced. If `chunks` raises an error, nothing is left behind and the error
+        is raised to the caller.
 
         Returns:
             Size and hash of what was sent, counted while sending.
@@ -53,39 +53,35 @@ class ObjectStore(Protocol):
         ...
 
     async def verify(self, path: str) -> Stored:
-        """Read the object back from the store, in bounded memory, and say what really stands there.
+        """Read the object back from the store, in bounded memory, to find out what is really there.
 
         Raises:
-            ObjectMissingError: there is none.
+            ObjectMissingError: there is no object at that path.
             StoreError: the store failed.
         """
         ...
 
     def read(self, path: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
-        """The object's bytes, or those of the range, in chunks.
+        """The bytes of the object, or those of the range, in chunks.
 
         Raises:
-            ObjectMissingError: there is none.
+            ObjectMissingError: there is no object at that path.
             StoreError: the store failed.
         """
         ...
 
     async def delete(self, path: str) -> None:
-        """Remove the object; it is no error when there is none."""
-        ...
-
-    def paths(self, prefix: str) -> AsyncIterator[str]:
-        """The paths of all objects that start with `prefix`, in order."""
+        """Remove the object. If there is none, nothing happens."""
         ...
 
     def public_url(self, path: str) -> str | None:
-        """A permanent URL that anybody may read, or None where the store is private."""
+        """A permanent URL that anybody may read, or None if the store is private."""
         ...
 
     async def presigned_url(self, path: str, *, filename: str) -> str | None:
-        """A short-lived URL for one download, or None where the store offers none to clients."""
+        """A short-lived URL for one download, or None if clients cannot reach the store."""
         ...
 
     async def close(self) -> None:
-        """Give back connections and threads."""
+        """Close connections and end threads."""
         ...

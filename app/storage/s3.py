@@ -13,14 +13,14 @@ from botocore.response import StreamingBody
 from app.core.settings import Settings
 from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.multipart import multipart_upload
-from app.storage.paths import check_path
+from app.storage.object_paths import check_path
 from app.storage.protocol import ByteRange, ObjectMissingError, Stored
 from app.storage.s3_errors import s3_errors, status_of
 from app.storage.threads import Threads
 
 if TYPE_CHECKING:  # the stubs are not installed in production
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import GetObjectRequestTypeDef, ListObjectsV2RequestTypeDef
+    from types_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 CHUNK_SIZE = 1024**2
 PART_SIZE = 8 * 1024**2
@@ -29,7 +29,7 @@ PRESIGNED_SECONDS = 300
 
 
 class S3Store:
-    """Objects in one bucket of S3 or of a server that speaks its API."""
+    """Stores objects in one bucket of S3, or of a server that speaks its API."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class S3Store:
         self._threads = Threads(THREADS, errors=s3_errors)
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
-        """See `ObjectStore.write`. What is larger than one part goes as a multipart upload."""
+        """See `ObjectStore.write`. An object larger than one part becomes a multipart upload."""
         key = check_path(path)
         async with aclosing(in_parts(chunks, PART_SIZE)) as parts:
             part = await anext(parts, b"")
@@ -84,45 +84,33 @@ class S3Store:
                     yield wanted
 
     def _open(self, stack: ExitStack, key: str, byte_range: ByteRange | None) -> tuple[BytesIO | StreamingBody, int]:
-        """The body of the answer, and how many of its bytes stand before the range."""
+        """The body of the response, and how many of its bytes come before the range."""
         first, _ = span(byte_range)
         request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key}
         if byte_range is not None:
             request["Range"] = f"bytes={byte_range.first}-{byte_range.last}"
         try:
-            answer = self._client.get_object(**request)
+            response = self._client.get_object(**request)
         except ClientError as error:
-            if status_of(error) == 416:  # the range begins behind the end
+            if status_of(error) == 416:  # the range begins after the end
                 return BytesIO(), 0
             raise
-        body = stack.enter_context(closing(answer["Body"]))
-        # A server may ignore the range and send the whole object (RFC 9110, 14.2). The status does not tell:
-        # `rclone serve s3` sends the range with 200.
-        return body, 0 if answer.get("ContentRange") else first
+        body = stack.enter_context(closing(response["Body"]))
+        # A server may ignore the range and send the whole object (RFC 9110, 14.2). The status does not tell which:
+        # `rclone serve s3` sends the range with status 200.
+        return body, 0 if response.get("ContentRange") else first
 
     async def delete(self, path: str) -> None:
         """See `ObjectStore.delete`."""
         with suppress(ObjectMissingError):
             await self._threads.run(self._client.delete_object, Bucket=self._bucket, Key=check_path(path))
 
-    async def paths(self, prefix: str) -> AsyncGenerator[str, None]:
-        """See `ObjectStore.paths`."""
-        request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
-        while True:
-            page = await self._threads.run(self._client.list_objects_v2, **request)
-            for entry in page.get("Contents", ()):
-                yield entry["Key"]
-            token = page.get("NextContinuationToken")
-            if not token:
-                return
-            request["ContinuationToken"] = token
-
     def public_url(self, path: str) -> str | None:
         """See `ObjectStore.public_url`."""
         return f"{self._public_base_url}/{quote(check_path(path))}" if self._public_base_url else None
 
     async def presigned_url(self, path: str, *, filename: str) -> str | None:
-        """See `ObjectStore.presigned_url`. The URL holds for five minutes and has browsers save the file."""
+        """See `ObjectStore.presigned_url`. The URL is valid for five minutes and makes browsers save the file."""
         if self._presigner is None:
             return None
         return await self._threads.run(
@@ -145,7 +133,7 @@ class S3Store:
 
 
 def open_s3_store(settings: Settings) -> S3Store:
-    """The bucket that the settings name; nothing is sent to it yet."""
+    """A store in the bucket that the settings name. Nothing is sent to it yet."""
     presign_endpoint = settings.s3_presign_endpoint_url
     return S3Store(
         _client(settings, settings.s3_endpoint_url),
@@ -163,13 +151,13 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
     )
     config = Config(
         signature_version="s3v4",
-        # Other servers than AWS seldom have a DNS name for each bucket.
+        # Servers other than AWS rarely have a DNS name for each bucket.
         s3={"addressing_style": "path" if endpoint_url else "auto"},
         retries={"mode": "standard", "total_max_attempts": 3},
         connect_timeout=5,
         read_timeout=60,
-        max_pool_connections=THREADS * 2,  # downloads keep theirs while no thread reads
-        # Other servers than AWS do not all know the checksums that newer clients send by default.
+        max_pool_connections=THREADS * 2,  # a download keeps its connection between two reads
+        # Not every server other than AWS supports the checksums that newer clients send by default.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -177,6 +165,6 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
 
 
 def _attachment(filename: str) -> str:
-    """RFC 6266: the name in ASCII for old clients, and as it is for the others."""
+    """The header of RFC 6266: the name in ASCII for old clients, and the full name for all others."""
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

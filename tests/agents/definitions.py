@@ -28,7 +28,7 @@ def agent(name: str, model: str | None = None, **fields: Any) -> dict[str, Any]:
 
 
 def prose(words: str) -> str:
-    """What the simulator's models answer where nothing is asked of them."""
+    """What the simulator's models answer if nothing is asked of them."""
     return f"This is a simulated answer ({NOTICE}). You said: {words}"
 
 

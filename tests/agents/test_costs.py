@@ -47,9 +47,9 @@ async def test_a_container_without_credits_is_refused_before_its_first_call(
 ) -> None:
     poor = await make_team(database, container("SEQUENTIAL", "poet"), {"name": "poet"}, credit="0.001")
 
-    answer = await ask(http, poor, "Hello")
+    response = await ask(http, poor, "Hello")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert (response.status_code, response.json()["error"]["code"]) == (402, "insufficient_credits")
     assert upstream.calls() == []
     assert await books_of(database, poor) == NOTHING_CHARGED
 
@@ -88,9 +88,9 @@ async def test_side_by_side_too_a_call_that_cannot_be_paid_ends_the_turn(
     both = container("PARALLEL", "cheap", "poet")
     team = await make_dear_team(database, both, agent("cheap"), DEAR, credit=ENOUGH_FOR_ONE)
 
-    answer = await ask(http, team, "count to 2")
+    response = await ask(http, team, "count to 2")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert (response.status_code, response.json()["error"]["code"]) == (402, "insufficient_credits")
     (call,) = await upstream.ended("cheap-model")
     assert await books_of(database, team) == charged(cost_of([call["usage"]]))
 
@@ -130,8 +130,8 @@ async def test_a_model_without_a_price_is_refused(
     async with database.transaction() as tx:
         await tx.execute("UPDATE agents SET model = 'unheard-of' WHERE organization_id = $1 AND name = 'poet'", team.id)
 
-    answer = await ask(http, team, "Hello")
+    response = await ask(http, team, "Hello")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "model_not_priced")
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "model_not_priced")
     assert upstream.calls() == []
     assert (await books_of(database, team)).holds == []

@@ -68,15 +68,15 @@ async def test_a_prompt_is_a_message_for_short(
 async def test_neither_prompt_nor_messages_is_refused(
     http: httpx.AsyncClient, team: Organization, ids: dict[str, str], body: dict[str, Any]
 ) -> None:
-    answer = await ask(http, team, path=path_of(ids["poet"]), **body)
+    response = await ask(http, team, path=path_of(ids["poet"]), **body)
 
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "messages")
 
 
 async def test_a_prompt_is_nothing_to_the_orchestrator(http: httpx.AsyncClient, team: Organization) -> None:
-    answer = await ask(http, team, prompt="Hello")
+    response = await ask(http, team, prompt="Hello")
 
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "messages")
 
 
 async def test_the_orchestrator_may_be_talked_to_as_an_agent(

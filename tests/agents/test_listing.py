@@ -131,10 +131,10 @@ async def test_a_query_narrows_the_list(
     ],
 )
 async def test_a_query_that_means_nothing_is_refused(team_client: httpx.AsyncClient, name: str, value: str) -> None:
-    answer = await team_client.get("/agents", params={name: value})
+    response = await team_client.get("/agents", params={name: value})
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_request", name)
     assert error["message"].startswith(f"{name}: ")
 

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.agents import listing
 from app.agents import service as agents
 from app.agents import toml as files
 from app.agents.definition import AgentDefinition, AgentType
 from app.agents.errors import AgentFileError
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
 from tests.agents.definitions import agent, agents_file, make_team
@@ -28,7 +28,9 @@ async def organization(database: Database) -> Organization:
 
 async def load(database: Database, organization: Organization, *entries: dict[str, Any]) -> int:
     async with database.transaction() as tx:
-        return await files.import_agents(tx, organization.id, files.read_agents(agents_file(*entries)))
+        return await files.import_agents(
+            tx, organization.id, files.read_agents(agents_file(*entries)), actor=COMMAND_LINE
+        )
 
 
 def uses(name: str, *sub_agents: str) -> dict[str, Any]:
@@ -51,7 +53,7 @@ async def orchestrator_of(database: Database, organization: Organization) -> Age
 
 async def names_of(database: Database, organization: Organization) -> list[str]:
     async with database.transaction() as tx:
-        return [listed.agent.name for listed in await listing.list_agents(tx, organization.id)]
+        return [listed.agent.name for listed in await agents.list_agents(tx, organization.id)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,9 @@ async def test_many_ways_to_one_agent_are_walked_once(database: Database, organi
 async def test_two_imports_at_once_close_no_circle(database: Database, organization: Organization) -> None:
     await load(database, organization, {"name": "poet"}, {"name": "critic"})
     async with database.transaction() as tx:
-        await files.import_agents(tx, organization.id, files.read_agents(agents_file(uses("poet", "critic"))))
+        await files.import_agents(
+            tx, organization.id, files.read_agents(agents_file(uses("poet", "critic"))), actor=COMMAND_LINE
+        )
         second = asyncio.create_task(load(database, organization, uses("critic", "poet")))
         await has_ended_or_waits(database, second)
 

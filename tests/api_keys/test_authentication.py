@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
 from tests import factories
@@ -123,7 +124,7 @@ async def test_a_revoked_key_is_invalid_within_moments(
     assert (await client.get("/credits")).status_code == 200
     async with database.transaction() as tx:
         (key,) = await api_keys.list_keys(tx, organization.id)
-        await api_keys.revoke_key(tx, organization.id, key.id)
+        await api_keys.revoke_key(tx, organization.id, key.id, actor=COMMAND_LINE)
 
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -139,7 +140,12 @@ async def test_an_expired_key_is_invalid(
     expires_at = now() + timedelta(milliseconds=200)
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="brief", expires_at=expires_at
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="brief",
+            expires_at=expires_at,
+            actor=COMMAND_LINE,
         )
     await stranger.get("/credits", headers={"X-API-Key": secret})
     await asyncio.sleep((expires_at - now()).total_seconds())
@@ -159,6 +165,7 @@ async def test_a_key_that_expires_later_is_good(
             user_id=organization.user_id,
             name="long",
             expires_at=now() + timedelta(hours=1),
+            actor=COMMAND_LINE,
         )
 
     assert (await stranger.get("/credits", headers={"X-API-Key": secret})).status_code == 200

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import (
-    SIX_PLACES,
+    SIX_DECIMALS,
     Cost,
     PriceTag,
     chat_ceiling,
@@ -49,7 +49,7 @@ def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_nothing(
 def test_a_generation_costs_whole_millionths(price: PriceTag, seconds: Decimal | None, outputs: int) -> None:
     amount = generation_cost(price, predict_time=seconds, outputs=outputs).amount
 
-    assert amount == amount.quantize(SIX_PLACES)
+    assert amount == amount.quantize(SIX_DECIMALS)
 
 
 @settings(deadline=None)
@@ -62,7 +62,7 @@ def test_a_generation_costs_what_its_prices_say_to_the_nearest_millionth(
     cost = generation_cost(unbounded, predict_time=seconds, outputs=outputs)
 
     exact = price.per_call + price.per_second * seconds + price.per_output * outputs
-    assert abs(cost.amount - exact) <= SIX_PLACES / 2
+    assert abs(cost.amount - exact) <= SIX_DECIMALS / 2
     assert not cost.is_estimated
 
 
@@ -106,9 +106,9 @@ def test_a_chat_never_costs_more_than_was_held_for_it(price: PriceTag, prompt: i
     cost = chat_cost(price, prompt_tokens=prompt, completion_tokens=completion)
     ceiling = chat_ceiling(price, prompt_tokens=prompt, completion_tokens=completion)
 
-    assert 0 <= cost <= ceiling <= cost + SIX_PLACES
-    assert cost == cost.quantize(SIX_PLACES)
-    assert ceiling == ceiling.quantize(SIX_PLACES)
+    assert 0 <= cost <= ceiling <= cost + SIX_DECIMALS
+    assert cost == cost.quantize(SIX_DECIMALS)
+    assert ceiling == ceiling.quantize(SIX_DECIMALS)
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ import pytest
 
 from app.catalog import service as catalog
 from app.catalog.errors import ModelNotPricedError, UnknownModelError
+from app.catalog.pricing import PRICE_UNITS
 from app.core.clock import now
 from app.core.database import Database
 from tests import factories
@@ -109,3 +110,17 @@ async def test_a_chat_model_is_no_generation_model_and_the_other_way_round(datab
             await catalog.get_generation_model(tx, "sim-chat")
         with pytest.raises(ModelNotPricedError):
             await catalog.get_chat_model(tx, "simulator/image")
+
+
+@pytest.mark.parametrize("unit", PRICE_UNITS)
+async def test_a_price_in_every_unit_is_what_was_imported(database: Database, name: str, unit: str) -> None:
+    await factories.import_catalog(database, generation(name, f"{unit} = 0.25, ceiling = 1"))
+
+    async with database.transaction() as tx:
+        found = (await catalog.get_generation_model(tx, name)).price
+        by_id = await catalog.get_price(tx, found.id)
+
+    assert {one: getattr(found, one) for one in PRICE_UNITS} == {
+        one: Decimal("0.25") * (one == unit) for one in PRICE_UNITS
+    }
+    assert by_id == found

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.catalog import toml as files
 from app.catalog.errors import CatalogFileError
 from app.core.database import Database
@@ -17,7 +18,7 @@ def name() -> str:
 
 async def imported(database: Database, text: str) -> int:
     async with database.transaction() as tx:
-        return await files.import_catalog(tx, files.read_catalog(text))
+        return await files.import_catalog(tx, files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def test_a_price_is_added_once(database: Database, name: str) -> None:
@@ -75,6 +76,6 @@ def test_the_starter_catalog_can_be_read() -> None:
         ('[[models]]\nname = "m"\nkind = "song"\nprice = {}\n', "models.0.kind"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_place(text: str, reason: str) -> None:
+def test_a_bad_file_is_refused_with_the_location(text: str, reason: str) -> None:
     with pytest.raises(CatalogFileError, match=reason):
         files.read_catalog(text)

@@ -27,7 +27,7 @@ def test_an_answer_that_blames_the_server_is_told() -> None:
 
 def test_what_was_accepted_and_is_not_known_is_lost() -> None:
     assert check_ends([content("completed")], [CONTENT]) == []
-    assert check_ends([], [CONTENT]) == [f"content {CONTENT}: accepted, and not known any more"]
+    assert check_ends([], [CONTENT]) == [f"content {CONTENT}: accepted, but no longer known"]
 
 
 def test_what_has_not_ended_is_told() -> None:
@@ -75,7 +75,7 @@ def test_a_failure_needs_a_fault_that_nobody_could_have_survived() -> None:
 
     assert check_failures(vendor(creations=[creation("slow", "delivery-404")]), failed) == []
     assert check_failures(vendor(creations=[creation("slow", "delivery-500")]), failed) == [
-        f"content {CONTENT}, attempt 0: failed without need: It failed"
+        f"content {CONTENT}, attempt 0: failed without a reason: It failed"
     ]
 
 

@@ -26,7 +26,7 @@ def test_what_happened_is_counted() -> None:
 
     assert coverage.faults == {"slow": 2, "get-500": 1, "create-500": 1, "delivery-404": 1}
     assert coverage.strikes == {"postgres": 2}
-    assert coverage.webhooks == {"heard": 1, "heard when repeated": 1, "refused": 1, "nobody there": 2}
+    assert coverage.webhooks == {"heard": 1, "heard when repeated": 1, "refused": 1, "not reached": 2}
 
 
 def test_a_fault_of_a_file_counts_only_where_somebody_asks_for_the_file() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.chat.grammar import Streamed, read_stream
+from tests.chat.openai.grammar import Streamed, read_stream
 from tests.factories import Organization
 
 CHAT = "/v1/chat/completions"

@@ -1,4 +1,4 @@
-"""A chat model that begins every answer at once and ends none of them before it is told to."""
+"""A chat model that begins every answer at once and ends none of them before the test lets it."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -7,7 +7,7 @@ from tests.factories import Organization
 
 
 async def is_free(redis: Redis, organization: Organization) -> bool:
-    """Whether none of the organization's requests has a place any more."""
+    """Whether none of the organization's requests holds a slot any more."""
     return not await redis.zcard(f"junis:slots:{organization.id}")
 
 

@@ -29,16 +29,24 @@ async def locked_account(database: Database, organization: Organization) -> Asyn
 async def admitted(
     database: Database, organization: Organization, request: Coroutine[Any, Any, httpx.Response]
 ) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """The organization's only turn, admitted; whatever it does next with its credits waits for as long as the block."""
+    """The organization's only turn, admitted. Its next statement on its credits waits until the end of the block."""
     async with AsyncExitStack() as behind:
         async with locked_account(database, organization):
             asking = asyncio.create_task(request)
             await until_waiting(database)
-            locking = asyncio.create_task(behind.enter_async_context(locked_account(database, organization)))
-            # Postgres serves those who wait in their order.
+            # A lock on the table and not on the row: only for tables does Postgres serve those who wait in their order.
+            locking = asyncio.create_task(behind.enter_async_context(_locked_accounts(database)))
             await until_waiting(database, count=2)
         await locking
         yield asking
+
+
+@asynccontextmanager
+async def _locked_accounts(database: Database) -> AsyncIterator[None]:
+    """Nobody can hold or charge credits during the block."""
+    async with database.transaction() as tx:
+        await tx.execute("LOCK TABLE credit_accounts IN EXCLUSIVE MODE")
+        yield
 
 
 async def until_waiting(database: Database, table: str = "credit_accounts", *, count: int = 1) -> list[int]:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from devstack.ports import free_port
 from tests.agents.definitions import make_host
@@ -48,13 +49,14 @@ async def narrow(database: Database) -> Organization:
             scopes=["orchestrator:invoke"],
             requests_per_minute=PER_MINUTE,
             requests_per_hour=PER_HOUR,
+            actor=COMMAND_LINE,
         )
     return Organization(host.id, host.name, host.user_id, secret)
 
 
-def used(answer: httpx.Response) -> list[int]:
+def used(response: httpx.Response) -> list[int]:
     """What has been used up of each window."""
-    return [limit - remaining for limit, remaining in (window(answer, suffix) for suffix in WINDOWS)]
+    return [limit - remaining for limit, remaining in (window(response, suffix) for suffix in WINDOWS)]
 
 
 async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.AsyncClient, narrow: Organization) -> None:
@@ -68,5 +70,5 @@ async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.Asyn
     assert (allowed.status_code, used(allowed)) == (200, [1, 1, 1])
     assert [used(answer) for answer in refused] == [[1, 1, 1]] * PER_HOUR
     assert (allowed_again.status_code, used(allowed_again)) == (200, [2, 2, 2])
-    # What the body asks for is only read where there is room for the request.
+    # The body is only read if there is a slot for the request.
     assert one_too_many.status_code == 429

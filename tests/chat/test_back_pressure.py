@@ -11,7 +11,7 @@ from tests.chat.asking import CHAT, opened_stream, user
 from tests.chat.books import books_of, charged, closed_books_of, cost_of
 from tests.chat.conftest import HeldApi
 from tests.chat.flood import DELTA, DELTAS, USAGE, Flood
-from tests.chat.grammar import read_stream
+from tests.chat.openai.grammar import read_stream
 from tests.factories import Organization
 
 

@@ -1,4 +1,4 @@
-"""Tools that the client runs itself, alone and beside those of the server."""
+"""Tools that the client runs itself, alone and together with tools of the server."""
 
 import json
 from typing import Any
@@ -206,10 +206,10 @@ async def test_choices_without_tools_are_left_out(
 async def test_a_tool_named_like_one_of_the_servers_is_refused(
     http: httpx.AsyncClient, database: Database, host: Organization, upstream: UpstreamLog
 ) -> None:
-    answer = await ask(http, host, "Hello", tools=[WEATHER, tool(GENERATE)])
+    response = await ask(http, host, "Hello", tools=[WEATHER, tool(GENERATE)])
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["code"], error["param"]) == ("invalid_request", "tools")
     assert GENERATE in error["message"]
     assert upstream.calls() == []

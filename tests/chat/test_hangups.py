@@ -1,4 +1,4 @@
-"""Clients that leave: the model call ends, the place is free, what was delivered is paid and remembered."""
+"""Clients that leave: the model call ends, the slot is free, what was delivered is paid and remembered."""
 
 import asyncio
 
@@ -10,9 +10,9 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, asked, conversation, opened_stream, text_of
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, estimate_of
-from tests.chat.grammar import read_stream
 from tests.chat.leaving import check_ended_by_us, is_free
 from tests.chat.locks import until_waiting
+from tests.chat.openai.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of

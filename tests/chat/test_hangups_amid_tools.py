@@ -11,8 +11,8 @@ from tests import factories
 from tests.agents.definitions import STUCK, agent, make_host, make_team
 from tests.chat.asking import asked, conversation, opened_stream
 from tests.chat.books import Books, books_of, charged, closed_books_of, cost_of, estimate_of
-from tests.chat.grammar import Json, read_stream
 from tests.chat.leaving import check_ended_by_us, is_free
+from tests.chat.openai.grammar import Json, read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.faults.books import content_statuses

@@ -16,7 +16,7 @@ from tests.chat.asking import CHAT, answer_of, open_http, text_of, user
 from tests.chat.books import books_of, charged, cost_of
 from tests.chat.counting_proxy import CountingProxy, counting_proxy
 from tests.chat.gate import BEGINNING, ENDING, USAGE, Gate, gate
-from tests.chat.grammar import Streamed, read_stream
+from tests.chat.openai.grammar import Streamed, read_stream
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.programs import api_process, running_apis

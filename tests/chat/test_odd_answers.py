@@ -9,8 +9,8 @@ import pytest
 from app.core.database import Database
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, opened_stream, stream, text_of
 from tests.chat.books import books_of, charged, estimate_of
-from tests.chat.grammar import check_error
 from tests.chat.odd_model import FINISH, OddModel, calls, make_odd_host, says
+from tests.chat.openai.grammar import check_error
 from tests.chat.tools import WEATHER
 from tests.factories import Organization
 

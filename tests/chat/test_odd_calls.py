@@ -89,12 +89,12 @@ async def test_a_call_that_was_cut_is_not_passed_off_as_whole(
 
     if is_streamed:
         streamed = await stream(tuned, host, "Hello", tools=[WEATHER], **conversation("ours"))
-        (call,), told = streamed.calls, streamed.finish_reason
+        (call,), shown = streamed.calls, streamed.finish_reason
     else:
         (choice,) = (await answer_of(tuned, host, "Hello", tools=[WEATHER], **conversation("ours")))["choices"]
-        (call,), told = choice["message"]["tool_calls"], choice["finish_reason"]
+        (call,), shown = choice["message"]["tool_calls"], choice["finish_reason"]
 
-    assert (call["function"]["arguments"], told) == ('{"city": "Ro', reason)
+    assert (call["function"]["arguments"], shown) == ('{"city": "Ro', reason)
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -110,9 +110,9 @@ async def test_a_call_that_was_cut_breaks_no_later_turn(
     await answer_of(tuned, host, messages=messages, tools=[WEATHER], **conversation("ours"))
 
     # Some providers refuse arguments that are no JSON, and every one a call without a result.
-    _, remembered, told, last = odd_model.requests[1]["messages"]
+    _, remembered, answered, last = odd_model.requests[1]["messages"]
     assert remembered["tool_calls"] == [{**call, "function": {"name": "get_weather", "arguments": "{}"}}]
-    assert told == result(call, "rain" if is_answered else "No result was given for this call.")
+    assert answered == result(call, "rain" if is_answered else "No result was given for this call.")
     assert last == messages[-1]
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import LONGEST_ANSWER, make_host
 from tests.chat.asking import answer_of, ask, stream, text_of, user
-from tests.chat.grammar import check_error
+from tests.chat.openai.grammar import check_error
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
@@ -67,16 +67,16 @@ async def test_the_length_of_an_answer_is_limited_to_what_is_held_for(
 async def test_the_answer_is_openais_with_the_session(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
-    answer = await ask(http, host, "count to 3")
+    response = await ask(http, host, "count to 3")
 
-    body = answer.json()
+    body = response.json()
     assert list(body) == ["id", "object", "created", "model", "choices", "usage", "session_id"]
     assert body["id"].startswith("cmpl-")
     assert (body["object"], body["model"]) == ("chat.completion", "junis-orchestrator")
     message = {"role": "assistant", "content": "1 2 3"}
     assert body["choices"] == [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
     assert body["usage"] == upstream.calls()[0]["usage"]
-    assert answer.headers["x-session-id"] == body["session_id"]
+    assert response.headers["x-session-id"] == body["session_id"]
 
 
 async def test_structured_output_comes_back(http: httpx.AsyncClient, host: Organization) -> None:
@@ -192,10 +192,10 @@ async def test_what_cannot_be_honoured_is_refused_with_its_place(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, body: dict[str, Any], param: str
 ) -> None:
     is_about_messages = not body or "messages" in body
-    answer = await ask(http, host, None if is_about_messages else "Hello", **body)
+    response = await ask(http, host, None if is_about_messages else "Hello", **body)
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     check_error(error)
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert error["param"].startswith(param)
@@ -212,8 +212,8 @@ async def test_a_body_that_cannot_be_read_or_stored_is_refused(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, body: bytes
 ) -> None:
     headers = {**host.headers, "Content-Type": "application/json"}
-    answer = await http.post("/v1/chat/completions", content=body, headers=headers)
+    response = await http.post("/v1/chat/completions", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
-    assert body not in NO_TEXT or answer.json()["error"]["param"] == "messages.0"
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+    assert body not in NO_TEXT or response.json()["error"]["param"] == "messages.0"
     assert upstream.calls() == []

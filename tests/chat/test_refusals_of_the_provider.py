@@ -7,7 +7,7 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import ask, ask_to_stream, conversation
 from tests.chat.books import NOTHING_CHARGED, books_of
-from tests.chat.grammar import check_error
+from tests.chat.openai.grammar import check_error
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of

@@ -15,9 +15,9 @@ from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
 
-def check_unavailable(answer: httpx.Response, *, may_repeat: bool) -> None:
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
-    assert answer.headers.get("x-should-retry") == (None if may_repeat else "false")
+def check_unavailable(response: httpx.Response, *, may_repeat: bool) -> None:
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "service_unavailable")
+    assert response.headers.get("x-should-retry") == (None if may_repeat else "false")
 
 
 async def chain(database: Database, *models: str) -> Organization:
@@ -78,7 +78,7 @@ async def test_throttling_at_the_beginning_of_a_turn_may_be_repeated(
 ) -> None:
     team = await chain(database, "sim-chat--status-429-7", "second-model")
 
-    answer = await ask(http, team, "Hello")
+    response = await ask(http, team, "Hello")
 
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
-    assert "x-should-retry" not in answer.headers
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+    assert "x-should-retry" not in response.headers

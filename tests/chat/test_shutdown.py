@@ -13,7 +13,7 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import CHAT, asked, conversation, open_http, opened_stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, Books, books_of, charged, cost_of, estimate_of
-from tests.chat.grammar import read_stream
+from tests.chat.openai.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.conftest import Stack
 from tests.programs import Api, api_process, running_apis
@@ -50,9 +50,9 @@ async def is_closed(api: Api) -> bool:
     return True
 
 
-def check_unavailable(answer: httpx.Response, *, may_repeat: bool) -> None:
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
-    assert answer.headers.get("x-should-retry") == (None if may_repeat else "false")
+def check_unavailable(response: httpx.Response, *, may_repeat: bool) -> None:
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "service_unavailable")
+    assert response.headers.get("x-should-retry") == (None if may_repeat else "false")
 
 
 async def test_turns_that_outlast_the_grace_are_ended_charged_and_told_so(

@@ -1,4 +1,4 @@
-"""Streams that the model provider breaks off: told to the client, stored, charged by the written rule, over."""
+"""Streams that the model provider breaks off: reported to the client, stored, charged by the documented rule, ended."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, stream, text_of
 from tests.chat.books import books_of, charged, cost_of, estimate_of
-from tests.chat.grammar import Streamed
+from tests.chat.openai.grammar import Streamed
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of

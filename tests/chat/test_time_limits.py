@@ -10,7 +10,7 @@ from app.core.database import Database
 from tests.agents.definitions import make_host, make_team
 from tests.chat.asking import ask, ask_to_stream, conversation, opened_stream, stream
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, estimate_of
-from tests.chat.grammar import read_stream
+from tests.chat.openai.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 

@@ -53,11 +53,11 @@ async def test_each_upstream_is_shown_its_own_key(
     host = await make_host(database, "forbidden-model")
     await price_chat_models(database, "forbidden-model", upstream="denied")
 
-    answer = await ask(tuned, host, "Hello")
+    response = await ask(tuned, host, "Hello")
 
     # The second simulator knows this key for a revoked one; the client learns nothing of it.
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
-    assert "revoked" not in answer.text
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
+    assert "revoked" not in response.text
     assert second.calls() == []
 
 
@@ -67,9 +67,9 @@ async def test_an_upstream_that_is_not_configured_is_a_502(
     host = await make_host(database, "nowhere")
     await price_chat_models(database, "nowhere", upstream="atlantis")
 
-    answer = await ask(tuned, host, "Hello")
+    response = await ask(tuned, host, "Hello")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
-    assert "atlantis" in answer.json()["error"]["message"]
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
+    assert "atlantis" in response.json()["error"]["message"]
     assert upstream.calls() == []
     assert (await books_of(database, host)).holds == []

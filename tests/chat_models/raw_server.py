@@ -43,7 +43,7 @@ def response(body: bytes, *, status: str = "200 OK", headers: bytes = b"") -> by
 
 
 def always(*answers: bytes, is_closed: bool = False) -> Answer:
-    """Says the same to every request, piece by piece, and then closes the connection where it is told to."""
+    """Sends the same response to every request, piece by piece, and then closes the connection if asked to."""
 
     async def answer(connection: Connection, request: bytes) -> None:
         for data in answers:
@@ -56,7 +56,7 @@ def always(*answers: bytes, is_closed: bool = False) -> Answer:
 
 @asynccontextmanager
 async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
-    """Calls `answer` with every request that was read; a connection is closed where it raises or the client leaves."""
+    """Calls `answer` with every request. The connection is closed if it raises an error or the client disconnects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)

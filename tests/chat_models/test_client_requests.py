@@ -1,4 +1,4 @@
-"""What the client puts on the wire, and where to."""
+"""What the client sends, and to which URL."""
 
 from typing import Any
 

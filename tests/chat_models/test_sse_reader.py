@@ -9,7 +9,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 line_texts = st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"").replace(b"\r", b""))
 line_ends = st.sampled_from([b"\n", b"\r\n"])
-# Bytes in which every place where a reader can go wrong is frequent.
+# Bytes in which everything that a reader can get wrong is frequent.
 streams = st.lists(
     st.sampled_from(
         [b"data:", b"data: ", b"data", b"\n", b"\r\n", b"\r", b": note", b"event: x", b"{}", b"[DONE]", b"\xef"]
@@ -34,8 +34,8 @@ def written_events(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 
 
 def read(stream: bytes, cuts: list[int] | None = None) -> list[bytes]:
-    places = sorted({cut % (len(stream) + 1) for cut in cuts or []})
-    pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    positions = sorted({cut % (len(stream) + 1) for cut in cuts or []})
+    pieces = [stream[start:end] for start, end in zip([0, *positions], [*positions, len(stream)], strict=True)]
     reader = SseReader()
     return [data for piece in pieces for data in reader.feed(piece)]
 

@@ -34,10 +34,10 @@ def test_no_report_is_none_without_a_word(body: dict[str, Any], caplog: pytest.L
 
 
 @pytest.mark.parametrize("figure", [-1, MAX_TOKENS + 1, 1.0, math.nan, math.inf, True, "7", None, [7]])
-@pytest.mark.parametrize("place", ["prompt_tokens", "completion_tokens"])
-def test_a_bad_figure_refuses_the_report(place: str, figure: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_a_bad_figure_refuses_the_report(name: str, figure: Any, caplog: pytest.LogCaptureFixture) -> None:
     body = reported(3, 4)
-    body["usage"][place] = figure
+    body["usage"][name] = figure
 
     with caplog.at_level(logging.WARNING):
         usage = parse_usage(body)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.catalog.service import get_generation_model, list_model_names
 from app.catalog.toml import STARTER_CATALOG, import_catalog, read_catalog
 from app.cli.transaction import in_transaction
@@ -113,7 +114,7 @@ def test_a_file_that_cannot_be_written_is_named(database_url: str) -> None:
 
 def test_a_price_is_in_force_in_the_transaction_that_adds_it(database_url: str) -> None:
     async def import_and_find(tx: Transaction) -> str:
-        await import_catalog(tx, read_catalog(CATALOG))
+        await import_catalog(tx, read_catalog(CATALOG), actor=COMMAND_LINE)
         return (await get_generation_model(tx, "acme/painter")).name
 
     assert in_transaction(import_and_find) == "acme/painter"

@@ -50,17 +50,17 @@ def test_sqlalchemy_is_given_its_own_names(url: str, for_sqlalchemy: str) -> Non
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://app:geheim@db:port/junis", "the port is no number from 1 to 65535"),
-        ("postgresql://app:geheim@db:0/junis", "the port is no number from 1 to 65535"),
-        ("postgresql://app:geheim@db:65536/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim@db:port/junis", "the port is not a number from 1 to 65535"),
+        ("postgresql://app:geheim@db:0/junis", "the port is not a number from 1 to 65535"),
+        ("postgresql://app:geheim@db:65536/junis", "the port is not a number from 1 to 65535"),
         ("postgresql://app:geheim/rest@db:5432/junis", "in a password, write / as %2F"),
-        ("postgresql://app:geheim[rest]@db:5432/junis", "the port is no number from 1 to 65535"),
+        ("postgresql://app:geheim[rest]@db:5432/junis", "the port is not a number from 1 to 65535"),
         ("postgresql://app:geheim@db/junis?sslmode=always", "sslmode must be one of: disable, allow, prefer, require"),
         ("postgresql://app:geheim@db/junis?sslmode=", "sslmode must be one of"),
-        ("postgresql://app:geheim@db/junis?sslmode", "what follows the ? must be parameters as name=value"),
+        ("postgresql://app:geheim@db/junis?sslmode", "after the ?, parameters must be written as name=value"),
         ("postgresql://app:geheim@db/junis?channel_binding=geheim", "the parameter channel_binding is not supported"),
         ("postgresql://app:geheim@db/junis?sslmode=require&sslrootcert=ca.pem", "PGSSLROOTCERT"),
-        ("postgresql://app:geheim@db/junis?host=other", "the host stands twice"),
+        ("postgresql://app:geheim@db/junis?host=other", "the host is given both before the path and as a parameter"),
     ],
 )
 def test_what_is_wrong_with_it_is_told_without_its_secrets(
@@ -113,7 +113,7 @@ def test_the_host_may_be_a_parameter(
 async def test_the_listener_hears_where_tls_is_not_required(database_url: str) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=prefer"), "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=prefer").database_url, "junis_callers", heard.set):
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
 
@@ -122,7 +122,7 @@ async def test_the_listener_does_not_hear_without_the_tls_that_is_required(
 ) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=require"), "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=require").database_url, "junis_callers", heard.set):
         lost = await asyncio.wait_for(logged.get(), PATIENCE)
 
     assert not heard.is_set()

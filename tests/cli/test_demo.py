@@ -9,6 +9,7 @@ from argon2.exceptions import VerifyMismatchError
 from app.agents.repository import list_agents
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES
+from app.audit.actor import COMMAND_LINE
 from app.catalog.service import get_chat_model, get_generation_model, list_model_names
 from app.catalog.toml import STARTER_CATALOG, read_catalog
 from app.cli.transaction import in_transaction
@@ -29,7 +30,7 @@ def demo(junis: Junis) -> dict[str, str]:
 
 
 def verify(credentials: dict[str, str]) -> bool:
-    owner = in_transaction(ensure_user, credentials["admin_email"])
+    owner = in_transaction(ensure_user, credentials["admin_email"], actor=COMMAND_LINE)
     return PasswordHasher().verify(owner.password_hash or "", credentials["admin_password"])
 
 
@@ -85,7 +86,7 @@ def test_a_second_run_replaces_key_and_password_and_nothing_else(database_url: s
 
 def test_credits_are_given_once_even_when_they_are_spent(database_url: str, junis: Junis) -> None:
     organization_id = caller_of(demo(junis)["api_key"]).organization_id
-    in_transaction(grant, organization_id=organization_id, amount=Decimal(5), reference="invoice:7")
+    in_transaction(grant, organization_id=organization_id, amount=Decimal(5), reference="invoice:7", actor=COMMAND_LINE)
 
     demo(junis)
 

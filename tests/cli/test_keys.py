@@ -7,9 +7,11 @@ import pytest
 
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES, DEFAULT_SCOPES
+from app.audit.actor import COMMAND_LINE
 from app.cli.transaction import in_transaction
 from app.core.clock import now
 from app.core.database import Transaction
+from app.organizations.models import MembershipRole
 from app.organizations.repository import add_membership
 from app.organizations.service import ensure_user
 from tests.cli.callers import caller_of
@@ -35,7 +37,7 @@ def test_a_key_has_the_default_scopes_and_belongs_to_the_owner(acme: str, junis:
     caller = caller_of(junis(*CREATE).stdout)
 
     assert caller.organization_id == acme
-    assert caller.user_id == in_transaction(ensure_user, "ada@acme.example").id
+    assert caller.user_id == in_transaction(ensure_user, "ada@acme.example", actor=COMMAND_LINE).id
     assert caller.scopes == set(DEFAULT_SCOPES)
     assert caller.unusable_at is None
 
@@ -64,8 +66,8 @@ def test_a_key_expires_after_the_time_that_is_given(acme: str, junis: Junis, tex
 
 def test_a_key_may_be_made_for_another_member(acme: str, junis: Junis) -> None:
     async def join(tx: Transaction) -> str:
-        user = await ensure_user(tx, "bob@acme.example")
-        await add_membership(tx, acme, user.id, "member")
+        user = await ensure_user(tx, "bob@acme.example", actor=COMMAND_LINE)
+        await add_membership(tx, acme, user.id, MembershipRole.MEMBER)
         return user.id
 
     bob = in_transaction(join)

@@ -33,7 +33,7 @@ def test_a_database_that_is_up_to_date_stays_so(database_url: str, junis: Junis)
 
 
 def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
-    # Raises where a table, column, index or constraint of one is not in the other.
+    # Raises an error if a table, column, index or constraint of one is missing in the other.
     command.check(Config(ALEMBIC_INI))
 
 

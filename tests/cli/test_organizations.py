@@ -1,12 +1,14 @@
 import asyncio
 import json
+from decimal import Decimal
 
 import asyncpg
 import pytest
 
 from app.agents.repository import list_agents
 from app.cli.transaction import in_transaction
-from app.credits.repository import find_account
+from app.credits.balance import Balance
+from app.credits.repository import find_balance
 from app.organizations.service import get_organization, list_organizations
 from tests.cli.callers import caller_of
 from tests.cli.conftest import Junis
@@ -24,11 +26,10 @@ def test_create_prints_the_id_alone(database_url: str, junis: Junis) -> None:
 
 def test_a_new_organization_is_complete(acme: str) -> None:
     agents = in_transaction(list_agents, acme)
-    account = in_transaction(find_account, acme)
+    account = in_transaction(find_balance, acme)
 
     assert [agent.name for agent in agents if agent.is_orchestrator] == ["orchestrator"]
-    assert account is not None
-    assert (account["balance"], account["held"]) == (0, 0)
+    assert account == Balance(Decimal(0), Decimal(0))
 
 
 def test_create_answers_programs_in_json(database_url: str, junis: Junis) -> None:
@@ -77,7 +78,7 @@ async def test_one_that_somebody_else_makes_at_the_same_moment_is_refused_in_a_l
 
     refused = await creating
     assert (refused.status, refused.stdout) == (1, "")
-    assert refused.stderr == "error: The same was added by somebody else at the same moment\n"
+    assert refused.stderr == "error: Somebody else added the same at the same moment: try again\n"
 
 
 def test_list_shows_one_a_line_under_aligned_headers(acme: str, junis: Junis) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
 from app.credits import service as credits
@@ -203,5 +204,9 @@ async def give(database: Database, organization: Organization, amount: str) -> N
     """More credits."""
     async with database.transaction() as tx:
         await credits.grant(
-            tx, organization_id=organization.id, amount=Decimal(amount), reference=f"gift:{organization.id}"
+            tx,
+            organization_id=organization.id,
+            amount=Decimal(amount),
+            reference=f"gift:{organization.id}",
+            actor=COMMAND_LINE,
         )

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from decimal import Decimal
 
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.organizations import service as organizations
 from tests import factories
@@ -69,4 +70,5 @@ async def _set_plan(database: Database) -> None:
             concurrent_requests=10,
             concurrent_generations=10,
             monthly_credits=Decimal(0),
+            actor=COMMAND_LINE,
         )

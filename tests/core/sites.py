@@ -16,7 +16,7 @@ async def new_site(environment: dict[str, str], folder: Path, *, redis_number: i
 
     Args:
         environment: the run's.
-        folder: where the store is to be.
+        folder: the folder of the object store.
         redis_number: which key space; another one for each site of a run.
     """
     site = environment | {

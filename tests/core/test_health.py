@@ -168,13 +168,18 @@ async def test_a_database_without_a_schema_is_not_ready_until_it_is_migrated(fra
     assert (await fragile.ready())[0] == 200
 
 
-async def test_a_schema_of_another_revision_is_not_ready(fragile: Fragile) -> None:
+@pytest.mark.parametrize(
+    ("revision", "expected"), [("0011", (503, "schema_behind")), ("of-a-newer-version", (200, "ok"))]
+)
+async def test_a_schema_that_is_behind_is_not_ready_and_one_that_is_ahead_is(
+    fragile: Fragile, revision: str, expected: tuple[int, str]
+) -> None:
     async with fragile.database.transaction() as tx:
         current = await tx.fetchval("SELECT version_num FROM alembic_version")
-        await tx.execute("UPDATE alembic_version SET version_num = 'another'")
-    behind = await fragile.ready()
+        await tx.execute("UPDATE alembic_version SET version_num = $1", revision)
+    shown = await fragile.ready()
     async with fragile.database.transaction() as tx:
         await tx.execute("UPDATE alembic_version SET version_num = $1", current)
 
-    assert (behind[0], behind[1]["database"]) == (503, "schema_behind")
+    assert (shown[0], shown[1]["database"]) == expected
     assert (await fragile.ready())[0] == 200

@@ -101,7 +101,7 @@ def test_a_bucket_needs_its_name_and_keys(monkeypatch: pytest.MonkeyPatch, missi
 
     text = refusal(monkeypatch, STORAGE="s3", **given)
 
-    assert text == f"{missing}: required where STORAGE is 's3'"
+    assert text == f"{missing}: required if STORAGE is 's3'"
 
 
 @pytest.mark.parametrize("command", [("app.cli", "serve"), ("worker",)])

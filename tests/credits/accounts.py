@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from app.audit.actor import COMMAND_LINE
 from app.catalog.pricing import Cost
 from app.core.database import Database
 from app.credits import service as credits
-from app.credits.service import Balance
+from app.credits.balance import Balance
 from tests import factories
 from tests.factories import Organization
 
@@ -51,7 +52,11 @@ class Account:
     async def grant(self, reference: str, amount: str = "1") -> bool:
         async with self.database.transaction() as tx:
             return await credits.grant(
-                tx, organization_id=self.organization.id, amount=Decimal(amount), reference=self.own(reference)
+                tx,
+                organization_id=self.organization.id,
+                amount=Decimal(amount),
+                reference=self.own(reference),
+                actor=COMMAND_LINE,
             )
 
     async def balance(self) -> Balance:

@@ -1,4 +1,4 @@
-"""What plans give every month: once, to everybody who is to have it, whatever runs at once."""
+"""Monthly credits are granted once to every organization that is due, however many workers do it at once."""
 
 import asyncio
 import secrets
@@ -7,7 +7,8 @@ from decimal import ROUND_DOWN, Decimal
 
 import pytest
 
-from app.catalog.pricing import SIX_PLACES
+from app.audit.actor import COMMAND_LINE
+from app.catalog.pricing import SIX_DECIMALS
 from app.core.database import Database
 from app.credits import service as credits
 from app.credits.grants import grant_monthly_credits
@@ -34,6 +35,7 @@ async def plan(database: Database) -> str:
             concurrent_requests=5,
             concurrent_generations=5,
             monthly_credits=MONTHLY,
+            actor=COMMAND_LINE,
         )
     return name
 
@@ -90,11 +92,13 @@ async def make_rich(database: Database, organization: Organization) -> None:
     """Give so much that the balance has no digit left for more."""
     most = Decimal("999999999999.999999")
     missing = most - (await factories.balance_of(database, organization)).balance
-    tenth = (missing / 10).quantize(SIX_PLACES, ROUND_DOWN)
+    tenth = (missing / 10).quantize(SIX_DECIMALS, ROUND_DOWN)
     async with database.transaction() as tx:
         for number in range(10):
             reference = f"riches-{number}:{organization.id}"
-            await credits.grant(tx, organization_id=organization.id, amount=tenth, reference=reference)
+            await credits.grant(
+                tx, organization_id=organization.id, amount=tenth, reference=reference, actor=COMMAND_LINE
+            )
 
 
 async def test_the_worker_gives_them(stack: Stack, database: Database, subscriber: Organization) -> None:

@@ -7,8 +7,8 @@ from app.catalog.pricing import Cost
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.credits import service as credits
+from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
-from app.credits.service import Balance
 from tests.credits.accounts import Account
 
 

@@ -118,7 +118,7 @@ async def test_right_books_have_no_fault(books: Books) -> None:
             [
                 "{org}: balance -1.000000, but its entries add up to 6.500000",
                 "{org}: 0.000000 held, but its open holds add up to 1.500000",
-                "{org}: negative or not covered: balance -1.000000, held 0.000000",
+                "{org}: negative, or more held than there is: balance -1.000000, held 0.000000",
             ],
         ),
     ],

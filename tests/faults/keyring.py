@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import httpx
 
 from app.api_keys import service as api_keys
+from app.audit.actor import COMMAND_LINE
 from app.core.crypto import sha256
 from app.core.database import Database
 from tests.factories import Organization
@@ -42,7 +43,7 @@ async def revoke(database: Database, organization: Organization, key: str) -> No
     """Revoke the key as the operator does."""
     key_id = await key_id_of(database, key)
     async with database.transaction() as tx:
-        await api_keys.revoke_key(tx, organization.id, key_id)
+        await api_keys.revoke_key(tx, organization.id, key_id, actor=COMMAND_LINE)
 
 
 async def check_until(keyring: Keyring, key: str, moment: datetime) -> None:

@@ -12,6 +12,7 @@ import pytest
 from app.api_keys import service as api_keys
 from app.api_keys.cache import CallerCache
 from app.api_keys.errors import InvalidApiKeyError
+from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
 from tests import factories
@@ -109,7 +110,12 @@ async def test_a_key_expires_to_the_second(keyring: Keyring, database: Database,
     expires_at = now() + timedelta(seconds=1.5)
     async with database.transaction() as tx:
         _, key = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="short", expires_at=expires_at
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="short",
+            expires_at=expires_at,
+            actor=COMMAND_LINE,
         )
 
     await check_until(keyring, key, expires_at)
@@ -123,7 +129,9 @@ async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_one_goes_o
     old_id = await key_id_of(database, old)
 
     async with database.transaction() as tx:
-        _, new = await api_keys.rotate_key(tx, organization.id, old_id, overlap=timedelta(seconds=1.5))
+        _, new = await api_keys.rotate_key(
+            tx, organization.id, old_id, overlap=timedelta(seconds=1.5), actor=COMMAND_LINE
+        )
         ends_at = await tx.fetchval("SELECT revoked_at FROM api_keys WHERE id = $1", old_id)
 
     assert await keyring.statuses(new) == {200}

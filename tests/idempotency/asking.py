@@ -53,10 +53,10 @@ async def ask(client: httpx.AsyncClient, words: str, key: str, **parameters: Any
 async def ask_until_answered(client: httpx.AsyncClient, words: str, key: str, **parameters: Any) -> httpx.Response:
     """The answer once no other run has the key."""
     while True:
-        answer = await ask(client, words, key, **parameters)
-        if answer.status_code != 409:
-            return answer
-        assert answer.json()["error"] == IN_PROGRESS
+        response = await ask(client, words, key, **parameters)
+        if response.status_code != 409:
+            return response
+        assert response.json()["error"] == IN_PROGRESS
 
 
 def model_calls(stack: Stack, words: str) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def model_calls(stack: Stack, words: str) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["request"]["messages"][-1].get("content") == words]
 
 
-def content_of(answer: httpx.Response) -> str:
+def content_of(response: httpx.Response) -> str:
     """What the assistant says."""
-    text: str = answer.raise_for_status().json()["choices"][0]["message"]["content"]
+    text: str = response.raise_for_status().json()["choices"][0]["message"]["content"]
     return text

@@ -18,19 +18,19 @@ async def test_of_100_requests_at_once_one_runs(
 ) -> None:
     words, key = new_words("Slowly tell me of"), new_key()
 
-    answers = await asyncio.gather(*(ask(client, words, key) for _ in range(100)))
+    responses = await asyncio.gather(*(ask(client, words, key) for _ in range(100)))
     late = await ask_until_answered(client, words, key)
 
-    answered = [answer for answer in answers if answer.status_code == 200]
-    refused = [answer for answer in answers if answer.status_code != 200]
-    assert {answer.content for answer in (*answered, late)} == {late.content}
+    answered = [response for response in responses if response.status_code == 200]
+    refused = [response for response in responses if response.status_code != 200]
+    assert {response.content for response in (*answered, late)} == {late.content}
     assert words in content_of(late)
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answered) == 1
-    for answer in refused:
-        assert answer.status_code == 409
-        assert answer.json()["error"] == IN_PROGRESS
-        assert answer.headers["Retry-After"] == "1"
-        assert "x-should-retry" not in answer.headers
+    assert sum("Idempotent-Replayed" not in response.headers for response in answered) == 1
+    for response in refused:
+        assert response.status_code == 409
+        assert response.json()["error"] == IN_PROGRESS
+        assert response.headers["Retry-After"] == "1"
+        assert "x-should-retry" not in response.headers
     assert len(refused) > 0
     assert len(model_calls(stack, words)) == 1
     assert len(await charges(database, organization)) == 1
@@ -63,14 +63,14 @@ async def test_of_many_retries_at_once_one_is_parked(
     assert made["status"] == "failed"
     headers = {"Idempotency-Key": new_key()}
 
-    answers = await asyncio.gather(*(client.post(f"/content/{made['id']}/retry", headers=headers) for _ in range(20)))
+    responses = await asyncio.gather(*(client.post(f"/content/{made['id']}/retry", headers=headers) for _ in range(20)))
     late = await client.post(f"/content/{made['id']}/retry", headers=headers)
     other_key = await client.post(f"/content/{made['id']}/retry", headers={"Idempotency-Key": new_key()})
 
-    assert [answer.status_code for answer in answers] == [200] * 20
-    assert {answer.content for answer in (*answers, late)} == {answers[0].content}
-    assert answers[0].json()["message"] == "Content generation retry queued (attempt 1/3)"
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    assert [response.status_code for response in responses] == [200] * 20
+    assert {response.content for response in (*responses, late)} == {responses[0].content}
+    assert responses[0].json()["message"] == "Content generation retry queued (attempt 1/3)"
+    assert sum("Idempotent-Replayed" not in response.headers for response in responses) == 1
     assert late.headers["Idempotent-Replayed"] == "true"
     assert other_key.status_code == 400
     assert (await client.get(f"/content/{made['id']}")).json()["retry_count"] == 1

@@ -5,6 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.credits import service as credits
 from tests import factories
@@ -56,10 +57,10 @@ async def test_a_key_has_1_to_255_characters(client: httpx.AsyncClient, key: str
 async def test_the_longest_key_is_a_key(client: httpx.AsyncClient) -> None:
     words, key = new_words(), new_key().ljust(255, "x")
 
-    answers = [await ask(client, words, key) for _ in range(2)]
+    responses = [await ask(client, words, key) for _ in range(2)]
 
-    assert answers[1].headers["Idempotent-Replayed"] == "true"
-    assert answers[1].content == answers[0].content
+    assert responses[1].headers["Idempotent-Replayed"] == "true"
+    assert responses[1].content == responses[0].content
 
 
 async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, database: Database) -> None:
@@ -68,7 +69,9 @@ async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, da
     async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=30) as client:
         refused = await ask(client, words, key)
         async with database.transaction() as tx:
-            await credits.grant(tx, organization_id=poor.id, amount=Decimal(1), reference=f"later:{poor.id}")
+            await credits.grant(
+                tx, organization_id=poor.id, amount=Decimal(1), reference=f"later:{poor.id}", actor=COMMAND_LINE
+            )
         answered = await ask(client, words, key)
         repeated = await ask(client, words, key)
 
@@ -104,12 +107,12 @@ async def test_a_stream_that_breaks_off_gives_the_key_back(stack: Stack, databas
     failing = await make_organization_with(database, "sim-chat--error-frame-3")
     words, key = new_words(), new_key()
     async with httpx.AsyncClient(base_url=stack.base_url, headers=failing.headers, timeout=30) as client:
-        answers = [await ask(client, words, key, stream=True) for _ in range(2)]
+        responses = [await ask(client, words, key, stream=True) for _ in range(2)]
 
-    for answer in answers:
-        assert answer.status_code == 200
-        assert "Idempotent-Replayed" not in answer.headers
-        assert '"error"' in answer.text
+    for response in responses:
+        assert response.status_code == 200
+        assert "Idempotent-Replayed" not in response.headers
+        assert '"error"' in response.text
     # What was delivered of either is paid for: the client has both.
     assert len(model_calls(stack, words)) == 2
     assert len(await charges(database, failing)) == 2

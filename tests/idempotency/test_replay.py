@@ -98,10 +98,10 @@ async def test_a_key_is_one_organizations(stack: Stack, client: httpx.AsyncClien
     words, key = new_words(), new_key()
     other = await factories.make_organization(database)
     async with httpx.AsyncClient(base_url=stack.base_url, headers=other.headers, timeout=30) as other_client:
-        answers = [await ask(client, words, key), await ask(other_client, words, key)]
+        responses = [await ask(client, words, key), await ask(other_client, words, key)]
 
-    assert all("Idempotent-Replayed" not in answer.headers for answer in answers)
-    assert answers[0].json()["session_id"] != answers[1].json()["session_id"]
+    assert all("Idempotent-Replayed" not in response.headers for response in responses)
+    assert responses[0].json()["session_id"] != responses[1].json()["session_id"]
     assert len(model_calls(stack, words)) == 2
 
 
@@ -111,11 +111,11 @@ async def test_a_key_is_one_routes(stack: Stack, client: httpx.AsyncClient) -> N
     path = f"/agents/{agents[0]['id']}/completions"
     chat = {"messages": [{"role": "user", "content": words}]}
 
-    answers = [await client.post(at, json=chat, headers={"Idempotency-Key": key}) for at in (CHAT, path, path, CHAT)]
+    responses = [await client.post(at, json=chat, headers={"Idempotency-Key": key}) for at in (CHAT, path, path, CHAT)]
 
-    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, False, True, True]
-    assert answers[2].content == answers[1].content
-    assert answers[3].content == answers[0].content
+    assert ["Idempotent-Replayed" in response.headers for response in responses] == [False, False, True, True]
+    assert responses[2].content == responses[1].content
+    assert responses[3].content == responses[0].content
     assert len(model_calls(stack, words)) == 2
 
 

@@ -53,12 +53,12 @@ async def openai(stack: Stack, team: Organization) -> AsyncIterator[AsyncOpenAI]
 async def test_the_orchestrator_and_each_active_llm_agent_are_models(
     team_client: httpx.AsyncClient, team: Organization
 ) -> None:
-    answer = await team_client.get("/v1/models")
+    response = await team_client.get("/v1/models")
 
-    assert answer.status_code == 200
-    assert list(answer.json()) == ["object", "data"]
-    assert answer.json()["object"] == "list"
-    models = answer.json()["data"]
+    assert response.status_code == 200
+    assert list(response.json()) == ["object", "data"]
+    assert response.json()["object"] == "list"
+    models = response.json()["data"]
     assert [model["id"] for model in models] == IDS
     assert all(list(model) == ["id", "object", "created", "owned_by"] for model in models)
     assert {(model["object"], model["owned_by"]) for model in models} == {("model", team.id)}
@@ -141,7 +141,7 @@ async def test_any_key_may_see_them(stack: Stack, database: Database, team: Orga
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/junis-orchestrator", "/v1/models/unknown"])
 async def test_nobody_sees_them_without_a_key(stack: Stack, path: str) -> None:
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
-        answer = await client.get(path)
+        response = await client.get(path)
 
-    assert answer.status_code == 401
-    assert answer.json()["error"]["code"] == "missing_api_key"
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "missing_api_key"

@@ -5,10 +5,17 @@ from decimal import Decimal
 import pytest
 from argon2 import PasswordHasher
 
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.organizations import service as organizations
-from app.organizations.errors import OrganizationExistsError, OrganizationNotFoundError, PlanNotFoundError
+from app.organizations.errors import (
+    OrganizationExistsError,
+    OrganizationNotFoundError,
+    PlanIncompleteError,
+    PlanNotFoundError,
+)
+from app.organizations.models import Organization
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,11 @@ def names() -> Names:
 async def test_an_organization_has_an_owner_and_an_active_subscription(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         made = await organizations.create_organization(
-            tx, name=f"  {names.organization} ", plan="pro", owner_email=names.email
+            tx,
+            name=f"  {names.organization} ",
+            plan="pro",
+            owner_email=names.email,
+            actor=COMMAND_LINE,
         )
 
     async with database.transaction() as tx:
@@ -45,10 +56,18 @@ async def test_an_organization_has_an_owner_and_an_active_subscription(database:
 async def test_a_user_may_own_several_organizations(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         first = await organizations.create_organization(
-            tx, name=names.organization, plan="basic", owner_email=names.email
+            tx,
+            name=names.organization,
+            plan="basic",
+            owner_email=names.email,
+            actor=COMMAND_LINE,
         )
         second = await organizations.create_organization(
-            tx, name=f"{names.organization} 2", plan="basic", owner_email=names.email.lower()
+            tx,
+            name=f"{names.organization} 2",
+            plan="basic",
+            owner_email=names.email.lower(),
+            actor=COMMAND_LINE,
         )
 
         owners = [await organizations.get_member(tx, made, None) for made in (first, second)]
@@ -58,25 +77,35 @@ async def test_a_user_may_own_several_organizations(database: Database, names: N
 
 async def test_a_name_is_taken_once(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
-        await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
+        await organizations.create_organization(
+            tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+        )
 
     with pytest.raises(OrganizationExistsError):
         async with database.transaction() as tx:
-            await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
+            await organizations.create_organization(
+                tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+            )
 
 
 @pytest.mark.parametrize("name", ["", "  \t"])
 async def test_an_organization_needs_a_name(database: Database, names: Names, name: str) -> None:
     with pytest.raises(InvalidRequestError, match="needs a name"):
         async with database.transaction() as tx:
-            await organizations.create_organization(tx, name=name, plan="pro", owner_email=names.email)
+            await organizations.create_organization(
+                tx, name=name, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+            )
 
 
 async def test_an_organization_needs_a_plan_that_exists(database: Database, names: Names) -> None:
     with pytest.raises(PlanNotFoundError, match="platinum"):
         async with database.transaction() as tx:
             await organizations.create_organization(
-                tx, name=names.organization, plan="platinum", owner_email=names.email
+                tx,
+                name=names.organization,
+                plan="platinum",
+                owner_email=names.email,
+                actor=COMMAND_LINE,
             )
 
 
@@ -84,7 +113,9 @@ async def test_an_organization_needs_a_plan_that_exists(database: Database, name
 async def test_an_owner_needs_an_address(database: Database, names: Names, email: str) -> None:
     with pytest.raises(InvalidRequestError, match="Not an email address"):
         async with database.transaction() as tx:
-            await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=email)
+            await organizations.create_organization(
+                tx, name=names.organization, plan="pro", owner_email=email, actor=COMMAND_LINE
+            )
 
     async with database.transaction() as tx:
         with pytest.raises(OrganizationNotFoundError):
@@ -93,8 +124,10 @@ async def test_an_owner_needs_an_address(database: Database, names: Names, email
 
 async def test_who_is_no_member_is_not_found(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
-        made = await organizations.create_organization(tx, name=names.organization, plan="pro", owner_email=names.email)
-        await organizations.ensure_user(tx, f"eve.{names.email}")
+        made = await organizations.create_organization(
+            tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+        )
+        await organizations.ensure_user(tx, f"eve.{names.email}", actor=COMMAND_LINE)
 
         with pytest.raises(OrganizationNotFoundError, match="has no member"):
             await organizations.get_member(tx, made, f"eve.{names.email}")
@@ -102,11 +135,11 @@ async def test_who_is_no_member_is_not_found(database: Database, names: Names) -
 
 async def test_of_a_password_only_its_hash_is_kept(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
-        user = await organizations.ensure_user(tx, names.email)
-        organizations.set_password(user, "correct horse battery staple")
+        user = await organizations.ensure_user(tx, names.email, actor=COMMAND_LINE)
+        organizations.set_password(tx, user, "correct horse battery staple", actor=COMMAND_LINE)
 
     async with database.transaction() as tx:
-        stored = (await organizations.ensure_user(tx, names.email)).password_hash
+        stored = (await organizations.ensure_user(tx, names.email, actor=COMMAND_LINE)).password_hash
     assert stored is not None
     assert stored.startswith("$argon2id$")
     assert "horse" not in stored
@@ -129,7 +162,46 @@ async def test_a_plan_without_room_is_refused(
                 concurrent_requests=requests,
                 concurrent_generations=generations,
                 monthly_credits=Decimal(monthly),
+                actor=COMMAND_LINE,
             )
 
     async with database.transaction() as tx:
         assert "no room" not in [plan.name for plan in await organizations.list_plans(tx)]
+
+
+async def test_an_id_comes_before_a_name(database: Database, names: Names) -> None:
+    """Anybody who may create organizations could otherwise name one like the id of another."""
+    async with database.transaction() as tx:
+        made = await organizations.create_organization(
+            tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
+        )
+        tx.session.add(Organization(name=made.id, plan_name="pro"))
+        await tx.session.flush()
+
+        assert (await organizations.get_organization(tx, made.id)).id == made.id
+
+
+async def test_a_plan_keeps_what_is_not_given(database: Database, names: Names) -> None:
+    async with database.transaction() as tx:
+        await organizations.set_plan(
+            tx,
+            name=names.organization,
+            requests_per_minute=1,
+            concurrent_requests=2,
+            concurrent_generations=3,
+            actor=COMMAND_LINE,
+        )
+        plan = await organizations.set_plan(
+            tx, name=names.organization, concurrent_requests=9, monthly_credits=Decimal(4), actor=COMMAND_LINE
+        )
+
+    assert (plan.requests_per_minute, plan.concurrent_requests, plan.concurrent_generations) == (1, 9, 3)
+    assert plan.monthly_credits == 4
+
+
+async def test_a_new_plan_names_the_limits_that_it_lacks(database: Database, names: Names) -> None:
+    with pytest.raises(PlanIncompleteError) as refused:
+        async with database.transaction() as tx:
+            await organizations.set_plan(tx, name=names.organization, concurrent_requests=2, actor=COMMAND_LINE)
+
+    assert refused.value.missing == ["requests_per_minute", "concurrent_generations"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.predictions.parsing import (
     MAX_PREDICT_SECONDS,
-    UnreadableAnswerError,
+    UnreadableResponseError,
     parse_json,
     parse_page,
     parse_prediction,
@@ -112,14 +112,14 @@ def test_numbers_that_are_no_json_become_null() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b"1" * 5000])
 def test_what_is_no_json_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(UnreadableResponseError):
         parse_json(body)
 
 
 @pytest.mark.parametrize("field", ["id", "status", "created_at"])
 @pytest.mark.parametrize("value", [None, "", 7])
 def test_a_prediction_without_what_it_cannot_lack_is_unreadable(field: str, value: Any) -> None:
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(UnreadableResponseError):
         parse_prediction({**SMALLEST, field: value})
 
 
@@ -139,7 +139,7 @@ def test_a_page_without_a_link_is_the_last(link: Any) -> None:
 
 @pytest.mark.parametrize("page", [None, [], {}, {"results": None}, {"results": [{}]}, {"results": [SMALLEST, "x"]}])
 def test_a_page_of_which_a_part_is_unreadable_is_unreadable(page: Any) -> None:
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(UnreadableResponseError):
         parse_page(page)
 
 
@@ -150,7 +150,7 @@ def test_no_answer_breaks_the_reading_of_it(fields: dict[str, Any], others: Any)
 
     try:
         prediction = parse_prediction(body)
-    except UnreadableAnswerError:
+    except UnreadableResponseError:
         return
 
     assert prediction.predict_time is None or 0 <= prediction.predict_time <= MAX_PREDICT_SECONDS
@@ -161,7 +161,7 @@ def test_no_answer_breaks_the_reading_of_it(fields: dict[str, Any], others: Any)
 def test_no_page_breaks_the_reading_of_it(value: Any) -> None:
     try:
         page = parse_page(value)
-    except UnreadableAnswerError:
+    except UnreadableResponseError:
         return
 
     assert page.predictions == []

@@ -138,7 +138,7 @@ async def test_the_vendor_ends_a_run_that_takes_too_long_by_itself(
         ("create-429", PredictionThrottledError, "Request was throttled."),
         ("create-500", PredictionUncertainError, "An internal error occurred"),
         ("create-502-html", PredictionUncertainError, "The model provider answered with status 502"),
-        ("create-accept-then-drop", PredictionUncertainError, "The model provider gave no usable answer"),
+        ("create-accept-then-drop", PredictionUncertainError, "The model provider gave no usable response"),
     ],
 )
 async def test_what_a_create_that_fails_means_and_that_it_is_sent_once(

@@ -32,7 +32,7 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 
 @pytest.fixture(scope="session")
 async def limiter(redis: Redis) -> RateLimiter:
-    """A process's limiter; its leases are renewed only where a test does so."""
+    """The limiter of a process. Its leases are renewed only if a test does so."""
     return RateLimiter(redis)
 
 

@@ -4,6 +4,7 @@ import secrets
 from decimal import Decimal
 from typing import Any
 
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.organizations import service as organizations
 from app.rate_limits.policy import Limits
@@ -22,6 +23,7 @@ async def make_plan(
             concurrent_requests=concurrent,
             concurrent_generations=1000,
             monthly_credits=Decimal(0),
+            actor=COMMAND_LINE,
         )
     return name
 

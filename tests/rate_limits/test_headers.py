@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
@@ -84,7 +85,12 @@ async def test_a_keys_own_windows_are_told_where_it_has_any(
 ) -> None:
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="limited", **named
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="limited",
+            **named,
+            actor=COMMAND_LINE,
         )
     async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
         answer = await client.get("/credits")
@@ -105,10 +111,20 @@ async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
 ) -> None:
     async with database.transaction() as tx:
         _, by_minute = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="minute", requests_per_minute=2
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="minute",
+            requests_per_minute=2,
+            actor=COMMAND_LINE,
         )
         _, by_hour = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="hour", requests_per_hour=2
+            tx,
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            name="hour",
+            requests_per_hour=2,
+            actor=COMMAND_LINE,
         )
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         for key in (by_minute, by_hour):

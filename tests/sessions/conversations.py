@@ -7,9 +7,11 @@ from typing import Any
 
 from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
+from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
 from app.organizations import repository as organizations
+from app.organizations.models import MembershipRole
 from app.organizations.service import ensure_user
 from app.sessions.models import Message, Session
 from tests.factories import Organization
@@ -36,9 +38,14 @@ async def insert_talk(database: Database, owner: Organization, *messages: dict[s
 async def make_colleague(database: Database, organization: Organization) -> Organization:
     """Another member of the same organization, with a key with every scope."""
     async with database.transaction() as tx:
-        user = await ensure_user(tx, f"{secrets.token_hex(6)}@example.com")
-        await organizations.add_membership(tx, organization.id, user.id, "member")
+        user = await ensure_user(tx, f"{secrets.token_hex(6)}@example.com", actor=COMMAND_LINE)
+        await organizations.add_membership(tx, organization.id, user.id, MembershipRole.MEMBER)
         _, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=user.id, name="colleague", scopes=ALL_SCOPES
+            tx,
+            organization_id=organization.id,
+            user_id=user.id,
+            name="colleague",
+            scopes=ALL_SCOPES,
+            actor=COMMAND_LINE,
         )
     return replace(organization, user_id=user.id, api_key=secret)

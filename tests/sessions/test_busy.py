@@ -22,7 +22,7 @@ async def host(database: Database) -> Organization:
 
 @pytest.fixture
 async def stalling_host(database: Database) -> Organization:
-    """Its first turn hangs after one word; the model of later turns is `sim-chat`, where the test switches to it."""
+    """Its first turn hangs after one word; the model of later turns is `sim-chat`, once the test switches to it."""
     return await make_host(database, "sim-chat--stall-1")
 
 

@@ -68,10 +68,13 @@ async def test_two_first_turns_of_one_conversation_make_it_once(http: httpx.Asyn
 async def test_an_unknown_session_is_not_found(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
-    answer = await ask(http, host, "Hello", session_id="sess-of-nobody", stream=is_streamed)
+    response = await ask(http, host, "Hello", session_id="sess-of-nobody", stream=is_streamed)
 
-    assert answer.status_code == 404
-    assert (answer.json()["error"]["type"], answer.json()["error"]["code"]) == ("not_found_error", "session_not_found")
+    assert response.status_code == 404
+    assert (response.json()["error"]["type"], response.json()["error"]["code"]) == (
+        "not_found_error",
+        "session_not_found",
+    )
     assert upstream.calls() == []
 
 
@@ -83,8 +86,8 @@ async def test_sessions_of_others_do_not_exist(
     stranger = await factories.make_organization(database)
 
     for other in (colleague, stranger):
-        answer = await ask(http, other, "Hello", session_id=session_id)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "session_not_found")
+        response = await ask(http, other, "Hello", session_id=session_id)
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "session_not_found")
     own = await answer_of(http, colleague, "count to 3", **conversation("ours"))
 
     assert own["session_id"] == "ours"

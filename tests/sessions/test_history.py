@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidRequestError
 from app.sessions.history import with_all_results, with_recent
-from app.sessions.service import WireMessage
+from app.sessions.messages import WireMessage
 
 QUESTION = [{"role": "user", "content": "And now?"}]
 NO_LIMIT = 1_000_000
@@ -36,7 +36,7 @@ def conversations(draw: st.DrawFn, *, is_answered: bool = True) -> list[dict[str
     messages: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, 6))):
         messages.append(text("user", draw(st.text(max_size=30))))
-        ids = [f"{number}.{place}" for place in range(draw(st.integers(0, 3)))]
+        ids = [f"{number}.{index}" for index in range(draw(st.integers(0, 3)))]
         if ids:
             answered = ids if is_answered else draw(st.lists(st.sampled_from(ids), unique=True))
             messages += [calling(*ids), *(result(name) for name in answered)]
@@ -104,8 +104,8 @@ def test_a_result_is_put_behind_its_call_wherever_both_are(
     """The call was made before `behind` was said, and is answered after other new messages."""
     kept = with_recent([*history, calling("a"), *renamed(behind)], [*QUESTION, result("a"), *QUESTION], budget)
 
-    place = kept.index(calling("a"))
-    assert kept[place + 1] == result("a")
+    index = kept.index(calling("a"))
+    assert kept[index + 1] == result("a")
     assert kept[-2:] == [*QUESTION, *QUESTION]
     assert is_accepted(kept)
 

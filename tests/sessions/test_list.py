@@ -13,11 +13,11 @@ MOMENT = datetime(2025, 12, 6, 10, 30, 0, 900_000, UTC)
 
 
 async def test_a_user_without_sessions_has_an_empty_page(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/sessions")
+    response = await client.get("/sessions")
 
-    assert answer.status_code == 200
-    assert answer.json() == {"sessions": [], "total": 0, "page": 1, "page_size": 20, "has_next": False}
-    assert list(answer.json()) == ["sessions", "total", "page", "page_size", "has_next"]
+    assert response.status_code == 200
+    assert response.json() == {"sessions": [], "total": 0, "page": 1, "page_size": 20, "has_next": False}
+    assert list(response.json()) == ["sessions", "total", "page", "page_size", "has_next"]
 
 
 async def test_a_session_is_listed_with_whole_seconds(

@@ -30,10 +30,10 @@ async def test_a_name_of_the_clients_own_may_hold_anything(
 @pytest.mark.parametrize("what", ["messages", "status"])
 @pytest.mark.parametrize("name", ["unknown", "", "\0", str(uuid.UUID(int=0)), "x" * 2000])
 async def test_a_session_that_does_not_exist_is_not_found(client: httpx.AsyncClient, name: str, what: str) -> None:
-    answer = await client.get(f"/sessions/{quote(name)}/{what}")
+    response = await client.get(f"/sessions/{quote(name)}/{what}")
 
-    assert answer.status_code == 404
-    assert answer.json() == {
+    assert response.status_code == 404
+    assert response.json() == {
         "error": {
             "message": f"Session not found: {name}",
             "type": "not_found_error",
@@ -69,10 +69,10 @@ async def test_the_sessions_of_others_are_not_there(
 @pytest.mark.parametrize("path", ["/sessions", "/sessions/unknown/messages"])
 @pytest.mark.parametrize(("name", "value"), [("page", "0"), ("page", "x"), ("page_size", "0"), ("page_size", "101")])
 async def test_a_page_that_cannot_be_is_refused(client: httpx.AsyncClient, path: str, name: str, value: str) -> None:
-    answer = await client.get(path, params={name: value})
+    response = await client.get(path, params={name: value})
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_request", name)
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, user
-from tests.chat.grammar import check_error
+from tests.chat.openai.grammar import check_error
 from tests.chat.tools import WEATHER, calls_of, result, tool
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
@@ -40,7 +40,7 @@ async def test_a_result_may_come_behind_other_messages(
     await answer_of(http, host, messages=messages, session_id=asked["session_id"], tools=[WEATHER])
 
     said = upstream.requests()[-1]["messages"]
-    calling = next(place for place, message in enumerate(said) if "tool_calls" in message)
+    calling = next(index for index, message in enumerate(said) if "tool_calls" in message)
     assert said[calling]["tool_calls"] == [call]
     assert said[calling + 1 :] == [result(call, "rain"), *before]
 

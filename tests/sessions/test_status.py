@@ -31,7 +31,7 @@ model = "{FAILING_MODEL}"
 
 
 def chat(words: str, session: str, **values: Any) -> dict[str, Any]:
-    """A chat request on the session of that name, made where there is none."""
+    """A chat request on the session of that name, created if there is none."""
     body = {"messages": [{"role": "user", "content": words}], "elevenlabs_extra_body": {"conversation_id": session}}
     return body | values
 
@@ -117,10 +117,10 @@ async def test_a_session_whose_last_turn_failed_says_so(database: Database, stac
     unlucky = await factories.make_organization(database, agents=FAILING_AGENTS)
 
     async with httpx.AsyncClient(base_url=stack.base_url, headers=unlucky.headers, timeout=60) as client:
-        answer = await client.post("/v1/chat/completions", json=chat("Hello", "unlucky"))
+        response = await client.post("/v1/chat/completions", json=chat("Hello", "unlucky"))
         status = await status_of(client, "unlucky")
 
-    assert answer.status_code == 502
+    assert response.status_code == 502
     assert status["status"] == "failed"
 
 

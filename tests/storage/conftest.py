@@ -56,6 +56,11 @@ class Stand:
         """Every file that stands in the folder, temporary ones included."""
         return [path for path in self.folder.rglob("*") if path.is_file()]
 
+    def paths(self) -> list[str]:
+        """The paths of the objects whose bytes stand in the folder."""
+        relative = (path.relative_to(self.folder).as_posix() for path in self.files())
+        return sorted(path for path in relative if not path.startswith("."))
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
@@ -94,7 +99,7 @@ async def stand(request: pytest.FixtureRequest, local_stand: Stand, s3_stand: St
     """Each store in turn, empty."""
     stand = local_stand if request.param == "local" else s3_stand
     yield stand
-    for path in [path async for path in stand.store.paths("")]:
+    for path in stand.paths():
         await stand.store.delete(path)
 
 

@@ -60,7 +60,7 @@ def _name(request: web.Request) -> str:
 
 @dataclass
 class Site:
-    """A place on the network where one misbehaving server after the other stands."""
+    """An address on the network that misbehaving servers use one after the other."""
 
     server: FaultyS3 = field(default_factory=FaultyS3)
 

@@ -50,18 +50,6 @@ async def test_an_interrupted_multipart_upload_is_aborted(s3_server: S3Server) -
     assert s3_server.client.list_multipart_uploads(Bucket=bucket).get("Uploads") is None
 
 
-async def test_more_objects_than_one_page_holds_are_listed(s3_server: S3Server) -> None:
-    bucket = s3_server.new_bucket()
-    everything = [f"content/{number:04}" for number in range(1001)]
-    folder = s3_server.folder / bucket / "content"
-    folder.mkdir()
-    for path in everything:
-        (s3_server.folder / bucket / path).touch()
-
-    async with opened(s3_server.settings(bucket)) as store:
-        assert [path async for path in store.paths("content/")] == everything
-
-
 async def test_a_wrong_secret_is_a_store_error_that_does_not_tell_it(s3_server: S3Server) -> None:
     settings = s3_server.settings(s3_server.new_bucket(), s3_secret_access_key="wrong-secret")
     async with opened(settings) as store:

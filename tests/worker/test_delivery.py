@@ -2,9 +2,8 @@
 
 import pytest
 
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
-from worker.process.lifecycle import open_worker
-from worker.steps.sweep import remove_abandoned
 
 TROUBLED = [
     "simulator/image--delivery-500-2",
@@ -74,8 +73,8 @@ async def test_what_was_copied_before_a_failure_is_removed(workbench: Workbench)
     asked = await workbench.ask("simulator/image", num_outputs=2)
     assert (await workbench.until_ended(asked)).status == "failed"
 
-    async with open_worker(workbench.resources.settings) as context:
-        await remove_abandoned(context)
+    async with open_manual_worker(workbench.resources.settings) as worker:
+        await worker.steps.sweep.remove_abandoned()
 
     assert await workbench.objects(asked) == []
     assert await workbench.reserved(asked) == []

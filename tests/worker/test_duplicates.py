@@ -1,28 +1,22 @@
-"""A job may come twice, late, or beside itself: what it does is done once."""
+"""A wake may come many times, late, or while another is worked on: what it causes is done once."""
 
 import asyncio
-from datetime import timedelta
 
-from app.core.clock import now
-from app.generations.service import FINISH_JOB, START_JOB
+from app.queue.protocol import WakeKind
 from tests.worker.workbench import Workbench
 
 
-async def send_many(workbench: Workbench, job: str, content_id: str) -> None:
-    """The job ten times over, as ten sweeps would send it."""
-    sends = [
-        workbench.resources.queue.send(job, content_id, 0, due_at=now() + timedelta(seconds=number))
-        for number in range(10)
-    ]
-    await asyncio.gather(*sends)
+async def send_many(workbench: Workbench, kind: WakeKind) -> None:
+    """The wake ten times over."""
+    await asyncio.gather(*(workbench.resources.queue.send(kind) for _ in range(10)))
 
 
 async def test_a_start_that_is_sent_many_times_is_made_once(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image")
-    await send_many(workbench, START_JOB, asked)
+    await send_many(workbench, WakeKind.START)
 
     ended = await workbench.until_ended(asked)
-    await send_many(workbench, START_JOB, asked)
+    await send_many(workbench, WakeKind.START)
 
     assert ended.status == "completed"
     assert await workbench.creations(asked) == [201]
@@ -31,10 +25,10 @@ async def test_a_start_that_is_sent_many_times_is_made_once(workbench: Workbench
 async def test_an_end_that_is_sent_many_times_is_made_once(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--delivery-slow-1")
     await workbench.until_started(asked)
-    await send_many(workbench, FINISH_JOB, asked)
+    await send_many(workbench, WakeKind.COPY)
 
     ended = await workbench.until_ended(asked)
-    await send_many(workbench, FINISH_JOB, asked)
+    await send_many(workbench, WakeKind.COPY)
 
     assert ended.status == "completed"
     assert len(await workbench.charges(asked)) == 1

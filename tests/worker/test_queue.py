@@ -5,15 +5,16 @@ from arq.jobs import serialize_result
 from arq.worker import JobExecutionFailed
 
 from app.queue.arq import deserialize, queue_of, serialize
+from app.queue.protocol import WakeKind
 
 
 def test_the_end_of_a_job_whose_description_is_lost_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """As arq ends a job that a flush of Redis took the description of."""
     with caplog.at_level(logging.WARNING):
         failed = JobExecutionFailed("job expired")
-        queue = queue_of("start_generation")
+        queue = queue_of(WakeKind.START)
         ended = serialize_result(
-            "start_generation", (), {}, 1, 0, False, failed, 0, 0, "ref", queue, "id", serializer=serialize
+            WakeKind.START, (), {}, 1, 0, False, failed, 0, 0, "ref", queue, "id", serializer=serialize
         )
 
     assert caplog.messages == []

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
+from app.api_keys.service import find_caller
 from app.content import service as content
+from app.core.crypto import sha256
 from app.generations import service as generations
 from app.generations.models import GeneratedContent
 from app.generations.service import GenerationPolicy, GenerationRequest
@@ -50,6 +52,13 @@ class Workbench:
                 tx, self.resources.queue, GenerationPolicy.of(self.resources.settings), request
             )
         return str(asked.id)
+
+    async def retry(self, content_id: str) -> None:
+        """Ask for a failed content again."""
+        async with self.resources.database.transaction() as tx:
+            caller = await find_caller(tx, sha256(self.organization.api_key))
+            policy = GenerationPolicy.of(self.resources.settings)
+            await content.retry(tx, self.resources.queue, policy, caller, content_id)
 
     async def row(self, content_id: str) -> GeneratedContent:
         """The content as the database has it."""
@@ -148,7 +157,9 @@ class Workbench:
     async def objects(self, content_id: str) -> list[str]:
         """The paths in the store that begin with the content's id."""
         prefix = content_id[:8]
-        return [path async for path in self.resources.store.paths("generation/") if f"/{prefix}" in path]
+        folder = self.resources.settings.local_storage_dir
+        paths = (path.relative_to(folder).as_posix() for path in folder.rglob(f"{prefix}*") if path.is_file())
+        return sorted(path for path in paths if path.startswith("generation/"))
 
     async def reserved(self, content_id: str) -> list[str]:
         """The paths that are written down for the content, whether anything stands there or not."""

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from app.audit.actor import COMMAND_LINE
 from app.organizations import service as organizations
 from tests.worker.workbench import Workbench
 
@@ -19,4 +20,5 @@ async def allow(workbench: Workbench, at_once: int) -> None:
             concurrent_requests=1000,
             concurrent_generations=at_once,
             monthly_credits=Decimal(0),
+            actor=COMMAND_LINE,
         )

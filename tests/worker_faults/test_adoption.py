@@ -6,52 +6,48 @@ themselves.
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.generations import transitions
 from app.generations.attempts import Generation
 from app.generations.callbacks import PATH, webhook_url
 from app.generations.models import GeneratedContent
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.webhooks import NEW_SECRET
-from worker.process.lifecycle import WorkerContext, open_worker
-from worker.steps.adopt import adopt_orphans
 
 _MODEL = "simulator/image"
-_LEASE = timedelta(seconds=60)
 _TOLD = {"REPLICATE_WEBHOOK_SECRET": NEW_SECRET, "PUBLIC_URL": "http://localhost:9"}
 
 Settings = dict[str, str]
 
 
 @pytest.fixture
-async def context(site: dict[str, str]) -> AsyncIterator[WorkerContext]:
-    async with open_worker(settings_of(site)) as opened:
+async def worker(site: dict[str, str]) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(settings_of(site)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", [_MODEL, f"{_MODEL}:{{version}}", "{version}"])
 async def test_the_run_that_fits_is_adopted(
-    workbench: Workbench, context: WorkerContext, vendors: VendorsSimulator, name: str
+    workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator, name: str
 ) -> None:
-    orphan = await lose_start(workbench, context, name.format(version=vendors.version(_MODEL)))
-    lost = await run(context, orphan)
+    orphan = await lose_start(workbench, worker, name.format(version=vendors.version(_MODEL)))
+    lost = await run(worker, orphan)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     assert (await row_of(workbench, orphan)).prediction_id == lost.id
 
 
-async def test_a_start_that_nothing_runs_for_is_made_again(workbench: Workbench, context: WorkerContext) -> None:
-    orphan = await lose_start(workbench, context)
+async def test_a_start_that_nothing_runs_for_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
+    orphan = await lose_start(workbench, worker)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     await check_given_back(workbench, orphan)
 
@@ -66,76 +62,76 @@ async def test_a_start_that_nothing_runs_for_is_made_again(workbench: Workbench,
     ],
 )
 async def test_a_run_of_something_else_is_not_adopted(
-    workbench: Workbench, context: WorkerContext, model: str, values: dict[str, Any]
+    workbench: Workbench, worker: ManualWorker, model: str, values: dict[str, Any]
 ) -> None:
-    orphan = await lose_start(workbench, context, seed=1)
-    await run(context, orphan, model=model, input={**orphan.input, **values})
+    orphan = await lose_start(workbench, worker, seed=1)
+    await run(worker, orphan, model=model, input={**orphan.input, **values})
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     await check_given_back(workbench, orphan)
 
 
 async def test_a_run_of_another_version_is_not_adopted(
-    workbench: Workbench, context: WorkerContext, vendors: VendorsSimulator
+    workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator
 ) -> None:
-    orphan = await lose_start(workbench, context, f"{_MODEL}:{vendors.version(_MODEL)}")
-    await run(context, orphan, model=f"{_MODEL}:{'0' * 64}")
+    orphan = await lose_start(workbench, worker, f"{_MODEL}:{vendors.version(_MODEL)}")
+    await run(worker, orphan, model=f"{_MODEL}:{'0' * 64}")
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     await check_given_back(workbench, orphan)
 
 
-async def test_a_run_that_is_another_contents_is_not_adopted(workbench: Workbench, context: WorkerContext) -> None:
-    first = await lose_start(workbench, context)
-    taken = await run(context, first)
-    await adopt_orphans(context)
-    second = await lose_start(workbench, context, **first.input)
+async def test_a_run_that_is_another_contents_is_not_adopted(workbench: Workbench, worker: ManualWorker) -> None:
+    first = await lose_start(workbench, worker)
+    taken = await run(worker, first)
+    await worker.steps.adopt.run()
+    second = await lose_start(workbench, worker, **first.input)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     assert (await row_of(workbench, first)).prediction_id == taken.id
     await check_given_back(workbench, second)
 
 
 async def test_beside_a_run_that_is_another_contents_its_own_is_adopted(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
-    first = await lose_start(workbench, context)
-    await run(context, first)
-    await adopt_orphans(context)
-    second = await lose_start(workbench, context, **first.input)
-    own = await run(context, second)
+    first = await lose_start(workbench, worker)
+    await run(worker, first)
+    await worker.steps.adopt.run()
+    second = await lose_start(workbench, worker, **first.input)
+    own = await run(worker, second)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     assert (await row_of(workbench, second)).prediction_id == own.id
 
 
-async def test_where_several_fit_it_waits(workbench: Workbench, context: WorkerContext) -> None:
+async def test_where_several_fit_it_waits(workbench: Workbench, worker: ManualWorker) -> None:
     """To adopt the wrong one, or to start a third, would be worse than to wait for the deadline."""
-    orphan = await lose_start(workbench, context)
+    orphan = await lose_start(workbench, worker)
     for _ in range(2):
-        await run(context, orphan)
+        await run(worker, orphan)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     await check_waiting(workbench, orphan)
 
 
 async def test_a_run_from_before_the_start_is_not_adopted_though_another_start_is_older(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
-    older = await lose_start(workbench, context)
-    earlier_run = await run(context, older, input={**older.input, "seed": 1})
-    orphan = await lose_start(workbench, context, **earlier_run.input)
+    older = await lose_start(workbench, worker)
+    earlier_run = await run(worker, older, input={**older.input, "seed": 1})
+    orphan = await lose_start(workbench, worker, **earlier_run.input)
     # As if it had been started five minutes after that run.
     await workbench.execute(
         "UPDATE generated_content SET started_at = started_at + interval '5 min' WHERE id = $1", str(orphan.id)
     )
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     await check_given_back(workbench, orphan)
 
@@ -152,12 +148,12 @@ async def test_a_run_from_before_the_start_is_not_adopted_though_another_start_i
 async def test_a_run_is_found_whatever_has_become_of_the_settings(
     site: dict[str, str], workbench: Workbench, before: Settings, after: Settings
 ) -> None:
-    async with open_worker(settings_of(site | before)) as context:
-        orphan = await lose_start(workbench, context)
-        lost = await run(context, orphan, webhook=webhook_url(context.resources.settings, orphan))
+    async with open_manual_worker(settings_of(site | before)) as worker:
+        orphan = await lose_start(workbench, worker)
+        lost = await run(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
 
-    async with open_worker(settings_of(site | after)) as context:
-        await adopt_orphans(context)
+    async with open_manual_worker(settings_of(site | after)) as worker:
+        await worker.steps.adopt.run()
 
     assert (await row_of(workbench, orphan)).prediction_id == lost.id
 
@@ -175,12 +171,12 @@ async def test_a_run_is_found_whatever_has_become_of_the_settings(
 async def test_a_run_that_reports_to_another_is_not_adopted(
     site: dict[str, str], workbench: Workbench, settings: Settings, tail: str
 ) -> None:
-    async with open_worker(settings_of(site | settings)) as context:
-        orphan = await lose_start(workbench, context)
+    async with open_manual_worker(settings_of(site | settings)) as worker:
+        orphan = await lose_start(workbench, worker)
         named = tail.format(id=orphan.id, attempt=orphan.attempt, nonce=orphan.webhook_nonce, other=uuid.uuid4())
-        await run(context, orphan, webhook=f"http://localhost:9{PATH}{named}")
+        await run(worker, orphan, webhook=f"http://localhost:9{PATH}{named}")
 
-        await adopt_orphans(context)
+        await worker.steps.adopt.run()
 
     await check_given_back(workbench, orphan)
 
@@ -188,45 +184,44 @@ async def test_a_run_that_reports_to_another_is_not_adopted(
 async def test_the_run_that_reports_to_the_attempt_is_told_from_one_that_only_looks_like_it(
     site: dict[str, str], workbench: Workbench
 ) -> None:
-    async with open_worker(settings_of(site | _TOLD)) as context:
-        orphan = await lose_start(workbench, context)
-        own = await run(context, orphan, webhook=webhook_url(context.resources.settings, orphan))
-        await run(context, orphan)
+    async with open_manual_worker(settings_of(site | _TOLD)) as worker:
+        orphan = await lose_start(workbench, worker)
+        own = await run(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
+        await run(worker, orphan)
 
-        await adopt_orphans(context)
+        await worker.steps.adopt.run()
 
     assert (await row_of(workbench, orphan)).prediction_id == own.id
 
 
 async def test_a_look_through_the_list_is_one_of_the_reads_that_the_budget_allows(
-    site: dict[str, str], workbench: Workbench, context: WorkerContext
+    site: dict[str, str], workbench: Workbench, worker: ManualWorker
 ) -> None:
     # A token of its own is a budget of its own.
     small = {**site, "REPLICATE_READS_PER_MINUTE": "1", "REPLICATE_API_TOKEN": "of-an-account-with-few-reads"}
-    first, second = await lose_start(workbench, context), await lose_start(workbench, context, is_silent=False)
-    lost = [await run(context, orphan) for orphan in (first, second)]
+    first, second = await lose_start(workbench, worker), await lose_start(workbench, worker, is_silent=False)
+    lost = [await run(worker, orphan) for orphan in (first, second)]
 
-    async with open_worker(settings_of(small)) as few_reads:
-        await adopt_orphans(few_reads)
+    async with open_manual_worker(settings_of(small)) as few_reads:
+        await few_reads.steps.adopt.run()
         await workbench.let_lease_run_out(str(second.id))
-        await adopt_orphans(few_reads)
+        await few_reads.steps.adopt.run()
 
     assert (await row_of(workbench, first)).prediction_id == lost[0].id
     await check_waiting(workbench, second)
 
     await workbench.let_lease_run_out(str(second.id))
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     assert (await row_of(workbench, second)).prediction_id == lost[1].id
 
 
 async def lose_start(
-    workbench: Workbench, context: WorkerContext, model: str = _MODEL, *, is_silent: bool = True, **values: Any
+    workbench: Workbench, worker: ManualWorker, model: str = _MODEL, *, is_silent: bool = True, **values: Any
 ) -> Generation:
     """A content that a worker has begun to start, and has been silent about since; or not yet for long enough."""
     asked = await workbench.ask(model, **values)
-    async with context.resources.database.transaction() as tx:
-        generation = await transitions.begin(tx, uuid.UUID(asked), 0, _LEASE)
+    generation = await worker.claim_start(asked)
     assert generation is not None
     if is_silent:
         await workbench.let_lease_run_out(asked)
@@ -234,7 +229,7 @@ async def lose_start(
 
 
 async def run(
-    context: WorkerContext,
+    worker: ManualWorker,
     orphan: Generation,
     *,
     model: str | None = None,
@@ -242,7 +237,7 @@ async def run(
     webhook: str | None = None,
 ) -> Prediction:
     """Have the vendor run what the orphan is, but for what is given."""
-    return await context.resources.predictions.create(
+    return await worker.resources.predictions.create(
         model=model or orphan.model, input=input or orphan.input, webhook=webhook, cancel_after=3600
     )
 

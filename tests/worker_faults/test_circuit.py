@@ -1,7 +1,6 @@
 """The vendor refuses the operator's account: nothing fails, it shows, and work goes on once that is mended."""
 
 import re
-import uuid
 from pathlib import Path
 
 import httpx
@@ -11,9 +10,8 @@ from app.generations.models import GeneratedContent
 from devstack.ports import free_port
 from tests import programs
 from tests.core.sites import settings_of
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
-from worker.process.lifecycle import open_worker
-from worker.steps.start import start
 
 
 async def test_what_is_parked_waits_for_a_token_that_works(
@@ -51,9 +49,9 @@ async def test_what_is_parked_waits_for_a_token_that_works(
 async def test_a_start_that_is_refused_waits(site: dict[str, str], workbench: Workbench, token: str) -> None:
     asked = await workbench.ask("simulator/image")
 
-    async with open_worker(settings_of({**site, "REPLICATE_API_TOKEN": token})) as context:
-        await start(context, uuid.UUID(asked), 0)
-        denial = await context.resources.vendor_budget.denial()
+    async with open_manual_worker(settings_of({**site, "REPLICATE_API_TOKEN": token})) as worker:
+        await worker.start(asked)
+        denial = await worker.resources.vendor_budget.denial()
 
     await check_waiting(workbench, asked)
     assert denial is not None
@@ -66,9 +64,9 @@ async def test_while_the_account_is_refused_the_vendor_is_not_asked_again(
     first = await workbench.ask("simulator/image--create-402-1")
     later = await workbench.ask("simulator/image")
 
-    async with open_worker(settings_of({**site, "REPLICATE_API_TOKEN": "of-an-account-in-arrears"})) as context:
-        await start(context, uuid.UUID(first), 0)
-        await start(context, uuid.UUID(later), 0)
+    async with open_manual_worker(settings_of({**site, "REPLICATE_API_TOKEN": "of-an-account-in-arrears"})) as worker:
+        await worker.start(first)
+        await worker.start(later)
 
     assert await workbench.creations(first) == [402]
     await check_waiting(workbench, first)

@@ -7,10 +7,9 @@ import json
 import uuid
 
 from tests.core.sites import settings_of
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.hosts import answering
-from worker.process.lifecycle import open_worker
-from worker.steps.copy import finish
 
 _MODEL = "simulator/image"
 
@@ -21,13 +20,13 @@ async def test_a_file_that_comes_empty_is_fetched_again(site: dict[str, str], wo
     async def answer(_path: str) -> bytes:
         return answers.pop(0)
 
-    async with answering(answer) as host, open_worker(settings_of({**site, "OUTPUT_HOSTS": host})) as context:
+    async with answering(answer) as host, open_manual_worker(settings_of({**site, "OUTPUT_HOSTS": host})) as worker:
         asked = await ask_ended(workbench, f"http://{host}/file.txt")
 
-        await finish(context, uuid.UUID(asked), 0)
+        await worker.copy(asked)
         interrupted = await workbench.row(asked)
         await workbench.let_lease_run_out(asked)
-        await finish(context, uuid.UUID(asked), 0)
+        await worker.copy(asked)
 
     assert (interrupted.status, interrupted.setbacks) == ("processing", 1)
     assert (await workbench.row(asked)).status == "completed"
@@ -38,8 +37,8 @@ async def test_a_file_that_comes_empty_is_fetched_again(site: dict[str, str], wo
 async def test_an_empty_file_within_the_answer_fails(site: dict[str, str], workbench: Workbench) -> None:
     asked = await ask_ended(workbench, "data:image/png;base64,")
 
-    async with open_worker(settings_of(site)) as context:
-        await finish(context, uuid.UUID(asked), 0)
+    async with open_manual_worker(settings_of(site)) as worker:
+        await worker.copy(asked)
 
     row = await workbench.row(asked)
     assert (row.status, row.error_message) == ("failed", "The output could not be copied: the output is empty")

@@ -1,6 +1,5 @@
 """What a worker had in hand when it was killed or stopped keeps no other work waiting, and is itself not lost."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import Protocol
 import httpx
 import pytest
 
-from app.generations.service import START_JOB
+from app.generations import parking
 from app.queue.arq import queue_of
+from app.queue.protocol import WakeKind
 from tests import programs
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
-from worker.process.lifecycle import open_worker
-from worker.steps.sweep import sweep
 
 # A worker reads as many jobs of the queue at once as it has places.
 _FEW_PLACES, _MANY_PLACES = "5", "30"
@@ -83,13 +82,13 @@ async def test_copies_that_hang_keep_no_start_waiting(workbench: Workbench, star
         assert {(await workbench.row(content_id)).status for content_id in copies} == {"processing"}
 
 
-async def test_a_job_that_is_killed_before_its_first_step_is_sent_again(
+async def test_a_wake_whose_worker_is_killed_before_it_claims_is_sent_again(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
-    """It waits for a lock when its worker dies, twice: what is sent at last has the name of the second."""
+    """Twice: it waits for a lock when its worker dies."""
     asked = await workbench.ask("simulator/text")
     async with workbench.resources.database.transaction() as tx:
-        await tx.execute("SELECT FROM generated_content WHERE id = $1 FOR UPDATE", uuid.UUID(asked))
+        await parking.lock_organization(tx, workbench.organization.id)
         for number in (1, 2):
             with start_worker() as killed:
                 await until_waiting(workbench, number)
@@ -102,30 +101,31 @@ async def test_a_job_that_is_killed_before_its_first_step_is_sent_again(
     assert ended.status == "completed"
 
 
-async def test_a_job_without_its_description_is_sent_again(workbench: Workbench, start_worker: StartWorker) -> None:
-    """As a flush leaves it that comes between two looks of a worker."""
-    asked = await workbench.ask("simulator/text")
+@pytest.mark.parametrize("entry", [b"without a description", b"\xff\xfe not UTF-8"])
+async def test_an_entry_that_is_no_wake_stops_nothing(
+    workbench: Workbench, start_worker: StartWorker, entry: bytes
+) -> None:
+    """As a flush leaves it that comes between two looks of a worker, or as another program has written it."""
     redis = workbench.resources.redis
     await redis.flushdb()
-    due_at = (await workbench.row(asked)).due_at
-    await redis.zadd(queue_of(START_JOB), {f"{START_JOB}:{asked}:0:{due_at.timestamp()}": 1})
-
-    with start_worker():
+    with start_worker() as running:
+        await redis.zadd(queue_of(WakeKind.START), {entry: 1})
+        asked = await workbench.ask("simulator/text")
         ended = await workbench.until(asked, lambda row: row.completed_at is not None)
 
+        assert running.poll() is None
     assert ended.status == "completed"
+    assert await redis.zcard(queue_of(WakeKind.START)) == 0
 
 
-async def test_a_job_that_still_waits_is_not_sent_a_second_time(site: dict[str, str], workbench: Workbench) -> None:
-    """In a long queue each would otherwise be run twice."""
+async def test_a_wake_that_still_waits_is_not_sent_a_second_time(site: dict[str, str], workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/text")
     await workbench.let_lease_run_out(asked)
 
-    async with open_worker(settings_of(site)) as context:
-        await sweep(context)
+    async with open_manual_worker(settings_of(site)) as worker:
+        await worker.sweep()
 
-    jobs = [job.decode() for job in await workbench.resources.redis.zrange(queue_of(START_JOB), 0, -1)]
-    assert [job for job in jobs if asked in job] == [f"{START_JOB}:{asked}:0"]
+    assert await workbench.resources.redis.zcard(queue_of(WakeKind.START)) == 1
 
 
 async def test_a_worker_that_is_told_to_stop_hands_its_copy_to_another(

@@ -11,23 +11,16 @@ from datetime import timedelta
 import pytest
 
 from app.core.clock import now
-from app.generations import outputs, transitions
+from app.generations import claims, outputs
 from app.generations.attempts import Generation
 from app.generations.callbacks import webhook_url
 from app.generations.media_types import JSON, TEXT, MediaType
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
-from worker.process.lifecycle import WorkerContext, open_worker
-from worker.steps.adopt import adopt_orphans
-from worker.steps.copy import finish
-from worker.steps.end import fail
-from worker.steps.poll import poll
-from worker.steps.start import accept, postpone, start
-from worker.steps.sweep import remove_abandoned, sweep
 
-_LEASE = timedelta(seconds=60)
 _LOOK_SECONDS = 0.02
 # Lasts long enough to be overtaken, and not much longer.
 _COPY_SECONDS = 1
@@ -35,21 +28,19 @@ _SHORTEST_LEASE = "5"
 
 
 @pytest.fixture
-async def context(site: dict[str, str], workbench: Workbench) -> AsyncIterator[WorkerContext]:
-    async with open_worker(workbench.resources.settings) as opened:
+async def worker(site: dict[str, str], workbench: Workbench) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(workbench.resources.settings) as opened:
         yield opened
 
 
-async def test_a_copy_of_an_attempt_that_has_ended_leaves_no_object(
-    workbench: Workbench, context: WorkerContext
-) -> None:
-    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
-    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+async def test_a_copy_of_an_attempt_that_has_ended_leaves_no_object(workbench: Workbench, worker: ManualWorker) -> None:
+    asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
     # Meanwhile its deadline comes, and what it has left in the store is removed.
-    await fail(context.resources, await begun(workbench, asked), "late")
-    await remove_abandoned(context)
+    await worker.steps.ending.fail(await begun(workbench, asked), "late")
+    await worker.steps.sweep.remove_abandoned()
     assert not copying.done()
     await copying
 
@@ -59,15 +50,13 @@ async def test_a_copy_of_an_attempt_that_has_ended_leaves_no_object(
     assert await workbench.charges(asked) == []
 
 
-async def test_a_second_copy_beside_the_first_charges_nothing_more(
-    workbench: Workbench, context: WorkerContext
-) -> None:
-    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
-    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+async def test_a_second_copy_beside_the_first_charges_nothing_more(workbench: Workbench, worker: ManualWorker) -> None:
+    asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
     await workbench.let_lease_run_out(asked)
-    await asyncio.gather(copying, finish(context, uuid.UUID(asked), 0))
+    await asyncio.gather(copying, worker.copy(asked))
 
     assert (await workbench.row(asked)).status == "completed"
     assert len(await workbench.charges(asked)) == 1
@@ -76,27 +65,27 @@ async def test_a_second_copy_beside_the_first_charges_nothing_more(
 
 
 async def test_what_is_stored_after_its_attempt_has_ended_is_removed(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
-    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
-    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
-    await fail(context.resources, await begun(workbench, asked), "late")
+    await worker.steps.ending.fail(await begun(workbench, asked), "late")
     await copying
 
-    await remove_abandoned(context)
+    await worker.steps.sweep.remove_abandoned()
 
     assert await workbench.objects(asked) == []
     assert await workbench.reserved(asked) == []
 
 
-async def test_a_copy_that_runs_at_its_deadline_is_completed(workbench: Workbench, context: WorkerContext) -> None:
-    asked = await until_ended_at_vendor(workbench, context, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
-    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+async def test_a_copy_that_runs_at_its_deadline_is_completed(workbench: Workbench, worker: ManualWorker) -> None:
+    asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
+    copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
     await pass_deadline(workbench, asked, timedelta(minutes=4))
-    await sweep(context)
+    await worker.sweep()
     await copying
 
     assert (await workbench.row(asked)).status == "completed"
@@ -104,13 +93,13 @@ async def test_a_copy_that_runs_at_its_deadline_is_completed(workbench: Workbenc
 
 
 async def test_a_copy_that_runs_long_after_its_deadline_is_cut(workbench: Workbench, site: dict[str, str]) -> None:
-    async with open_worker(settings_of({**site, "WORKER_LEASE_SECONDS": _SHORTEST_LEASE})) as context:
-        asked = await until_ended_at_vendor(workbench, context, "simulator/image--delivery-stall")
-        copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    async with open_manual_worker(settings_of({**site, "WORKER_LEASE_SECONDS": _SHORTEST_LEASE})) as worker:
+        asked = await until_ended_at_vendor(workbench, worker, "simulator/image--delivery-stall")
+        copying = asyncio.create_task(worker.copy(asked))
         await workbench.until_copying(asked)
 
         await pass_deadline(workbench, asked, timedelta(minutes=5))
-        await sweep(context)
+        await worker.sweep()
         await copying
 
     row = await workbench.row(asked)
@@ -120,12 +109,12 @@ async def test_a_copy_that_runs_long_after_its_deadline_is_cut(workbench: Workbe
 
 
 async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
-    asked = await until_ended_at_vendor(workbench, context, "simulator/image--delivery-slow-1--delivery-truncated")
+    asked = await until_ended_at_vendor(workbench, worker, "simulator/image--delivery-slow-1--delivery-truncated")
     # It would be tried again after a minute or so.
     await workbench.execute("UPDATE generated_content SET setbacks = 20 WHERE id = $1", asked)
-    copying = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+    copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
     await pass_deadline(workbench, asked, timedelta(0))
@@ -136,25 +125,25 @@ async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
     assert row.due_at <= now()
 
 
-async def test_no_copy_begins_after_the_deadline(workbench: Workbench, context: WorkerContext) -> None:
-    asked = await until_ended_at_vendor(workbench, context, "simulator/image")
+async def test_no_copy_begins_after_the_deadline(workbench: Workbench, worker: ManualWorker) -> None:
+    asked = await until_ended_at_vendor(workbench, worker, "simulator/image")
     await workbench.let_deadline_pass(asked)
 
-    await finish(context, uuid.UUID(asked), 0)
+    await worker.copy(asked)
 
     assert (await workbench.row(asked)).status == "processing"
     assert await workbench.reserved(asked) == []
 
 
 async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
-    asked = await until_ended_at_vendor(workbench, context, "simulator/image")
+    asked = await until_ended_at_vendor(workbench, worker, "simulator/image")
     # Three workers take the bytes for three types. The first is gone, the others come to its object at once.
-    await reserve(context, await begun(workbench, asked), TEXT)
-    async with context.resources.database.transaction() as tx:
+    await reserve(worker, await begun(workbench, asked), TEXT)
+    async with worker.resources.database.transaction() as tx:
         await tx.execute("SELECT FROM content_outputs WHERE content_id = $1 FOR UPDATE", uuid.UUID(asked))
-        slower = asyncio.create_task(finish(context, uuid.UUID(asked), 0))
+        slower = asyncio.create_task(worker.copy(asked))
         await until_waiting(workbench, 1)
         leased_until = (await workbench.row(asked)).due_at
         await tx.execute("DELETE FROM content_outputs WHERE content_id = $1", uuid.UUID(asked))
@@ -167,78 +156,78 @@ async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
 
 
 async def test_a_start_that_was_made_again_is_not_taken_back_by_who_looked_for_the_first(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
     """Two workers look for a lost start; the slower one reports that nothing runs when a new start is on its way."""
     asked = await workbench.ask("simulator/image")
-    first = await begin(context, asked)
-    await postpone(context.resources, first, timedelta(0))
-    second = await begin(context, asked)
+    first = await begin(worker, asked)
+    await postpone(worker, first)
+    second = await begin(worker, asked)
 
-    await postpone(context.resources, first, timedelta(0))
+    await postpone(worker, first)
 
     row = await workbench.row(asked)
     assert (row.status, row.started_at) == ("processing", second.started_at)
 
 
-async def test_a_start_that_nobody_made_is_made_again(workbench: Workbench, context: WorkerContext) -> None:
+async def test_a_start_that_nobody_made_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await workbench.ask("simulator/image")
-    await begin(context, asked)
+    await begin(worker, asked)
     await workbench.let_lease_run_out(asked)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     assert (await workbench.row(asked)).status == "pending"
 
 
 async def test_many_lost_starts_are_found_in_one_look_through_the_list(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = [await workbench.ask("simulator/image") for _ in range(5)]
-    lost = [await create(context, await begin(context, content_id)) for content_id in asked]
+    lost = [await create(worker, await begin(worker, content_id)) for content_id in asked]
     for content_id in asked:
         await workbench.let_lease_run_out(content_id)
 
-    await adopt_orphans(context)
+    await worker.steps.adopt.run()
 
     rows = [await workbench.row(content_id) for content_id in asked]
     assert [row.prediction_id for row in rows] == [prediction.id for prediction in lost]
 
 
 async def test_a_run_that_comes_to_light_after_its_attempt_has_ended_is_cancelled(
-    workbench: Workbench, context: WorkerContext
+    workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = await workbench.ask("simulator/image--slow-600")
-    generation = await begin(context, asked)
-    late = await create(context, generation)
-    await fail(context.resources, generation, "late")
+    generation = await begin(worker, asked)
+    late = await create(worker, generation)
+    await worker.steps.ending.fail(generation, "late")
 
-    await accept(context.resources, generation, late)
+    await worker.steps.acceptance.accept(generation, late)
 
     assert [prediction["status"] for prediction in await workbench.predictions(asked)] == ["canceled"]
     assert (await workbench.row(asked)).prediction_id is None
 
 
-async def test_of_two_runs_of_one_attempt_the_second_is_cancelled(workbench: Workbench, context: WorkerContext) -> None:
+async def test_of_two_runs_of_one_attempt_the_second_is_cancelled(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await workbench.ask("simulator/image--slow-600")
-    generation = await begin(context, asked)
-    first, second = await create(context, generation), await create(context, generation)
+    generation = await begin(worker, asked)
+    first, second = await create(worker, generation), await create(worker, generation)
 
-    await accept(context.resources, generation, first)
-    await accept(context.resources, generation, second)
-    await accept(context.resources, generation, first)
+    await worker.steps.acceptance.accept(generation, first)
+    await worker.steps.acceptance.accept(generation, second)
+    await worker.steps.acceptance.accept(generation, first)
 
     status_of = {prediction["id"]: prediction["status"] for prediction in await workbench.predictions(asked)}
     assert status_of[second.id] == "canceled"
     assert status_of[first.id] != "canceled"
 
 
-async def until_ended_at_vendor(workbench: Workbench, context: WorkerContext, model: str) -> str:
+async def until_ended_at_vendor(workbench: Workbench, worker: ManualWorker, model: str) -> str:
     """A content whose prediction has ended, and whose outputs wait to be copied."""
     asked = await workbench.ask(model)
-    await start(context, uuid.UUID(asked), 0)
+    await worker.start(asked)
     while (await workbench.row(asked)).outcome is None:
-        await poll(context)
+        await worker.steps.poll.run()
         await asyncio.sleep(_LOOK_SECONDS)
     return asked
 
@@ -251,18 +240,23 @@ async def pass_deadline(workbench: Workbench, content_id: str, ago: timedelta) -
         )
 
 
-async def reserve(context: WorkerContext, generation: Generation, media: MediaType) -> None:
+async def reserve(worker: ManualWorker, generation: Generation, media: MediaType) -> None:
     """Write down that the first output is to be stored as this type."""
-    async with context.resources.database.transaction() as tx:
+    async with worker.resources.database.transaction() as tx:
         await outputs.reserve(tx, generation, 0, media)
 
 
-async def begin(context: WorkerContext, content_id: str) -> Generation:
+async def begin(worker: ManualWorker, content_id: str) -> Generation:
     """Take the content to be started, as a worker does before it asks the vendor."""
-    async with context.resources.database.transaction() as tx:
-        generation = await transitions.begin(tx, uuid.UUID(content_id), 0, _LEASE)
+    generation = await worker.claim_start(content_id)
     assert generation is not None
     return generation
+
+
+async def postpone(worker: ManualWorker, generation: Generation) -> None:
+    """Make the start pending again, as a worker does that finds nothing running for it."""
+    async with worker.resources.database.transaction() as tx:
+        await claims.postpone(tx, generation, timedelta(0), is_setback=False)
 
 
 async def begun(workbench: Workbench, content_id: str) -> Generation:
@@ -272,12 +266,12 @@ async def begun(workbench: Workbench, content_id: str) -> Generation:
     return Generation(**values, attempt=row.retry_count)
 
 
-async def create(context: WorkerContext, generation: Generation) -> Prediction:
+async def create(worker: ManualWorker, generation: Generation) -> Prediction:
     """Have the vendor run it, and keep the answer from the database."""
-    resources = context.resources
+    resources = worker.resources
     return await resources.predictions.create(
         model=generation.model,
         input=generation.input,
-        webhook=webhook_url(resources.settings, generation),
+        webhook=webhook_url(worker.settings.public_url, generation),
         cancel_after=3600,
     )

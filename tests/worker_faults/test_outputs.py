@@ -12,19 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api_keys.service import find_caller
 from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
-from app.content import service as content
 from app.core.clock import now
-from app.core.crypto import sha256
 from app.credits import service as credits
 from app.generations.models import GeneratedContent
-from app.generations.service import START_JOB, hold_reference
+from app.generations.service import hold_reference
+from app.queue.protocol import WakeKind
 from tests import programs
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
-from worker.process.lifecycle import open_worker
-from worker.steps.sweep import remove_abandoned
 
 _MODEL = "simulator/image"
 
@@ -103,10 +100,10 @@ async def test_what_a_failed_attempt_left_goes_and_what_the_next_one_made_stays(
     asked = await workbench.ask(_MODEL, num_outputs=2)
     assert (await workbench.until_ended(asked)).status == "failed"
 
-    await retry(workbench, asked)
+    await workbench.retry(asked)
     assert (await workbench.until_ended(asked)).status == "completed"
-    async with open_worker(workbench.resources.settings) as context:
-        await remove_abandoned(context)
+    async with open_manual_worker(workbench.resources.settings) as worker:
+        await worker.steps.sweep.remove_abandoned()
 
     paths = await workbench.reserved(asked)
     assert [re.sub(r".*_r", "_r", path) for path in paths] == ["_r1.png", "_r1_2.png"]
@@ -134,15 +131,7 @@ async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: dateti
             deadline_at=created_at + timedelta(hours=1),
         )
         tx.session.add(asked)
-        resources.queue.enqueue(tx, START_JOB, str(content_id), 0)
-
-
-async def retry(workbench: Workbench, content_id: str) -> None:
-    """Ask for a failed content again."""
-    resources = workbench.resources
-    async with resources.database.transaction() as tx:
-        caller = await find_caller(tx, sha256(workbench.organization.api_key))
-        await content.retry(tx, resources.queue, resources.settings, caller, content_id)
+        resources.queue.wake(tx, WakeKind.START)
 
 
 async def download(url: Any) -> bytes:

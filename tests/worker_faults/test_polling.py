@@ -4,7 +4,6 @@ No worker runs at this site: the tests look by themselves.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 
@@ -12,11 +11,9 @@ import httpx
 import pytest
 
 from tests.vendors_simulator import VendorsSimulator
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.conftest import NewSite
-from worker.process.lifecycle import WorkerContext, open_worker
-from worker.steps.poll import poll
-from worker.steps.start import start
 
 OrderFault = Callable[[str, int], None]
 
@@ -33,17 +30,17 @@ async def site(new_site_like_it: NewSite) -> dict[str, str]:
 
 
 @pytest.fixture
-async def context(workbench: Workbench) -> AsyncIterator[WorkerContext]:
-    async with open_worker(workbench.resources.settings) as opened:
+async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(workbench.resources.settings) as opened:
         await opened.resources.redis.flushdb()
         yield opened
 
 
 @pytest.fixture
-async def due(workbench: Workbench, context: WorkerContext, vendors: VendorsSimulator) -> list[str]:
+async def due(workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator) -> list[str]:
     """Attempts whose predictions have ended at the vendor."""
     asked = [await workbench.ask("simulator/text") for _ in range(_MANY)]
-    await asyncio.gather(*(start(context, uuid.UUID(content_id), 0) for content_id in asked))
+    await asyncio.gather(*(worker.start(content_id) for content_id in asked))
     skip(vendors, seconds=60)
     return asked
 
@@ -79,42 +76,42 @@ async def observed(workbench: Workbench, asked: list[str]) -> int:
 
 
 async def test_a_list_that_fails_does_not_hide_what_can_be_seen_singly(
-    workbench: Workbench, context: WorkerContext, order_fault: OrderFault, due: list[str]
+    workbench: Workbench, worker: ManualWorker, order_fault: OrderFault, due: list[str]
 ) -> None:
     order_fault("list-500", 3)
 
     for _ in range(3):
         await make_due(workbench)
-        await poll(context)
+        await worker.steps.poll.run()
 
     assert await observed(workbench, due) == _MANY
 
 
 async def test_a_list_that_is_throttled_lets_nobody_look_before_its_time(
-    workbench: Workbench, context: WorkerContext, order_fault: OrderFault, due: list[str]
+    workbench: Workbench, worker: ManualWorker, order_fault: OrderFault, due: list[str]
 ) -> None:
     order_fault("list-429", 1)
 
     await make_due(workbench)
-    await poll(context)
+    await worker.steps.poll.run()
 
-    assert timedelta(0) < await context.resources.vendor_budget.wait_before_read() <= timedelta(seconds=1)
+    assert timedelta(0) < await worker.resources.vendor_budget.wait_before_read() <= timedelta(seconds=1)
     assert await observed(workbench, due) == 0
 
 
 async def test_each_page_of_the_list_takes_a_call_from_the_budget(
-    workbench: Workbench, context: WorkerContext, due: list[str]
+    workbench: Workbench, worker: ManualWorker, due: list[str]
 ) -> None:
     """Behind two hundred newer runs of the same account, which are nobody's here."""
     for number in range(210):
-        await context.resources.predictions.create(
+        await worker.resources.predictions.create(
             model="simulator/text", input={"prompt": str(number)}, webhook=None, cancel_after=60
         )
     await make_due(workbench)
-    async with open_worker(workbench.resources.settings.model_copy(update=_FEW_READS)) as frugal:
+    async with open_manual_worker(workbench.resources.settings.model_copy(update=_FEW_READS)) as frugal:
         await frugal.resources.vendor_budget.wait_before_read()
         before = await tokens_left(frugal)
-        await poll(frugal)
+        await frugal.steps.poll.run()
         taken = before - await tokens_left(frugal)
 
     # Three pages; singly nothing is looked at, for all of them are on the list. What came back meanwhile is less.
@@ -122,9 +119,9 @@ async def test_each_page_of_the_list_takes_a_call_from_the_budget(
     assert await observed(workbench, due) == _MANY
 
 
-async def tokens_left(context: WorkerContext) -> float:
+async def tokens_left(worker: ManualWorker) -> float:
     """How many reads the vendor's budget lets come at once, as it was when one was taken last."""
-    redis = context.resources.redis
+    redis = worker.resources.redis
     (key,) = [key async for key in redis.scan_iter(match="junis:vendor:*:reads")]
     (tokens,) = await redis.hmget(key, ["tokens"])  # type: ignore[misc]  # redis-py's types
     return float(tokens)

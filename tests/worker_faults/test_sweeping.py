@@ -10,15 +10,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.generations import outputs
-from app.generations.service import FINISH_JOB, START_JOB
 from app.queue.arq import queue_of
+from app.queue.protocol import WakeKind
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.hosts import answering
 from tests.worker_faults.locks import until_waiting
-from worker.process.lifecycle import WorkerContext, open_worker
-from worker.steps.sweep import remove_abandoned, sweep
 
 # More than the sweeper looks at in one query.
 _BACKLOG = 210
@@ -43,17 +42,17 @@ INSERT INTO content_outputs
     (content_id, attempt, position, storage_path, content_type, media_type, size_bytes, sha256)
 SELECT id, retry_count, 0, id::text, content_type, 'text/plain', 1, repeat('0', 64)
 FROM generated_content WHERE status = 'completed'
+ON CONFLICT DO NOTHING
 """
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def _backlog(site: dict[str, str], vendors: VendorsSimulator) -> None:
-    """Starts and copies that have long been due, and whose jobs still wait in the queue."""
+    """Starts and copies that have long been due."""
     async with open_workbench(site, vendors) as other:
         for _ in range(_BACKLOG):
             start, copy = await other.ask(_MODEL), await other.ask(_MODEL)
             await let_wait_for_copy(other, copy)
-            await other.resources.queue.send(FINISH_JOB, copy, 0)
             for content_id in (start, copy):
                 await other.execute(
                     "UPDATE generated_content SET due_at = now() - interval '10 min' WHERE id = $1", content_id
@@ -61,42 +60,36 @@ async def _backlog(site: dict[str, str], vendors: VendorsSimulator) -> None:
 
 
 @pytest.fixture
-async def context(workbench: Workbench) -> AsyncIterator[WorkerContext]:
-    async with open_worker(workbench.resources.settings) as opened:
+async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(workbench.resources.settings) as opened:
         yield opened
 
 
-async def test_behind_a_backlog_what_is_past_its_deadline_fails(workbench: Workbench, context: WorkerContext) -> None:
+async def test_behind_a_backlog_what_is_past_its_deadline_fails(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await workbench.ask(_MODEL)
     await workbench.let_deadline_pass(asked)
 
-    await sweep(context)
+    await worker.sweep()
 
     assert (await workbench.row(asked)).error_message == "The generation did not end by its deadline"
 
 
-async def test_behind_a_backlog_a_start_whose_job_was_lost_is_sent_again(
-    workbench: Workbench, context: WorkerContext
+@pytest.mark.parametrize("kind", [WakeKind.START, WakeKind.COPY])
+async def test_behind_a_backlog_a_lost_wake_is_sent_again(
+    workbench: Workbench, worker: ManualWorker, kind: WakeKind
 ) -> None:
     asked = await workbench.ask(_MODEL)
-    await lose_job(workbench, asked)
+    if kind is WakeKind.COPY:
+        await let_wait_for_copy(workbench, asked)
     await workbench.let_lease_run_out(asked)
+    await workbench.resources.redis.delete(queue_of(kind))
 
-    await sweep(context)
+    await worker.sweep()
 
-    assert len(await jobs_of(workbench, START_JOB, asked)) == 1
-
-
-async def test_behind_a_backlog_a_copy_whose_job_was_lost_is_sent_again(
-    workbench: Workbench, context: WorkerContext
-) -> None:
-    asked = await workbench.ask(_MODEL)
-    await let_wait_for_copy(workbench, asked)
-    await workbench.let_lease_run_out(asked)
-
-    await sweep(context)
-
-    assert len(await jobs_of(workbench, FINISH_JOB, asked)) == 1
+    assert await workbench.resources.redis.zcard(queue_of(kind)) == 1
+    await (worker.start if kind is WakeKind.START else worker.copy)(asked)
+    row = await workbench.row(asked)
+    assert row.status == "completed" if kind is WakeKind.COPY else row.prediction_id is not None
 
 
 async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
@@ -113,8 +106,8 @@ async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
         await answer.wait()
         return b"{}"
 
-    async with answering(keep_waiting) as host, open_worker(settings_of(asking(site, host))) as context:
-        sweeping = asyncio.create_task(sweep(context))
+    async with answering(keep_waiting) as host, open_manual_worker(settings_of(asking(site, host))) as worker:
+        sweeping = asyncio.create_task(worker.sweep())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 # The vendor has answered none of them.
@@ -138,17 +131,17 @@ async def test_only_who_ended_the_attempt_has_its_prediction_cancelled(
         cancelled.append(path)
         return b"{}"
 
-    async with answering(note) as host, open_worker(settings_of(asking(site, host))) as context:
+    async with answering(note) as host, open_manual_worker(settings_of(asking(site, host))) as worker:
         async with workbench.resources.database.transaction() as tx:
             await tx.execute("SELECT FROM generated_content WHERE id = $1 FOR UPDATE", uuid.UUID(late))
-            sweeps = [asyncio.create_task(sweep(context)) for _ in range(2)]
+            sweeps = [asyncio.create_task(worker.sweep()) for _ in range(2)]
             await until_waiting(workbench, 2)
         await asyncio.gather(*sweeps)
 
     assert cancelled == [f"/v1/predictions/{late}/cancel"]
 
 
-async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbench, context: WorkerContext) -> None:
+async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await workbench.ask(_MODEL)
     path = f"generation/other/{asked}.bin"
     await workbench.resources.store.write(path, chunks_of(b"left over"), media_type="application/octet-stream")
@@ -162,9 +155,9 @@ async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbe
                 reserved,
             )
     await workbench.let_deadline_pass(asked)
-    await sweep(context)
+    await worker.sweep()
 
-    await remove_abandoned(context)
+    await worker.steps.sweep.remove_abandoned()
 
     assert await workbench.reserved(asked) == [_UNREMOVABLE]
     assert await workbench.objects(asked) == []
@@ -177,7 +170,7 @@ async def test_what_was_completed_is_not_read_to_find_what_was_abandoned(workben
         await tx.execute(_VERIFIED)
         await tx.execute("ANALYZE generated_content")
         await tx.execute("ANALYZE content_outputs")
-        rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.FIRST_PLACE)
+        rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.START)
 
     plan = "\n".join(row[0] for row in rows)
     assert "ix_content_outputs_unverified" in plan
@@ -207,18 +200,6 @@ async def ask_running(workbench: Workbench) -> str:
 def asking(site: dict[str, str], host: str) -> dict[str, str]:
     """The site's settings with this host for its vendor."""
     return {**site, "REPLICATE_BASE_URL": f"http://{host}"}
-
-
-async def lose_job(workbench: Workbench, content_id: str) -> None:
-    """Take the job of its start out of the queue."""
-    jobs = await jobs_of(workbench, START_JOB, content_id)
-    assert await workbench.resources.redis.zrem(queue_of(START_JOB), *jobs) == 1
-
-
-async def jobs_of(workbench: Workbench, job: str, content_id: str) -> list[str]:
-    """The jobs of this kind that stand in the queue for the content."""
-    ids = [name.decode() for name in await workbench.resources.redis.zrange(queue_of(job), 0, -1)]
-    return [name for name in ids if content_id in name]
 
 
 async def chunks_of(data: bytes) -> AsyncIterator[bytes]:

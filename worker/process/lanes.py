@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from app.core.concurrency import cancel_all
 from app.core.errors import AppError
 
 logger = logging.getLogger(__name__)
@@ -50,11 +51,8 @@ class Lanes(Generic[Row]):
             if rows and len(rows) == free:
                 await self.more_due()
             await asyncio.gather(*lanes)
-        except BaseException:  # raised again, once the rows are let go
-            for lane in lanes:
-                lane.cancel()
-            await asyncio.gather(*lanes, return_exceptions=True)
-            raise
+        finally:
+            await cancel_all(lanes)
 
     async def _lane(self, first: Row) -> None:
         """Work on one row after the other."""

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.settings import Settings
 from app.queue.heartbeat import beat
@@ -39,16 +40,17 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         steps = await stack.enter_async_context(open_steps(settings, resources))
         pulse = Pulse()
         wakes = {kind: asyncio.Event() for kind in WakeKind}
-        workers = [
-            await stack.enter_async_context(_open_worker(settings, kind, lanes, wakes[kind], pulse))
-            for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items()
-        ]
-        yield [
-            *(Loop(worker.queue_name, worker.async_run) for worker in workers),
+        loops = [
             *_clocks(settings, steps, pulse, wakes[WakeKind.POLL]),
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
-            Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse)),
         ]
+        for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items():
+            worker = await stack.enter_async_context(_open_worker(settings, kind, lanes, wakes[kind], pulse))
+            loops.append(Loop(kind.value, worker.async_run))
+        for loop in loops:
+            # So that one which never comes round is missed, too.
+            pulse.beat(loop.name, 0)
+        yield [*loops, Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse))]
 
 
 def _build_lanes(
@@ -76,6 +78,7 @@ async def _open_worker(
     try:
         yield worker
     finally:
+        await cancel_all(worker.tasks.values())
         await worker.close()
 
 

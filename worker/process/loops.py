@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from app.core.concurrency import cancel_all
+
 logger = logging.getLogger(__name__)
 
 # How long one round of a loop may take, beyond its pause, before it counts as stalled.
@@ -84,10 +86,7 @@ async def run_loops(loops: Iterable[Loop], stopping: asyncio.Event) -> None:
             if task.done():
                 task.result()
     finally:
-        stop.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all([stop, *tasks])
 
 
 async def _guarded(loop: Loop) -> NoReturn:

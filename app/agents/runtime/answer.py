@@ -2,23 +2,23 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.agents.runtime.calls import Calls, readable
 from app.agents.runtime.events import REASONING, Delta
+from app.agents.runtime.tool_calls import Calls, readable
 from app.chat_models.protocol import JsonObject, Usage
 from app.chat_models.usage import parse_usage
 from app.core.errors import ProviderError
 
-# Others make the OpenAI SDKs fail.
+# The OpenAI SDKs fail on any other.
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
-# What servers call a model's thoughts; some send them under both names at once.
+# The names under which servers send a model's reasoning. Some send it under both at once.
 _REASONING_NAMES = (REASONING, "reasoning")
 
 
 class Answer:
-    """One model call's answer, put together from its chunks.
+    """The answer of one model call, assembled from its chunks.
 
-    Calls of the client's tools are numbered from 0 among themselves. All others are the server's to answer, tools that
-    nobody offered included, and are kept back from the client.
+    Calls of the client's tools are numbered from 0 among themselves. All other calls are handled by the server, even
+    those of tools that do not exist, and the client does not see them.
     """
 
     def __init__(self, client_tools: Container[str]) -> None:
@@ -58,17 +58,13 @@ class Answer:
     def client_calls(self) -> list[JsonObject]:
         return [call for call in self._calls.all if call["function"]["name"] in self._client_tools]
 
-    def has_called(self, tool: str) -> bool:
-        """Whether one of its calls is of this tool of the server's."""
-        return any(call["function"]["name"] == tool for call in self.server_calls)
-
     def add_completion(self, completion: JsonObject) -> None:
-        """Take a whole `chat.completion`.
+        """Add a whole `chat.completion`.
 
         Raises:
-            ProviderError: it has not the form of one; it counts as not delivered.
+            ProviderError: it does not have the form of one. Its usage is not recorded then.
         """
-        with _one_form():
+        with _malformed_as_provider_error():
             self._take_completion(completion)
         self.usage = parse_usage(completion)
 
@@ -79,25 +75,25 @@ class Answer:
         self._take({**choice, "delta": {**message, "tool_calls": calls}})
 
     def add_chunk(self, chunk: JsonObject) -> Delta | None:
-        """Take one `chat.completion.chunk`. What of it the client is to see, if anything.
+        """Add one `chat.completion.chunk`. What the client may see of it, if anything.
 
         Raises:
-            ProviderError: it has not the form of one.
+            ProviderError: it does not have the form of one.
         """
         self.usage = parse_usage(chunk) or self.usage
-        with _one_form():
+        with _malformed_as_provider_error():
             choices = chunk.get("choices")
             return self._take(choices[0]) if choices else None
 
     def message(self) -> JsonObject:
-        """The assistant's message with every call, as the model is to see it again."""
-        # Models refuse a message of their own that has neither content nor calls: an empty answer stays a text.
+        """The assistant's message with every call, for the model to read in its next call."""
+        # Models refuse an assistant message with neither content nor calls, so the content of an empty answer is "".
         message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls.all else "")}
         if self._refusal:
             message["refusal"] = self.refusal
         if self._calls.all:
             message["tool_calls"] = [readable(call) for call in self._calls.all]
-            # Some models refuse calls of their own that come back without the thoughts behind them.
+            # Some models refuse their own calls if they come back without the reasoning that led to them.
             message |= {self._reasoning_name: self.reasoning} if self._reasoning else {}
         return message
 
@@ -116,12 +112,12 @@ class Answer:
         logprobs = choice.get("logprobs")
         if logprobs and logprobs.get("content"):
             self._logprobs += logprobs["content"]
-            # A token can be a part of a character: then its text comes later.
+            # A token may be only a part of a character. Its text comes with a later chunk.
             return Delta(shown or {"content": ""}, logprobs)
         return Delta(shown, logprobs) if shown else None
 
     def _take_reasoning(self, delta: JsonObject) -> JsonObject:
-        """Take a piece of what the model thinks; the piece as the client is to see it, if there is any."""
+        """Add the delta's piece of reasoning. The piece as the client may see it, if there is one."""
         for name in _REASONING_NAMES:
             text = delta.get(name)
             if text and isinstance(text, str):
@@ -132,21 +128,21 @@ class Answer:
         return {}
 
     def _take_call(self, raw: JsonObject) -> JsonObject | None:
-        """Take a piece of a tool call; the piece as the client is to see it, if it is one of the client's tools."""
+        """Add a piece of a tool call. The piece as the client may see it, if the tool is one of the client's."""
         piece = self._calls.take(raw)
-        call = self._calls.all[piece.place]
+        call = self._calls.all[piece.position]
         name = call["function"]["name"]
         self.delivered_bytes += len(piece.arguments.encode()) + (len(name.encode()) if piece.is_first else 0)
         if name not in self._client_tools:
             return None
-        shown = self._shown_as.setdefault(piece.place, len(self._shown_as))
+        shown = self._shown_as.setdefault(piece.position, len(self._shown_as))
         if piece.is_first:
             return {"index": shown, **call, "function": {"name": name, "arguments": piece.arguments}}
         return {"index": shown, "function": {"arguments": piece.arguments}}
 
 
 @contextmanager
-def _one_form() -> Iterator[None]:
+def _malformed_as_provider_error() -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -154,7 +150,7 @@ def _one_form() -> Iterator[None]:
 
 
 def _text(value: Any) -> str:
-    """The text of a message's content, which some servers send in parts."""
+    """The text of a message's content. Some servers send it as a list of parts."""
     if value is None or isinstance(value, str):
         return value or ""
     return "".join(part["text"] for part in value if part.get("type") == "text")

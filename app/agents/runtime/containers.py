@@ -1,4 +1,4 @@
-"""Agents that only run others: in turn, side by side, or again and again."""
+"""Agents that only run other agents: one after the other, at the same time, or in a loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -13,7 +13,7 @@ from app.credits.errors import InsufficientCreditsError
 
 
 async def collect(events: AsyncGenerator[Event]) -> Finished:
-    """The whole answer of a run.
+    """The whole answer of a run, without its deltas.
 
     Raises:
         AppError: the run failed.
@@ -28,9 +28,9 @@ async def collect(events: AsyncGenerator[Event]) -> Finished:
 async def run_sequence(
     run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
 ) -> AsyncGenerator[Event]:
-    """Run the agents in turn, each seeing what those before it said; the last one's answer is the answer.
+    """Run the agents one after the other. Each sees what those before it said, and the last one gives the answer.
 
-    In a loop, it ends with the agent that calls `exit_loop`.
+    If the sequence is part of a loop, it ends after an agent that ends the loop.
     """
     said = list(messages)
     if context.loop is not None:
@@ -39,7 +39,7 @@ async def run_sequence(
         return
     for below in agent.sub_agents[:-1]:
         answer = await collect(run(context.below(), below, said))
-        said.append(_handed_on(below, answer))
+        said.append(_as_user_message(below, answer))
     if not agent.sub_agents:
         yield _finish(context, agent, "")
         return
@@ -51,23 +51,25 @@ async def run_sequence(
 async def run_parallel(
     run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
 ) -> AsyncGenerator[Event]:
-    """Run the agents at the same time; the answer is theirs, in order. One that fails is named and loses no other.
+    """Run the agents at the same time. The answer joins their answers in order.
+
+    An agent that fails does not end the others: the answer says that it failed.
 
     Raises:
-        InsufficientCreditsError: one of them could not be paid.
-        AppError: all of them failed; it is the first one's.
+        InsufficientCreditsError: one of them could not be paid for.
+        AppError: all of them failed. It is the error of the first in order.
     """
     tasks = [asyncio.create_task(collect(run(context.below(), below, messages))) for below in agent.sub_agents]
     texts: list[str] = []
     try:
-        await _refuse_if_all_fail(tasks)
+        await _wait_for_one(tasks)
         for below, task in zip(agent.sub_agents, tasks, strict=True):
             texts.append(await _text_of(below, task))
             yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
     except BaseException:  # raised again
-        # Cut short: the conversation remembers what the client has seen of it.
+        # The answer was cut short: the conversation keeps what the client has seen of it.
         if texts:
-            _write_down(context, agent, BETWEEN_TEXTS.join(texts))
+            _record(context, agent, BETWEEN_TEXTS.join(texts))
         raise
     finally:
         for task in tasks:
@@ -79,9 +81,9 @@ async def run_parallel(
 async def run_loop(
     run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
 ) -> AsyncGenerator[Event]:
-    """Run the agents in turn, again and again, until one of them calls `exit_loop` or the iterations are used up.
+    """Run the agents one after the other, repeatedly, until one of them ends the loop or the iterations are used up.
 
-    The answer is the last thing that was said.
+    The answer is the last text that an agent has produced.
     """
     said = list(messages)
     signal = LoopSignal()
@@ -98,20 +100,27 @@ async def run_loop(
 async def _run_in_turn(
     run: Runner, context: RunContext, agent: AgentDefinition, said: list[JsonObject], signal: LoopSignal
 ) -> str:
-    """Run the agents in turn until one of them sets the signal; the last thing that was said, with `said` added to."""
+    """Run the agents one after the other until one sets the signal. The last text, or "" if none said anything.
+
+    What each agent says is appended to `said`.
+    """
     text = ""
     for below in agent.sub_agents:
         answer = await collect(run(context.below(loop=signal), below, said))
         if answer.text:
             text = answer.text
-            said.append(_handed_on(below, answer))
+            said.append(_as_user_message(below, answer))
         if signal.is_set:
             break
     return text
 
 
-async def _refuse_if_all_fail(tasks: Sequence[asyncio.Task[Finished]]) -> None:
-    """Wait until one of the tasks has answered; where none does, fail as the first of them."""
+async def _wait_for_one(tasks: Sequence[asyncio.Task[Finished]]) -> None:
+    """Wait until one of the tasks has an answer.
+
+    Raises:
+        AppError: all of them failed. It is the error of the first in order.
+    """
     for ended in asyncio.as_completed(tasks):
         try:
             await ended
@@ -126,22 +135,22 @@ async def _text_of(agent: AgentDefinition, task: asyncio.Task[Finished]) -> str:
     try:
         return (await task).text
     except InsufficientCreditsError:
-        # The turn's own end, not one agent's failure.
+        # This ends the whole turn, not only this agent.
         raise
     except AppError as error:
         return f"({agent.name} failed: {error.text})"
 
 
-def _handed_on(agent: AgentDefinition, answer: Finished) -> JsonObject:
-    """What an agent said, as those behind it are to see it: not as something that they said themselves."""
+def _as_user_message(agent: AgentDefinition, answer: Finished) -> JsonObject:
+    """What an agent said, as a message for the agents after it. As an assistant message it would look like theirs."""
     return {"role": "user", "content": f"[{agent.name}]\n{answer.text}"}
 
 
 def _finish(context: RunContext, agent: AgentDefinition, text: str) -> Finished:
-    return Finished(_write_down(context, agent, text), "stop")
+    return Finished(_record(context, agent, text), "stop")
 
 
-def _write_down(context: RunContext, agent: AgentDefinition, text: str) -> JsonObject:
+def _record(context: RunContext, agent: AgentDefinition, text: str) -> JsonObject:
     message: JsonObject = {"role": "assistant", "content": text}
     context.transcript.append((agent.name, message))
     return message

@@ -1,58 +1,29 @@
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.events import Event
-from app.agents.tools.protocol import ServerTool
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+from app.agents.runtime.model_calls import ModelCalls
+from app.agents.tools.registry import BoundTools
+from app.chat_models.protocol import JsonObject
 
-# What of the client's wishes reaches the agents below the one that answers: not the form of the answer.
+# The client's parameters that also apply to agents below the answering one. The rest shape the client's answer.
 _FOR_ALL_AGENTS = ("seed", "user", "metadata")
-
-
-class MeteredCall(Protocol):
-    """One model call whose highest cost is held."""
-
-    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
-        """The call is over. Without usage what was delivered is estimated; nothing delivered costs nothing."""
-        ...
-
-
-class Meter(Protocol):
-    """Counts what a turn's model calls cost."""
-
-    async def open_call(self, model: str, body: JsonObject) -> MeteredCall:
-        """Make sure that the call can be paid.
-
-        Raises:
-            InsufficientCreditsError: it cannot.
-            ModelNotPricedError: nobody knows what it costs.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class ModelRoute:
-    """Where a model of the catalog runs, what it is called there, and how long its answers may be."""
-
-    upstream: Upstream
-    name: str
-    max_output_tokens: int
 
 
 @dataclass
 class LoopSignal:
-    """Set by an agent of a loop that has nothing left to improve.
+    """Set by an agent of a loop when nothing is left to improve.
 
-    One with an `outer` signal is of a part of the loop: set, it ends the whole, but is not set by other parts.
+    Setting a signal also sets its `outer` signal, so a part of the loop that has a signal of its own can end the
+    whole loop. The reverse is not true: the signal of one part is not set by another part.
     """
 
     outer: "LoopSignal | None" = None
     is_set: bool = False
 
     def set(self) -> None:
-        """End the loop, once the agent has finished that says so."""
+        """End the loop as soon as the agent that is running has finished."""
         self.is_set = True
         if self.outer is not None:
             self.outer.set()
@@ -60,38 +31,35 @@ class LoopSignal:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run of agents is given: whom to call, what to offer, and where to write down what was said.
+    """What the agents of one run share.
 
     Attributes:
-        routes: where each model runs that the agents may call.
-        parameters: what the client set of OpenAI's parameters.
+        models: calls the chat models.
+        parameters: the OpenAI parameters that the client has set.
         client_tools: tools that the client runs itself.
-        server_tools: the turn's tools by name; an agent may use those that it names.
-        is_streamed: whether deltas are wanted as they come.
-        timeout: seconds that one model call may take.
-        loop: the loop that the agent runs in, if any.
-        state: what agents have written under their output keys.
-        transcript: every message that the run adds to the conversation, each with the agent that wrote it.
+        tools: the server tools, bound to the turn.
+        is_streamed: whether the client wants the answer as it arrives.
+        loop: the signal of the loop that the agent runs in, if any.
+        state: texts that agents have written under their output keys.
+        transcript: every message that the run adds to the conversation, each with the name of its agent.
     """
 
-    chat_models: ChatModelClient
-    routes: Mapping[str, ModelRoute]
-    meter: Meter
+    models: ModelCalls
     parameters: JsonObject
     client_tools: Sequence[JsonObject]
-    server_tools: Mapping[str, ServerTool]
+    tools: BoundTools
     is_streamed: bool
-    timeout: float
     loop: LoopSignal | None = None
     state: dict[str, str] = field(default_factory=dict)
     transcript: list[tuple[str | None, JsonObject]] = field(default_factory=list)
 
     def below(self, *, loop: LoopSignal | None = None) -> "RunContext":
-        """The context of an agent whose answer is not the client's, but another agent's to use."""
+        """The context for an agent whose answer goes to another agent and not to the client."""
         parameters = {name: value for name, value in self.parameters.items() if name in _FOR_ALL_AGENTS}
         return replace(
             self, parameters=parameters, client_tools=(), is_streamed=False, loop=loop or self.loop, transcript=[]
         )
 
 
+# Runs an agent on messages. Passed to what runs agents below an agent, because `dispatch` imports those modules.
 Runner = Callable[[RunContext, AgentDefinition, Sequence[JsonObject]], AsyncGenerator[Event]]

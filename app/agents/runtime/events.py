@@ -2,15 +2,15 @@ from dataclasses import dataclass
 
 from app.chat_models.protocol import JsonObject
 
-# Sets apart what several calls, or several agents, said in one answer.
+# Separates the texts of several model calls, or of several agents, in one answer.
 BETWEEN_TEXTS = "\n\n"
-# The member of a message or a delta that holds what the model thinks.
+# The field of a message or a delta that holds the model's reasoning.
 REASONING = "reasoning_content"
 
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of the answer as the client is to see it: an OpenAI `delta`, and its `logprobs` if any."""
+    """A piece of the answer as the client may see it: an OpenAI `delta`, and its `logprobs` if there are any."""
 
     delta: JsonObject
     logprobs: JsonObject | None = None
@@ -18,7 +18,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Finished:
-    """The whole answer: one assistant message and why it ended. Always the last event."""
+    """The whole answer: one assistant message and why it ended. Always the last event of a run."""
 
     message: JsonObject
     finish_reason: str

@@ -1,32 +1,33 @@
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
+from app.agents.tools.protocol import OfferedTo, ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
+from app.core.database import Transaction
 
-class Signal(Protocol):
-    """What ends a loop when it is set."""
-
-    def set(self) -> None: ...
+_NAME = "exit_loop"
 
 
 @dataclass(frozen=True)
 class ExitLoop:
-    """The way out of a loop of agents, offered to those that run in one."""
-
-    name: ClassVar[str] = "exit_loop"
-    signal: Signal
+    """Lets an agent end the loop that it runs in."""
 
     @property
     def specification(self) -> dict[str, Any]:
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": "End the loop. Call it only when nothing is left to improve.",
-                "parameters": {"type": "object", "properties": {}},
-            },
-        }
+        description = "End the loop. Call it only when nothing is left to improve."
+        return specification(_NAME, description, {}, required=[])
 
-    async def run(self, arguments: dict[str, Any]) -> str:  # noqa: ARG002 - see ServerTool
+    async def run(self, call: ToolCall) -> str:
         """End the loop once the agent has finished."""
-        self.signal.set()
+        if call.loop is not None:
+            call.loop.set()
         return '{"ended":true}'
+
+
+def _open(ports: ToolPorts) -> ToolFactory:
+    async def bind(tx: Transaction, turn: ToolTurn) -> ExitLoop:
+        return ExitLoop()
+
+    return bind
+
+
+ENTRY = ToolEntry(_NAME, _open, OfferedTo.AGENTS_IN_A_LOOP)

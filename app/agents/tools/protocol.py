@@ -1,17 +1,92 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Protocol
+from uuid import UUID
+
+from app.content.urls import FileUrls
+from app.core.database import Database, Transaction
+from app.core.settings import Settings
+from app.queue.protocol import WakeQueue
+
+
+class LoopExit(Protocol):
+    """Ends a loop of agents."""
+
+    def set(self) -> None:
+        """End the loop as soon as the agent that is running has finished."""
+        ...
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One call of a tool by an agent. `loop` is None if the agent does not run in a loop."""
+
+    arguments: dict[str, Any]
+    loop: LoopExit | None = None
 
 
 class ServerTool(Protocol):
     """A tool that runs on the server, bound to one turn."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def specification(self) -> dict[str, Any]:
-        """The tool as OpenAI's `tools` parameter describes it."""
+        """The tool's name, description and parameters in the form of OpenAI's `tools` parameter."""
         ...
 
-    async def run(self, arguments: dict[str, Any]) -> str:
-        """Run it and say what the model is to read. What goes wrong is said, not raised."""
+    async def run(self, call: ToolCall) -> str:
+        """Run the tool and return the result for the model to read. Failures are described in it, not raised.
+
+        Raises:
+            InsufficientCreditsError: the turn has run out of credits, which ends it.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class ToolTurn:
+    """The turn that a tool is bound to. `request_key` identifies the request if it carries an Idempotency-Key."""
+
+    organization_id: str
+    user_id: str
+    session_id: UUID
+    turn_id: str
+    request_key: bytes | None
+
+
+@dataclass(frozen=True)
+class ToolPorts:
+    """Everything that the process has to offer to tools. Each entry's `open` picks what its tool uses."""
+
+    settings: Settings
+    database: Database
+    queue: WakeQueue
+    urls: FileUrls
+
+
+# Makes the tool for one turn, in the transaction that admits the turn.
+ToolFactory = Callable[[Transaction, ToolTurn], Awaitable[ServerTool]]
+
+
+class OfferedTo(Enum):
+    """Which agents may call a tool."""
+
+    AGENTS_THAT_NAME_IT = auto()
+    AGENTS_IN_A_LOOP = auto()
+
+
+@dataclass(frozen=True)
+class ToolEntry:
+    """A tool in the registry. `open` is called once per process."""
+
+    name: str
+    open: Callable[[ToolPorts], ToolFactory]
+    offered_to: OfferedTo = OfferedTo.AGENTS_THAT_NAME_IT
+
+
+def specification(name: str, description: str, properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
+    """A tool in the form of OpenAI's `tools` parameter; `properties` are the JSON schemas of its parameters."""
+    parameters: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        parameters["required"] = required
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}

@@ -1,5 +1,4 @@
 import asyncio
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -7,110 +6,124 @@ from typing import Any
 
 import orjson
 
-from app.agents.tools.names import REPLICATE_GENERATE
+from app.agents.tools.protocol import ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
+from app.catalog import service as catalog
 from app.catalog.errors import ModelNotPricedError, UnknownModelError
 from app.catalog.models import Model
 from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
-from app.core.database import Database
+from app.core.database import Database, Transaction
 from app.core.json import storable_json
-from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
 from app.generations import service as generations
 from app.generations.service import GenerationPolicy, GenerationRequest
-from app.generations.states import Status
+from app.generations.states import ENDED
 from app.queue.protocol import WakeQueue
 
-_FIRST_LOOK_SECONDS = 0.1
+_NAME = "replicate_generate"
+_FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class ReplicateGenerate:
-    """Has a Replicate model make something, and waits a while for it."""
+    """Generates media with one of the catalog's models, and waits up to `wait_seconds` for the outputs."""
 
     database: Database
     queue: WakeQueue
-    settings: Settings
     urls: FileUrls
+    policy: GenerationPolicy
+    wait_seconds: float
     models: Sequence[Model]
-    organization_id: str
-    user_id: str
-    session_id: uuid.UUID
-    turn_id: str
-    request_key: bytes | None = None
-
-    @property
-    def name(self) -> str:
-        return REPLICATE_GENERATE
+    turn: ToolTurn
 
     @property
     def specification(self) -> dict[str, Any]:
         offered = "\n".join(f"- {model.name}: {model.description}" for model in self.models)
-        return {
-            "type": "function",
-            "function": {
-                "name": REPLICATE_GENERATE,
-                "description": f"Generate an image, a video, audio or a 3D model. The models:\n{offered}",
-                "parameters": {
-                    "type": "object",
-                    "properties": {
-                        "model": {"type": "string", "description": "owner/name, owner/name:version or a version"},
-                        "input": {"type": "object", "description": "The model's input, such as prompt"},
-                    },
-                    "required": ["model", "input"],
-                },
+        return specification(
+            _NAME,
+            f"Generate an image, a video, audio or a 3D model. The models:\n{offered}",
+            {
+                "model": {"type": "string", "description": "owner/name, owner/name:version or a version"},
+                "input": {"type": "object", "description": "The model's input, such as prompt"},
             },
-        }
-
-    async def run(self, arguments: dict[str, Any]) -> str:
-        """Queue the generation and wait for its end, or for as long as the operator lets it."""
-        model, values = arguments.get("model"), arguments.get("input")
-        if not isinstance(model, str) or not isinstance(values, dict):
-            return _say(error="replicate_generate needs model (a string) and input (an object)")
-        request = GenerationRequest(
-            self.organization_id,
-            self.user_id,
-            self.session_id,
-            self.turn_id,
-            model,
-            orjson.loads(storable_json(values)),
-            self.request_key,
+            required=["model", "input"],
         )
+
+    async def run(self, call: ToolCall) -> str:
+        """Request the generation and wait until it has ended or the time is up."""
+        model, values = call.arguments.get("model"), call.arguments.get("input")
+        if not isinstance(model, str) or not isinstance(values, dict):
+            return _result(error="replicate_generate needs model (a string) and input (an object)")
         try:
             async with self.database.transaction() as tx:
-                queued = await generations.request_generation(
-                    tx, self.queue, GenerationPolicy.of(self.settings), request
+                requested = await generations.request_generation(
+                    tx, self.queue, self.policy, self._request(model, values)
                 )
         except UnknownModelError:
-            return _say(error=f"There is no model {model}.", models=[offered.name for offered in self.models])
+            return _result(error=f"There is no model {model}.", models=[offered.name for offered in self.models])
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:
-            return _say(error=refusal.text)
-        return self._report(await self._wait_for(str(queued.id)))
+            return _result(error=refusal.text)
+        return self._describe(await self._wait_for(str(requested.id)))
+
+    def _request(self, model: str, values: dict[str, Any]) -> GenerationRequest:
+        return GenerationRequest(
+            organization_id=self.turn.organization_id,
+            user_id=self.turn.user_id,
+            session_id=self.turn.session_id,
+            turn_id=self.turn.turn_id,
+            model=model,
+            # What is sent to the vendor is what Postgres stores.
+            input=orjson.loads(storable_json(values)),
+            request_key=self.turn.request_key,
+        )
 
     async def _wait_for(self, content_id: str) -> ContentWithOutputs:
-        """The content when it has ended, or as it is when the time is up. No connection is kept between looks."""
-        give_up_at = monotonic() + self.settings.generation_wait_seconds
-        pause = _FIRST_LOOK_SECONDS
+        """The content once it has ended, or its current state when the time is up.
+
+        No connection is held between two queries.
+        """
+        give_up_at = monotonic() + self.wait_seconds
+        pause = _FIRST_PAUSE_SECONDS
         while True:
             async with self.database.transaction() as tx:
-                item = await content.get_content(tx, self.organization_id, content_id)
-            if item.content.status in {Status.COMPLETED, Status.FAILED} or monotonic() + pause > give_up_at:
+                item = await content.get_content(tx, self.turn.organization_id, content_id)
+            if item.content.status in ENDED or monotonic() + pause > give_up_at:
                 return item
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    def _report(self, item: ContentWithOutputs) -> str:
+    def _describe(self, item: ContentWithOutputs) -> str:
         found = item.content
-        said: dict[str, Any] = {"id": str(found.id), "status": found.status, "content_type": found.content_type}
+        values: dict[str, Any] = {"id": str(found.id), "status": found.status, "content_type": found.content_type}
         if item.outputs:
-            urls = [self.urls.of(found, output) for output in item.outputs]
-            said |= {"storage_url": urls[0]} | ({"additional_storage_urls": urls[1:]} if urls[1:] else {})
+            first, *further = [self.urls.of(found, output) for output in item.outputs]
+            values |= {"storage_url": first} | ({"additional_storage_urls": further} if further else {})
         if found.error_message:
-            said["error"] = found.error_message
-        return _say(**said)
+            values["error"] = found.error_message
+        return _result(**values)
 
 
-def _say(**values: Any) -> str:
+def _result(**values: Any) -> str:
     return orjson.dumps(values).decode()
+
+
+def _open(ports: ToolPorts) -> ToolFactory:
+    policy = GenerationPolicy.of(ports.settings)
+
+    async def bind(tx: Transaction, turn: ToolTurn) -> ReplicateGenerate:
+        return ReplicateGenerate(
+            database=ports.database,
+            queue=ports.queue,
+            urls=ports.urls,
+            policy=policy,
+            wait_seconds=ports.settings.generation_wait_seconds,
+            models=await catalog.list_generation_models(tx),
+            turn=turn,
+        )
+
+    return bind
+
+
+ENTRY = ToolEntry(_NAME, _open)

@@ -1,9 +1,8 @@
-"""HTTP around a turn: JSON or a stream, the same again, and clients that leave."""
+"""The HTTP response of a turn: JSON or a stream, live or replayed. Also notices clients that hang up."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from time import monotonic
 
 import orjson
@@ -11,28 +10,29 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.chat.openai import completion as replies
+from app.chat.openai.completion import render_completion
 from app.chat.openai.request import ChatRequest
 from app.chat.openai.stream import stream_replay, stream_turn
+from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.run import RunningTurn
-from app.chat.turns.settle import Render
-from app.chat.turns.turn import Replay
-from app.chat_models.protocol import JsonObject
-from app.content.urls import FileUrls
 from app.core import sse
 from app.core.middleware import response_hooks
+from app.idempotency.service import REPLAYED_HEADERS
 
-# Errors that come this early are still told by the status; then the stream must begin.
+# An error that comes this early is still reported by the status of the response; then the stream has to begin.
 _FIRST_WORD_SECONDS = 4.5
 # How much longer than its turn a stream may take to be read.
 _READING_SECONDS = 10.0
 
 
 class _TurnStream(StreamingResponse):
-    """A turn's stream. Left before its end it abandons the turn; even for a client that does not read, it ends."""
+    """The stream of a turn.
+
+    If it ends early, the turn is abandoned. It also ends if the client stops reading for too long.
+    """
 
     def __init__(self, running: RunningTurn, events: AsyncIterator[bytes]) -> None:
-        super().__init__(events, headers=_session_header(running.turn.session.public_id) | sse.HEADERS)
+        super().__init__(events, headers=_headers(running.turn.identity) | sse.HEADERS)
         self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,36 +41,37 @@ class _TurnStream(StreamingResponse):
                 async with asyncio.timeout(self._running.turn.time_limit + _READING_SECONDS):
                     await super().__call__(scope, receive, send)
         finally:
-            # Here and not where the events are made: a client may leave before the first of them is asked for.
+            # Not in the generator of the events: a client may hang up before the generator has started.
             self._running.abandon()
 
 
-def renderer(urls: FileUrls) -> Render:
-    """How a turn's answer is kept for its Idempotency-Key."""
-    return partial(replies.completion, urls=urls)
+async def respond(request: Request, begun: RunningTurn | TurnResult, body: ChatRequest) -> Response:
+    """The response of a turn that has begun, or of a stored result.
 
+    Until a live response starts, a client that hangs up abandons the turn.
 
-async def answer(request: Request, running: RunningTurn, body: ChatRequest, urls: FileUrls) -> Response:
-    """The response of a turn that has begun; until there is one, a client that hangs up abandons the turn."""
-    if running.turn.idempotent:
-        # It runs on when the client leaves, and keeps its place among the organization's requests until it ends.
-        response_hooks(request).before_end.append(running.ended)
-    async with _heeding_hangup(request, running):
+    Raises:
+        AppError: the turn failed before its response started.
+    """
+    if isinstance(begun, TurnResult):
+        return _replay(begun, body)
+    if begun.turn.request.idempotent:
+        # The turn goes on if the client hangs up, and keeps the request's slot until it ends.
+        response_hooks(request).before_end.append(begun.ended)
+    async with _heeding_hangup(request, begun):
         if not body.stream:
-            return _json(replies.completion(running.turn, await running.result(), urls))
-        await running.deltas.wait_for_first(running.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
-        if running.has_failed:
-            await running.result()
-    return _TurnStream(running, stream_turn(running, urls, wants_usage=body.wants_usage))
+            return _json(await begun.result())
+        await begun.deltas.wait_for_first(begun.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
+        if begun.has_failed:
+            await begun.result()
+    return _TurnStream(begun, stream_turn(begun, wants_usage=body.wants_usage))
 
 
-def replay(stored: Replay, body: ChatRequest) -> Response:
-    """The response that the same request was given before."""
-    headers = _session_header(stored.answer["session_id"]) | {"Idempotent-Replayed": "true"}
-    if body.stream:
-        events = stream_replay(stored.answer, wants_usage=body.wants_usage)
-        return StreamingResponse(events, headers=headers | sse.HEADERS)
-    return _json(stored.answer, {"Idempotent-Replayed": "true"})
+def _replay(stored: TurnResult, body: ChatRequest) -> Response:
+    if not body.stream:
+        return _json(stored, REPLAYED_HEADERS)
+    events = stream_replay(stored, wants_usage=body.wants_usage)
+    return StreamingResponse(events, headers=_headers(stored.turn) | REPLAYED_HEADERS | sse.HEADERS)
 
 
 @asynccontextmanager
@@ -88,10 +89,10 @@ async def _abandon_when_gone(request: Request, running: RunningTurn) -> None:
     running.abandon()
 
 
-def _json(body: JsonObject, headers: dict[str, str] | None = None) -> Response:
-    session = _session_header(body["session_id"])
-    return Response(orjson.dumps(body), media_type="application/json", headers=session | (headers or {}))
+def _json(result: TurnResult, headers: dict[str, str] | None = None) -> Response:
+    content = orjson.dumps(render_completion(result))
+    return Response(content, media_type="application/json", headers=_headers(result.turn) | (headers or {}))
 
 
-def _session_header(public_id: str) -> dict[str, str]:
-    return {"X-Session-ID": public_id}
+def _headers(turn: TurnIdentity) -> dict[str, str]:
+    return {"X-Session-ID": turn.session_id}

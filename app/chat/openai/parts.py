@@ -1,4 +1,4 @@
-"""The parts of a message's content: only those that can be counted before the model sees them."""
+"""The parts of a message's content. Only parts whose tokens can be bounded before the model call are accepted."""
 
 import base64
 import binascii
@@ -7,22 +7,23 @@ from collections.abc import Callable, Mapping
 
 from app.chat_models.protocol import JsonObject
 
-# Anything else that a URL can name, such as `gs:` or `file:`, is the operator's and not the client's.
+# Other schemes, such as `gs:` or `file:`, could reach data of the operator.
 _PICTURE = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
-# A second of sound is at most some 50 tokens, and more bytes than that as MP3 or as WAV. But a WAV file may claim to
-# have hardly any samples a second, and other formats write hours of silence in a few bytes.
+# A second of sound is at most about 50 tokens, and takes more bytes than that as MP3 or WAV, so the size of the data
+# bounds the tokens. A WAV file with very few samples per second would break this bound, and so would other formats,
+# which store hours of silence in a few bytes.
 _LOWEST_SAMPLE_RATE = 4000
-# How much of a file, in base64, is searched for what it is.
+# How many characters of base64 are decoded to recognize the file.
 _HEAD = 4096
 
 
 def check_part(part: JsonObject, role: str) -> None:
-    """Whether a message of that role may have the part.
+    """Check a part of a message of that role.
 
     Raises:
-        ValueError: it may not, or the part lacks what its type needs.
+        ValueError: such a message cannot have the part, or the part is incomplete.
     """
     kind = part.get("type")
     check = _CHECKS.get(kind) if isinstance(kind, str) else None
@@ -74,13 +75,13 @@ def _is_mp3(head: bytes) -> bool:
 
 
 def _sample_rate(head: bytes) -> int:
-    """The samples a second of a WAV file; 0 where it is none, or says so too late."""
-    at = 12 if head[:4] == b"RIFF" and head[8:12] == b"WAVE" else len(head)
-    while at + 16 <= len(head):
-        if head[at : at + 4] == b"fmt ":
-            return int.from_bytes(head[at + 12 : at + 16], "little")
-        size = int.from_bytes(head[at + 4 : at + 8], "little")
-        at += 8 + size + size % 2
+    """The samples per second of a WAV file; 0 if it is not one, or if `head` does not reach this field."""
+    offset = 12 if head[:4] == b"RIFF" and head[8:12] == b"WAVE" else len(head)
+    while offset + 16 <= len(head):
+        if head[offset : offset + 4] == b"fmt ":
+            return int.from_bytes(head[offset + 12 : offset + 16], "little")
+        size = int.from_bytes(head[offset + 4 : offset + 8], "little")
+        offset += 8 + size + size % 2
     return 0
 
 

@@ -3,11 +3,14 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from app.api_keys.caller import Caller
 from app.chat.openai.parts import check_part
-from app.chat_models.protocol import JsonObject
+from app.chat.turns.request import TurnRequest
+from app.chat.turns.targets import Target
 from app.core.json import holds_nul
+from app.idempotency.service import IdempotentRequest
 
-# What goes to the model as the client sent it.
+# Parameters that are passed on to the model unchanged.
 _PASSED_ON = (
     "temperature",
     "top_p",
@@ -26,27 +29,27 @@ _PASSED_ON = (
     "metadata",
 )
 
-# The name comes back in a header, so it is printable ASCII; spaces at its ends would be lost there.
+# Responses repeat the name in a header, so it has to be printable ASCII without spaces at its ends.
 SessionName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 ]
 
 
 def _bounded(most: int) -> Any:
-    """A list of at most so many; the first bad element ends the check, so that no list makes a million errors."""
+    """A list of at most `most` items. Validation stops at the first bad item, so that errors cannot pile up."""
     return Field(max_length=most, fail_fast=True)
 
 
 def _can_be_passed_on(value: Any) -> Any:
-    """The value as it is.
+    """The value, unchanged.
 
     Raises:
-        ValueError: no model takes it, or it cannot be remembered.
+        ValueError: it cannot be sent to a model as JSON, or cannot be stored.
     """
     try:
         text = orjson.dumps(value).decode()
     except (TypeError, orjson.JSONEncodeError):
-        # Half a surrogate pair, a number of more than 64 bits, or hundreds of levels.
+        # A lone surrogate, an integer of more than 64 bits, or hundreds of nested levels.
         raise ValueError("holds text or a number that cannot be passed on") from None
     if holds_nul(text):
         raise ValueError("holds a NUL character")
@@ -60,7 +63,7 @@ class ToolCall(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """A message in OpenAI's form; what is not named here is kept as it is."""
+    """A message in OpenAI's form. Other fields are kept as they are."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -69,7 +72,7 @@ class ChatMessage(BaseModel):
     tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
     tool_call_id: str | None = None
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
-    # Names an answer in sound that the vendor keeps: it may be anybody's, and nobody knows how long it is.
+    # Refers to an audio answer that the vendor stores. It may be anybody's, and its length is unknown.
     audio: None = None
 
     _is_json = model_validator(mode="before")(_can_be_passed_on)
@@ -116,7 +119,7 @@ class ElevenLabsExtraBody(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's chat request, with `session_id` for a conversation that the server remembers."""
+    """OpenAI's chat request. `session_id` continues a conversation that the server has stored."""
 
     messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
     model: str | None = None
@@ -143,33 +146,32 @@ class ChatRequest(BaseModel):
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
 
     _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
-    # As they are sent: a number may have come as text.
+    # Checked after conversion: a number may have arrived as text.
     _parameters_are_json = field_validator(*_PASSED_ON)(_can_be_passed_on)
 
-    def wire_messages(self) -> list[JsonObject]:
-        """The messages as the client sent them."""
-        return [message.model_dump(exclude_unset=True) for message in self.messages]
-
-    def wire_tools(self) -> list[JsonObject]:
-        """The client's tools as it sent them."""
-        return [tool.model_dump(exclude_unset=True) for tool in self.tools or []]
-
-    def parameters(self) -> JsonObject:
-        """What of the request goes to every model call."""
+    def turn_request(self, caller: Caller, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
+        """What the request asks of a turn. Messages and tools stay as the client sent them."""
         values = {name: getattr(self, name) for name in _PASSED_ON}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @property
-    def conversation_id(self) -> str | None:
-        return self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None
+        return TurnRequest(
+            caller=caller,
+            target=target,
+            messages=[message.model_dump(exclude_unset=True) for message in self.messages],
+            client_tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or []],
+            parameters={name: value for name, value in values.items() if value is not None},
+            is_streamed=bool(self.stream),
+            session_id=self.session_id,
+            conversation_id=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
+            idempotent=idempotent,
+        )
 
     @property
     def wants_usage(self) -> bool:
+        """Whether a stream is to end with a chunk that reports the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class AgentRequest(ChatRequest):
-    """A chat request, or `{"prompt": "..."}` for short."""
+    """A chat request, or `{"prompt": "..."}` as a short form of one."""
 
     @model_validator(mode="before")
     @classmethod

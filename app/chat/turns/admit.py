@@ -1,209 +1,174 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
 
 from app.agents.definition import AgentDefinition
-from app.agents.runtime.context import ModelRoute, RunContext
-from app.agents.runtime.run import answering_agent, first_body, tools_of
-from app.agents.tools.names import REPLICATE_GENERATE
-from app.agents.tools.protocol import ServerTool
-from app.agents.tools.replicate_generate import ReplicateGenerate
+from app.agents.runtime.context import RunContext
+from app.agents.runtime.dispatch import first_body, refuse_taken_names
+from app.agents.runtime.model_calls import Meter, ModelCalls
+from app.agents.tools.protocol import ToolTurn
+from app.agents.tools.registry import ToolRegistry
 from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
-from app.chat.openai.request import ChatRequest
 from app.chat.turns.meter import TurnMeter
-from app.chat.turns.targets import Target, check_scope, find_agent
-from app.chat.turns.turn import OpenTurn, Replay, hold_reference
-from app.chat_models.protocol import JsonObject, Upstream
-from app.content.urls import FileUrls
+from app.chat.turns.request import TurnRequest
+from app.chat.turns.result import TurnIdentity, TurnResult
+from app.chat.turns.targets import check_scope, find_agent
+from app.chat.turns.turn import OpenTurn, hold_reference
+from app.chat.turns.turn_policy import TurnPolicy
+from app.chat.turns.upstreams import Upstreams
+from app.chat_models.protocol import ChatModelClient, JsonObject
 from app.core.clock import now
 from app.core.crypto import new_id
-from app.core.database import Transaction
-from app.core.errors import InvalidRequestError, ProviderError
-from app.core.settings import Settings
+from app.core.database import Database, Transaction
 from app.credits import service as credits
 from app.idempotency import service as idempotency
-from app.idempotency.service import IdempotentRequest
-from app.resources import Resources
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent
-from app.sessions.service import LeasedSession
+from app.sessions.lease import LeasedSession
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
-# How long after the latest end of a turn its hold is taken for a crash's.
+# If a hold still exists so long after the time limit of its turn, the turn's process has crashed.
 _HOLD_MARGIN = timedelta(seconds=60)
 
 
-async def open_turn(
-    resources: Resources,
-    caller: Caller,
-    target: Target,
-    request: ChatRequest,
-    idempotent: IdempotentRequest | None,
-) -> OpenTurn | Replay:
-    """Admit a turn of an agent, in one transaction; wait a while for a busy session.
+class TurnAdmission:
+    """Admits turns, or finds the result of a turn that the same request has had before."""
 
-    Raises:
-        ScopeNotAllowedError, AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError,
-        SessionBusyError,
-        ModelNotPricedError, InvalidRequestError, InsufficientCreditsError, IdempotencyKeyInProgressError,
-        IdempotencyKeyReusedError: nothing has been started, held or stored.
-    """
-    check_scope(caller, target)
-    asked_at = monotonic()
-    while True:
-        try:
-            async with resources.database.transaction() as tx:
-                if idempotent and (answer := await idempotency.claim(tx, idempotent)):
-                    return Replay(answer)
-                return await _open_turn(tx, resources, caller, target, request, idempotent, asked_at)
-        except SessionBusyError:
-            if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
-                raise
-        await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+    def __init__(
+        self,
+        database: Database,
+        chat_models: ChatModelClient,
+        upstreams: Upstreams,
+        tools: ToolRegistry,
+        policy: TurnPolicy,
+    ) -> None:
+        self._database = database
+        self._chat_models = chat_models
+        self._upstreams = upstreams
+        self._tools = tools
+        self._policy = policy
+
+    async def admit(self, request: TurnRequest) -> OpenTurn | TurnResult:
+        """Admit a turn in one transaction. If its session is busy, try again for five seconds.
+
+        Returns:
+            The turn, or the stored result if the request has an Idempotency-Key and has run before.
+
+        Raises:
+            ScopeNotAllowedError, AgentNotFoundError, AgentInactiveError, AgentNotInvocableError,
+            SessionNotFoundError, SessionBusyError, ModelNotPricedError, ProviderError, InvalidRequestError,
+            InsufficientCreditsError, IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
+                Nothing has been started, held or stored.
+        """
+        check_scope(request.caller, request.target)
+        asked_at = monotonic()
+        while True:
+            try:
+                async with self._database.transaction() as tx:
+                    if request.idempotent and (stored := await idempotency.claim(tx, request.idempotent)):
+                        return TurnResult.from_json(stored)
+                    return await self._open(tx, request, asked_at)
+            except SessionBusyError:
+                if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
+                    raise
+            await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    async def _open(self, tx: Transaction, request: TurnRequest, asked_at: float) -> OpenTurn:
+        caller = request.caller
+        agent = await find_agent(tx, caller, request.target, self._policy.default_model)
+        session = await sessions.begin_turn(
+            tx, caller, new_id("turn"), session_id=request.session_id, conversation_id=request.conversation_id
+        )
+        models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
+        meter = self._meter(caller, session, models)
+        context = await self._context(tx, request, session, agent, models, meter)
+        refuse_taken_names(context, agent)
+        messages = await _conversation(tx, session, agent, request.messages)
+        turn = OpenTurn(
+            identity=_identity(request, session, agent),
+            request=request,
+            asked_at=asked_at,
+            time_limit=context.models.timeout,
+            session=session,
+            agent=agent,
+            messages=messages,
+            first_body=first_body(context, agent, messages),
+            context=context,
+            meter=meter,
+        )
+        await _hold_first_call(tx, turn)
+        return turn
+
+    def _meter(self, caller: Caller, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
+        return TurnMeter(
+            self._database,
+            organization_id=caller.organization_id,
+            reference=hold_reference(session.turn_id),
+            models=models,
+            image_tokens=self._policy.image_tokens,
+        )
+
+    async def _context(
+        self,
+        tx: Transaction,
+        request: TurnRequest,
+        session: LeasedSession,
+        agent: AgentDefinition,
+        models: Mapping[str, PricedModel],
+        meter: Meter,
+    ) -> RunContext:
+        routes = {name: self._upstreams.route(model) for name, model in models.items()}
+        time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
+        return RunContext(
+            models=ModelCalls(self._chat_models, routes, meter, time_limit),
+            parameters=request.parameters,
+            client_tools=request.client_tools,
+            tools=await self._tools.bind(tx, _tool_turn(request, session), agent.tool_names()),
+            is_streamed=request.is_streamed,
+        )
 
 
-async def _open_turn(
-    tx: Transaction,
-    resources: Resources,
-    caller: Caller,
-    target: Target,
-    request: ChatRequest,
-    idempotent: IdempotentRequest | None,
-    asked_at: float,
-) -> OpenTurn:
-    turn_id = new_id("turn")
-    agent = await find_agent(tx, caller, target, resources.settings.llm_model)
-    session = await sessions.begin_turn(
-        tx, caller, turn_id, session_id=request.session_id, conversation_id=request.conversation_id
-    )
-    models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
-    meter = TurnMeter(
-        resources.database,
-        organization_id=caller.organization_id,
-        reference=hold_reference(turn_id),
-        models=models,
-        image_tokens=resources.settings.image_prompt_tokens,
-    )
-    server_tools = await _server_tools(tx, resources, caller, session, agent, idempotent)
-    context = _run_context(resources, request, models, meter, server_tools)
-    _refuse_same_names(context, agent)
-    turn = OpenTurn(
-        id=turn_id,
-        asked_at=asked_at,
-        caller=caller,
-        target=target,
+def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:
+    return TurnIdentity(
+        id=session.turn_id,
         created_at=now(),
-        time_limit=context.timeout,
-        session=session,
-        agent=agent,
-        new_messages=request.wire_messages(),
-        messages=await _conversation(tx, session, agent, request),
-        context=context,
-        meter=meter,
-        idempotent=idempotent,
+        model=request.target.model_of(agent),
+        agent_id=request.target.agent_id,
+        session_id=session.public_id,
     )
-    await _hold_first_call(tx, turn)
-    return turn
 
 
-def _run_context(
-    resources: Resources,
-    request: ChatRequest,
-    models: Mapping[str, PricedModel],
-    meter: TurnMeter,
-    server_tools: Mapping[str, ServerTool],
-) -> RunContext:
-    settings = resources.settings
-    return RunContext(
-        chat_models=resources.chat_models,
-        routes={name: _route(settings, model) for name, model in models.items()},
-        meter=meter,
-        parameters=request.parameters(),
-        client_tools=request.wire_tools(),
-        server_tools=server_tools,
-        is_streamed=bool(request.stream),
-        timeout=_time_limit(settings, request),
+def _tool_turn(request: TurnRequest, session: LeasedSession) -> ToolTurn:
+    return ToolTurn(
+        organization_id=request.caller.organization_id,
+        user_id=request.caller.user_id,
+        session_id=session.id,
+        turn_id=session.turn_id,
+        request_key=request.idempotent.digest if request.idempotent else None,
     )
 
 
 async def _conversation(
-    tx: Transaction, session: LeasedSession, agent: AgentDefinition, request: ChatRequest
+    tx: Transaction, session: LeasedSession, agent: AgentDefinition, new_messages: Sequence[JsonObject]
 ) -> list[JsonObject]:
-    """What the agent is to see: as much of the history as it is allowed, and the new messages."""
+    """What the agent sees: as much of the history as its settings allow, then the new messages."""
     history = await sessions.load_history(tx, session)
-    messages = with_recent(history, request.wire_messages(), agent.max_history_tokens)
+    messages = with_recent(history, new_messages, agent.max_history_tokens)
     return [dict(message) for message in with_all_results(messages)]
 
 
 async def _hold_first_call(tx: Transaction, turn: OpenTurn) -> None:
-    body = first_body(turn.context, turn.agent, turn.messages)
-    if body is not None:
-        turn.meter.expect_call(turn.agent.model, body)
+    if turn.first_body is not None:
+        turn.meter.expect_call(turn.agent.model, turn.first_body)
     await credits.hold(
         tx,
-        organization_id=turn.caller.organization_id,
-        reference=turn.hold_reference,
+        organization_id=turn.request.caller.organization_id,
+        reference=hold_reference(turn.id),
         amount=turn.meter.held,
         expires_in=timedelta(seconds=turn.time_limit) + _HOLD_MARGIN,
     )
-
-
-def _time_limit(settings: Settings, request: ChatRequest) -> float:
-    return settings.chat_stream_timeout_seconds if request.stream else settings.chat_turn_timeout_seconds
-
-
-def _route(settings: Settings, model: PricedModel) -> ModelRoute:
-    """Where a chat model runs.
-
-    Raises:
-        ProviderError: its entry in the catalog names an upstream that the operator has not configured.
-    """
-    name = model.upstream_model or model.name
-    if model.upstream is None:
-        default = Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value())
-        return ModelRoute(default, name, model.max_output_tokens)
-    upstream = settings.llm_upstreams.get(model.upstream)
-    if upstream is None:
-        raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
-    return ModelRoute(Upstream(upstream.base_url, upstream.api_key.get_secret_value()), name, model.max_output_tokens)
-
-
-def _refuse_same_names(context: RunContext, agent: AgentDefinition) -> None:
-    """A client's tool must not have the name of one of the agent's own: nobody could tell whose is called."""
-    answering = answering_agent(agent)
-    own = tools_of(context, answering) if answering else {}
-    for tool in context.client_tools:
-        name = tool["function"]["name"]
-        if name in own:
-            raise InvalidRequestError(f"tools: {name} is one of the agent's own tools", param="tools")
-
-
-async def _server_tools(
-    tx: Transaction,
-    resources: Resources,
-    caller: Caller,
-    session: LeasedSession,
-    agent: AgentDefinition,
-    idempotent: IdempotentRequest | None,
-) -> Mapping[str, ServerTool]:
-    """The tools that the agent or one below it uses, bound to this turn."""
-    if not any(REPLICATE_GENERATE in used.tools for used in agent.tree()):
-        return {}
-    tool = ReplicateGenerate(
-        database=resources.database,
-        queue=resources.queue,
-        settings=resources.settings,
-        urls=FileUrls(resources.store, resources.settings.public_url),
-        models=await catalog.list_generation_models(tx),
-        organization_id=caller.organization_id,
-        user_id=caller.user_id,
-        session_id=session.id,
-        turn_id=session.turn_id,
-        request_key=idempotent.digest if idempotent else None,
-    )
-    return {tool.name: tool}

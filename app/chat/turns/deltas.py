@@ -9,7 +9,7 @@ _MOST_WAITING: Final = 256
 
 
 class Deltas:
-    """What a turn says, on its way to one reader: it waits for one that is slow, and for none that is gone."""
+    """The deltas of a turn on their way to one reader. The turn waits for a slow reader, but not for one that left."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
@@ -19,34 +19,34 @@ class Deltas:
 
     @property
     def have_begun(self) -> bool:
-        """Whether anything was said, or the turn has ended."""
+        """Whether there was a delta, or the turn has ended."""
         return self._begun.is_set()
 
     async def wait_for_first(self, seconds: float) -> None:
-        """Wait until something is said, the turn ends, or the time is up."""
+        """Wait until there is a delta, the turn ends, or the time is up."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), seconds)
 
     async def put(self, delta: Delta) -> None:
-        """Say something, once there is room for it."""
+        """Add a delta, once there is room for it."""
         self._begun.set()
         if self._is_read:
             await self._room.acquire()
             self._queue.put_nowait(delta)
 
     def end(self) -> None:
-        """Tell that nothing more will be said."""
+        """Tell the reader that there will be no more deltas."""
         self._begun.set()
         self._queue.put_nowait(None)
 
     async def next(self) -> Delta | None:
-        """What is said next; None once the turn has ended one way or another."""
+        """The next delta; None once the turn has ended, with or without an answer."""
         delta = await self._queue.get()
         self._room.release()
         return delta
 
     def drop(self) -> None:
-        """Nobody reads any more: what is still said is dropped."""
+        """Drop all further deltas, because the reader has left."""
         self._is_read = False
-        # The turn may be waiting for room; from now on it never does.
+        # The turn may be waiting for room at the moment. After this it never waits.
         self._room.release()

@@ -1,9 +1,8 @@
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.agents.runtime.requests import output_tokens_bound, prompt_tokens_bound
+from app.agents.runtime.model_call_body import output_tokens_bound, prompt_tokens_bound
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import Cost, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
@@ -11,14 +10,12 @@ from app.chat_models.protocol import JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
 
-logger = logging.getLogger(__name__)
-
-# Where the provider reports no usage, four bytes of text are taken for a token.
+# If the provider reports no usage, four bytes of text count as a token.
 _BYTES_PER_TOKEN = 4
 
 
 def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
-    """The most that one model call with this body, whose prompt has at most so many tokens, can cost, in credits."""
+    """The most that a model call with this body can cost, in credits. `prompt_tokens` is a bound for its prompt."""
     return chat_ceiling(
         model.price,
         prompt_tokens=prompt_tokens,
@@ -27,13 +24,13 @@ def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> De
 
 
 class TurnMeter:
-    """Counts what one turn's model calls cost, and tops the turn's hold up before a call that it does not cover.
+    """Counts what a turn's model calls cost. Before a call that the turn's hold does not cover, it tops up the hold.
 
     Attributes:
         held: credits that the turn holds.
         was_opened: whether a model may have been called.
-        was_used: whether a call is over that costs something.
-        usage: tokens of the calls that are over.
+        was_used: whether a call has ended that costs something.
+        usage: tokens of the calls that have ended.
     """
 
     def __init__(
@@ -60,11 +57,11 @@ class TurnMeter:
 
     @property
     def cost(self) -> Cost:
-        """What the calls that are over have cost."""
+        """What the calls that have ended cost."""
         return Cost(self._spent, self._is_estimated)
 
     def expect_call(self, model: str, body: JsonObject) -> None:
-        """Count a call into what the turn holds from its beginning; to be used before the hold is placed."""
+        """Add the most that a call can cost to `held`. For the first call only, before the hold is placed."""
         priced = self._priced(model)
         self.held += call_ceiling(priced, body, self._prompt_tokens(priced, body))
 
@@ -74,7 +71,7 @@ class TurnMeter:
         prompt_tokens = self._prompt_tokens(priced, body)
         ceiling = call_ceiling(priced, body, prompt_tokens)
         missing = self._spent + self._open + ceiling - self.held
-        # Counted before the wait, so that calls that run side by side do not count on the same credits.
+        # Counted before the wait, so that concurrent calls do not rely on the same credits.
         self._open += ceiling
         if missing > 0:
             try:
@@ -105,7 +102,7 @@ class TurnMeter:
             raise
 
     def close_call(self, call: "TurnCall", usage: Usage, *, is_estimated: bool) -> None:
-        """Add one call's cost; called by `TurnCall`."""
+        """Add the cost of a call that has ended. Called by `TurnCall`."""
         self.was_used = True
         self._open -= call.ceiling
         self._spent += chat_cost(
@@ -115,18 +112,22 @@ class TurnMeter:
         self.usage = self.usage + usage
 
     def drop_call(self, call: "TurnCall") -> None:
-        """Forget a call that costs nothing; called by `TurnCall`."""
+        """Forget a call that costs nothing. Called by `TurnCall`."""
         self._open -= call.ceiling
 
 
 @dataclass(frozen=True)
 class TurnCall:
-    """One model call of a turn, its highest cost held."""
+    """One model call of a turn.
+
+    `ceiling`, the most that it can cost, is held for it. `prompt_bound` is a bound for the tokens of its prompt: for
+    text, its length in bytes.
+    """
 
     meter: TurnMeter
     model: PricedModel
     ceiling: Decimal
-    prompt_bytes: int
+    prompt_bound: int
 
     def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
         """See `MeteredCall.settle`."""
@@ -135,5 +136,5 @@ class TurnCall:
         elif delivered_bytes == 0:
             self.meter.drop_call(self)
         else:
-            estimate = Usage(-(-self.prompt_bytes // _BYTES_PER_TOKEN), -(-delivered_bytes // _BYTES_PER_TOKEN))
+            estimate = Usage(-(-self.prompt_bound // _BYTES_PER_TOKEN), -(-delivered_bytes // _BYTES_PER_TOKEN))
             self.meter.close_call(self, estimate, is_estimated=True)

@@ -1,63 +1,48 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.context import RunContext
-from app.agents.runtime.events import Finished
-from app.api_keys.caller import Caller
 from app.chat.turns.meter import TurnMeter
-from app.chat.turns.targets import Target
-from app.chat_models.protocol import JsonObject, Usage
-from app.content.service import ContentWithOutputs
-from app.idempotency.service import IdempotentRequest
-from app.sessions.service import LeasedSession
+from app.chat.turns.request import TurnRequest
+from app.chat.turns.result import TurnIdentity
+from app.chat_models.protocol import JsonObject
+from app.sessions.lease import LeasedSession
 
 
 @dataclass(frozen=True)
 class OpenTurn:
-    """A turn that has been admitted: its session is leased, and its first model call is paid for.
+    """A turn that has been admitted: its session is leased, and credits are held for its first model call.
 
-    `new_messages` are the client's; `messages` are the session's history with them at its end. `asked_at` is the
-    monotonic moment of the request, which a busy session may have kept waiting.
+    Attributes:
+        identity: what responses say of it.
+        request: what the client asked for.
+        asked_at: the monotonic time of the request. It may have waited for a busy session since.
+        time_limit: seconds that the turn may take.
+        session: its session.
+        agent: the agent that runs.
+        messages: what the agent sees: the session's history and the client's new messages.
+        first_body: the body of the first model call; None if it depends on the agents below.
+        context: what the agents use.
+        meter: counts what the model calls cost.
     """
 
-    id: str
+    identity: TurnIdentity
+    request: TurnRequest
     asked_at: float
-    caller: Caller
-    target: Target
-    created_at: datetime
     time_limit: float
     session: LeasedSession
     agent: AgentDefinition
-    new_messages: Sequence[JsonObject]
     messages: Sequence[JsonObject]
+    first_body: JsonObject | None
     context: RunContext
     meter: TurnMeter
-    idempotent: IdempotentRequest | None
 
     @property
-    def hold_reference(self) -> str:
-        """How the credits call this turn."""
-        return hold_reference(self.id)
-
-
-@dataclass(frozen=True)
-class TurnResult:
-    """A turn that has ended well: its answer, its tokens, and what it had made."""
-
-    answer: Finished
-    usage: Usage
-    contents: Sequence[ContentWithOutputs]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """The answer that the same request was given before."""
-
-    answer: JsonObject
+    def id(self) -> str:
+        return self.identity.id
 
 
 def hold_reference(turn_id: str) -> str:
-    """How the credits call a turn."""
+    """The reference of the turn's credit hold."""
     return f"turn:{turn_id}"

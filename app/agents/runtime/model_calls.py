@@ -1,0 +1,81 @@
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.agents.runtime.answer import Answer
+from app.agents.runtime.events import Delta
+from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+
+
+class MeteredCall(Protocol):
+    """One model call, with credits held for the most that it can cost."""
+
+    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
+        """Record what the finished call costs.
+
+        Without usage the cost is estimated from what was delivered. If nothing was delivered, the call is free.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Counts what a turn's model calls cost."""
+
+    async def open_call(self, model: str, body: JsonObject) -> MeteredCall:
+        """Make sure that the call can be paid for.
+
+        Raises:
+            InsufficientCreditsError: it cannot.
+            ModelNotPricedError: the model has no price.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ModelRoute:
+    """Where a model of the catalog runs, its name there, and the longest answer that it may give, in tokens."""
+
+    upstream: Upstream
+    name: str
+    max_output_tokens: int
+
+
+@dataclass(frozen=True)
+class ModelCalls:
+    """Calls the chat models that a turn's agents use, and meters each call.
+
+    Attributes:
+        client: makes the calls.
+        routes: where each model runs, by its name in the catalog.
+        meter: counts the cost.
+        timeout: seconds that one call may take.
+    """
+
+    client: ChatModelClient
+    routes: Mapping[str, ModelRoute]
+    meter: Meter
+    timeout: float
+
+    async def call(self, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool) -> AsyncGenerator[Delta]:
+        """Call the model and collect what it says in `answer`.
+
+        Yields:
+            What the client may see, as it arrives; nothing if the call is not streamed.
+
+        Raises:
+            AppError: the call cannot be paid for, or the provider failed.
+        """
+        metered = await self.meter.open_call(model, body)
+        upstream = self.routes[model].upstream
+        try:
+            if not is_streamed:
+                answer.add_completion(await self.client.complete(upstream, body, timeout=self.timeout))
+                return
+            async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
+                async for chunk in chunks:
+                    if delta := answer.add_chunk(chunk):
+                        yield delta
+        finally:
+            # Also if the call is cut short: what was delivered has to be paid for.
+            metered.settle(answer.usage, answer.delivered_bytes)

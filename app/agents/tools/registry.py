@@ -1,0 +1,46 @@
+"""The server tools. To add one, write its module in this folder and add its entry to `_ENTRIES`."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from app.agents.tools import exit_loop, replicate_generate
+from app.agents.tools.protocol import OfferedTo, ServerTool, ToolEntry, ToolFactory, ToolPorts, ToolTurn
+from app.core.database import Transaction
+
+_ENTRIES = (replicate_generate.ENTRY, exit_loop.ENTRY)
+
+# What the `tools` of an agent may name.
+NAMEABLE_TOOLS = tuple(entry.name for entry in _ENTRIES if entry.offered_to is OfferedTo.AGENTS_THAT_NAME_IT)
+
+
+@dataclass(frozen=True)
+class BoundTools:
+    """The server tools of one turn, by name: those that its agents name, and those of agents in a loop."""
+
+    named: Mapping[str, ServerTool]
+    for_loops: Mapping[str, ServerTool]
+
+
+class ToolRegistry:
+    """The server tools of a process."""
+
+    def __init__(self, factories: Mapping[ToolEntry, ToolFactory]) -> None:
+        self._factories = factories
+
+    async def bind(self, tx: Transaction, turn: ToolTurn, names: Collection[str]) -> BoundTools:
+        """The tools of these names, and all that are offered in loops, bound to a turn.
+
+        A name that the registry does not have is ignored: an agent may still name a tool that was removed.
+        """
+        named, for_loops = {}, {}
+        for entry, bind in self._factories.items():
+            if entry.offered_to is OfferedTo.AGENTS_IN_A_LOOP:
+                for_loops[entry.name] = await bind(tx, turn)
+            elif entry.name in names:
+                named[entry.name] = await bind(tx, turn)
+        return BoundTools(named, for_loops)
+
+
+def open_tools(ports: ToolPorts) -> ToolRegistry:
+    """Every server tool, with what it uses of the process."""
+    return ToolRegistry({entry: entry.open(ports) for entry in _ENTRIES})

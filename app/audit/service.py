@@ -1,0 +1,31 @@
+import logging
+
+from app.audit.actor import Actor
+from app.core.database import Transaction
+
+logger = logging.getLogger(__name__)
+
+
+def record(
+    tx: Transaction, actor: Actor, event: str, *, object_id: str | None = None, organization_id: str | None = None
+) -> None:
+    """Log a change of administrative state in one line, once its transaction is committed.
+
+    Args:
+        tx: the transaction that makes the change; if it is rolled back, nothing is logged.
+        actor: who made the change.
+        event: what happened, such as `key_revoked`.
+        object_id: the id or name of what changed. Never a secret.
+        organization_id: the organization it belongs to; None for what belongs to none, such as a plan.
+    """
+    details = {
+        "actor_kind": actor.kind.value,
+        "actor_id": actor.id,
+        "organization_id": organization_id,
+        "object_id": object_id,
+    }
+
+    async def write() -> None:
+        logger.info(event, extra=details)
+
+    tx.after_commit(write)

@@ -1,0 +1,31 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.agents.tools.protocol import ToolPorts
+from app.agents.tools.registry import open_tools
+from app.chat.turns.admit import TurnAdmission
+from app.chat.turns.run import Turns
+from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.turn_policy import TurnPolicy
+from app.chat.turns.upstreams import Upstreams
+from app.chat_models.protocol import ChatModelClient
+from app.content.urls import FileUrls
+from app.core.database import Database
+from app.core.settings import Settings
+from app.queue.protocol import WakeQueue
+from app.storage.protocol import ObjectStore
+
+
+@asynccontextmanager
+async def open_turns(
+    settings: Settings, *, database: Database, queue: WakeQueue, store: ObjectStore, chat_models: ChatModelClient
+) -> AsyncIterator[Turns]:
+    """The turns of this process. At the end of the block those that are still running are ended."""
+    urls = FileUrls(store, settings.public_url)
+    tools = open_tools(ToolPorts(settings, database, queue, urls))
+    admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
+    turns = Turns(admission, TurnSettlement(database, urls))
+    try:
+        yield turns
+    finally:
+        await turns.drain()

@@ -1,0 +1,37 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from app.agents.runtime.model_calls import ModelRoute
+from app.catalog.service import PricedModel
+from app.chat_models.protocol import Upstream
+from app.core.errors import ProviderError
+from app.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """The operator's chat model servers: the default one, and others by the names that catalog entries use."""
+
+    default: Upstream
+    named: Mapping[str, Upstream]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The servers in the settings."""
+        named = {
+            name: Upstream(upstream.base_url, upstream.api_key.get_secret_value())
+            for name, upstream in settings.llm_upstreams.items()
+        }
+        return cls(Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value()), named)
+
+    def route(self, model: PricedModel) -> ModelRoute:
+        """Where a chat model runs.
+
+        Raises:
+            ProviderError: its catalog entry names an upstream that is not configured.
+        """
+        upstream = self.default if model.upstream is None else self.named.get(model.upstream)
+        if upstream is None:
+            raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
+        return ModelRoute(upstream, model.upstream_model or model.name, model.max_output_tokens)

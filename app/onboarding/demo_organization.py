@@ -1,0 +1,76 @@
+"""The organization Demo of the quickstart: what it has, and how to use it."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from app.api_keys import service as api_keys
+from app.api_keys.scopes import ALL_SCOPES
+from app.audit.actor import Actor
+from app.catalog.service import is_chat_model_priced
+from app.catalog.toml import STARTER_CATALOG, import_missing_models, read_catalog
+from app.core.crypto import random_alphanumeric
+from app.core.database import Transaction
+from app.credits import service as credits
+from app.onboarding.founding import found_organization
+from app.organizations import service as organizations
+from app.organizations.errors import OrganizationNotFoundError
+from app.organizations.models import Organization
+
+_ORGANIZATION, _PLAN, _OWNER, _KEY = "Demo", "pro", "admin@example.com", "quickstart"
+_CREDITS = Decimal(100)
+_PASSWORD_LENGTH = 20
+# The simulated models cost something too, so that a demonstration shows real bills.
+_DEMO_CATALOG = Path(__file__).with_name("demo_catalog.toml")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What is needed to use the demo organization, and whether its chats have a price."""
+
+    api_key: str = field(repr=False)
+    admin_email: str
+    admin_password: str = field(repr=False)
+    is_chat_priced: bool
+
+
+async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo:
+    """Create the demo organization with credits, agents and a catalog. It is idempotent but for the key and password.
+
+    If the organization exists already, it keeps what it has, and only its password and its quickstart key are replaced.
+    Models that the catalog has already keep their prices.
+
+    Args:
+        tx: the transaction.
+        chat_model: the chat model of agents that name none.
+        actor: who sets it up.
+
+    Raises:
+        OrganizationNotFoundError: an organization with this name exists, and is not the demo's.
+    """
+    for path in (STARTER_CATALOG, _DEMO_CATALOG):
+        await import_missing_models(tx, read_catalog(path.read_text(encoding="utf-8")), actor=actor)
+    organization = await _ensure_organization(tx, actor)
+    owner = await organizations.get_member(tx, organization, _OWNER)
+    password = random_alphanumeric(_PASSWORD_LENGTH)
+    organizations.set_password(tx, owner, password, actor=actor)
+    await credits.grant(
+        tx,
+        organization_id=organization.id,
+        amount=_CREDITS,
+        reference=f"demo:{organization.id}",
+        description="Demo",
+        actor=actor,
+    )
+    api_key = await api_keys.replace_keys(
+        tx, organization_id=organization.id, user_id=owner.id, name=_KEY, scopes=ALL_SCOPES, actor=actor
+    )
+    is_chat_priced = await is_chat_model_priced(tx, chat_model)
+    return Demo(api_key, owner.email, password, is_chat_priced)
+
+
+async def _ensure_organization(tx: Transaction, actor: Actor) -> Organization:
+    try:
+        return await organizations.get_organization(tx, _ORGANIZATION)
+    except OrganizationNotFoundError:
+        return await found_organization(tx, name=_ORGANIZATION, plan=_PLAN, owner_email=_OWNER, actor=actor)

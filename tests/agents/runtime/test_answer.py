@@ -1,0 +1,257 @@
+"""An answer put together from its chunks."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.agents.runtime.answer import Answer
+from app.agents.runtime.events import Delta
+from app.core.errors import ProviderError
+
+CLIENT_TOOLS = {"get_weather", "get_time"}
+NAMES = ["paint", "sing", "get_weather", "get_time"]
+
+Json = dict[str, Any]
+
+texts = st.text(max_size=12)
+messages = st.fixed_dictionaries(
+    {
+        "content": texts,
+        "refusal": texts,
+        "calls": st.lists(st.tuples(st.sampled_from(NAMES), texts), max_size=4),
+    }
+)
+
+
+def call(number: int, name: str, arguments: str) -> Json:
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
+    """The text, cut anywhere, empty pieces included."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+@st.composite
+def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
+    """The message as the deltas of a stream, cut anywhere; the index of a call right, always 0 or missing.
+
+    The id of a call may stand in each of its pieces, in the first alone, or be another one in each.
+    """
+    deltas: list[Json] = [{"role": "assistant", "content": draw(st.sampled_from(["", None]))}]
+    for name in ("content", "refusal"):
+        deltas += [{name: piece} for piece in pieces(draw, message[name])]
+    is_numbered, is_right, id_again = (
+        draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.sampled_from([None, "own", "new"])),
+    )
+    for number, (name, arguments) in enumerate(message["calls"]):
+        first, *rest = pieces(draw, arguments)
+        index = {"index": number if is_right else 0} if is_numbered else {}
+        parts: list[Json] = [call(number, name, first)]
+        for nth, piece in enumerate(rest):
+            again = {None: {}, "own": {"id": f"call_{number}"}, "new": {"id": f"call_{number}_{nth}"}}[id_again]
+            parts.append({**again, "function": {"arguments": piece}})
+        deltas += [{"tool_calls": [{**index, **part}]} for part in parts]
+    return deltas
+
+
+def streamed(deltas: list[Json], finish_reason: str = "stop") -> tuple[Answer, list[Delta]]:
+    answer = Answer(CLIENT_TOOLS)
+    shown = [answer.add_chunk({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    shown.append(answer.add_chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]}))
+    return answer, [delta for delta in shown if delta]
+
+
+def whole(message: Json) -> Answer:
+    answer = Answer(CLIENT_TOOLS)
+    calls = [call(number, *named) for number, named in enumerate(message["calls"])]
+    body = {"role": "assistant", "content": message["content"] or None, "refusal": message["refusal"] or None}
+    answer.add_completion({"choices": [{"message": body | ({"tool_calls": calls} if calls else {})}]})
+    return answer
+
+
+@given(data=st.data(), message=messages)
+def test_any_chunking_gives_the_same_message(data: st.DataObject, message: Json) -> None:
+    answer, _ = streamed(data.draw(deltas_of(message)))
+
+    assert answer.message() == whole(message).message()
+    assert (answer.server_calls, answer.client_calls) == (whole(message).server_calls, whole(message).client_calls)
+    assert answer.delivered_bytes == whole(message).delivered_bytes
+
+
+@given(data=st.data(), message=messages)
+def test_the_client_sees_the_text_and_its_own_calls_only(data: st.DataObject, message: Json) -> None:
+    answer, shown = streamed(data.draw(deltas_of(message)))
+
+    deltas = [delta.delta for delta in shown]
+    assert all(deltas)
+    assert "".join(delta.get("content", "") for delta in deltas) == message["content"]
+    assert "".join(delta.get("refusal", "") for delta in deltas) == message["refusal"]
+    seen: list[Json] = []
+    for piece in (piece for delta in deltas for piece in delta.get("tool_calls", [])):
+        if piece["index"] == len(seen):
+            seen.append({"id": piece["id"], "type": piece["type"], "function": {**piece["function"]}})
+        else:
+            seen[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+    assert seen == answer.client_calls
+
+
+@given(message=messages)
+def test_calls_are_the_servers_or_the_clients(message: Json) -> None:
+    answer = whole(message)
+
+    assert {found["function"]["name"] for found in answer.server_calls} <= {"paint", "sing"}
+    assert {found["function"]["name"] for found in answer.client_calls} <= CLIENT_TOOLS
+    assert len(answer.server_calls) + len(answer.client_calls) == len(message["calls"])
+
+
+def test_pieces_of_calls_may_be_mixed() -> None:
+    answer, shown = streamed(
+        [
+            {"tool_calls": [{"index": 0, **call(0, "get_weather", "")}, {"index": 1, **call(1, "get_time", "")}]},
+            {
+                "tool_calls": [
+                    {"index": 1, "function": {"arguments": "b"}},
+                    {"index": 0, "function": {"arguments": "a"}},
+                ]
+            },
+            {"tool_calls": [{"index": 1, "function": {"arguments": "B"}}]},
+        ]
+    )
+
+    assert answer.client_calls == [call(0, "get_weather", "a"), call(1, "get_time", "bB")]
+    assert [[piece["index"] for piece in delta.delta["tool_calls"]] for delta in shown] == [[0, 1], [1, 0], [1]]
+
+
+def test_mixed_pieces_of_calls_without_a_right_index_are_told_apart_by_their_ids() -> None:
+    answer, _ = streamed(
+        [
+            {"tool_calls": [{"index": 0, **call(0, "get_weather", "a")}, {"index": 0, **call(1, "get_time", "b")}]},
+            {"tool_calls": [{"index": 0, "id": "call_0", "function": {"arguments": "A"}}]},
+            {"tool_calls": [{"index": 0, "id": "call_1", "function": {"arguments": "B"}}]},
+        ]
+    )
+
+    assert answer.client_calls == [call(0, "get_weather", "aA"), call(1, "get_time", "bB")]
+
+
+@pytest.mark.parametrize("given_id", ["", "call_0"])
+def test_no_two_calls_have_one_id(given_id: str) -> None:
+    piece = {"id": given_id, "function": {"name": "get_time", "arguments": "{}"}}
+    chunks = [{"tool_calls": [{"index": index, **piece}]} for index in (0, 1)]
+    answers = [streamed(chunks)[0] for _ in range(2)]
+
+    ids = [made["id"] for answer in answers for made in answer.client_calls]
+    assert len(ids) == 4
+    # Of several answers too, if the id is not the model's own.
+    assert len(set(ids) - {given_id}) == (4 if given_id == "" else 2)
+    assert all(ids)
+
+
+@pytest.mark.parametrize("arguments", ["", "{", '{"city": "Ro', "[]", "7", "null"])
+def test_a_model_sees_no_arguments_of_its_own_that_are_no_object(arguments: str) -> None:
+    answer, _ = streamed([{"tool_calls": [{"index": 0, **call(0, "get_weather", arguments)}]}], "length")
+
+    assert answer.client_calls == [call(0, "get_weather", arguments)]
+    assert answer.message()["tool_calls"] == [call(0, "get_weather", "{}")]
+
+
+@pytest.mark.parametrize("names", [["reasoning_content"], ["reasoning"], ["reasoning_content", "reasoning"]])
+def test_thoughts_are_shown_and_counted_once(names: list[str]) -> None:
+    answer, shown = streamed([*({**dict.fromkeys(names, piece)} for piece in ("So ", "é")), {"content": "Yes"}])
+
+    thoughts: list[Json] = [{"reasoning_content": "So "}, {"reasoning_content": "é"}]
+    assert [delta.delta for delta in shown] == [*thoughts, {"content": "Yes"}]
+    assert (answer.reasoning, answer.text) == ("So é", "Yes")
+    assert answer.delivered_bytes == len("So éYes".encode())
+    assert answer.message() == {"role": "assistant", "content": "Yes"}
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_model_sees_the_thoughts_behind_its_calls_again(name: str) -> None:
+    answer, _ = streamed([{name: "Hm."}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}])
+
+    assert answer.message()[name] == "Hm."
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
+)
+def test_reasons_that_the_sdks_do_not_know_are_stop(reason: str, shown: str) -> None:
+    answer, _ = streamed([{"content": "x"}], reason)
+
+    assert answer.finish_reason == shown
+
+
+def test_logprobs_are_kept_and_passed_on() -> None:
+    answer = Answer(CLIENT_TOOLS)
+    tokens: list[Json] = [{"token": word, "logprob": -0.5, "bytes": None, "top_logprobs": []} for word in ("a", "b")]
+
+    shown = [
+        answer.add_chunk({"choices": [{"delta": {"content": token["token"]}, "logprobs": {"content": [token]}}]})
+        for token in tokens
+    ]
+
+    assert [delta and delta.logprobs for delta in shown] == [{"content": [token]} for token in tokens]
+    assert answer.logprobs == {"content": tokens}
+
+
+def test_logprobs_of_a_token_without_text_are_kept_and_passed_on() -> None:
+    answer = Answer(CLIENT_TOOLS)
+    token: Json = {"token": "\\xf0", "logprob": -0.5, "bytes": [240], "top_logprobs": []}
+
+    shown = answer.add_chunk({"choices": [{"delta": {"content": ""}, "logprobs": {"content": [token]}}]})
+
+    assert shown == Delta({"content": ""}, {"content": [token]})
+    assert answer.logprobs == {"content": [token]}
+
+
+@pytest.mark.parametrize(
+    "chunk", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": None}]}]
+)
+def test_chunks_that_say_nothing_are_nothing(chunk: Json) -> None:
+    answer = Answer(CLIENT_TOOLS)
+
+    assert answer.add_chunk(chunk) is None
+    assert answer.message() == {"role": "assistant", "content": ""}
+
+
+odd = st.sampled_from(
+    [None, True, 0, -1, 7, "", "call_0", "paint", "text", [], {}, ["a"], {"type": "text", "text": "a"}]
+)
+
+
+def odd_object(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object some of whose members are missing or of the wrong type, or no object at all."""
+    return odd | st.fixed_dictionaries({}, optional={name: odd | usual for name, usual in members.items()})
+
+
+odd_function = odd_object(name=texts, arguments=texts)
+odd_calls = st.lists(odd_object(index=st.integers(0, 2), id=texts, function=odd_function), max_size=2)
+odd_delta = odd_object(
+    content=texts | st.lists(odd, max_size=2), refusal=texts, reasoning_content=texts, tool_calls=odd_calls
+)
+odd_choices = odd_object(delta=odd_delta, finish_reason=texts, logprobs=odd_object(content=st.lists(odd, max_size=2)))
+
+
+@given(choices=st.lists(odd_choices, max_size=4))
+def test_an_answer_of_any_form_is_understood_or_refused(choices: list[Any]) -> None:
+    answer = Answer(CLIENT_TOOLS)
+    try:
+        shown = [answer.add_chunk({"choices": [choice]}) for choice in choices]
+    except ProviderError:
+        return
+
+    message = answer.message()
+    assert isinstance(message["content"] or "", str)
+    assert answer.finish_reason in {"stop", "length", "tool_calls", "content_filter", "function_call"}
+    for made in message.get("tool_calls", []):
+        assert all(isinstance(value, str) for value in (made["id"], *made["function"].values()))
+    assert all(delta is None or orjson.dumps(delta.delta) for delta in shown)

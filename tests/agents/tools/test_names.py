@@ -1,0 +1,67 @@
+"""Tools of the same name: which of them an agent calls."""
+
+import httpx
+
+from app.core.database import Database
+from tests.agents.definitions import agent, container, make_team
+from tests.chat.asking import answer_of, ask
+from tests.chat.upstream import UpstreamLog
+
+
+async def test_a_sub_agent_wins_over_a_tool_of_its_name(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = agent("host", tools=["replicate_generate"], sub_agents=["replicate_generate"])
+    team = await make_team(database, host, agent("replicate_generate", description="An agent."))
+
+    await answer_of(http, team, "Hello")
+
+    (request,) = upstream.requests()
+    (offered,) = request["tools"]
+    assert offered["function"]["description"] == "An agent."
+
+
+async def test_the_tool_of_a_loop_wins_over_a_sub_agent_of_its_name(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(
+        database,
+        container("LOOP", "poet", max_iterations=1),
+        agent("poet", sub_agents=["exit_loop"]),
+        agent("exit_loop", description="An agent."),
+    )
+
+    await answer_of(http, team, "Hello")
+
+    (request,) = upstream.requests()
+    (offered,) = request["tools"]
+    assert offered["function"]["description"] == "End the loop. Call it only when nothing is left to improve."
+
+
+async def test_a_clients_tool_may_have_the_name_of_no_tool_of_the_agent(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))
+
+    refused = await ask(http, team, "Hello", tools=[{"type": "function", "function": {"name": "poet"}}])
+
+    assert refused.status_code == 400
+    assert refused.json()["error"] == {
+        "message": "tools: poet is one of the agent's own tools",
+        "type": "invalid_request_error",
+        "code": "invalid_request",
+        "param": "tools",
+    }
+
+
+async def test_a_tool_that_was_removed_is_not_offered(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    team = await make_team(database, agent("host"))
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE agents SET tools = '{of_an_older_version}' WHERE organization_id = $1", team.id)
+
+    await answer_of(http, team, "Hello")
+
+    (request,) = upstream.requests()
+    assert "tools" not in request

@@ -1,0 +1,29 @@
+"""The result that is kept for an Idempotency-Key."""
+
+from datetime import UTC, datetime
+
+import orjson
+
+from app.chat.turns.result import TurnContent, TurnIdentity, TurnResult
+from app.chat_models.protocol import Usage
+
+RESULT = TurnResult(
+    turn=TurnIdentity("turn-1", datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), "agent/poet", None, "sess-1"),
+    message={"role": "assistant", "content": None, "tool_calls": [{"id": "call-1", "function": {"name": "lamp"}}]},
+    finish_reason="tool_calls",
+    logprobs={"content": [{"token": "a", "logprob": -0.1}]},
+    usage=Usage(3, 4),
+    contents=[TurnContent("1", "completed", "image", "http://localhost/1.png"), TurnContent("2", "failed", None, None)],
+)
+
+
+def test_a_stored_result_is_read_back_as_it_was() -> None:
+    stored = orjson.loads(orjson.dumps(RESULT.to_json()))
+
+    assert TurnResult.from_json(stored) == RESULT
+
+
+def test_a_stored_result_keeps_the_order_of_a_messages_fields() -> None:
+    stored = orjson.loads(orjson.dumps(RESULT.to_json()))
+
+    assert list(TurnResult.from_json(stored).message) == ["role", "content", "tool_calls"]

@@ -1,0 +1,55 @@
+"""What workers tell of their loops, and what others read of it."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from redis.asyncio import Redis
+
+from app.queue.heartbeat import beat, read_loops
+
+# A key space that no worker uses.
+_KEY_SPACE = 7
+
+
+@pytest.fixture
+async def redis(environment: dict[str, str]) -> AsyncIterator[Redis]:
+    url = urlsplit(environment["REDIS_URL"])._replace(path=f"/{_KEY_SPACE}").geturl()
+    async with Redis.from_url(url) as opened:
+        await opened.flushdb()
+        yield opened
+
+
+async def test_without_a_worker_there_are_no_loops(redis: Redis) -> None:
+    assert await read_loops(redis) is None
+
+
+async def test_a_loop_is_well_only_if_it_is_in_every_worker(redis: Redis) -> None:
+    await beat(redis, "one", {"poll": True, "sweep": True})
+    await beat(redis, "other", {"poll": False, "sweep": True})
+
+    assert await read_loops(redis) == {"poll": False, "sweep": True}
+
+
+async def test_a_worker_that_falls_silent_is_forgotten(redis: Redis) -> None:
+    await beat(redis, "living", {"poll": True})
+    await beat(redis, "gone", {"poll": False})
+    # As after half a minute of silence.
+    await redis.delete("junis:worker:gone")
+
+    assert await read_loops(redis) == {"poll": True}
+    assert await redis.exists("junis:workers") == 1
+    assert [worker async for worker in redis.sscan_iter("junis:workers")] == [b"living"]
+
+
+async def test_the_running_worker_tells_of_every_loop(stack: object, environment: dict[str, str]) -> None:
+    async with Redis.from_url(environment["REDIS_URL"]) as redis:
+        loops = None
+        while not loops:
+            loops = await read_loops(redis)
+
+    assert set(loops) == {
+        "adopt", "copy", "end_late", "fill_capacity", "forget_idempotency_keys", "grant_monthly_credits", "listen",
+        "poll", "remove_abandoned", "start", "void_expired_holds", "wake_due",
+    }  # fmt: skip
+    assert all(loops.values())

@@ -1,0 +1,55 @@
+"""A worker without loops: the tests take its steps themselves, in the order that they are about."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from app.core.settings import Settings
+from app.generations.attempts import Generation
+from app.resources import Resources, open_resources
+from worker.steps.open import Steps, open_steps
+
+_ALL = 100_000
+
+
+@dataclass(frozen=True)
+class ManualWorker:
+    """The steps of a worker, and what they use. What is claimed beside the wanted generation is kept until wanted."""
+
+    settings: Settings
+    resources: Resources
+    steps: Steps
+    _starts: dict[str, Generation] = field(default_factory=dict)
+    _copies: dict[str, Generation] = field(default_factory=dict)
+
+    async def claim_start(self, content_id: str) -> Generation | None:
+        """Claim all that is due to be started; this generation, if it is among it."""
+        self._starts.update(_by_id(await self.steps.start.claim(_ALL)))
+        return self._starts.pop(content_id, None)
+
+    async def start(self, content_id: str) -> None:
+        """Start this generation, if it can be claimed."""
+        if generation := await self.claim_start(content_id):
+            await self.steps.start.run(generation)
+
+    async def copy(self, content_id: str) -> None:
+        """Copy the outputs of this generation, if it can be claimed."""
+        self._copies.update(_by_id(await self.steps.copy.claim(_ALL)))
+        if generation := self._copies.pop(content_id, None):
+            await self.steps.copy.run(generation)
+
+    async def sweep(self) -> None:
+        """What every worker looks after once a second."""
+        await self.steps.sweep.end_late()
+        await self.steps.sweep.wake_due()
+
+
+@asynccontextmanager
+async def open_manual_worker(settings: Settings) -> AsyncIterator[ManualWorker]:
+    """A worker with these settings."""
+    async with open_resources(settings) as resources, open_steps(settings, resources) as steps:
+        yield ManualWorker(settings, resources, steps)
+
+
+def _by_id(claimed: list[Generation]) -> dict[str, Generation]:
+    return {str(generation.id): generation for generation in claimed}

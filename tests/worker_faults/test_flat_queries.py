@@ -1,0 +1,116 @@
+"""However many generations of one organization wait for its turn, no statement of a worker's round reads them all.
+
+The plans are those of the statements that the steps really run: Postgres's `auto_explain` logs each with its figures.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from devstack.servers import EmbeddedServers
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
+from tests.worker.workbench import Workbench
+from tests.worker_faults.plans import AT_ONCE
+
+_WAITING = 60_000
+# Owners and starts, late ones, their end and what it unparks, due kinds, free capacity, orphans, polls, copies.
+_STATEMENTS = 10
+# What a statement may read at the most, whatever waits.
+_FEW = 1000
+_MODEL = "simulator/image"
+_ADD_PARKED = """
+INSERT INTO generated_content
+SELECT made.* FROM generated_content c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
+    'id', gen_random_uuid(), 'file_token', gen_random_uuid(), 'is_parked', true, 'prompt', number
+)) AS made
+WHERE c.id = $1
+"""
+_SETTINGS = {
+    "session_preload_libraries": "'auto_explain'",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_analyze": "on",
+    "auto_explain.log_timing": "off",
+    "auto_explain.log_format": "json",
+}
+_PLAN = re.compile(r"duration: [0-9.]+ ms  plan:\n((?:\t.*\n)+)")
+
+
+class PlanLog:
+    """The plans of what Postgres has run since the log was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin = path.stat().st_size
+
+    def rows_read(self) -> dict[str, int]:
+        """For each statement about generations how many of their rows, or entries of their indexes, it read."""
+        with self._path.open() as log:
+            log.seek(self._begin)
+            found = _PLAN.findall(log.read())
+        plans = [json.loads(text.replace("\t", "")) for text in found]
+        return {
+            plan["Query Text"]: sum(_rows_of(node) for node in _nodes(plan["Plan"]))
+            for plan in plans
+            if "generated_content" in plan["Query Text"]
+        }
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _explained(site: dict[str, str]) -> None:
+    connection = await asyncpg.connect(site["DATABASE_URL"])
+    try:
+        name = await connection.fetchval("SELECT current_database()")
+        for setting, value in _SETTINGS.items():
+            await connection.execute(f"ALTER DATABASE {name} SET {setting} = {value}")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(workbench.resources.settings) as opened:
+        yield opened
+
+
+async def test_no_statement_reads_all_that_waits(
+    busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
+) -> None:
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
+    async with busy.resources.database.transaction() as tx:
+        await tx.execute(_ADD_PARKED, uuid.UUID(asked[-1]), _WAITING)
+        await tx.execute("ANALYZE generated_content")
+    log = PlanLog(embedded.postgres.log)
+
+    await worker.start(asked[0])
+    await busy.let_deadline_pass(asked[0])
+    sweep, steps = worker.steps.sweep, worker.steps
+    for step in (sweep.end_late, sweep.wake_due, sweep.fill_capacity, sweep.remove_abandoned, sweep.void_expired_holds):
+        await step()
+    await steps.adopt.run()
+    await steps.poll.run()
+    await steps.copy.claim(20)
+    await busy.ask(_MODEL)
+
+    read = log.rows_read()
+    assert (await busy.row(asked[0])).status == "failed"
+    assert len(read) >= _STATEMENTS
+    assert {statement: rows for statement, rows in read.items() if rows > _FEW} == {}
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _nodes(below)
+
+
+def _rows_of(node: dict[str, Any]) -> int:
+    if "Scan" not in node["Node Type"] or "CTE" in node["Node Type"]:
+        return 0
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return int((node["Actual Rows"] + removed) * node["Actual Loops"])

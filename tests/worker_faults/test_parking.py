@@ -1,0 +1,93 @@
+"""What waits for its own organization is parked: it keeps no worker from the work of others.
+
+No worker runs at this site: the tests take its steps themselves.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.worker.manual_worker import ManualWorker, open_manual_worker
+from tests.worker.workbench import Workbench
+from tests.worker_faults.plans import AT_ONCE, allow
+
+_MODEL = "simulator/image"
+
+
+@pytest.fixture
+async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
+    async with open_manual_worker(workbench.resources.settings) as opened:
+        yield opened
+
+
+async def test_only_as_many_are_due_as_may_run(busy: Workbench) -> None:
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 3)]
+
+    assert await unparked(busy, asked) == asked[:AT_ONCE]
+
+
+async def test_a_retry_is_parked_like_a_first_run(busy: Workbench, worker: ManualWorker) -> None:
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE)]
+    failed = asked[0]
+    await end(busy, worker, failed)
+    asked.append(await busy.ask(_MODEL))
+
+    await busy.retry(failed)
+
+    assert (await busy.row(failed)).is_parked
+
+
+async def test_what_is_parked_is_not_claimed(busy: Workbench, worker: ManualWorker) -> None:
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
+    await busy.let_lease_run_out(asked[-1])
+
+    await worker.sweep()
+    await worker.steps.sweep.fill_capacity()
+
+    assert (await busy.row(asked[-1])).is_parked
+    assert await worker.claim_start(asked[-1]) is None
+
+
+async def test_the_first_that_is_parked_is_due_when_one_ends(busy: Workbench, worker: ManualWorker) -> None:
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 2)]
+    await worker.start(asked[0])
+
+    await end(busy, worker, asked[0])
+
+    assert await unparked(busy, asked) == asked[: AT_ONCE + 1]
+
+
+async def test_what_is_due_without_free_capacity_is_parked(busy: Workbench, worker: ManualWorker) -> None:
+    """As after two requests that did not see each other."""
+    await allow(busy, AT_ONCE + 3)
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 3)]
+    await allow(busy, AT_ONCE)
+
+    for content_id in asked:
+        await worker.start(content_id)
+
+    rows = [await busy.row(content_id) for content_id in asked]
+    assert [row.status for row in rows] == ["processing"] * AT_ONCE + ["pending"] * 3
+    assert [row.is_parked for row in rows] == [False] * AT_ONCE + [True] * 3
+
+
+async def test_capacity_that_no_end_fills_is_filled(busy: Workbench, worker: ManualWorker) -> None:
+    """As after a plan has come to allow more."""
+    asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 3)]
+    await allow(busy, AT_ONCE + 2)
+
+    await worker.steps.sweep.fill_capacity()
+
+    assert await unparked(busy, asked) == asked[: AT_ONCE + 2]
+
+
+async def end(workbench: Workbench, worker: ManualWorker, content_id: str) -> None:
+    """Have the generation fail, as at its deadline."""
+    await workbench.let_deadline_pass(content_id)
+    await worker.sweep()
+    assert (await workbench.row(content_id)).status == "failed"
+
+
+async def unparked(workbench: Workbench, asked: list[str]) -> list[str]:
+    """Those of these generations that are not parked, in the order in which they were asked for."""
+    return [content_id for content_id in asked if not (await workbench.row(content_id)).is_parked]

@@ -1,9 +1,6 @@
 import asyncio
 import hmac
-from functools import cache
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from redis.asyncio import Redis
@@ -11,7 +8,7 @@ from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import NotFoundError, ServiceUnavailableError
-from app.core.paths import ALEMBIC_INI
+from app.core.schema import SchemaState, read_schema_state
 from app.dependencies import ResourcesDep, SettingsDep
 from app.predictions.budget import VendorBudget
 from app.queue.heartbeat import read_loops
@@ -53,33 +50,13 @@ async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Reque
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@cache
-def newest_migration() -> str | None:
-    """The revision that this code was written for."""
-    return _scripts().get_current_head()
-
-
-@cache
-def known_migrations() -> frozenset[str]:
-    """All revisions that this code knows."""
-    return frozenset(script.revision for script in _scripts().walk_revisions())
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(Config(ALEMBIC_INI))
-
-
 async def _database_state(database: Database) -> str:
     try:
         async with database.transaction() as tx:
-            if await tx.fetchval("SELECT to_regclass('alembic_version')") is None:
-                return "schema_missing"
-            current = await tx.fetchval("SELECT version_num FROM alembic_version")
+            state = await read_schema_state(tx)
     except ServiceUnavailableError:
         return "away"
-    # A revision that this code does not know is of a newer version, whose migrations only expand the schema.
-    is_behind = current is None or (current in known_migrations() and current != newest_migration())
-    return "schema_behind" if is_behind else "ok"
+    return {SchemaState.MISSING: "schema_missing", SchemaState.BEHIND: "schema_behind"}.get(state, "ok")
 
 
 async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:

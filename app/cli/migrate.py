@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 from alembic import command
 from alembic.config import Config
-from alembic.util import DatabaseNotAtHead
 
 from app.cli.printing import tell
 from app.cli.reporting import CommandFailedError
 from app.cli.transaction import in_transaction
-from app.core.database import Transaction
 from app.core.paths import ALEMBIC_INI
+from app.core.schema import SchemaState, read_schema_state
 
 
 def migrate(
@@ -22,25 +21,16 @@ def migrate(
     ] = False,
 ) -> None:
     """Bring the database schema up to date. It may be run at any time, and several times at once."""
-    in_transaction(_reach)
-    config = Config(ALEMBIC_INI, stdout=sys.stderr)
-    if check:
-        _require_head(config)
-    else:
+    state = in_transaction(read_schema_state)
+    if state is SchemaState.AHEAD:
+        tell("The database schema is of a newer version of Junis; this version works with it, too")
+        return
+    if check and state is not SchemaState.CURRENT:
+        raise CommandFailedError("The database schema is missing or behind: run `junis migrate`")
+    if not check:
         with _shown_steps():
-            command.upgrade(config, "head")
+            command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
     tell("The database schema is up to date")
-
-
-async def _reach(tx: Transaction) -> None:
-    """Do nothing with the connection: if there is none, Alembic would not report the reason in one line."""
-
-
-def _require_head(config: Config) -> None:
-    try:
-        command.current(config, check_heads=True)
-    except DatabaseNotAtHead as error:
-        raise CommandFailedError("The database schema is behind, or of another version: run `junis migrate`") from error
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""Whether the database has the schema that this code was written for."""
+
+from enum import Enum, auto
+from functools import cache
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from app.core.database import Transaction
+from app.core.paths import ALEMBIC_INI
+
+
+class SchemaState(Enum):
+    """The schema of a database, as this code sees it."""
+
+    MISSING = auto()
+    BEHIND = auto()
+    CURRENT = auto()
+    # Of a newer version. Migrations only expand the schema, so this code works on it, too.
+    AHEAD = auto()
+
+
+async def read_schema_state(tx: Transaction) -> SchemaState:
+    """The state of the schema in the database that the transaction is on."""
+    if await tx.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return SchemaState.MISSING
+    current = await tx.fetchval("SELECT version_num FROM alembic_version")
+    if current is None:
+        return SchemaState.MISSING
+    if current == _revisions()[0]:
+        return SchemaState.CURRENT
+    return SchemaState.BEHIND if current in _revisions() else SchemaState.AHEAD
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Every revision that this code knows, newest first."""
+    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+    return tuple(script.revision for script in scripts.walk_revisions())

@@ -17,8 +17,8 @@ WHERE pg_try_advisory_xact_lock({_KEY.format("organization_id")})
 """
 
 _UNPARK = f"""
-UPDATE generated_content SET is_parked = false, due_at = now()
-WHERE id IN (SELECT id FROM generated_content
+UPDATE generations SET is_parked = false, due_at = now()
+WHERE id IN (SELECT id FROM generations
              WHERE organization_id = $1 AND {CONDITIONS[State.PARKED]}
              ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id
@@ -27,9 +27,9 @@ RETURNING id
 # Organizations with parked rows are found one by one through the index, however many rows each of them has.
 _FREE_CAPACITY = f"""
 WITH RECURSIVE waiting AS (
-    (SELECT organization_id FROM generated_content WHERE {CONDITIONS[State.PARKED]} ORDER BY organization_id LIMIT 1)
+    (SELECT organization_id FROM generations WHERE {CONDITIONS[State.PARKED]} ORDER BY organization_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT organization_id FROM generated_content
+    SELECT (SELECT organization_id FROM generations
             WHERE {CONDITIONS[State.PARKED]} AND organization_id > w.organization_id
             ORDER BY organization_id LIMIT 1)
     FROM waiting w WHERE w.organization_id IS NOT NULL
@@ -37,7 +37,7 @@ WITH RECURSIVE waiting AS (
 SELECT o.id AS organization_id, p.concurrent_generations - active.rows AS free
 FROM waiting w JOIN organizations o ON o.id = w.organization_id JOIN plans p ON p.name = o.plan_name
 CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM generated_content
+    SELECT count(*) AS rows FROM generations
     WHERE organization_id = o.id AND {one_of("status", UNENDED)} AND NOT is_parked
 ) active
 WHERE active.rows < p.concurrent_generations

@@ -14,16 +14,6 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class ContentType(StrEnum):
-    """What was made, told from the bytes of the first output."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-    AUDIO = "audio"
-    GLB = "glb"
-    OTHER = "other"
-
-
 UNENDED = (Status.PENDING, Status.PROCESSING)
 ENDED = (Status.COMPLETED, Status.FAILED)
 
@@ -43,7 +33,7 @@ class State(StrEnum):
 # What is processed is never parked: saying so lets Postgres use the indexes of what is not parked.
 _PROCESSING = "status = 'processing' AND NOT is_parked"
 
-# Conditions on a row of `generated_content`, for the queries that claim and end generations.
+# Conditions on a row of `generations`, for the queries that claim and end generations.
 CONDITIONS = MappingProxyType(
     {
         State.PARKED: "status = 'pending' AND is_parked",

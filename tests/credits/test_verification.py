@@ -23,7 +23,7 @@ from tests.factories import Organization
 
 _UNPROTECTED = (
     # In the order in which a generation's end takes them, so that another's work and ours wait in no circle.
-    "LOCK TABLE generated_content, credit_accounts, credit_holds, ledger_entries IN ACCESS EXCLUSIVE MODE",
+    "LOCK TABLE generations, credit_accounts, credit_holds, ledger_entries IN ACCESS EXCLUSIVE MODE",
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_balance_not_negative",
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_held_within_balance",
     "ALTER TABLE ledger_entries DROP CONSTRAINT uq_ledger_entries_reference",
@@ -46,12 +46,12 @@ WITH hold AS (
 UPDATE credit_accounts SET held = held - amount FROM hold WHERE organization_id = '{org}'
 """
 _COMPLETE = """
-UPDATE generated_content SET status = 'completed', content_type = 'image', credit_cost = 0.5, completed_at = now()
+UPDATE generations SET status = 'completed', content_type = 'image', credit_cost = 0.5, completed_at = now()
 WHERE id = '{content}'
 """
 
 _FAIL = """
-UPDATE generated_content SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()
+UPDATE generations SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()
 WHERE id = '{content}'
 """
 

@@ -10,7 +10,7 @@ from tests.waiting import until
 _NAMES = """
 SELECT $1::text UNION SELECT reference FROM credit_holds WHERE organization_id = $1
 UNION SELECT reference FROM ledger_entries WHERE organization_id = $1
-UNION SELECT id::text FROM generated_content WHERE organization_id = $1
+UNION SELECT id::text FROM generations WHERE organization_id = $1
 """
 
 
@@ -45,7 +45,7 @@ async def open_holds(database: Database, organization: Organization) -> list[Dec
 async def content_statuses(database: Database, organization: Organization) -> list[str]:
     """The statuses of all of the organization's contents."""
     async with database.transaction() as tx:
-        rows = await tx.fetch("SELECT status FROM generated_content WHERE organization_id = $1", organization.id)
+        rows = await tx.fetch("SELECT status FROM generations WHERE organization_id = $1", organization.id)
     return [row["status"] for row in rows]
 
 

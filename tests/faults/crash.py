@@ -43,12 +43,12 @@ max_output_tokens = 1000
 price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
 """
 _AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{name}"\n'
-_IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generated_content WHERE model = $1"
-_IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generated_content WHERE model = $1"
+_IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generations WHERE model = $1"
+_IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generations WHERE model = $1"
 _BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::regclass AND NOT granted"
 # Instead of waiting: leases, due moments and expiries are over.
 _LET_TIME_PASS = (
-    "UPDATE generated_content SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
+    "UPDATE generations SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
     "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
 )
 _LET_HOLDS_EXPIRE = """

@@ -40,7 +40,7 @@ async def test_what_was_written_of_them_is_whole(crashed: Crash) -> None:
     await until_ended(database, crashed.generating)
 
     async with database.transaction() as tx:
-        rows = await tx.fetch("SELECT storage_path, size_bytes FROM content_outputs")
+        rows = await tx.fetch("SELECT storage_path, size_bytes FROM outputs")
     objects = crashed.installation.folder / "objects"
     assert len(rows) == 4
     assert all((objects / row["storage_path"]).stat().st_size == row["size_bytes"] for row in rows)

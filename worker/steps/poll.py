@@ -118,7 +118,7 @@ class PollStep:
         except PredictionError as error:
             # It is polled again when it is due again.
             await self._note_throttling(error)
-            logger.warning("poll_failed", extra={"content_id": str(attempt.id), "reason": error.text})
+            logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
             await self._observe([(attempt, prediction)])
 

@@ -9,7 +9,7 @@ from app.core.backoff import backoff
 from app.core.clock import now
 from app.core.database import Database
 from app.generations import claims
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
@@ -45,41 +45,41 @@ class StartStep:
     lease: timedelta
     webhook_base: str | None
 
-    async def claim(self, limit: int) -> list[Generation]:
+    async def claim(self, limit: int) -> list[ClaimedAttempt]:
         """Claim generations that are due to be started, `limit` at most; none if no other is due."""
         # Other workers may take what was due in between. Then others may be due, but not for ever.
         for _ in range(_MOST_CLAIMS):
             async with self.database.transaction() as tx:
                 claimed = await claims.claim_starts(tx, limit, self.lease)
-            if claimed.generations or claimed.is_final:
-                return claimed.generations
+            if claimed.attempts or claimed.is_final:
+                return claimed.attempts
         return []
 
-    async def run(self, generation: Generation) -> None:
+    async def run(self, attempt: ClaimedAttempt) -> None:
         """Have the vendor run a claimed attempt. What the vendor certainly did not accept becomes pending again."""
         if wait := await self._wait_for_vendor():
-            await self._postpone(generation, wait)
+            await self._postpone(attempt, wait)
             return
         try:
-            prediction = await self._create(generation)
+            prediction = await self._create(attempt)
         except (PredictionUncertainError, TimeoutError):
             # It may run: the adoption step looks for it when the lease has ended.
-            logger.warning("prediction_uncertain", extra={"content_id": str(generation.id)})
+            logger.warning("prediction_uncertain", extra={"generation_id": str(attempt.generation_id)})
         except PredictionRejectedError as error:
-            await self.ending.fail(generation, error.text)
+            await self.ending.fail(attempt, error.text)
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
-            await self._put_off(generation, error)
+            await self._put_off(attempt, error)
         else:
-            await self.acceptance.accept(generation, prediction)
+            await self.acceptance.accept(attempt, prediction)
 
-    async def _create(self, generation: Generation) -> Prediction:
+    async def _create(self, attempt: ClaimedAttempt) -> Prediction:
         # The lease must outlast the call, so that nobody looks for the prediction while it is being made.
         async with asyncio.timeout(self.lease.total_seconds() / 2):
             return await self.predictions.create(
-                model=generation.model,
-                input=generation.input,
-                webhook=webhook_url(self.webhook_base, generation) if self.webhook_base else None,
-                cancel_after=_seconds_left(generation),
+                model=attempt.model,
+                input=attempt.input,
+                webhook=webhook_url(self.webhook_base, attempt) if self.webhook_base else None,
+                cancel_after=_seconds_left(attempt),
             )
 
     async def _wait_for_vendor(self) -> timedelta:
@@ -89,21 +89,21 @@ class StartStep:
 
     async def _put_off(
         self,
-        generation: Generation,
+        attempt: ClaimedAttempt,
         error: PredictionThrottledError | PredictionDeniedError | PredictionUnavailableError,
     ) -> None:
         if isinstance(error, PredictionThrottledError):
             await self.budget.throttled(error.wait_seconds)
-            await self._postpone(generation, timedelta(seconds=error.wait_seconds))
+            await self._postpone(attempt, timedelta(seconds=error.wait_seconds))
             return
         if isinstance(error, PredictionDeniedError):
             await self.budget.denied(error.text)
-        await self._postpone(generation, backoff(generation.setbacks, first=1, longest=30), is_setback=True)
+        await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
 
-    async def _postpone(self, generation: Generation, wait: timedelta, *, is_setback: bool = False) -> None:
+    async def _postpone(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:
         async with self.database.transaction() as tx:
-            await claims.postpone(tx, generation, wait, is_setback=is_setback)
+            await claims.postpone(tx, attempt, wait, is_failure=is_failure)
 
 
-def _seconds_left(generation: Generation) -> int:
-    return max(_SHORTEST_CANCEL_AFTER, int((generation.deadline_at - now()).total_seconds()))
+def _seconds_left(attempt: ClaimedAttempt) -> int:
+    return max(_SHORTEST_CANCEL_AFTER, int((attempt.deadline_at - now()).total_seconds()))

@@ -109,7 +109,7 @@ class SweepStep:
         try:
             return await self.ending.fail(attempt, "The generation did not end by its deadline")
         except Exception:  # the others do not wait for this one; it is tried again in the next round
-            logger.exception("step_failed", extra={"content_id": str(attempt.id)})
+            logger.exception("step_failed", extra={"generation_id": str(attempt.generation_id)})
             return False
 
     async def _cancel(self, ended: Sequence[LateAttempt]) -> None:
@@ -127,4 +127,6 @@ class SweepStep:
             try:
                 await self.predictions.cancel(attempt.prediction_id)
             except PredictionError as error:
-                logger.warning("cancel_failed", extra={"content_id": str(attempt.id), "reason": repr(error)})
+                logger.warning(
+                    "cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": repr(error)}
+                )

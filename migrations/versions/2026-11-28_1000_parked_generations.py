@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 _TABLES = {"generated_content": "generations", "content_outputs": "outputs"}
+_PARKED = "ck_generations_parked_is_pending"
 _UNENDED = "status IN ('pending', 'processing')"
 # Indexes and constraints carry the name of their table.
 _RENAME = """
@@ -39,7 +40,7 @@ def upgrade() -> None:
         op.rename_table(old, new)
         op.execute(_RENAME.format(old=old, new=new))
     op.execute("UPDATE generations SET is_parked = false WHERE status <> 'pending' AND is_parked")
-    op.create_check_constraint("ck_generations_parked_is_pending", "generations", "status = 'pending' OR NOT is_parked")
+    op.create_check_constraint(op.f(_PARKED), "generations", "status = 'pending' OR NOT is_parked")
     _index("session", ["session_id"], _UNENDED)
     _index("due", ["due_at"], f"{_UNENDED} AND NOT is_parked")
     _index("deadline", ["deadline_at"], _UNENDED)
@@ -60,7 +61,7 @@ def downgrade() -> None:
     op.alter_column("idempotency_keys", "response", new_column_name="answer")
     for name in ("parked", "active", "deadline", "due", "session"):
         op.drop_index(f"ix_generations_{name}", table_name="generations")
-    op.drop_constraint("ck_generations_parked_is_pending", "generations")
+    op.drop_constraint(op.f(_PARKED), "generations")
     for old, new in _TABLES.items():
         op.rename_table(new, old)
         op.execute(_RENAME.format(old=new, new=old))

@@ -57,7 +57,7 @@ def _of_status(status: str) -> dict[str, Any]:
 
 def _output(content: Generation) -> Output:
     return Output(
-        content_id=content.id,
+        generation_id=content.id,
         attempt=content.retry_count or 0,
         position=0,
         storage_path=f"generation/{content.content_type}/{content.id.hex}.png",

@@ -262,9 +262,9 @@ async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
 async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
     """The content as whoever began it knows it."""
     row = await workbench.row(content_id)
-    named = {"generation_id": row.id, "number": row.retry_count}
-    values = {name: getattr(row, name) for name in ClaimedAttempt.__dataclass_fields__ if name not in named}
-    return ClaimedAttempt(**values, **named)
+    names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number"}
+    values = {name: getattr(row, name) for name in names}
+    return ClaimedAttempt(generation_id=row.id, number=row.retry_count, **values)
 
 
 async def create(worker: ManualWorker, generation: ClaimedAttempt) -> Prediction:

@@ -21,12 +21,12 @@ class Note:
 
     async def words(self) -> str:
         async with self.database.transaction() as tx:
-            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")  # noqa: S608 - the fixture's name
+            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")
         return found
 
     def write(self, words: str) -> str:
         """The statement that changes the row."""
-        return f"UPDATE {self.table} SET words = '{words}'"  # noqa: S608 - the tests' own words
+        return f"UPDATE {self.table} SET words = '{words}'"
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ async def test_a_block_that_is_cancelled_has_done_nothing(note: Note) -> None:
 async def test_the_session_and_single_statements_see_each_other(note: Note) -> None:
     async with note.database.transaction() as tx:
         await tx.session.execute(text(note.write("session")))
-        assert await tx.fetchval(f"SELECT words FROM {note.table}") == "session"  # noqa: S608 - the fixture's name
+        assert await tx.fetchval(f"SELECT words FROM {note.table}") == "session"
         await tx.execute(note.write("statement"))
-        assert await tx.session.scalar(text(f"SELECT words FROM {note.table}")) == "statement"  # noqa: S608 - as above
+        assert await tx.session.scalar(text(f"SELECT words FROM {note.table}")) == "statement"
 
 
 async def test_what_follows_a_commit_finds_it_done(note: Note) -> None:
@@ -215,7 +215,7 @@ async def test_two_that_wait_for_each_other_are_told_to_come_again(database: Dat
     async def write_both(first: str, second: str) -> None:
         async with database.transaction() as tx:
             for table in (first, second):
-                statement = f"UPDATE {table} SET words = 'new'"  # noqa: S608 - the fixture's name
+                statement = f"UPDATE {table} SET words = 'new'"
                 await (tx.session.execute(text(statement)) if way == "session" else tx.execute(statement))
                 if table == first:
                     await both_have_one.wait()

@@ -50,7 +50,7 @@ async def test_entries_are_only_ever_added(account: Account, database: Database,
 async def test_a_balance_that_cannot_be_is_refused(
     account: Account, database: Database, change: str, constraint: str
 ) -> None:
-    statement = f"UPDATE credit_accounts SET {change} WHERE organization_id = $1"  # noqa: S608 - the list above
+    statement = f"UPDATE credit_accounts SET {change} WHERE organization_id = $1"
 
     assert constraint in str(await refuse(database, statement, account.organization.id))
 

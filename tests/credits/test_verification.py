@@ -126,7 +126,7 @@ async def test_right_books_have_no_fault(books: Books) -> None:
 async def test_an_account_that_its_entries_and_holds_do_not_explain(
     books: Books, change: str, faults: list[str]
 ) -> None:
-    await books.plant(f"UPDATE credit_accounts SET {change} WHERE organization_id = '{{org}}'")  # noqa: S608 - from above
+    await books.plant(f"UPDATE credit_accounts SET {change} WHERE organization_id = '{{org}}'")
 
     assert await books.faults() == faults
 
@@ -148,7 +148,7 @@ async def test_an_organization_without_an_account(books: Books) -> None:
 
 @pytest.mark.parametrize(("age", "is_fault"), [("2 minutes", True), ("30 seconds", False)])
 async def test_a_hold_that_nobody_swept(books: Books, age: str, is_fault: bool) -> None:
-    await books.plant(f"UPDATE credit_holds SET expires_at = now() - interval '{age}' WHERE reference = 'open:{{org}}'")  # noqa: S608 - from above
+    await books.plant(f"UPDATE credit_holds SET expires_at = now() - interval '{age}' WHERE reference = 'open:{{org}}'")
 
     faults = await books.faults()
 

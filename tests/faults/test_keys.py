@@ -215,7 +215,7 @@ async def is_cancelled_that_waits_for(database: Database, pid: int) -> bool:
     # In a transaction of its own each time: one sees who waits as it first saw it.
     async with database.transaction() as tx:
         waiting = "SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
-        return bool(await tx.fetchval(f"SELECT bool_or(pg_cancel_backend(pid)) FROM ({waiting}) waiting", pid))  # noqa: S608 - from above
+        return bool(await tx.fetchval(f"SELECT bool_or(pg_cancel_backend(pid)) FROM ({waiting}) waiting", pid))
 
 
 async def test_processes_that_note_the_same_keys_at_once_do_not_wait_in_a_circle(

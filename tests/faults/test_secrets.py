@@ -109,5 +109,5 @@ async def tables_with(database: Database, text: str) -> list[str]:
         return [
             name
             for (name,) in tables
-            if await tx.fetchval(f'SELECT EXISTS (SELECT FROM "{name}" t WHERE strpos(t::text, $1) > 0)', text)  # noqa: S608 - the database's own names
+            if await tx.fetchval(f'SELECT EXISTS (SELECT FROM "{name}" t WHERE strpos(t::text, $1) > 0)', text)
         ]

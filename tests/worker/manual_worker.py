@@ -1,5 +1,6 @@
 """A worker without loops: the tests take its steps themselves, in the order that they are about."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ class ManualWorker:
     steps: Steps
     _starts: dict[str, ClaimedAttempt] = field(default_factory=dict)
     _copies: dict[str, ClaimedAttempt] = field(default_factory=dict)
+    # Of several that claim at once, one gets all rows: the others wait until it has put them where they look.
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def claim_start(self, generation_id: str) -> ClaimedAttempt | None:
         """Claim all that is due to be started; this generation, if it is among it."""
@@ -34,7 +37,8 @@ class ManualWorker:
 
     async def copy(self, generation_id: str) -> None:
         """Copy the outputs of this generation, if it can be claimed."""
-        self._copies.update(_by_id(await self.steps.copy.claim(_ALL)))
+        async with self._claiming:
+            self._copies.update(_by_id(await self.steps.copy.claim(_ALL)))
         if generation := self._copies.pop(generation_id, None):
             await self.steps.copy.run(generation)
 

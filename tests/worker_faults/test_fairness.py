@@ -101,7 +101,7 @@ async def count(workbench: Workbench, statuses: str) -> int:
     """How many contents of the organization have one of these statuses at this moment."""
     async with workbench.resources.database.transaction() as tx:
         found: int = await tx.fetchval(
-            f"SELECT count(*) FROM generations WHERE organization_id = $1 AND status IN ({statuses})",  # noqa: S608
+            f"SELECT count(*) FROM generations WHERE organization_id = $1 AND status IN ({statuses})",
             workbench.organization.id,
         )
     return found

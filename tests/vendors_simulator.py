@@ -32,6 +32,14 @@ class VendorsSimulator:
         response = self._http.get(f"/replicate/v1/models/{model}", headers={"Authorization": "Bearer tests"})
         return cast("str", response.raise_for_status().json()["latest_version"]["id"])
 
+    def set_fault(self, fault: str) -> None:
+        """Have every request that can suffer it go wrong this way."""
+        self._http.post("/_sim/faults", json={"fault": fault}).raise_for_status()
+
+    def clear_faults(self) -> None:
+        """Let everything go well again."""
+        self._http.delete("/_sim/faults").raise_for_status()
+
     def order_fault(self, model: str, fault: str) -> None:
         """Make the next call of this model go wrong, and no other."""
         rule = {"match": {"model": model}, "fault": fault, "times": 1}

@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Any, Self
 
 from asyncpg import Record
@@ -44,7 +45,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ClaimedAttempt(Attempt):
-    """One attempt with all that it takes to run it. `outcome` is what the vendor returned, once it has finished."""
+    """One attempt with all that it takes to run it.
+
+    `outcome` is what the vendor returned, once it has finished. `claimed_at` is a moment of the monotonic clock.
+    """
 
     model: str
     input: Mapping[str, Any]
@@ -53,6 +57,7 @@ class ClaimedAttempt(Attempt):
     created_at: datetime
     failures: int
     webhook_nonce: str
+    claimed_at: float = field(default_factory=monotonic)
 
     @classmethod
     def from_row(cls, row: Record) -> Self:

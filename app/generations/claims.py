@@ -14,6 +14,9 @@ from app.generations import parking
 from app.generations.attempts import ATTEMPT_COLUMNS, CLAIMED_COLUMNS, Attempt, ClaimedAttempt
 from app.generations.states import CONDITIONS, State
 
+# Due rows whose organizations are candidates for one claim.
+_MOST_CANDIDATES = 50
+
 _DUE_ORGANIZATIONS = f"""
 SELECT organization_id
 FROM (SELECT organization_id, due_at FROM generations
@@ -113,10 +116,12 @@ async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed
 
     Those that the plan does not allow yet are parked.
     """
-    due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, limit)]
+    # More than are wanted, so that there is another choice if the first of them are locked.
+    due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, max(limit, _MOST_CANDIDATES))]
     if not due:
         return ClaimedStarts([], is_final=True)
-    rows = await tx.fetch(_CLAIM_STARTS, await parking.lock_organizations(tx, due), limit, lease)
+    locked = await parking.lock_organizations(tx, due, limit)
+    rows = await tx.fetch(_CLAIM_STARTS, locked, limit, lease)
     return ClaimedStarts([ClaimedAttempt.from_row(row) for row in rows if row["starts"]], is_final=False)
 
 

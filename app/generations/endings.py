@@ -63,7 +63,7 @@ async def complete(
     )
     if charged != cost.amount:
         await tx.execute(_SET_COST, *key, charged or 0)
-    await start_next(tx, queue, attempt.organization_id)
+    await unpark_next(tx, queue, attempt.organization_id)
     return True
 
 
@@ -75,11 +75,11 @@ async def fail(tx: Transaction, queue: WakeQueue, attempt: Attempt, error_messag
         return False
     reference = hold_reference(attempt.generation_id, attempt.number)
     await credits.void(tx, organization_id=attempt.organization_id, reference=reference)
-    await start_next(tx, queue, attempt.organization_id)
+    await unpark_next(tx, queue, attempt.organization_id)
     return True
 
 
-async def start_next(tx: Transaction, queue: WakeQueue, organization_id: str, count: int = 1) -> None:
-    """Make the organization's oldest parked generations due, `count` at most. Its lock must be held."""
-    if await parking.unpark(tx, organization_id, count):
+async def unpark_next(tx: Transaction, queue: WakeQueue, organization_id: str) -> None:
+    """Make as many parked generations of the organization due as may run now. Its lock must be held."""
+    if await parking.unpark(tx, organization_id):
         queue.wake(tx, WakeKind.START)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.crypto import random_token
 from app.core.database import Base, Credits, Moment, one_of
 from app.generations.media_types import ContentType
-from app.generations.states import CONDITIONS, ENDED, UNENDED, State, Status
+from app.generations.states import CONDITIONS, ENDED, PROCESSING, UNENDED, State, Status
 
 _UNENDED = one_of("status", UNENDED)
 
@@ -34,8 +34,10 @@ class Generation(Base):
         Index("ix_generations_turn", "turn_id"),
         Index("ix_generations_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),
         Index("ix_generations_session", "session_id", postgresql_where=text(_UNENDED)),
-        # Each query of the worker reads one of these, so that however many rows are parked, none reads them all.
-        Index("ix_generations_due", "due_at", postgresql_where=text(f"{_UNENDED} AND NOT is_parked")),
+        # Each query of the worker reads one of these, so that no backlog of one kind makes another one slow.
+        Index("ix_generations_pending_due", "due_at", postgresql_where=text(CONDITIONS[State.PENDING])),
+        Index("ix_generations_running_due", "due_at", postgresql_where=text(f"{PROCESSING} AND outcome IS NULL")),
+        Index("ix_generations_copying_due", "due_at", postgresql_where=text(CONDITIONS[State.COPYING])),
         Index("ix_generations_deadline", "deadline_at", postgresql_where=text(_UNENDED)),
         Index("ix_generations_active", "organization_id", postgresql_where=text(f"{_UNENDED} AND NOT is_parked")),
         Index(

@@ -22,15 +22,16 @@ WHERE organization_id = $1 AND id = $2 AND {CONDITIONS[State.FAILED]}
 RETURNING retry_count
 """
 
-# Parked rows count too: first come, first served. Each half reads an index of its own, no further than the limit.
+# Parked rows count too: first come, first served. Each half reads an index of its own, no further
+# than the limit; without an order the planner expects to come upon parked rows of the organization in a scan of all.
 _IS_FULL = f"""
 SELECT p.concurrent_generations <= (
     SELECT count(*) FROM (
-        (SELECT FROM generations WHERE organization_id = o.id AND {one_of("status", UNENDED)} AND NOT is_parked
+        (SELECT FROM generations WHERE organization_id = $1 AND {one_of("status", UNENDED)} AND NOT is_parked
          LIMIT p.concurrent_generations)
         UNION ALL
-        (SELECT FROM generations WHERE organization_id = o.id AND {CONDITIONS[State.PARKED]}
-         LIMIT p.concurrent_generations)
+        (SELECT FROM generations WHERE organization_id = $1 AND {CONDITIONS[State.PARKED]}
+         ORDER BY created_at LIMIT p.concurrent_generations)
     ) unended
 )
 FROM organizations o JOIN plans p ON p.name = o.plan_name

@@ -10,6 +10,7 @@ depends_on = None
 
 _TABLES = {"generated_content": "generations", "content_outputs": "outputs"}
 _PARKED = "ck_generations_parked_is_pending"
+_PROCESSING = "status = 'processing' AND NOT is_parked"
 _UNENDED = "status IN ('pending', 'processing')"
 # Indexes and constraints carry the name of their table.
 _RENAME = """
@@ -42,7 +43,9 @@ def upgrade() -> None:
     op.execute("UPDATE generations SET is_parked = false WHERE status <> 'pending' AND is_parked")
     op.create_check_constraint(op.f(_PARKED), "generations", "status = 'pending' OR NOT is_parked")
     _index("session", ["session_id"], _UNENDED)
-    _index("due", ["due_at"], f"{_UNENDED} AND NOT is_parked")
+    _index("pending_due", ["due_at"], "status = 'pending' AND NOT is_parked")
+    _index("running_due", ["due_at"], f"{_PROCESSING} AND outcome IS NULL")
+    _index("copying_due", ["due_at"], f"{_PROCESSING} AND outcome IS NOT NULL")
     _index("deadline", ["deadline_at"], _UNENDED)
     _index("active", ["organization_id"], f"{_UNENDED} AND NOT is_parked")
     _index("parked", ["organization_id", "created_at"], "status = 'pending' AND is_parked")
@@ -59,7 +62,7 @@ def downgrade() -> None:
         " TO ck_idempotency_keys_leased_or_answered"
     )
     op.alter_column("idempotency_keys", "response", new_column_name="answer")
-    for name in ("parked", "active", "deadline", "due", "session"):
+    for name in ("parked", "active", "deadline", "copying_due", "running_due", "pending_due", "session"):
         op.drop_index(f"ix_generations_{name}", table_name="generations")
     op.drop_constraint(op.f(_PARKED), "generations")
     for old, new in _TABLES.items():

@@ -79,7 +79,7 @@ async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
 
 
 async def test_no_statement_reads_all_that_waits(
-    busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
+    workbench: Workbench, busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
 ) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
     async with busy.resources.database.transaction() as tx:
@@ -96,6 +96,8 @@ async def test_no_statement_reads_all_that_waits(
     await steps.poll.run()
     await steps.copy.claim(20)
     await busy.ask(_MODEL)
+    # One of the organizations that do not wait for anything.
+    await workbench.ask(_MODEL)
 
     read = log.rows_read()
     assert (await busy.row(asked[0])).status == "failed"

@@ -262,7 +262,7 @@ async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
 async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
     """The content as whoever began it knows it."""
     row = await workbench.row(content_id)
-    names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number"}
+    names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number", "claimed_at"}
     values = {name: getattr(row, name) for name in names}
     return ClaimedAttempt(generation_id=row.id, number=row.retry_count, **values)
 

@@ -88,7 +88,7 @@ async def _retry(tx: Transaction, trial: Trial) -> object:
 
 
 _STEPS: Mapping[str, Step] = {
-    "unpark": lambda tx, trial: parking.unpark(tx, trial.row.organization_id, _MANY),
+    "unpark": lambda tx, trial: parking.unpark(tx, trial.row.organization_id),
     "claim_starts": lambda tx, _: claims.claim_starts(tx, _MANY, _LEASE),
     "postpone": lambda tx, trial: claims.postpone(tx, trial.attempt, timedelta(0), is_failure=False),
     "set_prediction": lambda tx, trial: progress.set_prediction(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from app.core.backoff import backoff
 from app.core.clock import now
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_CANCEL_AFTER = 5
 _MOST_CLAIMS = 10
+_LONGEST_WAIT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,12 @@ class StartStep:
 
     async def run(self, attempt: ClaimedAttempt) -> None:
         """Have the vendor run a claimed attempt. What the vendor certainly did not accept becomes pending again."""
-        if wait := await self._wait_for_vendor():
+        if wait := await self._await_vendor(attempt):
             await self._postpone(attempt, wait)
+            return
+        if monotonic() > attempt.claimed_at + self.lease.total_seconds() / 2:
+            # This process slept. Others may have found meanwhile that nothing runs, and started it.
+            logger.warning("start_left", extra={"generation_id": str(attempt.generation_id)})
             return
         try:
             prediction = await self._create(attempt)
@@ -82,10 +88,24 @@ class StartStep:
                 cancel_after=_seconds_left(attempt),
             )
 
-    async def _wait_for_vendor(self) -> timedelta:
-        """How long the budget of calls, or the vendor's refusal of our account, allows no start; 0 if it does."""
-        denial = await self.budget.denial()
-        return denial[1] if denial else await self.budget.wait_before_create()
+    async def _await_vendor(self, attempt: ClaimedAttempt) -> timedelta:
+        """Wait a moment for a call from the budget, so that short waits cost no claim each.
+
+        Returns:
+            How long the budget, or the vendor's refusal of our account, still allows no start; 0 if it does.
+        """
+        give_up_at = attempt.claimed_at + self.lease.total_seconds() / 4
+        try:
+            while not (denial := await self.budget.denial()):
+                wait = await self.budget.wait_before_create()
+                if not wait or wait > _LONGEST_WAIT or monotonic() > give_up_at:
+                    return wait
+                await asyncio.sleep(wait.total_seconds())
+        except asyncio.CancelledError:
+            # The worker is shutting down, and nothing was started: another one may do so at once.
+            await self._postpone(attempt, timedelta(0))
+            raise
+        return denial[1]
 
     async def _put_off(
         self,

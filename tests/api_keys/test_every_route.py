@@ -62,12 +62,12 @@ async def test_every_route_is_documented_and_has_a_known_scope(routes: list[tupl
 
 async def test_no_route_answers_without_a_key(stranger: httpx.AsyncClient, routes: list[tuple[str, str]]) -> None:
     for method, path in routes:
-        answer = await stranger.request(method, path.format("x"))
+        response = await stranger.request(method, path.format("x"))
 
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key"), path
-        assert list(answer.json()) == ["error"]
-        assert list(answer.json()["error"]) == ["message", "type", "code"]
-        assert answer.headers["www-authenticate"] == "ApiKey"
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "missing_api_key"), path
+        assert list(response.json()) == ["error"]
+        assert list(response.json()["error"]) == ["message", "type", "code"]
+        assert response.headers["www-authenticate"] == "ApiKey"
 
 
 async def test_a_route_is_open_to_its_scope_and_to_no_other(
@@ -78,8 +78,8 @@ async def test_a_route_is_open_to_its_scope_and_to_no_other(
     for method, path in routes:
         admitted = set()
         for scope, key in keys.items():
-            answer = await stranger.request(method, path.format("x"), headers={"X-API-Key": key})
-            if answer.status_code != 403:
+            response = await stranger.request(method, path.format("x"), headers={"X-API-Key": key})
+            if response.status_code != 403:
                 admitted.add(scope)
         needed = SCOPES[f"{method} {path}"]
         assert admitted == ({needed} if needed else set(ALL_SCOPES)), path
@@ -91,6 +91,6 @@ async def test_no_name_in_a_path_breaks_a_route(
 ) -> None:
     for method, path in routes:
         if "{}" in path:
-            answer = await client.request(method, path.format(name))
+            response = await client.request(method, path.format(name))
 
-            assert answer.status_code in {400, 404, 405}, (path, answer.text)
+            assert response.status_code in {400, 404, 405}, (path, response.text)

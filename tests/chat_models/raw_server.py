@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-Answer = Callable[["Connection", bytes], Awaitable[None]]
+Responder = Callable[["Connection", bytes], Awaitable[None]]
 
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -42,20 +42,20 @@ def response(body: bytes, *, status: str = "200 OK", headers: bytes = b"") -> by
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), len(body), headers, body)
 
 
-def always(*answers: bytes, is_closed: bool = False) -> Answer:
+def always(*pieces: bytes, is_closed: bool = False) -> Responder:
     """Sends the same response to every request, piece by piece, and then closes the connection if asked to."""
 
-    async def answer(connection: Connection, request: bytes) -> None:
-        for data in answers:
+    async def respond(connection: Connection, request: bytes) -> None:
+        for data in pieces:
             await connection.send(data)
         if is_closed:
             connection.writer.close()
 
-    return answer
+    return respond
 
 
 @asynccontextmanager
-async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
+async def raw_server(respond: Responder) -> AsyncIterator[RawServer]:
     """Calls `answer` with every request. The connection is closed if it raises an error or the client disconnects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
             while not writer.is_closing():
                 request = await _read_request(reader)
                 server.requests.append(request)
-                await answer(connection, request)
+                await respond(connection, request)
         writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -106,9 +106,11 @@ async def test_an_answer_with_impossible_usage_is_kept_without_it(
     faults: str,
     is_streamed: bool,
 ) -> None:
-    answer = (await stream(client, simulator, faults))[-1] if is_streamed else await complete(client, simulator, faults)
+    last_document = (
+        (await stream(client, simulator, faults))[-1] if is_streamed else await complete(client, simulator, faults)
+    )
 
-    assert parse_usage(answer) is None
+    assert parse_usage(last_document) is None
     assert caplog.messages == ["upstream_usage_refused"]
 
 

@@ -23,7 +23,7 @@ from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, sent
 
 
 async def test_calls_share_a_connection_after_completions_and_streams(client: ChatModelClient) -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_stream = sent_body(request).get("stream")
         await connection.send(SSE_HEAD + chunk(HELLO + STOP + DONE) if is_stream else response(COMPLETION))
         if is_stream:
@@ -32,7 +32,7 @@ async def test_calls_share_a_connection_after_completions_and_streams(client: Ch
                 await asyncio.sleep(0)
             await connection.send(LAST_CHUNK)
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         await complete(client, server)
         await stream(client, server)
         await stream(client, server)
@@ -62,13 +62,13 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used_again(client:
 async def test_a_request_that_may_have_been_read_is_not_sent_again(client: ChatModelClient, method: Any) -> None:
     """A reused connection that ends without an answer looks the same whether the request was processed or not."""
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         if len(server.requests) == 1:
             await connection.send(response(COMPLETION))
         else:
             connection.writer.close()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         await complete(client, server)
         with pytest.raises(ProviderError):
             await method(client, server)
@@ -129,13 +129,13 @@ async def test_the_time_of_a_call_is_bounded(client: ChatModelClient) -> None:
 
 
 async def test_the_time_of_a_stream_is_bounded_though_it_keeps_talking(client: ChatModelClient) -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(SSE_HEAD)
         while True:
             await connection.send(chunk(HELLO))
             await asyncio.sleep(0.01)
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         with pytest.raises(ProviderTimeoutError):
             await stream(client, server, timeout=0.2)
 
@@ -143,12 +143,12 @@ async def test_the_time_of_a_stream_is_bounded_though_it_keeps_talking(client: C
 async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -> None:
     hung_up = asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(SSE_HEAD + chunk(HELLO))
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
         await anext(chunks)
         await chunks.aclose()
@@ -159,12 +159,12 @@ async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -
 async def test_cancelling_a_call_closes_its_connection(client: ChatModelClient, method: Any) -> None:
     asked, hung_up = asyncio.Event(), asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         asked.set()
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         call = asyncio.create_task(method(client, server))
         await asked.wait()
         call.cancel()

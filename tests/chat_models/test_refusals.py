@@ -17,7 +17,7 @@ UPSTREAM = Upstream(base_url="https://models.example/v1", api_key=KEY)
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def answered(status: int, body: Any, retry_after: str | None = None) -> Any:
+def error_of(status: int, body: Any, retry_after: str | None = None) -> Any:
     return refusal(UPSTREAM, status, retry_after, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
@@ -27,7 +27,7 @@ def error_body(message: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_request_at_fault_is_told_to_the_client(status: int) -> None:
-    error = answered(status, error_body("temperature must be at most 2", param="temperature"))
+    error = error_of(status, error_body("temperature must be at most 2", param="temperature"))
 
     assert isinstance(error, UpstreamRejectedError)
     assert (error.status, error.type, error.code) == (400, "invalid_request_error", "invalid_request")
@@ -46,7 +46,7 @@ def test_a_request_at_fault_is_told_to_the_client(status: int) -> None:
     ],
 )
 def test_every_servers_way_to_word_a_refusal_is_read(body: Any, text: str) -> None:
-    assert answered(400, body).text == text
+    assert error_of(400, body).text == text
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_every_servers_way_to_word_a_refusal_is_read(body: Any, text: str) -> No
 )
 def test_nothing_like_a_key_is_repeated(secret: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        error = answered(400, error_body(f"Incorrect key provided: {secret}, see the documentation."))
+        error = error_of(400, error_body(f"Incorrect key provided: {secret}, see the documentation."))
 
     assert secret not in error.text
     assert error.text.endswith("see the documentation.")
@@ -78,12 +78,12 @@ def test_a_key_that_looks_like_none_is_not_repeated_either() -> None:
 
 
 def test_a_message_is_cut() -> None:
-    assert len(answered(400, error_body("too long " * 1_000)).text) == 500
+    assert len(error_of(400, error_body("too long " * 1_000)).text) == 500
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
 def test_a_refused_account_is_the_operators_matter(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    error = answered(status, error_body(f"Incorrect API key provided: {KEY}"))
+    error = error_of(status, error_body(f"Incorrect API key provided: {KEY}"))
 
     assert isinstance(error, ProviderError)
     assert error.text == ProviderError.message
@@ -93,14 +93,14 @@ def test_a_refused_account_is_the_operators_matter(status: int, caplog: pytest.L
 
 
 def test_a_used_up_account_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
-    error = answered(429, error_body("You exceeded your current quota", code="insufficient_quota"))
+    error = error_of(429, error_body("You exceeded your current quota", code="insufficient_quota"))
 
     assert isinstance(error, ProviderError)
     assert caplog.messages == ["upstream_denied"]
 
 
 def test_a_rate_limit_says_when_to_come_back() -> None:
-    error = answered(429, error_body("Rate limit reached"), retry_after="7")
+    error = error_of(429, error_body("Rate limit reached"), retry_after="7")
 
     assert isinstance(error, ProviderRateLimitedError)
     assert error.retry_after == 7
@@ -108,7 +108,7 @@ def test_a_rate_limit_says_when_to_come_back() -> None:
 
 @pytest.mark.parametrize("status", [302, 404, 405, 408, 409, 500, 502, 503, 504, 529])
 def test_every_other_status_is_a_failure_of_the_provider(status: int) -> None:
-    error = answered(status, error_body(f"failed with {KEY}"))
+    error = error_of(status, error_body(f"failed with {KEY}"))
 
     assert isinstance(error, ProviderError)
     assert error.text == ProviderError.message
@@ -143,11 +143,11 @@ def test_the_wait_that_a_header_asks_for(header: str | None, seconds: float) -> 
 def test_a_wait_beyond_the_patience_of_clients_is_not_to_be_repeated(
     header: str, seconds: int, may_repeat: bool
 ) -> None:
-    error = answered(429, error_body("Rate limit reached"), retry_after=header)
+    error = error_of(429, error_body("Rate limit reached"), retry_after=header)
 
     assert error.headers() == {"Retry-After": str(seconds)} | ({} if may_repeat else {"x-should-retry": "false"})
 
 
 @given(st.text())
 def test_the_wait_is_within_a_minute_whatever_the_header(header: str) -> None:
-    assert 1 <= answered(429, error_body("Rate limit reached"), retry_after=header).retry_after <= 60
+    assert 1 <= error_of(429, error_body("Rate limit reached"), retry_after=header).retry_after <= 60

@@ -50,7 +50,7 @@ def test_balance_shows_what_is_held_and_what_is_left(acme: str, junis: Junis) ->
     in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_in=None)
 
     shown = junis("credits", "balance", "--org", "Acme").stdout
-    answered = junis("credits", "balance", "--org", "Acme", "--json").stdout
+    printed = junis("credits", "balance", "--org", "Acme", "--json").stdout
 
     assert [line.split() for line in shown.splitlines()] == [["BALANCE", "HELD", "AVAILABLE"], ["10", "0.25", "9.75"]]
-    assert json.loads(answered) == {"balance": 10, "held": 0.25, "available": 9.75}
+    assert json.loads(printed) == {"balance": 10, "held": 0.25, "available": 9.75}

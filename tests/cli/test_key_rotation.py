@@ -50,9 +50,9 @@ def test_the_old_key_works_for_another_day(old: dict[str, Any], junis: Junis) ->
     assert until is not None
     assert earliest <= until <= now() + timedelta(hours=24)
     assert sorted(states(junis).values()) == ["active", "rotated"]
-    told = re.search(rf"{old['id']} works until (\S+) at the latest", rotated.stderr)
-    assert told is not None
-    assert whole_seconds(until) <= told[1] <= whole_seconds(now() + timedelta(hours=24))
+    shown = re.search(rf"{old['id']} works until (\S+) at the latest", rotated.stderr)
+    assert shown is not None
+    assert whole_seconds(until) <= shown[1] <= whole_seconds(now() + timedelta(hours=24))
 
 
 def test_the_overlap_can_be_chosen(old: dict[str, Any], junis: Junis) -> None:

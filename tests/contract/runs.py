@@ -50,18 +50,18 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
         keys: API keys for the program.
     """
     access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
-    told = json.loads(run_program(command, folder, json.dumps(access)))
+    printed = json.loads(run_program(command, folder, json.dumps(access)))
     calls = [str(entry["request"].get("user", "")) for entry in stack.simulator.log("chat")]
-    return Run(told["version"], told["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
+    return Run(printed["version"], printed["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 
 
-def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
+def run_program(command: Sequence[str | Path], folder: Path, standard_input: str = "") -> str:
     """What a program prints for some standard input; it sees no settings of this machine."""
     done = subprocess.run(
         command,
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
-        input=told,
+        input=standard_input,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -148,9 +148,9 @@ async def test_an_error_within_a_stream_comes_through(http: httpx.AsyncClient) -
     ],
 )
 async def test_a_refusal_comes_through(http: httpx.AsyncClient, body: dict[str, Any], status: int, code: str) -> None:
-    answer = await http.post(CHAT, json=body)
+    response = await http.post(CHAT, json=body)
 
-    assert answer.status_code == status
-    assert answer.json()["error"]["code"] == code
-    assert answer.headers["x-request-id"]
-    assert answer.headers["x-ratelimit-remaining"]
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+    assert response.headers["x-request-id"]
+    assert response.headers["x-ratelimit-remaining"]

@@ -37,8 +37,8 @@ class Fragile:
 
     async def ready(self) -> tuple[int, dict[str, str]]:
         """What `/readyz` says."""
-        answer = await self.client.get("/readyz")
-        return answer.status_code, answer.json()
+        response = await self.client.get("/readyz")
+        return response.status_code, response.json()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folde
 @pytest.fixture(scope="module")
 async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_folder: Path) -> AsyncIterator[Fragile]:
     async with httpx.AsyncClient(base_url=serving["PUBLIC_URL"], timeout=30) as client:
-        unmigrated = await until_answered(client, "/readyz")
+        unmigrated = await until_response(client, "/readyz")
         await furnish(serving, run_folder)
         database = Database.open(settings_of(serving))
         organization = await factories.make_organization(database)
@@ -69,7 +69,7 @@ async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_fol
         await database.close()
 
 
-async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
+async def until_response(client: httpx.AsyncClient, path: str) -> httpx.Response:
     """The first answer of a server that is starting."""
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -79,10 +79,10 @@ async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response
 
 
 async def test_it_is_ready_though_no_worker_lives(fragile: Fragile) -> None:
-    status, told = await fragile.ready()
+    status, body = await fragile.ready()
 
     assert status == 200
-    assert told == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
+    assert body == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
 
 
 async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
@@ -94,12 +94,12 @@ async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
 async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fragile) -> None:
     fragile.servers.valkey.kill()
     try:
-        status, told = await fragile.ready()
+        status, body = await fragile.ready()
     finally:
         fragile.servers.valkey.start()
 
     assert status == 200
-    assert told == WITHOUT_REDIS
+    assert body == WITHOUT_REDIS
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
@@ -111,12 +111,12 @@ async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
         # One after another they would wait for minutes.
         async with asyncio.timeout(PATIENCE):
             probes = await asyncio.gather(*(fragile.ready() for _ in range(20)))
-            answers = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
+            responses = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
     finally:
         os.kill(valkey, signal.SIGCONT)
 
     assert probes == [(200, WITHOUT_REDIS)] * 20
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
@@ -130,7 +130,7 @@ async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fr
     finally:
         fragile.servers.valkey.start()
 
-    assert [answer.status_code for answer in (owned, listed, retried)] == [200, 200, 200]
+    assert [response.status_code for response in (owned, listed, retried)] == [200, 200, 200]
     assert owned.headers["x-ratelimit-limit"]
     detail = (await fragile.client.get(f"/api/external/content/{content.id}")).json()
     assert (detail["status"], detail["retry_count"]) == ("pending", 1)
@@ -140,17 +140,17 @@ async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> N
     fragile.servers.postgres.kill()
     try:
         alive = await fragile.client.get("/healthz")
-        status, told = await fragile.ready()
+        status, body = await fragile.ready()
         asked = await fragile.client.get("/api/external/content")
         file = await fragile.client.get("/files/token/name")
     finally:
         fragile.servers.postgres.start()
 
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
-    assert (status, told["status"], told["database"]) == (503, "not_ready", "away")
-    for answer in (asked, file):
-        assert answer.status_code == 503
-        assert answer.json() == {
+    assert (status, body["status"], body["database"]) == (503, "not_ready", "away")
+    for response in (asked, file):
+        assert response.status_code == 503
+        assert response.json() == {
             "error": {
                 "message": "The service is temporarily unavailable",
                 "type": "server_error",
@@ -158,7 +158,7 @@ async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> N
             }
         }
         # It may be repeated: nothing has been done.
-        assert "x-should-retry" not in answer.headers
+        assert "x-should-retry" not in response.headers
     assert (await fragile.ready())[0] == 200
 
 

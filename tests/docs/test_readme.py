@@ -91,10 +91,10 @@ async def test_the_curl_example_draws_a_picture(stack: Stack, quickstarted: Path
 
     async with httpx.AsyncClient(timeout=60) as client:
         request = request_of(arguments, stack.url)
-        answer = await client.send(request)
+        response = await client.send(request)
 
-        assert answer.status_code == 200
-        (made,) = answer.json()["generated_content"]
+        assert response.status_code == 200
+        (made,) = response.json()["generated_content"]
         detail = await until_ended(client, f"{stack.base_url}/content/{made['id']}", request.headers)
         assert (detail["status"], detail["content_type"]) == ("completed", "image")
         assert (await client.get(detail["storage_url"])).headers["content-type"].startswith("image/")

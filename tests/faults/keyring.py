@@ -30,7 +30,7 @@ class Keyring:
 
     async def statuses(self, key: str, path: str = "/credits") -> set[int]:
         """The different statuses of those responses."""
-        return {answer.status_code for answer in await self.show(key, path)}
+        return {response.status_code for response in await self.show(key, path)}
 
 
 async def key_id_of(database: Database, key: str) -> str:

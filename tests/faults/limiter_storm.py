@@ -23,9 +23,9 @@ async def main(redis_url: str, limits: Limits, count: int) -> int:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
-    told_to_end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    end_is_asked_for = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
     admitted = await ask(limiter, limits, count)
-    while not told_to_end.done():
+    while not end_is_asked_for.done():
         admitted += await ask(limiter, limits, count)
     admitted += await ask(limiter, limits, count)
     await redis.aclose(close_connection_pool=True)

@@ -60,11 +60,11 @@ async def test_a_key_whose_run_was_cut_off_runs_again_and_is_charged_once(crashe
     await until_ended(database, crashed.keyed)
     chat = {"messages": [{"role": "user", "content": "Once"}], "stream": False}
     async with httpx.AsyncClient(base_url=crashed.api.base_url, headers=crashed.keyed.headers, timeout=30) as client:
-        answers = [await client.post(CHAT, json=chat, headers=KEY) for _ in range(2)]
+        responses = [await client.post(CHAT, json=chat, headers=KEY) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True]
-    assert answers[1].content == answers[0].content
+    assert [response.status_code for response in responses] == [200, 200]
+    assert ["Idempotent-Replayed" in response.headers for response in responses] == [False, True]
+    assert responses[1].content == responses[0].content
     assert len(await charges(database, crashed.keyed)) == 1
 
 
@@ -86,9 +86,9 @@ async def test_slots_are_free_within_one_lease_and_those_of_the_living_are_kept(
         remaining = crashed.killed_at + LEASE_SECONDS - await redis_seconds(redis)
         await asyncio.sleep(max(0, remaining))
 
-        answers = await asyncio.gather(*(client.get("/credits") for _ in range(SLOTS)))
+        responses = await asyncio.gather(*(client.get("/credits") for _ in range(SLOTS)))
 
-    assert [answer.status_code for answer in answers] == [200] * SLOTS
+    assert [response.status_code for response in responses] == [200] * SLOTS
     assert await slot_leases(redis, crashed.chatting.id) == []
     # One request still runs, for longer than a lease.
     assert len(await slot_leases(redis, crashed.living.id)) == 1

@@ -93,10 +93,10 @@ async def test_of_200_chats_at_once_that_generate_exactly_seven_can_pay(
             return await client.post(base_urls[number % len(base_urls)] + CHAT, json=chat)
 
     async with client_of(organization) as client:
-        answers = await asyncio.gather(*(ask(client, number) for number in range(REQUESTS)))
+        responses = await asyncio.gather(*(ask(client, number) for number in range(REQUESTS)))
 
-    assert {answer.status_code for answer in answers} == {200}
-    texts = [answer.json()["choices"][0]["message"]["content"] for answer in answers]
+    assert {response.status_code for response in responses} == {200}
+    texts = [response.json()["choices"][0]["message"]["content"] for response in responses]
     assert sum("Not enough credits for request" in text for text in texts) == REQUESTS - 7
     await until_ended(database, organization)
     assert await content_statuses(database, organization) == ["completed"] * 7
@@ -147,4 +147,4 @@ async def open_streams(
     client = await running.enter_async_context(client_of(organization))
     urls = (base_urls[number % len(base_urls)] + CHAT for number in range(count))
     streams = (running.enter_async_context(client.stream("POST", url, json=chat)) for url in urls)
-    return Counter(answer.status_code for answer in await asyncio.gather(*streams))
+    return Counter(response.status_code for response in await asyncio.gather(*streams))

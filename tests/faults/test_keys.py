@@ -49,9 +49,9 @@ async def test_a_revoked_key_is_refused_everywhere_within_a_second(
     await revoke(database, organization, organization.api_key)
     await asyncio.sleep(HEARD_SECONDS)
 
-    for answer in await keyring.show(organization.api_key):
-        assert answer.status_code == 401
-        assert answer.json()["error"] == {
+    for response in await keyring.show(organization.api_key):
+        assert response.status_code == 401
+        assert response.json()["error"] == {
             "message": "Invalid API key",
             "type": "authentication_error",
             "code": "invalid_api_key",
@@ -159,10 +159,10 @@ async def test_what_a_key_may_do_changes_everywhere_within_a_second(keyring: Key
         (replanned, "X-RateLimit-Limit", "300"),
         (limited, "X-RateLimit-Limit-Minute", "3"),
     ):
-        answers = await keyring.show(organization.api_key, "/content")
-        assert [answer.headers[header] for answer in answers] == [limit] * len(PROCESSES)
+        responses = await keyring.show(organization.api_key, "/content")
+        assert [response.headers[header] for response in responses] == [limit] * len(PROCESSES)
     refusals = await keyring.show(unsubscribed.api_key, "/content")
-    assert {answer.json()["error"]["code"] for answer in refusals} == {"subscription_required"}
+    assert {response.json()["error"]["code"] for response in refusals} == {"subscription_required"}
 
 
 async def test_a_plans_new_limits_hold_everywhere_within_a_second(keyring: Keyring, database: Database) -> None:
@@ -173,8 +173,8 @@ async def test_a_plans_new_limits_hold_everywhere_within_a_second(keyring: Keyri
     await make_plan(database, name=plan, per_minute=2)
     await asyncio.sleep(HEARD_SECONDS)
 
-    answers = await keyring.show(organization.api_key)
-    assert {(answer.status_code, answer.headers["X-RateLimit-Limit"]) for answer in answers} == {(429, "2")}
+    responses = await keyring.show(organization.api_key)
+    assert {(response.status_code, response.headers["X-RateLimit-Limit"]) for response in responses} == {(429, "2")}
 
 
 async def test_the_last_use_of_keys_is_noted(database: Database, organization: Organization) -> None:

@@ -19,8 +19,8 @@ from app.core.database import Database
 from app.rate_limits.policy import MINUTE_SECONDS, Limits
 from tests import factories, programs
 from tests.faults.conftest import Replicas
-from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_limits, make_plan
+from tests.rate_limits.responses import until_status
 from tests.rate_limits.windows import MICROSECONDS, age, minute_key, redis_at, redis_seconds, slot_leases
 from tests.waiting import PATIENCE, until
 
@@ -58,9 +58,9 @@ async def storm(replicas: Replicas, headers: dict[str, str], count: int) -> Coun
 
     async def ask(session: aiohttp.ClientSession) -> None:
         for number in requests:
-            async with session.get(f"{replicas.base_url(number)}/credits") as answer:
-                await answer.read()
-                statuses[answer.status] += 1
+            async with session.get(f"{replicas.base_url(number)}/credits") as response:
+                await response.read()
+                statuses[response.status] += 1
 
     async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*(ask(session) for _ in range(AT_ONCE)))
@@ -75,12 +75,12 @@ async def test_three_processes_admit_exactly_one_plan(replicas: Replicas, databa
     first = await storm(replicas, organization.headers, HTTP_REQUESTS)
     # However long the storm took, five seconds have passed for its requests.
     await age(redis, 5 - (await redis_seconds(redis) - began), minute_key(organization.id))
-    amid = await storm(replicas, organization.headers, HTTP_REQUESTS)
+    meanwhile = await storm(replicas, organization.headers, HTTP_REQUESTS)
     await age(redis, 60, minute_key(organization.id))
     second = await storm(replicas, organization.headers, HTTP_REQUESTS)
 
     assert first == {200: 60, 429: HTTP_REQUESTS - 60}
-    assert amid == {429: HTTP_REQUESTS}
+    assert meanwhile == {429: HTTP_REQUESTS}
     assert second == first
 
 
@@ -139,12 +139,12 @@ async def test_three_processes_run_no_more_at_once_than_the_plan(
     async with AsyncExitStack() as running:
         client = await running.enter_async_context(httpx.AsyncClient(headers=organization.headers, timeout=30))
         streams = [client.stream("POST", replicas.base_url(number) + CHAT, json=chat) for number in range(30)]
-        answers = await asyncio.gather(*(running.enter_async_context(stream) for stream in streams))
+        responses = await asyncio.gather(*(running.enter_async_context(stream) for stream in streams))
 
-        refused = [answer for answer in answers if answer.status_code != 200]
-        assert {answer.status_code for answer in refused} == {429}
-        assert len(answers) - len(refused) == 5
-        codes = {json.loads(await answer.aread())["error"]["code"] for answer in refused}
+        refused = [response for response in responses if response.status_code != 200]
+        assert {response.status_code for response in refused} == {429}
+        assert len(responses) - len(refused) == 5
+        codes = {json.loads(await response.aread())["error"]["code"] for response in refused}
         assert codes == {"concurrency_limit_exceeded"}
         assert len(await slot_leases(redis, organization.id)) == 5
 
@@ -190,12 +190,12 @@ async def has_passed(redis: Redis, key: str, seconds: float) -> bool:
 
 async def do_count_together(replicas: Replicas, client: httpx.AsyncClient) -> bool:
     """Whether all processes ask Redis again: each sees the request that another one has admitted just before."""
-    answers = [await client.get(f"{replicas.base_url(number)}/credits") for number in range(3)]
-    first, second, third = (int(answer.headers["X-RateLimit-Remaining"]) for answer in answers)
+    responses = [await client.get(f"{replicas.base_url(number)}/credits") for number in range(3)]
+    first, second, third = (int(response.headers["X-RateLimit-Remaining"]) for response in responses)
     return first == second + 1 == third + 2
 
 
-async def run_limiters(redis_url: str, limits: Limits, amid: Coroutine[Any, Any, None]) -> int:
+async def run_limiters(redis_url: str, limits: Limits, meanwhile: Coroutine[Any, Any, None]) -> int:
     """How many requests three processes admit, all at the same time, before and after something is done amid them."""
     command = ["-m", "tests.faults.limiter_storm", redis_url, json.dumps(asdict(limits)), str(LIMITER_REQUESTS // 6)]
     pipe = asyncio.subprocess.PIPE
@@ -207,12 +207,12 @@ async def run_limiters(redis_url: str, limits: Limits, amid: Coroutine[Any, Any,
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
     for process in processes:
-        tell(process, b"go\n")
-    await amid
-    answers = await asyncio.gather(*(process.communicate(b"end\n") for process in processes))
-    return sum(int(output) for output, _ in answers)
+        write_to(process, b"go\n")
+    await meanwhile
+    responses = await asyncio.gather(*(process.communicate(b"end\n") for process in processes))
+    return sum(int(output) for output, _ in responses)
 
 
-def tell(process: asyncio.subprocess.Process, line: bytes) -> None:
+def write_to(process: asyncio.subprocess.Process, line: bytes) -> None:
     assert process.stdin is not None
     process.stdin.write(line)

@@ -24,8 +24,8 @@ from tests.idempotency.asking import (
     new_key,
     new_words,
 )
-from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_plan
+from tests.rate_limits.responses import until_status
 
 
 @pytest.mark.parametrize("fate", ["it ends well", "it fails"])
@@ -76,13 +76,13 @@ async def test_of_100_requests_at_once_to_three_processes_one_runs(
             )
             for number in range(3)
         ]
-        answers = await asyncio.gather(*(ask(clients[number % 3], words, key) for number in range(100)))
+        responses = await asyncio.gather(*(ask(clients[number % 3], words, key) for number in range(100)))
         late = [await ask_until_answered(client, words, key) for client in clients]
 
-    answered = [answer for answer in answers if answer.status_code == 200]
-    assert {answer.content for answer in (*answered, *late)} == {late[0].content}
+    answered = [response for response in responses if response.status_code == 200]
+    assert {response.content for response in (*answered, *late)} == {late[0].content}
     assert words in content_of(late[0])
-    refusals = [answer.json()["error"] for answer in answers if answer.status_code != 200]
+    refusals = [response.json()["error"] for response in responses if response.status_code != 200]
     assert refusals == [IN_PROGRESS] * (100 - len(answered))
     assert len(model_calls(stack, words)) == 1
     assert len(await charges(database, organization)) == 1
@@ -103,7 +103,7 @@ async def test_a_run_whose_client_has_left_keeps_its_slot_until_it_ends(replicas
         await until_ended(database, organization)
         afterwards = await until_status(client, "/credits", 200)
 
-    assert {answer.status_code for answer in meanwhile} == {429}
+    assert {response.status_code for response in meanwhile} == {429}
     assert meanwhile[-1].json()["error"]["code"] == "concurrency_limit_exceeded"
     assert afterwards.json()["held"] == 0
     assert len(await charges(database, organization)) == 1

@@ -36,7 +36,9 @@ async def failing_organizations(database: Database) -> list[Organization]:
     return [await factories.make_organization(database, agents=text) for text in agents]
 
 
-async def answers_of_all_kinds(base_url: str, organization: Organization, others: Sequence[Organization]) -> list[str]:
+async def responses_of_all_kinds(
+    base_url: str, organization: Organization, others: Sequence[Organization]
+) -> list[str]:
     """The responses of a process, with headers and bodies, when everything works and when various things fail."""
     key = organization.api_key
     requests: list[tuple[str, str, dict[str, str], bytes | None]] = [
@@ -51,15 +53,15 @@ async def answers_of_all_kinds(base_url: str, organization: Organization, others
         ("POST", CHAT, {"X-API-Key": key}, b'{"messages": 1}'),
         ("DELETE", "/credits", {"X-API-Key": key}, None),
     ]
-    answers = []
+    responses = []
     async with httpx.AsyncClient(timeout=30) as client:
         for method, path, headers, body in requests:
-            answers.append(await client.request(method, base_url + path, headers=headers, content=body))
+            responses.append(await client.request(method, base_url + path, headers=headers, content=body))
         for other in others:
             for is_streamed in (False, True):
                 chat = HELLO | {"stream": is_streamed}
-                answers.append(await client.post(base_url + CHAT, headers=other.headers, json=chat))
-    return [f"{answer.headers}\n{answer.text}" for answer in answers]
+                responses.append(await client.post(base_url + CHAT, headers=other.headers, json=chat))
+    return [f"{response.headers}\n{response.text}" for response in responses]
 
 
 async def test_no_secret_is_told_or_kept(
@@ -72,14 +74,14 @@ async def test_no_secret_is_told_or_kept(
     keys = [each.api_key for each in (organization, *failing_organizations)]
     secrets = [*keys, UNKNOWN_KEY, *secrets_of(replicas.settings)]
 
-    told = await answers_of_all_kinds(replicas.base_url(0), organization, failing_organizations)
+    seen = await responses_of_all_kinds(replicas.base_url(0), organization, failing_organizations)
     await revoke(database, organization, organization.api_key)
-    told += await answers_of_all_kinds(replicas.base_url(1), organization, [])
+    seen += await responses_of_all_kinds(replicas.base_url(1), organization, [])
 
     logs = [log.read_text() for log in (*replicas.logs, *logs_of(stack))]
     assert sum("request" in log for log in logs) >= 3
     for secret in secrets:
-        assert not any(secret in text for text in (*told, *logs))
+        assert not any(secret in text for text in (*seen, *logs))
         assert await tables_with(database, secret) == []
         assert await tables_with(database, secret.encode().hex()) == []
     # The search finds what is kept: the beginning of a key, to tell it by.

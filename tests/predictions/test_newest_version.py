@@ -6,7 +6,7 @@ import pytest
 
 from app.predictions.protocol import PredictionRejectedError
 from app.predictions.replicate import VERSION_SECONDS, ReplicateClient
-from tests.chat_models.raw_server import Answer, Connection, raw_server, response
+from tests.chat_models.raw_server import Connection, Responder, raw_server, response
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 
@@ -66,11 +66,11 @@ async def test_a_version_that_was_found(version_seconds: float, versions: list[s
     assert [prediction.version for prediction in started] == versions
 
 
-def vendor_with_a_new_version_at_every_look() -> Answer:
+def vendor_with_a_new_version_at_every_look() -> Responder:
     """Runs a community model by its versions only, and has a newer one whenever it is asked for the newest."""
     numbers = count()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
         if head.startswith(b"GET /v1/models/owner/name "):
             await connection.send(response(json.dumps({"latest_version": {"id": f"v{next(numbers)}"}}).encode()))
@@ -82,4 +82,4 @@ def vendor_with_a_new_version_at_every_look() -> Answer:
         created = {"id": "x", "status": "starting", "created_at": "2026-03-01T12:00:00Z", "version": version}
         await connection.send(response(json.dumps(created).encode(), status="201 Created"))
 
-    return answer
+    return respond

@@ -22,7 +22,7 @@ LOW_CREDIT = (
 )
 
 
-def answered(
+def error_of(
     status: int, body: Any = None, *, retry_after: str | None = None, is_create: bool = True
 ) -> PredictionError:
     return refusal(status, retry_after, json.dumps(body).encode(), is_create=is_create)
@@ -46,7 +46,7 @@ def answered(
     ],
 )
 def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionError]) -> None:
-    assert type(answered(status)) is kind
+    assert type(error_of(status)) is kind
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionErro
     ],
 )
 def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: type[PredictionError]) -> None:
-    assert type(answered(status, is_create=False)) is kind
+    assert type(error_of(status, is_create=False)) is kind
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: typ
     ],
 )
 def test_the_text_is_what_the_vendor_said(status: int, body: Any, text: str) -> None:
-    assert answered(status, body).text == text
+    assert error_of(status, body).text == text
 
 
 def test_a_page_of_html_is_not_shown() -> None:
@@ -112,7 +112,7 @@ def test_a_page_of_html_is_not_shown() -> None:
     ],
 )
 def test_the_wait_that_the_vendor_asks_for(retry_after: str | None, body: Any, seconds: float) -> None:
-    error = answered(429, body, retry_after=retry_after)
+    error = error_of(429, body, retry_after=retry_after)
 
     assert isinstance(error, PredictionThrottledError)
     assert error.wait_seconds == seconds

@@ -113,9 +113,9 @@ async def test_a_connection_that_ends_without_an_answer_may_have_carried_the_req
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "raw",
     [
-        pytest.param(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{", id="half an answer"),
+        pytest.param(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{", id="half a response"),
         pytest.param(response(b"<html></html>"), id="HTML"),
         pytest.param(response(b""), id="nothing"),
         pytest.param(response(b"[]"), id="a list"),
@@ -127,8 +127,8 @@ async def test_a_connection_that_ends_without_an_answer_may_have_carried_the_req
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
-async def test_an_answer_that_is_unusable_is_no_answer(method: str, answer: bytes) -> None:
-    async with raw_server(always(answer, is_closed=True)) as server:
+async def test_an_answer_that_is_unusable_is_no_answer(method: str, raw: bytes) -> None:
+    async with raw_server(always(raw, is_closed=True)) as server:
         error = await fails(server, method)
 
     assert type(error) is expected(method)
@@ -147,12 +147,12 @@ async def test_a_redirect_does_not_take_the_token_elsewhere(method: str, status:
 
 
 async def test_the_link_to_the_next_page_does_not_take_the_token_elsewhere() -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_first = len(server.requests) == 1
         link = f"{elsewhere.url}/v1/predictions?cursor=2" if is_first else None
         await connection.send(response(json.dumps({"results": [PREDICTION], "next": link}).encode()))
 
-    async with raw_server(always()) as elsewhere, raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(always()) as elsewhere, raw_server(respond) as server, client_of(server) as client:
         recent = [prediction.id async for prediction in client.recent(LONG_AGO)]
 
     assert recent == [PREDICTION["id"]] * 2
@@ -183,9 +183,9 @@ async def test_a_get_that_is_refused_for_now_is_not_repeated(status: str) -> Non
 
 
 async def test_a_refusal_that_breaks_off_is_still_one() -> None:
-    answer = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 500\r\n\r\n{"
+    raw = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 500\r\n\r\n{"
 
-    async with raw_server(always(answer, is_closed=True)) as server:
+    async with raw_server(always(raw, is_closed=True)) as server:
         error = await fails(server, "create")
 
     assert type(error) is PredictionRejectedError
@@ -203,12 +203,12 @@ async def test_the_token_is_not_repeated(caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_calls_share_a_connection_after_answers_and_refusals() -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_refused = len(server.requests) == 1
         body = json.dumps(PREDICTION).encode()
         await connection.send(response(b"{}", status="404 Not Found") if is_refused else response(body))
 
-    async with raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(respond) as server, client_of(server) as client:
         with pytest.raises(PredictionError):
             await client.get("x")
         await client.get("x")
@@ -220,12 +220,12 @@ async def test_calls_share_a_connection_after_answers_and_refusals() -> None:
 async def test_cancelling_a_call_closes_its_connection() -> None:
     asked, hung_up = asyncio.Event(), asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         asked.set()
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(respond) as server, client_of(server) as client:
         waiting = asyncio.create_task(call(client, "get"))
         await asked.wait()
         waiting.cancel()

@@ -17,7 +17,7 @@ class _Connection:
     is_asking: bool = False
     is_listening: bool = False
 
-    def note_question(self, data: bytes) -> None:
+    def note_request(self, data: bytes) -> None:
         # A connection that hears notifications asks on behalf of no request.
         self.is_listening = self.is_listening or b"LISTEN" in data
         self.round_trips += not self.is_asking
@@ -54,14 +54,14 @@ class Proxy:
         """Pass on what is held back."""
         self._may_pass.set()
 
-    async def serve(self, questions: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    async def serve(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         """Stand between one client and the server until either hangs up."""
         connection = _Connection()
         self._connections.append(connection)
-        answers, server = await asyncio.open_connection(self._host, self._port)
+        responses, server = await asyncio.open_connection(self._host, self._port)
         passing = [
-            asyncio.create_task(self._pass_questions(connection, questions, server)),
-            asyncio.create_task(_pass_answers(connection, answers, client)),
+            asyncio.create_task(self._pass_requests(connection, requests, server)),
+            asyncio.create_task(_pass_responses(connection, responses, client)),
         ]
         try:
             await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
@@ -72,11 +72,11 @@ class Proxy:
             server.close()
             client.close()
 
-    async def _pass_questions(
-        self, connection: _Connection, questions: asyncio.StreamReader, server: asyncio.StreamWriter
+    async def _pass_requests(
+        self, connection: _Connection, requests: asyncio.StreamReader, server: asyncio.StreamWriter
     ) -> None:
-        while data := await questions.read(_CHUNK_BYTES):
-            connection.note_question(data)
+        while data := await requests.read(_CHUNK_BYTES):
+            connection.note_request(data)
             if self._is_next_held:
                 self._is_next_held = False
                 self._is_held.set()
@@ -84,8 +84,10 @@ class Proxy:
             server.write(data)
 
 
-async def _pass_answers(connection: _Connection, answers: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-    while data := await answers.read(_CHUNK_BYTES):
+async def _pass_responses(
+    connection: _Connection, responses: asyncio.StreamReader, client: asyncio.StreamWriter
+) -> None:
+    while data := await responses.read(_CHUNK_BYTES):
         connection.is_asking = False
         client.write(data)
 

@@ -91,9 +91,9 @@ async def test_a_process_decides_as_redis_does(limiter: RateLimiter, lonely_limi
 async def test_of_many_at_once_exactly_the_limit_is_admitted(lonely_limiter: RateLimiter) -> None:
     limits = make_limits(per_minute=60)
 
-    answers = await asyncio.gather(*(lonely_limiter.admit(limits) for _ in range(300)))
+    decided = await asyncio.gather(*(lonely_limiter.admit(limits) for _ in range(300)))
 
-    assert sum(slot is not None for _, slot in answers) == 60
+    assert sum(slot is not None for _, slot in decided) == 60
 
 
 async def test_failed_attempts_are_counted_without_redis(lonely_limiter: RateLimiter) -> None:
@@ -163,10 +163,10 @@ async def test_a_redis_that_does_not_answer_keeps_nobody_waiting() -> None:
 
         # One after the other they would take minutes.
         async with asyncio.timeout(20):
-            answers = await asyncio.gather(*(limiter.admit(limits) for _ in range(50)))
+            decided = await asyncio.gather(*(limiter.admit(limits) for _ in range(50)))
 
         await redis.aclose(close_connection_pool=True)
-    assert all(slot is not None for _, slot in answers)
+    assert all(slot is not None for _, slot in decided)
 
 
 async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> None:
@@ -178,11 +178,11 @@ async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> Non
         await asyncio.sleep(PAUSE_SECONDS)
         asked_before = len(connections)
 
-        answers = await asyncio.gather(*(limiter.admit(limits) for _ in range(20)))
+        decided = await asyncio.gather(*(limiter.admit(limits) for _ in range(20)))
 
         assert len(connections) - asked_before == 1
         await pool.disconnect()
-    assert all(slot is not None for _, slot in answers)
+    assert all(slot is not None for _, slot in decided)
 
 
 def test_ever_new_addresses_do_not_fill_the_memory() -> None:

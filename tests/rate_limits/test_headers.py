@@ -11,8 +11,8 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.rate_limits.answers import until_status, window
 from tests.rate_limits.making import make_plan
+from tests.rate_limits.responses import until_status, window
 from tests.waiting import PATIENCE
 
 CHAT = "/v1/chat/completions"
@@ -29,7 +29,7 @@ async def limited_client(
 async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=7, concurrent=1), credit="0")
     async with client:
-        answers = [
+        responses = [
             await client.get("/credits"),
             await client.post(CHAT, content=b"{not json"),
             await client.post(CHAT, json={"messages": []}),
@@ -41,16 +41,16 @@ async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, da
             await client.post(CHAT, json=HELLO),
         ]
 
-    assert [answer.status_code for answer in answers] == [200, 400, 400, 402, 404, 400, 200, 429, 429]
-    assert [window(answer) for answer in answers] == [(7, left) for left in (6, 5, 4, 3, 2, 1, 0, 0, 0)]
+    assert [response.status_code for response in responses] == [200, 400, 400, 402, 404, 400, 200, 429, 429]
+    assert [window(response) for response in responses] == [(7, left) for left in (6, 5, 4, 3, 2, 1, 0, 0, 0)]
 
 
 async def test_a_stream_tells_its_limits_when_it_begins(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=3))
-    async with client, client.stream("POST", CHAT, json=HELLO | {"stream": True}) as answer:
-        assert answer.status_code == 200
-        assert window(answer) == (3, 2)
-        assert (await answer.aread()).endswith(b"data: [DONE]\n\n")
+    async with client, client.stream("POST", CHAT, json=HELLO | {"stream": True}) as response:
+        assert response.status_code == 200
+        assert window(response) == (3, 2)
+        assert (await response.aread()).endswith(b"data: [DONE]\n\n")
 
 
 async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: Database) -> None:
@@ -65,8 +65,8 @@ async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: 
         unsubscribed = await until_status(client, "/credits", 403)
 
     assert window(first) == (5, 4)
-    assert [answer.status_code for answer in refused] == [403, 403, 403]
-    assert [window(answer) for answer in refused] == [(5, 4)] * 3
+    assert [response.status_code for response in refused] == [403, 403, 403]
+    assert [window(response) for response in refused] == [(5, 4)] * 3
     limit, remaining = window(unsubscribed)
     assert (limit, remaining < 5) == (5, True)
 
@@ -93,15 +93,15 @@ async def test_a_keys_own_windows_are_told_where_it_has_any(
             actor=COMMAND_LINE,
         )
     async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
-        answer = await client.get("/credits")
+        response = await client.get("/credits")
 
-    told = {name for name in answer.headers if name.startswith("x-ratelimit-")}
+    names = {name for name in response.headers if name.startswith("x-ratelimit-")}
     wanted = {"", *suffixes}
-    assert told == {
+    assert names == {
         f"x-ratelimit-{name}{suffix}".lower() for name in ("limit", "remaining", "reset") for suffix in wanted
     }
     limits = {"-Minute": named.get("requests_per_minute", 0), "-Hour": named.get("requests_per_hour", 0)}
-    assert [window(answer, suffix) for suffix in suffixes] == [
+    assert [window(response, suffix) for suffix in suffixes] == [
         (limits[suffix], limits[suffix] - 1) for suffix in suffixes
     ]
 
@@ -153,9 +153,9 @@ async def test_too_many_at_once_are_refused_and_consume_nothing(stack: Stack, da
             refused = [await client.get("/credits") for _ in range(3)]
         freed = await until_status(client, "/credits", 200)
 
-    for answer in refused:
-        assert answer.status_code == 429
-        assert answer.json()["error"]["code"] == "concurrency_limit_exceeded"
-        assert answer.headers["Retry-After"] == "1"
-        assert window(answer) == (10, 8)
+    for response in refused:
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "concurrency_limit_exceeded"
+        assert response.headers["Retry-After"] == "1"
+        assert window(response) == (10, 8)
     assert window(freed) == (10, 7)

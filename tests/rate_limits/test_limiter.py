@@ -49,11 +49,11 @@ async def test_of_many_at_once_exactly_the_limit_is_admitted(
 ) -> None:
     limits = make_limits(**named)
 
-    answers = await admit_many(limiters, limits)
+    decided = await admit_many(limiters, limits)
 
-    outcomes = Counter(decision.refusal for decision, _ in answers)
+    outcomes = Counter(decision.refusal for decision, _ in decided)
     assert outcomes == {None: min(named.values()), refusal: REQUESTS - min(named.values())}
-    assert all((slot is None) == (decision.refusal is not None) for decision, slot in answers)
+    assert all((slot is None) == (decision.refusal is not None) for decision, slot in decided)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ async def test_a_flush_of_redis_overshoots_by_at_most_one_window(redis: Redis, l
     limits = make_limits(per_minute=60)
 
     async def storm() -> int:
-        answers = await admit_many(limiters, limits)
-        return sum(slot is not None for _, slot in answers)
+        decided = await admit_many(limiters, limits)
+        return sum(slot is not None for _, slot in decided)
 
     before = await storm()
     meanwhile, _ = await asyncio.gather(storm(), redis.flushall())

@@ -46,7 +46,7 @@ class S3Server:
 
 
 @dataclass(frozen=True)
-class Stand:
+class StoreUnderTest:
     """A store under test, and the folder that its bytes end in."""
 
     store: ObjectStore
@@ -79,30 +79,32 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 # A store over S3 takes a quarter of a second to open: the tests that need no settings of their own share one.
 @pytest.fixture(scope="session")
-async def s3_stand(s3_server: S3Server) -> AsyncIterator[Stand]:
+async def s3_under_test(s3_server: S3Server) -> AsyncIterator[StoreUnderTest]:
     bucket = s3_server.new_bucket()
     store = open_store(s3_server.settings(bucket))
-    yield Stand(store, s3_server.folder / bucket)
+    yield StoreUnderTest(store, s3_server.folder / bucket)
     await store.close()
 
 
 @pytest.fixture(scope="session")
-async def local_stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+async def local_under_test(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StoreUnderTest]:
     folder = tmp_path_factory.mktemp("objects")
     store = open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder}))
-    yield Stand(store, folder)
+    yield StoreUnderTest(store, folder)
     await store.close()
 
 
 @pytest.fixture(params=["local", "s3"])
-async def stand(request: pytest.FixtureRequest, local_stand: Stand, s3_stand: Stand) -> AsyncIterator[Stand]:
+async def under_test(
+    request: pytest.FixtureRequest, local_under_test: StoreUnderTest, s3_under_test: StoreUnderTest
+) -> AsyncIterator[StoreUnderTest]:
     """Each store in turn, empty."""
-    stand = local_stand if request.param == "local" else s3_stand
-    yield stand
-    for path in stand.paths():
-        await stand.store.delete(path)
+    under_test = local_under_test if request.param == "local" else s3_under_test
+    yield under_test
+    for path in under_test.paths():
+        await under_test.store.delete(path)
 
 
 @pytest.fixture
-def store(stand: Stand) -> ObjectStore:
-    return stand.store
+def store(under_test: StoreUnderTest) -> ObjectStore:
+    return under_test.store

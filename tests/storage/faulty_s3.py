@@ -24,7 +24,7 @@ class FaultyS3:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer any request of an S3 client."""
         call = _name(request)
         await request.read()
@@ -64,16 +64,16 @@ class Site:
 
     server: FaultyS3 = field(default_factory=FaultyS3)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         """Let the server of the moment answer."""
-        return await self.server.answer(request)
+        return await self.server.respond(request)
 
 
 @asynccontextmanager
 async def serving(site: Site) -> AsyncIterator[str]:
     """Serve on a free port, and say at which URL."""
     application = web.Application(client_max_size=0)
-    application.router.add_route("*", "/{path:.*}", site.answer)
+    application.router.add_route("*", "/{path:.*}", site.respond)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

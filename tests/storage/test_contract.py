@@ -6,7 +6,7 @@ import pytest
 
 from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore
 from tests.storage.bytestreams import MB, in_chunks, noise, read, stored, write
-from tests.storage.conftest import Stand
+from tests.storage.conftest import StoreUnderTest
 
 PATH = "generation/image/550e8400_20251206_103000.png"
 
@@ -64,30 +64,30 @@ class TestObjectStore:
         assert await read(store, PATH, ByteRange(0, 10)) == b""
 
     @pytest.mark.parametrize("size", [100, 9 * MB], ids=["small", "large"])
-    async def test_a_written_object_replaces_the_one_before(self, stand: Stand, size: int) -> None:
-        await write(stand.store, PATH, noise(9 * MB + 1))
+    async def test_a_written_object_replaces_the_one_before(self, under_test: StoreUnderTest, size: int) -> None:
+        await write(under_test.store, PATH, noise(9 * MB + 1))
 
-        await write(stand.store, PATH, noise(size))
+        await write(under_test.store, PATH, noise(size))
 
-        assert await stand.store.verify(PATH) == stored(noise(size))
-        assert len(stand.files()) == 1
+        assert await under_test.store.verify(PATH) == stored(noise(size))
+        assert len(under_test.files()) == 1
 
-    async def test_of_two_writers_of_one_path_one_wins_whole(self, stand: Stand) -> None:
+    async def test_of_two_writers_of_one_path_one_wins_whole(self, under_test: StoreUnderTest) -> None:
         contents = [noise(2 * MB), noise(3 * MB)]
 
-        await asyncio.gather(*(write(stand.store, PATH, content) for content in contents))
+        await asyncio.gather(*(write(under_test.store, PATH, content) for content in contents))
 
-        assert await stand.store.verify(PATH) in [stored(content) for content in contents]
-        assert len(stand.files()) == 1
+        assert await under_test.store.verify(PATH) in [stored(content) for content in contents]
+        assert len(under_test.files()) == 1
 
-    async def test_a_deleted_object_is_gone(self, stand: Stand) -> None:
-        await write(stand.store, PATH, b"content")
+    async def test_a_deleted_object_is_gone(self, under_test: StoreUnderTest) -> None:
+        await write(under_test.store, PATH, b"content")
 
-        await stand.store.delete(PATH)
+        await under_test.store.delete(PATH)
 
-        assert stand.files() == []
+        assert under_test.files() == []
         with pytest.raises(ObjectMissingError):
-            await stand.store.verify(PATH)
+            await under_test.store.verify(PATH)
 
     async def test_deleting_what_is_not_there_is_no_error(self, store: ObjectStore) -> None:
         await store.delete(PATH)
@@ -108,24 +108,24 @@ class TestObjectStore:
         "path",
         ["Schöne Grüße/日本.png", "a b/c+d&e=f%20g?h#i~'(j)*", "e\u0301/\u00e9", "no-extension", "a/b/c/d/e/f/g.bin"],
     )
-    async def test_a_path_may_hold_any_printable_character(self, stand: Stand, path: str) -> None:
-        await write(stand.store, path, path.encode())
+    async def test_a_path_may_hold_any_printable_character(self, under_test: StoreUnderTest, path: str) -> None:
+        await write(under_test.store, path, path.encode())
 
-        assert await read(stand.store, path) == path.encode()
-        assert stand.paths() == [path]
+        assert await read(under_test.store, path) == path.encode()
+        assert under_test.paths() == [path]
 
     @pytest.mark.parametrize("path", ["../outside", "/outside"])
-    async def test_a_path_that_could_lead_elsewhere_is_refused(self, stand: Stand, path: str) -> None:
+    async def test_a_path_that_could_lead_elsewhere_is_refused(self, under_test: StoreUnderTest, path: str) -> None:
         with pytest.raises(ValueError, match="outside"):
-            await write(stand.store, path, b"content")
+            await write(under_test.store, path, b"content")
         with pytest.raises(ValueError, match="outside"):
-            await read(stand.store, path)
+            await read(under_test.store, path)
         with pytest.raises(ValueError, match="outside"):
-            await stand.store.verify(path)
+            await under_test.store.verify(path)
         with pytest.raises(ValueError, match="outside"):
-            await stand.store.delete(path)
-        assert list(stand.folder.parent.glob("outside")) == []
-        assert stand.files() == []
+            await under_test.store.delete(path)
+        assert list(under_test.folder.parent.glob("outside")) == []
+        assert under_test.files() == []
 
     async def test_reading_may_be_given_up(self, store: ObjectStore) -> None:
         content = noise(5 * MB)

@@ -113,10 +113,10 @@ async def test_a_presigned_url_gives_the_object_to_anybody(s3_server: S3Server) 
         await write(store, path, content)
         url = await store.presigned_url(path, filename='Grüße "1".png') or ""
 
-        answer = await anybody.get(url)
+        response = await anybody.get(url)
         changed = await anybody.get(url.replace("X-Amz-Expires=300", "X-Amz-Expires=900"))
 
-    assert answer.content == content
+    assert response.content == content
     disposition = httpx.URL(url).params["response-content-disposition"]
     assert disposition == "attachment; filename=\"Gr__e _1_.png\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.png"
     assert changed.status_code == 403

@@ -27,11 +27,11 @@ async def test_metered_routes_refuse_an_organization_without_credits_and_others_
     await hold_everything(database, poor)
 
     for route in routes:
-        answer = await route.ask(anyone, poor.ids, headers=poor.organization.headers)
+        response = await route.ask(anyone, poor.ids, headers=poor.organization.headers)
 
-        is_refused = answer.status_code == 402
+        is_refused = response.status_code == 402
         assert is_refused == (route.billing == "metered"), str(route)
-        assert not is_refused or answer.json()["error"]["code"] == "insufficient_credits", str(route)
+        assert not is_refused or response.json()["error"]["code"] == "insufficient_credits", str(route)
     assert await faults_of(database, poor.organization) == []
 
 

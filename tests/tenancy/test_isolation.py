@@ -92,9 +92,9 @@ async def test_a_conversation_of_the_same_name_is_another(
     name, words = owner.ids["session_id"], f"Hello from {stranger.organization.id}"
     chat = {"messages": [{"role": "user", "content": words}], "elevenlabs_extra_body": {"conversation_id": name}}
 
-    answer = await anyone.post(CHAT, headers=stranger.organization.headers, json=chat)
+    response = await anyone.post(CHAT, headers=stranger.organization.headers, json=chat)
 
-    assert answer.headers["X-Session-ID"] == name
+    assert response.headers["X-Session-ID"] == name
     (call,) = [entry for entry in stack.simulator.log("chat") if words in str(entry["request"])]
     assert owner.words not in str(call["request"])
 

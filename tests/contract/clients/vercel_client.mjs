@@ -43,7 +43,7 @@ const answered = await generateText({
   stopWhen: stepCountIs(2),
 });
 
-const told = {
+const summary = {
   version: createRequire(import.meta.url)("ai/package.json").version,
   content: answer.text,
   total_tokens: answer.usage.totalTokens,
@@ -54,4 +54,4 @@ const told = {
   answer: answered.text,
   refusal: await refusal(),
 };
-process.stdout.write(JSON.stringify(told));
+process.stdout.write(JSON.stringify(summary));

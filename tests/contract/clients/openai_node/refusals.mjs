@@ -69,7 +69,7 @@ async function model_not_found(scenario) {
   try {
     await scenario.client().models.retrieve("nothing", { headers: scenario.headers });
   } catch (error) {
-    return told(error);
+    return detailsOf(error);
   }
   return {};
 }
@@ -83,7 +83,7 @@ async function interrupted_stream(scenario) {
       content += chunk.choices[0].delta.content ?? "";
     }
   } catch (error) {
-    return { ...told(error), content };
+    return { ...detailsOf(error), content };
   }
   return {};
 }
@@ -93,13 +93,13 @@ async function refused(scenario, client, request = {}) {
   try {
     await scenario.ask(client, request);
   } catch (error) {
-    return told(error);
+    return detailsOf(error);
   }
   return {};
 }
 
 /** What an application can read from an error. */
-function told(error) {
+function detailsOf(error) {
   if (!(error instanceof APIError)) throw error;
   return {
     class: error.constructor.name,

@@ -69,7 +69,7 @@ def model_not_found(case: Case) -> Json:
     try:
         case.client().models.retrieve("nothing", extra_headers=case.headers)
     except APIError as error:
-        return told(error)
+        return details_of(error)
     return {}
 
 
@@ -86,7 +86,7 @@ def interrupted_stream(case: Case) -> Json:
         ):
             content += chunk.choices[0].delta.content or ""
     except APIError as error:
-        return {**told(error), "content": content}
+        return {**details_of(error), "content": content}
     return {}
 
 
@@ -103,11 +103,11 @@ def refused(
     try:
         case.ask(client, words, model=model, headers=headers, body=body)
     except APIError as error:
-        return told(error)
+        return details_of(error)
     return {}
 
 
-def told(error: APIError) -> Json:
+def details_of(error: APIError) -> Json:
     """What an application can read from an error."""
     response = getattr(error, "response", None)
     headers = {} if response is None else response.headers

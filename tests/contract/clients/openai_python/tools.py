@@ -47,15 +47,15 @@ def tool_call(case: Case) -> Json:
     calls = called.message.tool_calls or []
     messages.append(called.message)  # type: ignore[arg-type]  # as the SDK's own examples do
     messages.extend({"role": "tool", "tool_call_id": call.id, "content": "Snow"} for call in calls)
-    answered = client.chat.completions.create(
+    final = client.chat.completions.create(
         model=ORCHESTRATOR, messages=messages, tools=[WEATHER], user=case.id, extra_headers=case.headers
     ).choices[0]
 
     return {
         **_called(called.finish_reason, calls),
         "content": called.message.content,
-        "answer": answered.message.content,
-        "answer_finish_reason": answered.finish_reason,
+        "answer": final.message.content,
+        "answer_finish_reason": final.finish_reason,
     }
 
 

@@ -85,12 +85,12 @@ async def test_a_refused_parameter_is_named(client: ChatModelClient, method: Any
 async def test_a_refusal_without_an_end_is_not_read_to_its_end(client: ChatModelClient) -> None:
     head = b"HTTP/1.1 422 Unprocessable\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(head)
         while True:
             await connection.send(chunk(b"x" * 65536))
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         with pytest.raises(UpstreamRejectedError):
             await complete(client, server)
 

@@ -7,10 +7,10 @@ import httpx
 from tests.waiting import PATIENCE
 
 
-def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
+def window(response: httpx.Response, suffix: str = "") -> tuple[int, int]:
     """Limit and remaining requests of one of the answer's windows; its reset is a second within that window."""
     limit, remaining, reset = (
-        int(answer.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
+        int(response.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
     )
     longest = 61 * 60 if suffix == "-Hour" else 60
     assert time.time() - PATIENCE < reset <= time.time() + longest + 1
@@ -20,6 +20,6 @@ def window(answer: httpx.Response, suffix: str = "") -> tuple[int, int]:
 async def until_status(client: httpx.AsyncClient, url: str, status: int) -> httpx.Response:
     """The first answer with this status."""
     while True:
-        answer = await client.get(url)
-        if answer.status_code == status:
-            return answer
+        response = await client.get(url)
+        if response.status_code == status:
+            return response

@@ -65,14 +65,14 @@ async def test_a_key_that_is_malformed_or_unknown(stranger: httpx.AsyncClient, k
     assert response.json() == INVALID
 
 
-async def test_a_key_with_bytes_that_are_no_text_is_invalid(stranger: httpx.AsyncClient) -> None:
+async def test_a_key_that_is_not_valid_text_is_invalid(stranger: httpx.AsyncClient) -> None:
     response = await stranger.get("/credits", headers={b"X-API-Key": b"jns_live_\xff\xfe" + b"A" * 30})
 
     assert (response.status_code, response.json()) == (401, INVALID)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_a_key_is_taken_in_either_header(
+async def test_a_key_is_accepted_in_either_header(
     stranger: httpx.AsyncClient, organization: Organization, scheme: str
 ) -> None:
     alone = await stranger.get("/credits", headers={"X-API-Key": organization.api_key})
@@ -81,7 +81,7 @@ async def test_a_key_is_taken_in_either_header(
     assert (alone.status_code, bearer.status_code) == (200, 200)
 
 
-async def test_both_headers_may_show_the_same_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
+async def test_both_headers_may_hold_the_same_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
     key = organization.api_key
 
     response = await stranger.get("/credits", headers={"X-API-Key": key, "Authorization": f"Bearer {key}"})
@@ -89,7 +89,7 @@ async def test_both_headers_may_show_the_same_key(stranger: httpx.AsyncClient, o
     assert response.status_code == 200
 
 
-async def test_two_keys_at_once_are_invalid_though_each_is_good(
+async def test_two_different_keys_in_one_request_are_invalid_even_if_both_are_valid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     first, second = organization.api_key, await factories.make_key(database, organization, "content:read")
@@ -104,7 +104,7 @@ async def test_two_keys_at_once_are_invalid_though_each_is_good(
         assert (response.status_code, response.json()) == (401, INVALID)
 
 
-async def test_a_scheme_that_is_no_bearer_is_not_looked_at(
+async def test_an_authorization_scheme_other_than_bearer_is_ignored(
     stranger: httpx.AsyncClient, organization: Organization
 ) -> None:
     headers = {"X-API-Key": organization.api_key, "Authorization": "Basic dXNlcjpwYXNz"}
@@ -112,7 +112,7 @@ async def test_a_scheme_that_is_no_bearer_is_not_looked_at(
     assert (await stranger.get("/credits", headers=headers)).status_code == 200
 
 
-async def test_a_key_in_the_query_is_no_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
+async def test_a_key_in_the_query_is_ignored(stranger: httpx.AsyncClient, organization: Organization) -> None:
     response = await stranger.get("/credits", params={"api_key": organization.api_key})
 
     assert response.json() == MISSING
@@ -155,7 +155,7 @@ async def test_an_expired_key_is_invalid(
     assert (response.status_code, response.json()) == (401, INVALID)
 
 
-async def test_a_key_that_expires_later_is_good(
+async def test_a_key_that_expires_later_is_valid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     async with database.transaction() as tx:
@@ -171,7 +171,7 @@ async def test_a_key_that_expires_later_is_good(
     assert (await stranger.get("/credits", headers={"X-API-Key": secret})).status_code == 200
 
 
-async def test_a_key_is_kept_as_its_hash_and_beginning_only(organization: Organization, database: Database) -> None:
+async def test_only_the_hash_and_the_prefix_of_a_key_are_stored(organization: Organization, database: Database) -> None:
     secret = organization.api_key
     async with database.transaction() as tx:
         row = await tx.fetchval("SELECT to_jsonb(k)::text FROM api_keys k WHERE organization_id = $1", organization.id)

@@ -1,4 +1,4 @@
-"""Who asks is found out before anything of what is asked for is read."""
+"""The key and its scope are checked before anything in the request is read."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ async def test_a_bad_request_without_the_scope_is_forbidden(
 
 
 @pytest.mark.parametrize(("method", "path", "request_"), BAD_REQUESTS)
-async def test_with_key_and_scope_it_is_told_what_is_bad(
+async def test_with_key_and_scope_a_bad_request_is_refused_for_what_is_wrong_with_it(
     client: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any]
 ) -> None:
     response = await client.request(method, path, **request_)

@@ -1,4 +1,4 @@
-"""A server that says exactly the bytes a test tells it to, for what no HTTP server would do."""
+"""A server that sends exactly the bytes that a test gives it, including those that no HTTP server would send."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ class Connection:
 
 @dataclass
 class RawServer:
-    """What was received: the connections in their order, and each request as its head and body."""
+    """What the server received: the connections in order, and each request's head and body."""
 
     url: str
     connections: list[Connection] = field(default_factory=list)
@@ -38,12 +38,12 @@ def chunk(data: bytes) -> bytes:
 
 
 def response(body: bytes, *, status: str = "200 OK", headers: bytes = b"") -> bytes:
-    """A whole response of a connection that stays open."""
+    """A whole response, after which the connection stays open."""
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), len(body), headers, body)
 
 
 def always(*pieces: bytes, is_closed: bool = False) -> Responder:
-    """Sends the same response to every request, piece by piece, and then closes the connection if asked to."""
+    """Send the same pieces in response to every request, then close the connection if `is_closed`."""
 
     async def respond(connection: Connection, request: bytes) -> None:
         for data in pieces:

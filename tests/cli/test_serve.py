@@ -23,7 +23,7 @@ def serving(
         yield program
 
 
-def test_it_answers_on_the_address_that_is_given(serving: Program) -> None:
+def test_it_serves_on_the_given_address(serving: Program) -> None:
     response = httpx.get(str(serving.ready_url), timeout=PATIENCE)
 
     assert response.status_code == 200, response.text
@@ -31,7 +31,7 @@ def test_it_answers_on_the_address_that_is_given(serving: Program) -> None:
     assert "server" not in response.headers
 
 
-def test_it_ends_when_it_is_asked_to(serving: Program) -> None:
+def test_it_stops_on_request(serving: Program) -> None:
     serving.running.send_signal(signal.SIGTERM)
 
     assert serving.running.wait() in {0, -signal.SIGTERM}

@@ -1,4 +1,4 @@
-"""Every refusal has the one form of the API, whoever refuses: a feature, the framework, or the server itself."""
+"""Every refusal has the API's error format, whether it comes from a feature, the framework or the server."""
 
 from collections.abc import AsyncIterator
 
@@ -32,7 +32,7 @@ async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: 
 
 @pytest.mark.parametrize("path", ["/", "/v2/chat", "/content/a/b", "/%00"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_what_is_not_there_is_counted_like_what_is(
+async def test_unknown_paths_count_against_the_limits_too(
     visitor: httpx.AsyncClient, customer: httpx.AsyncClient, method: str, path: str
 ) -> None:
     stranger = await visitor.request(method, f"/api/external{path}")
@@ -55,7 +55,7 @@ async def test_what_is_not_there_is_counted_like_what_is(
         ("PATCH", "/credits", "GET"),
     ],
 )
-async def test_a_wrong_method_is_told_which_are_right(
+async def test_a_refused_method_lists_the_allowed_ones(
     customer: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     response = await customer.request(method, path)
@@ -72,7 +72,9 @@ async def test_a_body_of_more_than_ten_megabytes_is_refused(customer: httpx.Asyn
     assert response.headers["x-should-retry"] == "false"
 
 
-async def test_a_body_whose_length_is_not_announced_is_refused_as_well(customer: httpx.AsyncClient) -> None:
+async def test_a_body_of_more_than_ten_megabytes_without_a_length_header_is_refused(
+    customer: httpx.AsyncClient,
+) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(11):
             yield b" " * MEGABYTE
@@ -82,13 +84,13 @@ async def test_a_body_whose_length_is_not_announced_is_refused_as_well(customer:
     assert (response.status_code, response.json()) == (413, TOO_LARGE)
 
 
-async def test_a_body_of_any_size_is_refused_for_its_key_first(visitor: httpx.AsyncClient) -> None:
+async def test_the_key_is_checked_before_the_size_of_the_body(visitor: httpx.AsyncClient) -> None:
     response = await visitor.post("/api/external/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
 
     assert response.status_code == 401
 
 
-async def test_a_body_of_ten_megabytes_is_read(customer: httpx.AsyncClient) -> None:
+async def test_a_body_of_ten_megabytes_is_accepted(customer: httpx.AsyncClient) -> None:
     body = b'{"messages": []}'.ljust(10 * MEGABYTE)
 
     response = await customer.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
@@ -100,7 +102,7 @@ async def test_a_body_of_ten_megabytes_is_read(customer: httpx.AsyncClient) -> N
 @pytest.mark.parametrize(
     "body", [b"{", b"{not json}", b"", b'{"messages": [}', b"\x00", b"'", b'{"messages": "\xff"}', b"[" * 100_000]
 )
-async def test_a_body_that_is_no_json_is_refused(customer: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(customer: httpx.AsyncClient, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
 
     response = await customer.post("/v1/chat/completions", content=body, headers=headers)
@@ -126,7 +128,7 @@ async def test_a_body_that_is_no_json_is_refused(customer: httpx.AsyncClient, bo
         ({"messages": [{"role": "user", "content": "hello"}], "session_id": ""}, "session_id"),
     ],
 )
-async def test_a_bad_value_is_named_by_its_place(
+async def test_the_location_of_a_bad_value_is_named(
     customer: httpx.AsyncClient, body: dict[str, object], param: str
 ) -> None:
     response = await customer.post("/v1/chat/completions", json=body)
@@ -138,7 +140,7 @@ async def test_a_bad_value_is_named_by_its_place(
     assert list(error) == ["message", "type", "code", "param"]
 
 
-async def test_a_body_that_is_no_object_is_refused(customer: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(customer: httpx.AsyncClient) -> None:
     for body in ("[]", '"hello"', "5", "null", "NaN"):
         headers = {"Content-Type": "application/json"}
         response = await customer.post("/v1/chat/completions", content=body, headers=headers)
@@ -147,14 +149,14 @@ async def test_a_body_that_is_no_object_is_refused(customer: httpx.AsyncClient) 
         assert response.json()["error"]["code"] == "invalid_request"
 
 
-async def test_a_bad_value_in_a_query_is_named(customer: httpx.AsyncClient) -> None:
+async def test_a_bad_query_parameter_is_named(customer: httpx.AsyncClient) -> None:
     response = await customer.get("/sessions", params={"page": "0"})
 
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "page"
 
 
-async def test_what_a_client_can_mend_is_left_to_the_sdks_own_rule(customer: httpx.AsyncClient) -> None:
-    """OpenAI's SDKs do not repeat these by themselves: nothing needs to be said."""
+async def test_errors_of_the_client_send_no_retry_header(customer: httpx.AsyncClient) -> None:
+    """OpenAI's SDKs do not retry these statuses anyway, so no header is needed."""
     for method, path in (("GET", "/nothing"), ("POST", "/v1/chat/completions"), ("DELETE", "/credits")):
         assert "x-should-retry" not in (await customer.request(method, path)).headers

@@ -1,4 +1,4 @@
-"""What an operator's probes are told while something is away. This product has servers of its own to lose."""
+"""What the health routes report while something is away. These tests have their own servers, which they may kill."""
 
 import asyncio
 import os
@@ -24,9 +24,9 @@ WITHOUT_REDIS = {"status": "ready", "database": "ok", "redis": "away", "worker":
 
 @dataclass(frozen=True)
 class Fragile:
-    """An API whose servers may be killed; whoever kills one starts it again.
+    """An API whose servers may be killed; a test that kills one starts it again.
 
-    `unmigrated` is how it answered whether it is ready while its database was empty.
+    `unmigrated` is its response to `/readyz` while its database was empty.
     """
 
     client: httpx.AsyncClient
@@ -36,7 +36,7 @@ class Fragile:
     organization: Organization
 
     async def ready(self) -> tuple[int, dict[str, str]]:
-        """What `/readyz` says."""
+        """Status and body of `/readyz`."""
         response = await self.client.get("/readyz")
         return response.status_code, response.json()
 
@@ -52,7 +52,7 @@ def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folde
     """The settings of an API that runs on an empty database."""
     site = environment | {"DATABASE_URL": own_servers.database_url, "REDIS_URL": own_servers.redis_url}
     api = programs.api_process(site, run_folder / "fragile-api.log")
-    api.program.launch()  # it does not become ready before its database is migrated
+    api.program.launch()  # it is not ready until its database is migrated
     yield site | {"PUBLIC_URL": api.url}
     api.program.stop()
 
@@ -70,7 +70,7 @@ async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_fol
 
 
 async def until_response(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    """The first answer of a server that is starting."""
+    """The first response of a server that is starting."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(httpx.TransportError):
@@ -78,20 +78,20 @@ async def until_response(client: httpx.AsyncClient, path: str) -> httpx.Response
             await asyncio.sleep(0.05)
 
 
-async def test_it_is_ready_though_no_worker_lives(fragile: Fragile) -> None:
+async def test_it_is_ready_without_a_worker(fragile: Fragile) -> None:
     status, body = await fragile.ready()
 
     assert status == 200
     assert body == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
 
 
-async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
+async def test_a_running_worker_is_reported(visitor: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await visitor.get("/readyz")).json()["worker"] != "ok":
             pass
 
 
-async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fragile) -> None:
+async def test_without_redis_it_is_ready_and_reports_that_redis_is_away(fragile: Fragile) -> None:
     fragile.servers.valkey.kill()
     try:
         status, body = await fragile.ready()
@@ -103,12 +103,12 @@ async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fr
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
-async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
-    """A probe that waits gives up and takes the API for dead; a client does so too."""
+async def test_a_redis_that_does_not_respond_is_reported_as_away(fragile: Fragile) -> None:
+    """A probe or a client that had to wait would give up and consider the API dead."""
     valkey = int(fragile.servers.valkey.pid_file.read_text())
     os.kill(valkey, signal.SIGSTOP)
     try:
-        # One after another they would wait for minutes.
+        # If they waited one after another, it would take minutes.
         async with asyncio.timeout(PATIENCE):
             probes = await asyncio.gather(*(fragile.ready() for _ in range(20)))
             responses = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
@@ -120,7 +120,7 @@ async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
-async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fragile) -> None:
+async def test_without_redis_the_api_works_and_a_retry_is_accepted(fragile: Fragile) -> None:
     content = await insert_content(fragile.database, fragile.organization, "failed")
     fragile.servers.valkey.kill()
     try:
@@ -136,7 +136,7 @@ async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fr
     assert (detail["status"], detail["retry_count"]) == ("pending", 1)
 
 
-async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> None:
+async def test_without_postgres_it_is_alive_but_not_ready(fragile: Fragile) -> None:
     fragile.servers.postgres.kill()
     try:
         alive = await fragile.client.get("/healthz")
@@ -157,7 +157,7 @@ async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> N
                 "code": "service_unavailable",
             }
         }
-        # It may be repeated: nothing has been done.
+        # The client may retry: nothing has been done.
         assert "x-should-retry" not in response.headers
     assert (await fragile.ready())[0] == 200
 

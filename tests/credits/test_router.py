@@ -52,14 +52,14 @@ async def test_any_key_may_see_them(stack: Stack, database: Database, account: A
     assert response.json()["balance"] == 7
 
 
-async def test_they_are_those_of_the_keys_organization(
+async def test_credits_are_those_of_the_keys_organization(
     client: httpx.AsyncClient, account_client: httpx.AsyncClient, account: Account
 ) -> None:
     assert (await client.get("/credits")).json()["balance"] == 100
     assert (await account_client.get("/credits")).json()["balance"] == 7
 
 
-async def test_a_streamed_turn_costs_what_the_same_turn_costs_at_once(
+async def test_a_streamed_turn_costs_the_same_as_one_that_is_not_streamed(
     account_client: httpx.AsyncClient, account: Account
 ) -> None:
     asked = {"messages": [{"role": "user", "content": "Tell me of the sea"}]}

@@ -45,7 +45,7 @@ def error_of(
         (504, PredictionUncertainError),
     ],
 )
-def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionError]) -> None:
+def test_which_error_a_status_becomes_for_a_create(status: int, kind: type[PredictionError]) -> None:
     assert type(error_of(status)) is kind
 
 
@@ -64,7 +64,7 @@ def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionErro
         (503, PredictionUnavailableError),
     ],
 )
-def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: type[PredictionError]) -> None:
+def test_which_error_a_status_becomes_for_an_existing_prediction(status: int, kind: type[PredictionError]) -> None:
     assert type(error_of(status, is_create=False)) is kind
 
 
@@ -85,7 +85,7 @@ def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: typ
         (422, {"title": "t" * 100, "detail": "d" * 9_000}, f"{'t' * 100}: {'d' * 398}"),
     ],
 )
-def test_the_text_is_what_the_vendor_said(status: int, body: Any, text: str) -> None:
+def test_the_text_of_the_error_is_the_vendors(status: int, body: Any, text: str) -> None:
     assert error_of(status, body).text == text
 
 
@@ -111,7 +111,7 @@ def test_a_page_of_html_is_not_shown() -> None:
         pytest.param(None, None, 5, id="no body"),
     ],
 )
-def test_the_wait_that_the_vendor_asks_for(retry_after: str | None, body: Any, seconds: float) -> None:
+def test_how_long_the_vendor_asks_to_wait(retry_after: str | None, body: Any, seconds: float) -> None:
     error = error_of(429, body, retry_after=retry_after)
 
     assert isinstance(error, PredictionThrottledError)
@@ -119,7 +119,7 @@ def test_the_wait_that_the_vendor_asks_for(retry_after: str | None, body: Any, s
 
 
 @given(st.text() | st.none(), st.binary())
-def test_the_wait_is_within_an_hour_whatever_is_said(retry_after: str | None, body: bytes) -> None:
+def test_for_any_response_the_wait_is_within_an_hour(retry_after: str | None, body: bytes) -> None:
     error = refusal(429, retry_after, body, is_create=True)
 
     assert isinstance(error, PredictionThrottledError)

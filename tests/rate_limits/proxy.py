@@ -1,4 +1,4 @@
-"""A wire between a program and its server: it counts the round trips on it, and can hold back a question."""
+"""A proxy between a program and its server: it counts the round trips and can hold back a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,21 +11,21 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass
 class _Connection:
-    """One client's. A question that follows an answer begins a round trip."""
+    """One client's connection. A request after a response begins a round trip."""
 
     round_trips: int = 0
     is_asking: bool = False
     is_listening: bool = False
 
     def note_request(self, data: bytes) -> None:
-        # A connection that hears notifications asks on behalf of no request.
+        # A connection that listens for notifications works for no HTTP request.
         self.is_listening = self.is_listening or b"LISTEN" in data
         self.round_trips += not self.is_asking
         self.is_asking = True
 
 
 class Proxy:
-    """Passes bytes on between clients and the server of a URL."""
+    """Passes bytes between clients and the server of a URL."""
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
@@ -37,17 +37,17 @@ class Proxy:
 
     @property
     def round_trips(self) -> int:
-        """How often clients have asked and waited so far, listeners left out."""
+        """The number of round trips so far, except those of listeners."""
         return sum(one.round_trips for one in self._connections if not one.is_listening)
 
     def hold_next(self) -> None:
-        """Hold back the next question, and no other."""
+        """Hold back only the next request."""
         self._is_next_held = True
         self._is_held.clear()
         self._may_pass.clear()
 
     async def wait_until_held(self) -> None:
-        """Wait until a question is held back."""
+        """Wait until a request is held back."""
         await self._is_held.wait()
 
     def let_pass(self) -> None:
@@ -55,7 +55,7 @@ class Proxy:
         self._may_pass.set()
 
     async def serve(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        """Stand between one client and the server until either hangs up."""
+        """Pass bytes between one client and the server until either closes the connection."""
         connection = _Connection()
         self._connections.append(connection)
         responses, server = await asyncio.open_connection(self._host, self._port)
@@ -94,7 +94,7 @@ async def _pass_responses(
 
 @asynccontextmanager
 async def proxy_to(server_url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy for as long as the block takes, and the server's URL by way of it."""
+    """Run a proxy during the block; yields it and the server's URL with the proxy's address."""
     proxy = Proxy(server_url)
     listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]

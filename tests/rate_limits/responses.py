@@ -1,4 +1,4 @@
-"""What answers tell of limits."""
+"""What HTTP responses say about limits."""
 
 import time
 
@@ -8,7 +8,7 @@ from tests.waiting import PATIENCE
 
 
 def window(response: httpx.Response, suffix: str = "") -> tuple[int, int]:
-    """Limit and remaining requests of one of the answer's windows; its reset is a second within that window."""
+    """Limit and remaining requests of one of the response's windows; checks that its reset lies within that window."""
     limit, remaining, reset = (
         int(response.headers[f"X-RateLimit-{name}{suffix}"]) for name in ("Limit", "Remaining", "Reset")
     )
@@ -18,7 +18,7 @@ def window(response: httpx.Response, suffix: str = "") -> tuple[int, int]:
 
 
 async def until_status(client: httpx.AsyncClient, url: str, status: int) -> httpx.Response:
-    """The first answer with this status."""
+    """The first response with this status."""
     while True:
         response = await client.get(url)
         if response.status_code == status:

@@ -1,4 +1,4 @@
-"""Whoever guesses keys is slowed down by address; whoever has a key never is."""
+"""Clients that guess keys are limited by address; clients with a valid key are not."""
 
 import secrets
 
@@ -13,7 +13,7 @@ UNKNOWN_KEY = {"X-API-Key": f"jns_live_{'0' * 32}"}
 
 
 def new_address() -> str:
-    """An address that nobody has failed from."""
+    """An address without failed attempts."""
     return f"198.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
 
 
@@ -49,7 +49,7 @@ async def test_an_address_that_fails_too_often_is_refused_and_a_valid_key_from_i
 
 
 @pytest.mark.parametrize("forged", ["203.0.113.{number}, {address}", "{address}, 10.1.2.3", "junk {number},{address}"])
-async def test_entries_that_no_trusted_proxy_wrote_help_nobody(anyone: httpx.AsyncClient, forged: str) -> None:
+async def test_header_entries_that_no_trusted_proxy_wrote_are_ignored(anyone: httpx.AsyncClient, forged: str) -> None:
     address = new_address()
     async with anyone:
         responses = [
@@ -60,7 +60,7 @@ async def test_entries_that_no_trusted_proxy_wrote_help_nobody(anyone: httpx.Asy
     assert [response.status_code for response in responses] == [401, 401, 401, 429, 429]
 
 
-async def test_an_ipv6_network_is_one_address(anyone: httpx.AsyncClient) -> None:
+async def test_an_ipv6_network_counts_as_one_address(anyone: httpx.AsyncClient) -> None:
     network = f"2001:db8:{secrets.randbelow(0xFFFF):x}:{secrets.randbelow(0xFFFF):x}"
     async with anyone:
         responses = [
@@ -70,10 +70,10 @@ async def test_an_ipv6_network_is_one_address(anyone: httpx.AsyncClient) -> None
     assert [response.status_code for response in responses] == [401, 401, 401, 429]
 
 
-async def test_a_server_behind_no_proxy_believes_no_header(client: httpx.AsyncClient) -> None:
+async def test_without_a_trusted_proxy_the_header_is_ignored(client: httpx.AsyncClient) -> None:
     headers = [UNKNOWN_KEY | {"X-Forwarded-For": new_address()} for _ in range(3)]
 
     responses = [await client.get("/credits", headers=each) for each in headers]
 
-    # All three count for the one address that they came from.
+    # All three count for the address that they really came from.
     assert all(limit - remaining > number for number, (limit, remaining) in enumerate(map(window, responses)))

@@ -1,4 +1,4 @@
-"""What clients are told of their limits, on every answer that a key gets."""
+"""The limit headers, which are on every response to a request with a valid key."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ async def limited_client(
     return httpx.AsyncClient(base_url=stack.base_url, headers=made.headers, timeout=30), made
 
 
-async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, database: Database) -> None:
+async def test_every_request_that_passes_the_checks_counts_as_one(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=7, concurrent=1), credit="0")
     async with client:
         responses = [
@@ -45,7 +45,7 @@ async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, da
     assert [window(response) for response in responses] == [(7, left) for left in (6, 5, 4, 3, 2, 1, 0, 0, 0)]
 
 
-async def test_a_stream_tells_its_limits_when_it_begins(stack: Stack, database: Database) -> None:
+async def test_a_stream_has_limit_headers(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=3))
     async with client, client.stream("POST", CHAT, json=HELLO | {"stream": True}) as response:
         assert response.status_code == 200
@@ -53,7 +53,7 @@ async def test_a_stream_tells_its_limits_when_it_begins(stack: Stack, database: 
         assert (await response.aread()).endswith(b"data: [DONE]\n\n")
 
 
-async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: Database) -> None:
+async def test_a_request_that_the_checks_refuse_does_not_count(stack: Stack, database: Database) -> None:
     client, organization = await limited_client(
         stack, database, await make_plan(database, per_minute=5), scopes=["sessions:read"]
     )
@@ -80,7 +80,7 @@ async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: 
         ({"requests_per_minute": 3, "requests_per_hour": 4}, ["-Minute", "-Hour"]),
     ],
 )
-async def test_a_keys_own_windows_are_told_where_it_has_any(
+async def test_a_key_with_its_own_limits_has_headers_for_them(
     stack: Stack, database: Database, organization: Organization, named: dict[str, Any], suffixes: list[str]
 ) -> None:
     async with database.transaction() as tx:
@@ -106,7 +106,7 @@ async def test_a_keys_own_windows_are_told_where_it_has_any(
     ]
 
 
-async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
+async def test_requests_over_a_keys_limit_are_refused_until_its_window_has_room(
     stack: Stack, database: Database, organization: Organization
 ) -> None:
     async with database.transaction() as tx:
@@ -140,12 +140,12 @@ async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
         }
     assert 1 <= int(minute.headers["Retry-After"]) <= 60
     assert "x-should-retry" not in minute.headers
-    # SDKs do not wait for an hour: they are told not to try.
+    # SDKs do not wait for an hour, so the header asks them not to retry.
     assert (hour.headers["Retry-After"], hour.headers["x-should-retry"]) == ("60", "false")
     assert other.status_code == 200
 
 
-async def test_too_many_at_once_are_refused_and_consume_nothing(stack: Stack, database: Database) -> None:
+async def test_too_many_concurrent_requests_are_refused_and_do_not_count(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=10, concurrent=2))
     slowly = {"messages": [{"role": "user", "content": "Count to 1000, slowly"}], "stream": True}
     async with client:

@@ -1,4 +1,4 @@
-"""What is being written when something breaks is never to be seen, and leaves nothing behind."""
+"""An object whose writing is interrupted can never be read, and leaves nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def _failing_after(size: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 100, 20 * MB], ids=["at once", "within the first part", "within the third part"])
-async def test_an_error_of_the_source_passes_through_and_nothing_stays(under_test: StoreUnderTest, size: int) -> None:
+async def test_an_error_of_the_source_is_raised_and_nothing_is_stored(under_test: StoreUnderTest, size: int) -> None:
     with pytest.raises(VendorError):
         await under_test.store.write(PATH, _failing_after(size), media_type="video/mp4")
 
@@ -30,7 +30,7 @@ async def test_an_error_of_the_source_passes_through_and_nothing_stays(under_tes
 
 
 @pytest.mark.parametrize("size", [100, 20 * MB], ids=["small", "large"])
-async def test_a_write_that_fails_leaves_the_object_before_as_it_was(under_test: StoreUnderTest, size: int) -> None:
+async def test_a_write_that_fails_leaves_the_existing_object_unchanged(under_test: StoreUnderTest, size: int) -> None:
     await write(under_test.store, PATH, b"the one before")
 
     with pytest.raises(VendorError):
@@ -41,7 +41,7 @@ async def test_a_write_that_fails_leaves_the_object_before_as_it_was(under_test:
 
 
 @pytest.mark.parametrize("size", [0, 100, 20 * MB], ids=["at once", "within the first part", "within the third part"])
-async def test_a_cancelled_write_leaves_nothing(under_test: StoreUnderTest, size: int) -> None:
+async def test_a_cancelled_write_stores_nothing(under_test: StoreUnderTest, size: int) -> None:
     is_stalled = asyncio.Event()
 
     async def stalling() -> AsyncIterator[bytes]:
@@ -60,7 +60,7 @@ async def test_a_cancelled_write_leaves_nothing(under_test: StoreUnderTest, size
 
 
 @pytest.mark.parametrize("chunk", [0, 7, 8, 9], ids=["first", "end of a part", "last", "after the last"])
-async def test_a_write_cancelled_at_any_chunk_leaves_the_whole_object_or_nothing(
+async def test_a_write_cancelled_at_any_chunk_stores_the_whole_object_or_nothing(
     under_test: StoreUnderTest, chunk: int
 ) -> None:
     content = noise(9 * MB)

@@ -56,7 +56,7 @@ def always(*pieces: bytes, is_closed: bool = False) -> Responder:
 
 @asynccontextmanager
 async def raw_server(respond: Responder) -> AsyncIterator[RawServer]:
-    """Calls `answer` with every request. The connection is closed if it raises an error or the client disconnects."""
+    """Call `respond` with every request; close the connection if it raises an error or the client disconnects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)

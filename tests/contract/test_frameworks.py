@@ -1,4 +1,4 @@
-"""The server under what many applications are built with, instead of OpenAI's own SDKs."""
+"""The server with frameworks that many applications use instead of OpenAI's own SDKs."""
 
 import json
 from pathlib import Path

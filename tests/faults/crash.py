@@ -1,4 +1,4 @@
-"""An installation in which an API and a worker are killed while they do work of every kind."""
+"""An installation whose API and worker are killed while they do work of every kind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +29,7 @@ KEY = {"Idempotency-Key": "cut-off"}
 SLOTS = 5
 STALLING = "sim-chat--stall-3"
 KEYED = "sim-chat-keyed"
-# Generations of which the worker is killed at each stage, and what keeps them there.
+# One generation for each stage at which the worker is killed; the model's fault keeps it at that stage.
 CREATING = "simulator/image--create-accept-then-timeout"
 RUNNING = "simulator/image--start-slow-600"
 COPYING = "simulator/image--delivery-stall-1"
@@ -46,7 +46,7 @@ _AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{name}"\n'
 _IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generated_content WHERE model = $1"
 _IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generated_content WHERE model = $1"
 _BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::regclass AND NOT granted"
-# Instead of waiting: leases, due moments and expiries are over.
+# Instead of waiting: moves due times, leases and expiries into the past.
 _LET_TIME_PASS = (
     "UPDATE generated_content SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
     "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
@@ -59,7 +59,7 @@ WHERE state = 'open' AND expires_at IS NOT NULL AND organization_id = ANY($1::te
 
 @dataclass(frozen=True)
 class Installation:
-    """Servers and vendors of its own."""
+    """An installation with its own servers and vendors."""
 
     settings: dict[str, str]
     folder: Path
@@ -70,9 +70,9 @@ class Installation:
 
 @dataclass(frozen=True)
 class Crash:
-    """What is left after the crash: the API that goes on, and whose work was cut off.
+    """What is left after the crash: the API that still runs, and the organizations whose work was cut off.
 
-    `leases` are those of the slots when their process was killed, in seconds from `killed_at`, by Redis's clock.
+    `leases` are the remaining seconds of the slots' leases at `killed_at`, by Redis's clock.
     """
 
     installation: Installation
@@ -116,7 +116,7 @@ async def installation(environment: dict[str, str], folder: Path) -> AsyncIterat
 
 @asynccontextmanager
 async def crash(there: Installation) -> AsyncIterator[Crash]:
-    """Give an API and a worker work, kill both, let time pass, and start a new worker."""
+    """Give an API and a worker work to do, kill both, let time pass, and start a new worker."""
     plan = await make_plan(there.database, concurrent=SLOTS)
     chatting, living = [await _organization(there, STALLING, plan=plan) for _ in range(2)]
     keyed = await _organization(there, KEYED)
@@ -129,7 +129,7 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
     ):
         with programs.running_worker(there.settings, logs[2]) as worker:
             await chats.enter_async_context(_chat(survivor, living, "I stay", stream=True))
-            # From now on, what is about to be charged waits at its very end.
+            # From now on, work that is about to be charged blocks at its last step.
             async with there.database.transaction() as tx:
                 await tx.execute("LOCK TABLE ledger_entries IN SHARE MODE")
                 for number in range(SLOTS):
@@ -151,23 +151,23 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
 
 
 async def _is_under_way(there: Installation) -> bool:
-    """Whether everything has reached the stage at which it is to be cut off."""
+    """Whether all work has reached the stage at which it will be cut off."""
     chats = [entry["model"] for entry in there.vendors.log("chat") if entry["outcome"] is None]
     is_delivering = any("delivery-stall" in entry["faults"] for entry in there.vendors.log("delivery"))
     async with there.database.transaction() as tx:
         return (
-            # The chats, and the one that lives on.
+            # The chats, and the one whose API is not killed.
             (chats.count(STALLING), chats.count(KEYED)) == (SLOTS + 1, 1)
             and is_delivering
             and bool(await tx.fetchval(_IS_CREATING, CREATING))
             and bool(await tx.fetchval(_IS_RUNNING, RUNNING))
-            # A chat and a generation that are to be charged.
+            # A chat and a generation that are about to be charged.
             and await tx.fetchval(_BLOCKED) == 2
         )
 
 
 async def _let_time_pass(there: Installation, cut_off: Sequence[Organization]) -> None:
-    """As if nobody had worked for an hour."""
+    """Make it look as if nothing had run for an hour."""
     async with there.database.transaction() as tx:
         for statement in _LET_TIME_PASS:
             await tx.execute(statement)
@@ -179,7 +179,7 @@ async def _let_time_pass(there: Installation, cut_off: Sequence[Organization]) -
 async def _chat(
     api: Api, organization: Organization, words: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[None]:
-    """A chat that goes on while the block runs; how it ends does not matter."""
+    """A chat that runs during the block; its result does not matter."""
     body = {"messages": [{"role": "user", "content": words}], "stream": stream}
     async with httpx.AsyncClient(base_url=api.base_url, headers=organization.headers, timeout=60) as client:
         asking = asyncio.create_task(client.post(CHAT, json=body, headers=headers))
@@ -195,7 +195,7 @@ async def _organization(there: Installation, model: str, *, plan: str = "roomy")
 
 
 async def _generate(there: Installation, organization: Organization, *models: str) -> None:
-    """Have the worker make one of each."""
+    """Have the worker start one generation for each stage."""
     for model in models:
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, model, {"prompt": model})
         async with there.database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Runs with an Idempotency-Key that nobody waits for: their client disconnected, or their process seems dead."""
+"""Runs with an Idempotency-Key whose client has disconnected, or whose process seems dead."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.rate_limits.responses import until_status
 
 
 @pytest.mark.parametrize("fate", ["it ends well", "it fails"])
-async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
+async def test_only_the_run_that_holds_the_key_is_charged(
     stack: Stack, replicas: Replicas, database: Database, fate: str
 ) -> None:
     model = f"sim-chat-{secrets.token_hex(4)}"
@@ -57,7 +57,7 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
     assert other_body.json()["error"]["code"] == "idempotency_key_reused"
     assert lost.status_code == taking.status_code == 200
     assert ('"error"' in lost.text) == (fate == "it fails")
-    # The key is the second run's: its answer is kept, and it alone is charged.
+    # The second run holds the key: its response is stored, and only it is charged.
     assert repeated.headers["Idempotent-Replayed"] == "true"
     assert id_of(repeated) == id_of(taking) != id_of(lost)
     assert len(await charges(database, organization)) == 1
@@ -65,7 +65,7 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
     assert await faults_of(database, organization) == []
 
 
-async def test_of_100_requests_at_once_to_three_processes_one_runs(
+async def test_of_100_concurrent_requests_to_three_processes_one_runs(
     stack: Stack, replicas: Replicas, database: Database, organization: Organization
 ) -> None:
     words, key = new_words("Slowly tell me of"), new_key()
@@ -89,7 +89,9 @@ async def test_of_100_requests_at_once_to_three_processes_one_runs(
     assert await faults_of(database, organization) == []
 
 
-async def test_a_run_whose_client_has_left_keeps_its_slot_until_it_ends(replicas: Replicas, database: Database) -> None:
+async def test_a_run_whose_client_has_disconnected_keeps_its_slot_until_it_ends(
+    replicas: Replicas, database: Database
+) -> None:
     plan = await make_plan(database, concurrent=1)
     organization = await factories.make_organization(database, plan=plan)
     async with httpx.AsyncClient(base_url=replicas.base_url(0), headers=organization.headers, timeout=60) as client:
@@ -110,7 +112,7 @@ async def test_a_run_whose_client_has_left_keeps_its_slot_until_it_ends(replicas
 
 
 async def let_the_lease_run_out(database: Database, organization: Organization) -> None:
-    """As when a process does nothing for a minute."""
+    """Let the lease expire, as if its process had been frozen for a minute."""
     async with database.transaction() as tx:
         await tx.execute(
             "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
@@ -119,6 +121,6 @@ async def let_the_lease_run_out(database: Database, organization: Organization) 
 
 
 def id_of(streamed: httpx.Response) -> str:
-    """The id that the chunks of the stream have."""
+    """The id in the chunks of the stream."""
     first = next(line for line in streamed.text.splitlines() if line.startswith("data: "))
     return str(json.loads(first.removeprefix("data: "))["id"])

@@ -1,4 +1,4 @@
-"""Keys are shown once and kept nowhere: not in logs, not in answers, not in the database, not in Redis."""
+"""Keys are shown once and stored nowhere: not in logs, responses, the database or Redis."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 UNKNOWN_KEY = f"jns_live_{'Un1' * 10}zz"
 
-# What goes wrong at the vendor, which is shown the operator's key.
+# Faults of the vendor, whose error texts may repeat the operator's key.
 VENDOR_FAULTS = ["status-401", "status-403", "status-500", "html-502", "drop-before-response", "garbage"]
 
 
 @pytest.fixture
 async def failing_organizations(database: Database) -> list[Organization]:
-    """Organizations whose chat model fails, each in a way of its own."""
+    """Organizations whose chat models fail, each in a different way."""
     models = [f"sim-chat--{fault}" for fault in VENDOR_FAULTS]
     price = "{ per_million_prompt_tokens = 1, per_million_completion_tokens = 1 }"
     entries = [
@@ -39,7 +39,7 @@ async def failing_organizations(database: Database) -> list[Organization]:
 async def responses_of_all_kinds(
     base_url: str, organization: Organization, others: Sequence[Organization]
 ) -> list[str]:
-    """The responses of a process, with headers and bodies, when everything works and when various things fail."""
+    """The headers and bodies of a process's responses, both when everything works and when various things fail."""
     key = organization.api_key
     requests: list[tuple[str, str, dict[str, str], bytes | None]] = [
         ("GET", "/credits", {"X-API-Key": key}, None),
@@ -64,7 +64,7 @@ async def responses_of_all_kinds(
     return [f"{response.headers}\n{response.text}" for response in responses]
 
 
-async def test_no_secret_is_told_or_kept(
+async def test_no_secret_is_shown_or_stored(
     stack: Stack,
     replicas: Replicas,
     database: Database,
@@ -84,7 +84,7 @@ async def test_no_secret_is_told_or_kept(
         assert not any(secret in text for text in (*seen, *logs))
         assert await tables_with(database, secret) == []
         assert await tables_with(database, secret.encode().hex()) == []
-    # The search finds what is kept: the beginning of a key, to tell it by.
+    # Proves that the search works: it finds the stored prefix of a key.
     assert "api_keys" in await tables_with(database, organization.api_key[:13])
     redis = redis_at(replicas.valkey.url)
     names = b"\n".join(await redis.keys("*")).decode()
@@ -94,7 +94,7 @@ async def test_no_secret_is_told_or_kept(
 
 
 def secrets_of(settings: dict[str, str]) -> list[str]:
-    """What an operator sets and nobody may see."""
+    """The operator's settings that nobody may see."""
     named = [settings[name] for name in ("LLM_API_KEY", "REPLICATE_API_TOKEN", "SECRET_KEY")]
     passwords = [urlsplit(settings[name]).password for name in ("DATABASE_URL", "REDIS_URL")]
     return named + [password for password in passwords if password]
@@ -105,7 +105,7 @@ def logs_of(stack: Stack) -> list[Path]:
 
 
 async def tables_with(database: Database, text: str) -> list[str]:
-    """The tables in any column of which the text occurs."""
+    """The tables that contain the text in any column."""
     async with database.transaction() as tx:
         tables = await tx.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         return [

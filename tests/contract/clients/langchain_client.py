@@ -1,15 +1,15 @@
-"""What an application does with LangChain's `ChatOpenAI`; reads and writes as the programs beside it do."""
+"""What an application does with LangChain's `ChatOpenAI`; input and output are like those of the other programs."""
 
 import json
 import sys
 from importlib.metadata import version
 
-from langchain_openai import ChatOpenAI  # type: ignore[import-not-found]  # runs in an environment of its own
+from langchain_openai import ChatOpenAI  # type: ignore[import-not-found]  # runs in its own environment
 from pydantic import BaseModel
 
 
 class Poem(BaseModel):
-    """What the structured answer is to look like."""
+    """The form of the structured answer."""
 
     title: str
     verses: int
@@ -21,7 +21,7 @@ def get_weather(city: str) -> str:
 
 
 def main() -> None:
-    """Ask, stream, have a tool called and answer it, and ask for a form."""
+    """Ask for an answer, a stream, a tool call and a structured answer."""
     access = json.load(sys.stdin)
     model = ChatOpenAI(model="junis-orchestrator", base_url=access["base_url"], api_key=access["keys"]["every_scope"])
 

@@ -37,7 +37,7 @@ ASK_PICTURES = "Draw a fox twice"
 
 
 def tool_call(case: Case) -> Json:
-    """The model calls a tool of the client's, and answers with its result."""
+    """The model calls a tool of the client, and answers with its result."""
     client = case.client()
     messages: list[ChatCompletionMessageParam] = says(ASK_WEATHER)
 
@@ -60,7 +60,7 @@ def tool_call(case: Case) -> Json:
 
 
 def parallel_tool_calls(case: Case) -> Json:
-    """The model calls a tool of the client's twice at once."""
+    """The model calls a tool of the client twice in one message."""
     completion = case.client().chat.completions.create(
         model="agent/plain", messages=says(ASK_PICTURES), tools=[PICTURE], user=case.id, extra_headers=case.headers
     )
@@ -70,12 +70,12 @@ def parallel_tool_calls(case: Case) -> Json:
 
 
 def streamed_tool_call(case: Case) -> Json:
-    """The SDK puts a call together from its pieces."""
+    """The SDK joins the pieces of a call."""
     return _streamed(case, ORCHESTRATOR, ASK_WEATHER, WEATHER)
 
 
 def streamed_parallel_tool_calls(case: Case) -> Json:
-    """The SDK puts two calls together from their pieces."""
+    """The SDK joins the pieces of two calls."""
     return _streamed(case, "agent/plain", ASK_PICTURES, PICTURE)
 
 

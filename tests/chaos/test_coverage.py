@@ -37,9 +37,9 @@ def test_a_fault_of_a_file_counts_only_if_the_file_is_requested() -> None:
 
 def test_predictions_without_a_response_count_as_adopted_if_a_content_has_them() -> None:
     unanswered = [creation(prediction_id=name, status=None) for name in ("found", "lost")]
-    seen = vendor(creations=[*unanswered, creation(prediction_id="told"), creation("create-500", status=500)])
+    seen = vendor(creations=[*unanswered, creation(prediction_id="reported"), creation("create-500", status=500)])
 
-    coverage = measure(seen, [], frozenset({"found", "told"}))
+    coverage = measure(seen, [], frozenset({"found", "reported"}))
 
     assert (coverage.unanswered, coverage.adopted) == (2, 1)
 

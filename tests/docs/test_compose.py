@@ -42,7 +42,7 @@ def services() -> dict[str, Service]:
     return {name: Service(body, shared if "<<: *server" in body else "") for name, body in found.items()}
 
 
-def test_all_services_are_defined(services: dict[str, Service]) -> None:
+def test_exactly_the_expected_services_are_defined(services: dict[str, Service]) -> None:
     assert set(services) == STORES | OURS
 
 
@@ -98,7 +98,7 @@ def test_the_commands_of_the_services_exist(services: dict[str, Service]) -> Non
         assert (services[name].value("command") or "").strip("[]") in commands
 
 
-def test_the_services_have_a_read_only_root_file_system(services: dict[str, Service]) -> None:
+def test_the_services_run_without_privileges_on_a_read_only_file_system(services: dict[str, Service]) -> None:
     for name in OURS:
         assert services[name].value("read_only") == "true"
         assert services[name].value("cap_drop") == "[ALL]"

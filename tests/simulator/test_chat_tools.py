@@ -69,7 +69,7 @@ async def test_other_words_call_no_tool(openai_client: openai.AsyncOpenAI, words
     assert choice.message.tool_calls is None
 
 
-async def test_numbers_in_words_set_the_number_of_outputs_and_calls(openai_client: openai.AsyncOpenAI) -> None:
+async def test_the_message_sets_the_number_of_outputs_and_calls(openai_client: openai.AsyncOpenAI) -> None:
     three = await ask(openai_client, "3 images of a cat", tools=[GENERATE])
     two = await ask(openai_client, "two small pictures of a cat", tools=[GENERATE])
     twice = await ask(openai_client, "Draw a cat twice", tools=[GENERATE])
@@ -157,7 +157,7 @@ async def test_the_answer_quotes_the_tool_results(openai_client: openai.AsyncOpe
     assert "\n[Result](http://files.test/b.wav)" in content
 
 
-async def test_the_word_again_makes_it_call_a_tool_in_every_turn(openai_client: openai.AsyncOpenAI) -> None:
+async def test_again_and_again_calls_a_tool_in_every_turn(openai_client: openai.AsyncOpenAI) -> None:
     messages = after_tools("Draw a cat again and again", "done")
 
     choice = await ask(openai_client, "", messages=messages, tools=[GENERATE])

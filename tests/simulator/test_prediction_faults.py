@@ -194,7 +194,7 @@ def test_ordered_faults_apply_to_the_requests_that_they_match(simulator: Running
     simulator.order("get-500", times=1, path=f"*/predictions/{third['id']}")
     urls = [created[1].json()["urls"]["get"], third["urls"]["get"], third["urls"]["get"]]
 
-    # The first request for a json model met both rules, its second request only the second rule.
+    # The first request for the json model matched both rules, so the second one is the second match of `fail`.
     assert [response.status_code for response in created] == [500, 201, 201]
     assert simulator.read(created[2].json()["id"])["status"] == "failed"
     assert third["status"] == "succeeded"

@@ -98,7 +98,7 @@ def test_the_end_is_repeated_until_it_is_accepted(simulator: RunningSimulator, r
 
 def test_repeating_ends_a_minute_after_the_prediction(receiver: WebhookReceiver) -> None:
     receiver.statuses = [503] * 20
-    # The clock runs a hundred times slower, so that only the test's skips cause repetitions: the minute has 6000 seconds.
+    # The clock runs a hundred times slower, so that only skips cause repetitions: the minute has 6000 seconds.
     with running_simulator(SimulatorConfig(speed=0.01)) as slow:
         first = slow.create("simulator/json", webhook=receiver.url, webhook_events_filter=["completed"]).json()
         for attempt in (1, 2, 3):

@@ -1,4 +1,4 @@
-// What an application does with Vercel's AI SDK; reads and writes as the programs beside it do.
+// What an application does with Vercel's AI SDK; input and output are like those of the other programs.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
@@ -112,8 +113,11 @@ async def set_roomy_plan(database: Database) -> None:
         )
 
 
-async def make_key(database: Database, organization: Organization, *scopes: str) -> str:
-    """Create one more key for the organization; returns the key."""
+async def make_key(database: Database, organization: Organization, *scopes: str, **properties: Any) -> str:
+    """Create one more key for the organization; returns the key.
+
+    Without scopes it has the default ones; `properties` are its others, as `api_keys.service.create_key` takes them.
+    """
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
             tx,
@@ -122,6 +126,7 @@ async def make_key(database: Database, organization: Organization, *scopes: str)
             name="test",
             scopes=scopes,
             actor=COMMAND_LINE,
+            **properties,
         )
     return secret
 

@@ -138,15 +138,7 @@ async def test_an_expired_key_is_invalid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     expires_at = now() + timedelta(milliseconds=200)
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="brief",
-            expires_at=expires_at,
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, expires_at=expires_at)
     await stranger.get("/credits", headers={"X-API-Key": secret})
     await asyncio.sleep((expires_at - now()).total_seconds())
 
@@ -158,15 +150,7 @@ async def test_an_expired_key_is_invalid(
 async def test_a_key_that_expires_later_is_valid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="long",
-            expires_at=now() + timedelta(hours=1),
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, expires_at=now() + timedelta(hours=1))
 
     assert (await stranger.get("/credits", headers={"X-API-Key": secret})).status_code == 200
 

@@ -108,15 +108,7 @@ async def test_a_revoked_key_is_refused_everywhere_if_the_listeners_hear_nothing
 
 async def test_a_key_expires_to_the_second(keyring: Keyring, database: Database, organization: Organization) -> None:
     expires_at = now() + timedelta(seconds=1.5)
-    async with database.transaction() as tx:
-        _, key = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="short",
-            expires_at=expires_at,
-            actor=COMMAND_LINE,
-        )
+    key = await factories.make_key(database, organization, expires_at=expires_at)
 
     await check_until(keyring, key, expires_at)
 

@@ -5,8 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api_keys import service as api_keys
-from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
@@ -83,15 +81,7 @@ async def test_a_request_that_the_checks_refuse_does_not_count(stack: Stack, dat
 async def test_a_key_with_its_own_limits_has_headers_for_them(
     stack: Stack, database: Database, organization: Organization, named: dict[str, Any], suffixes: list[str]
 ) -> None:
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="limited",
-            **named,
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, **named)
     async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
         response = await client.get("/credits")
 
@@ -109,23 +99,8 @@ async def test_a_key_with_its_own_limits_has_headers_for_them(
 async def test_requests_over_a_keys_limit_are_refused_until_its_window_has_room(
     stack: Stack, database: Database, organization: Organization
 ) -> None:
-    async with database.transaction() as tx:
-        _, by_minute = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="minute",
-            requests_per_minute=2,
-            actor=COMMAND_LINE,
-        )
-        _, by_hour = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="hour",
-            requests_per_hour=2,
-            actor=COMMAND_LINE,
-        )
+    by_minute = await factories.make_key(database, organization, requests_per_minute=2)
+    by_hour = await factories.make_key(database, organization, requests_per_hour=2)
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         for key in (by_minute, by_hour):
             for _ in range(2):

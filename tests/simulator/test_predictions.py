@@ -14,7 +14,6 @@ from tests.simulator.server import RunningSimulator, running_simulator
 from tests.waiting import wait_until
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-SDXL = next(model for model in MODELS if model.full_name == "stability-ai/sdxl")
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.is_official or model.is_lenient])

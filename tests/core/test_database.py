@@ -172,9 +172,9 @@ async def test_a_server_that_is_away_raises_an_error(environment: dict[str, str]
 @pytest.mark.parametrize(
     "sqlstate",
     [
-        pytest.param("57P03", id="it starts"),
-        pytest.param("57P01", id="it stops, or its main process is gone"),
-        pytest.param("57P02", id="another of its processes has crashed"),
+        pytest.param("57P03", id="starting up"),
+        pytest.param("57P01", id="shutting down, or the main process is gone"),
+        pytest.param("57P02", id="another backend has crashed"),
         pytest.param("53300", id="too many connections"),
     ],
 )

@@ -53,8 +53,8 @@ async def test_a_model_that_does_not_exist_is_rejected_with_the_vendors_words(cl
 @pytest.mark.parametrize(
     ("version_seconds", "versions"),
     [
-        pytest.param(VERSION_SECONDS, ["v0", "v0"], id="is run again for a while"),
-        pytest.param(0, ["v0", "v1"], id="is looked up again when its time is over"),
+        pytest.param(VERSION_SECONDS, ["v0", "v0"], id="used again while it is remembered"),
+        pytest.param(0, ["v0", "v1"], id="looked up again afterwards"),
     ],
 )
 async def test_a_found_version_is_remembered_for_a_while(version_seconds: float, versions: list[str]) -> None:

@@ -98,16 +98,16 @@ def test_a_page_of_html_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("retry_after", "body", "seconds"),
     [
-        pytest.param("7", {"detail": LOW_CREDIT, "retry_after": 6}, 7, id="the header first"),
+        pytest.param("7", {"detail": LOW_CREDIT, "retry_after": 6}, 7, id="the header takes precedence"),
         pytest.param(None, {"detail": "Your rate limit resets in ~30s.", "retry_after": 6}, 6, id="then the body"),
         pytest.param(None, {"detail": LOW_CREDIT, "status": 429}, 5, id="then the text"),
         pytest.param(None, {"detail": "Your rate limit resets in ~30s."}, 30, id="another text"),
         pytest.param("1.5", {}, 1.5, id="a fraction"),
-        pytest.param("soon", {"retry_after": "later", "detail": ["~7s"]}, 7, id="what is no number is passed over"),
-        pytest.param("-1", {"retry_after": float("nan"), "detail": "~12s"}, 12, id="and what is no wait"),
-        pytest.param("0", {"retry_after": 10**400, "detail": "~ 8 s"}, 8, id="and what is none to a float"),
-        pytest.param("86400", {}, 3600, id="an hour at most"),
-        pytest.param(None, {"detail": "Request was throttled."}, 5, id="nothing said"),
+        pytest.param("soon", {"retry_after": "later", "detail": ["~7s"]}, 7, id="a value that is not a number is ignored"),
+        pytest.param("-1", {"retry_after": float("nan"), "detail": "~12s"}, 12, id="a value that is not a wait is ignored"),
+        pytest.param("0", {"retry_after": 10**400, "detail": "~ 8 s"}, 8, id="a value that is not a finite number is ignored"),
+        pytest.param("86400", {}, 3600, id="at most an hour"),
+        pytest.param(None, {"detail": "Request was throttled."}, 5, id="no wait given"),
         pytest.param(None, None, 5, id="no body"),
     ],
 )

@@ -21,13 +21,13 @@ _VENDOR_IS_DENIED = Gauge("junis_vendor_is_denied", "Whether the vendor refuses 
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Alive: the process answers."""
+    """Alive: the process responds."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
-    """Ready: 503 only if Postgres is away or its schema is behind. The other states are shown and degrade nothing."""
+    """Ready: 503 only if Postgres is away or its schema is behind. The other states are for information only."""
     database = await _database_state(resources.database)
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
@@ -40,12 +40,12 @@ async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str |
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Request) -> Response:
-    """This process's figures for Prometheus, for whoever shows the operator's METRICS_TOKEN."""
+    """This process's metrics for Prometheus, if the request carries the operator's METRICS_TOKEN."""
     token = settings.metrics_token.get_secret_value()
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not token or not hmac.compare_digest(token.encode(), shown.encode()):
         raise NotFoundError
-    # Of all processes, whichever of them has found it out.
+    # All processes report the same value, whichever of them was refused.
     _VENDOR_IS_DENIED.set((await _states_in_redis(resources.redis, resources.vendor_budget))["vendor"] == "denied")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
@@ -62,7 +62,7 @@ async def _database_state(database: Database) -> str:
 async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:
     """Redis itself, the workers and their loops, and whether the vendor refuses the operator's account."""
     try:
-        # A prober gives up soon, and takes a late response for a dead process.
+        # Probes give up soon, and a late response means a dead process to them.
         async with asyncio.timeout(_REDIS_SECONDS):
             loops = await read_loops(redis)
             denial = await budget.denial()

@@ -13,7 +13,7 @@ logger = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Run the worker until it is told to stop. Returns the exit status: 0, 1 after a defect, 2 for bad settings."""
+    """Run the worker until SIGTERM or SIGINT. Returns the exit status: 0, 1 if a loop ended, 2 for bad settings."""
     try:
         settings = load_settings()
     except InvalidSettingsError as error:

@@ -11,7 +11,7 @@ class RangeNotSatisfiableError(AppError):
     status = 416
     type = "invalid_request_error"
     code = "invalid_request"
-    message = "The range begins behind the end of the file"
+    message = "The range begins beyond the end of the file"
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -24,11 +24,11 @@ class RangeNotSatisfiableError(AppError):
 def parse_range(header: str | None, size: int) -> ByteRange | None:
     """The one range that a `Range` header asks for, cut to a file of `size` bytes.
 
-    None for the whole file: where there is no header, and where it is malformed or names several ranges, which a
-    server may ignore (RFC 9110, section 14.2).
+    None, for the whole file, if there is no header, or if it is malformed or names several ranges: a server may ignore
+    those (RFC 9110, section 14.2).
 
     Raises:
-        RangeNotSatisfiableError: it begins behind the end.
+        RangeNotSatisfiableError: it begins beyond the end.
     """
     match = _ONE_RANGE.fullmatch(header.strip()) if header else None
     if match is None or match[0] == "bytes=-":

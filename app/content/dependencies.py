@@ -22,7 +22,7 @@ class ContentGuard(Guard):
 
 
 class ContentRoute(GuardedRoute):
-    """Refuses a bad request in the form of the content API, whichever feature found it bad."""
+    """Refuses a bad request in the form of the content API, whichever feature refused it."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -47,7 +47,7 @@ def _describe(error: Any) -> str:
 
 
 def get_file_urls(resources: ResourcesDep) -> FileUrls:
-    """How stored files are addressed."""
+    """Builds the URLs of stored files."""
     return FileUrls(resources.store, resources.settings.public_url)
 
 

@@ -5,7 +5,7 @@ from app.core.errors import InvalidRequestError, NotFoundError
 
 
 class ContentNotFoundError(NotFoundError):
-    """In the form of the content API: `{"detail": …}`."""
+    """The content does not exist; in the form of the content API: `{"detail": …}`."""
 
     def __init__(self, content_id: str) -> None:
         super().__init__(f"Content not found: {content_id}")

@@ -11,14 +11,14 @@ from app.storage.protocol import ObjectStore
 
 router = APIRouter(tags=["Files"])
 
-# What a browser may show in place. Anything else is handed over as a download: it could run as a page of this host.
+# What a browser may show inline. Anything else is sent as a download, because it could run as a page of this host.
 _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/", "audio/", "model/gltf-binary")
 
 
 @router.head("/files/{token}/{name}", include_in_schema=False)
 @router.get("/files/{token}/{name}", response_class=StreamingResponse)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
-    """A stored file, whole or the one range that is asked for. The token in the URL is the permission."""
+    """A stored file, whole or the one range that was requested. The token in the URL is the permission."""
     async with database.transaction() as tx:
         file = await service.get_file(tx, token, name)
     if redirect := await store.presigned_url(file.storage_path, filename=name):
@@ -49,7 +49,7 @@ async def _respond(request: Request, store: ObjectStore, file: File, headers: di
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, once the first has come: where the store is away, the status can still say so."""
+    """The same chunks, once the first has arrived: if the store is unavailable, the status can still say so."""
     first = await anext(chunks, b"")
 
     async def all_of_them() -> AsyncIterator[bytes]:
@@ -67,7 +67,7 @@ def _headers(name: str, file: File) -> dict[str, str]:
         "Content-Disposition": f'{"inline" if is_shown else "attachment"}; filename="{name}"',
         "ETag": f'"{file.sha256}"',
         "Accept-Ranges": "bytes",
-        # A path is never written twice with other bytes once its content is completed.
+        # Once a content is completed, the bytes at its paths never change.
         "Cache-Control": "private, max-age=31536000, immutable",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",

@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class ContentFilter:
-    """Which content of an organization is meant."""
+    """Selects content of an organization: all of it, or one type or status."""
 
     organization_id: str
     content_type: str | None = None
@@ -71,13 +71,13 @@ async def list_content(tx: Transaction, wanted: ContentFilter, *, offset: int, l
 
 
 async def count_content(tx: Transaction, wanted: ContentFilter) -> int:
-    """How many there are in all."""
+    """How many contents the filter selects."""
     query = select(func.count()).select_from(Generation).where(wanted.condition())
     return await tx.session.scalar(query) or 0
 
 
 async def find_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:
-    """One content of the organization."""
+    """One content of the organization; None if it has none of this id."""
     query = select(Generation).where(Generation.organization_id == organization_id, Generation.id == content_id)
     return (await tx.session.scalars(query)).first()
 
@@ -105,7 +105,7 @@ async def find_outputs(tx: Transaction, organization_id: str, content_ids: Seque
 
 
 async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> Sequence[Generation]:
-    """What a chat turn asked for, in order."""
+    """The content that a chat turn asked for, oldest first."""
     query = (
         select(Generation)
         .where(Generation.organization_id == organization_id, Generation.turn_id == turn_id)
@@ -115,7 +115,7 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
 
 
 async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
-    """How much of what a session asked for is pending or processing."""
+    """How many of the contents that a session asked for are pending or processing."""
     query = (
         select(func.count())
         .select_from(Generation)

@@ -102,7 +102,7 @@ class ContentDetail(BaseModel):
     created_at: Seconds
     started_at: Seconds | None
     completed_at: Seconds | None
-    # Left out of the answer where there are none: set only then, and unset fields are excluded.
+    # Set only if there are any: fields that are not set are left out of the response.
     additional_outputs: list[OutputRead] = []
 
     @classmethod
@@ -145,7 +145,7 @@ class ContentDetail(BaseModel):
 
 
 class RetryQueued(BaseModel):
-    """That a failed content will run again."""
+    """Confirms that a failed content will be generated again."""
 
     success: bool
     message: str
@@ -153,7 +153,7 @@ class RetryQueued(BaseModel):
 
     @classmethod
     def of(cls, content: Generation) -> Self:
-        """The answer of the retry route."""
+        """The response of the retry route."""
         return cls(
             success=True,
             message=f"Content generation retry queued (attempt {content.retry_count}/{content.max_retries})",

@@ -54,7 +54,7 @@ async def get_content(tx: Transaction, organization_id: str, content_id: str) ->
     """One content of the organization.
 
     Raises:
-        ContentNotFoundError: it has none of that id, or the id is no UUID.
+        ContentNotFoundError: it has no content of that id, or the id is not a UUID.
     """
     content = await repository.find_content(tx, organization_id, _parse_id(content_id))
     if content is None:
@@ -76,22 +76,22 @@ async def get_file(tx: Transaction, token: str, name: str) -> File:
 
 
 async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> Sequence[ContentWithOutputs]:
-    """What a chat turn asked for, in order."""
+    """The content that a chat turn asked for, oldest first."""
     found = await repository.list_of_turn(tx, organization_id, turn_id)
     return await _with_outputs(tx, organization_id, found)
 
 
 async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
-    """How much of what a session asked for has not ended."""
+    """How many of the contents that a session asked for have not ended."""
     return await repository.count_unended(tx, organization_id, session_id)
 
 
 async def retry(
     tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, caller: Caller, content_id: str
 ) -> Generation:
-    """Queue a failed content again with its original parameters, at the price of today.
+    """Queue a failed content again with its original parameters, at today's price.
 
-    Of two that retry at once one wins; the other reads the state that the winner left.
+    If two requests retry it at the same time, one wins; the other reads the state that the winner left.
 
     Raises:
         ContentNotFoundError: the organization has none of that id.

@@ -16,7 +16,7 @@ class SchemaState(Enum):
     MISSING = auto()
     BEHIND = auto()
     CURRENT = auto()
-    # Of a newer version. Migrations only expand the schema, so this code works on it, too.
+    # Made by a newer version. Migrations only expand the schema, so this code works with it, too.
     AHEAD = auto()
 
 

@@ -1,4 +1,4 @@
-"""What the worker knows of an attempt: as much as its step needs."""
+"""What the worker knows about an attempt: as much as each step needs."""
 
 import uuid
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from asyncpg import Record
 
-# The columns that `from_row` reads, of a query that calls the table `c`.
+# The columns that `from_row` reads, in a query that names the table `c`.
 ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at, c.deadline_at"
 CLAIMED_COLUMNS = (
     f"{ATTEMPT_COLUMNS}, c.model, c.input, c.price_id, c.outcome, c.created_at, c.failures, c.webhook_nonce"
@@ -18,9 +18,9 @@ CLAIMED_COLUMNS = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt of a generation, with what it takes to follow it.
+    """One attempt of a generation, with what is needed to follow it.
 
-    Thousands of attempts are followed at once, so inputs and outputs, which may be large, are not part of it.
+    Thousands of attempts are followed at once, so inputs and outputs, which may be large, are left out.
     """
 
     generation_id: uuid.UUID
@@ -45,7 +45,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ClaimedAttempt(Attempt):
-    """One attempt with all that it takes to run it.
+    """One attempt with all that the steps need.
 
     `outcome` is what the vendor returned, once it has finished. `claimed_at` is a moment of the monotonic clock.
     """

@@ -4,12 +4,12 @@ PATH = "/webhooks/replicate"
 
 
 def webhook_url(public_url: str, attempt: ClaimedAttempt) -> str:
-    """Where the vendor is to report the end of an attempt."""
+    """The URL at which the vendor reports the end of an attempt."""
     return public_url + PATH + _tail(attempt)
 
 
 def is_webhook_of(url: str, attempt: ClaimedAttempt) -> bool:
-    """Whether a webhook reports the end of this attempt, whichever address the server had when it was started."""
+    """Whether a webhook reports the end of this attempt, even if the server's address was another at its start."""
     return url.endswith(_tail(attempt))
 
 

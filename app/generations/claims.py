@@ -25,8 +25,8 @@ FROM (SELECT organization_id, due_at FROM generations
 GROUP BY organization_id ORDER BY min(due_at)
 """
 
-# Of each organization as many start as its plan still allows; the others are parked. `processing` rows are never
-# parked: saying so lets the count read the index of active rows instead of all that wait.
+# Each organization starts as many as its plan still allows; its others are parked. `processing` rows are never parked;
+# the condition says so to let the count use the index of active rows instead of reading every row that waits.
 _CLAIM_STARTS = f"""
 WITH capacity AS (
     SELECT o.id AS organization_id, p.concurrent_generations - (
@@ -83,7 +83,7 @@ WHERE id IN (
 RETURNING {CLAIMED_COLUMNS}
 """
 
-# `started_at` tells this start from a later one of the same attempt, whose response may still come.
+# `started_at` distinguishes this start from a later one of the same attempt, whose response may still arrive.
 _POSTPONE = f"""
 UPDATE generations SET status = 'pending', started_at = NULL, due_at = now() + $4, failures = failures + $5
 WHERE id = $1 AND retry_count = $2 AND started_at = $3 AND {CONDITIONS[State.STARTING]}
@@ -95,7 +95,7 @@ WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
 RETURNING id
 """
 
-# After the deadline nobody goes on, so nothing is gained by waiting longer.
+# Nobody goes on copying after the deadline, so there is no reason to wait longer.
 _HAND_OVER = f"""
 UPDATE generations
 SET due_at = LEAST(now() + $3, GREATEST(now(), deadline_at)), failures = failures + $4
@@ -105,14 +105,14 @@ WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
 
 @dataclass(frozen=True)
 class ClaimedStarts:
-    """The attempts to start now. With `is_final` no other row was due when they were claimed."""
+    """The attempts to start now. If `is_final`, no other row was due when they were claimed."""
 
     attempts: list[ClaimedAttempt]
     is_final: bool
 
 
 async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> ClaimedStarts:
-    """Claim pending generations to be started, oldest first, as many of an organization as its plan allows.
+    """Claim pending generations to start, oldest first, as many of each organization as its plan allows.
 
     Those that the plan does not allow yet are parked.
     """
@@ -126,7 +126,7 @@ async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed
 
 
 async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[ClaimedAttempt]:
-    """Claim attempts whose create call never came back and whose lease ended `grace` ago."""
+    """Claim attempts whose create call never returned and whose lease ended `grace` ago."""
     return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
 
 
@@ -141,7 +141,7 @@ async def claim_polls(
 
 
 async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[ClaimedAttempt]:
-    """Claim attempts whose outputs wait to be copied; none after its deadline."""
+    """Claim attempts whose outputs wait to be copied, except those past their deadline."""
     return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_COPIES, limit, lease)]
 
 

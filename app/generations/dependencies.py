@@ -7,7 +7,7 @@ from app.generations.service import GenerationPolicy
 
 
 def get_generation_policy(settings: SettingsDep) -> GenerationPolicy:
-    """What the operator allows each generation."""
+    """The operator's limits for each generation."""
     return GenerationPolicy.of(settings)
 
 

@@ -1,4 +1,4 @@
-"""What the sweeper looks for. Each query reads an index of its own, so that no backlog hides what another one finds."""
+"""What the sweeper looks for. Each query uses its own index, so that a backlog in one does not hide the others."""
 
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ async def find_late(tx: Transaction, limit: int, grace: timedelta) -> list[LateA
 
 
 async def find_due_kinds(tx: Transaction) -> set[WakeKind]:
-    """For which kinds of work that wakes cause rows are due."""
+    """The kinds of wake for which rows are due."""
     row = await tx.fetchrow(_DUE)
     if row is None:
         return set()

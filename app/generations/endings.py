@@ -1,4 +1,4 @@
-"""The end of an attempt: its state, its charge and the start of whoever waits for it, in one transaction."""
+"""The end of an attempt: its state, its charge and the start of the next generation, in one transaction."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from app.generations.service import hold_reference
 from app.generations.states import CONDITIONS, UNENDED, State
 from app.queue.protocol import WakeKind, WakeQueue
 
-# Only if every output stands where it was reserved: another worker may have begun to store one of them elsewhere. Only
-# what completes an attempt is marked as verified: `find_abandoned` takes everything else for what may be deleted.
+# Only if each path is still the reserved one: another worker may have begun to store an output elsewhere. Only outputs
+# that complete an attempt are marked as verified: `find_abandoned` assumes that any other may be deleted.
 _COMPLETE = f"""
 WITH reserved AS MATERIALIZED (
     SELECT FROM outputs WHERE generation_id = $1 AND attempt = $2 AND storage_path = ANY ($5) FOR UPDATE
@@ -46,7 +46,7 @@ async def complete(
     """Complete the attempt with these files, charge it, and let the organization's next generation start.
 
     Returns:
-        False if it has ended before, or one of the files is not its own any more.
+        False if it has already ended, or one of the files does not belong to it any more.
     """
     await parking.lock_organization(tx, attempt.organization_id)
     key = (attempt.generation_id, attempt.number)
@@ -68,7 +68,7 @@ async def complete(
 
 
 async def fail(tx: Transaction, queue: WakeQueue, attempt: Attempt, error_message: str) -> bool:
-    """End the attempt at no cost, and let the organization's next generation start; False if it has ended before."""
+    """End the attempt at no cost, and let the organization's next generation start; False if it has already ended."""
     await parking.lock_organization(tx, attempt.organization_id)
     message = storable_text(error_message) or "The generation failed without a reason"
     if await tx.fetchval(_FAIL, attempt.generation_id, attempt.number, message) is None:

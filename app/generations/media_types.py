@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes: a vendor's headers and file names are not to be relied on."""
+"""The type of a file, detected from its first bytes: a vendor's headers and file names are not reliable."""
 
 import re
 from codecs import getincrementaldecoder
@@ -39,7 +39,7 @@ _MP3 = MediaType(ContentType.AUDIO, "audio/mpeg", "mp3")
 _HEIC = MediaType(ContentType.IMAGE, "image/heic", "heic")
 _AVIF = MediaType(ContentType.IMAGE, "image/avif", "avif")
 
-# The first that matches from the file's beginning; `.` is any byte.
+# The first pattern that matches at the beginning of the file counts; `.` is any byte.
 _SIGNATURES = tuple(
     (re.compile(pattern, re.DOTALL), media_type)
     for pattern, media_type in (
@@ -80,7 +80,7 @@ _HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 # The bytes that make a file binary, https://mimesniff.spec.whatwg.org/#binary-data-byte.
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
-# Possessive throughout: no input makes them go back over what they have read.
+# Possessive throughout: no input makes them backtrack.
 _SVG = re.compile(
     r"""(?:\s | <!--(?:(?!-->).)*+--> | <\?(?:(?!\?>).)*+\?> | <!DOCTYPE\s++svg[^\[>]*+(?:\[[^\]]*+\]\s*+)?+>)*+
         <svg[\s/>]""",
@@ -100,10 +100,10 @@ _JSON_CUT_TOKEN = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+\\?+|[\w.+-]{0,40}+')
 
 
 def sniff(head: bytes) -> MediaType:
-    """Tell what a file is; `UNKNOWN` where nothing fits. It never raises.
+    """Detect the type of a file; `UNKNOWN` if nothing matches. It never raises.
 
     Args:
-        head: the file's first `SNIFF_BYTES` bytes, or all of it where it is shorter.
+        head: the file's first `SNIFF_BYTES` bytes, or all of it if it is shorter.
     """
     head = head[:SNIFF_BYTES]
     return _by_signature(head) or _by_brand(head) or _mp3_without_tag(head) or _text(head) or UNKNOWN
@@ -132,7 +132,7 @@ def _mp3_without_tag(head: bytes) -> MediaType | None:
 
 
 def _mp3_frame_bytes(header: bytes) -> int:
-    """The length of the frame that begins with these four bytes, 0 where none does."""
+    """The length of the frame that begins with these four bytes, 0 if none does."""
     bits = int.from_bytes(header)
     version, layer = bits >> 19 & 3, bits >> 17 & 3
     bitrate, rate = bits >> 12 & 15, bits >> 10 & 3
@@ -157,7 +157,7 @@ def _text(head: bytes) -> MediaType | None:
 
 
 def _is_json(text: str, *, is_whole: bool) -> bool:
-    # Only the words are checked, not their order: parsing needs the whole file, and recurses as deep as it says.
+    # Only the tokens are checked, not their order: parsing needs the whole file, and recurses as deep as it nests.
     tokens = _JSON_TOKENS.match(text)
     if tokens is None or not _JSON_START.match(text):
         return False

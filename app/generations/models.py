@@ -14,7 +14,7 @@ _UNENDED = one_of("status", UNENDED)
 
 
 class Generation(Base):
-    """One requested generation. Its attempt, which fences every change, is `retry_count`: 0 for the first run."""
+    """One requested generation. `retry_count` is the number of its attempt, from 0, and fences every change."""
 
     __tablename__ = "generations"
     __table_args__ = (
@@ -34,7 +34,7 @@ class Generation(Base):
         Index("ix_generations_turn", "turn_id"),
         Index("ix_generations_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),
         Index("ix_generations_session", "session_id", postgresql_where=text(_UNENDED)),
-        # Each query of the worker reads one of these, so that no backlog of one kind makes another one slow.
+        # Each query of the worker uses one of these, so that no backlog of one kind makes another one slow.
         Index("ix_generations_pending_due", "due_at", postgresql_where=text(CONDITIONS[State.PENDING])),
         Index("ix_generations_running_due", "due_at", postgresql_where=text(f"{PROCESSING} AND outcome IS NULL")),
         Index("ix_generations_copying_due", "due_at", postgresql_where=text(CONDITIONS[State.COPYING])),
@@ -53,7 +53,7 @@ class Generation(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     session_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="SET NULL"))
     turn_id: Mapped[str | None] = mapped_column(Text)
-    # The request with an Idempotency-Key that the turn answers: its repetition finds here what was lost with a crash.
+    # Identifies the turn's request if it has an Idempotency-Key: repeated after a crash, it finds this generation.
     request_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     model: Mapped[str] = mapped_column(Text)
     input: Mapped[dict[str, Any]] = mapped_column(JSONB)
@@ -64,17 +64,17 @@ class Generation(Base):
 
     status: Mapped[str] = mapped_column(Text, default=Status.PENDING)
     retry_count: Mapped[int] = mapped_column(default=0)
-    # When the next step is due at the latest: the sweeper takes rows whose moment has passed.
+    # When the next step is due; while a worker has a claim on the row, the end of its lease.
     due_at: Mapped[Moment] = mapped_column(server_default=func.now())
     deadline_at: Mapped[Moment]
-    # How often this attempt's next step was put off since the last one that succeeded; not the user's retries.
+    # How often this attempt's next step was postponed since the last one that succeeded; not the user's retries.
     failures: Mapped[int] = mapped_column(default=0)
     # Waits for another generation of its organization to end, and is not due before that.
     is_parked: Mapped[bool] = mapped_column(default=False)
-    # Names this content in the address that the vendor calls back.
+    # The secret part of this content's webhook URLs.
     webhook_nonce: Mapped[str] = mapped_column(Text, default=random_token)
     prediction_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    # What the vendor ended with, kept because it forgets outputs after an hour: {"output", "predict_time"}.
+    # What the vendor returned, kept because it forgets outputs after an hour: {"output", "predict_time"}.
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     content_type: Mapped[str | None] = mapped_column(Text)
     output_url: Mapped[str | None] = mapped_column(Text)
@@ -86,9 +86,9 @@ class Generation(Base):
 
 
 class Output(Base):
-    """One file of one attempt. The row is written before the bytes are, so that no object can be lost sight of.
+    """One file of one attempt. The row is written before the bytes, so that every object in the store has a row.
 
-    `position` 0 is the content's own. Size and hash are null until the stored bytes have been read back.
+    `position` 0 is the content's own file. Size and hash are null until the attempt is completed with the file.
     """
 
     __tablename__ = "outputs"

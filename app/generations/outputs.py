@@ -27,7 +27,7 @@ _IS_RESERVED = "SELECT EXISTS (SELECT FROM outputs WHERE storage_path = $1)"
 
 _RELEASE = "DELETE FROM outputs WHERE generation_id = $1 AND attempt = $2 AND position = $3"
 
-# Verified is only what completed its attempt. The rest is little: what is being copied, and what is looked for here.
+# Only outputs that completed their attempt are verified. The others are few: those being copied and abandoned ones.
 _ABANDONED = """
 SELECT o.generation_id, o.attempt, o.position, o.storage_path
 FROM outputs o JOIN generations c ON c.id = o.generation_id
@@ -36,7 +36,7 @@ WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position) > ($2, $
 ORDER BY o.generation_id, o.attempt, o.position LIMIT $1
 """
 
-# Content, attempt and position: where a walk through the outputs continues.
+# Content, attempt and position of the output after which a walk through the outputs continues.
 Cursor = tuple[uuid.UUID, int, int]
 START: Cursor = (uuid.UUID(int=0), 0, -1)
 
@@ -57,12 +57,12 @@ class ReservedOutput:
 
     @property
     def cursor(self) -> Cursor:
-        """Where a walk continues behind this object."""
+        """From where a walk continues after this object."""
         return self.generation_id, self.attempt, self.position
 
 
 async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput | None:
-    """Reserve the path for one output of the attempt; asked again, it is the same path.
+    """Reserve the path for one output of the attempt. It is idempotent: asked again, it returns the same path.
 
     Returns:
         The object; None if this output has been reserved with another type, see `find`.
@@ -75,7 +75,7 @@ async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media
         known = await find(tx, *key)
         if known is not None:
             return known if known.storage_path in paths else None
-        # The path is another content's.
+        # The path belongs to another content.
     raise LookupError(f"every path for output {position} of {attempt.generation_id} is taken")
 
 
@@ -96,12 +96,12 @@ async def release(tx: Transaction, output: ReservedOutput) -> None:
 
 
 async def find_abandoned(tx: Transaction, after: Cursor, limit: int) -> list[ReservedOutput]:
-    """Objects of attempts that failed, behind the cursor."""
+    """Objects of attempts that failed, after the cursor."""
     return [ReservedOutput.from_row(row) for row in await tx.fetch(_ABANDONED, limit, *after)]
 
 
 def storage_paths(attempt: ClaimedAttempt, position: int, media: MediaType) -> list[str]:
-    """The path of an output, and the longer ones to use if another content has taken it."""
+    """The path of an output, and the longer ones to use if another content has it already."""
     moment = attempt.created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
     retry = f"_r{attempt.number}" if attempt.number else ""
     further = f"_{position + 1}" if position else ""

@@ -1,6 +1,7 @@
 """How many generations of an organization run at once. What its plan does not allow yet is parked, outside the queue.
 
-Whoever decides which generations of an organization run holds its lock, and takes it before any lock on their rows.
+A transaction that decides which generations of an organization run holds the organization's lock, and takes it before
+any lock on their rows.
 """
 
 from collections.abc import Sequence

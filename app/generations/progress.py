@@ -1,4 +1,4 @@
-"""What is learnt of an attempt from the vendor: which prediction it is, that there is news, and how it finished."""
+"""What the vendor reports about an attempt: the id of its prediction, that there is news, and how it finished."""
 
 import uuid
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ WHERE id = finished.generation_id AND retry_count = finished.attempt AND {CONDIT
 RETURNING id
 """
 
-# A prediction that belongs to another content is not this one's.
+# A prediction that belongs to another content cannot belong to this one, too.
 _NOTE_CALLBACK = f"""
 UPDATE generations c SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
 WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3
@@ -38,12 +38,12 @@ RETURNING id
 async def set_prediction(
     tx: Transaction, generation_id: uuid.UUID, attempt: int, prediction_id: str, first_poll: timedelta
 ) -> bool:
-    """Write down which prediction the attempt is, to be polled after `first_poll`. False if it has one or has ended."""
+    """Store the attempt's prediction, to be polled after `first_poll`. False if it already has one or has ended."""
     return await tx.fetchval(_SET_PREDICTION, generation_id, attempt, prediction_id, first_poll) is not None
 
 
 async def is_prediction_known(tx: Transaction, prediction_id: str) -> bool:
-    """Whether the prediction belongs to an attempt already."""
+    """Whether the prediction already belongs to an attempt."""
     return bool(await tx.fetchval(_IS_KNOWN, prediction_id))
 
 
@@ -51,7 +51,7 @@ async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
     """Store how the vendor finished attempts, because it forgets outputs after an hour.
 
     Returns:
-        For how many of them this was news.
+        How many of them were not known before.
     """
     rows = await tx.fetch(
         _SET_OUTCOMES,
@@ -68,6 +68,6 @@ async def note_callback(
 ) -> bool:
     """Make an attempt due for a poll because the vendor called back.
 
-    An attempt whose create call never came back learns its prediction this way. False if nothing waits for the news.
+    An attempt whose create call never returned learns its prediction this way. False if no attempt waits for the call.
     """
     return await tx.fetchval(_NOTE_CALLBACK, generation_id, attempt, nonce, prediction_id) is not None

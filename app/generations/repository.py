@@ -1,4 +1,4 @@
-"""The SQL of what asks for generations. Its siblings hold the SQL of what the worker does."""
+"""The SQL behind requests for generations. The worker's SQL is in other modules of this package."""
 
 import uuid
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ WHERE o.id = $1
 async def find_lost(
     tx: Transaction, request_key: bytes, turn_id: str | None, model: str, values: Mapping[str, Any], *, since: datetime
 ) -> Generation | None:
-    """What another turn of the same request has asked for since then; locked against a third."""
+    """The same generation, if another turn of the same request has asked for it since then; locked against a third."""
     query = (
         select(Generation)
         .where(
@@ -74,7 +74,7 @@ async def retry(
     *,
     is_parked: bool,
 ) -> int | None:
-    """Make a failed generation pending again if its state is still the one that was read. Its new attempt, or None."""
+    """Make a failed generation pending again if it has not changed since it was read. Its new attempt, or None."""
     attempt: int | None = await tx.fetchval(_RETRY, organization_id, generation_id, retry_count, deadline, is_parked)
     return attempt
 

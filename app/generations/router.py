@@ -24,10 +24,10 @@ async def receive_replicate_webhook(
     queue: QueueDep,
     settings: SettingsDep,
 ) -> Response:
-    """Take the news from Replicate that a prediction has changed.
+    """Receive a report from Replicate that a prediction has changed.
 
-    The signed body is a hint: it says which prediction to poll, and what it says of it is not believed. Forged,
-    repeated, late or out of order, it changes nothing that a poll would not.
+    The signed body is a hint: it says which prediction to poll, and nothing else in it is believed. Whether it is
+    forged, repeated, late or out of order, it changes nothing that a poll would not.
     """
     body = await request.body()
     verify(settings.replicate_webhook_secrets, request.headers, body, now())

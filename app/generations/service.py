@@ -1,4 +1,4 @@
-"""What asks for generations. The worker's half of their life is in the modules beside this one."""
+"""Requests for generations. The worker's part of their life is in other modules of this package."""
 
 import uuid
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ async def request_generation(
 ) -> Generation:
     """Accept a generation: hold the most it can cost, insert its row, wake a worker after the commit.
 
-    If an earlier run of the same request asked for the same and crashed, its generation is taken over instead.
+    If an earlier turn of the same request asked for the same and crashed, its generation is adopted instead.
 
     Raises:
         UnknownModelError, ModelNotPricedError: the catalog does not offer the model.
@@ -108,7 +108,7 @@ async def _hold(tx: Transaction, content: Generation, attempt: int, model: Price
 
 
 def _wake(tx: Transaction, queue: WakeQueue, content: Generation) -> None:
-    # A parked generation is started by the end of another one of its organization.
+    # A parked generation starts when another one of its organization ends.
     if not content.is_parked:
         queue.wake(tx, WakeKind.START)
 
@@ -134,7 +134,7 @@ def _pending(
 
 
 async def _adopt(tx: Transaction, request: GenerationRequest) -> Generation | None:
-    """The generation that a crashed run of this request asked for, moved to the turn of this run."""
+    """The generation that a crashed turn of the same request asked for, moved to this turn."""
     if request.request_key is None:
         return None
     content = await repository.find_lost(

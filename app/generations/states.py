@@ -1,4 +1,4 @@
-"""The life of a generation: its states, the conditions that tell them apart in SQL, and every step between them."""
+"""The life of a generation: its states, the SQL condition of each, and every step between them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,18 +19,18 @@ ENDED = (Status.COMPLETED, Status.FAILED)
 
 
 class State(StrEnum):
-    """What a generation waits for: `pending` and `processing`, told apart more closely."""
+    """A finer state than `Status`: `pending` and `processing` are divided by what the generation waits for."""
 
     PARKED = "parked"  # for its organization's turn, outside the queue
-    PENDING = "pending"  # for a place in a worker
-    STARTING = "starting"  # for the vendor's answer to the create call
+    PENDING = "pending"  # for free capacity in a worker
+    STARTING = "starting"  # for the vendor's response to the create call
     RUNNING = "running"  # for the vendor to finish
     COPYING = "copying"  # for its outputs to be stored
     COMPLETED = "completed"
     FAILED = "failed"
 
 
-# What is processed is never parked: saying so lets Postgres use the indexes of what is not parked.
+# A processing row is never parked; the condition says so to let Postgres use the indexes of rows that are not parked.
 PROCESSING = "status = 'processing' AND NOT is_parked"
 
 # Conditions on a row of `generations`, for the queries that claim and end generations.
@@ -51,7 +51,7 @@ CONDITIONS = MappingProxyType(
 class Transition:
     """One step: the function of this package that makes it, and the states it leads from and to.
 
-    `before` is None where the step makes the row.
+    `before` is None if the step inserts the row.
     """
 
     step: str

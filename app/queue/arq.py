@@ -13,25 +13,25 @@ from app.queue.protocol import WakeKind
 
 _QUEUES = "junis:wakes"
 
-# arq writes down how a job ended although nothing is kept of it, and the end of one that was lost is an exception.
+# arq serializes the result of a job even if it is not kept, and the result of a job that was lost is an exception.
 serialize = partial(orjson.dumps, default=repr)
 deserialize = orjson.loads
 
 
 def queue_of(kind: WakeKind) -> str:
-    """The sorted set of arq's jobs of one kind: those that take long keep no other kind waiting."""
+    """The sorted set of arq's jobs of one kind. Each kind has its own, so that long jobs do not delay other kinds."""
     return f"{_QUEUES}:{kind}"
 
 
 def channel_of(kind: WakeKind) -> str:
-    """What is published to at every wake, so that a worker need not poll for its next job of the kind."""
+    """The channel of one kind: every wake is published there, so that a worker need not poll for its next job."""
     return f"{_QUEUES}:{kind}:channel"
 
 
 class ArqQueue:
     """The `WakeQueue` on arq: for each kind a queue that holds one job at most, without arguments.
 
-    Nothing runs arq jobs of the kind `POLL`: every worker polls anyway, and hears the channel.
+    There are no arq jobs of the kind `POLL`: every worker polls anyway, and listens to the channel.
     """
 
     def __init__(self, redis: ArqRedis) -> None:
@@ -45,7 +45,7 @@ class ArqQueue:
         if kind is WakeKind.POLL:
             await self._redis.publish(channel_of(kind), "")
             return
-        # A new id each time: what arq tidies up after one job must not touch the next one.
+        # A new id each time: what arq deletes after one job must not belong to the next one.
         job_id = random_token()
         description = serialize_job(kind, (), {}, None, timestamp_ms(), serializer=serialize)
         await self._script(

@@ -1,4 +1,4 @@
-"""What workers tell of themselves in Redis, and what others read of it."""
+"""The heartbeats of workers: written to Redis by them, read by `/readyz`."""
 
 from collections.abc import Awaitable, Mapping
 from typing import cast
@@ -11,7 +11,7 @@ _SILENT_AFTER_SECONDS = 30
 
 
 async def beat(redis: Redis, worker_id: str, loops: Mapping[str, bool]) -> None:
-    """Tell that a worker lives, and for each of its loops whether it comes round; to be called every few seconds."""
+    """Report that a worker is alive, and for each of its loops whether it still runs. Call it every few seconds."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.set(_key(worker_id), orjson.dumps(dict(loops)), ex=_SILENT_AFTER_SECONDS)
         pipe.sadd(_WORKERS, worker_id)
@@ -19,7 +19,7 @@ async def beat(redis: Redis, worker_id: str, loops: Mapping[str, bool]) -> None:
 
 
 async def read_loops(redis: Redis) -> dict[str, bool] | None:
-    """For each loop whether it comes round in every living worker; None if no worker lives."""
+    """For each loop, whether it still runs in every live worker; None if no worker is alive."""
     # redis-py types its commands for its synchronous client, too.
     known: set[bytes] = await cast("Awaitable[set[bytes]]", redis.smembers(_WORKERS))
     workers = sorted(worker.decode() for worker in known)

@@ -8,8 +8,8 @@ _MOST_CONNECTIONS = 100
 
 
 def open_redis(settings: Settings) -> ArqRedis:
-    """The connections to Redis; none is opened yet, so that a process starts while Redis is away."""
-    # The other kind of pool connects under its lock: while Redis does not answer, everybody would wait for everybody.
+    """The connection pool of Redis. It connects when it is first used, so that a process starts while Redis is away."""
+    # The other kind of pool connects while it holds its lock: if Redis does not respond, all would wait for that lock.
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=_MOST_CONNECTIONS,

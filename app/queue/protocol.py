@@ -20,7 +20,7 @@ class WakeQueue(Protocol):
         ...
 
     async def send(self, kind: WakeKind) -> None:
-        """Wake the workers now. Wakes of one kind that no worker has taken yet are one.
+        """Wake the workers now. A wake folds into one of the same kind that no worker has taken yet.
 
         Raises:
             RedisError: Redis is away.

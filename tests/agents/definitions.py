@@ -1,4 +1,4 @@
-"""Agents as tests define them, over chat models with prices that are easy to reckon with."""
+"""Agents for tests, with chat models whose prices are easy to calculate with."""
 
 import json
 from decimal import Decimal
@@ -9,7 +9,7 @@ from simulator.media.scene import NOTICE
 from tests import factories
 from tests.factories import Organization
 
-# Credits per million tokens of the prompt and of the answer: one token is one or two of the smallest units.
+# Credits per million tokens of the prompt and of the answer: one token costs one or two of the smallest units.
 PROMPT_PRICE, COMPLETION_PRICE = Decimal(1), Decimal(2)
 LONGEST_ANSWER = 1000
 # A model that fails, and one that never answers.
@@ -18,17 +18,17 @@ STUCK = "sim-chat--stall-0"
 
 
 def container(kind: str, *names: str, name: str = "host", **fields: Any) -> dict[str, Any]:
-    """An agent that runs those of these names; `kind` is `SEQUENTIAL`, `PARALLEL` or `LOOP`."""
+    """An agent that runs the agents of these names; `kind` is `SEQUENTIAL`, `PARALLEL` or `LOOP`."""
     return {"name": name, "agent_type": f"{kind}_AGENT", "sub_agents": list(names), **fields}
 
 
 def agent(name: str, model: str | None = None, **fields: Any) -> dict[str, Any]:
-    """An agent whose model is called like itself, so that the simulator's log tells them apart."""
+    """An agent whose model has the agent's name, so that the simulator's log shows which agent called it."""
     return {"name": name, "model": model or f"{name}-model", **fields}
 
 
 def prose(words: str) -> str:
-    """What the simulator's models answer if nothing is asked of them."""
+    """The answer of the simulator's models to words that hold no command."""
     return f"This is a simulated answer ({NOTICE}). You said: {words}"
 
 
@@ -45,7 +45,7 @@ async def price_chat_models(
     upstream_model: str | None = None,
     completion_price: Decimal = COMPLETION_PRICE,
 ) -> None:
-    """Price chat models; where they run is left to the operator's default unless an upstream is named."""
+    """Price chat models. They run at the operator's default upstream unless another one is named."""
     route = {"upstream": upstream, "upstream_model": upstream_model}
     lines = [f"{name} = {json.dumps(value)}" for name, value in route.items() if value]
     price = f"{{ per_million_prompt_tokens = {PROMPT_PRICE}, per_million_completion_tokens = {completion_price} }}"
@@ -63,5 +63,5 @@ async def make_team(database: Database, *agents: dict[str, Any], credit: str = "
 
 
 async def make_host(database: Database, model: str = "sim-chat", *, credit: str = "100", **fields: Any) -> Organization:
-    """An organization whose orchestrator has this model, no instruction and no tools unless they are given."""
+    """An organization whose orchestrator has this model, and no instruction or tools unless they are given."""
     return await make_team(database, {"name": "host", "model": model, **fields}, credit=credit)

@@ -1,4 +1,4 @@
-"""Credits over a whole tree of agents: topped up before each call, charged for each that was finished."""
+"""Credits of a whole tree of agents: the hold is topped up before each call, and each finished call is charged."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.sessions.reading import messages_of
 
-# The longest answer of a model at 2 credits a million tokens is 0.002; of the dear one, ten thousand times that.
+# The longest answer of a model at 2 credits a million tokens costs 0.002; of the dear one, ten thousand times that.
 DEAR = {"name": "poet", "model": "dear-model"}
 HOST = {"name": "host", "model": "host-model", "sub_agents": ["poet"]}
 ENOUGH_FOR_ONE = "0.005"
@@ -33,10 +33,10 @@ async def test_a_turn_without_credits_is_refused_before_anything_runs(
 ) -> None:
     poor = await make_team(database, HOST, {"name": "poet"}, credit="0.001")
 
-    answer = await (ask_to_stream if is_streamed else ask)(http, poor, "Hello")
+    response = await (ask_to_stream if is_streamed else ask)(http, poor, "Hello")
 
-    assert answer.status_code == 402
-    error = answer.json()["error"]
+    assert response.status_code == 402
+    error = response.json()["error"]
     assert (error["type"], error["code"]) == ("billing_error", "insufficient_credits")
     assert upstream.calls() == []
     assert (await books_of(database, poor)).holds == []
@@ -55,20 +55,20 @@ async def test_a_container_without_credits_is_refused_before_its_first_call(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_where_the_next_call_cannot_be_paid_the_turn_ends_and_the_finished_ones_are_charged(
+async def test_a_turn_that_cannot_pay_its_next_call_ends_and_is_charged_for_the_finished_ones(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     team = await make_dear_team(database, HOST, DEAR, credit=ENOUGH_FOR_ONE)
 
-    answer = await (ask_to_stream if is_streamed else ask)(http, team, "Ask the poet", **conversation("ours"))
+    response = await (ask_to_stream if is_streamed else ask)(http, team, "Ask the poet", **conversation("ours"))
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert (response.status_code, response.json()["error"]["code"]) == (402, "insufficient_credits")
     (call,) = upstream.calls()
     assert call["model"] == "host-model"
     assert await books_of(database, team) == charged(cost_of([call["usage"]]))
 
 
-async def test_where_something_was_said_before_the_refusal_is_a_frame(
+async def test_a_refusal_after_the_first_words_is_an_error_frame(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_dear_team(database, HOST, DEAR, credit=ENOUGH_FOR_ONE)
@@ -82,7 +82,7 @@ async def test_where_something_was_said_before_the_refusal_is_a_frame(
     assert (await messages_of(http, team, "ours"))[1] == ("assistant", "one moment")
 
 
-async def test_side_by_side_too_a_call_that_cannot_be_paid_ends_the_turn(
+async def test_a_parallel_call_that_cannot_be_paid_ends_the_turn(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     both = container("PARALLEL", "cheap", "poet")
@@ -95,7 +95,9 @@ async def test_side_by_side_too_a_call_that_cannot_be_paid_ends_the_turn(
     assert await books_of(database, team) == charged(cost_of([call["usage"]]))
 
 
-async def test_what_is_topped_up_is_given_back(http: httpx.AsyncClient, database: Database) -> None:
+async def test_credits_that_were_topped_up_but_not_used_are_released(
+    http: httpx.AsyncClient, database: Database
+) -> None:
     team = await make_dear_team(database, HOST, DEAR, credit="30")
 
     await answer_of(http, team, "Ask the poet")
@@ -108,7 +110,7 @@ async def test_what_is_topped_up_is_given_back(http: httpx.AsyncClient, database
     assert balance.balance == 30 - (await books_of(database, team)).total
 
 
-async def test_calls_side_by_side_are_each_held_for(
+async def test_the_hold_covers_every_parallel_call(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     names = [f"agent-{number}" for number in range(5)]

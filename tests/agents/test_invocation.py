@@ -1,4 +1,4 @@
-"""Agents that are talked to directly: by their id, and by `model: "agent/<name>"`."""
+"""Requests to an agent itself: by its id, and by `model: "agent/<name>"`."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ async def test_an_agent_streams_under_its_id(http: httpx.AsyncClient, team: Orga
     assert streamed.text == "1 2"
 
 
-async def test_a_prompt_is_a_message_for_short(
+async def test_a_prompt_is_short_for_one_user_message(
     http: httpx.AsyncClient, team: Organization, ids: dict[str, str], upstream: UpstreamLog
 ) -> None:
     short = await answer_of(http, team, prompt="count to 2", path=path_of(ids["poet"]))
@@ -65,7 +65,7 @@ async def test_a_prompt_is_a_message_for_short(
 
 
 @pytest.mark.parametrize("body", [{}, {"prompt": 7}, {"prompt": None}, {"messages": []}])
-async def test_neither_prompt_nor_messages_is_refused(
+async def test_a_request_with_neither_prompt_nor_messages_is_refused(
     http: httpx.AsyncClient, team: Organization, ids: dict[str, str], body: dict[str, Any]
 ) -> None:
     response = await ask(http, team, path=path_of(ids["poet"]), **body)
@@ -73,7 +73,7 @@ async def test_neither_prompt_nor_messages_is_refused(
     assert (response.status_code, response.json()["error"]["param"]) == (400, "messages")
 
 
-async def test_a_prompt_is_nothing_to_the_orchestrator(http: httpx.AsyncClient, team: Organization) -> None:
+async def test_the_orchestrator_ignores_a_prompt(http: httpx.AsyncClient, team: Organization) -> None:
     response = await ask(http, team, prompt="Hello")
 
     assert (response.status_code, response.json()["error"]["param"]) == (400, "messages")
@@ -92,7 +92,7 @@ async def test_the_orchestrator_may_be_talked_to_as_an_agent(
     [("retired", 400, "agent_inactive"), ("studio", 400, "agent_not_invocable"), ("nobody", 404, "agent_not_found")],
 )
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_agents_that_cannot_be_talked_to(
+async def test_agents_that_cannot_be_invoked_are_refused(
     http: httpx.AsyncClient,
     team: Organization,
     ids: dict[str, str],
@@ -105,13 +105,13 @@ async def test_agents_that_cannot_be_talked_to(
     by_id = await ask(http, team, "Hello", path=path_of(ids.get(name, "agent-of-nobody")), stream=is_streamed)
     by_name = await ask(http, team, "Hello", model=f"agent/{name}", stream=is_streamed)
 
-    for answer in (by_id, by_name):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-        assert answer.json()["error"]["type"] == ("not_found_error" if status == 404 else "invalid_request_error")
+    for response in (by_id, by_name):
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+        assert response.json()["error"]["type"] == ("not_found_error" if status == 404 else "invalid_request_error")
     assert upstream.calls() == []
 
 
-async def test_agents_of_others_do_not_exist(
+async def test_agents_of_other_organizations_are_not_found(
     http: httpx.AsyncClient, database: Database, ids: dict[str, str], upstream: UpstreamLog
 ) -> None:
     stranger = await make_host(database)
@@ -119,7 +119,7 @@ async def test_agents_of_others_do_not_exist(
     by_id = await ask(http, stranger, "Hello", path=path_of(ids["poet"]))
     by_name = await ask(http, stranger, "Hello", model="agent/poet")
 
-    assert [answer.json()["error"]["code"] for answer in (by_id, by_name)] == ["agent_not_found"] * 2
+    assert [response.json()["error"]["code"] for response in (by_id, by_name)] == ["agent_not_found"] * 2
     assert upstream.calls() == []
 
 
@@ -144,7 +144,7 @@ async def test_any_other_model_is_the_orchestrator(
     assert upstream.the_request()["model"] == "host-model"
 
 
-async def test_each_way_needs_its_scopes(
+async def test_each_route_needs_its_scopes(
     http: httpx.AsyncClient, database: Database, team: Organization, ids: dict[str, str], upstream: UpstreamLog
 ) -> None:
     talker = await factories.make_key(database, team, "orchestrator:invoke")
@@ -156,7 +156,7 @@ async def test_each_way_needs_its_scopes(
         body = {"messages": [user("count to 2")]}
         by_name = await http.post("/v1/chat/completions", json={**body, "model": "agent/poet"}, headers=headers)
         by_path = [await http.post(path, json=body, headers=headers) for path in paths]
-        return [answer.status_code for answer in (by_name, *by_path)]
+        return [response.status_code for response in (by_name, *by_path)]
 
     assert await statuses(talker) == [403, 200, 403]
     assert await statuses(invoker) == [403, 403, 200]
@@ -176,7 +176,7 @@ async def test_an_organization_without_an_orchestrator_can_only_talk_to_agents(
     assert text_of(await answer_of(http, team, "count to 2", model="agent/poet")) == "1 2"
 
 
-async def test_an_orchestrator_that_is_switched_off_is_said_to_be(http: httpx.AsyncClient, database: Database) -> None:
+async def test_an_inactive_orchestrator_is_refused_as_inactive(http: httpx.AsyncClient, database: Database) -> None:
     team = await make_team(database, {"name": "host", "model": "host-model", "is_active": False})
 
     refused = await ask(http, team, "Hello")

@@ -50,7 +50,7 @@ sub_agents = ["retired", "painter"]
 
 @pytest.fixture(scope="session")
 async def team(database: Database) -> Organization:
-    """An organization with agents of two types, one of them switched off."""
+    """An organization with agents of two types, one of them inactive."""
     return await factories.make_organization(database, agents=AGENTS)
 
 
@@ -62,13 +62,13 @@ async def team_client(stack: Stack, team: Organization) -> AsyncIterator[httpx.A
 
 async def listed(client: httpx.AsyncClient, **query: str) -> dict[str, dict[str, Any]]:
     """The agents that the query finds, by name."""
-    answer = (await client.get("/agents", params=query)).raise_for_status().json()
-    assert list(answer) == ["agents", "total"]
-    assert answer["total"] == len(answer["agents"])
-    return {agent["name"]: agent for agent in answer["agents"]}
+    body = (await client.get("/agents", params=query)).raise_for_status().json()
+    assert list(body) == ["agents", "total"]
+    assert body["total"] == len(body["agents"])
+    return {agent["name"]: agent for agent in body["agents"]}
 
 
-async def test_agents_are_listed_by_name_with_those_below_them(team_client: httpx.AsyncClient) -> None:
+async def test_agents_are_listed_by_name_with_their_sub_agents(team_client: httpx.AsyncClient) -> None:
     agents = await listed(team_client)
 
     assert list(agents) == ["host", "painter", "retired", "studio"]
@@ -113,7 +113,7 @@ async def test_the_model_is_the_agents_own_or_else_the_operators(team_client: ht
         ({"unknown": "ignored"}, ["host", "painter", "retired", "studio"]),
     ],
 )
-async def test_a_query_narrows_the_list(
+async def test_the_list_can_be_filtered(
     team_client: httpx.AsyncClient, query: dict[str, str], names: list[str]
 ) -> None:
     assert list(await listed(team_client, **query)) == names
@@ -130,7 +130,7 @@ async def test_a_query_narrows_the_list(
         ("is_active", ""),
     ],
 )
-async def test_a_query_that_means_nothing_is_refused(team_client: httpx.AsyncClient, name: str, value: str) -> None:
+async def test_an_invalid_filter_is_refused(team_client: httpx.AsyncClient, name: str, value: str) -> None:
     response = await team_client.get("/agents", params={name: value})
 
     assert response.status_code == 400
@@ -154,14 +154,16 @@ async def test_times_are_whole_seconds(
     assert (agent["created_at"], agent["updated_at"]) == ("2025-12-06T10:30:00Z", "2025-12-06T11:30:59Z")
 
 
-async def test_the_agents_of_others_are_not_listed(team_client: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+async def test_agents_of_other_organizations_are_not_listed(
+    team_client: httpx.AsyncClient, client: httpx.AsyncClient
+) -> None:
     own, theirs = await listed(client), await listed(team_client)
 
     assert list(own) == ["orchestrator"]
     assert "orchestrator" not in theirs
 
 
-async def test_the_scope_alone_lets_a_key_in(database: Database, team: Organization, stack: Stack) -> None:
+async def test_only_a_key_with_the_scope_may_list_agents(database: Database, team: Organization, stack: Stack) -> None:
     fitting = await factories.make_key(database, team, "agents:list")
     others = await factories.make_key(database, team, *(scope for scope in ALL_SCOPES if scope != "agents:list"))
 

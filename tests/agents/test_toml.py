@@ -1,4 +1,4 @@
-"""Agents files: what is taken, what is refused, what changes."""
+"""Imports of agents as TOML: what is accepted, what is refused, and what changes."""
 
 import asyncio
 from typing import Any
@@ -37,8 +37,8 @@ def uses(name: str, *sub_agents: str) -> dict[str, Any]:
     return {"name": name, "sub_agents": [*sub_agents]}
 
 
-async def has_ended_or_waits(database: Database, task: asyncio.Task[int]) -> None:
-    """Wait until the task is over, or its transaction waits for another one."""
+async def until_ended_or_waiting(database: Database, task: asyncio.Task[int]) -> None:
+    """Wait until the task has ended, or its transaction waits for another one."""
     while not task.done():
         async with database.transaction() as tx:
             if await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"):
@@ -74,7 +74,7 @@ async def names_of(database: Database, organization: Organization) -> list[str]:
         ('[[agents]]\nname = "a"\n[[agents]]\nname = "a"', "a is defined twice"),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused_with_its_place(text: str, said: str) -> None:
+def test_an_invalid_file_is_refused_with_the_location(text: str, said: str) -> None:
     with pytest.raises(AgentFileError) as refusal:
         files.read_agents(text)
 
@@ -103,7 +103,7 @@ def test_a_second_orchestrator_is_refused() -> None:
         ([{"name": "host", "sub_agents": ["a"]}, {"name": "a", "sub_agents": ["host"]}], "is below itself"),
     ],
 )
-async def test_links_that_lead_nowhere_or_in_a_circle_are_refused(
+async def test_unknown_and_circular_sub_agents_are_refused(
     database: Database, organization: Organization, entries: list[dict[str, Any]], said: str
 ) -> None:
     with pytest.raises(AgentFileError) as refusal:
@@ -113,7 +113,7 @@ async def test_links_that_lead_nowhere_or_in_a_circle_are_refused(
     assert await names_of(database, organization) == ["host"]
 
 
-async def test_an_agent_below_two_others_is_no_circle(database: Database, organization: Organization) -> None:
+async def test_a_sub_agent_of_two_agents_is_not_a_circle(database: Database, organization: Organization) -> None:
     await load(
         database,
         organization,
@@ -127,8 +127,10 @@ async def test_an_agent_below_two_others_is_no_circle(database: Database, organi
     assert tree == ["host", "left", "shared", "right"]
 
 
-async def test_many_ways_to_one_agent_are_walked_once(database: Database, organization: Organization) -> None:
-    """Each pair uses both of the next: two ways more with every pair, which nobody could walk one by one."""
+async def test_an_agent_that_can_be_reached_in_many_ways_is_visited_once(
+    database: Database, organization: Organization
+) -> None:
+    """Each agent of a pair uses both of the next pair, so the number of ways doubles with every pair."""
     pairs = [[f"left-{number}", f"right-{number}"] for number in range(60)]
     below = [*pairs[1:], []]
     links = [(name, sub_agents) for pair, sub_agents in zip(pairs, below, strict=True) for name in pair]
@@ -145,20 +147,22 @@ async def test_many_ways_to_one_agent_are_walked_once(database: Database, organi
         await load(database, organization, {"name": "left-59", "sub_agents": ["host"]})
 
 
-async def test_two_imports_at_once_close_no_circle(database: Database, organization: Organization) -> None:
+async def test_two_imports_at_the_same_time_cannot_make_a_circle(
+    database: Database, organization: Organization
+) -> None:
     await load(database, organization, {"name": "poet"}, {"name": "critic"})
     async with database.transaction() as tx:
         await files.import_agents(
             tx, organization.id, files.read_agents(agents_file(uses("poet", "critic"))), actor=COMMAND_LINE
         )
         second = asyncio.create_task(load(database, organization, uses("critic", "poet")))
-        await has_ended_or_waits(database, second)
+        await until_ended_or_waiting(database, second)
 
     with pytest.raises(AgentFileError, match="is below itself"):
         await second
 
 
-async def test_a_circle_that_is_there_all_the_same_is_told(
+async def test_a_circle_in_the_database_is_reported(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -185,7 +189,7 @@ async def test_a_circle_that_is_there_all_the_same_is_told(
     assert [call["model"] for call in upstream.calls()] == ["loner-model"]
 
 
-async def test_agents_change_in_place(database: Database, organization: Organization) -> None:
+async def test_an_import_updates_agents_by_their_names(database: Database, organization: Organization) -> None:
     before = await orchestrator_of(database, organization)
     await load(database, organization, {"name": "poet"}, {"name": "critic"})
 
@@ -211,7 +215,7 @@ async def test_agents_change_in_place(database: Database, organization: Organiza
     assert [agent.name for agent in after.sub_agents] == ["critic", "poet"]
     assert after.sub_agents[0].model == "the-default"
 
-    # What an entry leaves out returns to its default, what the file does not name stays.
+    # Fields that an entry leaves out return to their defaults; agents that the file does not name stay.
     await load(database, organization, {"name": "host", "is_orchestrator": True, "sub_agents": ["poet"]})
     last = await orchestrator_of(database, organization)
     assert (last.agent_type, last.model, last.max_iterations, last.output_key) == (
@@ -224,14 +228,14 @@ async def test_agents_change_in_place(database: Database, organization: Organiza
     assert await names_of(database, organization) == ["critic", "host", "poet"]
 
 
-async def test_a_new_orchestrator_takes_the_place_of_the_old(database: Database, organization: Organization) -> None:
+async def test_a_new_orchestrator_replaces_the_old_one(database: Database, organization: Organization) -> None:
     await load(database, organization, {"name": "other", "is_orchestrator": True})
 
     assert (await orchestrator_of(database, organization)).name == "other"
     assert await names_of(database, organization) == ["host", "other"]
 
 
-async def test_an_agent_that_is_switched_off_is_not_run(database: Database, organization: Organization) -> None:
+async def test_an_inactive_agent_does_not_run(database: Database, organization: Organization) -> None:
     await load(
         database,
         organization,

@@ -27,7 +27,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def lines(logged: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """What was logged of changes: the event, who made it, and what it changed."""
+    """The changes in the log: the event, who made it, and what it changed."""
     names = ("actor_kind", "actor_id", "organization_id", "object_id")
     records = [record for record in logged.records if record.name == "app.audit.service"]
     return [{"event": record.getMessage(), **{name: vars(record)[name] for name in names}} for record in records]

@@ -1,4 +1,4 @@
-"""What turns have cost, as the ledger says and as the written rule has it."""
+"""What turns cost, according to the ledger and according to the documented rule."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True)
 class Books:
-    """An organization's charges in their order, how its holds stand, and what of its balance is held."""
+    """An organization's charges and the states of its holds, both in order, and how many credits are held."""
 
     charges: list[Decimal]
     estimated: list[bool]
@@ -34,14 +34,14 @@ NOTHING_CHARGED = Books([], [], ["voided"])
 
 
 def charged(*charges: Decimal, is_estimated: bool = False) -> Books:
-    """The books after as many turns, all over."""
+    """The books after one ended turn for each charge."""
     return Books([*charges], [is_estimated] * len(charges), ["settled"] * len(charges))
 
 
 async def books_of(database: Database, organization: Organization) -> Books:
     """The organization's books now."""
     async with database.transaction() as tx:
-        # First, because each statement sees what was committed before it: an ended hold comes with its charge.
+        # Holds first, because each statement sees what was committed before it: a hold ends together with its charge.
         holds = await tx.fetch("SELECT state FROM credit_holds WHERE organization_id = $1 ORDER BY id", organization.id)
         entries = await tx.fetch(
             "SELECT -amount AS charge, is_estimated FROM ledger_entries "
@@ -58,7 +58,7 @@ async def books_of(database: Database, organization: Organization) -> Books:
 
 
 async def closed_books_of(database: Database, organization: Organization) -> Books:
-    """The organization's books once it has placed a hold and none is open any more."""
+    """The organization's books as soon as it has at least one hold and none is open."""
     async with asyncio.timeout(PATIENCE):
         while True:
             books = await books_of(database, organization)
@@ -68,13 +68,13 @@ async def closed_books_of(database: Database, organization: Organization) -> Boo
 
 
 def cost_of(usages: Iterable[dict[str, int]]) -> Decimal:
-    """What calls of these usages cost."""
+    """The cost of calls with these usages."""
     tokens = [usage["prompt_tokens"] * PROMPT_PRICE + usage["completion_tokens"] * COMPLETION_PRICE for usage in usages]
     return sum(tokens, Decimal(0)) / _MILLION
 
 
 def estimate_of(request: dict[str, Any], delivered: str) -> Decimal:
-    """What a call costs whose usage is unknown: a token for four bytes of the request, and of what was delivered."""
+    """The cost of a call whose usage is unknown: one token for four bytes of the request and of what was delivered."""
     prompt = orjson.dumps([request["messages"], request.get("tools"), request.get("response_format")])
     usage = {"prompt_tokens": _quarter(len(prompt)), "completion_tokens": _quarter(len(delivered.encode()))}
     return cost_of([usage])

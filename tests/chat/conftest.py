@@ -45,7 +45,7 @@ def second_simulator() -> Iterator[RunningSimulator]:
 
 @dataclass(frozen=True)
 class HeldApi:
-    """An API process with the wire to its chat models; of its streams the system reads little ahead."""
+    """An API process behind a proxy that can hold its model calls. The system reads little ahead of its streams."""
 
     http: httpx.AsyncClient
     chat_models: Proxy
@@ -54,7 +54,7 @@ class HeldApi:
 
 @pytest.fixture(scope="session")
 async def flood() -> AsyncIterator[Flood]:
-    """A chat model that says very much."""
+    """A chat model with a very long answer."""
     async with running_flood() as running:
         yield running
 
@@ -74,14 +74,14 @@ async def held(stack: Stack, flood: Flood) -> AsyncIterator[HeldApi]:
 
 @pytest.fixture(scope="session")
 async def odd_model() -> AsyncIterator[OddModel]:
-    """A chat model that says what a test tells it to."""
+    """A chat model that gives the answers that a test sets."""
     async with running_odd_model() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def tuned_url(stack: Stack, second_simulator: RunningSimulator, odd_model: OddModel, flood: Flood) -> Iterator[str]:
-    """An API whose turns end after a second, its streams after two, and which knows further upstreams."""
+    """An API with more upstreams, and with timeouts of one second for turns and two for streams."""
     base_url = f"{second_simulator.url}/openai/v1"
     upstreams = {
         "second": {"base_url": base_url, "api_key": "of-the-second"},

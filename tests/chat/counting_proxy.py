@@ -9,12 +9,12 @@ _PIECE = 65_536
 
 @dataclass
 class CountingProxy:
-    """What has passed from a program to a server.
+    """Counts what a program sends to a server.
 
     Attributes:
-        url: the server's URL, by way of the proxy.
+        url: the server's URL, through the proxy.
         open: how many connections are open now.
-        most_open: how many connections have been open at once.
+        most_open: how many connections have been open at the same time, at most.
         requests: how often the program has sent something: a pipeline of commands is one request.
         transactions: how many Postgres transactions it has begun.
     """
@@ -32,14 +32,14 @@ class CountingProxy:
 
 @asynccontextmanager
 async def counting_proxy(url: str) -> AsyncIterator[CountingProxy]:
-    """Passes everything on to the server of that URL, and counts."""
+    """A proxy that forwards everything to the server of this URL, and counts it."""
     target = urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.open += 1
         proxy.most_open = max(proxy.most_open, proxy.open)
         server_reader, server_writer = await asyncio.open_connection(target.hostname, target.port)
-        answers = asyncio.create_task(_pass_on(server_reader, writer))
+        replies = asyncio.create_task(_pass_on(server_reader, writer))
         try:
             while data := await reader.read(_PIECE):
                 proxy.count(data)
@@ -48,7 +48,7 @@ async def counting_proxy(url: str) -> AsyncIterator[CountingProxy]:
             pass
         finally:
             proxy.open -= 1
-            answers.cancel()
+            replies.cancel()
             server_writer.close()
             writer.close()
 

@@ -1,4 +1,4 @@
-"""A chat model that says very much, as fast as it is heard."""
+"""A chat model with a very long answer, which it sends as fast as it is read."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ import orjson
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, chunk, raw_server
 from tests.waiting import PATIENCE
 
-# Far more than all the buffers of the wires on its way, and those kept small.
+# Far more than fits into all the socket buffers on the way, which are kept small.
 DELTAS: Final = 3000
 SMALL_BUFFER: Final = 65_536
 DELTA: Final = "flood" * 2000
@@ -22,13 +22,13 @@ _STILL_SECONDS: Final = 0.5
 
 @dataclass
 class Flood:
-    """Where the model is, and how many deltas of its answers it has got rid of."""
+    """The model's URL, and how many deltas of its last answer it has sent."""
 
     url: str = ""
     sent: int = 0
 
     async def answer(self, connection: Connection, _: bytes) -> None:
-        """Answer one request, whatever it says."""
+        """Send the long answer to any request."""
         self.sent = 0
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         await connection.send(SSE_HEAD)
@@ -39,7 +39,7 @@ class Flood:
         await connection.send(_choice({}, "stop") + usage + chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
 
     async def until_still(self) -> int:
-        """How many deltas it has got rid of once nobody takes any more for now."""
+        """Wait until the model cannot send any more for now. Returns how many deltas it has sent."""
         async with asyncio.timeout(PATIENCE):
             before = 0
             while not before or self.sent > before:
@@ -48,7 +48,7 @@ class Flood:
         return self.sent
 
     async def until_sent(self) -> None:
-        """Wait until it has got rid of all deltas."""
+        """Wait until the model has sent all deltas."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 if self.sent == DELTAS:
@@ -58,7 +58,7 @@ class Flood:
 
 @asynccontextmanager
 async def running_flood() -> AsyncIterator[Flood]:
-    """Runs such a model for as long as the block takes."""
+    """Runs such a model during the block."""
     model = Flood()
     async with raw_server(model.answer) as server:
         model.url = server.url

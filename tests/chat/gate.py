@@ -1,4 +1,4 @@
-"""A chat model that begins every answer at once and ends none of them before the test lets it."""
+"""A chat model that begins every answer at once, and ends them only when the test opens the gate."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 @dataclass
 class Gate:
-    """Where the model is, how many answers it has begun, and what lets them end."""
+    """The model's URL, how many answers it has begun, and the event that lets them end."""
 
     url: str = ""
     begun: int = 0
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, connection: Connection, _: bytes) -> None:
-        """Answer one request, whatever it says."""
+        """Begin an answer to any request, and end it when the gate is open."""
         await connection.send(SSE_HEAD + _say({"role": "assistant", "content": BEGINNING}))
         self.begun += 1
         await self.is_open.wait()
@@ -34,7 +34,7 @@ class Gate:
 
 @asynccontextmanager
 async def gate() -> AsyncIterator[Gate]:
-    """Runs such a model for as long as the block takes."""
+    """Runs such a model during the block."""
     model = Gate()
     async with raw_server(model.answer) as server:
         model.url = server.url

@@ -1,4 +1,4 @@
-"""What is to be seen once a client has left."""
+"""Checks of what happens after a client has left."""
 
 from redis.asyncio import Redis
 
@@ -12,6 +12,6 @@ async def is_free(redis: Redis, organization: Organization) -> bool:
 
 
 async def check_ended_by_us(upstream: UpstreamLog, *models: str) -> None:
-    """The one call of these models, or of all, ends because our server hangs up: by itself it would go on."""
+    """Check that the one call of these models, or of all, ended because our server hung up on the model."""
     (call,) = await upstream.ended(*models)
     assert call["outcome"] == "client_disconnected"

@@ -1,4 +1,4 @@
-"""What a turn waits for in Postgres, and how Postgres goes away meanwhile."""
+"""Locks in Postgres that turns wait for, and lost connections while they wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -19,7 +19,7 @@ WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '
 
 @asynccontextmanager
 async def locked_account(database: Database, organization: Organization) -> AsyncIterator[None]:
-    """Nobody can hold or charge credits of the organization's during the block."""
+    """During the block nobody can hold or charge credits of this organization."""
     async with database.transaction() as tx:
         await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization.id)
         yield
@@ -29,12 +29,12 @@ async def locked_account(database: Database, organization: Organization) -> Asyn
 async def admitted(
     database: Database, organization: Organization, request: Coroutine[Any, Any, httpx.Response]
 ) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """The organization's only turn, admitted. Its next statement on its credits waits until the end of the block."""
+    """The organization's only turn, already admitted. Its next statement on credits waits until the block ends."""
     async with AsyncExitStack() as behind:
         async with locked_account(database, organization):
             asking = asyncio.create_task(request)
             await until_waiting(database)
-            # A lock on the table and not on the row: only for tables does Postgres serve those who wait in their order.
+            # A lock on the table, not on the row: only for tables does Postgres grant locks in order.
             locking = asyncio.create_task(behind.enter_async_context(_locked_accounts(database)))
             await until_waiting(database, count=2)
         await locking
@@ -43,14 +43,14 @@ async def admitted(
 
 @asynccontextmanager
 async def _locked_accounts(database: Database) -> AsyncIterator[None]:
-    """Nobody can hold or charge credits during the block."""
+    """During the block nobody can hold or charge credits."""
     async with database.transaction() as tx:
         await tx.execute("LOCK TABLE credit_accounts IN EXCLUSIVE MODE")
         yield
 
 
 async def until_waiting(database: Database, table: str = "credit_accounts", *, count: int = 1) -> list[int]:
-    """The Postgres processes that wait for a lock with a statement on that table, once there are so many."""
+    """Wait until `count` Postgres processes wait for a lock in a statement on this table. Returns their ids."""
     async with asyncio.timeout(PATIENCE):
         while True:
             async with database.transaction() as tx:
@@ -61,7 +61,7 @@ async def until_waiting(database: Database, table: str = "credit_accounts", *, c
 
 
 async def cut_off(database: Database) -> None:
-    """End the connection that waits for an account, as when Postgres goes away."""
+    """End the connection that waits for an account, as if Postgres had gone away."""
     waiting = await until_waiting(database)
     async with database.transaction() as tx:
         for pid in waiting:

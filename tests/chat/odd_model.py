@@ -1,4 +1,4 @@
-"""A chat model that says exactly what a test tells it to, for what no sensible one says."""
+"""A chat model that sends exactly what a test sets, for answers that no sensible model gives."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,12 +19,12 @@ FINISH = [{"delta": {}, "finish_reason": "stop"}]
 
 @dataclass
 class OddModel:
-    """Where the model is, and what it answers: each request takes the first answer that is left, the last one stays.
+    """The model and its answers: each request uses up the first one that is left; the last one is repeated.
 
     Attributes:
-        url: of the server.
-        answers: the choices of each chunk of a stream; the message of the last one is what is answered unstreamed.
-        requests: the bodies that it was sent.
+        url: the model's base URL.
+        answers: for each answer, the choices of its chunks. Without streaming, the message of the last chunk is sent.
+        requests: the bodies of the requests so far.
     """
 
     url: str = ""
@@ -32,7 +32,7 @@ class OddModel:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def say(self, *answers: list[Any]) -> None:
-        """Set what is answered to the requests to come."""
+        """Set the answers to the next requests."""
         self.answers = list(answers)
         self.requests = []
 
@@ -50,7 +50,7 @@ class OddModel:
 
 @asynccontextmanager
 async def running_odd_model() -> AsyncIterator[OddModel]:
-    """Runs such a model for as long as the block takes."""
+    """Runs such a model during the block."""
     model = OddModel()
     async with raw_server(model.answer) as server:
         model.url = server.url
@@ -58,7 +58,7 @@ async def running_odd_model() -> AsyncIterator[OddModel]:
 
 
 def says(delta: Any, finish_reason: str | None = None) -> list[Any]:
-    """The choices of a chunk, which are a message's as well."""
+    """The choices of a chunk, which also serve as those of a whole completion."""
     return [{"index": 0, "delta": delta, "message": delta, "finish_reason": finish_reason}]
 
 
@@ -69,12 +69,12 @@ def calls(name: Any, arguments: Any = "{}", *, finish_reason: str | None = "tool
 
 
 def arguments(piece: str, **fields: Any) -> list[Any]:
-    """The choices of a chunk with a further piece of a call's arguments."""
+    """The choices of a chunk with another piece of a call's arguments."""
     return says({"tool_calls": [{"function": {"arguments": piece}, **fields}]})
 
 
 async def make_odd_host(database: Database) -> Organization:
-    """An organization whose orchestrator has the model of the upstream `odd`, a tool, and a sub-agent."""
+    """An organization whose orchestrator uses the model at the upstream `odd`, and has a tool and a sub-agent."""
     team = await make_team(
         database,
         {"name": "host", "model": "odd", "tools": ["replicate_generate"], "sub_agents": ["poet"], "max_llm_calls": 3},

@@ -1,4 +1,4 @@
-"""A key that may talk to the orchestrator and names an agent: refused like any other missing scope, at no cost."""
+"""A key for the orchestrator only, in a request that names an agent: refused like any other missing scope."""
 
 from collections.abc import AsyncIterator
 
@@ -22,7 +22,7 @@ WINDOWS = ("", "-Minute", "-Hour")
 
 @pytest.fixture(scope="module")
 async def lonely(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """An API whose Redis is away."""
+    """An API that cannot reach Redis."""
     settings = {**stack.environment, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
     async with (
         running_apis(api_process(settings, stack.folder / "lonely.log")) as (api,),
@@ -38,7 +38,7 @@ def api(request: pytest.FixtureRequest, http: httpx.AsyncClient, lonely: httpx.A
 
 @pytest.fixture
 async def narrow(database: Database) -> Organization:
-    """An organization with a key for its orchestrator alone, which has limits of its own."""
+    """An organization whose key has limits of its own and only the scope for the orchestrator."""
     host = await make_host(database)
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
@@ -55,20 +55,22 @@ async def narrow(database: Database) -> Organization:
 
 
 def used(response: httpx.Response) -> list[int]:
-    """What has been used up of each window."""
+    """How many requests of each window have been used up."""
     return [limit - remaining for limit, remaining in (window(response, suffix) for suffix in WINDOWS)]
 
 
-async def test_naming_an_agent_without_the_scope_uses_nothing_up(api: httpx.AsyncClient, narrow: Organization) -> None:
+async def test_a_request_refused_for_the_agent_scope_uses_up_no_limit(
+    api: httpx.AsyncClient, narrow: Organization
+) -> None:
     allowed = await ask(api, narrow, "count to 2")
     refused = [await ask(api, narrow, "count to 2", model="agent/host") for _ in range(PER_HOUR)]
     allowed_again = await ask(api, narrow, "count to 2")
     one_too_many = await ask(api, narrow, "count to 2", model="agent/host")
 
-    assert {answer.status_code for answer in refused} == {403}
-    assert {answer.json()["error"]["code"] for answer in refused} == {"scope_not_allowed"}
+    assert {response.status_code for response in refused} == {403}
+    assert {response.json()["error"]["code"] for response in refused} == {"scope_not_allowed"}
     assert (allowed.status_code, used(allowed)) == (200, [1, 1, 1])
-    assert [used(answer) for answer in refused] == [[1, 1, 1]] * PER_HOUR
+    assert [used(response) for response in refused] == [[1, 1, 1]] * PER_HOUR
     assert (allowed_again.status_code, used(allowed_again)) == (200, [2, 2, 2])
     # The body is only read if there is a slot for the request.
     assert one_too_many.status_code == 429

@@ -1,4 +1,4 @@
-"""Clients that read slowly, or not at all: the model is not let run ahead of them without end."""
+"""Clients that read slowly or not at all: the model cannot run far ahead of them."""
 
 import secrets
 
@@ -37,7 +37,7 @@ async def test_the_model_waits_for_a_client_that_does_not_read(
     assert await books_of(database, host) == charged(cost_of([USAGE]))
 
 
-async def test_a_client_that_leaves_a_waiting_model_ends_its_call(
+async def test_the_model_call_ends_if_its_slow_client_leaves(
     held: HeldApi, flood: Flood, host: Organization, database: Database
 ) -> None:
     async with opened_stream(held.http, host, "Say very much"):
@@ -48,7 +48,7 @@ async def test_a_client_that_leaves_a_waiting_model_ends_its_call(
     assert flood.sent < DELTAS
 
 
-async def test_with_a_key_the_model_goes_on_once_nobody_reads_any_more(
+async def test_with_an_idempotency_key_the_model_call_goes_on_after_the_client_leaves(
     held: HeldApi, flood: Flood, host: Organization, database: Database
 ) -> None:
     key, body = {"Idempotency-Key": secrets.token_hex(8)}, {"messages": [user("Say very much")], "stream": True}
@@ -64,7 +64,7 @@ async def test_with_a_key_the_model_goes_on_once_nobody_reads_any_more(
     assert DELTA * DELTAS in repeated.text
 
 
-async def test_a_client_that_never_reads_is_not_waited_for_longer_than_a_stream_may_take(
+async def test_a_client_that_never_reads_is_cut_off_at_the_stream_timeout(
     tuned: httpx.AsyncClient, flood: Flood, host: Organization, database: Database
 ) -> None:
     async with opened_stream(tuned, host, "Say very much"):

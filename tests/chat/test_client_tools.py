@@ -1,4 +1,4 @@
-"""Tools that the client runs itself, alone and together with tools of the server."""
+"""Tools that the client runs itself, with and without tools of the server."""
 
 import json
 from typing import Any
@@ -28,7 +28,9 @@ async def host(database: Database) -> Organization:
     return await make_host(database, tools=[GENERATE])
 
 
-async def test_a_call_ends_the_turn(http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog) -> None:
+async def test_a_call_of_a_client_tool_ends_the_turn(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
+) -> None:
     answer = await answer_of(http, host, "get weather", tools=[WEATHER])
 
     (choice,) = answer["choices"]
@@ -71,7 +73,7 @@ async def test_only_the_clients_own_calls_are_shown(
     assert names_of(shown) == ["get_weather"]
     assert text == "one moment"
     assert made["status"] == "completed"
-    # The server's call was run, and the model sees it with its result when the client's result comes.
+    # The server has run its own call. The model sees its result together with the client's result.
     await answer_of(http, host, messages=[result(shown[0], "rain")], session_id=session_id, tools=[WEATHER, TIME])
     said = upstream.requests()[-1]["messages"]
     assert [message["role"] for message in said] == ["user", "assistant", "tool", "tool"]
@@ -81,7 +83,7 @@ async def test_only_the_clients_own_calls_are_shown(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_texts_around_the_servers_own_calls_are_set_apart(
+async def test_texts_before_and_after_the_servers_own_calls_are_separated(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     host = await make_host(database, tools=[GENERATE])
@@ -94,7 +96,7 @@ async def test_texts_around_the_servers_own_calls_are_set_apart(
     assert books.total == cost_of(call["usage"] for call in upstream.calls())
 
 
-async def test_a_missing_index_is_mended(http: httpx.AsyncClient, database: Database) -> None:
+async def test_tool_calls_without_an_index_are_put_together(http: httpx.AsyncClient, database: Database) -> None:
     host = await make_host(database, "sim-chat--tool-index-missing", tools=[GENERATE])
 
     streamed = await stream(http, host, BOTH + " and get_time", tools=[WEATHER, TIME])
@@ -118,7 +120,7 @@ async def test_results_may_come_with_the_whole_conversation(
 
 
 @pytest.mark.parametrize("history_tokens", [0, 32_000])
-async def test_results_may_come_alone_where_the_session_is_named(
+async def test_results_may_come_alone_if_the_session_is_named(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, history_tokens: int
 ) -> None:
     host = await make_host(database, max_history_tokens=history_tokens)
@@ -128,13 +130,13 @@ async def test_results_may_come_alone_where_the_session_is_named(
     answer = await answer_of(http, host, messages=results, session_id=asked["session_id"], tools=[WEATHER, TIME])
 
     assert "> fine\n> fine" in text_of(answer)
-    # A model refuses results without their calls: these stay, however little of the history may.
+    # A model refuses results without their calls, so these are kept, however short the history must be.
     *_, call, first, second = upstream.requests()[-1]["messages"]
     assert [first, second] == results
     assert call["tool_calls"] == calls_of(asked)
 
 
-async def test_a_call_that_is_never_answered_does_not_break_the_next_turn(
+async def test_a_call_without_a_result_does_not_break_the_next_turn(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     asked = await answer_of(http, host, "get weather and get time", tools=[WEATHER, TIME])
@@ -162,7 +164,7 @@ async def test_a_call_that_is_never_answered_does_not_break_the_next_turn(
         ({"type": "function", "function": {"name": "get_time"}}, ["get_time"]),
     ],
 )
-async def test_the_choice_of_tools_is_the_clients(
+async def test_the_client_chooses_whether_tools_are_called(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, choice: Any, called: list[str]
 ) -> None:
     host = await make_host(database)
@@ -184,7 +186,7 @@ async def test_a_forced_tool_of_the_server_is_called_once(
     assert [request.get("tool_choice") for request in upstream.requests()] == [forced, None]
 
 
-async def test_calls_one_at_a_time_where_the_client_wants_it(
+async def test_tools_are_called_one_at_a_time_if_the_client_asks_for_it(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     answer = await answer_of(http, host, "get weather and get time", tools=[WEATHER, TIME], parallel_tool_calls=False)
@@ -193,7 +195,7 @@ async def test_calls_one_at_a_time_where_the_client_wants_it(
     assert upstream.the_request()["parallel_tool_calls"] is False
 
 
-async def test_choices_without_tools_are_left_out(
+async def test_tool_choices_without_tools_are_not_sent_to_the_model(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database)
@@ -216,7 +218,7 @@ async def test_a_tool_named_like_one_of_the_servers_is_refused(
     assert (await books_of(database, host)).holds == []
 
 
-async def test_what_was_called_is_remembered_and_paid(
+async def test_a_turn_that_ends_with_a_call_is_stored_and_charged(
     http: httpx.AsyncClient, database: Database, host: Organization, upstream: UpstreamLog
 ) -> None:
     asked = await answer_of(http, host, "get weather", tools=[WEATHER])

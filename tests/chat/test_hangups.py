@@ -1,4 +1,4 @@
-"""Clients that leave: the model call ends, the slot is free, what was delivered is paid and remembered."""
+"""Clients that leave: the model call ends, the slot is freed, what was delivered is charged and remembered."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ ANSWER = "1 2 3 4"
 
 
 async def leave_after(http: httpx.AsyncClient, host: Organization, text: str) -> None:
-    """Read a stream up to the word that the text ends with, and hang up."""
+    """Read a stream until this text has arrived, and hang up."""
     last_word = f'"{text.rsplit(maxsplit=1)[-1]} "'.encode() if text else b'"role"'
     async with opened_stream(http, host, WORDS, **conversation("ours")) as opened:
         await opened.read(until=last_word)
@@ -61,7 +61,7 @@ async def test_leaving_before_the_first_word_costs_nothing(
     assert await messages_of(http, host, "ours") == [("user", WORDS)]
 
 
-async def test_leaving_once_the_stream_has_begun_without_a_word_costs_nothing(
+async def test_leaving_a_stream_that_has_begun_without_a_word_costs_nothing(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--stall-0")
@@ -88,14 +88,14 @@ async def test_the_session_goes_on_where_the_client_left(
 
 
 @pytest.mark.parametrize("fault", ["slow-2", "slow-2--error-frame-2"])
-async def test_leaving_while_the_turn_is_being_closed_does_not_stop_that(
+async def test_leaving_while_the_turn_is_being_settled_does_not_interrupt_it(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
     async with database.transaction() as tx:
         async with opened_stream(http, host, WORDS) as opened:
             await opened.read(until=b'"1 "')
-            # Whoever wants to close the books has to wait for us.
+            # The turn cannot settle while we hold this lock.
             await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", host.id)
             await upstream.ended()
             await until_waiting(database)

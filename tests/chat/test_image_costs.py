@@ -1,4 +1,4 @@
-"""An image is held for what it may count for: by its model's entry in the catalog, else by the setting."""
+"""The hold for an image: its tokens come from the model's entry in the catalog, or else from the setting."""
 
 import secrets
 
@@ -24,7 +24,7 @@ def entry(name: str, image_tokens: str) -> str:
 @pytest.mark.parametrize(
     ("image_tokens", "status"), [("image_tokens = 600_000", 402), ("image_tokens = 200_000", 200), ("", 200)]
 )
-async def test_an_image_is_held_for_what_its_model_counts_it_for(
+async def test_the_hold_for_an_image_depends_on_its_models_image_tokens(
     http: httpx.AsyncClient, database: Database, image_tokens: str, status: int
 ) -> None:
     model = f"sim-chat-{secrets.token_hex(4)}"

@@ -22,16 +22,16 @@ from tests.factories import Organization
 from tests.programs import api_process, running_apis
 
 STREAMS = 500
-# So many of them begin at a time: how long a turn may wait for a connection is limited.
+# Only so many begin at the same time, because a turn may wait only so long for a connection.
 BEGINNING_AT_ONCE = 50
 POOL = 5
-# Besides the pool: the connection that listens for changes of keys.
+# In addition to the pool: the connection that listens for changes of keys.
 LISTENERS = 1
 
 
 @dataclass(frozen=True)
 class NarrowApi:
-    """An API process with a small pool, all of whose traffic is counted, and a model that waits."""
+    """An API process with a small connection pool, whose traffic is counted, and a model that waits."""
 
     http: httpx.AsyncClient
     postgres: CountingProxy
@@ -69,7 +69,7 @@ async def test_a_warm_turn_costs_two_transactions_and_two_round_trips(narrow: Na
         transactions.append(narrow.postgres.transactions - before[0])
         round_trips.append(narrow.redis.requests - before[1])
 
-    # The first turn loads the key; what the process does by itself from time to time falls into some other.
+    # The first turn also loads the key, and the process's own periodic work falls into some turn: hence the median.
     assert median(transactions) == 2
     assert median(round_trips) == 2
 
@@ -89,7 +89,7 @@ async def test_many_streams_are_open_at_once_over_a_small_pool(
         ended, _ = await asyncio.wait({all_begun, *streaming}, return_when=asyncio.FIRST_COMPLETED)
         assert ended == {all_begun}
         assert narrow.gate.begun == STREAMS
-        # Meanwhile others are served.
+        # Another request is served in the meantime.
         assert text_of(await answer_of(narrow.http, host, "count to 2")) == "1 2"
         narrow.gate.is_open.set()
         streams = await asyncio.gather(*streaming)
@@ -113,7 +113,7 @@ async def read_one(
     begun: asyncio.Semaphore,
     may_begin: asyncio.Semaphore,
 ) -> Streamed:
-    """Read a stream to its end, once it may begin, and tell when it has begun."""
+    """Read a stream to its end. It begins when `may_begin` allows it, and then releases `begun`."""
     await may_begin.acquire()
     body = {"messages": [user("Hello")], "stream": True}
     async with session.post(url, json=body, headers=organization.headers) as response:

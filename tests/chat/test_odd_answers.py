@@ -1,4 +1,4 @@
-"""Models that say what no sensible model says: the client gets an answer or an error, never a broken stream."""
+"""Answers that no sensible model gives: the client gets an answer or an error, never a broken stream."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def host(database: Database) -> Organization:
 
 
 def chunks_of(raw: bytes) -> list[dict[str, Any]]:
-    """The chunks of a stream that have a choice."""
+    """Those chunks of a stream that have a choice."""
     events = [line.removeprefix(b"data: ") for line in raw.split(b"\n") if line.startswith(b"data: {")]
     return [chunk for chunk in map(orjson.loads, events) if chunk.get("choices")]
 
@@ -46,7 +46,7 @@ def chunks_of(raw: bytes) -> list[dict[str, Any]]:
     ],
 )
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_what_has_no_known_form_is_an_error_of_the_provider(
+async def test_an_answer_of_unknown_form_is_a_provider_error(
     tuned: httpx.AsyncClient,
     database: Database,
     host: Organization,
@@ -56,15 +56,15 @@ async def test_what_has_no_known_form_is_an_error_of_the_provider(
 ) -> None:
     odd_model.say([odd, FINISH] if is_streamed else [odd])
 
-    answer = await (ask_to_stream if is_streamed else ask)(tuned, host, "Hello", tools=[WEATHER])
+    response = await (ask_to_stream if is_streamed else ask)(tuned, host, "Hello", tools=[WEATHER])
 
-    assert answer.status_code == 502
-    check_error(answer.json()["error"])
-    assert answer.json()["error"]["code"] == "provider_error"
+    assert response.status_code == 502
+    check_error(response.json()["error"])
+    assert response.json()["error"]["code"] == "provider_error"
     assert (await books_of(database, host)).holds == ["voided"]
 
 
-async def test_what_has_no_known_form_in_the_middle_is_a_frame(
+async def test_a_chunk_of_unknown_form_in_the_middle_is_an_error_frame(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:
     odd_model.say([says({"content": "Good "}), says({"content": 7}), FINISH])
@@ -77,7 +77,7 @@ async def test_what_has_no_known_form_in_the_middle_is_a_frame(
 
 
 @pytest.mark.parametrize("quiet", [[], [{}], says(None), says({}), says({"content": None, "tool_calls": None})])
-async def test_chunks_that_say_nothing_are_passed_over(
+async def test_empty_chunks_are_skipped(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, quiet: list[Any]
 ) -> None:
     odd_model.say([quiet, says({"content": "Good"}), quiet, says({}, "eos_token"), quiet])
@@ -88,7 +88,7 @@ async def test_chunks_that_say_nothing_are_passed_over(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_content_in_parts_is_text(
+async def test_content_in_parts_is_returned_as_text(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_streamed: bool
 ) -> None:
     parts = [{"type": "text", "text": "Good "}, {"type": "thinking", "thinking": "…"}, {"type": "text", "text": "day"}]
@@ -100,7 +100,7 @@ async def test_content_in_parts_is_text(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_a_refusal_comes_back_as_one(
+async def test_a_refusal_is_returned_as_a_refusal(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_streamed: bool
 ) -> None:
     odd_model.say([says({"content": None, "refusal": "I cannot."}, "stop")])
@@ -112,21 +112,21 @@ async def test_a_refusal_comes_back_as_one(
         message = (await answer_of(tuned, host, "Hello", **conversation("ours")))["choices"][0]["message"]
         assert message == {"role": "assistant", "content": "", "refusal": "I cannot."}
 
-    # The next turn is not broken by it.
+    # The refusal does not break the next turn.
     odd_model.say([says({"content": "Good day"}, "stop")])
     await answer_of(tuned, host, "Hello again", **conversation("ours"))
     assert odd_model.requests[0]["messages"][1]["content"] == ""
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-async def test_what_a_model_thinks_is_passed_on(
+async def test_the_models_reasoning_is_passed_on(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, name: str
 ) -> None:
     thinks_and_calls = calls("poet", '{"request": 7}')
     thinks_and_calls[0]["delta"][name] = "Hm."
     odd_model.say([thinks_and_calls], [says({name: "So.", "content": "Good day"}, "stop")])
     whole = await answer_of(tuned, host, "Hello")
-    # The model sees what it thought before its call.
+    # The reasoning before the call is sent back to the model.
     assert odd_model.requests[1]["messages"][1][name] == "Hm."
 
     odd_model.say([thinks_and_calls], [says({name: "So."}), says({"content": "Good day"}, "stop")])
@@ -144,7 +144,7 @@ async def test_what_a_model_thinks_is_passed_on(
     assert "".join(delta.get("content", "") for delta in deltas) == "Good day"
 
 
-async def test_a_stream_that_breaks_off_while_the_model_thinks_is_paid(
+async def test_a_stream_that_breaks_off_during_the_reasoning_is_charged(
     tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
 ) -> None:
     odd_model.say([says({"reasoning_content": "Let me think about this for a while."})])
@@ -160,7 +160,7 @@ async def test_a_stream_that_breaks_off_while_the_model_thinks_is_paid(
 async def test_logprobs_of_a_token_without_text_are_passed_on(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:
-    """A token can be a part of a character."""
+    """A token can be only a part of a character."""
     token = {"token": "\\xf0", "logprob": -0.5, "bytes": [240], "top_logprobs": []}
     chunk = {**says({"content": ""})[0], "logprobs": {"content": [token]}}
     odd_model.say([[chunk], says({"content": "🎈"}, "stop")])

@@ -1,4 +1,4 @@
-"""Tool calls as no sensible model makes them: cut short, mixed up, without ids, of tools that do not exist."""
+"""Tool calls that no sensible model makes: cut short, interleaved, without ids, or of unknown tools."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ async def host(database: Database) -> Organization:
     ],
 )
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_calls_that_cannot_be_made_are_told_to_the_model(
+async def test_the_model_gets_an_error_for_a_call_that_cannot_be_made(
     tuned: httpx.AsyncClient,
     host: Organization,
     odd_model: OddModel,
@@ -44,7 +44,7 @@ async def test_calls_that_cannot_be_made_are_told_to_the_model(
     result: str,
     is_streamed: bool,
 ) -> None:
-    """The client has offered no tools, so no call is its to make."""
+    """The client has offered no tools, so the server must handle every call."""
     odd_model.say([calls(name, arguments)], [says({"content": "Sorry"}, "stop")])
 
     if is_streamed:
@@ -56,7 +56,7 @@ async def test_calls_that_cannot_be_made_are_told_to_the_model(
     assert odd_model.requests[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": result}
 
 
-async def test_a_model_that_only_calls_what_does_not_exist_ends_at_the_agents_maximum(
+async def test_a_model_that_only_calls_unknown_tools_is_stopped_at_the_agents_maximum(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:
     odd_model.say([calls("never_offered")])
@@ -67,7 +67,7 @@ async def test_a_model_that_only_calls_what_does_not_exist_ends_at_the_agents_ma
     assert (text_of(answer), answer["choices"][0]["finish_reason"]) == ("", "stop")
 
 
-async def test_a_call_is_paid_by_its_bytes_where_no_usage_is_reported(
+async def test_a_call_is_charged_by_its_bytes_if_no_usage_is_reported(
     tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
 ) -> None:
     arguments = '{"city": "Rome"}'
@@ -82,7 +82,7 @@ async def test_a_call_is_paid_by_its_bytes_where_no_usage_is_reported(
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_a_call_that_was_cut_is_not_passed_off_as_whole(
+async def test_a_call_that_was_cut_is_returned_with_the_reason(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, reason: str, is_streamed: bool
 ) -> None:
     odd_model.say([calls("get_weather", '{"city": "Ro', finish_reason=reason)])
@@ -98,7 +98,7 @@ async def test_a_call_that_was_cut_is_not_passed_off_as_whole(
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-async def test_a_call_that_was_cut_breaks_no_later_turn(
+async def test_a_call_that_was_cut_does_not_break_later_turns(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_answered: bool
 ) -> None:
     odd_model.say([calls("get_weather", '{"city": "Ro', finish_reason="length")], [says({"content": "Well"}, "stop")])
@@ -109,14 +109,14 @@ async def test_a_call_that_was_cut_breaks_no_later_turn(
     messages = [*results, {"role": "user", "content": "And?"}]
     await answer_of(tuned, host, messages=messages, tools=[WEATHER], **conversation("ours"))
 
-    # Some providers refuse arguments that are no JSON, and every one a call without a result.
+    # Some providers refuse arguments that are not JSON, and all refuse a call without a result.
     _, remembered, answered, last = odd_model.requests[1]["messages"]
     assert remembered["tool_calls"] == [{**call, "function": {"name": "get_weather", "arguments": "{}"}}]
     assert answered == result(call, "rain" if is_answered else "No result was given for this call.")
     assert last == messages[-1]
 
 
-async def test_arguments_of_the_servers_own_calls_that_are_no_json_are_not_sent_back(
+async def test_invalid_json_in_a_server_tools_arguments_is_not_sent_back(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:
     odd_model.say([calls("poet", '{"request": "Rh')], [says({"content": "Sorry"}, "stop")])
@@ -127,7 +127,7 @@ async def test_arguments_of_the_servers_own_calls_that_are_no_json_are_not_sent_
 
 
 @pytest.mark.parametrize("indexes", [[0, 1], [0, 0], [None, None], ["0", "1"]])
-async def test_calls_side_by_side_are_told_apart_whatever_their_index(
+async def test_parallel_calls_are_kept_apart_whatever_their_index(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, indexes: list[Any]
 ) -> None:
     first, second = [{"index": index} for index in indexes]
@@ -150,7 +150,7 @@ async def test_calls_side_by_side_are_told_apart_whatever_their_index(
     ]
 
 
-async def test_ids_that_the_model_does_not_give_are_not_given_twice_in_a_session(
+async def test_generated_call_ids_are_unique_in_a_session(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:
     odd_model.say([calls("get_weather", id=None)])
@@ -168,7 +168,7 @@ async def test_ids_that_the_model_does_not_give_are_not_given_twice_in_a_session
     assert results == [result(made[0], "No result was given for this call."), result(made[1], "rain")]
 
 
-async def test_an_agent_of_a_loop_answers_although_another_has_ended_it(
+async def test_an_agent_in_a_loop_still_answers_after_another_one_has_ended_the_loop(
     tuned: httpx.AsyncClient, database: Database, odd_model: OddModel
 ) -> None:
     critic = {"name": "critic", "model": "sim-chat"}

@@ -1,4 +1,4 @@
-"""What of a request reaches the model, and what does not."""
+"""The parameters of a request: which are sent to the model, ignored or refused."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ async def test_parameters_reach_the_model_unchanged(
         ({"max_completion_tokens": 5000}, {"max_completion_tokens": LONGEST_ANSWER}),
     ],
 )
-async def test_the_length_of_an_answer_is_limited_to_what_is_held_for(
+async def test_the_length_of_an_answer_is_limited_to_what_the_hold_covers(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, limits: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     await answer_of(http, host, "Hello", **limits)
@@ -64,7 +64,7 @@ async def test_the_length_of_an_answer_is_limited_to_what_is_held_for(
     assert {name: value for name, value in request.items() if name.startswith("max_")} == sent
 
 
-async def test_the_answer_is_openais_with_the_session(
+async def test_the_response_is_openais_plus_the_session(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     response = await ask(http, host, "count to 3")
@@ -97,7 +97,7 @@ async def test_structured_output_comes_back(http: httpx.AsyncClient, host: Organ
         {"stream": None, "temperature": None, "tools": None, "session_id": None},
     ],
 )
-async def test_what_is_unknown_or_empty_is_ignored(
+async def test_unknown_and_empty_parameters_are_ignored(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, ignored: dict[str, Any]
 ) -> None:
     await answer_of(http, host, "Hello", **ignored)
@@ -114,7 +114,7 @@ async def test_pictures_reach_the_model(http: httpx.AsyncClient, host: Organizat
     assert "I saw 2 images" in text_of(answer)
 
 
-async def test_the_agents_instruction_stands_before_the_clients_own(
+async def test_the_agents_instruction_comes_before_the_clients_own(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, instruction="\nBe brief.\n", temperature=0.5, max_output_tokens=50)
@@ -188,7 +188,7 @@ async def test_the_agents_instruction_stands_before_the_clients_own(
         ({"elevenlabs_extra_body": {"conversation_id": ""}}, "elevenlabs_extra_body.conversation_id"),
     ],
 )
-async def test_what_cannot_be_honoured_is_refused_with_its_place(
+async def test_an_invalid_parameter_is_refused_with_its_location(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, body: dict[str, Any], param: str
 ) -> None:
     is_about_messages = not body or "messages" in body
@@ -203,7 +203,7 @@ async def test_what_cannot_be_honoured_is_refused_with_its_place(
 
 
 NO_OBJECTS = [b"", b"{", b"[]", b'"hello"', b"\xff"]
-# Postgres stores no NUL, and half of a surrogate pair is no character.
+# Postgres stores no NUL, and half of a surrogate pair is not a character.
 NO_TEXT = [b'{"messages": [{"role": "user", "content": "%s"}]}' % escape for escape in (b"a\\u0000b", b"\\ud800")]
 
 

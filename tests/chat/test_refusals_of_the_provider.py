@@ -1,4 +1,4 @@
-"""A provider that fails before its first word: a status of its own, nothing charged, nothing remembered."""
+"""A provider that fails before its first word: the client gets an error status; nothing is charged or remembered."""
 
 import httpx
 import pytest
@@ -17,24 +17,24 @@ FAILING = ["status-401", "status-402", "status-403", "status-404", "status-500",
 
 
 async def refused(http: httpx.AsyncClient, host: Organization, *, is_streamed: bool) -> httpx.Response:
-    answer = await (ask_to_stream if is_streamed else ask)(http, host, "count to 5")
-    assert answer.headers["content-type"] == "application/json"
-    check_error(answer.json()["error"])
-    return answer
+    response = await (ask_to_stream if is_streamed else ask)(http, host, "count to 5")
+    assert response.headers["content-type"] == "application/json"
+    check_error(response.json()["error"])
+    return response
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
 @pytest.mark.parametrize("fault", [*FAILING, "drop-before-response", *STREAMED_ONLY])
-async def test_a_failure_is_a_502_that_is_not_to_be_repeated(
+async def test_a_failure_is_a_502_that_must_not_be_retried(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str, is_streamed: bool
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
 
-    answer = await refused(http, host, is_streamed=is_streamed)
+    response = await refused(http, host, is_streamed=is_streamed)
 
-    assert answer.status_code == 502
-    assert (answer.json()["error"]["type"], answer.json()["error"]["code"]) == ("provider_error", "provider_error")
-    assert answer.headers["x-should-retry"] == "false"
+    assert response.status_code == 502
+    assert (response.json()["error"]["type"], response.json()["error"]["code"]) == ("provider_error", "provider_error")
+    assert response.headers["x-should-retry"] == "false"
     assert len(upstream.calls()) == 1
     assert await books_of(database, host) == NOTHING_CHARGED
 
@@ -54,16 +54,16 @@ async def test_throttling_is_passed_on_with_the_time_to_wait(
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
 
-    answer = await refused(http, host, is_streamed=is_streamed)
+    response = await refused(http, host, is_streamed=is_streamed)
 
-    assert answer.status_code == 429
-    assert (answer.json()["error"]["type"], answer.json()["error"]["code"]) == (
+    assert response.status_code == 429
+    assert (response.json()["error"]["type"], response.json()["error"]["code"]) == (
         "rate_limit_error",
         "provider_rate_limited",
     )
-    assert answer.headers["retry-after"] == seconds
-    # What SDKs do by themselves is to wait: not for longer than they have the patience to.
-    assert answer.headers.get("x-should-retry") == (None if may_repeat else "false")
+    assert response.headers["retry-after"] == seconds
+    # SDKs wait and retry by themselves, but not for longer than a minute.
+    assert response.headers.get("x-should-retry") == (None if may_repeat else "false")
     assert await books_of(database, host) == NOTHING_CHARGED
 
 
@@ -78,11 +78,11 @@ async def test_a_failed_turn_leaves_its_session_as_it_was(
     repeated = await ask(http, host, words, **conversation("ours"))
 
     assert (failed.status_code, repeated.status_code) == (502, 200)
-    # The words are not there twice: the failed turn has left nothing behind.
+    # The repeated request has no second copy of the words: the failed turn stored nothing.
     assert [len(request["messages"]) for request in upstream.requests()] == [1, 1]
 
 
-async def test_what_the_provider_rejects_is_not_remembered(
+async def test_a_request_that_the_provider_rejects_is_not_remembered(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--unheard-of")

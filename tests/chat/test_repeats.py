@@ -1,4 +1,4 @@
-"""What SDKs repeat by themselves: a turn that has not run, and none that may have."""
+"""Which failed turns SDKs may retry by themselves: those that have not begun, but none that may have run."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def chain(database: Database, *models: str) -> Organization:
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_postgres_going_away_between_two_calls_is_not_to_be_repeated(
+async def test_a_turn_that_loses_postgres_between_two_calls_must_not_be_retried(
     held: HeldApi, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))
@@ -38,7 +38,7 @@ async def test_postgres_going_away_between_two_calls_is_not_to_be_repeated(
 
     async with locked_account(database, team):
         held.chat_models.let_pass()
-        # What the host's first call has left over pays the poet's; the host's second one needs more.
+        # The poet's call is covered by what is left of the first hold; the host's second call needs more.
         await cut_off(database)
 
     check_unavailable(await asking, may_repeat=False)
@@ -46,7 +46,7 @@ async def test_postgres_going_away_between_two_calls_is_not_to_be_repeated(
     assert await closed_books_of(database, team) == NOTHING_CHARGED
 
 
-async def test_postgres_going_away_before_the_first_call_may_be_repeated(
+async def test_a_turn_that_loses_postgres_before_its_first_call_may_be_retried(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await chain(database, "first-model", "second-model")
@@ -60,20 +60,20 @@ async def test_postgres_going_away_before_the_first_call_may_be_repeated(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_throttling_in_the_middle_of_a_turn_is_not_to_be_repeated(
+async def test_a_turn_that_is_throttled_in_the_middle_must_not_be_retried(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     team = await chain(database, "first-model", "sim-chat--status-429-7")
 
-    answer = await (ask_to_stream if is_streamed else ask)(http, team, "Hello")
+    response = await (ask_to_stream if is_streamed else ask)(http, team, "Hello")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "provider_rate_limited")
-    assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("7", "false")
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "provider_rate_limited")
+    assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("7", "false")
     assert [call["outcome"] for call in upstream.calls("first-model")] == ["finished"]
     assert await books_of(database, team) == NOTHING_CHARGED
 
 
-async def test_throttling_at_the_beginning_of_a_turn_may_be_repeated(
+async def test_a_turn_that_is_throttled_at_its_first_call_may_be_retried(
     http: httpx.AsyncClient, database: Database
 ) -> None:
     team = await chain(database, "sim-chat--status-429-7", "second-model")

@@ -1,4 +1,4 @@
-"""An API process that is asked to stop: turns get their time, then a proper end; nobody is left without a word."""
+"""An API process that is asked to stop: turns may go on for the grace period, then end with an error."""
 
 import asyncio
 import secrets
@@ -27,7 +27,7 @@ SHORT, LONG = "0.2", "600"
 
 @asynccontextmanager
 async def stoppable(stack: Stack, grace: str, **settings: str) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
-    """An API that lets turns go on for so many seconds when it is asked to stop."""
+    """An API that lets turns go on for `grace` seconds after it is asked to stop."""
     environment = {**stack.environment, "SHUTDOWN_GRACE_SECONDS": grace, **settings}
     log = stack.folder / f"stopped-{secrets.token_hex(4)}.log"
     async with (
@@ -42,7 +42,7 @@ async def ended(api: Api) -> None:
 
 
 async def is_closed(api: Api) -> bool:
-    """Whether the process takes no more connections."""
+    """Whether the process no longer accepts connections."""
     with suppress(ConnectionError):
         _, writer = await asyncio.open_connection("127.0.0.1", api.port)
         writer.close()
@@ -55,7 +55,7 @@ def check_unavailable(response: httpx.Response, *, may_repeat: bool) -> None:
     assert response.headers.get("x-should-retry") == (None if may_repeat else "false")
 
 
-async def test_turns_that_outlast_the_grace_are_ended_charged_and_told_so(
+async def test_turns_that_outlast_the_grace_period_end_with_an_error_and_are_charged(
     stack: Stack, http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--stall-2")
@@ -81,7 +81,7 @@ async def test_turns_that_outlast_the_grace_are_ended_charged_and_told_so(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_a_turn_that_ends_within_the_grace_is_whole(
+async def test_a_turn_that_ends_within_the_grace_period_is_complete(
     stack: Stack, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     host = await make_host(database)
@@ -95,16 +95,16 @@ async def test_a_turn_that_ends_within_the_grace_is_whole(
             api.process.terminate()
             await until(lambda: is_closed(api))
             chat_models.let_pass()
-            answer = await asking
-        # Not at the end of the grace, but at that of the last turn.
+            response = await asking
+        # The process ends with its last turn, not at the end of the grace period.
         await ended(api)
 
-    assert answer.status_code == 200
-    assert (read_stream(answer, answer.content).text if is_streamed else text_of(answer.json())) == "1 2 3 4"
+    assert response.status_code == 200
+    assert (read_stream(response, response.content).text if is_streamed else text_of(response.json())) == "1 2 3 4"
     assert await books_of(database, host) == charged(cost_of([upstream.calls()[0]["usage"]]))
 
 
-async def test_a_turn_whose_client_has_left_is_ended_too_and_its_key_is_free(
+async def test_a_turn_whose_client_has_left_is_ended_too_and_frees_its_key(
     stack: Stack, http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--stall-2")
@@ -125,7 +125,7 @@ async def test_a_turn_whose_client_has_left_is_ended_too_and_its_key_is_free(
     assert "idempotent-replayed" not in repeated.headers
 
 
-async def test_a_turn_that_could_not_begin_any_more_may_be_repeated(
+async def test_a_turn_that_had_not_begun_may_be_retried(
     stack: Stack, database: Database, redis: Redis, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--stall-0")
@@ -136,7 +136,7 @@ async def test_a_turn_that_could_not_begin_any_more_may_be_repeated(
     async with stoppable(stack, SHORT) as (api, doomed):
         async with asked(doomed, host, WORDS, **conversation("ours")) as first:
             await upstream.begun()
-            # It waits for the session, which is free once the first one was ended.
+            # This one waits for the session, which the first one holds.
             async with asked(doomed, host, WORDS, **conversation("ours")) as second:
                 await until(are_both_there)
                 api.process.terminate()

@@ -1,4 +1,4 @@
-"""Streams that the model provider breaks off: reported to the client, stored, charged by the documented rule, ended."""
+"""Streams that the model provider breaks off: the error is reported; what was delivered is stored and charged."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ USAGE = {"include_usage": True}
 
 
 def delivered(count: int) -> str:
-    """What the first so many chunks of the answer say."""
+    """The text of the answer's first `count` chunks."""
     return ANSWER[: 2 * count]
 
 
@@ -35,7 +35,7 @@ async def broken_stream(http: httpx.AsyncClient, database: Database, fault: str)
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("fault", ["cut", "error-frame", "garbage"])
-async def test_what_came_before_the_break_is_delivered_stored_and_paid(
+async def test_text_before_a_break_is_delivered_stored_and_charged(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str, count: int
 ) -> None:
     streamed, host = await broken_stream(http, database, f"{fault}-{count}")
@@ -49,7 +49,7 @@ async def test_what_came_before_the_break_is_delivered_stored_and_paid(
 
 
 @pytest.mark.parametrize("count", range(1, 7))
-async def test_a_call_that_is_cut_is_never_taken_for_a_whole_one(
+async def test_a_call_that_is_cut_is_never_treated_as_complete(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, count: int
 ) -> None:
     host = await make_host(database, f"sim-chat--cut-{count}")
@@ -63,14 +63,14 @@ async def test_a_call_that_is_cut_is_never_taken_for_a_whole_one(
     delivered_text = "".join(piece.get("name", "") + piece["arguments"] for piece in pieces)
     books = await books_of(database, host)
     assert books == charged(estimate_of(upstream.the_request(), delivered_text), is_estimated=True)
-    # Nothing was said that could be remembered: a call without an end would make every later turn fail.
+    # Nothing is stored: an incomplete call in the session would make every later turn fail.
     assert await messages_of(http, host, streamed.session_id) == []
 
 
 @pytest.mark.parametrize("fault", ["cut-2", "error-frame-2", "garbage-2"])
 async def test_the_session_goes_on_after_a_break(http: httpx.AsyncClient, database: Database, fault: str) -> None:
     streamed, host = await broken_stream(http, database, fault)
-    await make_host_whole(database, host)
+    await repair_host(database, host)
 
     answer = await answer_of(http, host, "count to 2", session_id=streamed.session_id)
 
@@ -78,15 +78,13 @@ async def test_the_session_goes_on_after_a_break(http: httpx.AsyncClient, databa
     assert text_of(answer) == "1 2"
 
 
-async def make_host_whole(database: Database, host: Organization) -> None:
+async def repair_host(database: Database, host: Organization) -> None:
     """Give the organization's orchestrator a model that works."""
     async with database.transaction() as tx:
         await tx.execute("UPDATE agents SET model = 'sim-chat' WHERE organization_id = $1", host.id)
 
 
-async def test_an_answer_that_is_cut_before_its_finish_is_no_whole_one(
-    http: httpx.AsyncClient, database: Database
-) -> None:
+async def test_an_answer_that_is_cut_before_its_finish_is_an_error(http: httpx.AsyncClient, database: Database) -> None:
     streamed, _ = await broken_stream(http, database, "no-finish")
 
     assert streamed.text == ANSWER
@@ -94,7 +92,7 @@ async def test_an_answer_that_is_cut_before_its_finish_is_no_whole_one(
     assert streamed.error["code"] == "provider_error"
 
 
-async def test_a_missing_done_is_nothing_to_the_client(
+async def test_a_missing_done_makes_no_difference_to_the_client(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     streamed, host = await broken_stream(http, database, "no-done")
@@ -106,7 +104,7 @@ async def test_a_missing_done_is_nothing_to_the_client(
 
 @pytest.mark.parametrize("fault", ["no-usage", "negative-usage", "nan-usage", "huge-usage"])
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_usage_that_cannot_be_true_is_estimated(
+async def test_impossible_usage_is_replaced_by_an_estimate(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str, is_streamed: bool
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
@@ -124,11 +122,11 @@ async def test_usage_that_cannot_be_true_is_estimated(
     assert await books_of(database, host) == charged(estimate, is_estimated=True)
 
 
-async def test_what_costs_more_than_was_held_is_charged_as_held(
+async def test_a_charge_is_never_more_than_the_hold(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database)
-    # Ten words for an answer that may have two tokens: the model pays no heed to the limit of the catalog.
+    # The answer is much longer than the catalog's limit of two tokens, which the model ignores.
     async with database.transaction() as tx:
         await tx.execute("UPDATE models SET max_output_tokens = 2 WHERE name = 'sim-chat'")
     try:

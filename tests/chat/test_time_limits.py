@@ -1,4 +1,4 @@
-"""Models that take too long, and what keeps a connection alive meanwhile."""
+"""Models that take too long, and the keep-alives while they do."""
 
 import asyncio
 from time import monotonic
@@ -24,12 +24,12 @@ async def test_a_turn_that_says_nothing_in_time_is_a_504(
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
 
-    answer = await (ask_to_stream if is_streamed else ask)(tuned, host, WORDS, **conversation("ours"))
+    response = await (ask_to_stream if is_streamed else ask)(tuned, host, WORDS, **conversation("ours"))
 
-    assert answer.status_code == 504
-    error = answer.json()["error"]
+    assert response.status_code == 504
+    error = response.json()["error"]
     assert (error["type"], error["code"]) == ("provider_error", "provider_timeout")
-    assert answer.headers["x-should-retry"] == "false"
+    assert response.headers["x-should-retry"] == "false"
     assert (await upstream.ended())[0]["outcome"] == "client_disconnected"
     assert await books_of(database, host) == NOTHING_CHARGED
     assert await messages_of(tuned, host, "ours") == []
@@ -50,8 +50,8 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error(
     assert await messages_of(tuned, host, streamed.session_id) == [("user", WORDS), ("assistant", "1 2 ")]
 
 
-async def test_a_slow_model_leaves_no_silence(http: httpx.AsyncClient, database: Database) -> None:
-    """The stream begins before its model does, and keep-alives come until that does; `bench/silence.py` times them."""
+async def test_a_stream_of_a_slow_model_is_never_silent(http: httpx.AsyncClient, database: Database) -> None:
+    """The stream begins before the model answers, with keep-alives until it does; `bench/silence.py` times them."""
     host = await make_host(database, "sim-chat--first-token-slow-14")
 
     async with opened_stream(http, host, WORDS) as opened:
@@ -68,7 +68,7 @@ async def test_a_slow_model_leaves_no_silence(http: httpx.AsyncClient, database:
 async def test_waiting_for_a_busy_session_does_not_delay_the_first_byte(
     http: httpx.AsyncClient, database: Database
 ) -> None:
-    """The 5 s are counted from the request; 6.5 s allow for a busy machine."""
+    """The 5 s until the stream begins are counted from the request; 6.5 s allow for a busy machine."""
     late = {"name": "late", "model": "sim-chat--first-token-slow-30"}
     team = await make_team(database, {"name": "host", "model": "sim-chat--stall-1"}, late)
 

@@ -1,4 +1,4 @@
-"""Chat models that run elsewhere than at the operator's default."""
+"""Chat models at other upstreams than the operator's default."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ def second(second_simulator: RunningSimulator) -> UpstreamLog:
     return UpstreamLog(second_simulator.log)
 
 
-async def test_a_model_runs_where_the_catalog_says_under_the_name_that_it_has_there(
+async def test_a_model_is_called_at_its_upstream_under_the_name_it_has_there(
     tuned: httpx.AsyncClient, database: Database, upstream: UpstreamLog, second: UpstreamLog
 ) -> None:
     host = await make_host(database, "elsewhere")
@@ -31,7 +31,7 @@ async def test_a_model_runs_where_the_catalog_says_under_the_name_that_it_has_th
     assert await books_of(database, host) == charged(*(cost_of([call["usage"]]) for call in second.calls()))
 
 
-async def test_agents_of_one_turn_may_run_in_different_places(
+async def test_agents_of_one_turn_may_use_different_upstreams(
     tuned: httpx.AsyncClient, database: Database, upstream: UpstreamLog, second: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -47,7 +47,7 @@ async def test_agents_of_one_turn_may_run_in_different_places(
     assert [request["model"] for request in second.requests()] == ["there"]
 
 
-async def test_each_upstream_is_shown_its_own_key(
+async def test_each_upstream_gets_its_own_key(
     tuned: httpx.AsyncClient, database: Database, second: UpstreamLog
 ) -> None:
     host = await make_host(database, "forbidden-model")
@@ -55,7 +55,7 @@ async def test_each_upstream_is_shown_its_own_key(
 
     response = await ask(tuned, host, "Hello")
 
-    # The second simulator knows this key for a revoked one; the client learns nothing of it.
+    # For the second simulator this key is revoked; the client is not told so.
     assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
     assert "revoked" not in response.text
     assert second.calls() == []

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def tool(name: str) -> dict[str, Any]:
-    """A tool of the client's."""
+    """A tool that the client offers."""
     parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     return {"type": "function", "function": {"name": name, "description": "A tool.", "parameters": parameters}}
 
@@ -13,16 +13,16 @@ WEATHER, TIME = tool("get_weather"), tool("get_time")
 
 
 def result(call: dict[str, Any], content: str) -> dict[str, Any]:
-    """What the client says that a call came to."""
+    """The client's result of a call."""
     return {"role": "tool", "tool_call_id": call["id"], "content": content}
 
 
 def calls_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The calls in an answer."""
+    """The tool calls in a completion."""
     calls: list[dict[str, Any]] = answer["choices"][0]["message"]["tool_calls"]
     return calls
 
 
 def names_of(calls: list[dict[str, Any]]) -> list[str]:
-    """What they call."""
+    """The names of the tools that are called."""
     return [call["function"]["name"] for call in calls]

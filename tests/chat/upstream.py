@@ -6,7 +6,7 @@ from tests.waiting import PATIENCE
 
 
 class UpstreamLog:
-    """What a simulator's chat models have been asked since this log was opened. `log` reads one kind of its entries."""
+    """The calls of a simulator's chat models since this log was opened. `log` reads its entries of one kind."""
 
     def __init__(self, log: Callable[[str], list[dict[str, Any]]]) -> None:
         self._log = log
@@ -22,12 +22,12 @@ class UpstreamLog:
         return [entry["request"] for entry in self.calls(*models)]
 
     def the_request(self) -> dict[str, Any]:
-        """The body of the one call that there was."""
+        """The body of the only call."""
         (request,) = self.requests()
         return request
 
     async def begun(self, count: int = 1) -> None:
-        """Wait until there have been so many calls."""
+        """Wait until there have been `count` calls."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 if len(self.calls()) >= count:
@@ -35,7 +35,7 @@ class UpstreamLog:
                 await asyncio.sleep(0.02)
 
     async def ended(self, *models: str, count: int = 1) -> Sequence[dict[str, Any]]:
-        """So many calls, once they are over."""
+        """Wait until `count` calls have ended. Returns the ended ones."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 over = [entry for entry in self.calls(*models) if entry["outcome"]]

@@ -42,7 +42,7 @@ async def one_of_each(stack: Stack, database: Database) -> AsyncIterator[Shelf]:
 
 @pytest.fixture(scope="session")
 async def workbench(stack: Stack, database: Database) -> AsyncIterator[Workbench]:
-    """A workbench beside the running product."""
+    """A workbench on the database, queue and store of the running product."""
     async with open_workbench(stack.environment, stack.simulator) as opened:
         yield opened
 
@@ -55,6 +55,6 @@ async def picture(stack: Stack, workbench: Workbench) -> Picture:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
-    """Whoever opens a file's URL: without a key."""
+    """A client without a key, as anyone who opens a file's URL."""
     async with httpx.AsyncClient(timeout=PATIENCE) as opened:
         yield opened

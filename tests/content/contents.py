@@ -1,4 +1,4 @@
-"""Contents in a state of the test's choosing, which the worker leaves alone."""
+"""Contents in a state that the test chooses and the worker does not change."""
 
 import hashlib
 import uuid
@@ -18,9 +18,9 @@ _FAR = timedelta(days=1)
 async def insert_content(
     database: Database, organization: Organization, status: str = "completed", **values: Any
 ) -> Generation:
-    """A content of the organization's in that state, with these values instead of the usual ones.
+    """A content of the organization in this state, with these values instead of the usual ones.
 
-    Its next step is a day away, so that no worker takes it up.
+    Its next step is due in a day, so no worker claims it.
     """
     columns = {
         "user_id": organization.user_id,

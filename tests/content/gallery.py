@@ -1,4 +1,4 @@
-"""Files that the product has really made and stored, as its clients find them."""
+"""Files that the product has generated and stored, as its clients find them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.worker.workbench import Workbench
 
 @dataclass(frozen=True)
 class Picture:
-    """One content's file: its detail, and the bytes that the vendor delivered."""
+    """The file of one content: the content's detail, and the bytes that the vendor delivered."""
 
     detail: dict[str, Any]
     delivered: bytes
@@ -26,7 +26,7 @@ class Picture:
 
 
 async def generate(workbench: Workbench, base_url: str, model: str, **values: Any) -> Picture:
-    """Have a model make something, and look at it as a client does."""
+    """Have a model generate something, and read its detail as a client does."""
     asked = await workbench.ask(model, **values)
     ended = await workbench.until_ended(asked)
     assert ended.status == "completed", ended.error_message

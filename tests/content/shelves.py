@@ -1,4 +1,4 @@
-"""An organization's contents that several tests look at and none changes."""
+"""An organization's contents that several tests read and none changes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE
 
 @dataclass(frozen=True)
 class Shelf:
-    """Contents by their ids, in the order in which they were added, and a client of their owner's."""
+    """The ids of contents, in the order in which they were added, and a client of the owner."""
 
     database: Database
     organization: Organization
@@ -27,15 +27,15 @@ class Shelf:
     ids: list[str] = field(default_factory=list)
 
     async def add(self, status: str, *, minutes_ago: float = 0, **values: Any) -> None:
-        """One more content, as `insert_content` makes it."""
+        """Add a content, as `insert_content` makes it."""
         created_at = now() - timedelta(minutes=minutes_ago)
         content = await insert_content(self.database, self.organization, status, created_at=created_at, **values)
         self.ids.append(str(content.id))
 
     async def page(self, **query: str | int) -> dict[str, Any]:
         """A page of the list."""
-        answer: dict[str, Any] = (await self.client.get("/content", params=query)).raise_for_status().json()
-        return answer
+        page: dict[str, Any] = (await self.client.get("/content", params=query)).raise_for_status().json()
+        return page
 
 
 @asynccontextmanager

@@ -26,14 +26,14 @@ def test_a_range_from_the_end_is_at_most_the_whole_file(length: int, size: int) 
 
 @settings(deadline=None)
 @given(POSITIONS, SIZES)
-def test_a_range_behind_the_end_is_refused(beyond: int, size: int) -> None:
+def test_a_range_beyond_the_end_is_refused(beyond: int, size: int) -> None:
     with pytest.raises(RangeNotSatisfiableError):
         parse_range(f"bytes={size + beyond}-", size)
 
 
 @settings(deadline=None)
 @given(st.text("0123456789-=, abytes", max_size=30), SIZES)
-def test_whatever_is_sent_the_range_lies_within_the_file(header: str, size: int) -> None:
+def test_a_parsed_range_always_lies_within_the_file(header: str, size: int) -> None:
     try:
         part = parse_range(f"bytes={header}", size)
     except RangeNotSatisfiableError:
@@ -42,11 +42,11 @@ def test_whatever_is_sent_the_range_lies_within_the_file(header: str, size: int)
 
 
 @pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-0", "bytes=-1"])
-def test_an_empty_file_has_no_part(header: str) -> None:
+def test_a_range_of_an_empty_file_is_refused(header: str) -> None:
     with pytest.raises(RangeNotSatisfiableError):
         parse_range(header, 0)
 
 
 @pytest.mark.parametrize("header", [None, "", "bytes=-", "bytes", "bytes=5-1", "bytes=0-1,2-3", "items=0-1"])
-def test_what_is_no_single_range_means_the_whole_file(header: str | None) -> None:
+def test_anything_but_a_single_range_means_the_whole_file(header: str | None) -> None:
     assert parse_range(header, 10) is None

@@ -50,7 +50,7 @@ async def test_a_completed_content_is_shown_as_documented(
     }
 
 
-async def test_a_pending_content_has_only_what_was_asked_for(
+async def test_a_pending_content_has_only_what_was_requested(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "pending", created_at=CREATED)
@@ -134,31 +134,29 @@ async def test_the_input_is_shown_as_it_was_given(
     ],
 )
 @pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("POST", "/retry")])
-async def test_an_id_that_is_not_there_is_not_found(
-    reader: httpx.AsyncClient, content_id: str, method: str, suffix: str
-) -> None:
-    answer = await reader.request(method, f"/content/{content_id}{suffix}")
+async def test_an_unknown_id_is_not_found(reader: httpx.AsyncClient, content_id: str, method: str, suffix: str) -> None:
+    response = await reader.request(method, f"/content/{content_id}{suffix}")
 
-    assert answer.status_code == 404
-    assert answer.json() == {"detail": f"Content not found: {content_id}"}
+    assert response.status_code == 404
+    assert response.json() == {"detail": f"Content not found: {content_id}"}
 
 
 async def test_a_nul_in_an_id_is_not_found_either(reader: httpx.AsyncClient) -> None:
-    answer = await reader.get("/content/%00")
+    response = await reader.get("/content/%00")
 
-    assert answer.status_code == 404
-    assert answer.json() == {"detail": "Content not found: \0"}
+    assert response.status_code == 404
+    assert response.json() == {"detail": "Content not found: \0"}
 
 
 @pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("POST", "/retry")])
-async def test_the_content_of_others_is_as_if_it_were_not_there(
+async def test_content_of_other_organizations_is_not_found(
     reader: httpx.AsyncClient, one_of_each: Shelf, method: str, suffix: str
 ) -> None:
     for content_id in one_of_each.ids:
-        answer = await reader.request(method, f"/content/{content_id}{suffix}")
+        response = await reader.request(method, f"/content/{content_id}{suffix}")
 
-        assert answer.status_code == 404
-        assert answer.json() == {"detail": f"Content not found: {content_id}"}
+        assert response.status_code == 404
+        assert response.json() == {"detail": f"Content not found: {content_id}"}
 
 
 async def test_an_id_is_found_whatever_its_case(
@@ -166,6 +164,6 @@ async def test_an_id_is_found_whatever_its_case(
 ) -> None:
     content = await insert_content(database, organization)
 
-    answer = await client.get(f"/content/{str(content.id).upper()}")
+    response = await client.get(f"/content/{str(content.id).upper()}")
 
-    assert answer.json()["id"] == str(content.id)
+    assert response.json()["id"] == str(content.id)

@@ -8,23 +8,23 @@ from tests.content.gallery import Picture, generate
 from tests.worker.workbench import Workbench
 
 
-async def test_a_file_is_served_whole_to_whoever_has_its_url(browser: httpx.AsyncClient, picture: Picture) -> None:
-    answer = await browser.get(picture.url)
+async def test_a_file_is_served_whole_to_anyone_who_has_its_url(browser: httpx.AsyncClient, picture: Picture) -> None:
+    response = await browser.get(picture.url)
 
-    assert answer.status_code == 200
-    assert answer.content == picture.delivered
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-length"] == str(len(picture.delivered))
-    assert answer.headers["accept-ranges"] == "bytes"
-    assert answer.headers["etag"] == f'"{hashlib.sha256(picture.delivered).hexdigest()}"'
+    assert response.status_code == 200
+    assert response.content == picture.delivered
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["content-length"] == str(len(picture.delivered))
+    assert response.headers["accept-ranges"] == "bytes"
+    assert response.headers["etag"] == f'"{hashlib.sha256(picture.delivered).hexdigest()}"'
 
 
-async def test_a_file_cannot_do_anything_in_a_browser(browser: httpx.AsyncClient, picture: Picture) -> None:
-    answer = await browser.get(picture.url)
+async def test_a_file_is_sandboxed_in_a_browser(browser: httpx.AsyncClient, picture: Picture) -> None:
+    response = await browser.get(picture.url)
 
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"] == "sandbox"
-    assert answer.headers["content-disposition"] == f'inline; filename="{picture.name}"'
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-disposition"] == f'inline; filename="{picture.name}"'
 
 
 @pytest.mark.parametrize(
@@ -36,20 +36,20 @@ async def test_a_file_cannot_do_anything_in_a_browser(browser: httpx.AsyncClient
         ("simulator/image--delivery-wrong-type", "text/plain"),
     ],
 )
-async def test_what_could_run_as_a_page_is_handed_over_as_a_download(
+async def test_a_file_that_could_run_as_a_page_is_sent_as_a_download(
     browser: httpx.AsyncClient, stack: Stack, workbench: Workbench, model: str, media_type: str
 ) -> None:
     made = await generate(workbench, stack.base_url, model)
 
-    answer = await browser.get(made.url)
+    response = await browser.get(made.url)
 
-    assert answer.headers["content-type"].partition(";")[0] == media_type
-    assert answer.headers["content-disposition"] == f'attachment; filename="{made.name}"'
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"] == "sandbox"
+    assert response.headers["content-type"].partition(";")[0] == media_type
+    assert response.headers["content-disposition"] == f'attachment; filename="{made.name}"'
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-security-policy"] == "sandbox"
 
 
-async def test_head_says_what_get_would(browser: httpx.AsyncClient, picture: Picture) -> None:
+async def test_head_has_the_headers_of_get(browser: httpx.AsyncClient, picture: Picture) -> None:
     asked, got = await browser.head(picture.url), await browser.get(picture.url)
 
     own = {"date", "x-request-id"}
@@ -70,18 +70,18 @@ async def test_head_says_what_get_would(browser: httpx.AsyncClient, picture: Pic
         ("bytes=0-0", 0, 0),
     ],
 )
-async def test_a_part_of_a_file(
+async def test_a_part_of_a_file_is_served(
     browser: httpx.AsyncClient, picture: Picture, wanted: str, first: int, last: int
 ) -> None:
     size = len(picture.delivered)
     first, last = first % size, last % size
 
-    answer = await browser.get(picture.url, headers={"Range": wanted})
+    response = await browser.get(picture.url, headers={"Range": wanted})
 
-    assert answer.status_code == 206
-    assert answer.content == picture.delivered[first : last + 1]
-    assert answer.headers["content-range"] == f"bytes {first}-{last}/{size}"
-    assert answer.headers["content-length"] == str(last - first + 1)
+    assert response.status_code == 206
+    assert response.content == picture.delivered[first : last + 1]
+    assert response.headers["content-range"] == f"bytes {first}-{last}/{size}"
+    assert response.headers["content-length"] == str(last - first + 1)
 
 
 async def test_the_parts_make_up_the_whole(browser: httpx.AsyncClient, picture: Picture) -> None:
@@ -94,40 +94,38 @@ async def test_the_parts_make_up_the_whole(browser: httpx.AsyncClient, picture: 
 
 
 @pytest.mark.parametrize("wanted", ["bytes={size}-", "bytes=999999999-", "bytes=-0"])
-async def test_a_part_behind_the_end_cannot_be_served(
+async def test_a_range_beyond_the_end_cannot_be_served(
     browser: httpx.AsyncClient, picture: Picture, wanted: str
 ) -> None:
     size = len(picture.delivered)
 
-    answer = await browser.get(picture.url, headers={"Range": wanted.format(size=size)})
+    response = await browser.get(picture.url, headers={"Range": wanted.format(size=size)})
 
-    assert answer.status_code == 416
-    assert answer.json()["error"]["code"] == "invalid_request"
-    assert answer.headers["content-range"] == f"bytes */{size}"
+    assert response.status_code == 416
+    assert response.json()["error"]["code"] == "invalid_request"
+    assert response.headers["content-range"] == f"bytes */{size}"
 
 
 @pytest.mark.parametrize("wanted", ["bytes=9-1", "bytes=-", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "", "bytes=0"])
-async def test_a_range_that_makes_no_sense_is_ignored(
-    browser: httpx.AsyncClient, picture: Picture, wanted: str
-) -> None:
-    answer = await browser.get(picture.url, headers={"Range": wanted})
+async def test_an_invalid_range_is_ignored(browser: httpx.AsyncClient, picture: Picture, wanted: str) -> None:
+    response = await browser.get(picture.url, headers={"Range": wanted})
 
-    assert answer.status_code == 200
-    assert answer.content == picture.delivered
+    assert response.status_code == 200
+    assert response.content == picture.delivered
 
 
-async def test_a_file_that_is_known_is_not_sent_again(browser: httpx.AsyncClient, picture: Picture) -> None:
+async def test_a_file_that_the_client_has_is_not_sent_again(browser: httpx.AsyncClient, picture: Picture) -> None:
     etag = (await browser.head(picture.url)).headers["etag"]
 
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        answer = await browser.get(picture.url, headers={"If-None-Match": known})
+        response = await browser.get(picture.url, headers={"If-None-Match": known})
 
-        assert (answer.status_code, answer.content) == (304, b"")
-        assert answer.headers["etag"] == etag
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["etag"] == etag
     assert (await browser.get(picture.url, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_a_download_goes_on_only_with_the_same_file(browser: httpx.AsyncClient, picture: Picture) -> None:
+async def test_a_download_is_resumed_only_if_the_file_is_the_same(browser: httpx.AsyncClient, picture: Picture) -> None:
     etag = (await browser.head(picture.url)).headers["etag"]
 
     same = await browser.get(picture.url, headers={"Range": "bytes=3-", "If-Range": etag})
@@ -151,15 +149,13 @@ async def test_a_file_is_found_only_by_its_whole_url(
         f"{token}/%00",
         f"{token}/{picture.detail['storage_path']}",
     ):
-        answer = await browser.get(f"{stack.url}/files/{path}")
+        response = await browser.get(f"{stack.url}/files/{path}")
 
-        assert answer.status_code == 404
-        assert answer.json() == {"error": {"message": "Not found", "type": "not_found_error", "code": "not_found"}}
+        assert response.status_code == 404
+        assert response.json() == {"error": {"message": "Not found", "type": "not_found_error", "code": "not_found"}}
 
 
-async def test_the_token_is_128_bits_and_no_other_contents(
-    stack: Stack, workbench: Workbench, picture: Picture
-) -> None:
+async def test_each_content_has_its_own_token_of_128_bits(stack: Stack, workbench: Workbench, picture: Picture) -> None:
     other = await generate(workbench, stack.base_url, "simulator/text")
 
     tokens = [made.url.split("/")[-2] for made in (picture, other)]
@@ -178,32 +174,34 @@ async def test_every_output_of_a_prediction_has_a_url(
     assert len(set(bodies)) == 3
 
 
-async def test_a_file_outlives_the_vendors(browser: httpx.AsyncClient, workbench: Workbench, picture: Picture) -> None:
+async def test_a_file_outlives_the_vendors_copy(
+    browser: httpx.AsyncClient, workbench: Workbench, picture: Picture
+) -> None:
     workbench.order_fault("delivery-404", nth=1)
     assert (await browser.get(picture.detail["output_url"])).status_code == 404
 
-    answer = await browser.get(picture.url)
+    response = await browser.get(picture.url)
 
-    assert (answer.status_code, answer.content) == (200, picture.delivered)
+    assert (response.status_code, response.content) == (200, picture.delivered)
 
 
-async def test_a_file_that_the_store_has_lost_is_told_by_the_status(
+async def test_a_file_that_the_store_has_lost_is_a_503(
     browser: httpx.AsyncClient, stack: Stack, workbench: Workbench
 ) -> None:
     lost = await generate(workbench, stack.base_url, "simulator/text")
     (stack.objects / lost.detail["storage_path"]).unlink()
 
-    answer = await browser.get(lost.url)
+    response = await browser.get(lost.url)
 
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "service_unavailable"
-    assert "cache-control" not in answer.headers
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "service_unavailable"
+    assert "cache-control" not in response.headers
 
 
 async def test_a_file_cannot_be_changed_or_listed(browser: httpx.AsyncClient, stack: Stack, picture: Picture) -> None:
     for method in ("PUT", "POST", "DELETE", "PATCH"):
-        answer = await browser.request(method, picture.url)
+        response = await browser.request(method, picture.url)
 
-        assert answer.status_code == 405
-        assert answer.json()["error"]["code"] == "method_not_allowed"
+        assert response.status_code == 405
+        assert response.json()["error"]["code"] == "method_not_allowed"
     assert (await browser.get(f"{stack.url}/files/")).status_code == 404

@@ -1,4 +1,4 @@
-"""The same files over a bucket: streamed by this server, redirected to, or addressed where the bucket is public."""
+"""Files in a bucket: streamed by this server, redirected to, or addressed directly if the bucket is public."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PUBLIC_BASE_URL = "https://cdn.example.com/media"
 
 @dataclass(frozen=True)
 class BucketSite:
-    """A product whose store is a bucket, the folder that the bucket is kept in, and a picture that it has made."""
+    """A product whose store is a bucket, the folder behind the bucket, and a picture that the product has generated."""
 
     url: str
     site: dict[str, str]
@@ -51,7 +51,7 @@ async def site(environment: dict[str, str], run_folder: Path, s3_url: str) -> di
 
 @pytest.fixture(scope="module")
 async def private(site: dict[str, str], vendors: VendorsSimulator, run_folder: Path) -> AsyncIterator[BucketSite]:
-    """Over a bucket that nobody but the server may read."""
+    """A product over a bucket that only the server may read."""
     with (
         programs.running_api(site, run_folder / "s3-api.log") as url,
         programs.running_worker(site, run_folder / "s3-worker.log"),
@@ -69,7 +69,7 @@ def public_url(private: BucketSite, run_folder: Path, s3_url: str) -> Iterator[s
         yield url
 
 
-async def test_the_object_stands_in_the_bucket_at_its_path(private: BucketSite) -> None:
+async def test_the_object_is_in_the_bucket_at_its_path(private: BucketSite) -> None:
     objects = [path for path in private.bucket.rglob("*") if path.is_file()]
 
     assert [str(path.relative_to(private.bucket)) for path in objects] == [private.picture.detail["storage_path"]]
@@ -89,7 +89,7 @@ async def test_a_file_is_streamed_from_the_bucket(private: BucketSite, browser: 
     assert part.headers["content-range"] == f"bytes 8-15/{len(private.picture.delivered)}"
 
 
-async def test_a_public_bucket_is_addressed_itself(private: BucketSite, public_url: str) -> None:
+async def test_urls_point_to_a_public_bucket(private: BucketSite, public_url: str) -> None:
     detail = private.picture.detail
     async with httpx.AsyncClient(
         base_url=f"{public_url}/api/external", headers=private.headers, timeout=PATIENCE
@@ -101,14 +101,14 @@ async def test_a_public_bucket_is_addressed_itself(private: BucketSite, public_u
     assert shown == detail | {"storage_url": shown["storage_url"]}
 
 
-async def test_where_clients_reach_the_store_they_are_sent_there(
+async def test_clients_are_redirected_to_the_store_if_they_can_reach_it(
     private: BucketSite, public_url: str, browser: httpx.AsyncClient, s3_url: str
 ) -> None:
     token, name = private.picture.url.split("/")[-2:]
 
-    answer = await browser.get(f"{public_url}/files/{token}/{name}")
+    response = await browser.get(f"{public_url}/files/{token}/{name}")
 
-    assert answer.status_code == 307
-    assert answer.headers["location"].startswith(f"{s3_url}/{BUCKET}/{private.picture.detail['storage_path']}?")
-    assert answer.headers["cache-control"] == "no-store"
-    assert (await browser.get(answer.headers["location"])).content == private.picture.delivered
+    assert response.status_code == 307
+    assert response.headers["location"].startswith(f"{s3_url}/{BUCKET}/{private.picture.detail['storage_path']}?")
+    assert response.headers["cache-control"] == "no-store"
+    assert (await browser.get(response.headers["location"])).content == private.picture.delivered

@@ -5,7 +5,7 @@ from tests.content.shelves import Shelf
 
 
 @pytest.mark.parametrize("content_type", ["image", "video", "audio", "glb", "other"])
-async def test_a_type_is_listed_alone(one_of_each: Shelf, content_type: str) -> None:
+async def test_the_list_can_be_filtered_by_type(one_of_each: Shelf, content_type: str) -> None:
     page = await one_of_each.page(content_type=content_type)
 
     assert [item["content_type"] for item in page["items"]] == [content_type]
@@ -13,14 +13,14 @@ async def test_a_type_is_listed_alone(one_of_each: Shelf, content_type: str) -> 
 
 
 @pytest.mark.parametrize(("status", "total"), [("pending", 1), ("processing", 1), ("completed", 5), ("failed", 1)])
-async def test_a_status_is_listed_alone(one_of_each: Shelf, status: str, total: int) -> None:
+async def test_the_list_can_be_filtered_by_status(one_of_each: Shelf, status: str, total: int) -> None:
     page = await one_of_each.page(status=status)
 
     assert {item["status"] for item in page["items"]} == {status}
     assert page["total"] == total
 
 
-async def test_both_filters_hold_at_once(one_of_each: Shelf) -> None:
+async def test_both_filters_can_be_combined(one_of_each: Shelf) -> None:
     both = await one_of_each.page(content_type="image", status="completed")
     none = await one_of_each.page(content_type="image", status="failed")
 
@@ -28,7 +28,7 @@ async def test_both_filters_hold_at_once(one_of_each: Shelf) -> None:
     assert (none["items"], none["total"], none["has_more"]) == ([], 0, False)
 
 
-async def test_more_of_a_filter_follow_on_the_next_page(one_of_each: Shelf) -> None:
+async def test_a_filtered_list_continues_on_the_next_page(one_of_each: Shelf) -> None:
     first = await one_of_each.page(status="completed", page_size=4)
     second = await one_of_each.page(status="completed", page_size=4, page=2)
 
@@ -39,20 +39,20 @@ async def test_more_of_a_filter_follow_on_the_next_page(one_of_each: Shelf) -> N
 
 @pytest.mark.parametrize("value", ["unknown", "", "IMAGE", "image ", "image,video", "null", "'", "ß"])
 async def test_a_type_that_does_not_exist_is_refused(reader: httpx.AsyncClient, value: str) -> None:
-    answer = await reader.get("/content", params={"content_type": value})
+    response = await reader.get("/content", params={"content_type": value})
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "detail": f"Invalid content_type '{value}'. Must be one of: ['image', 'video', 'audio', 'glb', 'other']"
     }
 
 
 @pytest.mark.parametrize("value", ["unknown", "", "Completed", "canceled"])
 async def test_a_status_that_does_not_exist_is_refused(reader: httpx.AsyncClient, value: str) -> None:
-    answer = await reader.get("/content", params={"status": value})
+    response = await reader.get("/content", params={"status": value})
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "detail": f"Invalid status '{value}'. Must be one of: ['pending', 'processing', 'completed', 'failed']"
     }
 

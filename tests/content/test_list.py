@@ -14,11 +14,11 @@ from tests.factories import Organization
 
 
 async def test_an_organization_without_content_has_an_empty_page(reader: httpx.AsyncClient) -> None:
-    answer = await reader.get("/content")
+    response = await reader.get("/content")
 
-    assert answer.status_code == 200
-    assert answer.json() == {"items": [], "total": 0, "page": 1, "page_size": 20, "has_more": False}
-    assert list(answer.json()) == ["items", "total", "page", "page_size", "has_more"]
+    assert response.status_code == 200
+    assert response.json() == {"items": [], "total": 0, "page": 1, "page_size": 20, "has_more": False}
+    assert list(response.json()) == ["items", "total", "page", "page_size", "has_more"]
 
 
 async def test_the_newest_comes_first(five: Shelf) -> None:
@@ -28,7 +28,7 @@ async def test_the_newest_comes_first(five: Shelf) -> None:
     assert (page["total"], page["has_more"]) == (5, False)
 
 
-async def test_of_one_moment_the_order_is_the_same_on_every_page(
+async def test_contents_of_the_same_time_have_one_order_on_all_pages(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     moment = now()
@@ -66,18 +66,18 @@ async def test_a_page_says_whether_more_follow(
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1.5", "", "2147483648", "9" * 30, "1e3", "٣x", "NaN"])
 async def test_a_bad_page_is_refused_with_the_allowed_range(reader: httpx.AsyncClient, value: str) -> None:
-    answer = await reader.get("/content", params={"page": value})
+    response = await reader.get("/content", params={"page": value})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": f"Invalid page '{value}'. Must be an integer between 1 and 2147483647"}
+    assert response.status_code == 400
+    assert response.json() == {"detail": f"Invalid page '{value}'. Must be an integer between 1 and 2147483647"}
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "101", "abc", "1.5", "", "9" * 30])
 async def test_a_bad_page_size_is_refused_with_the_allowed_range(reader: httpx.AsyncClient, value: str) -> None:
-    answer = await reader.get("/content", params={"page_size": value})
+    response = await reader.get("/content", params={"page_size": value})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": f"Invalid page_size '{value}'. Must be an integer between 1 and 100"}
+    assert response.status_code == 400
+    assert response.json() == {"detail": f"Invalid page_size '{value}'. Must be an integer between 1 and 100"}
 
 
 @pytest.mark.parametrize("length", [0, 1, 199, 200])
@@ -105,7 +105,7 @@ async def test_a_longer_prompt_is_cut_in_the_list_and_whole_in_the_detail(
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "failed"])
-async def test_what_is_not_completed_has_no_type_and_no_file(
+async def test_content_that_is_not_completed_has_no_type_and_no_file(
     client: httpx.AsyncClient, database: Database, organization: Organization, status: str
 ) -> None:
     await insert_content(database, organization, status)
@@ -148,7 +148,7 @@ async def test_times_are_whole_seconds_in_utc_and_durations_whole_milliseconds(
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 290, 1001, 4035, 8087, 1_800_001])
-async def test_no_millisecond_is_lost(
+async def test_the_processing_time_is_exact_to_the_millisecond(
     client: httpx.AsyncClient, database: Database, organization: Organization, milliseconds: int
 ) -> None:
     created_at = now()
@@ -160,7 +160,7 @@ async def test_no_millisecond_is_lost(
     assert item["processing_time_ms"] == milliseconds
 
 
-async def test_the_content_of_others_is_not_listed(
+async def test_content_of_other_organizations_is_not_listed(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     other = await factories.make_organization(database)

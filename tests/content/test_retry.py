@@ -22,7 +22,7 @@ CEILING = Decimal("0.012")  # of simulator/image, in the tests' catalog
 
 
 async def hold_of(database: Database, content_id: object, attempt: int) -> Decimal | None:
-    """What was put aside for an attempt of a content."""
+    """The amount that was held for an attempt of a content."""
     async with database.transaction() as tx:
         amount: Decimal | None = await tx.fetchval(
             "SELECT amount FROM credit_holds WHERE reference = $1", f"generation:{content_id}:{attempt}"
@@ -30,32 +30,32 @@ async def hold_of(database: Database, content_id: object, attempt: int) -> Decim
     return amount
 
 
-async def test_a_failed_content_is_parked_again(
+async def test_a_failed_content_is_queued_again(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed")
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "success": True,
         "message": "Content generation retry queued (attempt 1/3)",
         "generation_id": str(content.id),
     }
-    assert list(answer.json()) == ["success", "message", "generation_id"]
+    assert list(response.json()) == ["success", "message", "generation_id"]
     assert await hold_of(database, content.id, 1) == CEILING
 
 
-async def test_a_retry_leaves_nothing_of_the_failure(
+async def test_a_retry_clears_the_failure(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed", retry_count=1)
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
     detail = (await client.get(f"/content/{content.id}")).json()
-    assert answer.json()["message"] == "Content generation retry queued (attempt 2/3)"
+    assert response.json()["message"] == "Content generation retry queued (attempt 2/3)"
     assert detail["status"] != "failed"
     assert (detail["retry_count"], detail["error_message"]) == (2, None)
     assert detail["replicate_prediction_id"] != content.prediction_id
@@ -69,10 +69,10 @@ async def test_only_a_failed_content_can_be_retried(
 ) -> None:
     content = await insert_content(database, organization, status)
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "detail": f"Cannot retry content with status '{status}'. Only failed content can be retried."
     }
     assert await hold_of(database, content.id, 1) is None
@@ -84,41 +84,41 @@ async def test_retries_end_at_the_contents_maximum(
 ) -> None:
     content = await insert_content(database, organization, "failed", retry_count=retry_count, max_retries=max_retries)
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": f"Maximum retry attempts ({max_retries}) reached for this content."}
+    assert response.status_code == 400
+    assert response.json() == {"detail": f"Maximum retry attempts ({max_retries}) reached for this content."}
 
 
-async def test_the_last_retry_is_counted_to_the_maximum(
+async def test_the_last_allowed_retry_is_accepted(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed", retry_count=2)
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.json()["message"] == "Content generation retry queued (attempt 3/3)"
+    assert response.json()["message"] == "Content generation retry queued (attempt 3/3)"
 
 
-async def test_of_many_retries_at_once_one_is_parked(
+async def test_only_one_of_many_simultaneous_retries_is_queued(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed")
 
-    answers = await asyncio.gather(*(client.post(f"/content/{content.id}/retry") for _ in range(12)))
+    responses = await asyncio.gather(*(client.post(f"/content/{content.id}/retry") for _ in range(12)))
 
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 11}
-    # Which of them depends on how far the worker has come with the one that was queued.
+    assert Counter(response.status_code for response in responses) == {200: 1, 400: 11}
+    # The status in it depends on how far the worker has come with the retry that was queued.
     page = {
         f"Cannot retry content with status '{status}'. Only failed content can be retried."
         for status in ("pending", "processing", "completed")
     }
-    assert {answer.json()["detail"] for answer in answers if answer.status_code == 400} <= page
+    assert {response.json()["detail"] for response in responses if response.status_code == 400} <= page
     assert (await client.get(f"/content/{content.id}")).json()["retry_count"] == 1
     assert await hold_of(database, content.id, 2) is None
 
 
-async def test_a_retry_needs_credits_and_is_still_there_without(stack: Stack, database: Database) -> None:
+async def test_a_retry_without_credits_is_refused_and_possible_later(stack: Stack, database: Database) -> None:
     poor = await factories.make_organization(database, credit="0.011999")
     content = await insert_content(database, poor, "failed")
     async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=PATIENCE) as client:
@@ -142,8 +142,10 @@ async def test_a_retry_needs_credits_and_is_still_there_without(stack: Stack, da
     assert queued.json()["message"] == "Content generation retry queued (attempt 1/3)"
 
 
-async def test_the_refusals_come_in_order(stack: Stack, database: Database, one_of_each: Shelf) -> None:
-    """A content of others is not found and a completed one not retried, before anybody asks for credits."""
+async def test_a_content_that_cannot_be_retried_is_refused_before_credits_are_checked(
+    stack: Stack, database: Database, one_of_each: Shelf
+) -> None:
+    """Another organization's content is not found, and a completed one is not retried, whatever the credits."""
     poor = await factories.make_organization(database, credit="0")
     completed = await insert_content(database, poor)
     async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=PATIENCE) as client:
@@ -153,7 +155,7 @@ async def test_the_refusals_come_in_order(stack: Stack, database: Database, one_
     assert (others.status_code, own.status_code) == (404, 400)
 
 
-async def test_a_retry_is_paid_at_the_price_of_today(
+async def test_a_retry_is_held_for_at_todays_price(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     model = f"simulator/{secrets.token_hex(6)}"
@@ -166,19 +168,19 @@ async def test_a_retry_is_paid_at_the_price_of_today(
     assert await hold_of(database, content.id, 1) == Decimal("0.7")
 
 
-async def test_a_model_that_is_not_offered_any_more_is_refused_in_the_form_of_the_page(
+async def test_a_model_that_is_no_longer_offered_is_refused_in_the_content_apis_form(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     content = await insert_content(database, organization, "failed", model="owner/withdrawn")
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": "Unknown model: owner/withdrawn"}
+    assert response.status_code == 400
+    assert response.json() == {"detail": "Unknown model: owner/withdrawn"}
     assert (await client.get(f"/content/{content.id}")).json()["status"] == "failed"
 
 
-async def test_a_model_without_a_price_is_not_run_and_not_asked_for_again(
+async def test_a_model_without_a_price_is_refused_and_must_not_be_retried(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     model = f"simulator/{secrets.token_hex(6)}"
@@ -189,19 +191,19 @@ async def test_a_model_without_a_price_is_not_run_and_not_asked_for_again(
     )
     content = await insert_content(database, organization, "failed", model=model)
 
-    answer = await client.post(f"/content/{content.id}/retry")
+    response = await client.post(f"/content/{content.id}/retry")
 
-    assert answer.status_code == 502
-    assert answer.json()["error"] == {
+    assert response.status_code == 502
+    assert response.json()["error"] == {
         "message": f"The model {model} has no price in the catalog",
         "type": "provider_error",
         "code": "model_not_priced",
     }
-    assert answer.headers["x-should-retry"] == "false"
+    assert response.headers["x-should-retry"] == "false"
 
 
 async def give(database: Database, organization: Organization, amount: str) -> None:
-    """More credits."""
+    """Grant more credits."""
     async with database.transaction() as tx:
         await credits.grant(
             tx,

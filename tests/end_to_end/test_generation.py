@@ -1,4 +1,4 @@
-"""The main job, whole: an OpenAI client asks for something, and finds it stored, charged and listed."""
+"""The whole way of a generation: an OpenAI client asks for it, and finds it stored, charged and listed."""
 
 import asyncio
 import hashlib
@@ -15,6 +15,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.faults.books import charges
 from tests.waiting import PATIENCE
 
 LIST_FIELDS = [
@@ -62,22 +63,12 @@ async def openai(stack: Stack, organization: Organization) -> AsyncIterator[Asyn
 
 
 async def ask(openai: AsyncOpenAI, words: str) -> Any:
-    """The generation that the orchestrator made of these words."""
+    """The generation that the orchestrator requested because of these words."""
     completion = await openai.chat.completions.create(
         model="junis-orchestrator", messages=[{"role": "user", "content": words}]
     )
     (made,) = completion.model_extra["generated_content"]  # type: ignore[index]  # what this server adds
     return made
-
-
-async def charges(database: Database, organization: Organization) -> dict[str, Decimal]:
-    """What each action of the organization was charged, by its reference."""
-    async with database.transaction() as tx:
-        rows = await tx.fetch(
-            "SELECT reference, amount FROM ledger_entries WHERE organization_id = $1 AND kind = 'charge'",
-            organization.id,
-        )
-    return {row["reference"]: -row["amount"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +82,7 @@ async def charges(database: Database, organization: Organization) -> dict[str, D
         ("simulator/json", "other", "application/json", b"{"),
     ],
 )
-async def test_what_is_asked_for_is_stored_charged_and_listed(
+async def test_a_generation_is_stored_charged_and_listed(
     stack: Stack,
     database: Database,
     organization: Organization,
@@ -133,7 +124,7 @@ async def test_what_is_asked_for_is_stored_charged_and_listed(
     assert listed == {name: detail[name] for name in LIST_FIELDS}
 
 
-async def test_several_outputs_are_all_stored_and_paid(
+async def test_several_outputs_are_all_stored_and_charged(
     client: httpx.AsyncClient, openai: AsyncOpenAI, organization: Organization, database: Database
 ) -> None:
     made = await ask(openai, "Please make 3 images of a cat with simulator/image")
@@ -208,7 +199,7 @@ async def test_retries_end_at_their_maximum(client: httpx.AsyncClient, openai: A
     assert refused.json() == {"detail": "Maximum retry attempts (3) reached for this content."}
 
 
-async def test_an_unpriced_model_is_told_to_the_agent_and_costs_nothing(
+async def test_the_agent_gets_an_error_for_an_unpriced_model_at_no_cost(
     client: httpx.AsyncClient, openai: AsyncOpenAI, database: Database, organization: Organization
 ) -> None:
     completion = await openai.chat.completions.create(
@@ -221,7 +212,7 @@ async def test_an_unpriced_model_is_told_to_the_agent_and_costs_nothing(
     assert all(reference.startswith("turn:") for reference in await charges(database, organization))
 
 
-async def test_the_tool_never_shows_the_token_to_the_delivery_host(stack: Stack, openai: AsyncOpenAI) -> None:
+async def test_the_delivery_host_never_gets_the_vendors_token(stack: Stack, openai: AsyncOpenAI) -> None:
     made = await ask(openai, "Please make simulator/image of a key")
 
     assert made["status"] == "completed"
@@ -231,7 +222,7 @@ async def test_the_tool_never_shows_the_token_to_the_delivery_host(stack: Stack,
 
 
 async def until_ended(client: httpx.AsyncClient, content_id: str) -> dict[str, Any]:
-    """The content's detail once it has ended, read as the documentation tells clients to."""
+    """The content's detail once it has ended, read in the way that the documentation describes."""
     async with asyncio.timeout(PATIENCE):
         while True:
             detail: dict[str, Any] = (await client.get(f"/content/{content_id}")).raise_for_status().json()

@@ -44,7 +44,7 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
 
 
 def ebml(doc_type: bytes) -> bytes:
-    """The header as ffmpeg writes it: four numbers, the document type, its versions, the segment."""
+    """A header as ffmpeg writes it: four numbers, the document type, its versions, the segment."""
     numbers = b"\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08"
     kind = b"\x42\x82" + bytes([0x80 | len(doc_type)]) + doc_type
     body = numbers + kind + b"\x42\x87\x81\x04\x42\x85\x81\x02"
@@ -52,7 +52,7 @@ def ebml(doc_type: bytes) -> bytes:
 
 
 def ogg(packet: bytes) -> bytes:
-    """The first page of a stream, which holds the codec's first packet alone."""
+    """The first page of a stream, which holds only the codec's first packet."""
     return b"OggS\x00\x02" + b"\x00" * 20 + bytes([1, len(packet)]) + packet
 
 
@@ -105,13 +105,13 @@ KNOWN = {
 
 
 @pytest.mark.parametrize(("content", "expected"), KNOWN.values(), ids=KNOWN.keys())
-def test_a_known_kind_is_told_by_its_first_bytes(content: bytes, expected: MediaType) -> None:
+def test_a_known_type_is_detected_from_the_first_bytes(content: bytes, expected: MediaType) -> None:
     assert sniff(content[:SNIFF_BYTES]) == expected
     assert sniff(content + b"\x00" * 9000) == expected
 
 
 @pytest.mark.parametrize(("content", "expected"), KNOWN.values(), ids=KNOWN.keys())
-def test_a_header_cut_anywhere_is_that_kind_or_no_other(content: bytes, expected: MediaType) -> None:
+def test_a_truncated_header_is_never_detected_as_another_type(content: bytes, expected: MediaType) -> None:
     allowed = {expected, UNKNOWN, TEXT, MediaType(ContentType.OTHER, "application/ogg", "ogx")}
 
     assert {sniff(content[:length]) for length in range(64)} <= allowed
@@ -133,7 +133,7 @@ def test_a_header_cut_anywhere_is_that_kind_or_no_other(content: bytes, expected
         b"\xff\xf1\x50\x80" + b"\x00" * 100,
     ],
 )
-def test_what_is_not_known_is_bytes(content: bytes) -> None:
+def test_an_unknown_type_is_octet_stream(content: bytes) -> None:
     assert sniff(content) == UNKNOWN == MediaType(ContentType.OTHER, "application/octet-stream", "bin")
 
 
@@ -209,7 +209,7 @@ def test_json_that_is_cut_anywhere_is_json(start: int) -> None:
         '<?xml version="1.0"?>\n<!-- x --><!DOCTYPE svg [\n<!ENTITY ns "http://www.w3.org/2000/svg">\n]>',
     ],
 )
-def test_svg_is_no_image_for_it_may_carry_scripts(prolog: str) -> None:
+def test_svg_is_not_an_image_because_it_may_carry_scripts(prolog: str) -> None:
     assert sniff((prolog + '<svg xmlns="http://www.w3.org/2000/svg"/>').encode()) == SVG
     assert (SVG.content_type, SVG.media_type, SVG.extension) == ("other", "image/svg+xml", "svg")
 
@@ -223,11 +223,11 @@ def test_svg_is_no_image_for_it_may_carry_scripts(prolog: str) -> None:
 @example(b"\x00\x00\x00\x00ftyp")
 @example(b"\xff\xff\xff\xffftypABCD")
 @example(b"\xff\xfb\x90\x64")
-def test_it_never_raises(head: bytes) -> None:
+def test_detection_never_raises(head: bytes) -> None:
     assert isinstance(sniff(head), MediaType)
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(KNOWN)), st.integers(0, 80), st.binary(max_size=30))
-def test_it_never_raises_on_a_damaged_header(name: str, cut: int, rest: bytes) -> None:
+def test_detection_never_raises_on_a_damaged_header(name: str, cut: int, rest: bytes) -> None:
     assert isinstance(sniff(KNOWN[name][0][:cut] + rest), MediaType)

@@ -1,4 +1,4 @@
-"""Chats with an Idempotency-Key, and what came of them at the vendor and in the ledger."""
+"""Chat requests with an Idempotency-Key, and the model calls that they caused."""
 
 import secrets
 from collections.abc import Sequence
@@ -29,29 +29,29 @@ price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
 
 
 async def make_organization_with(database: Database, model: str, *, tools: Sequence[str] = ()) -> Organization:
-    """An organization whose chats go to this model of the simulator's, which is offered these tools."""
+    """An organization whose chats use this model of the simulator, with these tools."""
     await factories.import_catalog(database, _MODEL.format(model=model))
     return await factories.make_organization(database, agents=_AGENT.format(model=model, tools=list(tools)))
 
 
 def new_key() -> str:
-    """A key that no request has had."""
+    """A key that no request has used."""
     return secrets.token_urlsafe(24)
 
 
 def new_words(text: str = "Tell me of") -> str:
-    """Words that nobody has said, by which a model call is found again."""
+    """Unique words, by which the model call can be found."""
     return f"{text} {secrets.token_hex(8)}"
 
 
 async def ask(client: httpx.AsyncClient, words: str, key: str, **parameters: Any) -> httpx.Response:
-    """The answer to a chat with this key."""
+    """The response to a chat request with this key."""
     chat = {"messages": [{"role": "user", "content": words}], **parameters}
     return await client.post(CHAT, json=chat, headers={"Idempotency-Key": key})
 
 
 async def ask_until_answered(client: httpx.AsyncClient, words: str, key: str, **parameters: Any) -> httpx.Response:
-    """The answer once no other run has the key."""
+    """The response once no other request with this key is in progress."""
     while True:
         response = await ask(client, words, key, **parameters)
         if response.status_code != 409:
@@ -60,12 +60,12 @@ async def ask_until_answered(client: httpx.AsyncClient, words: str, key: str, **
 
 
 def model_calls(stack: Stack, words: str) -> list[dict[str, Any]]:
-    """The calls of the chat model in which the user said this last."""
+    """The chat model's calls whose last message has these words."""
     entries = stack.simulator.log("chat")
     return [entry for entry in entries if entry["request"]["messages"][-1].get("content") == words]
 
 
 def content_of(response: httpx.Response) -> str:
-    """What the assistant says."""
+    """The assistant's text in a completion."""
     text: str = response.raise_for_status().json()["choices"][0]["message"]["content"]
     return text

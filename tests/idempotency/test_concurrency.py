@@ -1,4 +1,4 @@
-"""However many requests with one key come at once, one runs."""
+"""Of simultaneous requests with one key, only one runs."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.faults.books import charges, faults_of
 from tests.idempotency.asking import IN_PROGRESS, ask, ask_until_answered, content_of, model_calls, new_key, new_words
 
 
-async def test_of_100_requests_at_once_one_runs(
+async def test_only_one_of_100_simultaneous_requests_runs(
     stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     words, key = new_words("Slowly tell me of"), new_key()
@@ -37,8 +37,8 @@ async def test_of_100_requests_at_once_one_runs(
     assert await faults_of(database, organization) == []
 
 
-async def test_the_sdk_waits_for_a_run_that_is_in_progress(stack: Stack, organization: Organization) -> None:
-    """It asks again by itself after a 409, at the time that Retry-After says."""
+async def test_the_sdk_waits_for_a_request_that_is_in_progress(stack: Stack, organization: Organization) -> None:
+    """It retries by itself after a 409, when Retry-After says."""
     words, headers = new_words("Slowly tell me of"), {"Idempotency-Key": new_key()}
 
     async def complete(client: AsyncOpenAI) -> str | None:
@@ -54,7 +54,7 @@ async def test_the_sdk_waits_for_a_run_that_is_in_progress(stack: Stack, organiz
     assert len(model_calls(stack, words)) == 1
 
 
-async def test_of_many_retries_at_once_one_is_parked(
+async def test_only_one_of_many_simultaneous_retries_is_queued(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     model = "simulator/image--fail-1"
@@ -76,7 +76,7 @@ async def test_of_many_retries_at_once_one_is_parked(
     assert (await client.get(f"/content/{made['id']}")).json()["retry_count"] == 1
 
 
-async def test_a_key_of_one_content_is_no_key_of_another(client: httpx.AsyncClient, database: Database) -> None:
+async def test_a_key_used_for_one_content_is_refused_for_another(client: httpx.AsyncClient, database: Database) -> None:
     model = "simulator/image--fail-1"
     await factories.price_models(database, model)
     first, second = [

@@ -1,4 +1,4 @@
-"""A run with a key outlives its client; a key outlives a run that was lost, but not for ever."""
+"""A turn with a key goes on without its client. The key outlives a turn that was lost, but not for ever."""
 
 import asyncio
 import secrets
@@ -27,8 +27,10 @@ from tests.waiting import until
 GENERATOR = '[[models]]\nname = "{model}"\nkind = "generation"\nprice = {{ per_call = 1, ceiling = 1 }}\n'
 
 
-async def hang_up_amid(stack: Stack, client: httpx.AsyncClient, words: str, headers: dict[str, str]) -> None:
-    """Ask, and hang up once the model has been called."""
+async def hang_up_during_model_call(
+    stack: Stack, client: httpx.AsyncClient, words: str, headers: dict[str, str]
+) -> None:
+    """Send a chat request, and hang up once the model has been called."""
     chat = {"messages": [{"role": "user", "content": words}]}
     asking = asyncio.create_task(client.post(CHAT, json=chat, headers=headers))
     await until(lambda: _is_asked(stack, words))
@@ -36,12 +38,12 @@ async def hang_up_amid(stack: Stack, client: httpx.AsyncClient, words: str, head
     await asyncio.gather(asking, return_exceptions=True)
 
 
-async def test_the_run_of_a_client_that_hangs_up_goes_on(
+async def test_a_turn_with_a_key_goes_on_after_its_client_hangs_up(
     stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     words, key = new_words("Slowly tell me all of"), new_key()
 
-    await hang_up_amid(stack, client, words, {"Idempotency-Key": key})
+    await hang_up_during_model_call(stack, client, words, {"Idempotency-Key": key})
     answered = await ask_until_answered(client, words, key)
 
     assert answered.headers["Idempotent-Replayed"] == "true"
@@ -52,7 +54,7 @@ async def test_the_run_of_a_client_that_hangs_up_goes_on(
     assert await faults_of(database, organization) == []
 
 
-async def test_a_stream_that_nobody_reads_goes_on(
+async def test_a_stream_with_a_key_goes_on_after_its_client_hangs_up(
     stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     words, key = new_words("Slowly tell me of"), new_key()
@@ -70,11 +72,11 @@ async def test_a_stream_that_nobody_reads_goes_on(
     assert len(await charges(database, organization)) == 1
 
 
-async def test_without_a_key_the_run_ends_with_its_client(stack: Stack, database: Database) -> None:
+async def test_a_turn_without_a_key_ends_when_its_client_hangs_up(stack: Stack, database: Database) -> None:
     organization = await make_organization_with(database, "sim-chat--stall")
     words = new_words()
     async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as client:
-        await hang_up_amid(stack, client, words, {})
+        await hang_up_during_model_call(stack, client, words, {})
 
     async def is_over() -> bool:
         return [call["outcome"] for call in model_calls(stack, words)] == ["client_disconnected"]
@@ -86,10 +88,11 @@ async def test_without_a_key_the_run_ends_with_its_client(stack: Stack, database
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-async def test_what_a_failed_run_had_made_is_not_made_again_for_its_key(
+async def test_a_repeat_with_the_same_key_adopts_the_generation_of_the_failed_turn(
     stack: Stack, database: Database, is_kept: bool
 ) -> None:
-    model, generator = f"sim-chat-{secrets.token_hex(4)}", "simulator/image--start-slow-1"
+    # Priced here only: other tests share the catalog, and expect the usual price of `start-slow-1`.
+    model, generator = f"sim-chat-{secrets.token_hex(4)}", "simulator/image--start-slow-2"
     organization = await make_organization_with(database, model, tools=["replicate_generate"])
     await factories.import_catalog(database, GENERATOR.format(model=generator))
     words, key = new_words(f"Please make {generator} of"), new_key()
@@ -98,19 +101,19 @@ async def test_what_a_failed_run_had_made_is_not_made_again_for_its_key(
         await until(lambda: _is_asked(stack, words))
         stack.simulator.order_fault(model, "status-500")
         failed = await failing
-        answer = (await ask(client, words, key if is_kept else new_key())).json()
+        completion = (await ask(client, words, key if is_kept else new_key())).json()
 
     assert failed.status_code == 502, failed.text
     made = ["generation"] if is_kept else ["generation", "generation"]
     charged = sorted(reference.partition(":")[0] for reference in await charges(database, organization))
     assert charged == [*made, "turn"]
-    (content,) = answer["generated_content"]
+    (content,) = completion["generated_content"]
     assert content["status"] == "completed"
-    assert content["storage_url"] in answer["choices"][0]["message"]["content"]
+    assert content["storage_url"] in completion["choices"][0]["message"]["content"]
     assert await faults_of(database, organization) == []
 
 
-async def test_an_answer_is_kept_for_a_day(
+async def test_a_stored_response_is_kept_for_a_day(
     stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     words, key = new_words(), new_key()
@@ -145,7 +148,7 @@ async def _is_asked(stack: Stack, words: str) -> bool:
 
 
 async def let_a_day_pass(database: Database, organization: Organization, key: str) -> None:
-    """Let as much time pass for a key as its answer is kept."""
+    """Let the time pass for which the key's response is stored."""
     async with database.transaction() as tx:
         await tx.execute(
             "UPDATE idempotency_keys SET expires_at = expires_at - interval '24 hours'"

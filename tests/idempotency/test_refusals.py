@@ -1,4 +1,4 @@
-"""When a key refuses a request, and when a failure gives it back."""
+"""When a request is refused because of its key, and when a failure frees the key."""
 
 from decimal import Decimal
 
@@ -54,7 +54,7 @@ async def test_a_key_has_1_to_255_characters(client: httpx.AsyncClient, key: str
     assert list(on_content.json()) == ["detail"]
 
 
-async def test_the_longest_key_is_a_key(client: httpx.AsyncClient) -> None:
+async def test_a_key_of_255_characters_works(client: httpx.AsyncClient) -> None:
     words, key = new_words(), new_key().ljust(255, "x")
 
     responses = [await ask(client, words, key) for _ in range(2)]
@@ -63,7 +63,7 @@ async def test_the_longest_key_is_a_key(client: httpx.AsyncClient) -> None:
     assert responses[1].content == responses[0].content
 
 
-async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, database: Database) -> None:
+async def test_a_refusal_for_lack_of_credits_frees_the_key(stack: Stack, database: Database) -> None:
     poor = await factories.make_organization(database, credit="0")
     words, key = new_words(), new_key()
     async with httpx.AsyncClient(base_url=stack.base_url, headers=poor.headers, timeout=30) as client:
@@ -83,7 +83,7 @@ async def test_a_refusal_for_want_of_credits_gives_the_key_back(stack: Stack, da
 
 @pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("fault", ["status-500-1", "html-502-1", "drop-before-response-1"])
-async def test_a_failure_at_the_provider_gives_the_key_back(
+async def test_a_failure_of_the_provider_frees_the_key(
     stack: Stack, database: Database, fault: str, *, is_streamed: bool
 ) -> None:
     failing = await make_organization_with(database, f"sim-chat--{fault}")
@@ -103,7 +103,7 @@ async def test_a_failure_at_the_provider_gives_the_key_back(
     assert await faults_of(database, failing) == []
 
 
-async def test_a_stream_that_breaks_off_gives_the_key_back(stack: Stack, database: Database) -> None:
+async def test_a_stream_that_breaks_off_frees_the_key(stack: Stack, database: Database) -> None:
     failing = await make_organization_with(database, "sim-chat--error-frame-3")
     words, key = new_words(), new_key()
     async with httpx.AsyncClient(base_url=stack.base_url, headers=failing.headers, timeout=30) as client:
@@ -113,13 +113,13 @@ async def test_a_stream_that_breaks_off_gives_the_key_back(stack: Stack, databas
         assert response.status_code == 200
         assert "Idempotent-Replayed" not in response.headers
         assert '"error"' in response.text
-    # What was delivered of either is paid for: the client has both.
+    # The client has received a part of both streams, so both are charged.
     assert len(model_calls(stack, words)) == 2
     assert len(await charges(database, failing)) == 2
     assert await faults_of(database, failing) == []
 
 
-async def test_a_request_that_was_never_admitted_keeps_no_key(client: httpx.AsyncClient) -> None:
+async def test_a_request_that_is_not_admitted_does_not_use_up_its_key(client: httpx.AsyncClient) -> None:
     words, key = new_words(), new_key()
 
     refused = [
@@ -128,5 +128,5 @@ async def test_a_request_that_was_never_admitted_keeps_no_key(client: httpx.Asyn
         await client.post(CHAT, content=b"{", headers={"Idempotency-Key": key}),
     ]
 
-    assert [answer.status_code for answer in refused] == [404, 404, 400]
+    assert [response.status_code for response in refused] == [404, 404, 400]
     assert words in content_of(await ask(client, words, key))

@@ -1,4 +1,4 @@
-"""A request that comes again is answered again, and not run again."""
+"""A repeated request gets the stored response and does not run again."""
 
 from collections.abc import AsyncIterator
 
@@ -20,7 +20,7 @@ async def openai(stack: Stack, organization: Organization) -> AsyncIterator[Asyn
         yield opened
 
 
-async def test_a_repeat_gets_the_same_answer(
+async def test_a_repeat_gets_the_stored_response(
     stack: Stack, client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     words, key = new_words(), new_key()
@@ -43,7 +43,7 @@ async def test_a_repeat_gets_the_same_answer(
     assert await faults_of(database, organization) == []
 
 
-async def test_a_repeated_stream_says_the_same(stack: Stack, openai: AsyncOpenAI) -> None:
+async def test_a_repeated_stream_has_the_same_content(stack: Stack, openai: AsyncOpenAI) -> None:
     words, headers = new_words(), {"Idempotency-Key": new_key()}
 
     async def stream() -> tuple[tuple[str, str | None, str, int], str | None]:
@@ -72,7 +72,7 @@ async def test_a_repeated_stream_says_the_same(stack: Stack, openai: AsyncOpenAI
     assert len(model_calls(stack, words)) == 1
 
 
-async def test_what_was_generated_is_told_again_and_not_generated_again(client: httpx.AsyncClient) -> None:
+async def test_a_repeat_lists_the_generated_content_and_generates_nothing(client: httpx.AsyncClient) -> None:
     words, key = "Please make simulator/image of a harbour", new_key()
 
     first = (await ask(client, words, key)).raise_for_status()
@@ -83,7 +83,7 @@ async def test_what_was_generated_is_told_again_and_not_generated_again(client: 
     assert (await client.get("/content")).json()["total"] == 1
 
 
-async def test_client_tool_calls_are_told_again(client: httpx.AsyncClient) -> None:
+async def test_client_tool_calls_are_replayed(client: httpx.AsyncClient) -> None:
     tool = {"type": "function", "function": {"name": "lamp", "parameters": {"type": "object", "properties": {}}}}
     words, key = "Use the lamp", new_key()
 
@@ -94,7 +94,7 @@ async def test_client_tool_calls_are_told_again(client: httpx.AsyncClient) -> No
     assert repeat.content == first.content
 
 
-async def test_a_key_is_one_organizations(stack: Stack, client: httpx.AsyncClient, database: Database) -> None:
+async def test_a_key_belongs_to_one_organization(stack: Stack, client: httpx.AsyncClient, database: Database) -> None:
     words, key = new_words(), new_key()
     other = await factories.make_organization(database)
     async with httpx.AsyncClient(base_url=stack.base_url, headers=other.headers, timeout=30) as other_client:
@@ -105,7 +105,7 @@ async def test_a_key_is_one_organizations(stack: Stack, client: httpx.AsyncClien
     assert len(model_calls(stack, words)) == 2
 
 
-async def test_a_key_is_one_routes(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_a_key_belongs_to_one_route(stack: Stack, client: httpx.AsyncClient) -> None:
     words, key = new_words(), new_key()
     agents = (await client.get("/agents")).json()["agents"]
     path = f"/agents/{agents[0]['id']}/completions"

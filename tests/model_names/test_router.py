@@ -34,7 +34,7 @@ IDS = ["junis-orchestrator", "agent/host", "agent/painter"]
 
 @pytest.fixture(scope="session")
 async def team(database: Database) -> Organization:
-    """An organization with agents that can be talked to, and two that cannot."""
+    """An organization with agents that can be invoked, and two that cannot."""
     return await factories.make_organization(database, agents=AGENTS)
 
 
@@ -64,7 +64,7 @@ async def test_the_orchestrator_and_each_active_llm_agent_are_models(
     assert {(model["object"], model["owned_by"]) for model in models} == {("model", team.id)}
 
 
-async def test_a_model_is_as_old_as_its_agent(
+async def test_a_model_has_the_creation_time_of_its_agent(
     database: Database, organization: Organization, client: httpx.AsyncClient
 ) -> None:
     async with database.transaction() as tx:
@@ -79,7 +79,7 @@ async def test_a_model_is_as_old_as_its_agent(
     }
 
 
-async def test_an_organization_without_an_orchestrator_has_the_model_still(database: Database, stack: Stack) -> None:
+async def test_an_organization_without_an_orchestrator_still_lists_its_model(database: Database, stack: Stack) -> None:
     lonely = await factories.make_organization(database, agents='[[agents]]\nname = "painter"')
 
     async with httpx.AsyncClient(base_url=stack.base_url, headers=lonely.headers, timeout=PATIENCE) as client:
@@ -101,7 +101,7 @@ async def test_the_openai_client_lists_and_retrieves_models(openai: AsyncOpenAI)
     "model_id",
     ["unknown", "agent/unknown", "agent/retired", "agent/studio", "painter", "agent/PAINTER", "sim-chat", "\0"],
 )
-async def test_what_is_not_listed_is_not_found(openai: AsyncOpenAI, model_id: str) -> None:
+async def test_a_model_that_is_not_listed_is_not_found(openai: AsyncOpenAI, model_id: str) -> None:
     with pytest.raises(NotFoundError) as refusal:
         await openai.models.retrieve(model_id)
 
@@ -112,7 +112,7 @@ async def test_what_is_not_listed_is_not_found(openai: AsyncOpenAI, model_id: st
     }
 
 
-async def test_a_slash_may_be_written_as_it_is(team_client: httpx.AsyncClient) -> None:
+async def test_a_slash_in_a_model_name_need_not_be_escaped(team_client: httpx.AsyncClient) -> None:
     plain = await team_client.get("/v1/models/agent/painter")
     escaped = await team_client.get("/v1/models/agent%2Fpainter")
 
@@ -120,7 +120,7 @@ async def test_a_slash_may_be_written_as_it_is(team_client: httpx.AsyncClient) -
     assert plain.json()["id"] == "agent/painter"
 
 
-async def test_the_agents_of_others_are_not_found(client: httpx.AsyncClient) -> None:
+async def test_agents_of_other_organizations_are_not_found(client: httpx.AsyncClient) -> None:
     models = (await client.get("/v1/models")).json()["data"]
 
     assert [model["id"] for model in models] == ["junis-orchestrator", "agent/orchestrator"]
@@ -128,7 +128,9 @@ async def test_the_agents_of_others_are_not_found(client: httpx.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("scope", ALL_SCOPES)
-async def test_any_key_may_see_them(stack: Stack, database: Database, team: Organization, scope: str) -> None:
+async def test_a_key_with_any_scope_may_list_models(
+    stack: Stack, database: Database, team: Organization, scope: str
+) -> None:
     key = await factories.make_key(database, team, scope)
 
     async with httpx.AsyncClient(
@@ -139,7 +141,7 @@ async def test_any_key_may_see_them(stack: Stack, database: Database, team: Orga
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/junis-orchestrator", "/v1/models/unknown"])
-async def test_nobody_sees_them_without_a_key(stack: Stack, path: str) -> None:
+async def test_models_are_not_listed_without_a_key(stack: Stack, path: str) -> None:
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         response = await client.get(path)
 

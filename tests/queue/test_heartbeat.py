@@ -1,4 +1,4 @@
-"""What workers tell of their loops, and what others read of it."""
+"""Workers report on their loops, and others read the reports."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ async def test_without_a_worker_there_are_no_loops(redis: Redis) -> None:
     assert await read_loops(redis) is None
 
 
-async def test_a_loop_is_well_only_if_it_is_in_every_worker(redis: Redis) -> None:
+async def test_a_loop_counts_as_running_only_if_it_runs_in_every_worker(redis: Redis) -> None:
     await beat(redis, "one", {"poll": True, "sweep": True})
     await beat(redis, "other", {"poll": False, "sweep": True})
 
@@ -34,7 +34,7 @@ async def test_a_loop_is_well_only_if_it_is_in_every_worker(redis: Redis) -> Non
 async def test_a_worker_that_falls_silent_is_forgotten(redis: Redis) -> None:
     await beat(redis, "living", {"poll": True})
     await beat(redis, "gone", {"poll": False})
-    # As after half a minute of silence.
+    # As if half a minute had passed without a heartbeat.
     await redis.delete("junis:worker:gone")
 
     assert await read_loops(redis) == {"poll": True}
@@ -42,7 +42,7 @@ async def test_a_worker_that_falls_silent_is_forgotten(redis: Redis) -> None:
     assert [worker async for worker in redis.sscan_iter("junis:workers")] == [b"living"]
 
 
-async def test_the_running_worker_tells_of_every_loop(stack: object, environment: dict[str, str]) -> None:
+async def test_the_running_worker_reports_every_loop(stack: object, environment: dict[str, str]) -> None:
     async with Redis.from_url(environment["REDIS_URL"]) as redis:
         loops = None
         while not loops:

@@ -1,4 +1,4 @@
-"""Sessions in a state of the test's choosing, and others who must not see them."""
+"""Sessions in a state that the test chooses, and other users who must not see them."""
 
 import secrets
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.factories import Organization
 
 
 async def insert_session(database: Database, owner: Organization, *, hours_ago: float = 0, **values: Any) -> Session:
-    """A session of the user who made the owner's key, last updated so long ago."""
+    """A session of the user who made the owner's key, last updated `hours_ago`."""
     moment = now() - timedelta(hours=hours_ago)
     columns = {"public_id": f"sess-{secrets.token_hex(8)}", "created_at": moment, "last_update_time": moment}
     session = Session(organization_id=owner.id, user_id=owner.user_id, **columns | values)
@@ -28,7 +28,7 @@ async def insert_session(database: Database, owner: Organization, *, hours_ago: 
 
 
 async def insert_talk(database: Database, owner: Organization, *messages: dict[str, Any], **values: Any) -> Session:
-    """A session in which these messages were said."""
+    """A session with these messages."""
     session = await insert_session(database, owner, message_count=len(messages), **values)
     async with database.transaction() as tx:
         tx.session.add_all(Message(session_id=session.id, turn_id="turn-of-the-test", **said) for said in messages)
@@ -36,7 +36,7 @@ async def insert_talk(database: Database, owner: Organization, *messages: dict[s
 
 
 async def make_colleague(database: Database, organization: Organization) -> Organization:
-    """Another member of the same organization, with a key with every scope."""
+    """Another member of the same organization, whose key has every scope."""
     async with database.transaction() as tx:
         user = await ensure_user(tx, f"{secrets.token_hex(6)}@example.com", actor=COMMAND_LINE)
         await organizations.add_membership(tx, organization.id, user.id, MembershipRole.MEMBER)

@@ -1,4 +1,4 @@
-"""Two turns on one session."""
+"""Two turns on one session at the same time."""
 
 import asyncio
 from time import monotonic
@@ -22,7 +22,7 @@ async def host(database: Database) -> Organization:
 
 @pytest.fixture
 async def stalling_host(database: Database) -> Organization:
-    """Its first turn hangs after one word; the model of later turns is `sim-chat`, once the test switches to it."""
+    """An organization whose first turn hangs after one word. Tests then switch it to a model that works."""
     return await make_host(database, "sim-chat--stall-1")
 
 
@@ -46,7 +46,7 @@ async def test_the_second_turn_waits_for_the_first(
     assert len(second["request"]["messages"]) == 3
 
 
-async def test_a_turn_that_waited_in_vain_is_refused_and_starts_nothing(
+async def test_a_turn_that_waits_too_long_is_refused_and_starts_nothing(
     http: httpx.AsyncClient, stalling_host: Organization, upstream: UpstreamLog
 ) -> None:
     async with opened_stream(http, stalling_host, "count to 2", **conversation("ours")) as opened:
@@ -90,7 +90,7 @@ async def test_a_session_whose_turn_died_is_taken_over_when_its_lease_ends(
     assert text_of(answer) == "1 2 3"
 
 
-async def test_a_turn_that_lost_its_session_is_paid_and_writes_nothing(
+async def test_a_turn_that_lost_its_session_is_charged_and_stores_nothing(
     http: httpx.AsyncClient, database: Database, stalling_host: Organization
 ) -> None:
     async with opened_stream(http, stalling_host, "count to 2", **conversation("ours")) as opened:

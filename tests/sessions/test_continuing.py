@@ -1,4 +1,4 @@
-"""Conversations that the server remembers, over several turns."""
+"""Sessions of several turns, whose messages the server remembers."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ async def test_without_a_name_each_turn_is_a_session_of_its_own(
     assert [len(request["messages"]) for request in upstream.requests()] == [1, 1]
 
 
-async def test_a_conversation_of_the_clients_own_name_is_made_and_continued(
+async def test_a_conversation_named_by_the_client_is_created_and_continued(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     first = await answer_of(http, host, "count to 2", **conversation("phone call 7"))
@@ -57,7 +57,7 @@ async def test_a_conversation_of_the_clients_own_name_is_made_and_continued(
     assert [len(request["messages"]) for request in upstream.requests()] == [1, 3, 5]
 
 
-async def test_two_first_turns_of_one_conversation_make_it_once(http: httpx.AsyncClient, host: Organization) -> None:
+async def test_two_first_turns_of_one_conversation_create_it_once(http: httpx.AsyncClient, host: Organization) -> None:
     answers = await asyncio.gather(*(answer_of(http, host, "count to 2", **conversation("ours")) for _ in range(2)))
 
     assert [answer["session_id"] for answer in answers] == ["ours", "ours"]
@@ -78,7 +78,7 @@ async def test_an_unknown_session_is_not_found(
     assert upstream.calls() == []
 
 
-async def test_sessions_of_others_do_not_exist(
+async def test_sessions_of_other_users_are_not_found(
     http: httpx.AsyncClient, database: Database, host: Organization, upstream: UpstreamLog
 ) -> None:
     session_id = (await answer_of(http, host, "count to 2", **conversation("ours")))["session_id"]

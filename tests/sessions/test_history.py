@@ -1,4 +1,4 @@
-"""Which part of a conversation the model sees: pure functions, any conversation."""
+"""Which part of a conversation the model sees: pure functions, tested with any conversation."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def result(name: str) -> dict[str, Any]:
 
 @st.composite
 def conversations(draw: st.DrawFn, *, is_answered: bool = True) -> list[dict[str, Any]]:
-    """Texts and tool calls with their results, at most the last call's some of them missing."""
+    """Texts, and tool calls with their results. Unless `is_answered`, some of the results are missing."""
     messages: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, 6))):
         messages.append(text("user", draw(st.text(max_size=30))))
@@ -45,7 +45,7 @@ def conversations(draw: st.DrawFn, *, is_answered: bool = True) -> list[dict[str
 
 
 def renamed(messages: Sequence[WireMessage]) -> list[dict[str, Any]]:
-    """The same with other ids of its calls."""
+    """The same messages with other call ids."""
     later: list[dict[str, Any]] = orjson.loads(re.sub(rb'"(\d)\.(\d)"', rb'"later-\1.\2"', orjson.dumps(messages)))
     return later
 
@@ -55,7 +55,7 @@ def size(messages: Sequence[WireMessage]) -> int:
 
 
 def is_accepted(messages: Sequence[WireMessage]) -> bool:
-    """Whether a model takes the conversation: right behind each call stand all of its results, and no others."""
+    """Whether a model accepts the conversation: each call is followed directly by all its results and no others."""
     open_calls: set[str] = set()
     for message in messages:
         if message["role"] == "tool":
@@ -76,7 +76,7 @@ def test_as_much_of_the_newest_as_fits_is_kept(history: list[WireMessage], budge
     assert last == QUESTION[0]
     assert kept == history[len(history) - len(kept) :]
     assert size(kept) <= budget * 4
-    # One message more, with the results behind it, would have been too much.
+    # One more message, with the results that follow it, would have been too much.
     left_out = history[: len(history) - len(kept)]
     while left_out and left_out[-1]["role"] == "tool":
         kept.insert(0, left_out.pop())
@@ -84,8 +84,8 @@ def test_as_much_of_the_newest_as_fits_is_kept(history: list[WireMessage], budge
 
 
 @given(history=conversations(), budget=st.integers(0, 300), lost=st.integers(0, 30))
-def test_calls_and_results_are_never_parted(history: list[WireMessage], budget: int, lost: int) -> None:
-    # The server remembers so many messages: the oldest may be the results of a call that is forgotten.
+def test_calls_and_results_are_never_separated(history: list[WireMessage], budget: int, lost: int) -> None:
+    # The server remembers only so many messages: the oldest may be the results of a call that it has forgotten.
     assert is_accepted(with_recent(history[lost:], QUESTION, budget))
 
 
@@ -98,10 +98,10 @@ def test_a_call_that_the_new_messages_answer_is_kept(history: list[WireMessage],
 
 
 @given(history=conversations(), budget=st.integers(0, 300), behind=conversations())
-def test_a_result_is_put_behind_its_call_wherever_both_are(
+def test_a_result_is_moved_to_directly_after_its_call(
     history: list[WireMessage], budget: int, behind: list[WireMessage]
 ) -> None:
-    """The call was made before `behind` was said, and is answered after other new messages."""
+    """The call comes before the messages `behind`, and its result after other new messages."""
     kept = with_recent([*history, calling("a"), *renamed(behind)], [*QUESTION, result("a"), *QUESTION], budget)
 
     index = kept.index(calling("a"))
@@ -110,7 +110,7 @@ def test_a_result_is_put_behind_its_call_wherever_both_are(
     assert is_accepted(kept)
 
 
-def test_of_calls_with_one_id_the_newest_is_answered() -> None:
+def test_a_result_belongs_to_the_newest_call_with_its_id() -> None:
     history = [text("user", "Hi"), calling("a"), result("a"), text("user", "Again"), calling("a")]
 
     assert with_recent(history, [result("a")], 0) == [calling("a"), result("a")]
@@ -119,7 +119,9 @@ def test_of_calls_with_one_id_the_newest_is_answered() -> None:
 
 @pytest.mark.parametrize("history", [[], [text("user", "Hi")], [calling("b"), result("b")], [result("a")]])
 @pytest.mark.parametrize("before", [[], QUESTION, [calling("c"), result("c")]])
-def test_a_result_of_no_call_is_refused_with_its_place(history: list[WireMessage], before: list[WireMessage]) -> None:
+def test_a_result_without_a_call_is_refused_with_its_location(
+    history: list[WireMessage], before: list[WireMessage]
+) -> None:
     with pytest.raises(InvalidRequestError) as refusal:
         with_recent(history, [*before, result("a"), calling("a")], NO_LIMIT)
 
@@ -135,12 +137,12 @@ def test_a_call_without_result_is_given_one(history: list[WireMessage]) -> None:
 
 
 @given(history=conversations())
-def test_what_is_whole_stays_as_it_is(history: list[WireMessage]) -> None:
+def test_a_complete_history_is_not_changed(history: list[WireMessage]) -> None:
     assert with_all_results(history) == history
     assert with_recent(history, QUESTION, NO_LIMIT) == [*history, *QUESTION]
 
 
-def test_a_missing_result_stands_behind_its_call() -> None:
+def test_a_missing_result_is_inserted_after_its_call() -> None:
     whole = with_all_results([text("user", "Hi"), calling("a", "b"), result("b"), text("user", "Well?")])
 
     assert [message["role"] for message in whole] == ["user", "assistant", "tool", "tool", "user"]

@@ -74,7 +74,7 @@ async def test_the_last_updated_comes_first_page_by_page(
     assert [(page["page"], page["page_size"], page["total"]) for page in pages] == [(n, 2, 5) for n in (1, 2, 3, 4)]
 
 
-async def test_of_one_moment_the_order_is_the_same_on_every_page(
+async def test_sessions_of_the_same_time_have_one_order_on_all_pages(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     ids = [uuid.uuid4() for _ in range(6)]

@@ -60,7 +60,7 @@ async def test_a_message_is_shown_as_it_was_said(
     ]
 
 
-async def test_what_a_turn_said_and_did_can_be_read(client: httpx.AsyncClient) -> None:
+async def test_the_messages_of_a_turn_can_be_read(client: httpx.AsyncClient) -> None:
     asked = {"role": "user", "content": "Please make simulator/image of a lighthouse"}
     completion = (await client.post("/v1/chat/completions", json={"messages": [asked]})).raise_for_status().json()
 
@@ -79,10 +79,10 @@ async def test_what_a_turn_said_and_did_can_be_read(client: httpx.AsyncClient) -
     assert listed["is_active"] is True
 
 
-async def test_a_page_of_huge_messages_leaves_out_what_can_be_had_alone(
+async def test_a_page_that_would_be_too_large_leaves_out_the_last_messages(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
-    # Stored small, because it is all the same: what counts is what it is when it is sent.
+    # This compresses well in the database, but the size that counts is that of the response.
     huge = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 9_000_000}"}}]
     said = [{"role": "user", "content": content} for content in (huge, "small", huge, "Hello")]
     session = await insert_talk(database, organization, *said)

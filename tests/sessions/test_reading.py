@@ -1,4 +1,4 @@
-"""Who may read which session, whatever it is called."""
+"""Who may read which session, whatever its name is."""
 
 import uuid
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.sessions.conversations import insert_session, insert_talk, make_colle
 
 
 @pytest.mark.parametrize("name", ["a/b", "a/messages", "a/status", "what?#%", "ü 🦊", "%2F", "..."])
-async def test_a_name_of_the_clients_own_may_hold_anything(
+async def test_a_client_may_give_a_session_any_name(
     client: httpx.AsyncClient, database: Database, organization: Organization, name: str
 ) -> None:
     await insert_talk(database, organization, {"role": "user", "content": "Hello"}, public_id=name)
@@ -42,7 +42,7 @@ async def test_a_session_that_does_not_exist_is_not_found(client: httpx.AsyncCli
     }
 
 
-async def test_the_sessions_of_others_are_not_there(
+async def test_sessions_of_other_users_are_not_shown(
     client: httpx.AsyncClient, database: Database, organization: Organization
 ) -> None:
     colleague = await make_colleague(database, organization)
@@ -60,7 +60,7 @@ async def test_the_sessions_of_others_are_not_there(
 
     assert [session["session_id"] for session in page["sessions"]] == [own.public_id]
     assert page["total"] == 1
-    assert [answer.json()["error"]["code"] for answer in theirs] == ["session_not_found"] * 2
+    assert [response.json()["error"]["code"] for response in theirs] == ["session_not_found"] * 2
     assert (len(messages["messages"]), messages["total"]) == (1, 1)
     for other in (colleague, stranger):
         assert (await client.get("/sessions", headers=other.headers)).json()["total"] == 2
@@ -68,7 +68,7 @@ async def test_the_sessions_of_others_are_not_there(
 
 @pytest.mark.parametrize("path", ["/sessions", "/sessions/unknown/messages"])
 @pytest.mark.parametrize(("name", "value"), [("page", "0"), ("page", "x"), ("page_size", "0"), ("page_size", "101")])
-async def test_a_page_that_cannot_be_is_refused(client: httpx.AsyncClient, path: str, name: str, value: str) -> None:
+async def test_an_invalid_page_is_refused(client: httpx.AsyncClient, path: str, name: str, value: str) -> None:
     response = await client.get(path, params={name: value})
 
     assert response.status_code == 400
@@ -77,7 +77,7 @@ async def test_a_page_that_cannot_be_is_refused(client: httpx.AsyncClient, path:
 
 
 @pytest.mark.parametrize("path", ["/sessions", "/sessions/own/messages", "/sessions/own/status"])
-async def test_the_scope_alone_lets_a_key_in(
+async def test_only_a_key_with_the_scope_may_read_sessions(
     client: httpx.AsyncClient, database: Database, organization: Organization, path: str
 ) -> None:
     await insert_session(database, organization, public_id="own")

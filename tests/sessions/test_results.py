@@ -1,4 +1,4 @@
-"""Results of the client's tools, wherever they stand among a turn's messages."""
+"""Results of the client's tools, wherever they are among a turn's messages."""
 
 from typing import Any
 
@@ -24,14 +24,14 @@ async def host(database: Database) -> Organization:
     "before",
     [[{"role": "system", "content": "Be kind."}, {"role": "developer", "content": "Be quick."}], [user("Well?")]],
 )
-async def test_a_result_may_come_behind_other_messages(
+async def test_a_result_may_come_after_other_messages(
     http: httpx.AsyncClient,
     database: Database,
     upstream: UpstreamLog,
     history_tokens: int,
     before: list[dict[str, Any]],
 ) -> None:
-    """Clients that send their system prompt first do so with results, too."""
+    """Clients that always send their system prompt first also send it before results."""
     host = await make_host(database, max_history_tokens=history_tokens)
     asked = await answer_of(http, host, messages=[before[0], user("get weather")], tools=[WEATHER])
     (call,) = calls_of(asked)
@@ -45,7 +45,7 @@ async def test_a_result_may_come_behind_other_messages(
     assert said[calling + 1 :] == [result(call, "rain"), *before]
 
 
-async def test_of_two_results_for_one_call_the_later_counts(
+async def test_the_later_of_two_results_for_one_call_counts(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     asked = await answer_of(http, host, "get weather", tools=[WEATHER])

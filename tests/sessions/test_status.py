@@ -31,7 +31,7 @@ model = "{FAILING_MODEL}"
 
 
 def chat(words: str, session: str, **values: Any) -> dict[str, Any]:
-    """A chat request on the session of that name, created if there is none."""
+    """A chat request in the session of this name, which is created if it does not exist."""
     body = {"messages": [{"role": "user", "content": words}], "elevenlabs_extra_body": {"conversation_id": session}}
     return body | values
 
@@ -42,7 +42,7 @@ async def status_of(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
 
 
 async def status_at_rest(client: httpx.AsyncClient, name: str) -> str:
-    """How the session is once no turn runs on it."""
+    """Wait until no turn runs on the session. Returns its status then."""
     async with asyncio.timeout(PATIENCE):
         while True:
             status: str = (await status_of(client, name))["status"]
@@ -51,7 +51,9 @@ async def status_at_rest(client: httpx.AsyncClient, name: str) -> str:
             await asyncio.sleep(0.05)
 
 
-async def test_a_session_at_rest(client: httpx.AsyncClient, database: Database, organization: Organization) -> None:
+async def test_the_status_of_an_idle_session(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
     moment = datetime(2025, 12, 6, 10, 30, 0, 900_000, UTC)
     await insert_session(database, organization, public_id="rest", last_update_time=moment, message_count=4)
 
@@ -86,7 +88,7 @@ async def test_a_session_at_rest(client: httpx.AsyncClient, database: Database, 
         (-1, True, "failed"),
     ],
 )
-async def test_a_turn_runs_for_as_long_as_its_lease(
+async def test_a_session_is_processing_for_as_long_as_its_turns_lease(
     client: httpx.AsyncClient,
     database: Database,
     organization: Organization,
@@ -105,14 +107,14 @@ async def test_a_turn_runs_for_as_long_as_its_lease(
 async def test_a_session_is_processing_until_its_turn_ends(client: httpx.AsyncClient) -> None:
     body = chat("Please count to 1000 slowly", "long", stream=True)
 
-    async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-        during = await status_of(client, answer.headers["X-Session-ID"])
+    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        during = await status_of(client, response.headers["X-Session-ID"])
 
     assert (during["session_id"], during["status"]) == ("long", "processing")
     assert await status_at_rest(client, "long") == "idle"
 
 
-async def test_a_session_whose_last_turn_failed_says_so(database: Database, stack: Stack) -> None:
+async def test_a_session_whose_last_turn_failed_has_the_status_failed(database: Database, stack: Stack) -> None:
     await factories.import_catalog(database, FAILING_CATALOG)
     unlucky = await factories.make_organization(database, agents=FAILING_AGENTS)
 

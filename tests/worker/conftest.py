@@ -9,6 +9,6 @@ from tests.worker.workbench import Workbench, open_workbench
 
 @pytest.fixture(scope="session")
 async def workbench(stack: Stack, database: Database) -> AsyncIterator[Workbench]:
-    """A workbench beside the running product, with the tests' prices in the catalog."""
+    """A workbench on the database, queue and store of the running product."""
     async with open_workbench(stack.environment, stack.simulator) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""A worker without loops: the tests take its steps themselves, in the order that they are about."""
+"""A worker without loops: tests run its steps themselves, in the order that they need."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ _ALL = 100_000
 
 @dataclass(frozen=True)
 class ManualWorker:
-    """The steps of a worker, and what they use. What is claimed beside the wanted generation is kept until wanted."""
+    """The steps of a worker, and what they use. Other rows that a claim returns are kept until a test asks for them."""
 
     settings: Settings
     resources: Resources
@@ -26,7 +26,7 @@ class ManualWorker:
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def claim_start(self, generation_id: str) -> ClaimedAttempt | None:
-        """Claim all that is due to be started; this generation, if it is among it."""
+        """Claim all due starts. Returns this generation if it has been claimed, now or before."""
         self._starts.update(_by_id(await self.steps.start.claim(_ALL)))
         return self._starts.pop(generation_id, None)
 
@@ -43,7 +43,7 @@ class ManualWorker:
             await self.steps.copy.run(generation)
 
     async def sweep(self) -> None:
-        """What every worker looks after once a second."""
+        """The steps of the sweeper that every worker runs once a second for attempts and wakes."""
         await self.steps.sweep.end_late()
         await self.steps.sweep.wake_due()
 

@@ -1,6 +1,6 @@
-"""Whatever is killed, and whenever: what was accepted ends once, is paid once, and leaves nothing behind.
+"""Workers that are killed: a generation that was accepted still ends once, is charged once, and leaves nothing behind.
 
-These workers have a database, a key space of Redis and a store of their own, so that no other one helps them.
+These workers have their own database, Redis key space and store, so that no other worker helps them.
 """
 
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ _NEXT = 1
 
 class StartWorker(Protocol):
     def __call__(self) -> AbstractContextManager[Popen[bytes]]:
-        """Runs a worker for as long as the block takes."""
+        """Runs a worker during the block."""
         ...
 
 
@@ -46,7 +46,7 @@ async def workbench(site: dict[str, str], vendors: VendorsSimulator) -> AsyncIte
 
 
 async def check_it_ended_once(workbench: Workbench, asked: str) -> None:
-    """It is completed, was run and paid once, and its one object is all that the store has of it."""
+    """Check that it is completed, with one prediction, one charge and one object in the store."""
     ended = await workbench.row(asked)
     assert (ended.status, ended.error_message) == ("completed", None)
     assert len(await workbench.predictions(asked)) == 1
@@ -57,10 +57,10 @@ async def check_it_ended_once(workbench: Workbench, asked: str) -> None:
     assert await workbench.stored(path) == await workbench.delivered(asked)
 
 
-async def test_what_is_cut_off_by_a_kill_is_taken_up_by_another_worker(
+async def test_work_of_a_killed_worker_is_taken_over_by_another(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
-    """One in the middle of its copy, and one whose start the vendor has accepted but not answered."""
+    """One generation is being copied, and the vendor has accepted the other one's create call without a response."""
     workbench.order_fault(_SLOW_COPY, nth=_NEXT)
     with start_worker() as killed:
         copied = await workbench.ask("simulator/image--big-2")
@@ -84,9 +84,7 @@ async def test_what_is_cut_off_by_a_kill_is_taken_up_by_another_worker(
     assert len(await workbench.creations(started)) == 1
 
 
-async def test_a_copy_is_handed_over_by_a_worker_that_is_told_to_stop(
-    workbench: Workbench, start_worker: StartWorker
-) -> None:
+async def test_a_worker_that_is_stopped_hands_over_its_copy(workbench: Workbench, start_worker: StartWorker) -> None:
     workbench.order_fault(_SLOW_COPY, nth=_NEXT)
     with start_worker() as stopped:
         asked = await workbench.ask("simulator/image--big-2")
@@ -100,7 +98,7 @@ async def test_a_copy_is_handed_over_by_a_worker_that_is_told_to_stop(
     await check_it_ended_once(workbench, asked)
 
 
-async def test_what_is_asked_for_outlives_a_flush_of_redis(
+async def test_requested_generations_survive_a_flush_of_redis(
     workbench: Workbench, start_worker: StartWorker, site: dict[str, str]
 ) -> None:
     asked = [await workbench.ask("simulator/image") for _ in range(3)]
@@ -116,7 +114,7 @@ async def test_what_is_asked_for_outlives_a_flush_of_redis(
         await check_it_ended_once(workbench, content_id)
 
 
-async def test_a_vendor_that_denies_the_account_is_asked_again_once_it_may_not(
+async def test_a_start_is_tried_again_after_the_vendor_denied_the_account(
     workbench: Workbench, start_worker: StartWorker, site: dict[str, str]
 ) -> None:
     with start_worker():
@@ -127,7 +125,7 @@ async def test_a_vendor_that_denies_the_account_is_asked_again_once_it_may_not(
         assert denial is not None
         assert "insufficient credit" in denial[0]
 
-        # As if the half minute were over for which nothing is started.
+        # As if the half minute in which nothing is started were over.
         async with Redis.from_url(site["REDIS_URL"]) as redis:
             await redis.flushdb()
         await workbench.until_ended(asked)

@@ -1,4 +1,4 @@
-"""However the vendor answers the request to start, one prediction runs for an attempt, and its content completes."""
+"""However the vendor responds to the create call, at most one prediction runs for an attempt."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.worker.workbench import Workbench
 
 
 @pytest.mark.parametrize("fault", ["create-429-1", "create-429-short-1"])
-async def test_a_throttled_start_is_made_again(workbench: Workbench, fault: str) -> None:
+async def test_a_throttled_start_is_tried_again(workbench: Workbench, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
 
     ended = await workbench.until_ended(asked)
@@ -16,7 +16,7 @@ async def test_a_throttled_start_is_made_again(workbench: Workbench, fault: str)
     assert len(await workbench.predictions(asked)) == 1
 
 
-async def test_a_request_that_the_vendor_rejects_fails_with_its_words(workbench: Workbench) -> None:
+async def test_a_start_that_the_vendor_rejects_fails_with_its_message(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--create-422")
 
     ended = await workbench.until_ended(asked)
@@ -29,7 +29,7 @@ async def test_a_request_that_the_vendor_rejects_fails_with_its_words(workbench:
     assert await workbench.held(asked) == 0
 
 
-async def test_a_model_that_the_vendor_does_not_know_fails_with_its_words(workbench: Workbench) -> None:
+async def test_a_model_that_the_vendor_does_not_know_fails_with_its_message(workbench: Workbench) -> None:
     asked = await workbench.ask("nobody/knows")
 
     ended = await workbench.until_ended(asked)
@@ -41,9 +41,9 @@ async def test_a_model_that_the_vendor_does_not_know_fails_with_its_words(workbe
 
 
 @pytest.mark.parametrize("fault", ["create-500-1", "create-502-html-1"])
-async def test_an_uncertain_start_that_was_not_accepted_is_made_again(workbench: Workbench, fault: str) -> None:
+async def test_an_uncertain_start_that_was_not_accepted_is_tried_again(workbench: Workbench, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
-    await _let_first_start_be_given_up(workbench, asked)
+    await _let_lease_of_first_start_run_out(workbench, asked)
 
     ended = await workbench.until_ended(asked)
 
@@ -55,7 +55,7 @@ async def test_an_uncertain_start_that_was_not_accepted_is_made_again(workbench:
 @pytest.mark.parametrize("fault", ["create-accept-then-drop", "create-accept-then-timeout"])
 async def test_an_uncertain_start_that_was_accepted_is_adopted(workbench: Workbench, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
-    await _let_first_start_be_given_up(workbench, asked)
+    await _let_lease_of_first_start_run_out(workbench, asked)
 
     ended = await workbench.until_ended(asked)
 
@@ -65,6 +65,6 @@ async def test_an_uncertain_start_that_was_accepted_is_adopted(workbench: Workbe
     assert len(await workbench.charges(asked)) == 1
 
 
-async def _let_first_start_be_given_up(workbench: Workbench, content_id: str) -> None:
+async def _let_lease_of_first_start_run_out(workbench: Workbench, content_id: str) -> None:
     await workbench.until_requested(content_id)
     await workbench.let_lease_run_out(content_id)

@@ -1,4 +1,4 @@
-"""However the delivery host behaves, a content is completed with the right bytes or not at all."""
+"""However the delivery host behaves, a content is completed with the right bytes or fails."""
 
 import pytest
 
@@ -16,12 +16,12 @@ TROUBLED = [
 
 @pytest.fixture(scope="module")
 async def asked_for(workbench: Workbench) -> dict[str, str]:
-    """Contents by their model, all asked for at the beginning: what takes long takes it beside the others."""
+    """Contents by their model, all requested at the beginning, so that the slow ones run at the same time."""
     return {model: await workbench.ask(model) for model in TROUBLED}
 
 
 @pytest.mark.parametrize("model", TROUBLED)
-async def test_what_does_not_come_at_once_is_copied_at_last(
+async def test_a_file_is_copied_in_the_end_if_its_delivery_fails_at_first(
     workbench: Workbench, asked_for: dict[str, str], model: str
 ) -> None:
     asked = asked_for[model]
@@ -34,7 +34,7 @@ async def test_what_does_not_come_at_once_is_copied_at_last(
     assert len(await workbench.charges(asked)) == 1
 
 
-async def test_half_a_file_is_never_taken_for_a_whole_one(workbench: Workbench) -> None:
+async def test_half_a_file_is_never_treated_as_complete(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--delivery-truncated")
     await workbench.until_delivered(asked, times=3)
 
@@ -55,7 +55,7 @@ async def test_half_a_file_is_never_taken_for_a_whole_one(workbench: Workbench) 
         ("delivery-redirect-elsewhere", "the output's host is not allowed"),
     ],
 )
-async def test_what_cannot_be_had_fails_with_a_reason_and_costs_nothing(
+async def test_a_file_that_cannot_be_downloaded_fails_with_a_reason_at_no_cost(
     workbench: Workbench, fault: str, reason: str
 ) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
@@ -67,8 +67,8 @@ async def test_what_cannot_be_had_fails_with_a_reason_and_costs_nothing(
     assert await workbench.held(asked) == 0
 
 
-async def test_what_was_copied_before_a_failure_is_removed(workbench: Workbench) -> None:
-    """The second of two files is gone: the first one must not stay behind in the store."""
+async def test_files_copied_before_a_failure_are_removed(workbench: Workbench) -> None:
+    """The second of two files is missing, so the first one must not stay in the store."""
     workbench.order_fault("delivery-404", nth=2)
     asked = await workbench.ask("simulator/image", num_outputs=2)
     assert (await workbench.until_ended(asked)).status == "failed"
@@ -80,7 +80,7 @@ async def test_what_was_copied_before_a_failure_is_removed(workbench: Workbench)
     assert await workbench.reserved(asked) == []
 
 
-async def test_a_page_in_place_of_a_file_is_not_taken_for_an_image(workbench: Workbench) -> None:
+async def test_an_html_page_instead_of_a_file_is_not_stored_as_an_image(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--delivery-wrong-type")
 
     ended = await workbench.until_ended(asked)

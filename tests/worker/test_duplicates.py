@@ -1,4 +1,4 @@
-"""A wake may come many times, late, or while another is worked on: what it causes is done once."""
+"""A wake may come many times, late, or while another one is processed: the work is done only once."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ from tests.worker.workbench import Workbench
 
 
 async def send_many(workbench: Workbench, kind: WakeKind) -> None:
-    """The wake ten times over."""
+    """Send the wake ten times at once."""
     await asyncio.gather(*(workbench.resources.queue.send(kind) for _ in range(10)))
 
 
-async def test_a_start_that_is_sent_many_times_is_made_once(workbench: Workbench) -> None:
+async def test_many_start_wakes_cause_one_start(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image")
     await send_many(workbench, WakeKind.START)
 
@@ -22,7 +22,7 @@ async def test_a_start_that_is_sent_many_times_is_made_once(workbench: Workbench
     assert await workbench.creations(asked) == [201]
 
 
-async def test_an_end_that_is_sent_many_times_is_made_once(workbench: Workbench) -> None:
+async def test_many_copy_wakes_cause_one_copy_and_one_charge(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--delivery-slow-1")
     await workbench.until_started(asked)
     await send_many(workbench, WakeKind.COPY)
@@ -35,7 +35,7 @@ async def test_an_end_that_is_sent_many_times_is_made_once(workbench: Workbench)
     assert len(await workbench.objects(asked)) == 1
 
 
-async def test_many_at_once_all_end_and_are_each_paid_once(workbench: Workbench) -> None:
+async def test_many_generations_at_once_all_end_and_are_charged_once(workbench: Workbench) -> None:
     asked = await asyncio.gather(*(workbench.ask("simulator/text") for _ in range(30)))
 
     ended = await asyncio.gather(*(workbench.until_ended(content_id) for content_id in asked))

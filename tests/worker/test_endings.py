@@ -1,4 +1,4 @@
-"""However a prediction ends, its content ends with it: completed and paid, or failed with a reason and at no cost."""
+"""When a prediction ends, its content ends too: completed and charged, or failed with a reason and at no cost."""
 
 from decimal import Decimal
 
@@ -34,13 +34,13 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 async def asked_for(workbench: Workbench) -> dict[str, str]:
-    """Contents by their model, all asked for at the beginning: what takes long takes it beside the others."""
+    """Contents by their model, all requested at the beginning, so that the slow ones run at the same time."""
     made = {model: await workbench.ask(model) for model in [*FAILURES, *ODDITIES]}
     return made | {model: await workbench.ask(model, num_outputs=count) for model, (count, _) in SHAPES.items()}
 
 
 @pytest.mark.parametrize("model", FAILURES)
-async def test_without_an_output_it_fails_with_a_reason_and_costs_nothing(
+async def test_a_prediction_without_an_output_fails_with_a_reason_at_no_cost(
     workbench: Workbench, asked_for: dict[str, str], model: str
 ) -> None:
     asked = asked_for[model]
@@ -56,7 +56,7 @@ async def test_without_an_output_it_fails_with_a_reason_and_costs_nothing(
 
 
 @pytest.mark.parametrize("model", ODDITIES)
-async def test_what_is_odd_on_the_way_is_waited_out(
+async def test_oddities_before_the_end_make_no_difference(
     workbench: Workbench, asked_for: dict[str, str], model: str
 ) -> None:
     asked = asked_for[model]
@@ -69,7 +69,7 @@ async def test_what_is_odd_on_the_way_is_waited_out(
 
 
 @pytest.mark.parametrize("model", SHAPES)
-async def test_the_files_are_found_in_an_output_of_any_shape(
+async def test_files_are_found_in_an_output_of_any_shape(
     workbench: Workbench, asked_for: dict[str, str], model: str
 ) -> None:
     asked, (count, content_type) = asked_for[model], SHAPES[model]
@@ -81,13 +81,13 @@ async def test_the_files_are_found_in_an_output_of_any_shape(
 
 
 @pytest.mark.parametrize("error", ["NSFW content detected", "<b>ü</b>\n\t'; --", "x" * 5000])
-async def test_the_vendors_words_are_kept(workbench: Workbench, error: str) -> None:
+async def test_the_vendors_error_message_is_kept(workbench: Workbench, error: str) -> None:
     asked = await workbench.ask("simulator/image--fail", error=error)
 
     assert (await workbench.until_ended(asked)).error_message == error
 
 
-async def test_by_its_deadline_it_fails_and_the_prediction_is_canceled(workbench: Workbench) -> None:
+async def test_at_the_deadline_the_generation_fails_and_the_prediction_is_canceled(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--never-ends")
     await workbench.until_started(asked)
     assert await workbench.held(asked) == 1
@@ -101,7 +101,7 @@ async def test_by_its_deadline_it_fails_and_the_prediction_is_canceled(workbench
     assert await workbench.held(asked) == 0
 
 
-async def test_by_its_deadline_it_fails_though_the_vendor_never_took_it(workbench: Workbench) -> None:
+async def test_at_the_deadline_a_generation_fails_that_the_vendor_never_accepted(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--create-429-1000")
     await workbench.until_requested(asked)
 
@@ -113,7 +113,7 @@ async def test_by_its_deadline_it_fails_though_the_vendor_never_took_it(workbenc
     assert await workbench.held(asked) == 0
 
 
-async def test_the_vendor_is_told_to_end_it_by_the_deadline_itself(workbench: Workbench) -> None:
+async def test_the_create_call_limits_the_prediction_to_the_deadline(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image")
     ended = await workbench.until_ended(asked)
 

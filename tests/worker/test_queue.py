@@ -8,8 +8,8 @@ from app.queue.arq import deserialize, queue_of, serialize
 from app.queue.protocol import WakeKind
 
 
-def test_the_end_of_a_job_whose_description_is_lost_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """As arq ends a job that a flush of Redis took the description of."""
+def test_a_job_whose_description_is_lost_ends_without_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """If a flush of Redis has deleted a job's description, arq ends the job in this way."""
     with caplog.at_level(logging.WARNING):
         failed = JobExecutionFailed("job expired")
         queue = queue_of(WakeKind.START)

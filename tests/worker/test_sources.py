@@ -44,19 +44,19 @@ def test_files_are_in_the_order_of_the_output() -> None:
     assert found == [Remote(url) for url in urls]
 
 
-def test_addresses_of_other_hosts_are_no_files_beside_those_that_are() -> None:
+def test_addresses_on_other_hosts_are_ignored_if_there_are_other_files() -> None:
     terms, other = "https://creativecommons.org/licenses/by/4.0/", "http://files.example:9000/a.png"
     output = {"license": terms, "image": URL, "mask": other}
 
     assert sources_of(output) == [Remote(URL)]
     assert first_url(output) == URL
     assert sources_of(output, frozenset({"files.example:9000"})) == [Remote(URL), Remote(other)]
-    # Nothing else is there that could be the output: that it may not be fetched has to be told.
+    # There is no other file, so this one is returned: its refusal must be reported.
     assert sources_of({"image": other}) == [Remote(other)]
 
 
 @pytest.mark.parametrize("output", [None, "", [], {}])
-def test_nothing_is_no_file(output: Any) -> None:
+def test_an_empty_output_has_no_files(output: Any) -> None:
     assert sources_of(output) == []
     assert first_url(output) is None
 
@@ -93,19 +93,19 @@ def test_anything_else_is_one_json_file(output: Any) -> None:
         ("data:;base64,", b""),
     ],
 )
-def test_a_file_may_come_within_the_output(url: str, data: bytes) -> None:
+def test_a_file_may_be_inside_the_output(url: str, data: bytes) -> None:
     assert sources_of([url]) == [Inline(data, None)]
     assert first_url([url]) is None
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,***", "data:image/png;base64,QQ", "data:nothing"])
-def test_what_cannot_be_decoded_is_text(url: str) -> None:
+def test_a_data_url_that_cannot_be_decoded_is_text(url: str) -> None:
     assert sources_of(url) == [Inline(url.encode(), TEXT)]
 
 
 @settings(deadline=None)
 @given(ANYTHING)
-def test_no_output_of_a_vendor_is_too_odd(output: Any) -> None:
+def test_every_output_that_is_not_empty_has_files(output: Any) -> None:
     found = sources_of(output)
 
     assert bool(found) == (output is not None and output not in ("", [], {}))

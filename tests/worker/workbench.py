@@ -1,4 +1,4 @@
-"""Generations as an agent's tool asks for them, and what database, vendor and store say of them afterwards."""
+"""Requests generations as an agent's tool does, and shows what database, vendor and store know about them."""
 
 import asyncio
 import secrets
@@ -24,20 +24,20 @@ from tests.core.sites import settings_of
 from tests.factories import Organization
 from tests.vendors_simulator import VendorsSimulator
 
-_PATIENCE_SECONDS = 60  # only a failing test takes so long
+_PATIENCE_SECONDS = 60  # only a failing test takes this long
 _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """An organization's generations, seen from all sides. A generation is told from others by its prompt."""
+    """An organization's generations. Each has a prompt of its own, by which it is found at the vendor."""
 
     resources: Resources
     vendors: VendorsSimulator
     organization: Organization
 
     async def ask(self, model: str, **values: Any) -> str:
-        """The id of a generation that has been asked for; the model is priced where it is not yet."""
+        """Request a generation, and price its model if it has no price yet. Returns the generation's id."""
         await self._price(model)
         request = GenerationRequest(
             organization_id=self.organization.id,
@@ -54,7 +54,7 @@ class Workbench:
         return str(asked.id)
 
     async def retry(self, content_id: str) -> None:
-        """Ask for a failed content again."""
+        """Retry a failed content."""
         async with self.resources.database.transaction() as tx:
             caller = await find_caller(tx, sha256(self.organization.api_key))
             policy = GenerationPolicy.of(self.resources.settings)
@@ -68,7 +68,7 @@ class Workbench:
     async def until(
         self, content_id: str, is_so: Callable[[Generation], bool], *, is_hurried: bool = False
     ) -> Generation:
-        """The content once this is true of it; where it is hurried, what it pauses for comes at once."""
+        """The content once `is_so` is true of it. If `is_hurried`, the worker's pauses for it are cut short."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while True:
                 row = await self.row(content_id)
@@ -78,10 +78,10 @@ class Workbench:
                     await self._shorten_pause(content_id)
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def until_ended(self, content_id: str) -> Generation:
+    async def until_ended(self, content_id: str, *, is_hurried: bool = True) -> Generation:
         """The content once it is completed or failed."""
         return await self.until(
-            content_id, lambda row: row.status in {Status.COMPLETED, Status.FAILED}, is_hurried=True
+            content_id, lambda row: row.status in {Status.COMPLETED, Status.FAILED}, is_hurried=is_hurried
         )
 
     async def until_started(self, content_id: str) -> Generation:
@@ -89,15 +89,15 @@ class Workbench:
         return await self.until(content_id, lambda row: row.prediction_id is not None)
 
     async def until_requested(self, content_id: str) -> None:
-        """Wait until the vendor has taken in a request to start it, whatever becomes of its answer."""
+        """Wait until the vendor has received a create call for it, whether or not the worker gets the response."""
         await self.until(content_id, lambda row: any(entry["id"] or "status" in entry for entry in self._requests(row)))
 
     async def until_delivered(self, content_id: str, *, times: int) -> None:
-        """Wait until the delivery host has been asked so often for the content's file."""
+        """Wait until the content's file has been requested `times` times from the delivery host."""
         await self.until(content_id, lambda row: self._deliveries(row) >= times, is_hurried=True)
 
     async def until_copying(self, content_id: str) -> None:
-        """Wait until a worker writes the content's file: its path is written down just before."""
+        """Wait until a worker is about to write the content's file: it reserves the path just before."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while True:
                 if await self.reserved(content_id):
@@ -105,28 +105,28 @@ class Workbench:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     def order_fault(self, fault: str, *, nth: int) -> None:
-        """Have the vendor make the fault once, at the nth request from now that can suffer it."""
+        """Have the vendor make this fault once, at the nth request from now that the fault applies to."""
         rule = {"fault": fault, "match": {"nth": nth}, "times": 1}
         httpx.post(f"{self.vendors.url}/_sim/faults", json=rule).raise_for_status()
 
     async def let_lease_run_out(self, content_id: str) -> None:
-        """As if whoever works on the attempt had been silent for as long as its lease."""
+        """Let the attempt's lease end, as if its worker had been silent for that long."""
         await self.execute("UPDATE generations SET due_at = now() - interval '2 s' WHERE id = $1", content_id)
 
     async def let_deadline_pass(self, content_id: str) -> None:
-        """As if the attempt had begun long ago."""
+        """Let the attempt reach its deadline."""
         await self.execute(
             "UPDATE generations SET deadline_at = now(), due_at = now() - interval '2 s' WHERE id = $1",
             content_id,
         )
 
     async def execute(self, statement: str, content_id: str) -> None:
-        """One statement about a content."""
+        """Execute a statement whose first parameter is the content's id."""
         async with self.resources.database.transaction() as tx:
             await tx.execute(statement, uuid.UUID(content_id))
 
     async def charges(self, content_id: str) -> list[Decimal]:
-        """What was charged for the content, an amount for each entry of the ledger."""
+        """The amounts that were charged for the content, one for each ledger entry."""
         async with self.resources.database.transaction() as tx:
             rows = await tx.fetch(
                 "SELECT -amount AS charged FROM ledger_entries WHERE kind = 'charge' AND reference LIKE $1",
@@ -135,7 +135,7 @@ class Workbench:
         return [row["charged"] for row in rows]
 
     async def held(self, content_id: str) -> Decimal:
-        """What is put aside for the content now."""
+        """The credits that are held for the content now."""
         async with self.resources.database.transaction() as tx:
             held: Decimal = await tx.fetchval(
                 "SELECT coalesce(sum(amount), 0) FROM credit_holds WHERE state = 'open' AND reference LIKE $1",
@@ -147,11 +147,11 @@ class Workbench:
         """The vendor's predictions with the content's input, as they are now."""
         asked = (await self.row(content_id)).input
         async with httpx.AsyncClient() as client:
-            answer = await client.get(f"{self.vendors.url}/_sim/predictions")
-        return [prediction for prediction in answer.json()["predictions"] if prediction["input"] == asked]
+            response = await client.get(f"{self.vendors.url}/_sim/predictions")
+        return [prediction for prediction in response.json()["predictions"] if prediction["input"] == asked]
 
     async def creations(self, content_id: str) -> list[int | None]:
-        """The statuses with which the vendor answered the requests to start it; None where it has not answered."""
+        """The status of the vendor's response to each create call for it; None if there was no response."""
         return [entry.get("status") for entry in self._requests(await self.row(content_id))]
 
     async def objects(self, content_id: str) -> list[str]:
@@ -162,7 +162,7 @@ class Workbench:
         return sorted(path for path in paths if path.startswith("generation/"))
 
     async def reserved(self, content_id: str) -> list[str]:
-        """The paths that are written down for the content, whether anything stands there or not."""
+        """The paths that are reserved for the content, whether there are objects or not."""
         async with self.resources.database.transaction() as tx:
             rows = await tx.fetch(
                 "SELECT storage_path FROM outputs WHERE generation_id = $1 ORDER BY position",
@@ -175,7 +175,7 @@ class Workbench:
         return b"".join([chunk async for chunk in self.resources.store.read(path)])
 
     async def delivered(self, content_id: str) -> bytes:
-        """What the delivery host has for the content now."""
+        """The bytes that the delivery host has for the content now."""
         url = (await self.row(content_id)).output_url or ""
         async with httpx.AsyncClient() as client:
             return (await client.get(url)).raise_for_status().content
@@ -188,7 +188,7 @@ class Workbench:
         return asked.count(row.prediction_id)
 
     async def _shorten_pause(self, content_id: str) -> None:
-        # An interrupted copy pauses for some seconds; what is due much later is the lease of one that runs.
+        # The pause of an interrupted copy lasts some seconds; a due time much later is the lease of a running copy.
         await self.execute(
             "UPDATE generations SET due_at = now() - interval '2 s' WHERE id = $1 AND due_at > now()"
             " AND (status = 'pending' OR outcome IS NOT NULL AND due_at < now() + interval '9 s')",

@@ -1,4 +1,4 @@
-"""Sites apart from the run's, whose workers the tests may treat as they like."""
+"""Sites of their own, with settings and workers that tests may change or kill as they like."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -19,26 +19,26 @@ from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.plans import AT_ONCE, NAME, allow
 from tests.worker_faults.webhooks import NEW_SECRET, OLD_SECRET
 
-# Key spaces of Redis that no site of another folder uses. Redis has sixteen: the sites of this folder use them in turn,
-# and a site that comes to one again finds nobody there, for the programs of a module end with it.
+# Key spaces of Redis that no site of another folder uses. Redis has only sixteen, so the sites of this folder reuse
+# them in turn. That is safe, because the programs of a module end with it.
 _TEMPLATE_KEY_SPACE = 8
 _KEY_SPACES = range(9, 16)
 
 
 class NewSite(Protocol):
     async def __call__(self, **settings: str) -> dict[str, str]:
-        """The settings of a new site: those of the run with a database, a key space and a store of its own."""
+        """The settings of a new site: those of the test run, with its own database, key space and store."""
         ...
 
 
 @pytest.fixture(scope="session")
 async def template(environment: dict[str, str], run_folder: Path) -> dict[str, str]:
-    """A site that nobody uses but to be copied: its schema takes a while to make."""
+    """A site that is only copied, because its schema takes a while to create."""
     return await new_site(environment, run_folder, redis_number=_TEMPLATE_KEY_SPACE)
 
 
 @pytest.fixture(scope="session")
-def new_site_like_it(template: dict[str, str], environment: dict[str, str], run_folder: Path) -> NewSite:
+def make_site(template: dict[str, str], environment: dict[str, str], run_folder: Path) -> NewSite:
     """Makes sites."""
     key_spaces = cycle(_KEY_SPACES)
 
@@ -66,14 +66,14 @@ def new_site_like_it(template: dict[str, str], environment: dict[str, str], run_
 
 
 @pytest.fixture(scope="module")
-async def site(new_site_like_it: NewSite) -> dict[str, str]:
+async def site(make_site: NewSite) -> dict[str, str]:
     """The module's own site."""
-    return await new_site_like_it()
+    return await make_site()
 
 
 @pytest.fixture
 async def workbench(site: dict[str, str], vendors: VendorsSimulator) -> AsyncIterator[Workbench]:
-    """A new organization of the site's."""
+    """The workbench of a new organization at the module's site."""
     async with open_workbench(site, vendors) as opened:
         yield opened
 
@@ -88,6 +88,6 @@ async def busy(workbench: Workbench) -> Workbench:
 
 @pytest.fixture(scope="session")
 def signing_vendors() -> Iterator[VendorsSimulator]:
-    """Vendors that sign their webhooks with two secrets, as while one is being changed."""
+    """Vendors that sign their webhooks with two secrets, as if one were being replaced."""
     with vendors_simulator("--seed", "1", "--webhook-secret", NEW_SECRET, "--old-webhook-secret", OLD_SECRET) as opened:
         yield opened

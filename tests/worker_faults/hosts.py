@@ -1,4 +1,4 @@
-"""A host apart from the simulator, which answers each request as the test says."""
+"""An HTTP host of its own, whose responses a test chooses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,10 +11,10 @@ Answer = Callable[[str], Awaitable[bytes]]
 
 @asynccontextmanager
 async def answering(answer: Answer) -> AsyncIterator[str]:
-    """Runs the host for as long as the block takes; its name and port.
+    """Runs the host during the block. Yields its name and port.
 
     Args:
-        answer: gives the body of the answer, which is always 200, to the path of a request.
+        answer: returns the body of the response to the path of a request; the status is always 200.
     """
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Transactions that wait for one another, as the tests arrange it."""
+"""Waits for transactions that a test blocks with a lock."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ _LOOK_SECONDS = 0.02
 
 
 async def until_waiting(workbench: Workbench, count: int) -> None:
-    """Wait until so many transactions wait for a lock; those of killed workers do so until they get it."""
+    """Wait until `count` transactions wait for a lock. Those of killed workers keep waiting until they get it."""
     query = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'"

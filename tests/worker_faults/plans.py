@@ -11,7 +11,7 @@ AT_ONCE = 5
 
 
 async def allow(workbench: Workbench, at_once: int) -> None:
-    """Set the plan of this site."""
+    """Let the plan of this site allow `at_once` generations at the same time."""
     async with workbench.resources.database.transaction() as tx:
         await organizations.set_plan(
             tx,

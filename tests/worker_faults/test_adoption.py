@@ -1,7 +1,6 @@
-"""A start that never came back is found in the vendor's list, or made again: it is neither lost nor run twice.
+"""A create call that never returned: its prediction is found in the vendor's list, or the start is made again.
 
-No worker runs at this site, and its vendor reports to nobody unless a test says so: the tests take the steps
-themselves.
+No worker runs at this site, and no webhooks are sent unless a test turns them on: the tests run the steps themselves.
 """
 
 import uuid
@@ -21,7 +20,7 @@ from tests.worker.workbench import Workbench
 from tests.worker_faults.webhooks import NEW_SECRET
 
 _MODEL = "simulator/image"
-_TOLD = {"REPLICATE_WEBHOOK_SECRET": NEW_SECRET, "PUBLIC_URL": "http://localhost:9"}
+_WITH_WEBHOOKS = {"REPLICATE_WEBHOOK_SECRET": NEW_SECRET, "PUBLIC_URL": "http://localhost:9"}
 
 Settings = dict[str, str]
 
@@ -33,124 +32,128 @@ async def worker(site: dict[str, str]) -> AsyncIterator[ManualWorker]:
 
 
 @pytest.mark.parametrize("name", [_MODEL, f"{_MODEL}:{{version}}", "{version}"])
-async def test_the_run_that_fits_is_adopted(
+async def test_the_matching_prediction_is_adopted(
     workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator, name: str
 ) -> None:
     orphan = await lose_start(workbench, worker, name.format(version=vendors.version(_MODEL)))
-    lost = await run(worker, orphan)
+    lost = await create_prediction(worker, orphan)
 
     await worker.steps.adopt.run()
 
     assert (await row_of(workbench, orphan)).prediction_id == lost.id
 
 
-async def test_a_start_that_nothing_runs_for_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_a_start_without_a_prediction_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
     orphan = await lose_start(workbench, worker)
 
     await worker.steps.adopt.run()
 
-    await check_given_back(workbench, orphan)
+    await check_pending_again(workbench, orphan)
 
 
 @pytest.mark.parametrize(
     ("model", "values"),
     [
         pytest.param(_MODEL, {"prompt": "a lighthouse"}, id="another prompt"),
-        pytest.param(_MODEL, {"seed": 2}, id="another value beside the same prompt"),
-        pytest.param(_MODEL, {"size": "large"}, id="one value more"),
+        pytest.param(_MODEL, {"seed": 2}, id="the same prompt with another value"),
+        pytest.param(_MODEL, {"size": "large"}, id="one more value"),
         pytest.param("simulator/video", {}, id="another model"),
     ],
 )
-async def test_a_run_of_something_else_is_not_adopted(
+async def test_a_prediction_of_something_else_is_not_adopted(
     workbench: Workbench, worker: ManualWorker, model: str, values: dict[str, Any]
 ) -> None:
     orphan = await lose_start(workbench, worker, seed=1)
-    await run(worker, orphan, model=model, input={**orphan.input, **values})
+    await create_prediction(worker, orphan, model=model, input={**orphan.input, **values})
 
     await worker.steps.adopt.run()
 
-    await check_given_back(workbench, orphan)
+    await check_pending_again(workbench, orphan)
 
 
-async def test_a_run_of_another_version_is_not_adopted(
+async def test_a_prediction_of_another_version_is_not_adopted(
     workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator
 ) -> None:
     orphan = await lose_start(workbench, worker, f"{_MODEL}:{vendors.version(_MODEL)}")
-    await run(worker, orphan, model=f"{_MODEL}:{'0' * 64}")
+    await create_prediction(worker, orphan, model=f"{_MODEL}:{'0' * 64}")
 
     await worker.steps.adopt.run()
 
-    await check_given_back(workbench, orphan)
+    await check_pending_again(workbench, orphan)
 
 
-async def test_a_run_that_is_another_contents_is_not_adopted(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_a_prediction_that_belongs_to_another_content_is_not_adopted(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
     first = await lose_start(workbench, worker)
-    taken = await run(worker, first)
+    taken = await create_prediction(worker, first)
     await worker.steps.adopt.run()
     second = await lose_start(workbench, worker, **first.input)
 
     await worker.steps.adopt.run()
 
     assert (await row_of(workbench, first)).prediction_id == taken.id
-    await check_given_back(workbench, second)
+    await check_pending_again(workbench, second)
 
 
-async def test_beside_a_run_that_is_another_contents_its_own_is_adopted(
+async def test_an_attempts_own_prediction_is_adopted_if_another_contents_matches_too(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     first = await lose_start(workbench, worker)
-    await run(worker, first)
+    await create_prediction(worker, first)
     await worker.steps.adopt.run()
     second = await lose_start(workbench, worker, **first.input)
-    own = await run(worker, second)
+    own = await create_prediction(worker, second)
 
     await worker.steps.adopt.run()
 
     assert (await row_of(workbench, second)).prediction_id == own.id
 
 
-async def test_where_several_fit_it_waits(workbench: Workbench, worker: ManualWorker) -> None:
-    """To adopt the wrong one, or to start a third, would be worse than to wait for the deadline."""
+async def test_an_attempt_with_several_matching_predictions_waits(workbench: Workbench, worker: ManualWorker) -> None:
+    """Adopting the wrong one, or starting a third one, would be worse than waiting for the deadline."""
     orphan = await lose_start(workbench, worker)
     for _ in range(2):
-        await run(worker, orphan)
+        await create_prediction(worker, orphan)
 
     await worker.steps.adopt.run()
 
     await check_waiting(workbench, orphan)
 
 
-async def test_a_run_from_before_the_start_is_not_adopted_though_another_start_is_older(
+async def test_a_prediction_from_before_the_start_is_not_adopted_even_if_another_start_is_older(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     older = await lose_start(workbench, worker)
-    earlier_run = await run(worker, older, input={**older.input, "seed": 1})
-    orphan = await lose_start(workbench, worker, **earlier_run.input)
-    # As if it had been started five minutes after that run.
+    earlier = await create_prediction(worker, older, input={**older.input, "seed": 1})
+    orphan = await lose_start(workbench, worker, **earlier.input)
+    # As if it had been started five minutes after that prediction.
     await workbench.execute(
         "UPDATE generations SET started_at = started_at + interval '5 min' WHERE id = $1", str(orphan.generation_id)
     )
 
     await worker.steps.adopt.run()
 
-    await check_given_back(workbench, orphan)
+    await check_pending_again(workbench, orphan)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        pytest.param({}, _TOLD, id="a secret has been set, or the list leaves webhooks out"),
-        pytest.param(_TOLD, {}, id="the secret has been removed"),
-        pytest.param(_TOLD, {**_TOLD, "PUBLIC_URL": "https://other.example"}, id="the address has changed"),
-        pytest.param(_TOLD, _TOLD, id="nothing has changed"),
+        pytest.param({}, _WITH_WEBHOOKS, id="a secret has been set, or the list does not show webhooks"),
+        pytest.param(_WITH_WEBHOOKS, {}, id="the secret has been removed"),
+        pytest.param(
+            _WITH_WEBHOOKS, {**_WITH_WEBHOOKS, "PUBLIC_URL": "https://other.example"}, id="the address has changed"
+        ),
+        pytest.param(_WITH_WEBHOOKS, _WITH_WEBHOOKS, id="nothing has changed"),
     ],
 )
-async def test_a_run_is_found_whatever_has_become_of_the_settings(
+async def test_a_prediction_is_found_even_if_the_webhook_settings_have_changed(
     site: dict[str, str], workbench: Workbench, before: Settings, after: Settings
 ) -> None:
     async with open_manual_worker(settings_of(site | before)) as worker:
         orphan = await lose_start(workbench, worker)
-        lost = await run(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
+        lost = await create_prediction(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
 
     async with open_manual_worker(settings_of(site | after)) as worker:
         await worker.steps.adopt.run()
@@ -158,7 +161,7 @@ async def test_a_run_is_found_whatever_has_become_of_the_settings(
     assert (await row_of(workbench, orphan)).prediction_id == lost.id
 
 
-@pytest.mark.parametrize("settings", [{}, _TOLD], ids=["without webhooks", "with webhooks"])
+@pytest.mark.parametrize("settings", [{}, _WITH_WEBHOOKS], ids=["without webhooks", "with webhooks"])
 @pytest.mark.parametrize(
     "tail",
     [
@@ -168,7 +171,7 @@ async def test_a_run_is_found_whatever_has_become_of_the_settings(
         pytest.param("", id="somebody else"),
     ],
 )
-async def test_a_run_that_reports_to_another_is_not_adopted(
+async def test_a_prediction_with_another_webhook_is_not_adopted(
     site: dict[str, str], workbench: Workbench, settings: Settings, tail: str
 ) -> None:
     async with open_manual_worker(settings_of(site | settings)) as worker:
@@ -176,33 +179,33 @@ async def test_a_run_that_reports_to_another_is_not_adopted(
         named = tail.format(
             id=orphan.generation_id, attempt=orphan.number, nonce=orphan.webhook_nonce, other=uuid.uuid4()
         )
-        await run(worker, orphan, webhook=f"http://localhost:9{PATH}{named}")
+        await create_prediction(worker, orphan, webhook=f"http://localhost:9{PATH}{named}")
 
         await worker.steps.adopt.run()
 
-    await check_given_back(workbench, orphan)
+    await check_pending_again(workbench, orphan)
 
 
-async def test_the_run_that_reports_to_the_attempt_is_told_from_one_that_only_looks_like_it(
+async def test_the_prediction_with_the_attempts_webhook_is_preferred_to_one_that_only_looks_like_it(
     site: dict[str, str], workbench: Workbench
 ) -> None:
-    async with open_manual_worker(settings_of(site | _TOLD)) as worker:
+    async with open_manual_worker(settings_of(site | _WITH_WEBHOOKS)) as worker:
         orphan = await lose_start(workbench, worker)
-        own = await run(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
-        await run(worker, orphan)
+        own = await create_prediction(worker, orphan, webhook=webhook_url(worker.settings.public_url, orphan))
+        await create_prediction(worker, orphan)
 
         await worker.steps.adopt.run()
 
     assert (await row_of(workbench, orphan)).prediction_id == own.id
 
 
-async def test_a_look_through_the_list_is_one_of_the_reads_that_the_budget_allows(
+async def test_reading_the_vendors_list_takes_a_read_from_the_budget(
     site: dict[str, str], workbench: Workbench, worker: ManualWorker
 ) -> None:
-    # A token of its own is a budget of its own.
+    # Each token has a budget of its own.
     small = {**site, "REPLICATE_READS_PER_MINUTE": "1", "REPLICATE_API_TOKEN": "of-an-account-with-few-reads"}
     first, second = await lose_start(workbench, worker), await lose_start(workbench, worker, is_silent=False)
-    lost = [await run(worker, orphan) for orphan in (first, second)]
+    lost = [await create_prediction(worker, orphan) for orphan in (first, second)]
 
     async with open_manual_worker(settings_of(small)) as few_reads:
         await few_reads.steps.adopt.run()
@@ -221,7 +224,7 @@ async def test_a_look_through_the_list_is_one_of_the_reads_that_the_budget_allow
 async def lose_start(
     workbench: Workbench, worker: ManualWorker, model: str = _MODEL, *, is_silent: bool = True, **values: Any
 ) -> ClaimedAttempt:
-    """A content that a worker has begun to start, and has been silent about since; or not yet for long enough."""
+    """A content whose start a worker has claimed and not finished. If it `is_silent`, the lease has ended."""
     asked = await workbench.ask(model, **values)
     generation = await worker.claim_start(asked)
     assert generation is not None
@@ -230,7 +233,7 @@ async def lose_start(
     return generation
 
 
-async def run(
+async def create_prediction(
     worker: ManualWorker,
     orphan: ClaimedAttempt,
     *,
@@ -238,7 +241,7 @@ async def run(
     input: Mapping[str, Any] | None = None,
     webhook: str | None = None,
 ) -> Prediction:
-    """Have the vendor run what the orphan is, but for what is given."""
+    """Create the orphan's prediction at the vendor, with other values if they are given."""
     return await worker.resources.predictions.create(
         model=model or orphan.model, input=input or orphan.input, webhook=webhook, cancel_after=3600
     )
@@ -248,13 +251,13 @@ async def row_of(workbench: Workbench, orphan: ClaimedAttempt) -> Generation:
     return await workbench.row(str(orphan.generation_id))
 
 
-async def check_given_back(workbench: Workbench, orphan: ClaimedAttempt) -> None:
-    """It is to be started again: nothing at the vendor is taken for its run."""
+async def check_pending_again(workbench: Workbench, orphan: ClaimedAttempt) -> None:
+    """Check that the orphan is to be started again: no prediction was adopted."""
     row = await row_of(workbench, orphan)
     assert (row.status, row.prediction_id) == ("pending", None)
 
 
 async def check_waiting(workbench: Workbench, orphan: ClaimedAttempt) -> None:
-    """Nothing is decided about it yet."""
+    """Check that the orphan still waits: nothing has been decided about it."""
     row = await row_of(workbench, orphan)
     assert (row.status, row.prediction_id) == ("processing", None)

@@ -1,4 +1,4 @@
-"""All workers together keep to what the vendor lets one account start."""
+"""All workers together respect the vendor's limit of starts for one account."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -11,18 +11,16 @@ from tests.worker.workbench import Workbench
 from tests.worker_faults.conftest import NewSite
 
 _PER_MINUTE = 300
-# What may come at once is a twentieth of a minute's.
+# A twentieth of a minute's calls may be made at once.
 _BURST = _PER_MINUTE // 20
-# How long nobody asks when the vendor refuses one request too many without saying for how long.
+# How long no worker calls after a 429 that does not say how long to wait.
 _SILENT_WAIT = timedelta(seconds=5)
 
 
 @pytest.fixture(scope="module")
-async def site(new_site_like_it: NewSite) -> dict[str, str]:
-    # A token of its own is a budget of its own.
-    return await new_site_like_it(
-        REPLICATE_CREATES_PER_MINUTE=str(_PER_MINUTE), REPLICATE_API_TOKEN="of-a-small-account"
-    )
+async def site(make_site: NewSite) -> dict[str, str]:
+    # Each token has a budget of its own.
+    return await make_site(REPLICATE_CREATES_PER_MINUTE=str(_PER_MINUTE), REPLICATE_API_TOKEN="of-a-small-account")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,13 +40,13 @@ async def test_starts_are_spaced_by_one_bucket_for_all_workers(workbench: Workbe
 
     moments = await creation_moments(workbench, *asked)
     assert len(moments) == count
-    # One bucket needs two seconds for the ten that it does not hold; two buckets would need none. A slow machine may
-    # delay the first requests behind their places, but not by half of that time.
+    # One bucket needs two seconds for the ten calls that it does not hold; two buckets would need none. A slow machine
+    # may delay the first calls, but not by half of that time.
     spaced_over = (moments[-1] - moments[0]).total_seconds()
     assert spaced_over > 0.5 * (count - _BURST) * 60 / _PER_MINUTE
 
 
-async def test_when_the_vendor_says_too_many_nobody_asks_before_its_time(workbench: Workbench) -> None:
+async def test_after_a_429_no_worker_calls_the_vendor_before_the_wait_is_over(workbench: Workbench) -> None:
     refused = await workbench.ask("simulator/text--create-429-silent-1")
     await workbench.until(refused, lambda row: row.status == "pending" and row.due_at > row.created_at + _SILENT_WAIT)
 
@@ -64,7 +62,7 @@ async def test_when_the_vendor_says_too_many_nobody_asks_before_its_time(workben
 
 async def test_when_redis_forgets_the_budget_work_goes_on(workbench: Workbench) -> None:
     asked = [await workbench.ask("simulator/text") for _ in range(_BURST + 5)]
-    # Before all of them are started: the vendor's own limit still holds, and ours begins anew.
+    # Before all of them are started. The vendor's own limit still applies, and our budget starts full again.
     await workbench.resources.redis.flushdb()
 
     for content_id in asked:
@@ -74,13 +72,13 @@ async def test_when_redis_forgets_the_budget_work_goes_on(workbench: Workbench) 
 
 
 async def until_completed(workbench: Workbench, content_id: str) -> None:
-    """Wait for the end without hurrying what the budget holds back."""
-    row = await workbench.until(content_id, lambda row: row.completed_at is not None)
+    """Wait until the content is completed, without cutting short the pauses that the budget causes."""
+    row = await workbench.until_ended(content_id, is_hurried=False)
     assert (row.status, row.error_message) == ("completed", None)
 
 
 async def creation_moments(workbench: Workbench, *content_ids: str) -> list[datetime]:
-    """When the vendor was asked to start these contents, in order."""
+    """The times of the create calls for these contents, in order."""
     inputs = [(await workbench.row(content_id)).input for content_id in content_ids]
     return [
         datetime.fromisoformat(entry["at"]) for entry in workbench.vendors.log("prediction") if entry["input"] in inputs

@@ -1,4 +1,4 @@
-"""The vendor refuses the operator's account: nothing fails, it shows, and work goes on once that is mended."""
+"""The vendor refuses the operator's account: no generation fails, the state is shown, and work goes on afterwards."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
 
 
-async def test_what_is_parked_waits_for_a_token_that_works(
+async def test_generations_wait_for_a_token_that_works(
     site: dict[str, str], workbench: Workbench, run_folder: Path
 ) -> None:
     port = free_port()
@@ -25,7 +25,7 @@ async def test_what_is_parked_waits_for_a_token_that_works(
     ):
         asked = [await workbench.ask("simulator/image") for _ in range(3)]
         for content_id in asked:
-            await workbench.until(content_id, is_put_off)
+            await workbench.until(content_id, is_postponed)
         async with httpx.AsyncClient() as client:
             ready = await client.get(f"{url}/readyz")
             figures = await client.get(f"{url}/metrics", headers={"Authorization": "Bearer figures"})
@@ -57,10 +57,10 @@ async def test_a_start_that_is_refused_waits(site: dict[str, str], workbench: Wo
     assert denial is not None
 
 
-async def test_while_the_account_is_refused_the_vendor_is_not_asked_again(
+async def test_while_the_account_is_refused_the_vendor_is_not_called_again(
     site: dict[str, str], workbench: Workbench
 ) -> None:
-    """One refusal holds back what comes after it; it does not ask in vain for each."""
+    """After one refusal the following starts wait; none of them calls the vendor in vain."""
     first = await workbench.ask("simulator/image--create-402-1")
     later = await workbench.ask("simulator/image")
 
@@ -76,12 +76,12 @@ async def test_while_the_account_is_refused_the_vendor_is_not_asked_again(
 
 
 async def check_waiting(workbench: Workbench, *content_ids: str) -> None:
-    """Each is to be started again later, and what it may cost is still put aside."""
+    """Check that each is to be started again later, and that its credits are still held."""
     for content_id in content_ids:
-        assert is_put_off(await workbench.row(content_id))
+        assert is_postponed(await workbench.row(content_id))
         assert await workbench.held(content_id) > 0
 
 
-def is_put_off(content: Generation) -> bool:
-    """Whether it was to be started, and is to be started again later."""
+def is_postponed(content: Generation) -> bool:
+    """Whether its start has been postponed."""
     return content.status == "pending" and content.due_at > content.created_at

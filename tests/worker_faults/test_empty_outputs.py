@@ -1,6 +1,6 @@
-"""An output without a byte is no output: nothing is completed with it, and nothing charged.
+"""An empty file does not count as an output: no generation is completed with it, and nothing is charged.
 
-No worker runs at this site: the tests take its steps themselves.
+No worker runs at this site: the tests run its steps themselves.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.worker_faults.hosts import answering
 _MODEL = "simulator/image"
 
 
-async def test_a_file_that_comes_empty_is_fetched_again(site: dict[str, str], workbench: Workbench) -> None:
+async def test_a_file_that_arrives_empty_is_fetched_again(site: dict[str, str], workbench: Workbench) -> None:
     answers = [b"", b"words"]
 
     async def answer(_path: str) -> bytes:
@@ -34,7 +34,7 @@ async def test_a_file_that_comes_empty_is_fetched_again(site: dict[str, str], wo
     assert len(await workbench.charges(asked)) == 1
 
 
-async def test_an_empty_file_within_the_answer_fails(site: dict[str, str], workbench: Workbench) -> None:
+async def test_an_empty_file_inside_the_output_fails(site: dict[str, str], workbench: Workbench) -> None:
     asked = await ask_ended(workbench, "data:image/png;base64,")
 
     async with open_manual_worker(settings_of(site)) as worker:
@@ -47,7 +47,7 @@ async def test_an_empty_file_within_the_answer_fails(site: dict[str, str], workb
 
 
 async def ask_ended(workbench: Workbench, output: str) -> str:
-    """A content that the vendor has ended with this output."""
+    """A content whose prediction has ended with this output."""
     asked = await workbench.ask(_MODEL)
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(

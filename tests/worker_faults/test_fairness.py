@@ -1,4 +1,4 @@
-"""One organization's backlog is its own: it runs as many at once as its plan allows, and nobody else waits for it."""
+"""An organization with a backlog runs as many generations at once as its plan allows, and delays no other one."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from time import monotonic
 import pytest
 
 from app.generations import service as generations
-from app.generations.models import Generation
 from app.generations.service import GenerationPolicy, GenerationRequest
 from tests import factories, programs
 from tests.worker.workbench import Workbench
@@ -24,9 +23,9 @@ _PATIENCE_SECONDS = 110
 
 
 @pytest.fixture(scope="module")
-async def site(new_site_like_it: NewSite) -> dict[str, str]:
-    # So many that only the plan keeps anything waiting.
-    return await new_site_like_it(
+async def site(make_site: NewSite) -> dict[str, str]:
+    # So high that only the plan makes anything wait.
+    return await make_site(
         REPLICATE_CREATES_PER_MINUTE="100000", REPLICATE_READS_PER_MINUTE="100000", POLL_INTERVAL_SECONDS="0.05"
     )
 
@@ -37,8 +36,8 @@ def _worker(site: dict[str, str], run_folder: Path) -> Iterator[None]:
         yield
 
 
-async def test_a_backlog_delays_nobody_else_and_comes_to_its_end(busy: Workbench, workbench: Workbench) -> None:
-    await until_completed(workbench, await workbench.ask("simulator/text"))  # the worker has come up
+async def test_a_backlog_delays_no_other_organization_and_is_completed(busy: Workbench, workbench: Workbench) -> None:
+    await workbench.until_ended(await workbench.ask("simulator/text"), is_hurried=False)  # the worker has come up
     await ask_for_backlog(busy)
 
     others: list[str] = []
@@ -53,15 +52,15 @@ async def test_a_backlog_delays_nobody_else_and_comes_to_its_end(busy: Workbench
 
     assert await count(busy, "'completed'") == _BACKLOG
     assert max(at_once) == AT_ONCE
-    ended = [await until_completed(workbench, other) for other in others]
+    ended = [await workbench.until_ended(other, is_hurried=False) for other in others]
     delays = [(row.started_at - row.created_at).total_seconds() for row in ended if row.started_at]
     assert len(delays) == len(others) > 20
-    # In one line with the backlog, most of them would have waited for most of it.
+    # In one queue with the backlog, most of them would have waited for most of it.
     assert quantiles(delays, n=20)[-1] < min(2, took / 5)
 
 
-async def test_what_waits_is_started_when_the_plan_comes_to_allow_more(busy: Workbench) -> None:
-    """Nothing ends that would start it."""
+async def test_waiting_generations_start_when_the_plan_allows_more(busy: Workbench) -> None:
+    """No generation ends that would start them."""
     asked = [await busy.ask("simulator/text--slow-1000") for _ in range(_MORE_AT_ONCE)]
     first, waiting = asked[:AT_ONCE], asked[AT_ONCE:]
     for content_id in first:
@@ -74,13 +73,8 @@ async def test_what_waits_is_started_when_the_plan_comes_to_allow_more(busy: Wor
         await busy.until_started(content_id)
 
 
-async def until_completed(workbench: Workbench, content_id: str) -> Generation:
-    """The content once it has ended, with nothing done to hurry it."""
-    return await workbench.until(content_id, lambda row: row.completed_at is not None)
-
-
 async def ask_for_backlog(busy: Workbench) -> None:
-    """All of it in one transaction."""
+    """Request the whole backlog in one transaction."""
     await factories.price_models(busy.resources.database, _SLOW, ceiling="0.01")
     async with busy.resources.database.transaction() as tx:
         for number in range(_BACKLOG):

@@ -1,6 +1,6 @@
-"""However many generations of one organization wait for its turn, no statement of a worker's round reads them all.
+"""However many generations of one organization are parked, no statement that a worker runs reads them all.
 
-The plans are those of the statements that the steps really run: Postgres's `auto_explain` logs each with its figures.
+The plans are those of the statements that the steps really run: Postgres's `auto_explain` logs each plan.
 """
 
 import json
@@ -19,9 +19,9 @@ from tests.worker.workbench import Workbench
 from tests.worker_faults.plans import AT_ONCE
 
 _WAITING = 60_000
-# Owners and starts, late ones, their end and what it unparks, due kinds, free capacity, orphans, polls, copies.
+# Due organizations and starts, late attempts, their end, unparking, due kinds, free capacity, orphans, polls, copies.
 _STATEMENTS = 10
-# What a statement may read at the most, whatever waits.
+# How many rows a statement may read, however many are parked.
 _FEW = 1000
 _MODEL = "simulator/image"
 _ADD_PARKED = """
@@ -42,14 +42,14 @@ _PLAN = re.compile(r"duration: [0-9.]+ ms  plan:\n((?:\t.*\n)+)")
 
 
 class PlanLog:
-    """The plans of what Postgres has run since the log was opened."""
+    """The plans of the statements that Postgres has run since the log was opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._begin = path.stat().st_size
 
     def rows_read(self) -> dict[str, int]:
-        """For each statement about generations how many of their rows, or entries of their indexes, it read."""
+        """For each statement about generations, how many rows or index entries it read."""
         with self._path.open() as log:
             log.seek(self._begin)
             found = _PLAN.findall(log.read())
@@ -78,7 +78,7 @@ async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
         yield opened
 
 
-async def test_no_statement_reads_all_that_waits(
+async def test_no_statement_reads_all_parked_rows(
     workbench: Workbench, busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
 ) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]

@@ -1,4 +1,4 @@
-"""What a worker had in hand when it was killed or stopped keeps no other work waiting, and is itself not lost."""
+"""Work that a worker had claimed when it was killed or stopped does not delay other work, and is not lost."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -19,16 +19,16 @@ from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
 
-# A worker reads as many jobs of the queue at once as it has places.
-_FEW_PLACES, _MANY_PLACES = "5", "30"
+# How many rows of one kind a worker works on at the same time.
+_LOW_CAPACITY, _HIGH_CAPACITY = "5", "30"
 _COPIES = 25
-# Longer than anybody would wait here.
+# Much longer than a test waits.
 _LONG_LEASE = "600"
 
 
 class StartWorker(Protocol):
     def __call__(self, **settings: str) -> AbstractContextManager[Popen[bytes]]:
-        """Runs a worker with these settings for as long as the block takes."""
+        """Runs a worker with these settings during the block."""
         ...
 
 
@@ -42,36 +42,36 @@ def start_worker(site: dict[str, str], run_folder: Path) -> StartWorker:
 
 @pytest.fixture
 def _stalling_deliveries(vendors: VendorsSimulator) -> Iterator[None]:
-    """No file comes to its end."""
+    """No download ends during the test."""
     vendors.set_fault("delivery-stall")
     yield
     vendors.clear_faults()
 
 
 @pytest.mark.usefixtures("_stalling_deliveries")
-async def test_what_a_killed_worker_had_in_hand_does_not_block_the_queue(
+async def test_rows_claimed_by_a_killed_worker_do_not_block_the_queue(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
-    with start_worker(WORKER_CONCURRENCY=_MANY_PLACES) as killed:
+    with start_worker(WORKER_CONCURRENCY=_HIGH_CAPACITY) as killed:
         copies = [await workbench.ask("simulator/image") for _ in range(_COPIES)]
         for content_id in copies:
             await workbench.until_copying(content_id)
         killed.kill()
         killed.wait()
 
-    with start_worker(WORKER_CONCURRENCY=_FEW_PLACES):
+    with start_worker(WORKER_CONCURRENCY=_LOW_CAPACITY):
         later = await workbench.ask("simulator/text")
-        ended = await workbench.until(later, lambda row: row.completed_at is not None)
+        ended = await workbench.until_ended(later, is_hurried=False)
 
     assert ended.status == "completed"
-    # Their leases still run: nobody has touched them.
+    # Their leases have not ended, so nobody has touched them.
     assert {(await workbench.row(content_id)).status for content_id in copies} == {"processing"}
 
 
 @pytest.mark.usefixtures("_stalling_deliveries")
-async def test_copies_that_hang_keep_no_start_waiting(workbench: Workbench, start_worker: StartWorker) -> None:
-    with start_worker(WORKER_CONCURRENCY=_FEW_PLACES):
-        copies = [await workbench.ask("simulator/image") for _ in range(int(_FEW_PLACES))]
+async def test_copies_that_hang_do_not_delay_starts(workbench: Workbench, start_worker: StartWorker) -> None:
+    with start_worker(WORKER_CONCURRENCY=_LOW_CAPACITY):
+        copies = [await workbench.ask("simulator/image") for _ in range(int(_LOW_CAPACITY))]
         for content_id in copies:
             await workbench.until_copying(content_id)
 
@@ -84,7 +84,7 @@ async def test_copies_that_hang_keep_no_start_waiting(workbench: Workbench, star
 async def test_a_wake_whose_worker_is_killed_before_it_claims_is_sent_again(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
-    """Twice: it waits for a lock when its worker dies."""
+    """This happens twice: each time the worker is killed while its claim waits for a lock."""
     asked = await workbench.ask("simulator/text")
     async with workbench.resources.database.transaction() as tx:
         await parking.lock_organization(tx, workbench.organization.id)
@@ -95,22 +95,22 @@ async def test_a_wake_whose_worker_is_killed_before_it_claims_is_sent_again(
                 killed.wait()
 
     with start_worker():
-        ended = await workbench.until(asked, lambda row: row.completed_at is not None)
+        ended = await workbench.until_ended(asked, is_hurried=False)
 
     assert ended.status == "completed"
 
 
 @pytest.mark.parametrize("entry", [b"without a description", b"\xff\xfe not UTF-8"])
-async def test_an_entry_that_is_no_wake_stops_nothing(
+async def test_an_entry_that_is_not_a_wake_stops_no_worker(
     workbench: Workbench, start_worker: StartWorker, entry: bytes
 ) -> None:
-    """As a flush leaves it that comes between two looks of a worker, or as another program has written it."""
+    """A flush between two commands of a worker leaves such an entry, or another program writes it."""
     redis = workbench.resources.redis
     await redis.flushdb()
     with start_worker() as running:
         await redis.zadd(queue_of(WakeKind.START), {entry: 1})
         asked = await workbench.ask("simulator/text")
-        ended = await workbench.until(asked, lambda row: row.completed_at is not None)
+        ended = await workbench.until_ended(asked, is_hurried=False)
 
         assert running.poll() is None
     assert ended.status == "completed"
@@ -141,7 +141,7 @@ async def test_a_wake_that_still_waits_is_not_sent_a_second_time(site: dict[str,
     assert await workbench.resources.redis.zcard(queue_of(WakeKind.START)) == 1
 
 
-async def test_a_worker_that_is_told_to_stop_hands_its_copy_to_another(
+async def test_a_worker_that_is_stopped_hands_its_copy_to_another(
     workbench: Workbench, start_worker: StartWorker
 ) -> None:
     workbench.order_fault("delivery-slow-60", nth=1)
@@ -150,7 +150,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_copy_to_another(
         await workbench.until_copying(asked)
         with start_worker(WORKER_LEASE_SECONDS=_LONG_LEASE):
             stopped.terminate()
-            ended = await workbench.until(asked, lambda row: row.completed_at is not None)
+            ended = await workbench.until_ended(asked, is_hurried=False)
         assert stopped.wait() == 0
 
     assert ended.status == "completed"

@@ -1,6 +1,6 @@
-"""A worker that was held up comes back when its attempt has moved on: it changes nothing, and leaves nothing behind.
+"""A worker that was delayed goes on after its attempt has changed: it changes nothing, and leaves nothing behind.
 
-No worker runs at this site: the tests take the steps of several themselves, in the order that they are about.
+No worker runs at this site: the tests run the steps of several workers themselves, in the order that they need.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
 
 _LOOK_SECONDS = 0.02
-# Lasts long enough to be overtaken, and not much longer.
+# Long enough for another worker to overtake the copy, and not much longer.
 _COPY_SECONDS = 1
 _SHORTEST_LEASE = "5"
 
@@ -38,7 +38,7 @@ async def test_a_copy_of_an_attempt_that_has_ended_leaves_no_object(workbench: W
     copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
-    # Meanwhile its deadline comes, and what it has left in the store is removed.
+    # Meanwhile the attempt fails at its deadline, and its objects are removed from the store.
     await worker.steps.ending.fail(await begun(workbench, asked), "late")
     await worker.steps.sweep.remove_abandoned()
     assert not copying.done()
@@ -50,7 +50,7 @@ async def test_a_copy_of_an_attempt_that_has_ended_leaves_no_object(workbench: W
     assert await workbench.charges(asked) == []
 
 
-async def test_a_second_copy_beside_the_first_charges_nothing_more(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_two_copies_at_the_same_time_are_charged_once(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
     copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
@@ -64,7 +64,7 @@ async def test_a_second_copy_beside_the_first_charges_nothing_more(workbench: Wo
     assert await workbench.stored(path) == await workbench.delivered(asked)
 
 
-async def test_what_is_stored_after_its_attempt_has_ended_is_removed(
+async def test_an_object_stored_after_its_attempt_has_ended_is_removed(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = await until_ended_at_vendor(workbench, worker, f"simulator/image--delivery-slow-{_COPY_SECONDS}")
@@ -92,7 +92,9 @@ async def test_a_copy_that_runs_at_its_deadline_is_completed(workbench: Workbenc
     assert len(await workbench.charges(asked)) == 1
 
 
-async def test_a_copy_that_runs_long_after_its_deadline_is_cut(workbench: Workbench, site: dict[str, str]) -> None:
+async def test_a_copy_that_runs_long_after_its_deadline_is_cancelled(
+    workbench: Workbench, site: dict[str, str]
+) -> None:
     async with open_manual_worker(settings_of({**site, "WORKER_LEASE_SECONDS": _SHORTEST_LEASE})) as worker:
         asked = await until_ended_at_vendor(workbench, worker, "simulator/image--delivery-stall")
         copying = asyncio.create_task(worker.copy(asked))
@@ -108,11 +110,11 @@ async def test_a_copy_that_runs_long_after_its_deadline_is_cut(workbench: Workbe
     assert await workbench.held(asked) == 0
 
 
-async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
+async def test_a_copy_that_is_interrupted_after_its_deadline_is_due_at_once(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = await until_ended_at_vendor(workbench, worker, "simulator/image--delivery-slow-1--delivery-truncated")
-    # It would be tried again after a minute or so.
+    # With this many failures, it would be tried again only after about a minute.
     await workbench.execute("UPDATE generations SET failures = 20 WHERE id = $1", asked)
     copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
@@ -135,11 +137,11 @@ async def test_no_copy_begins_after_the_deadline(workbench: Workbench, worker: M
     assert await workbench.reserved(asked) == []
 
 
-async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
+async def test_a_worker_that_finds_another_one_copying_leaves_the_lease_unchanged(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = await until_ended_at_vendor(workbench, worker, "simulator/image")
-    # Three workers take the bytes for three types. The first is gone, the others come to its object at once.
+    # Three workers detect three types in the bytes. The first one is gone, and the others find its object.
     await reserve(worker, await begun(workbench, asked), TEXT)
     async with worker.resources.database.transaction() as tx:
         await tx.execute("SELECT FROM outputs WHERE generation_id = $1 FOR UPDATE", uuid.UUID(asked))
@@ -155,10 +157,10 @@ async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
     assert [path.rpartition(".")[2] for path in await workbench.reserved(asked)] == ["json"]
 
 
-async def test_a_start_that_was_made_again_is_not_taken_back_by_who_looked_for_the_first(
+async def test_a_new_start_is_not_undone_by_a_worker_that_looked_for_the_first_one(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
-    """Two workers look for a lost start; the slower one reports that nothing runs when a new start is on its way."""
+    """Two workers look for a lost start. The slower one finds that nothing runs after a new start has been claimed."""
     asked = await workbench.ask("simulator/image")
     first = await begin(worker, asked)
     await postpone(worker, first)
@@ -170,7 +172,7 @@ async def test_a_start_that_was_made_again_is_not_taken_back_by_who_looked_for_t
     assert (row.status, row.started_at) == ("processing", second.started_at)
 
 
-async def test_a_start_that_nobody_made_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_a_start_that_never_reached_the_vendor_is_made_again(workbench: Workbench, worker: ManualWorker) -> None:
     asked = await workbench.ask("simulator/image")
     await begin(worker, asked)
     await workbench.let_lease_run_out(asked)
@@ -180,7 +182,7 @@ async def test_a_start_that_nobody_made_is_made_again(workbench: Workbench, work
     assert (await workbench.row(asked)).status == "pending"
 
 
-async def test_many_lost_starts_are_found_in_one_look_through_the_list(
+async def test_many_lost_starts_are_found_in_one_walk_through_the_list(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = [await workbench.ask("simulator/image") for _ in range(5)]
@@ -194,7 +196,7 @@ async def test_many_lost_starts_are_found_in_one_look_through_the_list(
     assert [row.prediction_id for row in rows] == [prediction.id for prediction in lost]
 
 
-async def test_a_run_that_comes_to_light_after_its_attempt_has_ended_is_cancelled(
+async def test_a_prediction_that_is_found_after_its_attempt_has_ended_is_cancelled(
     workbench: Workbench, worker: ManualWorker
 ) -> None:
     asked = await workbench.ask("simulator/image--slow-600")
@@ -208,7 +210,9 @@ async def test_a_run_that_comes_to_light_after_its_attempt_has_ended_is_cancelle
     assert (await workbench.row(asked)).prediction_id is None
 
 
-async def test_of_two_runs_of_one_attempt_the_second_is_cancelled(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_the_second_of_two_predictions_for_one_attempt_is_cancelled(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
     asked = await workbench.ask("simulator/image--slow-600")
     generation = await begin(worker, asked)
     first, second = await create(worker, generation), await create(worker, generation)
@@ -233,7 +237,7 @@ async def until_ended_at_vendor(workbench: Workbench, worker: ManualWorker, mode
 
 
 async def pass_deadline(workbench: Workbench, content_id: str, ago: timedelta) -> None:
-    """As if the deadline had been so long ago; who copies goes on."""
+    """Let the deadline have passed `ago`, without ending the lease of a copy."""
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(
             "UPDATE generations SET deadline_at = now() - $2::interval WHERE id = $1", uuid.UUID(content_id), ago
@@ -241,26 +245,26 @@ async def pass_deadline(workbench: Workbench, content_id: str, ago: timedelta) -
 
 
 async def reserve(worker: ManualWorker, generation: ClaimedAttempt, media: MediaType) -> None:
-    """Write down that the first output is to be stored as this type."""
+    """Reserve the path of the first output for this type."""
     async with worker.resources.database.transaction() as tx:
         await outputs.reserve(tx, generation, 0, media)
 
 
 async def begin(worker: ManualWorker, content_id: str) -> ClaimedAttempt:
-    """Take the content to be started, as a worker does before it asks the vendor."""
+    """Claim the content's start, as a worker does before it calls the vendor."""
     generation = await worker.claim_start(content_id)
     assert generation is not None
     return generation
 
 
 async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
-    """Make the start pending again, as a worker does that finds nothing running for it."""
+    """Make the start pending again, as a worker does if it finds no prediction for it."""
     async with worker.resources.database.transaction() as tx:
         await claims.postpone(tx, generation, timedelta(0), is_failure=False)
 
 
 async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
-    """The content as whoever began it knows it."""
+    """The content's current attempt, as the worker that claimed it knows it."""
     row = await workbench.row(content_id)
     names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number", "claimed_at"}
     values = {name: getattr(row, name) for name in names}
@@ -268,7 +272,7 @@ async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
 
 
 async def create(worker: ManualWorker, generation: ClaimedAttempt) -> Prediction:
-    """Have the vendor run it, and keep the answer from the database."""
+    """Create its prediction at the vendor, without storing it in the database."""
     resources = worker.resources
     return await resources.predictions.create(
         model=generation.model,

@@ -1,4 +1,4 @@
-"""Whatever a model answers, its files stand under paths of their own, with the vendor's bytes."""
+"""Whatever the output of a model, its files are stored under paths of their own, with the vendor's bytes."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ async def test_each_file_of_an_output_is_stored(workbench: Workbench, model: str
     assert sorted(await workbench.objects(asked)) == sorted(paths)
 
 
-async def test_what_comes_within_the_answer_is_stored(workbench: Workbench) -> None:
+async def test_files_inside_the_output_are_stored(workbench: Workbench) -> None:
     asked = await workbench.ask(f"{_MODEL}--output-data-url", num_outputs=2)
 
     ended = await workbench.until_ended(asked)
@@ -61,7 +61,7 @@ async def test_what_comes_within_the_answer_is_stored(workbench: Workbench) -> N
 
 
 @pytest.mark.parametrize(("model", "extension"), [("simulator/text", "txt"), ("simulator/json", "json")])
-async def test_what_is_no_file_becomes_one(workbench: Workbench, model: str, extension: str) -> None:
+async def test_an_output_that_is_not_a_file_is_stored_as_one(workbench: Workbench, model: str, extension: str) -> None:
     asked = await workbench.ask(model)
 
     ended = await workbench.until_ended(asked)
@@ -74,8 +74,8 @@ async def test_what_is_no_file_becomes_one(workbench: Workbench, model: str, ext
     assert path.endswith(f".{extension}")
 
 
-async def test_two_contents_that_would_have_the_same_path_have_two(workbench: Workbench) -> None:
-    """The same first eight digits in the same second: twelve digits tell them apart."""
+async def test_two_contents_never_share_a_path(workbench: Workbench) -> None:
+    """Their ids begin with the same eight digits, in the same second: one path gets twelve digits."""
     head, created_at = uuid.uuid4().hex[:8], now().replace(microsecond=0)
     ids = [uuid.UUID(hex=head + uuid.uuid4().hex[8:]) for _ in range(2)]
 
@@ -95,7 +95,7 @@ async def test_two_contents_that_would_have_the_same_path_have_two(workbench: Wo
     assert stored[0] != stored[1]
 
 
-async def test_what_a_failed_attempt_left_goes_and_what_the_next_one_made_stays(workbench: Workbench) -> None:
+async def test_a_failed_attempts_files_are_removed_and_the_next_attempts_files_stay(workbench: Workbench) -> None:
     workbench.order_fault("delivery-404", nth=2)
     asked = await workbench.ask(_MODEL, num_outputs=2)
     assert (await workbench.until_ended(asked)).status == "failed"
@@ -111,7 +111,7 @@ async def test_what_a_failed_attempt_left_goes_and_what_the_next_one_made_stays(
 
 
 async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: datetime) -> None:
-    """Ask for a picture that is to have this id and time of creation."""
+    """Request a picture with this id and time of creation."""
     resources, organization = workbench.resources, workbench.organization
     async with resources.database.transaction() as tx:
         model = await catalog.get_generation_model(tx, _MODEL)
@@ -135,6 +135,6 @@ async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: dateti
 
 
 async def download(url: Any) -> bytes:
-    """What the delivery host has there."""
+    """The bytes that the delivery host has at this URL."""
     async with httpx.AsyncClient() as client:
         return (await client.get(url)).raise_for_status().content

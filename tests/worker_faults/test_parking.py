@@ -1,6 +1,6 @@
-"""What waits for its own organization is parked: it keeps no worker from the work of others.
+"""Generations that wait for capacity of their organization are parked, and do not delay those of others.
 
-No worker runs at this site: the tests take its steps themselves.
+No worker runs at this site: the tests run its steps themselves.
 """
 
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def test_only_as_many_are_due_as_may_run(busy: Workbench) -> None:
     assert await unparked(busy, asked) == asked[:AT_ONCE]
 
 
-async def test_a_retry_is_parked_like_a_first_run(busy: Workbench, worker: ManualWorker) -> None:
+async def test_a_retry_is_parked_like_a_first_attempt(busy: Workbench, worker: ManualWorker) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE)]
     failed = asked[0]
     await end(busy, worker, failed)
@@ -40,7 +40,7 @@ async def test_a_retry_is_parked_like_a_first_run(busy: Workbench, worker: Manua
     assert (await busy.row(failed)).is_parked
 
 
-async def test_what_is_parked_is_not_claimed(busy: Workbench, worker: ManualWorker) -> None:
+async def test_a_parked_generation_is_not_claimed(busy: Workbench, worker: ManualWorker) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
     await busy.let_lease_run_out(asked[-1])
 
@@ -51,7 +51,9 @@ async def test_what_is_parked_is_not_claimed(busy: Workbench, worker: ManualWork
     assert await worker.claim_start(asked[-1]) is None
 
 
-async def test_the_first_that_is_parked_is_due_when_one_ends(busy: Workbench, worker: ManualWorker) -> None:
+async def test_the_oldest_parked_generation_becomes_due_when_another_one_ends(
+    busy: Workbench, worker: ManualWorker
+) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 2)]
     await worker.start(asked[0])
 
@@ -60,8 +62,8 @@ async def test_the_first_that_is_parked_is_due_when_one_ends(busy: Workbench, wo
     assert await unparked(busy, asked) == asked[: AT_ONCE + 1]
 
 
-async def test_what_is_due_without_free_capacity_is_parked(busy: Workbench, worker: ManualWorker) -> None:
-    """As after two requests that did not see each other."""
+async def test_a_due_generation_without_free_capacity_is_parked(busy: Workbench, worker: ManualWorker) -> None:
+    """This state also results from two simultaneous requests that do not see each other."""
     await allow(busy, AT_ONCE + 3)
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 3)]
     await allow(busy, AT_ONCE)
@@ -74,8 +76,8 @@ async def test_what_is_due_without_free_capacity_is_parked(busy: Workbench, work
     assert [row.is_parked for row in rows] == [False] * AT_ONCE + [True] * 3
 
 
-async def test_capacity_that_no_end_fills_is_filled(busy: Workbench, worker: ManualWorker) -> None:
-    """As after a plan has come to allow more."""
+async def test_capacity_that_a_changed_plan_adds_is_filled(busy: Workbench, worker: ManualWorker) -> None:
+    """The plan allows more after the generations were parked."""
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 3)]
     await allow(busy, AT_ONCE + 2)
 
@@ -111,12 +113,12 @@ async def test_a_lock_is_not_waited_for_without_end(busy: Workbench, worker: Man
 
 
 async def end(workbench: Workbench, worker: ManualWorker, content_id: str) -> None:
-    """Have the generation fail, as at its deadline."""
+    """Have the generation fail at its deadline."""
     await workbench.let_deadline_pass(content_id)
     await worker.sweep()
     assert (await workbench.row(content_id)).status == "failed"
 
 
 async def unparked(workbench: Workbench, asked: list[str]) -> list[str]:
-    """Those of these generations that are not parked, in the order in which they were asked for."""
+    """Those of these generations that are not parked, in the order in which they were requested."""
     return [content_id for content_id in asked if not (await workbench.row(content_id)).is_parked]

@@ -1,6 +1,6 @@
-"""Looking at many predictions: what is wrong with one, or with the list, is nothing to the others.
+"""Polls of many predictions: a fault of one of them, or of the vendor's list, does not affect the others.
 
-No worker runs at this site: the tests look by themselves.
+No worker runs at this site: the tests run its steps themselves.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from tests.worker_faults.conftest import NewSite
 
 OrderFault = Callable[[str, int], None]
 
-# Comes back so slowly that what is taken within a test can be counted.
+# The budget refills so slowly that a test can count the calls that are taken from it.
 _FEW_READS = {"replicate_reads_per_minute": 100}
-# From so many on that are due, the vendor's list is asked.
+# Enough due attempts for the poller to read the vendor's list.
 _MANY = 32
 
 
 @pytest.fixture(scope="module")
-async def site(new_site_like_it: NewSite) -> dict[str, str]:
-    """The module's own site, which may start all of them at once."""
-    return await new_site_like_it(REPLICATE_CREATES_PER_MINUTE="100000")
+async def site(make_site: NewSite) -> dict[str, str]:
+    """The module's own site, which may start all generations at once."""
+    return await make_site(REPLICATE_CREATES_PER_MINUTE="100000")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def due(workbench: Workbench, worker: ManualWorker, vendors: VendorsSimula
 
 @pytest.fixture
 def order_fault(vendors: VendorsSimulator) -> Iterator[OrderFault]:
-    """Has so many of the next requests of a kind go wrong."""
+    """A function that makes a fault happen in the next `times` requests it applies to."""
     url = f"{vendors.url}/_sim/faults"
 
     def order(fault: str, times: int) -> None:
@@ -71,11 +71,11 @@ async def make_due(workbench: Workbench) -> None:
 
 
 async def observed(workbench: Workbench, asked: list[str]) -> int:
-    """Of how many of these the outcome is known."""
+    """For how many of these the outcome is known."""
     return sum([(await workbench.row(content_id)).outcome is not None for content_id in asked])
 
 
-async def test_a_list_that_fails_does_not_hide_what_can_be_seen_singly(
+async def test_attempts_are_polled_one_by_one_if_the_list_fails(
     workbench: Workbench, worker: ManualWorker, order_fault: OrderFault, due: list[str]
 ) -> None:
     order_fault("list-500", 3)
@@ -87,7 +87,7 @@ async def test_a_list_that_fails_does_not_hide_what_can_be_seen_singly(
     assert await observed(workbench, due) == _MANY
 
 
-async def test_a_list_that_is_throttled_lets_nobody_look_before_its_time(
+async def test_after_a_throttled_list_nothing_is_polled_before_the_wait_is_over(
     workbench: Workbench, worker: ManualWorker, order_fault: OrderFault, due: list[str]
 ) -> None:
     order_fault("list-429", 1)
@@ -102,7 +102,7 @@ async def test_a_list_that_is_throttled_lets_nobody_look_before_its_time(
 async def test_each_page_of_the_list_takes_a_call_from_the_budget(
     workbench: Workbench, worker: ManualWorker, due: list[str]
 ) -> None:
-    """Behind two hundred newer runs of the same account, which are nobody's here."""
+    """The attempts' predictions come after two hundred newer ones of the same account that belong to no content."""
     for number in range(210):
         await worker.resources.predictions.create(
             model="simulator/text", input={"prompt": str(number)}, webhook=None, cancel_after=60
@@ -114,13 +114,13 @@ async def test_each_page_of_the_list_takes_a_call_from_the_budget(
         await frugal.steps.poll.run()
         taken = before - await tokens_left(frugal)
 
-    # Three pages; singly nothing is looked at, for all of them are on the list. What came back meanwhile is less.
+    # Three pages, and no single polls, because all of them are on the list. The budget refills by less than a call.
     assert 1 < taken <= 3
     assert await observed(workbench, due) == _MANY
 
 
 async def tokens_left(worker: ManualWorker) -> float:
-    """How many reads the vendor's budget lets come at once, as it was when one was taken last."""
+    """How many reads were left in the vendor's budget when one was last taken."""
     redis = worker.resources.redis
     (key,) = [key async for key in redis.scan_iter(match="junis:vendor:*:reads")]
     (tokens,) = await redis.hmget(key, ["tokens"])  # type: ignore[misc]  # redis-py's types

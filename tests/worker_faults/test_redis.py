@@ -1,4 +1,4 @@
-"""Redis is a hint: it is killed and started again under load, and the worker neither dies nor forgets anything."""
+"""Redis is only a hint: it is killed and restarted under load, and the worker goes on and loses nothing."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ from tests.worker_faults.conftest import NewSite
 _FEW = 10
 _MANY = 40
 _LATENCY_SAMPLES = 20
-# How often a worker looks for jobs that nobody has woken it for.
+# How often a worker polls for jobs without being woken.
 _FALLBACK_POLL_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 60
@@ -34,8 +34,8 @@ def valkey(run_folder: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="module")
-async def site(new_site_like_it: NewSite, valkey: Valkey) -> dict[str, str]:
-    return await new_site_like_it(REDIS_URL=valkey.url)
+async def site(make_site: NewSite, valkey: Valkey) -> dict[str, str]:
+    return await make_site(REDIS_URL=valkey.url)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +44,7 @@ def worker(site: dict[str, str], run_folder: Path) -> Iterator[Popen[bytes]]:
         yield running
 
 
-async def test_a_worker_need_not_poll_for_its_next_job(workbench: Workbench) -> None:
+async def test_a_wake_reaches_the_worker_before_its_next_poll(workbench: Workbench) -> None:
     delays: list[float] = []
     for _ in range(_LATENCY_SAMPLES):
         asked = await workbench.ask("simulator/text")
@@ -52,7 +52,7 @@ async def test_a_worker_need_not_poll_for_its_next_job(workbench: Workbench) -> 
         assert row.started_at is not None
         delays.append((row.started_at - row.created_at).total_seconds())
 
-    # It is woken within milliseconds; by its poll alone it would take half of the pause.
+    # A wake takes milliseconds; polls alone would take half of the pause on average.
     assert median(delays) < _FALLBACK_POLL_SECONDS / 2
 
 
@@ -60,7 +60,7 @@ async def test_redis_may_die_under_load(workbench: Workbench, valkey: Valkey, wo
     asked = [await workbench.ask("simulator/image") for _ in range(_MANY)]
     await until_ended(workbench, asked, count=1)
     valkey.kill()
-    # What is asked for meanwhile is accepted, too.
+    # Generations that are requested in the meantime are accepted, too.
     asked += [await workbench.ask("simulator/image") for _ in range(_FEW)]
     valkey.start()
 
@@ -69,19 +69,19 @@ async def test_redis_may_die_under_load(workbench: Workbench, valkey: Valkey, wo
 
     assert {(await workbench.row(content_id)).status for content_id in asked} == {"completed"}
     assert [len(await workbench.charges(content_id)) for content_id in asked] == [1] * len(asked)
-    assert await runs(workbench, asked) == [1] * len(asked)
+    assert await prediction_counts(workbench, asked) == [1] * len(asked)
 
 
-async def runs(workbench: Workbench, asked: list[str]) -> list[int]:
-    """How often the vendor runs or has run each of these contents."""
+async def prediction_counts(workbench: Workbench, asked: list[str]) -> list[int]:
+    """How many predictions the vendor has for each of these contents."""
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{workbench.vendors.url}/_sim/predictions")
-    prompts = Counter(prediction["input"].get("prompt") for prediction in answer.json()["predictions"])
+        response = await client.get(f"{workbench.vendors.url}/_sim/predictions")
+    prompts = Counter(prediction["input"].get("prompt") for prediction in response.json()["predictions"])
     return [prompts[(await workbench.row(content_id)).input["prompt"]] for content_id in asked]
 
 
 async def until_ended(workbench: Workbench, asked: list[str], *, count: int) -> None:
-    """Wait until so many of these contents have ended, with nothing done to hurry them."""
+    """Wait until `count` of these contents have ended, without cutting short any pause."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while True:
             rows = [await workbench.row(content_id) for content_id in asked]

@@ -1,4 +1,4 @@
-"""What is larger than the operator allows is refused, wherever its bytes are."""
+"""Files that are larger than the operator allows are refused, whether they are URLs or inside the output."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,9 +14,9 @@ _MOST_BYTES = 1000
 
 
 @pytest.fixture(scope="module")
-async def workbench(new_site_like_it: NewSite, vendors: VendorsSimulator, run_folder: Path) -> AsyncIterator[Workbench]:
-    """An organization of a site that takes small files only."""
-    site = await new_site_like_it(MAX_OUTPUT_BYTES=str(_MOST_BYTES))
+async def workbench(make_site: NewSite, vendors: VendorsSimulator, run_folder: Path) -> AsyncIterator[Workbench]:
+    """An organization at a site that accepts only small files."""
+    site = await make_site(MAX_OUTPUT_BYTES=str(_MOST_BYTES))
     with programs.running_worker(site, run_folder / "sizes-worker.log"):
         async with open_workbench(site, vendors) as opened:
             yield opened

@@ -1,6 +1,6 @@
-"""The sweeper sees to everything that is overdue, however much of it waits and whatever one of it does.
+"""The sweeper handles everything that is overdue, however much there is and even if one of them fails.
 
-No worker runs at this site: the tests take its steps themselves.
+No worker runs at this site: the tests run its steps themselves.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.hosts import answering
 from tests.worker_faults.locks import until_waiting
 
-# More than the sweeper looks at in one query.
+# More than the sweeper reads in one query.
 _BACKLOG = 210
 _MODEL = "simulator/text"
 _PATIENCE_SECONDS = 30
 _MANY = 25
-# Of so many the sweeper asks the vendor at once.
+# How many predictions the sweeper cancels at the same time.
 _AT_ONCE = 20
 _ROWS = 20_000
-# Longer than the name of a file may be.
+# Longer than a file name may be.
 _UNREMOVABLE = "generation/other/" + "x" * 300
 _COMPLETED = """
 INSERT INTO generations
@@ -65,7 +65,9 @@ async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
         yield opened
 
 
-async def test_behind_a_backlog_what_is_past_its_deadline_fails(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_a_generation_past_its_deadline_fails_despite_a_backlog(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
     asked = await workbench.ask(_MODEL)
     await workbench.let_deadline_pass(asked)
 
@@ -75,7 +77,7 @@ async def test_behind_a_backlog_what_is_past_its_deadline_fails(workbench: Workb
 
 
 @pytest.mark.parametrize("kind", [WakeKind.START, WakeKind.COPY])
-async def test_behind_a_backlog_a_lost_wake_is_sent_again(
+async def test_a_lost_wake_is_sent_again_despite_a_backlog(
     workbench: Workbench, worker: ManualWorker, kind: WakeKind
 ) -> None:
     asked = await workbench.ask(_MODEL)
@@ -92,7 +94,7 @@ async def test_behind_a_backlog_a_lost_wake_is_sent_again(
     assert row.status == "completed" if kind is WakeKind.COPY else row.prediction_id is not None
 
 
-async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
+async def test_all_late_attempts_fail_before_the_vendor_is_asked_to_cancel_any(
     site: dict[str, str], workbench: Workbench
 ) -> None:
     late = [await ask_running(workbench) for _ in range(_MANY)]
@@ -110,7 +112,7 @@ async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
         sweeping = asyncio.create_task(worker.sweep())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                # The vendor has answered none of them.
+                # The vendor has responded to none of these calls.
                 for _ in range(_AT_ONCE):
                     await asked.acquire()
         finally:
@@ -120,10 +122,10 @@ async def test_all_fail_by_their_deadline_before_the_vendor_is_told_of_any(
     assert failed_when_asked[0] == _MANY
 
 
-async def test_only_who_ended_the_attempt_has_its_prediction_cancelled(
+async def test_only_the_worker_that_ended_the_attempt_cancels_its_prediction(
     site: dict[str, str], workbench: Workbench
 ) -> None:
-    """Two workers find it past its deadline."""
+    """Two workers find the attempt past its deadline."""
     late = await ask_running(workbench)
     cancelled: list[str] = []
 
@@ -143,7 +145,9 @@ async def test_only_who_ended_the_attempt_has_its_prediction_cancelled(
     assert cancelled == [f"/v1/predictions/{late}/cancel"]
 
 
-async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbench, worker: ManualWorker) -> None:
+async def test_an_object_that_cannot_be_removed_does_not_keep_others(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
     asked = await workbench.ask(_MODEL)
     path = f"generation/other/{asked}.bin"
     await workbench.resources.store.write(path, chunks_of(b"left over"), media_type="application/octet-stream")
@@ -165,8 +169,8 @@ async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbe
     assert await workbench.objects(asked) == []
 
 
-async def test_what_was_completed_is_not_read_to_find_what_was_abandoned(workbench: Workbench) -> None:
-    """However much an operator has kept."""
+async def test_finding_abandoned_objects_does_not_read_completed_ones(workbench: Workbench) -> None:
+    """The query uses an index, however many completed objects there are."""
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(_COMPLETED, uuid.UUID(await workbench.ask(_MODEL)), _ROWS)
         await tx.execute(_VERIFIED)
@@ -180,7 +184,7 @@ async def test_what_was_completed_is_not_read_to_find_what_was_abandoned(workben
 
 
 async def let_wait_for_copy(workbench: Workbench, content_id: str) -> None:
-    """As if the vendor had ended it just now."""
+    """Let the content wait for its copy, as if its prediction had just ended."""
     await workbench.execute(
         "UPDATE generations SET status = 'processing', started_at = now(), due_at = now(),"
         """ outcome = '{"output": "words", "predict_time": null}' WHERE id = $1""",
@@ -189,7 +193,7 @@ async def let_wait_for_copy(workbench: Workbench, content_id: str) -> None:
 
 
 async def ask_running(workbench: Workbench) -> str:
-    """A content that the vendor runs, under the content's own id, past its deadline."""
+    """A content past its deadline, whose running prediction has the content's id."""
     asked = await workbench.ask(_MODEL)
     await workbench.execute(
         "UPDATE generations SET status = 'processing', started_at = now(), prediction_id = id WHERE id = $1",
@@ -200,7 +204,7 @@ async def ask_running(workbench: Workbench) -> str:
 
 
 def asking(site: dict[str, str], host: str) -> dict[str, str]:
-    """The site's settings with this host for its vendor."""
+    """The site's settings with this host as the vendor."""
     return {**site, "REPLICATE_BASE_URL": f"http://{host}"}
 
 

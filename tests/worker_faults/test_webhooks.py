@@ -1,6 +1,6 @@
-"""A webhook saves a wait and is otherwise not believed: whatever is sent, the vendor decides what happened.
+"""A webhook only causes a poll: whatever it says, the vendor's response to the poll decides.
 
-This site looks at the vendor by itself only every ten minutes: what ends here ends by a webhook.
+This site polls by itself only every ten minutes, so generations end here only because of a webhook.
 """
 
 import time
@@ -20,16 +20,16 @@ from tests.worker_faults.conftest import NewSite
 from tests.worker_faults.webhooks import FOREIGN_SECRET, NEW_SECRET, OLD_SECRET, Webhook, webhook_about
 
 _TEN_MINUTES = "600"
-# It succeeds when it is cancelled, too late.
-_LONG_RUN = "simulator/image--slow-1000--cancel-race--webhook-lost"
+# It succeeds when it is cancelled, as if the cancellation came too late.
+_LONG_PREDICTION = "simulator/image--slow-1000--cancel-race--webhook-lost"
 
 
 @pytest.fixture(scope="module")
 async def api(
-    new_site_like_it: NewSite, signing_vendors: VendorsSimulator, run_folder: Path
+    make_site: NewSite, signing_vendors: VendorsSimulator, run_folder: Path
 ) -> AsyncIterator[tuple[str, dict[str, str]]]:
-    """An API and a worker that are told of ends; the URL of the one and the settings of both."""
-    site = await new_site_like_it(
+    """An API and a worker that use webhooks. Yields the URL of the API and the settings of both."""
+    site = await make_site(
         REPLICATE_BASE_URL=signing_vendors.replicate_url,
         OUTPUT_HOSTS=signing_vendors.url.removeprefix("http://"),
         REPLICATE_WEBHOOK_SECRET=f"{NEW_SECRET},{OLD_SECRET}",
@@ -37,9 +37,9 @@ async def api(
         WORKER_LEASE_SECONDS=_TEN_MINUTES,
     )
     with programs.running_api(site, run_folder / "webhooks-api.log") as url:
-        told = {**site, "PUBLIC_URL": url}
-        with programs.running_worker(told, run_folder / "webhooks-worker.log"):
-            yield url, told
+        settings = {**site, "PUBLIC_URL": url}
+        with programs.running_worker(settings, run_folder / "webhooks-worker.log"):
+            yield url, settings
 
 
 @pytest.fixture
@@ -53,16 +53,11 @@ async def workbench(api: tuple[str, dict[str, str]], signing_vendors: VendorsSim
         yield opened
 
 
-async def until_ended(workbench: Workbench, asked: str) -> Generation:
-    """The content once it has ended, with nothing done to hurry it."""
-    return await workbench.until(asked, lambda row: row.completed_at is not None)
-
-
 @pytest.mark.parametrize("fault", ["", "--webhook-duplicated", "--webhook-reordered"])
-async def test_what_the_vendor_reports_ends_at_once_and_once(workbench: Workbench, fault: str) -> None:
+async def test_a_reported_end_is_processed_at_once_and_only_once(workbench: Workbench, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image{fault}")
 
-    ended = await until_ended(workbench, asked)
+    ended = await workbench.until_ended(asked, is_hurried=False)
 
     assert (ended.status, ended.error_message) == ("completed", None)
     assert len(await workbench.charges(asked)) == 1
@@ -70,10 +65,10 @@ async def test_what_the_vendor_reports_ends_at_once_and_once(workbench: Workbenc
     assert await workbench.held(asked) == 0
 
 
-async def test_a_start_whose_answer_was_lost_learns_its_prediction_from_the_webhook(workbench: Workbench) -> None:
+async def test_a_start_whose_response_was_lost_learns_its_prediction_from_the_webhook(workbench: Workbench) -> None:
     asked = await workbench.ask("simulator/image--create-accept-then-drop")
 
-    ended = await until_ended(workbench, asked)
+    ended = await workbench.until_ended(asked, is_hurried=False)
 
     (prediction,) = await workbench.predictions(asked)
     assert (ended.status, ended.prediction_id) == ("completed", prediction["id"])
@@ -81,7 +76,7 @@ async def test_a_start_whose_answer_was_lost_learns_its_prediction_from_the_webh
 
 
 @pytest.mark.parametrize("fault", ["webhook-bad-signature", "webhook-old-timestamp", "webhook-reencoded"])
-async def test_what_the_vendor_has_not_signed_just_now_is_refused(workbench: Workbench, url: str, fault: str) -> None:
+async def test_a_webhook_with_a_bad_or_old_signature_is_refused(workbench: Workbench, url: str, fault: str) -> None:
     asked = await workbench.ask(f"simulator/image--{fault}")
     started = await workbench.until_started(asked)
     await workbench.until(asked, lambda row: 401 in outcomes_of(workbench, row))
@@ -89,7 +84,7 @@ async def test_what_the_vendor_has_not_signed_just_now_is_refused(workbench: Wor
     assert (await workbench.row(asked)).outcome is None
 
     assert await webhook_about(started).post(url) == 204
-    assert (await until_ended(workbench, asked)).status == "completed"
+    assert (await workbench.until_ended(asked, is_hurried=False)).status == "completed"
 
 
 FORGERIES: dict[str, Callable[[Webhook], Webhook]] = {
@@ -102,7 +97,7 @@ FORGERIES: dict[str, Callable[[Webhook], Webhook]] = {
 
 @pytest.mark.parametrize("how", FORGERIES)
 async def test_a_forgery_changes_nothing(workbench: Workbench, url: str, how: str) -> None:
-    asked = await workbench.ask(_LONG_RUN)
+    asked = await workbench.ask(_LONG_PREDICTION)
     before = await workbench.until_started(asked)
 
     status = await FORGERIES[how](webhook_about(before)).post(url)
@@ -115,7 +110,7 @@ async def test_a_forgery_changes_nothing(workbench: Workbench, url: str, how: st
 async def test_a_webhook_without_one_of_its_headers_changes_nothing(
     workbench: Workbench, url: str, without: str
 ) -> None:
-    asked = await workbench.ask(_LONG_RUN)
+    asked = await workbench.ask(_LONG_PREDICTION)
     before = await workbench.until_started(asked)
 
     assert await webhook_about(before).post(url, without=without) == 401
@@ -123,19 +118,19 @@ async def test_a_webhook_without_one_of_its_headers_changes_nothing(
 
 
 @pytest.mark.parametrize("secret", [NEW_SECRET, OLD_SECRET])
-async def test_while_the_secret_is_changed_either_one_is_good(workbench: Workbench, url: str, secret: str) -> None:
-    asked = await workbench.ask(_LONG_RUN)
+async def test_both_secrets_work_while_one_is_being_replaced(workbench: Workbench, url: str, secret: str) -> None:
+    asked = await workbench.ask(_LONG_PREDICTION)
     started = await workbench.until_started(asked)
-    end_run(workbench, started)
+    end_prediction(workbench, started)
 
     assert await webhook_about(started).changed(secret=secret).post(url) == 204
 
-    assert (await until_ended(workbench, asked)).status == "completed"
+    assert (await workbench.until_ended(asked, is_hurried=False)).status == "completed"
 
 
-async def test_a_webhook_that_is_replayed_changes_nothing_more(workbench: Workbench, url: str) -> None:
+async def test_a_replayed_webhook_changes_nothing(workbench: Workbench, url: str) -> None:
     asked = await workbench.ask("simulator/image")
-    ended = await until_ended(workbench, asked)
+    ended = await workbench.until_ended(asked, is_hurried=False)
     webhook = webhook_about(ended)
 
     statuses = [await webhook.post(url) for _ in range(3)]
@@ -146,9 +141,9 @@ async def test_a_webhook_that_is_replayed_changes_nothing_more(workbench: Workbe
 
 
 async def test_a_webhook_for_something_else_changes_nothing(workbench: Workbench, url: str) -> None:
-    """Each is rightly signed: by a vendor that has mixed something up, or by whoever has caught another webhook."""
-    other = await workbench.until_started(await workbench.ask(_LONG_RUN))
-    before = await workbench.until_started(await workbench.ask(_LONG_RUN))
+    """All are correctly signed: a vendor has mixed something up, or somebody has intercepted another webhook."""
+    other = await workbench.until_started(await workbench.ask(_LONG_PREDICTION))
+    before = await workbench.until_started(await workbench.ask(_LONG_PREDICTION))
     genuine = webhook_about(before)
     content, attempt, nonce = genuine.path.split("/")[-3:]
     root = genuine.path.removesuffix(f"{content}/{attempt}/{nonce}")
@@ -167,8 +162,8 @@ async def test_a_webhook_for_something_else_changes_nothing(workbench: Workbench
     await check_unchanged(workbench, other)
 
 
-async def test_a_prediction_of_another_content_is_not_taken_for_a_lost_start(workbench: Workbench, url: str) -> None:
-    other = await workbench.until_started(await workbench.ask(_LONG_RUN))
+async def test_a_prediction_of_another_content_is_not_assigned_to_a_lost_start(workbench: Workbench, url: str) -> None:
+    other = await workbench.until_started(await workbench.ask(_LONG_PREDICTION))
     asked = await workbench.ask("simulator/image--create-accept-then-timeout--slow-1000--webhook-lost")
     await workbench.until_requested(asked)
     before = await workbench.row(asked)
@@ -182,39 +177,39 @@ async def test_a_prediction_of_another_content_is_not_taken_for_a_lost_start(wor
     "lie",
     [{"status": "succeeded"}, {"status": "failed", "error": "NSFW"}, {"status": "succeeded", "output": None}],
 )
-async def test_what_a_webhook_claims_moves_nothing(workbench: Workbench, url: str, lie: dict[str, str]) -> None:
-    asked = await workbench.ask(_LONG_RUN)
+async def test_the_status_in_a_webhook_is_not_believed(workbench: Workbench, url: str, lie: dict[str, str]) -> None:
+    asked = await workbench.ask(_LONG_PREDICTION)
     started = await workbench.until_started(asked)
 
     assert await webhook_about(started, **lie).post(url) == 204
 
-    # The worker has asked the vendor, which says that it still runs: it is to be looked at again some seconds later.
+    # The worker has polled the vendor, which says that it still runs: the next poll is due some seconds later.
     looked = await workbench.until(asked, lambda row: now() < row.due_at < started.due_at)
     assert (looked.status, looked.outcome, looked.output_url) == ("processing", None, None)
     assert await workbench.charges(asked) == []
     assert await workbench.held(asked) == 1
 
-    end_run(workbench, started)
+    end_prediction(workbench, started)
     assert await webhook_about(looked, **lie).post(url) == 204
-    assert (await until_ended(workbench, asked)).status == "completed"
+    assert (await workbench.until_ended(asked, is_hurried=False)).status == "completed"
     assert len(await workbench.charges(asked)) == 1
 
 
-def end_run(workbench: Workbench, content: Generation) -> None:
-    """Have the vendor end a long run successfully, now."""
+def end_prediction(workbench: Workbench, content: Generation) -> None:
+    """Have the vendor end a long prediction successfully, now."""
     url = f"{workbench.vendors.replicate_url}/v1/predictions/{content.prediction_id}/cancel"
     ended = httpx.post(url, headers={"Authorization": "Bearer tests"}).raise_for_status()
     assert ended.json()["status"] == "succeeded"
 
 
 def outcomes_of(workbench: Workbench, row: Generation) -> list[object]:
-    """How the server answered the vendor's webhooks about a content."""
+    """The statuses of the server's responses to the vendor's webhooks about a content."""
     webhooks = workbench.vendors.log("webhook")
     return [entry.get("outcome") for entry in webhooks if entry["prediction_id"] == row.prediction_id]
 
 
 async def check_unchanged(workbench: Workbench, before: Generation) -> None:
-    """The row is as it was, its due moment included: not even a look at the vendor was caused."""
+    """Check that the row has not changed, `due_at` included: the webhook has not even caused a poll."""
     names = before.__table__.columns.keys()
     after = await workbench.row(str(before.id))
     assert {name: getattr(after, name) for name in names} == {name: getattr(before, name) for name in names}

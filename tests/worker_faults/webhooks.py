@@ -1,4 +1,4 @@
-"""Webhooks as anybody may send them: signed by the Standard Webhooks scheme, or nearly so."""
+"""Webhooks that anybody may send: signed by the Standard Webhooks scheme, or with something wrong."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ FOREIGN_SECRET = _secret("one of somebody else's choosing")
 
 @dataclass(frozen=True)
 class Webhook:
-    """A webhook to be sent. `body` is what is signed; `sent` goes over the wire in its place where it is given."""
+    """A webhook to send. `body` is signed, and sent unless another body is given as `sent`."""
 
     path: str
     body: bytes
@@ -44,19 +44,19 @@ class Webhook:
         return {"webhook-id": self.id, "webhook-timestamp": timestamp, "webhook-signature": signature}
 
     async def post(self, url: str, *, without: str = "", headers: Mapping[str, str] | None = None) -> int:
-        """Send it to the server; the status of the answer."""
+        """Send it to the server. Returns the status of the response."""
         sent = {name: value for name, value in self.headers().items() if name != without} | dict(headers or {})
         async with httpx.AsyncClient() as client:
-            answer = await client.post(url + self.path, content=self.sent or self.body, headers=sent)
-        return answer.status_code
+            response = await client.post(url + self.path, content=self.sent or self.body, headers=sent)
+        return response.status_code
 
     def changed(self, **values: Any) -> "Webhook":
-        """The same with other values."""
+        """The same webhook with other values."""
         return replace(self, **values)
 
 
 def webhook_about(content: Generation, **prediction: Any) -> Webhook:
-    """What the vendor would send about a content whose prediction is so."""
+    """The webhook that the vendor would send about a content whose prediction has these fields."""
     path = f"{PATH}/{content.id}/{content.retry_count}/{content.webhook_nonce}"
     body = {"id": content.prediction_id, "status": "succeeded", "output": ["https://example.com/a.png"], **prediction}
     return Webhook(path, json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""arq's side of the worker: its jobs are wakes without arguments, and run what is due."""
+"""The worker's use of arq: a job is a wake without arguments, and does what is due."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ from worker.process.loops import Pulse, wait
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-# Each row has a limit of its own. The job that works on one after the other needs none.
+# Each row has a time limit of its own. The job, which works on one row after the other, needs none.
 _NO_LIMIT_SECONDS = 10**8
 
 
 class WakingWorker(Worker):
-    """arq's worker for the wakes of one kind; a message at every wake saves it arq's polling interval.
+    """arq's worker for the wakes of one kind. A message at every wake saves it from waiting for arq's polling interval.
 
-    It takes no wake while it has no free capacity, so that another process does. It removes a wake from the queue as it
-    takes it: arq would lock it and leave it there, and the next one would be folded into a wake that is under way.
+    It takes no wake while it has no free capacity, so that another process does. It removes a wake from the queue when
+    it takes it: arq would lock it and leave it there, and the next wake would fold into one that is already running.
     """
 
     def __init__(self, kind: WakeKind, lanes: Lanes[Any], redis: ArqRedis, wake: asyncio.Event, pulse: Pulse) -> None:
@@ -38,10 +38,10 @@ class WakingWorker(Worker):
             queue_name=queue_of(kind),
             redis_pool=redis,
             handle_signals=False,
-            # Each job has at least one row in hand, or ends at once.
+            # Each job works on at least one row, or ends at once.
             max_jobs=lanes.capacity + 1,
             queue_read_limit=1,
-            # Of a job whose description is lost, too, arq would keep a result.
+            # Without this, arq would keep a result for a job whose description is lost.
             keep_result=0,
             poll_delay=_POLL_SECONDS,
             job_serializer=serialize,
@@ -56,7 +56,7 @@ class WakingWorker(Worker):
             try:
                 await self._poll_iteration()
             except (RedisError, OSError) as error:
-                # Rows that are being worked on go on: they need no Redis.
+                # Work on rows that are already claimed goes on: it does not need Redis.
                 logger.warning("queue_away", extra={"reason": repr(error)})
             await wait(self._wake, _POLL_SECONDS)
 

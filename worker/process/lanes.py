@@ -21,7 +21,7 @@ class Lanes(Generic[Row]):
 
     Attributes:
         claim: claims due rows, so many at most.
-        work: does what is due for one row.
+        work: does the due step for one row.
         time_limit: seconds for one row.
         more_due: is called when there may be more due rows than this process has capacity for.
         freed: is set when capacity becomes free.

@@ -1,4 +1,4 @@
-"""The loops of a worker, and what they need open."""
+"""Builds the loops of a worker, and opens what they use."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,14 +28,14 @@ _MONTHLY_GRANT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 5.0
 _HAND_OVER_SECONDS = 15.0
 
-# For one row: a create call, and the copies of all outputs of an attempt.
+# Time limits for one row: for a create call, and for the copies of all outputs of an attempt.
 _START_SECONDS = 60.0
 _COPY_SECONDS = 1800.0
 
 
 @asynccontextmanager
 async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
-    """The loops of a worker, with all that they use open."""
+    """The loops of a worker. What they use is open during the block."""
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(settings))
         steps = await stack.enter_async_context(open_steps(settings, resources))
@@ -49,7 +49,7 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
             worker = await stack.enter_async_context(_open_worker(settings, kind, lanes, wakes[kind], pulse))
             loops.append(Loop(kind.value, worker.async_run))
         for loop in loops:
-            # So that one which never comes round is missed, too.
+            # So that a loop which never begins counts as stalled, too.
             pulse.beat(loop.name, 0)
         yield [*loops, Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse))]
 
@@ -57,7 +57,7 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
 def _build_lanes(
     capacity: int, queue: WakeQueue, steps: Steps, wakes: dict[WakeKind, asyncio.Event]
 ) -> dict[WakeKind, Lanes[Any]]:
-    # Starts and copies have capacities of their own: long copies keep no start waiting.
+    # Starts and copies have capacities of their own, so that long copies do not delay starts.
     works = ((WakeKind.START, steps.start, _START_SECONDS), (WakeKind.COPY, steps.copy, _COPY_SECONDS))
     return {
         kind: Lanes(step.claim, step.run, capacity, limit, partial(_send, queue, kind), wakes[kind])
@@ -66,7 +66,7 @@ def _build_lanes(
 
 
 async def _send(queue: WakeQueue, kind: WakeKind) -> None:
-    # What is not sent now is sent by the sweeper.
+    # If this fails, the sweeper sends the wake.
     with suppress(RedisError, OSError):
         await queue.send(kind)
 

@@ -15,7 +15,7 @@ _RECONNECT_SECONDS = 1.0
 
 
 async def listen(redis: Redis, wakes: Mapping[WakeKind, asyncio.Event], pulse: Pulse, *, name: str) -> NoReturn:
-    """Set the event of each kind whenever a wake of it is sent; over a new connection if one is lost."""
+    """Set the event of a kind whenever a wake of this kind is sent. If the connection is lost, open a new one."""
     kinds = {channel_of(kind).encode(): kind for kind in wakes}
     while True:
         pulse.beat(name, _LISTEN_SECONDS)

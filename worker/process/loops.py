@@ -1,4 +1,4 @@
-"""The loops of a worker: each runs for ever, tells that it does, and ends the process if it ends."""
+"""The loops of a worker: each runs for ever, reports that it does, and ends the process if it ends."""
 
 import asyncio
 import logging
@@ -17,21 +17,21 @@ _LONGEST_ROUND_SECONDS = 60.0
 
 
 class LoopEndedError(Exception):
-    """A loop has ended. The process must end too: a worker that does a part of its work looks alive and is not."""
+    """A loop has ended. The process must end too: a worker that does only part of its work would look healthy."""
 
 
 @dataclass
 class Pulse:
-    """When each loop of the process is expected to come round again, by the monotonic clock."""
+    """The time, by the monotonic clock, by which each loop of the process is expected to begin its next round."""
 
     _expected: dict[str, float] = field(default_factory=dict)
 
     def beat(self, loop: str, pause: float) -> None:
-        """Note that the loop has come round, and does so again after a pause of so many seconds."""
+        """Note that the loop has begun a round; the next one follows after a pause of so many seconds."""
         self._expected[loop] = time.monotonic() + pause + _LONGEST_ROUND_SECONDS
 
     def states(self) -> dict[str, bool]:
-        """For each loop whether it comes round as expected."""
+        """For each loop, whether it began its last round as expected."""
         now = time.monotonic()
         return {loop: expected > now for loop, expected in self._expected.items()}
 
@@ -59,7 +59,7 @@ async def repeat(
         wake.clear()
         try:
             await step()
-        except Exception:  # the next round comes all the same
+        except Exception:  # the loop must go on with its next round
             logger.exception("step_failed", extra={"step": name})
         await wait(wake, pause)
 
@@ -73,10 +73,10 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
 
 
 async def run_loops(loops: Iterable[Loop], stopping: asyncio.Event) -> None:
-    """Run the loops until the event is set, then cancel them and wait until they have let go of what they held.
+    """Run the loops until the event is set, then cancel them and wait until they have released what they held.
 
     Raises:
-        LoopEndedError: one of them has ended before; its own error is the cause.
+        LoopEndedError: one of them ended before that; its own error is the cause.
     """
     tasks = [asyncio.ensure_future(_guarded(loop)) for loop in loops]
     stop = asyncio.create_task(stopping.wait())

@@ -7,10 +7,10 @@ from worker.process.loops import run_loops
 
 
 async def run(settings: Settings) -> None:
-    """Run the worker until SIGTERM or SIGINT. What is cut short then is taken up again by another worker.
+    """Run the worker until SIGTERM or SIGINT. Another worker goes on with what is interrupted then.
 
     Raises:
-        LoopEndedError: a loop has ended, so that the process must end.
+        LoopEndedError: a loop has ended, so the process must end.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -9,14 +9,14 @@ from app.predictions.protocol import Prediction, PredictionClient
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Gives attempts their predictions. An attempt is polled for the first time after `first_poll`."""
+    """Stores which prediction an attempt has. The attempt is polled for the first time after `first_poll`."""
 
     database: Database
     predictions: PredictionClient
     first_poll: timedelta
 
     async def accept(self, attempt: ClaimedAttempt, prediction: Prediction) -> None:
-        """Make the prediction the attempt's. If the attempt has another one or has ended, cancel the prediction."""
+        """Store the attempt's prediction. If the attempt has another one or has ended, cancel the prediction."""
         async with self.database.transaction() as tx:
             is_accepted = await progress.set_prediction(
                 tx, attempt.generation_id, attempt.number, prediction.id, self.first_poll

@@ -1,4 +1,4 @@
-"""Create calls that never came back: the vendor's list tells whether a prediction runs for them, and which."""
+"""Create calls that never returned: the vendor's list shows whether a prediction runs for them, and which."""
 
 import logging
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _CLOCK_MARGIN = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class AdoptStep:
-    """Finds the predictions of attempts whose create call never came back."""
+    """Finds the predictions of attempts whose create call never returned."""
 
     database: Database
     predictions: PredictionClient
@@ -35,13 +35,13 @@ class AdoptStep:
     async def run(self) -> None:
         """Look for the predictions of all such attempts, in one walk through the vendor's list.
 
-        The one prediction whose webhook names the attempt is the attempt's, or else the one without a webhook that has
+        The attempt's prediction is the one whose webhook names the attempt, or else the one without a webhook that has
         its model and input. If there is none, nothing runs, and the attempt is started again. If there are several,
         nobody can tell which it is: the attempt waits for its deadline, by which the vendor has cancelled them.
         """
         async with self.database.transaction() as tx:
             orphans = await claims.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, self.lease)
-        # Without a call in the budget, they are looked for again when this lease has ended.
+        # If the budget allows no call, they are looked for again when this lease has ended.
         if not orphans or await self.budget.wait_before_read():
             return
         try:
@@ -54,7 +54,7 @@ class AdoptStep:
             await self._adopt(orphan, predictions)
 
     async def _find_candidates(self, orphans: Sequence[ClaimedAttempt]) -> list[list[Prediction]]:
-        """For each orphan the predictions that may be its own."""
+        """For each orphan, the predictions that may be its own."""
         candidates: list[list[Prediction]] = [[] for _ in orphans]
         oldest = min(_earliest_start(orphan) for orphan in orphans)
         async for prediction in self.predictions.recent(oldest):
@@ -79,7 +79,7 @@ class AdoptStep:
 
 
 def _fits(prediction: Prediction, orphan: ClaimedAttempt) -> bool:
-    # A webhook is recognized by its end: the server's address may have changed since the attempt was started.
+    # Only the end of a webhook's URL counts: the server's address may have changed since the attempt was started.
     if prediction.webhook is not None:
         return is_webhook_of(prediction.webhook, orphan)
     if prediction.created_at < _earliest_start(orphan):
@@ -90,5 +90,5 @@ def _fits(prediction: Prediction, orphan: ClaimedAttempt) -> bool:
 
 
 def _earliest_start(orphan: ClaimedAttempt) -> datetime:
-    """The earliest moment that the vendor may give as the beginning of the attempt's prediction."""
+    """The earliest time that the vendor may report as the start of the attempt's prediction."""
     return (orphan.started_at or now()) - _CLOCK_MARGIN

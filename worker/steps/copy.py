@@ -27,7 +27,7 @@ _MOST_OUTPUTS = 1000
 
 @dataclass(frozen=True)
 class CopyStep:
-    """Copies outputs into the store. `other_hosts` are fetched from besides the vendor's."""
+    """Copies outputs into the store. They may be fetched from `other_hosts`, in addition to the vendor's."""
 
     database: Database
     copier: OutputCopier
@@ -41,9 +41,9 @@ class CopyStep:
             return await claims.claim_copies(tx, limit, self.lease)
 
     async def run(self, attempt: ClaimedAttempt) -> None:
-        """Copy the outputs of a claimed attempt and complete it. What was interrupted is tried again later.
+        """Copy the outputs of a claimed attempt and complete it. A copy that is interrupted is tried again later.
 
-        A copy that runs at the deadline goes on until the sweeper ends the attempt, `COPY_GRACE` later.
+        A copy that is running at the deadline goes on until the sweeper ends the attempt, `COPY_GRACE` later.
         """
         touched: list[ReservedOutput] = []
         is_completed = False
@@ -52,7 +52,7 @@ class CopyStep:
         except DownloadRefusedError as error:
             await self.ending.fail(attempt, f"The output could not be copied: {error}")
         except AttemptLostError as error:
-            # Another worker has its lease now, or it has ended.
+            # Another worker has the lease now, or the attempt has ended.
             logger.warning("copy_left", extra={"generation_id": str(attempt.generation_id), "reason": str(error)})
         except (DownloadInterruptedError, StoreError) as error:
             logger.warning(
@@ -82,10 +82,10 @@ class CopyStep:
             await claims.hand_over(tx, attempt, wait, is_failure=is_failure)
 
     async def _while_leased(self, attempt: ClaimedAttempt, work: Coroutine[None, None, bool]) -> bool:
-        """Do the work and renew the lease meanwhile.
+        """Do the work, and renew the lease until it is done.
 
         Raises:
-            AttemptLostError: the lease was lost, so that the work was broken off.
+            AttemptLostError: the lease was lost, so the work was cancelled.
         """
         working = asyncio.create_task(work)
         renewing = asyncio.create_task(self._renew(attempt))
@@ -93,7 +93,7 @@ class CopyStep:
             await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 return working.result()
-            raise AttemptLostError("the attempt has moved on")
+            raise AttemptLostError("the attempt is no longer being copied")
         finally:
             working.cancel()
             renewing.cancel()

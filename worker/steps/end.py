@@ -12,14 +12,14 @@ from app.queue.protocol import WakeQueue
 
 @dataclass(frozen=True)
 class Ending:
-    """Ends attempts, each in one transaction. `prices` are those that were read already: a price never changes."""
+    """Ends attempts, each in one transaction. `prices` caches the prices read so far: a price never changes."""
 
     database: Database
     queue: WakeQueue
     prices: dict[int, PriceTag] = field(default_factory=dict)
 
     async def fail(self, attempt: Attempt, message: str) -> bool:
-        """End the attempt at no cost, with the vendor's message; False if it has ended before."""
+        """End the attempt at no cost, with this error message; False if it has already ended."""
         async with self.database.transaction() as tx:
             return await endings.fail(tx, self.queue, attempt, message)
 
@@ -34,7 +34,7 @@ class Ending:
             predict_time: seconds of computing; None if the vendor did not say.
 
         Returns:
-            False if it has ended before, or one of the files is not its own any more.
+            False if it has already ended, or one of the files does not belong to it any more.
         """
         async with self.database.transaction() as tx:
             price = await self._price(tx, attempt.price_id)

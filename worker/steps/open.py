@@ -1,4 +1,4 @@
-"""Builds the steps of a worker: the one place that knows all of what they use."""
+"""Builds the steps of a worker: the one place that knows everything they use."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from worker.transfer.downloads import Downloader
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps that move generations on, in the order of a generation's life; then what all of them share."""
+    """The steps that move generations on, in the order of a generation's life; then what several of them share."""
 
     start: StartStep
     adopt: AdoptStep
@@ -36,7 +36,7 @@ class Steps:
 
 @asynccontextmanager
 async def open_steps(settings: Settings, resources: Resources) -> AsyncIterator[Steps]:
-    """The steps over the process's resources, with a session for downloads that knows no vendor's token."""
+    """The steps, over the process's resources. Their HTTP session for downloads never carries the vendor's token."""
     session = aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -1,4 +1,4 @@
-"""From a running prediction to its outcome, by asking the vendor; no job waits for it."""
+"""From a running prediction to its outcome, by polling the vendor; no job waits for it."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 10_000
 _LONGEST_PAUSE = timedelta(seconds=10)
-# From so many on, the vendor's list, a hundred to the page, costs less than a call for each.
+# From this many on, the vendor's list, a hundred to a page, costs less than a call for each.
 _WORTH_A_LIST = 30
 _MOST_CALLS_AT_ONCE = 20
 _MOST_LISTED = 10_000
@@ -43,7 +43,7 @@ _CANNOT_BE_STORED = "The prediction succeeded, but its output cannot be stored"
 
 @dataclass(frozen=True)
 class PollStep:
-    """Asks the vendor how running attempts are doing. An attempt is polled again after `interval` at the soonest."""
+    """Polls the vendor for running attempts. An attempt is polled again after `interval` at the earliest."""
 
     database: Database
     queue: WakeQueue
@@ -57,7 +57,7 @@ class PollStep:
         """Poll once every running attempt that is due."""
         due = await self._claim(ahead=timedelta(0))
         if len(due) >= _WORTH_A_LIST:
-            # A list costs as much for some as for all: take those along that would be due until the next one.
+            # A list costs the same for some as for all: include those that would be due before the next one.
             due += await self._claim(ahead=_LONGEST_PAUSE)
             due = await self._poll_listed(due)
         calls = asyncio.Semaphore(_MOST_CALLS_AT_ONCE)
@@ -70,7 +70,7 @@ class PollStep:
             )
 
     async def _poll_listed(self, due: Sequence[Attempt]) -> list[Attempt]:
-        """Take in what the vendor's list says of these attempts. Those that it does not list are returned."""
+        """Store what the vendor's list says about these attempts. Those that it does not list are returned."""
         left = {attempt.prediction_id: attempt for attempt in due}
         oldest = min(attempt.started_at or now() for attempt in due) - _CLOCK_MARGIN
         seen: list[tuple[Attempt, Prediction]] = []
@@ -86,7 +86,7 @@ class PollStep:
                 if not left:
                     break
         except PredictionError as error:
-            # A page that cannot be read must not hide the others: some are polled singly, the rest when due again.
+            # A page that cannot be read must not block the rest: some are polled one by one, the others when due again.
             logger.warning("list_failed", extra={"reason": error.text})
             await self._note_throttling(error)
             if isinstance(error, PredictionDeniedError):
@@ -95,7 +95,7 @@ class PollStep:
         return list(left.values())
 
     async def _listed(self, oldest: datetime) -> AsyncGenerator[Prediction]:
-        """The account's predictions, newest first, as far back as the budget of calls reaches."""
+        """The account's predictions, newest first, as far back as the budget of calls allows."""
         listed = 0
         async for prediction in self.predictions.recent(oldest):
             yield prediction
@@ -106,7 +106,7 @@ class PollStep:
 
     async def _poll_one(self, attempt: Attempt, calls: asyncio.Semaphore) -> None:
         async with calls:
-            # Without a call in the budget it is polled when it is due again.
+            # If the budget allows no call, the attempt is polled when it is due again.
             if not await self.budget.wait_before_read():
                 await self._ask(attempt)
 
@@ -117,7 +117,7 @@ class PollStep:
         except PredictionMissingError:
             await self._fail(attempt, "The vendor does not know the prediction any more")
         except PredictionError as error:
-            # It is polled again when it is due again.
+            # The attempt is polled again when it is due again.
             await self._note_throttling(error)
             logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
@@ -135,7 +135,7 @@ class PollStep:
             await self.budget.throttled_reads(error.wait_seconds)
 
     async def _observe(self, seen: Sequence[tuple[Attempt, Prediction]]) -> None:
-        """Take in what the vendor says of predictions. A status that is not known is waited out."""
+        """Store how predictions ended. One with an unknown status counts as still running."""
         outcomes: list[Outcome] = []
         for attempt, prediction in seen:
             if not prediction.is_terminal:

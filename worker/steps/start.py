@@ -34,9 +34,9 @@ _LONGEST_WAIT = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class StartStep:
-    """Has the vendor run pending attempts.
+    """Creates predictions for pending attempts.
 
-    `webhook_base` is the server's public URL if the vendor is to call back, None if the operator set no secret for it.
+    `webhook_base` is the server's public URL; None if the operator has set no secret, and so wants no webhooks.
     """
 
     database: Database
@@ -48,8 +48,8 @@ class StartStep:
     webhook_base: str | None
 
     async def claim(self, limit: int) -> list[ClaimedAttempt]:
-        """Claim generations that are due to be started, `limit` at most; none if no other is due."""
-        # Other workers may take what was due in between. Then others may be due, but not for ever.
+        """Claim generations that are due to be started, `limit` at most; none if no more are due."""
+        # Other workers may claim the rows that were found due; then look for others, a limited number of times.
         for _ in range(_MOST_CLAIMS):
             async with self.database.transaction() as tx:
                 claimed = await claims.claim_starts(tx, limit, self.lease)
@@ -58,7 +58,7 @@ class StartStep:
         return []
 
     async def run(self, attempt: ClaimedAttempt) -> None:
-        """Have the vendor run a claimed attempt. What the vendor certainly did not accept becomes pending again."""
+        """Create the prediction of a claimed attempt. If the vendor certainly refused it, it becomes pending again."""
         if wait := await self._await_vendor(attempt):
             await self._postpone(attempt, wait)
             return
@@ -69,7 +69,7 @@ class StartStep:
         try:
             prediction = await self._create(attempt)
         except (PredictionUncertainError, TimeoutError):
-            # It may run: the adoption step looks for it when the lease has ended.
+            # The prediction may exist: the adoption step looks for it when the lease has ended.
             logger.warning("prediction_uncertain", extra={"generation_id": str(attempt.generation_id)})
         except PredictionRejectedError as error:
             await self.ending.fail(attempt, error.text)
@@ -79,7 +79,7 @@ class StartStep:
             await self.acceptance.accept(attempt, prediction)
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:
-        # The lease must outlast the call, so that nobody looks for the prediction while it is being made.
+        # The lease must outlast the call, so that nobody looks for the prediction while it is being created.
         async with asyncio.timeout(self.lease.total_seconds() / 2):
             return await self.predictions.create(
                 model=attempt.model,

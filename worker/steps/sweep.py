@@ -1,4 +1,4 @@
-"""What a crash, a lost wake or a silent vendor left behind. Every worker sweeps; each step is idempotent."""
+"""Repairs what a crash, a lost wake or a silent vendor left behind. Every worker sweeps; each step is idempotent."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ _CANCEL_SECONDS = 5
 
 @dataclass(frozen=True)
 class SweepStep:
-    """Looks after everything that no wake and no poll will move on."""
+    """Finds everything that no wake and no poll would move on."""
 
     database: Database
     queue: WakeQueue
@@ -42,7 +42,7 @@ class SweepStep:
     ending: Ending
 
     async def wake_due(self) -> None:
-        """Wake the workers for due rows: their wake was lost, or they became due by the passing of time."""
+        """Wake the workers for due rows: their wake was lost, or they have become due since it was sent."""
         async with self.database.transaction() as tx:
             kinds = await due.find_due_kinds(tx)
         try:
@@ -54,7 +54,7 @@ class SweepStep:
     async def end_late(self) -> None:
         """Fail every attempt that is past its deadline, then have the vendor cancel those that it still runs.
 
-        All of them fail before the vendor is called, which may take its time.
+        All of them fail before the vendor is called, because it may be slow.
         """
         async with self.database.transaction() as tx:
             late = await due.find_late(tx, _BATCH, _GRACE)
@@ -74,9 +74,9 @@ class SweepStep:
         await self._cancel([attempt for attempt in ended if attempt.is_running])
 
     async def fill_capacity(self) -> None:
-        """Start parked generations that no end of another one will start.
+        """Start parked generations that would not be started by the end of another one.
 
-        Their plan allows more than it did, or the last one before them ended just when they were parked.
+        Their plan allows more than before, or the last one ahead of them ended just as they were parked.
         """
         async with self.database.transaction() as tx:
             free = await parking.find_free_capacity(tx)
@@ -98,7 +98,7 @@ class SweepStep:
             is_more = len(abandoned) == _BATCH
 
     async def void_expired_holds(self) -> None:
-        """Give back the credits that crashed turns held."""
+        """Release the credits that are still held for crashed turns."""
         await void_expired(self.database)
 
     async def grant_monthly_credits(self) -> None:
@@ -114,14 +114,14 @@ class SweepStep:
             await self.store.delete(output.storage_path)
             async with self.database.transaction() as tx:
                 await outputs.release(tx, output)
-            # A worker may have finished writing it in between; one that finishes later sees that it is released.
+            # A worker may have finished writing it since; one that finishes later sees that it is released.
             await self.store.delete(output.storage_path)
         except StoreError as error:
-            # The others do not wait for this one; it is tried again in the next round.
+            # The others must not wait for this one; it is tried again in the next round.
             logger.warning("object_not_removed", extra={"path": output.storage_path, "reason": str(error)})
 
     async def _cancel(self, ended: Sequence[LateAttempt]) -> None:
-        """Have the vendor cancel them. What it does not answer in time it cancels by itself: each has a limit there."""
+        """Have the vendor cancel them. If it does not respond in time, its own limit ends them: each start sets one."""
         calls = asyncio.Semaphore(_MOST_CANCELS_AT_ONCE)
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):

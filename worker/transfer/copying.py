@@ -1,4 +1,4 @@
-"""One output of a prediction: from wherever it is into the store, and read back."""
+"""Copies one output of a prediction into the store, and reads it back."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
@@ -25,7 +25,7 @@ class AttemptLostError(Exception):
 
 @dataclass(frozen=True)
 class OutputCopier:
-    """Copies outputs into the store. The lease of an attempt is renewed before another type of it is stored."""
+    """Copies outputs into the store. An attempt's lease is renewed before an output is stored under another type."""
 
     database: Database
     store: ObjectStore
@@ -36,23 +36,23 @@ class OutputCopier:
     async def copy(
         self, attempt: ClaimedAttempt, position: int, source: Source, touched: list[ReservedOutput]
     ) -> StoredFile:
-        """Bring one output into the store, in bounded memory, and read it back.
+        """Copy one output into the store, in bounded memory, and read it back.
 
-        The path is reserved before the first byte is written. Run again, it writes the same object again.
+        The path is reserved before the first byte is written. It is idempotent: run again, it writes the same object.
 
         Args:
             attempt: the attempt.
             position: which of its outputs this is, from 0.
             source: where the bytes are.
-            touched: the object is added to it before it is written.
+            touched: the object is appended to this list before it is written.
 
         Returns:
             What was read back.
 
         Raises:
-            DownloadRefusedError: the output cannot be had.
-            DownloadInterruptedError, StoreError: it may be had the next time.
-            AttemptLostError: it is no longer this worker's to copy.
+            DownloadRefusedError: the output cannot be copied.
+            DownloadInterruptedError, StoreError: another try may succeed.
+            AttemptLostError: the attempt has ended, or another worker copies it.
         """
         async with aclosing(self._bytes_of(source)) as chunks:
             head = await _read_head(chunks)
@@ -67,7 +67,7 @@ class OutputCopier:
         return StoredFile(reserved.storage_path, media.content_type, stored.size, stored.sha256)
 
     async def remove_strays(self, touched: Sequence[ReservedOutput]) -> None:
-        """Delete what was written for an attempt that was tidied up meanwhile: no row names it any more."""
+        """Delete the objects that no row names any more: their rows were deleted while the objects were written."""
         for output in touched:
             async with self.database.transaction() as tx:
                 is_known = await outputs.is_reserved(tx, output.storage_path)
@@ -80,12 +80,12 @@ class OutputCopier:
             reserved = await outputs.reserve(tx, attempt, position, media)
             if reserved is not None:
                 return reserved
-            # An earlier run of this attempt took the bytes for another type. That object goes first, unless that run
-            # has completed the attempt with it.
+            # An earlier copy of this attempt detected another type. Its object is deleted first, unless that copy has
+            # completed the attempt with it.
             other = await outputs.find(tx, *key, position)
             is_ours = await claims.renew(tx, *key, self.lease)
         if other is None or not is_ours:
-            raise AttemptLostError("the attempt has moved on")
+            raise AttemptLostError("the attempt is no longer being copied")
         await self.store.delete(other.storage_path)
         async with self.database.transaction() as tx:
             await outputs.release(tx, other)
@@ -107,7 +107,7 @@ class OutputCopier:
 
 
 async def _read_head(chunks: AsyncGenerator[bytes]) -> bytes:
-    """The first bytes, enough to tell the type from; fewer if there are no more."""
+    """The first bytes, enough to detect the type; fewer if there are no more."""
     head = bytearray()
     async for chunk in chunks:
         head += chunk

@@ -12,21 +12,21 @@ _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 
 class DownloadRefusedError(Exception):
-    """The file cannot be had, and asking again would not help."""
+    """The file cannot be downloaded, and another try would not help."""
 
 
 class DownloadInterruptedError(Exception):
-    """The file did not come whole; it may the next time."""
+    """The file did not arrive whole; another try may succeed."""
 
 
 def check_size(size: int, most: int) -> None:
-    """Raise a `DownloadRefusedError` for a file of more bytes than may be."""
+    """Raise a `DownloadRefusedError` for a file of more than `most` bytes."""
     if size > most:
         raise DownloadRefusedError(f"the output is larger than {most} bytes")
 
 
 class Downloader:
-    """Fetches outputs, from the vendor's delivery hosts and those that the operator allows, and from no others."""
+    """Fetches outputs from the vendor's delivery hosts and from hosts that the operator allows, and from no others."""
 
     def __init__(self, session: aiohttp.ClientSession, allowed_hosts: frozenset[str], max_bytes: int) -> None:
         self._session = session
@@ -34,11 +34,11 @@ class Downloader:
         self._max_bytes = max_bytes
 
     async def fetch(self, url: str) -> AsyncGenerator[bytes]:
-        """The file in chunks. It is whole only when the last chunk has come without an error.
+        """The file in chunks. It is whole only if the last chunk has arrived without an error.
 
         Raises:
             DownloadRefusedError: the host is not allowed, the file is gone or too large.
-            DownloadInterruptedError: the connection or the host failed, or nothing came.
+            DownloadInterruptedError: the connection or the host failed, or the file was empty.
         """
         try:
             response = await self._open(url)
@@ -71,8 +71,8 @@ class Downloader:
             check_size(size, self._max_bytes)
             yield chunk
         if not size:
-            # No model makes an empty file: the host has answered before the bytes were there.
-            raise DownloadInterruptedError("the output came without a byte")
+            # No model makes an empty file: the host has responded before the bytes were there.
+            raise DownloadInterruptedError("the output arrived without a byte")
 
     def _check_host(self, url: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""From which hosts outputs are fetched: the vendor's delivery hosts and those that the operator allows."""
+"""The hosts that outputs are fetched from: the vendor's delivery hosts and those that the operator allows."""
 
 from urllib.parse import urlsplit
 
@@ -6,14 +6,14 @@ _DELIVERY_HOST = "replicate.delivery"
 
 
 def is_allowed(url: str, others: frozenset[str]) -> bool:
-    """Whether a file may be fetched from there.
+    """Whether a file may be fetched from this address.
 
     Args:
         url: an absolute address.
-        others: the operator's hosts, in lower case, each with its port where that is not the scheme's own.
+        others: the operator's hosts, in lower case, each with its port if that is not the scheme's default.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: it is not a valid address.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()

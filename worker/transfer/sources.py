@@ -1,4 +1,4 @@
-"""Where the files of a prediction are, told from its output, which may be any JSON."""
+"""Finds the files of a prediction in its output, which may be any JSON."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Inline:
-    """A file that came within the output. Its type is known, or is to be told from its bytes."""
+    """A file whose bytes are in the output itself. If its type is None, it is detected from the bytes."""
 
     data: bytes
     media_type: MediaType | None
@@ -31,20 +31,20 @@ Source = Remote | Inline
 
 
 def is_empty(output: Any) -> bool:
-    """Whether a prediction has made nothing."""
+    """Whether a prediction's output holds nothing."""
     return output is None or output in ("", [], {})
 
 
 def sources_of(output: Any, other_hosts: frozenset[str] = frozenset()) -> list[Source]:
-    """The files of an output, in order; none where there is no output.
+    """The files of an output, in order; none if there is no output.
 
-    Where files are named, at whatever depth, they are the output. Otherwise text, or pieces of text, are one text
+    If the output names files, at whatever depth, those are its files. Otherwise text, or pieces of text, are one text
     file, and anything else is one JSON file.
 
     Args:
         output: any JSON.
-        other_hosts: whose files may be fetched besides the vendor's. Addresses elsewhere, such as that of a licence,
-            are passed over beside files that can be had; where there are no others they are files that cannot.
+        other_hosts: hosts from which files may be fetched, in addition to the vendor's. Addresses on any other host,
+            such as that of a licence, are ignored, unless the output has no other files: then they are returned.
     """
     if is_empty(output):
         return []
@@ -84,7 +84,7 @@ def _file(text: str) -> Source | None:
 
 
 def _is_address(text: str) -> bool:
-    """Whether a text is the address of a file, and not words that begin like one."""
+    """Whether a text is the address of a file, and not just words that begin like one."""
     if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
         return False
     try:

@@ -38,9 +38,9 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 
 @st.composite
 def deltas_of(draw: st.DrawFn, message: Json) -> list[Json]:
-    """The message as the deltas of a stream, cut anywhere; the index of a call right, always 0 or missing.
+    """The message as the deltas of a stream, cut anywhere. The index of a call is right, always 0, or missing.
 
-    The id of a call may stand in each of its pieces, in the first alone, or be another one in each.
+    The id of a call is in each of its pieces, only in the first one, or a different one in each.
     """
     deltas: list[Json] = [{"role": "assistant", "content": draw(st.sampled_from(["", None]))}]
     for name in ("content", "refusal"):
@@ -111,7 +111,7 @@ def test_calls_are_the_servers_or_the_clients(message: Json) -> None:
     assert len(answer.server_calls) + len(answer.client_calls) == len(message["calls"])
 
 
-def test_pieces_of_calls_may_be_mixed() -> None:
+def test_pieces_of_calls_may_be_interleaved() -> None:
     answer, shown = streamed(
         [
             {"tool_calls": [{"index": 0, **call(0, "get_weather", "")}, {"index": 1, **call(1, "get_time", "")}]},
@@ -129,7 +129,7 @@ def test_pieces_of_calls_may_be_mixed() -> None:
     assert [[piece["index"] for piece in delta.delta["tool_calls"]] for delta in shown] == [[0, 1], [1, 0], [1]]
 
 
-def test_mixed_pieces_of_calls_without_a_right_index_are_told_apart_by_their_ids() -> None:
+def test_interleaved_pieces_with_wrong_indexes_are_matched_by_their_ids() -> None:
     answer, _ = streamed(
         [
             {"tool_calls": [{"index": 0, **call(0, "get_weather", "a")}, {"index": 0, **call(1, "get_time", "b")}]},
@@ -142,20 +142,20 @@ def test_mixed_pieces_of_calls_without_a_right_index_are_told_apart_by_their_ids
 
 
 @pytest.mark.parametrize("given_id", ["", "call_0"])
-def test_no_two_calls_have_one_id(given_id: str) -> None:
+def test_every_call_has_an_id_of_its_own(given_id: str) -> None:
     piece = {"id": given_id, "function": {"name": "get_time", "arguments": "{}"}}
     chunks = [{"tool_calls": [{"index": index, **piece}]} for index in (0, 1)]
     answers = [streamed(chunks)[0] for _ in range(2)]
 
     ids = [made["id"] for answer in answers for made in answer.client_calls]
     assert len(ids) == 4
-    # Of several answers too, if the id is not the model's own.
+    # Ids that the model did not give are unique even in several answers.
     assert len(set(ids) - {given_id}) == (4 if given_id == "" else 2)
     assert all(ids)
 
 
 @pytest.mark.parametrize("arguments", ["", "{", '{"city": "Ro', "[]", "7", "null"])
-def test_a_model_sees_no_arguments_of_its_own_that_are_no_object(arguments: str) -> None:
+def test_arguments_that_are_not_an_object_are_not_sent_back_to_the_model(arguments: str) -> None:
     answer, _ = streamed([{"tool_calls": [{"index": 0, **call(0, "get_weather", arguments)}]}], "length")
 
     assert answer.client_calls == [call(0, "get_weather", arguments)]
@@ -163,7 +163,7 @@ def test_a_model_sees_no_arguments_of_its_own_that_are_no_object(arguments: str)
 
 
 @pytest.mark.parametrize("names", [["reasoning_content"], ["reasoning"], ["reasoning_content", "reasoning"]])
-def test_thoughts_are_shown_and_counted_once(names: list[str]) -> None:
+def test_reasoning_is_shown_and_counted_once(names: list[str]) -> None:
     answer, shown = streamed([*({**dict.fromkeys(names, piece)} for piece in ("So ", "é")), {"content": "Yes"}])
 
     thoughts: list[Json] = [{"reasoning_content": "So "}, {"reasoning_content": "é"}]
@@ -174,7 +174,7 @@ def test_thoughts_are_shown_and_counted_once(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_a_model_sees_the_thoughts_behind_its_calls_again(name: str) -> None:
+def test_reasoning_before_a_call_is_sent_back_to_the_model(name: str) -> None:
     answer, _ = streamed([{name: "Hm."}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}])
 
     assert answer.message()[name] == "Hm."
@@ -184,7 +184,7 @@ def test_a_model_sees_the_thoughts_behind_its_calls_again(name: str) -> None:
     ("reason", "shown"),
     [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
 )
-def test_reasons_that_the_sdks_do_not_know_are_stop(reason: str, shown: str) -> None:
+def test_finish_reasons_that_the_sdks_do_not_know_become_stop(reason: str, shown: str) -> None:
     answer, _ = streamed([{"content": "x"}], reason)
 
     assert answer.finish_reason == shown
@@ -216,7 +216,7 @@ def test_logprobs_of_a_token_without_text_are_kept_and_passed_on() -> None:
 @pytest.mark.parametrize(
     "chunk", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": None}]}]
 )
-def test_chunks_that_say_nothing_are_nothing(chunk: Json) -> None:
+def test_empty_chunks_are_ignored(chunk: Json) -> None:
     answer = Answer(CLIENT_TOOLS)
 
     assert answer.add_chunk(chunk) is None

@@ -1,4 +1,4 @@
-"""Containers of agents in each other, and what is common to all of them."""
+"""Nested containers of agents, and what all kinds of containers have in common."""
 
 import httpx
 import pytest
@@ -34,7 +34,9 @@ async def test_containers_nest(http: httpx.AsyncClient, database: Database, upst
 
 
 @pytest.mark.parametrize("kind", ["SEQUENTIAL", "PARALLEL", "LOOP"])
-async def test_a_container_of_nothing_says_nothing(http: httpx.AsyncClient, database: Database, kind: str) -> None:
+async def test_a_container_without_active_agents_gives_an_empty_answer(
+    http: httpx.AsyncClient, database: Database, kind: str
+) -> None:
     team = await make_team(database, container(kind, "asleep"), agent("asleep", is_active=False))
 
     whole, streamed = await answer_of(http, team, "Hello"), await stream(http, team, "Hello")
@@ -54,5 +56,5 @@ async def test_a_clients_tool_named_like_one_of_an_answering_agent_is_refused(
 
     response = await ask(http, team, "Hello", tools=[tool])
 
-    # Only the last agent of a sequence is offered the client's tools: elsewhere there is nothing to mix up.
+    # Only the last agent of a sequence is offered the client's tools; elsewhere the names cannot collide.
     assert response.status_code == (400 if kind == "SEQUENTIAL" else 200)

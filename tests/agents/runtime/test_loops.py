@@ -1,4 +1,4 @@
-"""Agents that run again and again."""
+"""Agents that run in a loop."""
 
 import httpx
 import pytest
@@ -37,7 +37,7 @@ async def test_a_loop_ends_when_one_of_its_agents_says_so(
     team = await make_team(
         database, container("LOOP", "poet", "critic", max_iterations=9), agent("poet"), agent("critic")
     )
-    # The poet says what makes the critic, who reads it, call the tool.
+    # The poet's answer makes the critic, who reads it, call the tool.
     words = "repeat after me: exit loop"
 
     text = (await stream(http, team, words)).text if is_streamed else text_of(await answer_of(http, team, words))
@@ -47,7 +47,7 @@ async def test_a_loop_ends_when_one_of_its_agents_says_so(
     assert await books_of(database, team) == charged(cost_of(call["usage"] for call in upstream.calls()))
 
 
-async def test_a_loop_within_a_loop_is_left_alone(
+async def test_ending_an_inner_loop_does_not_end_the_outer_one(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -59,7 +59,7 @@ async def test_a_loop_within_a_loop_is_left_alone(
 
     await answer_of(http, team, "repeat after me: exit loop")
 
-    # The critic ends the inner loop at once; that the reader sees the same words ends the outer one.
+    # The critic ends the inner loop at once; the reader, who sees the same words, ends the outer one.
     assert [call["model"] for call in upstream.calls()] == ["poet-model", "critic-model", "reader-model"]
 
 
@@ -79,7 +79,7 @@ async def test_a_sequence_in_a_loop_ends_with_the_agent_that_says_so(
     assert text_of(answer) == "good enough"
 
 
-async def test_what_was_said_last_is_the_answer_of_a_sequence_that_is_left_without_a_word(
+async def test_the_last_text_is_the_answer_of_a_sequence_that_exit_loop_ends(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     line = container("SEQUENTIAL", "poet", "critic", name="line")
@@ -91,10 +91,10 @@ async def test_what_was_said_last_is_the_answer_of_a_sequence_that_is_left_witho
     assert text_of(answer) == "exit loop"
 
 
-async def test_a_sequence_goes_on_when_another_part_of_the_loop_ends_it(
+async def test_a_sequence_goes_on_when_a_parallel_agent_ends_the_loop(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    # With one call each, these two are not offered the way out.
+    # With one call each, these two are not offered the tool that ends the loop.
     slow, last = agent("slow", "sim-chat--slow-0.3", max_llm_calls=1), agent("last", max_llm_calls=1)
     team = await make_team(
         database,

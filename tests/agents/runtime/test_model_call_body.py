@@ -35,7 +35,7 @@ bodies = st.builds(lambda messages: {"model": "m", "messages": messages}, st.lis
 
 
 @given(body=bodies)
-def test_no_prompt_has_more_tokens_than_are_held_for(body: dict[str, Any]) -> None:
+def test_the_hold_covers_every_token_of_a_prompt(body: dict[str, Any]) -> None:
     request = parse_chat_request(orjson.dumps(body))
     counted = true_usage(request, reply_to(request))["prompt_tokens"]
     images = sum(
@@ -45,7 +45,7 @@ def test_no_prompt_has_more_tokens_than_are_held_for(body: dict[str, Any]) -> No
         for part in message["content"]
     )
 
-    # The simulator counts no tokens for an image: what the operator has set comes on top.
+    # The simulator counts no tokens for an image: the operator's setting is added.
     assert prompt_tokens_bound(body, IMAGE_TOKENS) >= counted + IMAGE_TOKENS * images
 
 
@@ -65,15 +65,15 @@ def test_the_data_of_an_image_does_not_count() -> None:
     assert IMAGE_TOKENS < bound("A") < IMAGE_TOKENS + 100
 
 
-def test_the_data_of_sound_counts() -> None:
+def test_the_data_of_audio_counts() -> None:
     data = "A" * 10_000
     sound = {"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}}
 
-    # A second of it is some 50 tokens at the most, and never so few bytes.
+    # A second of audio is about 50 tokens at most, and always more than 50 bytes.
     assert prompt_tokens_bound({"messages": [{"role": "user", "content": [sound]}]}, IMAGE_TOKENS) > len(data)
 
 
-def test_an_answer_is_bound_by_the_client_or_the_catalog() -> None:
+def test_the_length_of_an_answer_is_limited_by_client_and_catalog() -> None:
     assert output_tokens_bound({}, 1000) == 1000
     assert output_tokens_bound({"max_tokens": 10}, 1000) == 10
     assert output_tokens_bound({"max_completion_tokens": 20, "max_tokens": 10}, 1000) == 20
@@ -81,11 +81,11 @@ def test_an_answer_is_bound_by_the_client_or_the_catalog() -> None:
 
 
 @given(limits=st.dictionaries(st.sampled_from(["max_tokens", "max_completion_tokens"]), st.integers(1, 2000)))
-def test_no_answer_is_longer_than_is_held_for(limits: dict[str, int]) -> None:
+def test_the_hold_covers_the_longest_answer(limits: dict[str, int]) -> None:
     sent = with_limit({"model": "m", **limits}, 1000)
 
     assert sent.keys() == {"model", *limits}
-    # Whichever of them the model obeys.
+    # Whichever limit the model obeys, the hold covers it.
     assert all(sent[name] <= output_tokens_bound(limits, 1000) <= 1000 for name in limits)
 
 

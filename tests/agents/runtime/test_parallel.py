@@ -1,4 +1,4 @@
-"""Agents that run side by side."""
+"""Agents that run in parallel."""
 
 import httpx
 import pytest
@@ -11,19 +11,19 @@ from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
 
-async def test_agents_side_by_side_run_at_the_same_time(
+async def test_parallel_agents_run_at_the_same_time(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, container("PARALLEL", "one", "two"), agent("one", STUCK), agent("two", STUCK))
 
     async with asked(http, team, "count to 2"):
-        # In turn, the second would never come.
+        # If they ran one after the other, the second call would never be made.
         await upstream.begun(2)
 
     assert upstream.requests() == [{"model": STUCK, "messages": [user("count to 2")]}] * 2
 
 
-async def test_agents_side_by_side_answer_in_their_order(
+async def test_parallel_agents_answer_in_their_order(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     slow, quick = agent("slow", "sim-chat--slow-0.3"), agent("quick")
@@ -39,7 +39,7 @@ async def test_agents_side_by_side_answer_in_their_order(
     assert await books_of(database, team) == charged(*costs)
 
 
-async def test_one_that_fails_loses_no_other(
+async def test_one_agents_failure_does_not_lose_the_others_answers(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -55,7 +55,9 @@ async def test_one_that_fails_loses_no_other(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_where_all_fail_the_turn_fails(http: httpx.AsyncClient, database: Database, is_streamed: bool) -> None:
+async def test_if_all_agents_fail_the_turn_fails(
+    http: httpx.AsyncClient, database: Database, is_streamed: bool
+) -> None:
     team = await make_team(
         database,
         container("PARALLEL", "first", "second"),
@@ -63,14 +65,14 @@ async def test_where_all_fail_the_turn_fails(http: httpx.AsyncClient, database: 
         agent("second", BROKEN),
     )
 
-    answer = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
+    response = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "provider_rate_limited")
-    assert answer.headers["retry-after"] == "9"
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "provider_rate_limited")
+    assert response.headers["retry-after"] == "9"
     assert await books_of(database, team) == NOTHING_CHARGED
 
 
-async def test_leaving_ends_every_call_side_by_side(
+async def test_leaving_ends_every_parallel_call(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(

@@ -1,4 +1,4 @@
-"""Agents that run in turn, each seeing what those before it said."""
+"""Agents that run one after the other, each of which sees the answers before it."""
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
 
-async def test_in_a_sequence_each_sees_what_those_before_it_said(
+async def test_each_agent_of_a_sequence_sees_the_answers_before_it(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -33,7 +33,7 @@ async def test_in_a_sequence_each_sees_what_those_before_it_said(
     assert answer["model"] == "junis-orchestrator"
 
 
-async def test_what_an_agent_wrote_under_its_key_stands_in_later_instructions(
+async def test_an_agents_output_key_is_filled_into_later_instructions(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -50,7 +50,7 @@ async def test_what_an_agent_wrote_under_its_key_stands_in_later_instructions(
     assert writer["messages"][0] == {"role": "system", "content": "Write about 1 2 3."}
 
 
-async def test_only_the_answering_agent_is_told_the_form_of_the_answer(
+async def test_only_the_answering_agent_gets_the_parameters_of_the_answer(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, container("SEQUENTIAL", "counter", "writer"), agent("counter"), agent("writer"))
@@ -87,14 +87,14 @@ async def test_a_sequence_that_fails_before_it_says_anything_costs_nothing(
     models = [agent("counter"), agent("broken", BROKEN), agent("writer")]
     team = await make_team(database, container("SEQUENTIAL", *names), *models)
 
-    answer = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
+    response = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
     assert [call["outcome"] for call in upstream.calls()] == ["finished", "refused"]
     assert await books_of(database, team) == NOTHING_CHARGED
 
 
-async def test_a_sequence_that_fails_in_its_last_answer_is_paid_up_to_there(
+async def test_a_sequence_that_fails_in_its_last_answer_is_charged_up_to_there(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     models = [agent("counter"), agent("writer", "sim-chat--cut-2")]
@@ -109,7 +109,7 @@ async def test_a_sequence_that_fails_in_its_last_answer_is_paid_up_to_there(
     assert await books_of(database, team) == charged(cost, is_estimated=True)
 
 
-async def test_the_session_remembers_what_the_client_was_told(
+async def test_the_session_remembers_what_the_client_received(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, container("SEQUENTIAL", "counter", "writer"), agent("counter"), agent("writer"))

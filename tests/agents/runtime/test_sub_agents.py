@@ -1,4 +1,4 @@
-"""Agents that another agent calls as tools, and how often it may."""
+"""Agents that another agent calls as tools, and how often it may call them."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ async def test_an_agent_is_called_as_a_tool(
     assert [call["stream"] for call in upstream.calls()] == [is_streamed, False, is_streamed]
 
 
-async def test_three_deep_everything_is_counted(
+async def test_calls_of_nested_sub_agents_are_all_counted(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(
@@ -71,13 +71,15 @@ async def test_agents_called_in_one_answer_run_at_the_same_time(
     team = await make_team(database, host, agent("poet", STUCK), agent("painter", STUCK))
 
     async with asked(http, team, "Ask poet and painter"):
-        # In turn, the second would never come.
+        # If they ran one after the other, the second sub-agent's call would never be made.
         await upstream.begun(3)
 
     assert [call["model"] for call in upstream.calls()] == ["host-model", STUCK, STUCK]
 
 
-async def test_agents_called_in_one_answer_are_all_told_of(http: httpx.AsyncClient, database: Database) -> None:
+async def test_the_caller_gets_the_result_of_every_agent_that_it_called(
+    http: httpx.AsyncClient, database: Database
+) -> None:
     host = agent("host", sub_agents=["poet", "painter"])
     team = await make_team(database, host, agent("poet"), agent("painter", BROKEN))
 
@@ -88,7 +90,7 @@ async def test_agents_called_in_one_answer_are_all_told_of(http: httpx.AsyncClie
     assert painter == '> {"error":"The model provider failed to answer"}'
 
 
-async def test_the_failure_of_a_sub_agent_is_told_to_its_caller(
+async def test_a_sub_agents_failure_is_the_result_of_its_call(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet", BROKEN))
@@ -110,7 +112,7 @@ async def test_a_container_may_be_a_tool(http: httpx.AsyncClient, database: Data
 
     answer = await answer_of(http, team, "Ask the writers to count to 2")
 
-    # "count to" is obeyed at once by every model, so only the caller can have asked.
+    # Every model obeys "count to" at once, so the host itself answers without calling its tool.
     assert text_of(answer) == "1 2"
     assert [call["model"] for call in upstream.calls()] == ["host-model"]
 
@@ -120,7 +122,7 @@ async def test_a_container_may_be_a_tool(http: httpx.AsyncClient, database: Data
     assert {call["model"] for call in upstream.calls()[1:]} == {"host-model", "poet-model", "novelist-model"}
 
 
-async def test_calls_of_an_agent_end_at_its_maximum_with_an_answer(
+async def test_an_agent_at_its_maximum_of_calls_ends_with_an_answer(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, agent("host", sub_agents=["poet"], max_llm_calls=3), agent("poet"))
@@ -158,7 +160,7 @@ async def test_the_session_remembers_the_callers_side_only(
     assert text_of(answer).startswith("one moment\n\nThe tool says:")
 
 
-async def test_the_way_out_of_a_loop_ends_the_agents_own_turn_at_once(
+async def test_exit_loop_ends_the_agents_own_calls_at_once(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(

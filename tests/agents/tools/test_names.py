@@ -38,7 +38,7 @@ async def test_the_tool_of_a_loop_wins_over_a_sub_agent_of_its_name(
     assert offered["function"]["description"] == "End the loop. Call it only when nothing is left to improve."
 
 
-async def test_a_clients_tool_may_have_the_name_of_no_tool_of_the_agent(
+async def test_a_clients_tool_named_like_one_of_the_agents_tools_is_refused(
     http: httpx.AsyncClient, database: Database
 ) -> None:
     team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))

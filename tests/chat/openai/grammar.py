@@ -1,4 +1,4 @@
-"""What a stream may look like, and nothing else: `first delta* (finish usage? | error) [DONE]`, read from its bytes."""
+"""Checks the bytes of a stream against its grammar: `first delta* (finish usage? | error) [DONE]`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,14 @@ _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_c
 
 @dataclass(frozen=True)
 class Streamed:
-    """A stream that keeps to the grammar, taken apart.
+    """The parts of a stream that follows the grammar.
 
     Attributes:
         first: the chunk with the role and the session.
         said: the chunks between the first and the last.
         finish: the chunk that says why the answer ended; None if an error did, or the client left.
         usage: the chunk with the tokens.
-        error: what the error frame holds.
+        error: the error in the error frame.
         keep_alives: how many comments there were.
     """
 
@@ -63,7 +63,7 @@ class Streamed:
 
 
 def read_stream(response: httpx.Response, raw: bytes, *, wants_usage: bool = False, is_cut: bool = False) -> Streamed:
-    """Check a whole stream, or with `is_cut` what arrived of one before the client left."""
+    """Check a whole stream, or, if `is_cut`, the part that arrived before the client left."""
     _check_headers(response)
     data, keep_alives = _split(raw[: raw.rfind(b"\n\n") + 2] if is_cut else raw)
     assert is_cut or data.pop() == _DONE
@@ -86,7 +86,7 @@ def _check_headers(response: httpx.Response) -> None:
 
 
 def _split(raw: bytes) -> tuple[list[bytes], int]:
-    """The data of each event, and the number of keep-alives. Other lines do not exist."""
+    """The data of each event, and the number of keep-alives. No other lines are allowed."""
     *lines, rest = raw.split(b"\n")
     assert rest == b""
     events = [line for line in lines if line != _KEEP_ALIVE]
@@ -98,7 +98,7 @@ def _split(raw: bytes) -> tuple[list[bytes], int]:
 
 
 def _take_apart(events: list[Json], keep_alives: int) -> Streamed:
-    """Take off the end what only the end may have; what is left there in the wrong place is no delta."""
+    """Remove from the end what only the end may have. If it is anywhere else, it fails the checks of a delta."""
     error = events.pop()["error"] if "error" in events[-1] else None
     usage = events.pop() if not events[-1]["choices"] else None
     finish = events.pop() if _choice(events[-1])["finish_reason"] else None
@@ -128,7 +128,7 @@ def _check_chunks(streamed: Streamed, on_all: set[str]) -> None:
 
 
 def check_error(error: Json) -> None:
-    """Check what an error frame, or the body of a refusal, holds."""
+    """Check the error in an error frame or in the body of a refusal."""
     assert isinstance(error, dict)
     assert {"message", "type", "code"} <= error.keys() <= {"message", "type", "code", "param"}
     assert all(isinstance(value, str) and value for value in error.values())
@@ -160,7 +160,7 @@ def _check_usage(chunk: Json, shared: Json) -> None:
 
 
 def _check_deltas(deltas: list[Json]) -> None:
-    """Each says something; a tool call begins with its id and name, its arguments follow under the same index."""
+    """No delta is empty. A tool call begins with its id and name; its arguments follow under the same index."""
     calls = 0
     for delta in deltas:
         assert delta

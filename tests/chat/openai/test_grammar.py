@@ -1,4 +1,4 @@
-"""The checker of streams refuses what a stream must not look like."""
+"""The check of streams accepts what follows the grammar and refuses everything else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +53,7 @@ def read(raw: bytes, headers: dict[str, str] | None = None, **options: bool) -> 
         stream_of(FIRST) + b": keep-alive\n" + stream_of(WORD) + b": keep-alive\n" * 2 + stream_of(FINISH) + DONE,
     ],
 )
-def test_what_keeps_to_the_grammar_is_taken(raw: bytes) -> None:
+def test_a_stream_that_follows_the_grammar_is_accepted(raw: bytes) -> None:
     assert read(raw).session_id == "sess-1"
 
 
@@ -99,7 +99,7 @@ def test_what_keeps_to_the_grammar_is_taken(raw: bytes) -> None:
         WHOLE[:-1],
     ],
 )
-def test_everything_else_is_refused(raw: bytes) -> None:
+def test_any_other_stream_is_refused(raw: bytes) -> None:
     with pytest.raises((AssertionError, KeyError, ValueError, IndexError, TypeError)):
         read(raw)
 
@@ -114,12 +114,12 @@ def test_everything_else_is_refused(raw: bytes) -> None:
         {"X-Session-ID": "sess-2"},
     ],
 )
-def test_the_headers_belong_to_it(headers: dict[str, str]) -> None:
+def test_a_stream_with_wrong_headers_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(AssertionError):
         read(WHOLE, headers)
 
 
-def test_usage_stands_where_it_is_asked_for_and_nowhere_else() -> None:
+def test_usage_is_in_the_stream_if_and_only_if_it_was_requested() -> None:
     tokens = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     asked = [{**event, "usage": None} for event in (FIRST, WORD, FINISH)]
     usage = {**chunk({}, usage=tokens), "choices": []}
@@ -138,7 +138,7 @@ def test_usage_stands_where_it_is_asked_for_and_nowhere_else() -> None:
             reading()
 
 
-def test_what_a_client_has_seen_before_it_left_is_checked_as_well() -> None:
+def test_the_part_that_a_client_read_before_it_left_is_checked_too() -> None:
     assert read(stream_of(FIRST, WORD) + b'data: {"id"', is_cut=True).text == "Hi"
     with pytest.raises(AssertionError):
         read(b"id: 1\n" + stream_of(FIRST, WORD), is_cut=True)

@@ -1,4 +1,4 @@
-"""What a message's content may hold besides text: only what can be counted before the model sees it."""
+"""The parts of a message's content that are not text: only those whose tokens can be counted in advance."""
 
 import base64
 import struct
@@ -25,7 +25,7 @@ def base64_of(data: bytes) -> str:
 
 
 def wav(sample_rate: int = 16_000, *, before: bytes = b"") -> str:
-    """A WAV file of silence in base64; `before` is what stands before its format."""
+    """A WAV file of silence in base64. `before` are chunks before that of its format."""
     pcm = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     chunks = before + b"fmt " + struct.pack("<I", len(pcm)) + pcm + b"data" + struct.pack("<I", 320) + bytes(320)
     return base64_of(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
@@ -95,10 +95,10 @@ async def test_parts_that_can_be_counted_reach_the_model(
         sound(""),
     ],
 )
-async def test_parts_that_nobody_can_count_are_refused(
+async def test_parts_that_cannot_be_counted_are_refused(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, part: dict[str, Any]
 ) -> None:
-    """Neither what they cost before it is known, nor whose file an id names."""
+    """Their cost is not known in advance, or it is not known whose file an id names."""
     response = await ask(http, host, messages=[user("Hello"), user([{"type": "text", "text": "Look:"}, part])])
 
     assert response.status_code == 400
@@ -108,7 +108,7 @@ async def test_parts_that_nobody_can_count_are_refused(
     assert upstream.calls() == []
 
 
-async def test_an_assistant_may_have_refused_in_parts(
+async def test_an_assistants_message_may_hold_a_refusal_part(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     said = [user("Hello"), {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}, user("Please")]

@@ -1,4 +1,4 @@
-"""What a stream looks like when all goes well."""
+"""Streams of turns that succeed."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ async def test_every_word_is_a_chunk_of_its_own(http: httpx.AsyncClient, host: O
     assert (streamed.usage, streamed.keep_alives) == (None, 0)
 
 
-async def test_usage_is_told_only_where_it_is_asked_for(
+async def test_usage_is_streamed_only_if_it_is_requested(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:
     asked = await stream(http, host, "count to 4", stream_options=USAGE)
@@ -38,11 +38,11 @@ async def test_usage_is_told_only_where_it_is_asked_for(
     assert asked.usage is not None
     assert asked.usage["usage"] == upstream.calls()[0]["usage"]
     assert declined.usage is None
-    # The server itself wants to know in any case: it charges by it.
+    # The server itself always asks for usage, because it charges by it.
     assert all(request["stream_options"]["include_usage"] for request in upstream.requests())
 
 
-async def test_a_stream_says_and_costs_what_the_whole_answer_does(
+async def test_a_stream_has_the_text_and_the_cost_of_the_whole_answer(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database)
@@ -67,7 +67,7 @@ async def test_words_arrive_as_the_model_says_them(http: httpx.AsyncClient, data
     assert b'"4' not in opened.raw
 
 
-async def test_nothing_is_compressed(http: httpx.AsyncClient, host: Organization) -> None:
+async def test_a_stream_is_not_compressed(http: httpx.AsyncClient, host: Organization) -> None:
     async with opened_stream(http, host, "count to 2000") as opened:
         await opened.read()
 

@@ -1,4 +1,4 @@
-"""The way of what is said, by itself: over HTTP a reader that goes mostly takes one more delta on its way out."""
+"""The queue of deltas on its own: over HTTP, a reader that leaves would mostly read one more delta first."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def say(deltas: Deltas) -> None:
 
 
 async def read(deltas: Deltas) -> int:
-    """How many deltas there are up to the end."""
+    """Read to the end. Returns the number of deltas."""
     count = 0
     while await deltas.next() is not None:
         count += 1
@@ -32,7 +32,7 @@ async def test_a_slow_reader_is_waited_for_and_gets_everything() -> None:
     assert await read(deltas) == MANY
 
 
-async def test_a_reader_that_goes_while_it_is_waited_for_is_waited_for_no_more() -> None:
+async def test_the_turn_does_not_wait_for_a_reader_that_has_left() -> None:
     deltas = Deltas()
     saying = asyncio.create_task(say(deltas))
     await asyncio.sleep(0)
@@ -43,7 +43,7 @@ async def test_a_reader_that_goes_while_it_is_waited_for_is_waited_for_no_more()
         await saying
 
 
-async def test_the_end_is_told_however_much_waits_to_be_read() -> None:
+async def test_the_reader_gets_the_end_even_if_the_queue_is_full() -> None:
     deltas = Deltas()
     saying = asyncio.create_task(say(deltas))
     await asyncio.sleep(0)

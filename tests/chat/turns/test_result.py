@@ -1,4 +1,4 @@
-"""The result that is kept for an Idempotency-Key."""
+"""The result of a turn that is stored for an Idempotency-Key."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The end of a turn in Postgres, which may go away meanwhile, and in which others are under way."""
+"""The end of a turn in Postgres, which may go away, and where other turns end at the same time."""
 
 import asyncio
 import secrets
@@ -28,7 +28,7 @@ async def status_of(http: httpx.AsyncClient, headers: dict[str, str], session_id
     return (await http.get(f"/sessions/{session_id}/status", headers=headers)).json()["status"]
 
 
-async def test_a_turn_that_its_client_left_is_closed_though_postgres_goes_away(
+async def test_a_turn_that_its_client_left_is_settled_although_postgres_goes_away(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     host = await make_host(database, "sim-chat--stall-2")
@@ -46,7 +46,7 @@ async def test_a_turn_that_its_client_left_is_closed_though_postgres_goes_away(
     assert await status_of(http, host.headers, "ours") == "idle"
 
 
-async def test_a_lost_run_and_the_one_that_took_its_key_do_not_block_each_other(
+async def test_a_lost_turn_and_the_one_that_took_over_its_key_do_not_block_each_other(
     held: HeldApi, database: Database
 ) -> None:
     host = await make_host(database)
@@ -72,7 +72,7 @@ async def test_a_lost_run_and_the_one_that_took_its_key_do_not_block_each_other(
 
 
 async def let_the_leases_run_out(database: Database, host: Organization) -> None:
-    """As when a process does nothing for a minute."""
+    """Let the turn's leases expire, as if its process had hung for a minute."""
     async with database.transaction() as tx:
         for statement in _LET_LEASES_RUN_OUT:
             await tx.execute(statement, host.id)

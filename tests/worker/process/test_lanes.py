@@ -1,4 +1,4 @@
-"""Lanes work on what is due: no more at once than there is capacity, and all of it."""
+"""Lanes work on all due rows, but never on more at the same time than their capacity allows."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from worker.process.lanes import Lanes
 
 @dataclass
 class Queue:
-    """Rows that are due, and what became of them."""
+    """Rows that are due, and a record of the work on them."""
 
     due: list[str]
     claimed: list[list[str]] = field(default_factory=list)
@@ -48,7 +48,7 @@ def lanes_of(queue: Queue, capacity: int) -> Lanes[str]:
     return Lanes(queue.claim, queue.work, capacity, 60.0, queue.more_due, queue.freed)
 
 
-async def test_all_that_is_due_is_done_and_never_more_at_once_than_there_is_capacity() -> None:
+async def test_all_due_rows_are_done_within_the_capacity() -> None:
     rows = [f"row {number}" for number in range(10)]
     queue = Queue(list(rows))
     queue.gate.set()
@@ -61,7 +61,7 @@ async def test_all_that_is_due_is_done_and_never_more_at_once_than_there_is_capa
     assert lanes.free == 3
 
 
-async def test_a_second_wake_starts_what_came_meanwhile_beside_what_runs() -> None:
+async def test_a_second_wake_starts_new_rows_while_the_first_ones_still_run() -> None:
     queue = Queue(["first"])
     lanes = lanes_of(queue, 2)
     running = asyncio.create_task(lanes.run())
@@ -93,7 +93,7 @@ async def test_without_free_capacity_nothing_is_claimed() -> None:
     assert queue.done == ["first", "second"]
 
 
-async def test_what_may_be_too_much_for_one_worker_is_passed_on() -> None:
+async def test_other_workers_are_woken_if_there_may_be_more_due_rows() -> None:
     few, many = Queue(["row"]), Queue(["row 1", "row 2"])
     for queue in (few, many):
         queue.gate.set()
@@ -102,7 +102,7 @@ async def test_what_may_be_too_much_for_one_worker_is_passed_on() -> None:
     assert (few.wakes, many.wakes) == (0, 1)
 
 
-async def test_a_row_that_fails_keeps_no_other_from_its_turn() -> None:
+async def test_a_row_that_fails_does_not_stop_the_others() -> None:
     queue = Queue(["broken", "whole"])
     queue.gate.set()
 
@@ -185,7 +185,7 @@ async def test_every_row_is_let_go_in_its_own_time() -> None:
     assert sorted(handed_over) == [f"row {number}" for number in range(5)]
 
 
-async def test_a_worker_that_stops_lets_its_rows_go() -> None:
+async def test_a_worker_that_stops_cancels_the_work_on_its_rows() -> None:
     queue = Queue(["row 1", "row 2"])
     lanes = lanes_of(queue, 2)
     running = asyncio.create_task(lanes.run())

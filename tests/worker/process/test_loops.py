@@ -1,4 +1,4 @@
-"""The worker's clocks go on whatever their steps do, and stop when they are told to."""
+"""The worker's loops go on when their steps fail, and stop when they are told to stop."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ from worker.process.loops import Loop, LoopEndedError, Pulse, repeat, run_loops
 _LONG = 3600.0
 
 
-async def test_a_clock_that_is_woken_and_told_to_stop_at_once_stops() -> None:
+async def test_a_loop_that_is_woken_and_cancelled_at_the_same_time_stops() -> None:
     steps = asyncio.Semaphore(0)
     wake = asyncio.Event()
 
@@ -30,7 +30,7 @@ async def test_a_clock_that_is_woken_and_told_to_stop_at_once_stops() -> None:
     assert clock.cancelled()
 
 
-async def test_a_step_that_fails_is_taken_again() -> None:
+async def test_a_step_that_fails_is_run_again() -> None:
     steps = asyncio.Semaphore(0)
 
     async def failing_step() -> None:
@@ -46,7 +46,7 @@ async def test_a_step_that_fails_is_taken_again() -> None:
     assert clock.cancelled()
 
 
-async def test_loops_run_until_they_are_told_to_stop() -> None:
+async def test_loops_run_until_they_are_stopped() -> None:
     pulse, stopping, came_round = Pulse(), asyncio.Event(), asyncio.Semaphore(0)
 
     async def step() -> None:
@@ -63,7 +63,7 @@ async def test_loops_run_until_they_are_told_to_stop() -> None:
     assert pulse.states() == {"one": True}
 
 
-async def test_a_loop_that_fails_ends_all_and_says_which_and_why() -> None:
+async def test_a_loop_that_fails_ends_all_loops_and_is_named_in_the_error() -> None:
     others_end = asyncio.Event()
 
     async def go_on() -> None:
@@ -83,7 +83,7 @@ async def test_a_loop_that_fails_ends_all_and_says_which_and_why() -> None:
     assert others_end.is_set()
 
 
-async def test_a_loop_that_returns_ends_all() -> None:
+async def test_a_loop_that_returns_ends_all_loops() -> None:
     async def return_at_once() -> None:
         pass
 
@@ -92,7 +92,7 @@ async def test_a_loop_that_returns_ends_all() -> None:
 
 
 async def test_a_task_that_drops_a_cancellation_is_cancelled_again() -> None:
-    """As redis-py does before Python 3.12, if the cancellation comes just as a command is done."""
+    """Before Python 3.12, redis-py drops a cancellation that comes just as a command ends."""
     is_running = asyncio.Event()
 
     async def drop_the_first() -> None:

@@ -1,4 +1,4 @@
-"""Clients that leave while tools are called: by the model, by the server, by an agent below."""
+"""Clients that leave during a tool call: while the model writes it, while the server or a sub-agent runs it."""
 
 from decimal import Decimal
 
@@ -24,13 +24,13 @@ SLOW = "simulator/image--slow-4"
 
 
 def said_in(deltas: list[Json]) -> str:
-    """Everything that the pieces of tool calls say."""
+    """The names and arguments in the pieces of tool calls."""
     pieces = [piece["function"] for delta in deltas for piece in delta["tool_calls"]]
     return "".join(piece.get("name", "") + piece["arguments"] for piece in pieces)
 
 
 @pytest.mark.parametrize(("count", "last_read"), [(1, b'"name":"get_weather"'), (2, b'"function":{"arguments":')])
-async def test_leaving_amid_the_models_tool_call(
+async def test_leaving_during_the_models_tool_call(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, redis: Redis, count: int, last_read: bytes
 ) -> None:
     host = await make_host(database, f"sim-chat--stall-{count}")
@@ -43,7 +43,7 @@ async def test_leaving_amid_the_models_tool_call(
     estimate = estimate_of(upstream.the_request(), delivered)
     assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
     await until(lambda: is_free(redis, host))
-    # A call without its end would make every later turn fail.
+    # An incomplete call in the session would make every later turn fail.
     assert await messages_of(http, host, "ours") == [("user", "get weather")]
 
 
@@ -60,7 +60,7 @@ async def test_leaving_while_the_server_runs_a_tool(
 
     await until(lambda: is_free(redis, host))
     (call,) = upstream.calls()
-    # The turn is over; what it had begun goes on, and is held for until it ends.
+    # The turn is over; the generation that it requested goes on, and its hold stays open until it ends.
     turn = cost_of([call["usage"]])
     assert await books_of(database, host) == Books([turn], [False], ["settled", "open"], held=Decimal(1))
     assert await messages_of(http, host, "ours") == [("user", words)]
@@ -74,7 +74,7 @@ async def is_generating(database: Database, host: Organization) -> bool:
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_leaving_while_an_agent_below_runs(
+async def test_leaving_while_a_sub_agent_runs(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, redis: Redis, is_streamed: bool
 ) -> None:
     team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet", STUCK))
@@ -83,7 +83,7 @@ async def test_leaving_while_an_agent_below_runs(
         await upstream.begun(2)
 
     await check_ended_by_us(upstream, STUCK)
-    # The host's call was whole; the poet had not said anything yet.
+    # The host's call was complete; the poet had not said anything yet.
     (call,) = upstream.calls("host-model")
     assert await closed_books_of(database, team) == charged(cost_of([call["usage"]]))
     await until(lambda: is_free(redis, team))

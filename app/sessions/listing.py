@@ -57,7 +57,7 @@ async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size
 
 
 async def list_messages(
-    tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int
+    tx: Transaction, caller: Caller, session_name: str, *, page: int, page_size: int
 ) -> Page[ListedMessage]:
     """One page of the messages of one of the caller's sessions, oldest first.
 
@@ -66,24 +66,24 @@ async def list_messages(
     Raises:
         SessionNotFoundError: the caller has no session of that name.
     """
-    session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_id)
+    session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_name)
     if session is None:
-        raise SessionNotFoundError(session_id)
+        raise SessionNotFoundError(session_name)
     found = await repository.list_messages(
         tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=_MOST_BYTES
     )
     return Page(found, session.message_count, page, page_size)
 
 
-async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> SessionActivity:
+async def get_activity(tx: Transaction, caller: Caller, session_name: str) -> SessionActivity:
     """The state of one of the caller's sessions.
 
     Raises:
         SessionNotFoundError: the caller has no session of that name.
     """
-    found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_id)
+    found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_name)
     if found is None:
-        raise SessionNotFoundError(session_id)
+        raise SessionNotFoundError(session_name)
     session, is_running = found
     pending_content = await content.count_pending(tx, caller.organization_id, session.id)
     return SessionActivity(session, _status_of(session, is_running=is_running), pending_content)

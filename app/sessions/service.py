@@ -18,7 +18,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 async def begin_turn(
-    tx: Transaction, caller: Caller, turn_id: str, *, session_id: str | None, conversation_id: str | None
+    tx: Transaction, caller: Caller, turn_id: str, *, session_name: str | None, conversation_name: str | None
 ) -> LeasedSession:
     """Lease a session to a turn: the named one, or a new one if none is named.
 
@@ -26,24 +26,24 @@ async def begin_turn(
         tx: the transaction that admits the turn.
         caller: whose session it is.
         turn_id: the turn.
-        session_id: the name of a session that must exist.
-        conversation_id: the client's own name for a session, which is created if it does not exist.
+        session_name: the name of a session that must exist.
+        conversation_name: the client's own name for a session, which is created if it does not exist.
 
     Raises:
-        SessionNotFoundError: the caller has no session named `session_id`.
+        SessionNotFoundError: the caller has no session named `session_name`.
         SessionBusyError: another turn is running on it.
     """
-    public_id = session_id or conversation_id or new_id("sess")
-    owned = (caller.organization_id, caller.user_id, public_id)
+    name = session_name or conversation_name or new_id("sess")
+    owned = (caller.organization_id, caller.user_id, name)
     leased = None
-    if session_id is None:
+    if session_name is None:
         leased = await repository.insert_session(tx, *owned, turn_id, TURN_LEASE)
     leased = leased or await repository.lease_session(tx, *owned, turn_id, TURN_LEASE)
     if leased is not None:
         return leased
     if await repository.session_exists(tx, *owned):
         raise SessionBusyError
-    raise SessionNotFoundError(public_id)
+    raise SessionNotFoundError(name)
 
 
 async def renew_turn(tx: Transaction, session: LeasedSession) -> None:

@@ -159,8 +159,8 @@ class ChatRequest(BaseModel):
             client_tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or []],
             parameters={name: value for name, value in values.items() if value is not None},
             is_streamed=bool(self.stream),
-            session_id=self.session_id,
-            conversation_id=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
+            session_name=self.session_id,
+            conversation_name=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
             idempotent=idempotent,
         )
 

@@ -84,7 +84,7 @@ class TurnAdmission:
         caller = request.caller
         agent = await find_agent(tx, caller.organization_id, request.target, self._policy.default_model)
         session = await sessions.begin_turn(
-            tx, caller, new_id("turn"), session_id=request.session_id, conversation_id=request.conversation_id
+            tx, caller, new_id("turn"), session_name=request.session_name, conversation_name=request.conversation_name
         )
         models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
         meter = self._meter(caller, session, models)
@@ -127,7 +127,7 @@ def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefiniti
         created_at=now(),
         model=request.target.model_of(agent),
         agent_id=request.target.agent_id,
-        session_id=session.public_id,
+        session_name=session.public_id,
     )
 
 

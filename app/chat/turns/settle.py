@@ -18,6 +18,7 @@ from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
 from app.core.errors import ServiceUnavailableError
 from app.credits import service as credits
+from app.generations.states import ContentType, Status
 from app.idempotency import service as idempotency
 from app.sessions import service as sessions
 
@@ -87,8 +88,8 @@ class TurnSettlement:
         found = item.content
         return TurnContent(
             id=str(found.id),
-            status=found.status,
-            content_type=found.content_type,
+            status=Status(found.status),
+            content_type=ContentType(found.content_type) if found.content_type else None,
             url=self._urls.of(found, item.outputs[0]) if item.outputs else None,
         )
 

@@ -10,13 +10,10 @@ from app.content import service as content
 from app.core.database import Transaction
 from app.sessions import repository
 from app.sessions.errors import SessionNotFoundError
-from app.sessions.messages import ListedMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, ListedMessage
 from app.sessions.models import Session
 
 Item = TypeVar("Item")
-
-# The most that one page of messages holds, as JSON.
-_MOST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ async def list_messages(
     if session is None:
         raise SessionNotFoundError(session_name)
     found = await repository.list_messages(
-        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=_MOST_BYTES
+        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=MOST_BYTES_AT_ONCE
     )
     return Page(found, session.message_count, page, page_size)
 

@@ -10,11 +10,9 @@ from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
-from app.sessions.messages import WireMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
 
 _MOST_MESSAGES = 1000
-# The most that one turn loads of its history, images included.
-_MOST_BYTES = 16 * 1024 * 1024
 
 
 async def begin_turn(
@@ -53,7 +51,7 @@ async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
 
 async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
     """The newest messages of the session in OpenAI's form, oldest first: at most 1000 and 16 MB of JSON."""
-    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=_MOST_BYTES)
+    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=MOST_BYTES_AT_ONCE)
     return [message.in_wire_form() for message in found]
 
 

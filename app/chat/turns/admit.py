@@ -137,7 +137,7 @@ def _tool_turn(request: TurnRequest, session: LeasedSession) -> ToolTurn:
         user_id=request.caller.user_id,
         session_id=session.id,
         turn_id=session.turn_id,
-        request_key=request.idempotent.digest if request.idempotent else None,
+        request_key=request.idempotent.request_key if request.idempotent else None,
     )
 
 

@@ -1,33 +1,16 @@
 """What clients can read of their sessions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
 
 from app.api_keys.caller import Caller
 from app.content import service as content
 from app.core.database import Transaction
+from app.core.page import Page
 from app.sessions import repository
 from app.sessions.errors import SessionNotFoundError
 from app.sessions.messages import MOST_BYTES_AT_ONCE, ListedMessage
 from app.sessions.models import Session
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Page(Generic[Item]):
-    """One page of a list of `total` items. Pages are counted from 1."""
-
-    items: Sequence[Item]
-    total: int
-    page: int
-    page_size: int
-
-    @property
-    def has_next(self) -> bool:
-        return self.page * self.page_size < self.total
 
 
 class SessionStatus(StrEnum):

@@ -1,9 +1,8 @@
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.events import Event
-from app.agents.tools.protocol import ServerTool
 from app.chat_models.protocol import JsonObject
 
 # The client's parameters that also apply to agents below the answering one. The rest shape the client's answer.
@@ -80,13 +79,13 @@ class PreparedRun:
 
     Attributes:
         run: the run.
-        tools: the server tools that the agent may call, by name. Only LLM agents have any.
         first_body: the body of the model call that the run begins with; None if an agent below makes that call.
+        begin: begins the run.
     """
 
     run: AgentRun
-    tools: Mapping[str, ServerTool]
     first_body: JsonObject | None
+    begin: Callable[[], AsyncGenerator[Event]]
 
 
 # Runs an agent. Given to what runs agents below an agent, because `runner` imports those modules.

@@ -4,7 +4,7 @@ from contextlib import aclosing
 import orjson
 
 from app.agents.definition import AgentDefinition
-from app.agents.runtime.agent_run import AgentRun, LoopSignal, PreparedRun
+from app.agents.runtime.agent_run import AgentRun, LoopSignal
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
 from app.agents.runtime.model_call_body import build_body, fill_in, with_limit
@@ -32,24 +32,24 @@ class LlmAgents:
         self._models = models
         self._state = state
 
-    async def run(self, prepared: PreparedRun) -> AsyncGenerator[Event]:
+    async def run(
+        self, run: AgentRun, tools: Mapping[str, ServerTool], first_body: JsonObject
+    ) -> AsyncGenerator[Event]:
         """Call the agent's model until it answers without calling a server tool; see `AgentRunner.start`."""
-        run, agent = prepared.run, prepared.run.agent
-        said = list(run.messages)
+        agent, body, said = run.agent, first_body, list(run.messages)
         texts: dict[str, list[str]] = {"content": [], REASONING: []}
         # The agent's own signal: the loop may also be ended by others, which does not end this agent's answer.
         exit_signal = LoopSignal(outer=run.loop) if run.loop else None
-        body = prepared.first_body or self.call_body(run, said, prepared.tools, call_number=0)
         for call_number in range(agent.max_llm_calls):
             answer = Answer({tool["function"]["name"] for tool in run.client_tools})
             try:
                 if call_number > 0:
-                    body = self.call_body(run, said, prepared.tools, call_number=call_number)
+                    body = self._body(run, said, tools, call_number)
                 call = self._models.call(agent.model, body, answer, is_streamed=run.is_streamed)
                 async with aclosing(call) as deltas:
                     async for delta in _separated(texts, deltas):
                         yield delta
-                added = [answer.message(), *await _run_tools(prepared.tools, answer, exit_signal)]
+                added = [answer.message(), *await _run_tools(tools, answer, exit_signal)]
             except BaseException:  # raised again
                 # The answer was cut short: the conversation keeps what the client has seen of it.
                 if answer.text:
@@ -63,10 +63,14 @@ class LlmAgents:
                 yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
                 return
 
-    def call_body(
-        self, run: AgentRun, messages: Sequence[JsonObject], tools: Mapping[str, ServerTool], *, call_number: int
+    def first_body(self, run: AgentRun, tools: Mapping[str, ServerTool]) -> JsonObject:
+        """The body of the model call that the run begins with."""
+        return self._body(run, run.messages, tools, call_number=0)
+
+    def _body(
+        self, run: AgentRun, messages: Sequence[JsonObject], tools: Mapping[str, ServerTool], call_number: int
     ) -> JsonObject:
-        """The body of one call. The agent's last call offers no server tools, so that the model has to answer."""
+        # The agent's last call offers no server tools, so that the model has to answer.
         agent = run.agent
         own = [] if _is_last(agent, call_number) else [tool.specification for tool in tools.values()]
         route = self._models.routes[agent.model]

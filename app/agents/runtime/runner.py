@@ -1,5 +1,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from app.agents.definition import AgentType
 from app.agents.runtime.agent_run import AgentRun, PreparedRun
@@ -23,10 +24,17 @@ class AgentRunner:
 
     def prepare(self, run: AgentRun) -> PreparedRun:
         """Build what a run begins with."""
-        if run.agent.agent_type is not AgentType.LLM:
-            return PreparedRun(run, {}, None)
-        tools = tools_of(run, self._tools, self.run)
-        return PreparedRun(run, tools, self._llm_agents.call_body(run, run.messages, tools, call_number=0))
+        match run.agent.agent_type:
+            case AgentType.LLM:
+                tools = tools_of(run, self._tools, self.run)
+                body = self._llm_agents.first_body(run, tools)
+                return PreparedRun(run, body, partial(self._llm_agents.run, run, tools, body))
+            case AgentType.SEQUENTIAL:
+                return PreparedRun(run, None, partial(self._containers.run_sequence, run))
+            case AgentType.PARALLEL:
+                return PreparedRun(run, None, partial(self._containers.run_parallel, run))
+            case AgentType.LOOP:
+                return PreparedRun(run, None, partial(self._containers.run_loop, run))
 
     def run(self, run: AgentRun) -> AsyncGenerator[Event]:
         """Prepare a run and start it; see `start`."""
@@ -42,19 +50,8 @@ class AgentRunner:
             AppError: a call could not be paid for, or the provider failed. What was said before is in the transcript.
         """
         agent = prepared.run.agent
-        async with aclosing(self._events(prepared)) as events:
+        async with aclosing(prepared.begin()) as events:
             async for event in events:
                 if isinstance(event, Finished) and agent.output_key:
                     self._state[agent.output_key] = event.text
                 yield event
-
-    def _events(self, prepared: PreparedRun) -> AsyncGenerator[Event]:
-        match prepared.run.agent.agent_type:
-            case AgentType.LLM:
-                return self._llm_agents.run(prepared)
-            case AgentType.SEQUENTIAL:
-                return self._containers.run_sequence(prepared.run)
-            case AgentType.PARALLEL:
-                return self._containers.run_parallel(prepared.run)
-            case AgentType.LOOP:
-                return self._containers.run_loop(prepared.run)

@@ -47,6 +47,7 @@ class ToolCall(BaseModel):
 class ChatMessage(BaseModel):
     """A message in OpenAI's form. Other fields are kept as they are."""
 
+    # The role is text afterwards, like everything else that is passed on.
     model_config = ConfigDict(extra="allow", use_enum_values=True)
 
     role: MessageRole

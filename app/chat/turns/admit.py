@@ -10,7 +10,6 @@ from app.agents.runtime.runner import AgentRunner
 from app.agents.runtime.toolset import refuse_taken_names
 from app.agents.tools.protocol import ToolTurn
 from app.agents.tools.registry import ToolRegistry
-from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
 from app.chat.turns.meter import TurnMeter
@@ -87,7 +86,7 @@ class TurnAdmission:
             tx, caller, new_id("turn"), session_name=request.session_name, conversation_name=request.conversation_name
         )
         models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
-        meter = self._meter(caller, session, models)
+        meter = self._meter(caller.organization_id, session, models)
         time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
         model_calls = self._model_calls(models, meter, time_limit)
         tools = await self._tools.bind(tx, _tool_turn(request, session), agent.tool_names())
@@ -107,10 +106,10 @@ class TurnAdmission:
         await _hold_first_call(tx, turn)
         return turn
 
-    def _meter(self, caller: Caller, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
+    def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
         return TurnMeter(
             self._database,
-            organization_id=caller.organization_id,
+            organization_id=organization_id,
             reference=hold_reference(session.turn_id),
             models=models,
             image_tokens=self._policy.image_tokens,

@@ -5,7 +5,7 @@ from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
 from app.core.database import Base
 from app.credits.models import CreditAccount, CreditHold, LedgerEntry
-from app.generations.models import ContentOutput, GeneratedContent
+from app.generations.models import Generation, Output
 from app.idempotency.models import IdempotencyKey
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
@@ -15,16 +15,16 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
-    "ContentOutput",
     "CreditAccount",
     "CreditHold",
-    "GeneratedContent",
+    "Generation",
     "IdempotencyKey",
     "LedgerEntry",
     "Membership",
     "Message",
     "Model",
     "Organization",
+    "Output",
     "Plan",
     "Price",
     "Session",

@@ -91,7 +91,7 @@ async def wait_until(resources: Resources, condition: str, count: int, *, look_s
 async def start_delays(resources: Resources, ids: Sequence[uuid.UUID]) -> list[float]:
     """Milliseconds from each request to the moment at which a worker claimed it."""
     async with resources.database.transaction() as tx:
-        rows = await tx.fetch("SELECT created_at, started_at FROM generated_content WHERE id = ANY($1)", ids)
+        rows = await tx.fetch("SELECT created_at, started_at FROM generations WHERE id = ANY($1)", ids)
     return [1000 * (row["started_at"] - row["created_at"]).total_seconds() for row in rows]
 
 
@@ -108,7 +108,7 @@ async def check_none_failed(resources: Resources) -> None:
 async def _count(resources: Resources, condition: str) -> int:
     async with resources.database.transaction() as tx:
         # The conditions are the benches' own.
-        count: int = await tx.fetchval(f"SELECT count(*) FROM generated_content WHERE {condition}")  # noqa: S608
+        count: int = await tx.fetchval(f"SELECT count(*) FROM generations WHERE {condition}")  # noqa: S608
     return count
 
 

@@ -23,7 +23,7 @@ _BETWEEN_TRIES_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _NO_ANSWER = "no answer"
 _FAILED_ONCE = """
-SELECT id::text, organization_id FROM generated_content WHERE status = 'failed' AND retry_count = 0
+SELECT id::text, organization_id FROM generations WHERE status = 'failed' AND retry_count = 0
 """
 
 

@@ -23,7 +23,7 @@ _FATAL = frozenset({"fail", "fail-transient-e1000", "aborted", "canceled", "data
 
 _CONTENTS = """
 SELECT id::text, prompt, status, retry_count, prediction_id, error_message
-FROM generated_content ORDER BY created_at, id
+FROM generations ORDER BY created_at, id
 """
 _HELD = "SELECT reference FROM credit_holds WHERE state = 'open' ORDER BY reference"
 

@@ -40,9 +40,9 @@ _SETTINGS = {
     "FAILED_ATTEMPTS_PER_MINUTE": "100000",
 }
 _UNENDED = """
-SELECT (SELECT count(*) FROM generated_content
+SELECT (SELECT count(*) FROM generations
         WHERE status IN ('pending', 'processing') OR status = 'failed' AND retry_count = 0)
-     + (SELECT count(*) FROM content_outputs o JOIN generated_content c ON c.id = o.content_id
+     + (SELECT count(*) FROM outputs o JOIN generations c ON c.id = o.generation_id
         WHERE o.attempt <> c.retry_count OR c.status = 'failed')
 """
 _LET_HOLDS_EXPIRE = """
@@ -50,7 +50,7 @@ WITH expired AS (UPDATE credit_holds SET expires_at = now() WHERE state = 'open'
 SELECT count(*) FROM expired
 """
 _HELD = "SELECT count(*) FROM credit_holds WHERE state = 'open'"
-_CONTENTS = "SELECT status, retry_count, error_message, prediction_id FROM generated_content"
+_CONTENTS = "SELECT status, retry_count, error_message, prediction_id FROM generations"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _HIDDEN = "."
 _OUTPUTS = """
 SELECT c.id::text, c.outcome, c.prediction_id, o.storage_path, o.sha256,
        c.status = 'completed' AND o.attempt = c.retry_count AS is_wanted
-FROM content_outputs o JOIN generated_content c ON c.id = o.content_id
+FROM outputs o JOIN generations c ON c.id = o.generation_id
 ORDER BY c.id, o.attempt, o.position
 """
 
@@ -29,7 +29,7 @@ async def check_store(objects: Path, database: Database, vendor: Vendor, http: h
     """Every completed content's files, and no others."""
     async with database.transaction() as tx:
         rows = await tx.fetch(_OUTPUTS)
-        completed: int = await tx.fetchval("SELECT count(*) FROM generated_content WHERE status = 'completed'")
+        completed: int = await tx.fetchval("SELECT count(*) FROM generations WHERE status = 'completed'")
     files: Mapping[str, list[Record]] = defaultdict(list)
     for row in rows:
         if row["is_wanted"]:

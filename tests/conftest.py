@@ -19,7 +19,7 @@ from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 __all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
-# How long an example takes depends on the machine.
+# The duration of an example depends on the machine, so there is no deadline.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
@@ -73,7 +73,7 @@ def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder
         "LOCAL_STORAGE_DIR": str(run_folder / "objects"),
         "SECRET_KEY": "of-the-tests",
         "POLL_INTERVAL_SECONDS": "0.2",
-        # All tests come from one address.
+        # All tests use the same address.
         "FAILED_ATTEMPTS_PER_MINUTE": "10000",
     }
     programs.migrate(settings, run_folder)

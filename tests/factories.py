@@ -1,9 +1,10 @@
-"""What tests need in the database, created by the product's own services."""
+"""Creates what tests need in the database, with the product's own services."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
@@ -15,7 +16,7 @@ from app.credits import service as credits
 from app.credits.balance import Balance
 from app.organizations import service as organizations
 
-# Prices that are easy to calculate with: the simulator's models, and chats at a credit per million tokens.
+# Prices that are easy to calculate with, for the simulator's models; chats cost a credit per million tokens.
 TEST_CATALOG = """
 [[models]]
 name = "sim-chat"
@@ -58,7 +59,7 @@ price = { per_call = 0.000001, ceiling = 0.000001 }
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization and a key of its owner's."""
+    """An organization and a key of its owner."""
 
     id: str
     name: str
@@ -99,7 +100,7 @@ async def make_organization(
 
 
 async def set_roomy_plan(database: Database) -> None:
-    """A plan whose limits no test reaches by accident."""
+    """Create a plan whose limits no test reaches by accident."""
     async with database.transaction() as tx:
         await organizations.set_plan(
             tx,
@@ -112,8 +113,11 @@ async def set_roomy_plan(database: Database) -> None:
         )
 
 
-async def make_key(database: Database, organization: Organization, *scopes: str) -> str:
-    """One more key of the organization."""
+async def make_key(database: Database, organization: Organization, *scopes: str, **properties: Any) -> str:
+    """Create one more key for the organization; returns the key.
+
+    Without scopes it has the default ones; `properties` are its others, as `api_keys.service.create_key` takes them.
+    """
     async with database.transaction() as tx:
         _, secret = await api_keys.create_key(
             tx,
@@ -122,12 +126,13 @@ async def make_key(database: Database, organization: Organization, *scopes: str)
             name="test",
             scopes=scopes,
             actor=COMMAND_LINE,
+            **properties,
         )
     return secret
 
 
 async def import_catalog(database: Database, text: str = TEST_CATALOG) -> None:
-    """Price models."""
+    """Import a catalog of models and prices."""
     async with database.transaction() as tx:
         await catalog_files.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
 
@@ -140,6 +145,6 @@ async def price_models(database: Database, *names: str, ceiling: str = "1") -> N
 
 
 async def balance_of(database: Database, organization: Organization) -> Balance:
-    """What the organization owns and has held."""
+    """The organization's balance and what of it is held."""
     async with database.transaction() as tx:
         return await credits.get_balance(tx, organization.id)

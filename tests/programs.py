@@ -37,12 +37,12 @@ class Api:
         return self.program.running
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process, as a crash would."""
         self.program.kill()
 
 
 def api_process(settings: Mapping[str, str], log: Path) -> Api:
-    """An API on a free port, not started yet; it gets these settings and no others."""
+    """An API on a free port, not started yet; these are its only settings."""
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     environment = product.isolated({**settings, "PUBLIC_URL": origin})
@@ -51,7 +51,7 @@ def api_process(settings: Mapping[str, str], log: Path) -> Api:
 
 @contextmanager
 def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Runs an API for as long as the block takes; its URL."""
+    """Run an API during the block; yields its URL."""
     api = api_process(settings, log)
     with api.program.serving():
         yield api.url
@@ -59,18 +59,18 @@ def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
 
 @contextmanager
 def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
-    """Runs a worker for as long as the block takes; it gets these settings and no others."""
+    """Run a worker during the block; these are its only settings."""
     with product.worker(product.isolated(settings), log, folder=log.parent).serving() as worker:
         yield worker.running
 
 
 @asynccontextmanager
 async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
-    """Runs these APIs while the event loop goes on, because servers of the tests' own may live on it."""
+    """Run these APIs during the block without blocking the event loop, on which the tests' own servers may run."""
     programs = [api.program for api in apis]
     try:
         for program in programs:
-            program.launch()  # in the main thread: a program dies with the thread that started it
+            program.launch()  # in the main thread: a program is killed when the thread that started it ends
         await asyncio.gather(*(asyncio.to_thread(program.wait_until_ready) for program in programs))
         yield apis
     finally:
@@ -78,5 +78,5 @@ async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
 
 
 def migrate(settings: Mapping[str, str], folder: Path) -> None:
-    """Bring the database to the newest schema."""
+    """Migrate the database to the newest schema."""
     run_to_end(product.migration(product.isolated(settings), folder / "migrate.log", folder=folder))

@@ -40,7 +40,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("processes", ["0", "1"])
-def test_what_was_not_run_is_said_last(folder: Path, processes: str) -> None:
+def test_tests_that_were_not_run_are_listed_last(folder: Path, processes: str) -> None:
     done = run(folder, "-ra", "-n", processes)
 
     assert done.returncode == 0, done.stdout
@@ -50,7 +50,7 @@ def test_what_was_not_run_is_said_last(folder: Path, processes: str) -> None:
     ]
 
 
-def test_nothing_is_said_if_everything_was_run(folder: Path) -> None:
+def test_nothing_is_listed_if_all_tests_were_run(folder: Path) -> None:
     done = run(folder, "-k", "is_run")
 
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""The vendors' simulator as the tests use it: a process of its own, reached over HTTP."""
+"""The vendors' simulator as the tests use it: a separate process, reached over HTTP."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.waiting import PATIENCE
 
 
 class VendorsSimulator:
-    """A running simulator: where the vendors are, and what was asked of them."""
+    """A running simulator: the vendors' addresses, and the requests that they received."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -32,23 +32,31 @@ class VendorsSimulator:
         response = self._http.get(f"/replicate/v1/models/{model}", headers={"Authorization": "Bearer tests"})
         return cast("str", response.raise_for_status().json()["latest_version"]["id"])
 
+    def set_fault(self, fault: str) -> None:
+        """Have every request that can suffer it go wrong this way."""
+        self._http.post("/_sim/faults", json={"fault": fault}).raise_for_status()
+
+    def clear_faults(self) -> None:
+        """Let everything go well again."""
+        self._http.delete("/_sim/faults").raise_for_status()
+
     def order_fault(self, model: str, fault: str) -> None:
-        """Make the next call of this model go wrong, and no other."""
+        """Make only the next call of this model fail in this way."""
         rule = {"match": {"model": model}, "fault": fault, "times": 1}
         self._http.post("/_sim/faults", json=[rule]).raise_for_status()
 
     def skip(self, seconds: float) -> None:
-        """Let this much of the simulator's time pass at once."""
+        """Move the simulator's clock forward by this much."""
         self._http.post("/_sim/clock", json={"skip": seconds}).raise_for_status()
 
     def reset(self) -> None:
-        """Forget everything that was done to it."""
+        """Forget all calls, orders and predictions."""
         self._http.post("/_sim/reset").raise_for_status()
 
 
 @contextmanager
 def vendors_simulator(*options: str) -> Iterator[VendorsSimulator]:
-    """Runs a simulator on a free port for as long as the block takes.
+    """Run a simulator on a free port during the block.
 
     Args:
         options: further arguments of `python -m simulator`.

@@ -1,11 +1,11 @@
-"""Waiting for what another process, thread or task is certain to do."""
+"""Waiting for something that another process, thread or task will certainly do."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-# Only a failing test waits this long. It is shorter than pytest's own limit, so that the test says what it missed.
+# Only a failing test waits this long. It is shorter than pytest's time limit, so that the error names the condition.
 PATIENCE: Final = 120.0
 
 _LOOK_SECONDS = 0.02
@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], _T]) -> _T:
 
 
 async def until(condition: Callable[[], Awaitable[_T]]) -> _T:
-    """Wait until a condition is true, while the event loop goes on.
+    """Wait until a condition is true, without blocking the event loop.
 
     Returns:
         The true value.

@@ -3,10 +3,11 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from app.content import repository
+from app.content import service
 from app.content.byte_ranges import parse_range
-from app.core.errors import NotFoundError
+from app.content.repository import File
 from app.dependencies import DatabaseDep, StoreDep
+from app.storage.protocol import ObjectStore
 
 router = APIRouter(tags=["Files"])
 
@@ -18,18 +19,14 @@ _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/
 @router.get("/files/{token}/{name}", response_class=StreamingResponse)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
     """A stored file, whole or the one range that is asked for. The token in the URL is the permission."""
-    if "\0" in token + name:
-        raise NotFoundError  # which Postgres refuses to look for
     async with database.transaction() as tx:
-        found = await repository.find_file(tx, token, name)
-    if found is None:
-        raise NotFoundError
-    if redirect := await store.presigned_url(found["storage_path"], filename=name):
+        file = await service.get_file(tx, token, name)
+    if redirect := await store.presigned_url(file.storage_path, filename=name):
         return RedirectResponse(redirect, status_code=307, headers={"Cache-Control": "no-store"})
-    headers = _headers(name, found["media_type"], found["sha256"])
+    headers = _headers(name, file)
     if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return await _answer(request, store, found["storage_path"], found["size_bytes"], headers)
+    return await _respond(request, store, file, headers)
 
 
 def _is_known(if_none_match: str, etag: str) -> bool:
@@ -38,7 +35,8 @@ def _is_known(if_none_match: str, etag: str) -> bool:
     return etag in known or known == {"*"}
 
 
-async def _answer(request: Request, store: StoreDep, path: str, size: int, headers: dict[str, str]) -> Response:
+async def _respond(request: Request, store: ObjectStore, file: File, headers: dict[str, str]) -> Response:
+    size = file.size_bytes
     wants_part = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
     part = parse_range(request.headers.get("range"), size) if wants_part else None
     headers["Content-Length"] = str(part.last - part.first + 1 if part else size)
@@ -47,7 +45,7 @@ async def _answer(request: Request, store: StoreDep, path: str, size: int, heade
     status = 206 if part else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(await _begun(store.read(path, part)), status_code=status, headers=headers)
+    return StreamingResponse(await _begun(store.read(file.storage_path, part)), status_code=status, headers=headers)
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -62,12 +60,12 @@ async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return all_of_them()
 
 
-def _headers(name: str, media_type: str, sha256: str) -> dict[str, str]:
-    is_shown = media_type.startswith(_SHOWN_IN_PLACE)
+def _headers(name: str, file: File) -> dict[str, str]:
+    is_shown = file.media_type.startswith(_SHOWN_IN_PLACE)
     return {
-        "Content-Type": media_type,
+        "Content-Type": file.media_type,
         "Content-Disposition": f'{"inline" if is_shown else "attachment"}; filename="{name}"',
-        "ETag": f'"{sha256}"',
+        "ETag": f'"{file.sha256}"',
         "Accept-Ranges": "bytes",
         # A path is never written twice with other bytes once its content is completed.
         "Cache-Control": "private, max-age=31536000, immutable",

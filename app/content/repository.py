@@ -1,21 +1,43 @@
-"""The SQL of what clients see. `transitions.py` holds the SQL of what the worker does."""
+"""The SQL of what the API shows of generations."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from asyncpg import Record
 from sqlalchemy import ColumnElement, and_, func, select
 
 from app.core.database import Transaction
-from app.generations.models import ContentOutput, GeneratedContent
+from app.generations.models import Generation, Output
+from app.generations.states import CONDITIONS, UNENDED, State, Status
 
-_FIND_FILE = """
-SELECT o.storage_path, o.media_type, o.size_bytes, o.sha256
-FROM generated_content c JOIN content_outputs o ON o.content_id = c.id AND o.attempt = c.retry_count
-WHERE c.file_token = $1 AND c.status = 'completed' AND o.size_bytes IS NOT NULL
-  AND split_part(o.storage_path, '/', -1) = $2
+_FIND_FILE = f"""
+SELECT storage_path, media_type, size_bytes, sha256
+FROM generations JOIN outputs ON generation_id = id AND attempt = retry_count
+WHERE file_token = $1 AND {CONDITIONS[State.COMPLETED]} AND size_bytes IS NOT NULL
+  AND split_part(storage_path, '/', -1) = $2
 """
+
+
+@dataclass(frozen=True)
+class File:
+    """A verified output in the store."""
+
+    storage_path: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The file in a row of `outputs`."""
+        return cls(
+            storage_path=row["storage_path"],
+            media_type=row["media_type"],
+            size_bytes=row["size_bytes"],
+            sha256=row["sha256"],
+        )
 
 
 @dataclass(frozen=True)
@@ -28,22 +50,20 @@ class ContentFilter:
 
     def condition(self) -> ColumnElement[bool]:
         """The filter as SQL."""
-        conditions = [GeneratedContent.organization_id == self.organization_id]
+        conditions = [Generation.organization_id == self.organization_id]
         if self.content_type is not None:
-            conditions.append(GeneratedContent.content_type == self.content_type)
+            conditions.append(Generation.content_type == self.content_type)
         if self.status is not None:
-            conditions.append(GeneratedContent.status == self.status)
+            conditions.append(Generation.status == self.status)
         return and_(*conditions)
 
 
-async def list_content(
-    tx: Transaction, wanted: ContentFilter, *, offset: int, limit: int
-) -> Sequence[GeneratedContent]:
+async def list_content(tx: Transaction, wanted: ContentFilter, *, offset: int, limit: int) -> Sequence[Generation]:
     """One page, newest first."""
     query = (
-        select(GeneratedContent)
+        select(Generation)
         .where(wanted.condition())
-        .order_by(GeneratedContent.created_at.desc(), GeneratedContent.id.desc())
+        .order_by(Generation.created_at.desc(), Generation.id.desc())
         .offset(offset)
         .limit(limit)
     )
@@ -52,66 +72,63 @@ async def list_content(
 
 async def count_content(tx: Transaction, wanted: ContentFilter) -> int:
     """How many there are in all."""
-    query = select(func.count()).select_from(GeneratedContent).where(wanted.condition())
+    query = select(func.count()).select_from(Generation).where(wanted.condition())
     return await tx.session.scalar(query) or 0
 
 
-async def find_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> GeneratedContent | None:
+async def find_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:
     """One content of the organization."""
-    query = select(GeneratedContent).where(
-        GeneratedContent.organization_id == organization_id, GeneratedContent.id == content_id
-    )
+    query = select(Generation).where(Generation.organization_id == organization_id, Generation.id == content_id)
     return (await tx.session.scalars(query)).first()
 
 
-async def find_outputs(
-    tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]
-) -> Sequence[ContentOutput]:
+async def find_outputs(tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]) -> Sequence[Output]:
     """The verified files of these contents' last attempts, in order."""
     query = (
-        select(ContentOutput)
+        select(Output)
         .join(
-            GeneratedContent,
+            Generation,
             and_(
-                GeneratedContent.id == ContentOutput.content_id,
-                GeneratedContent.retry_count == ContentOutput.attempt,
+                Generation.id == Output.generation_id,
+                Generation.retry_count == Output.attempt,
             ),
         )
         .where(
-            GeneratedContent.organization_id == organization_id,
-            GeneratedContent.id.in_(content_ids),
-            GeneratedContent.status == "completed",
-            ContentOutput.size_bytes.is_not(None),
+            Generation.organization_id == organization_id,
+            Generation.id.in_(content_ids),
+            Generation.status == Status.COMPLETED,
+            Output.size_bytes.is_not(None),
         )
-        .order_by(ContentOutput.content_id, ContentOutput.position)
+        .order_by(Output.generation_id, Output.position)
     )
     return (await tx.session.scalars(query)).all()
 
 
-async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> Sequence[GeneratedContent]:
+async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> Sequence[Generation]:
     """What a chat turn asked for, in order."""
     query = (
-        select(GeneratedContent)
-        .where(GeneratedContent.organization_id == organization_id, GeneratedContent.turn_id == turn_id)
-        .order_by(GeneratedContent.created_at, GeneratedContent.id)
+        select(Generation)
+        .where(Generation.organization_id == organization_id, Generation.turn_id == turn_id)
+        .order_by(Generation.created_at, Generation.id)
     )
     return (await tx.session.scalars(query)).all()
 
 
-async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
+async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
     """How much of what a session asked for is pending or processing."""
     query = (
         select(func.count())
-        .select_from(GeneratedContent)
+        .select_from(Generation)
         .where(
-            GeneratedContent.organization_id == organization_id,
-            GeneratedContent.session_id == session_id,
-            GeneratedContent.status.in_(("pending", "processing")),
+            Generation.organization_id == organization_id,
+            Generation.session_id == session_id,
+            Generation.status.in_(UNENDED),
         )
     )
     return await tx.session.scalar(query) or 0
 
 
-async def find_file(tx: Transaction, token: str, name: str) -> Record | None:
-    """The verified file behind a `/files` URL, as `storage_path`, `media_type`, `size_bytes` and `sha256`."""
-    return await tx.fetchrow(_FIND_FILE, token, name)
+async def find_file(tx: Transaction, token: str, name: str) -> File | None:
+    """The file behind a `/files` URL."""
+    row = await tx.fetchrow(_FIND_FILE, token, name)
+    return File.from_row(row) if row else None

@@ -8,7 +8,9 @@ from app.content.urls import FileUrls
 from app.core.clock import Seconds
 from app.core.page import Page
 from app.credits.schemas import CreditNumber
-from app.generations.models import GeneratedContent
+from app.generations.media_types import ContentType
+from app.generations.models import Generation
+from app.generations.states import Status
 
 _PROMPT_IN_LIST = 200
 
@@ -17,8 +19,8 @@ class ContentRead(BaseModel):
     """A generated content in a list; the fields and their order are those of the public documentation."""
 
     id: str
-    content_type: str | None
-    status: str
+    content_type: ContentType | None
+    status: Status
     prompt: str
     replicate_version: str
     output_url: str | None
@@ -35,8 +37,8 @@ class ContentRead(BaseModel):
         content = item.content
         return cls(
             id=str(content.id),
-            content_type=content.content_type,
-            status=content.status,
+            content_type=_content_type(content),
+            status=Status(content.status),
             prompt=_shortened(content.prompt),
             replicate_version=content.model,
             output_url=content.output_url,
@@ -75,7 +77,7 @@ class OutputRead(BaseModel):
 
     storage_path: str
     storage_url: str
-    content_type: str
+    content_type: ContentType
 
 
 class ContentDetail(BaseModel):
@@ -84,8 +86,8 @@ class ContentDetail(BaseModel):
     id: str
     organization_id: str
     user_id: str
-    content_type: str | None
-    status: str
+    content_type: ContentType | None
+    status: Status
     prompt: str
     replicate_version: str
     replicate_prediction_id: str | None
@@ -113,8 +115,8 @@ class ContentDetail(BaseModel):
             id=str(content.id),
             organization_id=content.organization_id,
             user_id=content.user_id,
-            content_type=content.content_type,
-            status=content.status,
+            content_type=_content_type(content),
+            status=Status(content.status),
             prompt=content.prompt,
             replicate_version=content.model,
             replicate_prediction_id=content.prediction_id,
@@ -136,7 +138,7 @@ class ContentDetail(BaseModel):
                 OutputRead(
                     storage_path=output.storage_path,
                     storage_url=urls.of(content, output),
-                    content_type=output.content_type,
+                    content_type=ContentType(output.content_type),
                 )
                 for output in further
             ]
@@ -151,7 +153,7 @@ class RetryQueued(BaseModel):
     generation_id: str
 
     @classmethod
-    def of(cls, content: GeneratedContent) -> Self:
+    def of(cls, content: Generation) -> Self:
         """The answer of the retry route."""
         return cls(
             success=True,
@@ -160,11 +162,15 @@ class RetryQueued(BaseModel):
         )
 
 
+def _content_type(content: Generation) -> ContentType | None:
+    return ContentType(content.content_type) if content.content_type else None
+
+
 def _shortened(prompt: str) -> str:
     return prompt if len(prompt) <= _PROMPT_IN_LIST else prompt[:_PROMPT_IN_LIST] + "…"
 
 
-def _processing_time_ms(content: GeneratedContent) -> int | None:
+def _processing_time_ms(content: Generation) -> int | None:
     if content.completed_at is None:
         return None
     return (content.completed_at - content.created_at) // timedelta(milliseconds=1)

@@ -6,13 +6,15 @@ from enum import StrEnum
 from app.api_keys.caller import Caller
 from app.content import repository
 from app.content.errors import ContentNotFoundError, ContentRequestError
-from app.content.repository import ContentFilter
+from app.content.repository import ContentFilter, File
 from app.core.database import Transaction
+from app.core.errors import NotFoundError
 from app.core.page import Page
 from app.generations import service as generations
-from app.generations.models import ContentOutput, GeneratedContent
+from app.generations.media_types import ContentType
+from app.generations.models import Generation, Output
 from app.generations.service import GenerationPolicy
-from app.generations.states import ContentType, Status
+from app.generations.states import Status
 from app.queue.protocol import WakeQueue
 
 
@@ -20,8 +22,8 @@ from app.queue.protocol import WakeQueue
 class ContentWithOutputs:
     """A content and the files of its last attempt; none unless it is completed."""
 
-    content: GeneratedContent
-    outputs: Sequence[ContentOutput]
+    content: Generation
+    outputs: Sequence[Output]
 
 
 async def list_content(
@@ -51,20 +53,33 @@ async def get_content(tx: Transaction, organization_id: str, content_id: str) ->
     return (await _with_outputs(tx, organization_id, [content]))[0]
 
 
+async def get_file(tx: Transaction, token: str, name: str) -> File:
+    """The file behind a `/files` URL. Whoever knows the token may read it.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    # Postgres rejects NUL characters in text.
+    file = None if "\0" in token + name else await repository.find_file(tx, token, name)
+    if file is None:
+        raise NotFoundError
+    return file
+
+
 async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> Sequence[ContentWithOutputs]:
     """What a chat turn asked for, in order."""
     found = await repository.list_of_turn(tx, organization_id, turn_id)
     return await _with_outputs(tx, organization_id, found)
 
 
-async def count_pending(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
+async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
     """How much of what a session asked for has not ended."""
-    return await repository.count_pending(tx, organization_id, session_id)
+    return await repository.count_unended(tx, organization_id, session_id)
 
 
 async def retry(
     tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, caller: Caller, content_id: str
-) -> GeneratedContent:
+) -> Generation:
     """Queue a failed content again with its original parameters, at the price of today.
 
     Of two that retry at once one wins; the other reads the state that the winner left.
@@ -83,12 +98,12 @@ async def retry(
 
 
 async def _with_outputs(
-    tx: Transaction, organization_id: str, contents: Sequence[GeneratedContent]
+    tx: Transaction, organization_id: str, contents: Sequence[Generation]
 ) -> list[ContentWithOutputs]:
     completed = [content.id for content in contents if content.status == Status.COMPLETED]
     outputs = await repository.find_outputs(tx, organization_id, completed) if completed else []
     return [
-        ContentWithOutputs(content, [output for output in outputs if output.content_id == content.id])
+        ContentWithOutputs(content, [output for output in outputs if output.generation_id == content.id])
         for content in contents
     ]
 
@@ -100,7 +115,7 @@ def _parse_id(content_id: str) -> uuid.UUID:
         raise ContentNotFoundError(content_id) from None
 
 
-def _check_retry(content: GeneratedContent) -> None:
+def _check_retry(content: Generation) -> None:
     if content.status != Status.FAILED:
         raise ContentRequestError(
             f"Cannot retry content with status '{content.status}'. Only failed content can be retried."

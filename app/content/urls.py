@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from app.generations.models import ContentOutput, GeneratedContent
+from app.generations.models import Generation, Output
 from app.storage.protocol import ObjectStore
 
 
@@ -11,7 +11,7 @@ class FileUrls:
     store: ObjectStore
     public_url: str
 
-    def of(self, content: GeneratedContent, output: ContentOutput) -> str:
+    def of(self, content: Generation, output: Output) -> str:
         """The bucket's own URL where the bucket is public, else this server's."""
         direct = self.store.public_url(output.storage_path)
         name = output.storage_path.rpartition("/")[2]

@@ -2,8 +2,6 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-_CANCEL_AGAIN_SECONDS = 1.0
-
 _T = TypeVar("_T")
 
 
@@ -22,14 +20,14 @@ async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
         raise
 
 
-async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]], *, again_after: float = 1.0) -> None:
     """Cancel the tasks and wait until they have ended, however they end.
 
     Before Python 3.12 `asyncio.wait_for`, which redis-py uses for every command, drops a cancellation that comes just
-    as it returns. So those that have not ended are cancelled again.
+    as it returns. So those that have not ended are cancelled again, every `again_after` seconds.
     """
     pending = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
+        _, pending = await asyncio.wait(pending, timeout=again_after)

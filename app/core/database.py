@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _AWAY = (
     # Postgres rolls back one of two transactions that wait for each other. It can simply be run again.
     asyncpg.DeadlockDetectedError,
+    # Another transaction has kept a lock for longer than this one was to wait for it.
+    asyncpg.LockNotAvailableError,
     asyncpg.PostgresConnectionError,
     # Postgres is starting or stopping, or its main process is gone.
     asyncpg.CannotConnectNowError,

@@ -57,26 +57,26 @@ _CHECKS = (
     """,
     """
     SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost, coalesce(-e.amount, 0))
-    FROM generated_content c
+    FROM generations c
     LEFT JOIN ledger_entries e ON e.reference = format('generation:%s:%s', c.id, c.retry_count) AND e.kind = 'charge'
     WHERE c.status = 'completed' AND c.credit_cost IS DISTINCT FROM coalesce(-e.amount, 0)
     """,
     """
     SELECT format('content %s: it is %s, but was charged %s', c.id, c.status, -sum(e.amount))
-    FROM ledger_entries e JOIN generated_content c ON c.id::text = split_part(e.reference, ':', 2)
+    FROM ledger_entries e JOIN generations c ON c.id::text = split_part(e.reference, ':', 2)
     WHERE e.kind = 'charge' AND e.reference LIKE 'generation:%' AND c.status <> 'completed'
     GROUP BY c.id, c.status
     """,
     """
     SELECT format('%s: held until its content ends, but none of that attempt is under way', h.reference)
     FROM credit_holds h
-    LEFT JOIN generated_content c ON h.reference = format('generation:%s:%s', c.id, c.retry_count)
+    LEFT JOIN generations c ON h.reference = format('generation:%s:%s', c.id, c.retry_count)
                                   AND c.status IN ('pending', 'processing')
     WHERE h.state = 'open' AND h.expires_at IS NULL AND c.id IS NULL
     """,
     """
     SELECT format('content %s: it is %s, but nothing is held for it', c.id, c.status)
-    FROM generated_content c
+    FROM generations c
     LEFT JOIN credit_holds h ON h.reference = format('generation:%s:%s', c.id, c.retry_count) AND h.state = 'open'
     WHERE c.status IN ('pending', 'processing') AND h.id IS NULL
     """,

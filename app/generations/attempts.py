@@ -2,16 +2,17 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Any, Self
 
 from asyncpg import Record
 
 # The columns that `from_row` reads, of a query that calls the table `c`.
-ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at, c.due_at, c.deadline_at"
-GENERATION_COLUMNS = (
-    f"{ATTEMPT_COLUMNS}, c.model, c.input, c.price_id, c.outcome, c.created_at, c.setbacks, c.webhook_nonce"
+ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at, c.deadline_at"
+CLAIMED_COLUMNS = (
+    f"{ATTEMPT_COLUMNS}, c.model, c.input, c.price_id, c.outcome, c.created_at, c.failures, c.webhook_nonce"
 )
 
 
@@ -22,57 +23,58 @@ class Attempt:
     Thousands of attempts are followed at once, so inputs and outputs, which may be large, are not part of it.
     """
 
-    id: uuid.UUID
-    attempt: int
+    generation_id: uuid.UUID
+    number: int
     organization_id: str
     prediction_id: str | None
     started_at: datetime | None
-    due_at: datetime
     deadline_at: datetime
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
         """The attempt in a row of `ATTEMPT_COLUMNS`."""
         return cls(
-            id=row["id"],
-            attempt=row["retry_count"],
+            generation_id=row["id"],
+            number=row["retry_count"],
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
-            due_at=row["due_at"],
             deadline_at=row["deadline_at"],
         )
 
 
 @dataclass(frozen=True)
-class Generation(Attempt):
-    """One attempt with all that it takes to run it. `outcome` is what the vendor returned, once it has finished."""
+class ClaimedAttempt(Attempt):
+    """One attempt with all that it takes to run it.
+
+    `outcome` is what the vendor returned, once it has finished. `claimed_at` is a moment of the monotonic clock.
+    """
 
     model: str
     input: Mapping[str, Any]
     price_id: int
     outcome: Mapping[str, Any] | None
     created_at: datetime
-    setbacks: int
+    failures: int
     webhook_nonce: str
+    claimed_at: float = field(default_factory=monotonic)
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The attempt in a row of `GENERATION_COLUMNS`."""
+        """The attempt in a row of `CLAIMED_COLUMNS`."""
         return cls(
-            id=row["id"],
-            attempt=row["retry_count"],
+            generation_id=row["id"],
+            number=row["retry_count"],
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
-            due_at=row["due_at"],
             deadline_at=row["deadline_at"],
             model=row["model"],
             input=row["input"],
             price_id=row["price_id"],
             outcome=row["outcome"],
             created_at=row["created_at"],
-            setbacks=row["setbacks"],
+            failures=row["failures"],
             webhook_nonce=row["webhook_nonce"],
         )
 
@@ -92,12 +94,11 @@ class LateAttempt(Attempt):
     def from_row(cls, row: Record) -> Self:
         """The attempt in a row of `ATTEMPT_COLUMNS` and `has_outcome`."""
         return cls(
-            id=row["id"],
-            attempt=row["retry_count"],
+            generation_id=row["id"],
+            number=row["retry_count"],
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
-            due_at=row["due_at"],
             deadline_at=row["deadline_at"],
             has_outcome=row["has_outcome"],
         )

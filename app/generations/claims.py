@@ -11,12 +11,15 @@ from datetime import timedelta
 
 from app.core.database import Transaction
 from app.generations import parking
-from app.generations.attempts import ATTEMPT_COLUMNS, GENERATION_COLUMNS, Attempt, Generation
+from app.generations.attempts import ATTEMPT_COLUMNS, CLAIMED_COLUMNS, Attempt, ClaimedAttempt
 from app.generations.states import CONDITIONS, State
+
+# Due rows whose organizations are candidates for one claim.
+_MOST_CANDIDATES = 50
 
 _DUE_ORGANIZATIONS = f"""
 SELECT organization_id
-FROM (SELECT organization_id, due_at FROM generated_content
+FROM (SELECT organization_id, due_at FROM generations
       WHERE {CONDITIONS[State.PENDING]} AND due_at <= now() AND deadline_at > now()
       ORDER BY due_at LIMIT $1) oldest
 GROUP BY organization_id ORDER BY min(due_at)
@@ -27,12 +30,12 @@ GROUP BY organization_id ORDER BY min(due_at)
 _CLAIM_STARTS = f"""
 WITH capacity AS (
     SELECT o.id AS organization_id, p.concurrent_generations - (
-        SELECT count(*) FROM generated_content r
+        SELECT count(*) FROM generations r
         WHERE r.organization_id = o.id AND r.status = 'processing' AND NOT r.is_parked
     ) AS free
     FROM organizations o JOIN plans p ON p.name = o.plan_name WHERE o.id = ANY ($1::text[])
 ), due AS (
-    SELECT id, organization_id, due_at FROM generated_content
+    SELECT id, organization_id, due_at FROM generations
     WHERE organization_id = ANY ($1::text[]) AND {CONDITIONS[State.PENDING]}
       AND due_at <= now() AND deadline_at > now()
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -40,30 +43,30 @@ WITH capacity AS (
     SELECT due.id, row_number() OVER (PARTITION BY due.organization_id ORDER BY due.due_at, due.id) <= free AS starts
     FROM due JOIN capacity USING (organization_id)
 )
-UPDATE generated_content c
+UPDATE generations c
 SET status = CASE WHEN d.starts THEN 'processing' ELSE 'pending' END,
     started_at = CASE WHEN d.starts THEN now() END,
     due_at = CASE WHEN d.starts THEN now() + $3 ELSE c.due_at END,
     is_parked = NOT d.starts
 FROM decided d WHERE c.id = d.id
-RETURNING {GENERATION_COLUMNS}, d.starts
+RETURNING {CLAIMED_COLUMNS}, d.starts
 """
 
 _CLAIM_ORPHANS = f"""
-UPDATE generated_content c SET due_at = now() + $3
+UPDATE generations c SET due_at = now() + $3
 WHERE id IN (
-    SELECT id FROM generated_content
+    SELECT id FROM generations
     WHERE {CONDITIONS[State.STARTING]} AND due_at <= now() - $2::interval AND deadline_at > now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-RETURNING {GENERATION_COLUMNS}
+RETURNING {CLAIMED_COLUMNS}
 """
 
 _CLAIM_POLLS = f"""
-UPDATE generated_content c
+UPDATE generations c
 SET due_at = now() + LEAST($3::interval, GREATEST($2::interval, (now() - started_at) / 10))
 WHERE id IN (
-    SELECT id FROM generated_content
+    SELECT id FROM generations
     WHERE {CONDITIONS[State.RUNNING]} AND due_at <= now() + $4::interval
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
@@ -71,40 +74,40 @@ RETURNING {ATTEMPT_COLUMNS}
 """
 
 _CLAIM_COPIES = f"""
-UPDATE generated_content c SET due_at = now() + $2
+UPDATE generations c SET due_at = now() + $2
 WHERE id IN (
-    SELECT id FROM generated_content
+    SELECT id FROM generations
     WHERE {CONDITIONS[State.COPYING]} AND due_at <= now() AND deadline_at > now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-RETURNING {GENERATION_COLUMNS}
+RETURNING {CLAIMED_COLUMNS}
 """
 
 # `started_at` tells this start from a later one of the same attempt, whose response may still come.
 _POSTPONE = f"""
-UPDATE generated_content SET status = 'pending', started_at = NULL, due_at = now() + $4, setbacks = setbacks + $5
+UPDATE generations SET status = 'pending', started_at = NULL, due_at = now() + $4, failures = failures + $5
 WHERE id = $1 AND retry_count = $2 AND started_at = $3 AND {CONDITIONS[State.STARTING]}
 """
 
 _RENEW = f"""
-UPDATE generated_content SET due_at = now() + $3
+UPDATE generations SET due_at = now() + $3
 WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
 RETURNING id
 """
 
 # After the deadline nobody goes on, so nothing is gained by waiting longer.
 _HAND_OVER = f"""
-UPDATE generated_content
-SET due_at = LEAST(now() + $3, GREATEST(now(), deadline_at)), setbacks = setbacks + $4
+UPDATE generations
+SET due_at = LEAST(now() + $3, GREATEST(now(), deadline_at)), failures = failures + $4
 WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
 """
 
 
 @dataclass(frozen=True)
 class ClaimedStarts:
-    """The generations to start now. With `is_final` no other row was due when they were claimed."""
+    """The attempts to start now. With `is_final` no other row was due when they were claimed."""
 
-    generations: list[Generation]
+    attempts: list[ClaimedAttempt]
     is_final: bool
 
 
@@ -113,16 +116,18 @@ async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed
 
     Those that the plan does not allow yet are parked.
     """
-    due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, limit)]
+    # More than are wanted, so that there is another choice if the first of them are locked.
+    due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, max(limit, _MOST_CANDIDATES))]
     if not due:
         return ClaimedStarts([], is_final=True)
-    rows = await tx.fetch(_CLAIM_STARTS, await parking.lock_organizations(tx, due), limit, lease)
-    return ClaimedStarts([Generation.from_row(row) for row in rows if row["starts"]], is_final=False)
+    locked = await parking.lock_organizations(tx, due, limit)
+    rows = await tx.fetch(_CLAIM_STARTS, locked, limit, lease)
+    return ClaimedStarts([ClaimedAttempt.from_row(row) for row in rows if row["starts"]], is_final=False)
 
 
-async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[Generation]:
+async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[ClaimedAttempt]:
     """Claim attempts whose create call never came back and whose lease ended `grace` ago."""
-    return [Generation.from_row(row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
+    return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
 
 
 async def claim_polls(
@@ -135,21 +140,21 @@ async def claim_polls(
     return [Attempt.from_row(row) for row in await tx.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
 
 
-async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[Generation]:
+async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[ClaimedAttempt]:
     """Claim attempts whose outputs wait to be copied; none after its deadline."""
-    return [Generation.from_row(row) for row in await tx.fetch(_CLAIM_COPIES, limit, lease)]
+    return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_COPIES, limit, lease)]
 
 
-async def postpone(tx: Transaction, generation: Generation, wait: timedelta, *, is_setback: bool) -> None:
+async def postpone(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> None:
     """Make a start that the vendor certainly did not accept pending again, due after the wait."""
-    await tx.execute(_POSTPONE, generation.id, generation.attempt, generation.started_at, wait, int(is_setback))
+    await tx.execute(_POSTPONE, attempt.generation_id, attempt.number, attempt.started_at, wait, int(is_failure))
 
 
-async def renew(tx: Transaction, content_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
+async def renew(tx: Transaction, generation_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
     """Renew the lease of a copy; False if the attempt is no longer being copied."""
-    return await tx.fetchval(_RENEW, content_id, attempt, lease) is not None
+    return await tx.fetchval(_RENEW, generation_id, attempt, lease) is not None
 
 
-async def hand_over(tx: Transaction, generation: Generation, wait: timedelta, *, is_setback: bool) -> None:
+async def hand_over(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> None:
     """End the lease of a copy: it is due for any worker after the wait, or at its deadline."""
-    await tx.execute(_HAND_OVER, generation.id, generation.attempt, wait, int(is_setback))
+    await tx.execute(_HAND_OVER, attempt.generation_id, attempt.number, wait, int(is_failure))

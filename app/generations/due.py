@@ -12,16 +12,16 @@ COPY_GRACE = timedelta(minutes=5)
 
 _LATE = f"""
 SELECT {ATTEMPT_COLUMNS}, c.outcome IS NOT NULL AS has_outcome
-FROM generated_content c
+FROM generations c
 WHERE {one_of("status", UNENDED)} AND deadline_at <= now()
   AND (outcome IS NULL OR due_at <= now() - $2::interval OR deadline_at <= now() - $3::interval)
 ORDER BY deadline_at LIMIT $1
 """
 
 _DUE = f"""
-SELECT EXISTS (SELECT FROM generated_content
+SELECT EXISTS (SELECT FROM generations
                WHERE {CONDITIONS[State.PENDING]} AND due_at <= now() AND deadline_at > now()) AS starts,
-       EXISTS (SELECT FROM generated_content
+       EXISTS (SELECT FROM generations
                WHERE {CONDITIONS[State.COPYING]} AND due_at <= now() AND deadline_at > now()) AS copies
 """
 

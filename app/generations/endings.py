@@ -7,32 +7,33 @@ from app.core.database import Transaction, one_of
 from app.core.json import storable_text
 from app.credits import service as credits
 from app.generations import parking
-from app.generations.attempts import Attempt, Generation, StoredFile
+from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.generations.service import hold_reference
-from app.generations.states import UNENDED
+from app.generations.states import CONDITIONS, UNENDED, State
 from app.queue.protocol import WakeKind, WakeQueue
 
 # Only if every output stands where it was reserved: another worker may have begun to store one of them elsewhere. Only
 # what completes an attempt is marked as verified: `find_abandoned` takes everything else for what may be deleted.
-_COMPLETE = """
+_COMPLETE = f"""
 WITH reserved AS MATERIALIZED (
-    SELECT FROM content_outputs WHERE content_id = $1 AND attempt = $2 AND storage_path = ANY ($5) FOR UPDATE
+    SELECT FROM outputs WHERE generation_id = $1 AND attempt = $2 AND storage_path = ANY ($5) FOR UPDATE
 ), completed AS (
-    UPDATE generated_content SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
-    WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND (SELECT count(*) FROM reserved) = cardinality($5)
+    UPDATE generations SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
+    WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
+      AND (SELECT count(*) FROM reserved) = cardinality($5)
     RETURNING id, retry_count
 ), verified AS (
-    UPDATE content_outputs o SET size_bytes = v.size_bytes, sha256 = v.sha256
+    UPDATE outputs o SET size_bytes = v.size_bytes, sha256 = v.sha256
     FROM completed c, unnest($5::text[], $6::bigint[], $7::text[]) AS v (storage_path, size_bytes, sha256)
-    WHERE o.content_id = c.id AND o.attempt = c.retry_count AND o.storage_path = v.storage_path
+    WHERE o.generation_id = c.id AND o.attempt = c.retry_count AND o.storage_path = v.storage_path
 )
 SELECT id FROM completed
 """
 
-_SET_COST = "UPDATE generated_content SET credit_cost = $3 WHERE id = $1 AND retry_count = $2"
+_SET_COST = "UPDATE generations SET credit_cost = $3 WHERE id = $1 AND retry_count = $2"
 
 _FAIL = f"""
-UPDATE generated_content
+UPDATE generations
 SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now(), is_parked = false
 WHERE id = $1 AND retry_count = $2 AND {one_of("status", UNENDED)}
 RETURNING id
@@ -40,29 +41,29 @@ RETURNING id
 
 
 async def complete(
-    tx: Transaction, queue: WakeQueue, generation: Generation, files: Sequence[StoredFile], cost: Cost
+    tx: Transaction, queue: WakeQueue, attempt: ClaimedAttempt, files: Sequence[StoredFile], cost: Cost
 ) -> bool:
     """Complete the attempt with these files, charge it, and let the organization's next generation start.
 
     Returns:
         False if it has ended before, or one of the files is not its own any more.
     """
-    await parking.lock_organization(tx, generation.organization_id)
-    key = (generation.id, generation.attempt)
+    await parking.lock_organization(tx, attempt.organization_id)
+    key = (attempt.generation_id, attempt.number)
     paths = [file.storage_path for file in files]
     sizes, hashes = [file.size_bytes for file in files], [file.sha256 for file in files]
     if await tx.fetchval(_COMPLETE, *key, files[0].content_type, cost.amount, paths, sizes, hashes) is None:
         return False
     charged = await credits.settle(
         tx,
-        organization_id=generation.organization_id,
+        organization_id=attempt.organization_id,
         reference=hold_reference(*key),
         cost=cost,
-        description=generation.model,
+        description=attempt.model,
     )
     if charged != cost.amount:
         await tx.execute(_SET_COST, *key, charged or 0)
-    await start_next(tx, queue, generation.organization_id)
+    await unpark_next(tx, queue, attempt.organization_id)
     return True
 
 
@@ -70,15 +71,15 @@ async def fail(tx: Transaction, queue: WakeQueue, attempt: Attempt, error_messag
     """End the attempt at no cost, and let the organization's next generation start; False if it has ended before."""
     await parking.lock_organization(tx, attempt.organization_id)
     message = storable_text(error_message) or "The generation failed without a reason"
-    if await tx.fetchval(_FAIL, attempt.id, attempt.attempt, message) is None:
+    if await tx.fetchval(_FAIL, attempt.generation_id, attempt.number, message) is None:
         return False
-    reference = hold_reference(attempt.id, attempt.attempt)
+    reference = hold_reference(attempt.generation_id, attempt.number)
     await credits.void(tx, organization_id=attempt.organization_id, reference=reference)
-    await start_next(tx, queue, attempt.organization_id)
+    await unpark_next(tx, queue, attempt.organization_id)
     return True
 
 
-async def start_next(tx: Transaction, queue: WakeQueue, organization_id: str, count: int = 1) -> None:
-    """Make the organization's oldest parked generations due, `count` at most. Its lock must be held."""
-    if await parking.unpark(tx, organization_id, count):
+async def unpark_next(tx: Transaction, queue: WakeQueue, organization_id: str) -> None:
+    """Make as many parked generations of the organization due as may run now. Its lock must be held."""
+    if await parking.unpark(tx, organization_id):
         queue.wake(tx, WakeKind.START)

@@ -3,9 +3,18 @@
 import re
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-ContentType = Literal["image", "video", "audio", "glb", "other"]
+
+class ContentType(StrEnum):
+    """The API's word for what a file is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    GLB = "glb"
+    OTHER = "other"
+
 
 SNIFF_BYTES = 4096
 
@@ -19,37 +28,37 @@ class MediaType:
     extension: str
 
 
-TEXT = MediaType("other", "text/plain", "txt")
-JSON = MediaType("other", "application/json", "json")
-SVG = MediaType("other", "image/svg+xml", "svg")  # may carry scripts: never shown as an image
-UNKNOWN = MediaType("other", "application/octet-stream", "bin")
+TEXT = MediaType(ContentType.OTHER, "text/plain", "txt")
+JSON = MediaType(ContentType.OTHER, "application/json", "json")
+SVG = MediaType(ContentType.OTHER, "image/svg+xml", "svg")  # may carry scripts: never shown as an image
+UNKNOWN = MediaType(ContentType.OTHER, "application/octet-stream", "bin")
 
-_MP4 = MediaType("video", "video/mp4", "mp4")
-_M4A = MediaType("audio", "audio/mp4", "m4a")
-_MP3 = MediaType("audio", "audio/mpeg", "mp3")
-_HEIC = MediaType("image", "image/heic", "heic")
-_AVIF = MediaType("image", "image/avif", "avif")
+_MP4 = MediaType(ContentType.VIDEO, "video/mp4", "mp4")
+_M4A = MediaType(ContentType.AUDIO, "audio/mp4", "m4a")
+_MP3 = MediaType(ContentType.AUDIO, "audio/mpeg", "mp3")
+_HEIC = MediaType(ContentType.IMAGE, "image/heic", "heic")
+_AVIF = MediaType(ContentType.IMAGE, "image/avif", "avif")
 
 # The first that matches from the file's beginning; `.` is any byte.
 _SIGNATURES = tuple(
     (re.compile(pattern, re.DOTALL), media_type)
     for pattern, media_type in (
-        (rb"\x89PNG\r\n\x1a\n", MediaType("image", "image/png", "png")),
-        (rb"\xff\xd8\xff", MediaType("image", "image/jpeg", "jpg")),
-        (rb"GIF8[79]a", MediaType("image", "image/gif", "gif")),
-        (rb"RIFF.{4}WEBP", MediaType("image", "image/webp", "webp")),
-        (rb"(?:RIFF|RF64).{4}WAVE", MediaType("audio", "audio/wav", "wav")),
-        (rb"fLaC[\x00\x80]\x00\x00\x22", MediaType("audio", "audio/flac", "flac")),
+        (rb"\x89PNG\r\n\x1a\n", MediaType(ContentType.IMAGE, "image/png", "png")),
+        (rb"\xff\xd8\xff", MediaType(ContentType.IMAGE, "image/jpeg", "jpg")),
+        (rb"GIF8[79]a", MediaType(ContentType.IMAGE, "image/gif", "gif")),
+        (rb"RIFF.{4}WEBP", MediaType(ContentType.IMAGE, "image/webp", "webp")),
+        (rb"(?:RIFF|RF64).{4}WAVE", MediaType(ContentType.AUDIO, "audio/wav", "wav")),
+        (rb"fLaC[\x00\x80]\x00\x00\x22", MediaType(ContentType.AUDIO, "audio/flac", "flac")),
         (rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}", _MP3),
-        (rb"OggS\x00.*\x80theora", MediaType("other", "video/ogg", "ogv")),
-        (rb"OggS\x00.*(?:\x01vorbis|OpusHead|\x7fFLAC|Speex {3})", MediaType("audio", "audio/ogg", "ogg")),
-        (rb"OggS\x00", MediaType("other", "application/ogg", "ogx")),
+        (rb"OggS\x00.*\x80theora", MediaType(ContentType.OTHER, "video/ogg", "ogv")),
+        (rb"OggS\x00.*(?:\x01vorbis|OpusHead|\x7fFLAC|Speex {3})", MediaType(ContentType.AUDIO, "audio/ogg", "ogg")),
+        (rb"OggS\x00", MediaType(ContentType.OTHER, "application/ogg", "ogx")),
         # EBML: the document type follows a few numbers of a few bytes each.
-        (rb"\x1aE\xdf\xa3.{1,64}?B\x82.{1,8}?webm(?![a-z])", MediaType("video", "video/webm", "webm")),
-        (rb"\x1aE\xdf\xa3.{1,64}?B\x82.{1,8}?matroska", MediaType("other", "video/x-matroska", "mkv")),
-        (rb"glTF.\x00\x00\x00", MediaType("glb", "model/gltf-binary", "glb")),
-        (rb"%PDF-", MediaType("other", "application/pdf", "pdf")),
-        (rb"PK(?:\x03\x04|\x05\x06)", MediaType("other", "application/zip", "zip")),
+        (rb"\x1aE\xdf\xa3.{1,64}?B\x82.{1,8}?webm(?![a-z])", MediaType(ContentType.VIDEO, "video/webm", "webm")),
+        (rb"\x1aE\xdf\xa3.{1,64}?B\x82.{1,8}?matroska", MediaType(ContentType.OTHER, "video/x-matroska", "mkv")),
+        (rb"glTF.\x00\x00\x00", MediaType(ContentType.GLB, "model/gltf-binary", "glb")),
+        (rb"%PDF-", MediaType(ContentType.OTHER, "application/pdf", "pdf")),
+        (rb"PK(?:\x03\x04|\x05\x06)", MediaType(ContentType.OTHER, "application/zip", "zip")),
     )
 )
 
@@ -60,7 +69,7 @@ _BRANDS = {
     **dict.fromkeys((b"M4A ", b"M4B ", b"M4P "), _M4A),
     **dict.fromkeys((b"avif", b"avis"), _AVIF),
     **dict.fromkeys((b"heic", b"heix"), _HEIC),
-    b"qt  ": MediaType("video", "video/quicktime", "mov"),
+    b"qt  ": MediaType(ContentType.VIDEO, "video/quicktime", "mov"),
 }
 
 # Layer III: kbit/s by the header's index and Hz by the version's and the rate's index (ISO 11172-3, 13818-3).

@@ -8,32 +8,32 @@ from typing import Self
 from asyncpg import Record
 
 from app.core.database import Transaction
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.media_types import MediaType
 
 _RESERVE = """
-INSERT INTO content_outputs (content_id, attempt, position, storage_path, content_type, media_type)
+INSERT INTO outputs (generation_id, attempt, position, storage_path, content_type, media_type)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING
 RETURNING storage_path
 """
 
 _FIND = """
-SELECT content_id, attempt, position, storage_path FROM content_outputs
-WHERE content_id = $1 AND attempt = $2 AND position = $3
+SELECT generation_id, attempt, position, storage_path FROM outputs
+WHERE generation_id = $1 AND attempt = $2 AND position = $3
 """
 
-_IS_RESERVED = "SELECT EXISTS (SELECT FROM content_outputs WHERE storage_path = $1)"
+_IS_RESERVED = "SELECT EXISTS (SELECT FROM outputs WHERE storage_path = $1)"
 
-_RELEASE = "DELETE FROM content_outputs WHERE content_id = $1 AND attempt = $2 AND position = $3"
+_RELEASE = "DELETE FROM outputs WHERE generation_id = $1 AND attempt = $2 AND position = $3"
 
 # Verified is only what completed its attempt. The rest is little: what is being copied, and what is looked for here.
 _ABANDONED = """
-SELECT o.content_id, o.attempt, o.position, o.storage_path
-FROM content_outputs o JOIN generated_content c ON c.id = o.content_id
-WHERE o.size_bytes IS NULL AND (o.content_id, o.attempt, o.position) > ($2, $3, $4)
+SELECT o.generation_id, o.attempt, o.position, o.storage_path
+FROM outputs o JOIN generations c ON c.id = o.generation_id
+WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position) > ($2, $3, $4)
   AND (o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status = 'failed'))
-ORDER BY o.content_id, o.attempt, o.position LIMIT $1
+ORDER BY o.generation_id, o.attempt, o.position LIMIT $1
 """
 
 # Content, attempt and position: where a walk through the outputs continues.
@@ -45,30 +45,30 @@ START: Cursor = (uuid.UUID(int=0), 0, -1)
 class ReservedOutput:
     """One object of an attempt."""
 
-    content_id: uuid.UUID
+    generation_id: uuid.UUID
     attempt: int
     position: int
     storage_path: str
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The object in a row of `content_outputs`."""
-        return cls(row["content_id"], row["attempt"], row["position"], row["storage_path"])
+        """The object in a row of `outputs`."""
+        return cls(row["generation_id"], row["attempt"], row["position"], row["storage_path"])
 
     @property
     def cursor(self) -> Cursor:
         """Where a walk continues behind this object."""
-        return self.content_id, self.attempt, self.position
+        return self.generation_id, self.attempt, self.position
 
 
-async def reserve(tx: Transaction, generation: Generation, position: int, media: MediaType) -> ReservedOutput | None:
+async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput | None:
     """Reserve the path for one output of the attempt; asked again, it is the same path.
 
     Returns:
         The object; None if this output has been reserved with another type, see `find`.
     """
-    key = (generation.id, generation.attempt, position)
-    paths = storage_paths(generation, position, media)
+    key = (attempt.generation_id, attempt.number, position)
+    paths = storage_paths(attempt, position, media)
     for path in paths:
         if await tx.fetchval(_RESERVE, *key, path, media.content_type, media.media_type) is not None:
             return ReservedOutput(*key, path)
@@ -76,12 +76,12 @@ async def reserve(tx: Transaction, generation: Generation, position: int, media:
         if known is not None:
             return known if known.storage_path in paths else None
         # The path is another content's.
-    raise LookupError(f"every path for output {position} of {generation.id} is taken")
+    raise LookupError(f"every path for output {position} of {attempt.generation_id} is taken")
 
 
-async def find(tx: Transaction, content_id: uuid.UUID, attempt: int, position: int) -> ReservedOutput | None:
+async def find(tx: Transaction, generation_id: uuid.UUID, attempt: int, position: int) -> ReservedOutput | None:
     """The object that is reserved for an output."""
-    row = await tx.fetchrow(_FIND, content_id, attempt, position)
+    row = await tx.fetchrow(_FIND, generation_id, attempt, position)
     return ReservedOutput.from_row(row) if row else None
 
 
@@ -100,12 +100,12 @@ async def find_abandoned(tx: Transaction, after: Cursor, limit: int) -> list[Res
     return [ReservedOutput.from_row(row) for row in await tx.fetch(_ABANDONED, limit, *after)]
 
 
-def storage_paths(generation: Generation, position: int, media: MediaType) -> list[str]:
+def storage_paths(attempt: ClaimedAttempt, position: int, media: MediaType) -> list[str]:
     """The path of an output, and the longer ones to use if another content has taken it."""
-    moment = generation.created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
-    retry = f"_r{generation.attempt}" if generation.attempt else ""
+    moment = attempt.created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
+    retry = f"_r{attempt.number}" if attempt.number else ""
     further = f"_{position + 1}" if position else ""
     return [
-        f"generation/{media.content_type}/{generation.id.hex[:length]}_{moment}{retry}{further}.{media.extension}"
+        f"generation/{media.content_type}/{attempt.generation_id.hex[:length]}_{moment}{retry}{further}.{media.extension}"
         for length in (8, 12, 32)
     ]

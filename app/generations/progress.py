@@ -9,37 +9,37 @@ from app.core.json import storable_text
 from app.generations.attempts import Outcome
 from app.generations.states import CONDITIONS, State
 
-_SET_PREDICTION = """
-UPDATE generated_content SET prediction_id = $3, due_at = now() + $4, setbacks = 0
-WHERE id = $1 AND retry_count = $2 AND status = 'processing' AND prediction_id IS NULL
+_SET_PREDICTION = f"""
+UPDATE generations SET prediction_id = $3, due_at = now() + $4, failures = 0
+WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.STARTING]}
 RETURNING id
 """
 
-_IS_KNOWN = "SELECT EXISTS (SELECT FROM generated_content WHERE prediction_id = $1)"
+_IS_KNOWN = "SELECT EXISTS (SELECT FROM generations WHERE prediction_id = $1)"
 
-_SET_OUTCOMES = """
-UPDATE generated_content c SET outcome = o.outcome, output_url = o.output_url, due_at = now(), setbacks = 0
-FROM unnest($1::uuid[], $2::int[], $3::jsonb[], $4::text[]) AS o (id, attempt, outcome, output_url)
-WHERE c.id = o.id AND c.retry_count = o.attempt AND c.status = 'processing' AND c.outcome IS NULL
-RETURNING c.id
+_SET_OUTCOMES = f"""
+UPDATE generations SET outcome = finished.json, output_url = finished.url, due_at = now(), failures = 0
+FROM unnest($1::uuid[], $2::int[], $3::jsonb[], $4::text[]) AS finished (generation_id, attempt, json, url)
+WHERE id = finished.generation_id AND retry_count = finished.attempt AND {CONDITIONS[State.RUNNING]}
+RETURNING id
 """
 
 # A prediction that belongs to another content is not this one's.
 _NOTE_CALLBACK = f"""
-UPDATE generated_content c SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
+UPDATE generations c SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
 WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3
   AND ({CONDITIONS[State.STARTING]} OR {CONDITIONS[State.RUNNING]})
   AND (prediction_id = $4 OR prediction_id IS NULL)
-  AND NOT EXISTS (SELECT FROM generated_content o WHERE o.prediction_id = $4 AND o.id <> c.id)
+  AND NOT EXISTS (SELECT FROM generations o WHERE o.prediction_id = $4 AND o.id <> c.id)
 RETURNING id
 """
 
 
 async def set_prediction(
-    tx: Transaction, content_id: uuid.UUID, attempt: int, prediction_id: str, first_poll: timedelta
+    tx: Transaction, generation_id: uuid.UUID, attempt: int, prediction_id: str, first_poll: timedelta
 ) -> bool:
     """Write down which prediction the attempt is, to be polled after `first_poll`. False if it has one or has ended."""
-    return await tx.fetchval(_SET_PREDICTION, content_id, attempt, prediction_id, first_poll) is not None
+    return await tx.fetchval(_SET_PREDICTION, generation_id, attempt, prediction_id, first_poll) is not None
 
 
 async def is_prediction_known(tx: Transaction, prediction_id: str) -> bool:
@@ -55,17 +55,19 @@ async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
     """
     rows = await tx.fetch(
         _SET_OUTCOMES,
-        [outcome.attempt.id for outcome in outcomes],
-        [outcome.attempt.attempt for outcome in outcomes],
+        [outcome.attempt.generation_id for outcome in outcomes],
+        [outcome.attempt.number for outcome in outcomes],
         [outcome.json for outcome in outcomes],
         [outcome.output_url and storable_text(outcome.output_url) for outcome in outcomes],
     )
     return len(rows)
 
 
-async def note_callback(tx: Transaction, content_id: uuid.UUID, attempt: int, nonce: str, prediction_id: str) -> bool:
+async def note_callback(
+    tx: Transaction, generation_id: uuid.UUID, attempt: int, nonce: str, prediction_id: str
+) -> bool:
     """Make an attempt due for a poll because the vendor called back.
 
     An attempt whose create call never came back learns its prediction this way. False if nothing waits for the news.
     """
-    return await tx.fetchval(_NOTE_CALLBACK, content_id, attempt, nonce, prediction_id) is not None
+    return await tx.fetchval(_NOTE_CALLBACK, generation_id, attempt, nonce, prediction_id) is not None

@@ -7,26 +7,32 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.core.database import Transaction
-from app.generations.models import GeneratedContent
+from app.core.database import Transaction, one_of
+from app.generations.models import Generation
+from app.generations.states import CONDITIONS, UNENDED, State, Status
 
-_RETRY = """
-UPDATE generated_content
+_RETRY = f"""
+UPDATE generations
 SET status = 'pending', retry_count = retry_count + 1, due_at = now(), deadline_at = now() + $4,
-    setbacks = 0, is_parked = $5,
+    failures = 0, is_parked = $5,
     prediction_id = NULL, outcome = NULL, content_type = NULL, output_url = NULL, error_message = NULL,
     credit_cost = NULL, started_at = NULL, completed_at = NULL
-WHERE organization_id = $1 AND id = $2 AND status = 'failed' AND retry_count = $3 AND retry_count < max_retries
+WHERE organization_id = $1 AND id = $2 AND {CONDITIONS[State.FAILED]}
+  AND retry_count = $3 AND retry_count < max_retries
 RETURNING retry_count
 """
 
-# Parked rows count too: who comes later starts later. The limit ends the count as soon as the answer is known.
-_IS_FULL = """
+# Parked rows count too: first come, first served. Each half reads an index of its own, no further
+# than the limit; without an order the planner expects to come upon parked rows of the organization in a scan of all.
+_IS_FULL = f"""
 SELECT p.concurrent_generations <= (
     SELECT count(*) FROM (
-        SELECT FROM generated_content c
-        WHERE c.organization_id = o.id AND c.status IN ('pending', 'processing') LIMIT p.concurrent_generations
-    ) c
+        (SELECT FROM generations WHERE organization_id = $1 AND {one_of("status", UNENDED)} AND NOT is_parked
+         LIMIT p.concurrent_generations)
+        UNION ALL
+        (SELECT FROM generations WHERE organization_id = $1 AND {CONDITIONS[State.PARKED]}
+         ORDER BY created_at LIMIT p.concurrent_generations)
+    ) unended
 )
 FROM organizations o JOIN plans p ON p.name = o.plan_name
 WHERE o.id = $1
@@ -35,19 +41,19 @@ WHERE o.id = $1
 
 async def find_lost(
     tx: Transaction, request_key: bytes, turn_id: str | None, model: str, values: Mapping[str, Any], *, since: datetime
-) -> GeneratedContent | None:
+) -> Generation | None:
     """What another turn of the same request has asked for since then; locked against a third."""
     query = (
-        select(GeneratedContent)
+        select(Generation)
         .where(
-            GeneratedContent.request_key == request_key,
-            GeneratedContent.turn_id != turn_id,
-            GeneratedContent.model == model,
-            GeneratedContent.input == dict(values),
-            GeneratedContent.status != "failed",
-            GeneratedContent.created_at > since,
+            Generation.request_key == request_key,
+            Generation.turn_id != turn_id,
+            Generation.model == model,
+            Generation.input == dict(values),
+            Generation.status != Status.FAILED,
+            Generation.created_at > since,
         )
-        .order_by(GeneratedContent.created_at, GeneratedContent.id)
+        .order_by(Generation.created_at, Generation.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -62,12 +68,23 @@ async def is_full(tx: Transaction, organization_id: str) -> bool:
 async def retry(
     tx: Transaction,
     organization_id: str,
-    content_id: uuid.UUID,
+    generation_id: uuid.UUID,
     retry_count: int,
     deadline: timedelta,
     *,
     is_parked: bool,
 ) -> int | None:
     """Make a failed generation pending again if its state is still the one that was read. Its new attempt, or None."""
-    attempt: int | None = await tx.fetchval(_RETRY, organization_id, content_id, retry_count, deadline, is_parked)
+    attempt: int | None = await tx.fetchval(_RETRY, organization_id, generation_id, retry_count, deadline, is_parked)
     return attempt
+
+
+async def add(tx: Transaction, generation: Generation) -> None:
+    """Insert the row."""
+    tx.session.add(generation)
+    await tx.session.flush()
+
+
+async def refresh(tx: Transaction, generation: Generation) -> None:
+    """Read the row again, after a statement that has changed it behind the session's back."""
+    await tx.session.refresh(generation)

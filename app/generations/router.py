@@ -14,9 +14,9 @@ from app.queue.protocol import WakeKind
 router = APIRouter(tags=["Webhooks"], include_in_schema=False)
 
 
-@router.post(PATH + "/{content_id}/{attempt}/{nonce}", status_code=204)
+@router.post(PATH + "/{generation_id}/{attempt}/{nonce}", status_code=204)
 async def receive_replicate_webhook(
-    content_id: uuid.UUID,
+    generation_id: uuid.UUID,
     attempt: int,
     nonce: str,
     request: Request,
@@ -32,7 +32,7 @@ async def receive_replicate_webhook(
     body = await request.body()
     verify(settings.replicate_webhook_secrets, request.headers, body, now())
     async with database.transaction() as tx:
-        if await progress.note_callback(tx, content_id, attempt, nonce, _prediction_id(body)):
+        if await progress.note_callback(tx, generation_id, attempt, nonce, _prediction_id(body)):
             queue.wake(tx, WakeKind.POLL)
     return Response(status_code=204)
 

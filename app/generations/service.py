@@ -14,7 +14,7 @@ from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
 from app.generations import repository
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from app.idempotency import service as idempotency
 from app.queue.protocol import WakeKind, WakeQueue
 
@@ -48,14 +48,14 @@ class GenerationRequest:
     request_key: bytes | None = None
 
 
-def hold_reference(content_id: uuid.UUID, attempt: int) -> str:
+def hold_reference(generation_id: uuid.UUID, attempt: int) -> str:
     """The reference of the credit hold for one attempt of a generation."""
-    return f"generation:{content_id}:{attempt}"
+    return f"generation:{generation_id}:{attempt}"
 
 
 async def request_generation(
     tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, request: GenerationRequest
-) -> GeneratedContent:
+) -> Generation:
     """Accept a generation: hold the most it can cost, insert its row, wake a worker after the commit.
 
     If an earlier run of the same request asked for the same and crashed, its generation is taken over instead.
@@ -69,13 +69,12 @@ async def request_generation(
     model = await catalog.get_generation_model(tx, request.model)
     content = _pending(policy, request, model, is_parked=await repository.is_full(tx, request.organization_id))
     await _hold(tx, content, 0, model)
-    tx.session.add(content)
-    await tx.session.flush()
+    await repository.add(tx, content)
     _wake(tx, queue, content)
     return content
 
 
-async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: GeneratedContent) -> bool:
+async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: Generation) -> bool:
     """Make a failed generation pending again, with its original parameters and at today's price.
 
     Returns:
@@ -88,7 +87,7 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
     attempt = await repository.retry(
         tx, content.organization_id, content.id, content.retry_count, policy.deadline, is_parked=is_parked
     )
-    await tx.session.refresh(content)
+    await repository.refresh(tx, content)
     if attempt is None:
         return False
     model = await catalog.get_generation_model(tx, content.model)
@@ -98,7 +97,7 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
     return True
 
 
-async def _hold(tx: Transaction, content: GeneratedContent, attempt: int, model: PricedModel) -> None:
+async def _hold(tx: Transaction, content: Generation, attempt: int, model: PricedModel) -> None:
     await credits.hold(
         tx,
         organization_id=content.organization_id,
@@ -108,7 +107,7 @@ async def _hold(tx: Transaction, content: GeneratedContent, attempt: int, model:
     )
 
 
-def _wake(tx: Transaction, queue: WakeQueue, content: GeneratedContent) -> None:
+def _wake(tx: Transaction, queue: WakeQueue, content: Generation) -> None:
     # A parked generation is started by the end of another one of its organization.
     if not content.is_parked:
         queue.wake(tx, WakeKind.START)
@@ -116,8 +115,8 @@ def _wake(tx: Transaction, queue: WakeQueue, content: GeneratedContent) -> None:
 
 def _pending(
     policy: GenerationPolicy, request: GenerationRequest, model: PricedModel, *, is_parked: bool
-) -> GeneratedContent:
-    return GeneratedContent(
+) -> Generation:
+    return Generation(
         id=uuid.uuid4(),
         organization_id=request.organization_id,
         user_id=request.user_id,
@@ -134,7 +133,7 @@ def _pending(
     )
 
 
-async def _adopt(tx: Transaction, request: GenerationRequest) -> GeneratedContent | None:
+async def _adopt(tx: Transaction, request: GenerationRequest) -> Generation | None:
     """The generation that a crashed run of this request asked for, moved to the turn of this run."""
     if request.request_key is None:
         return None

@@ -14,16 +14,6 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class ContentType(StrEnum):
-    """What was made, told from the bytes of the first output."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-    AUDIO = "audio"
-    GLB = "glb"
-    OTHER = "other"
-
-
 UNENDED = (Status.PENDING, Status.PROCESSING)
 ENDED = (Status.COMPLETED, Status.FAILED)
 
@@ -41,16 +31,16 @@ class State(StrEnum):
 
 
 # What is processed is never parked: saying so lets Postgres use the indexes of what is not parked.
-_PROCESSING = "status = 'processing' AND NOT is_parked"
+PROCESSING = "status = 'processing' AND NOT is_parked"
 
-# Conditions on a row of `generated_content`, for the queries that claim and end generations.
+# Conditions on a row of `generations`, for the queries that claim and end generations.
 CONDITIONS = MappingProxyType(
     {
         State.PARKED: "status = 'pending' AND is_parked",
         State.PENDING: "status = 'pending' AND NOT is_parked",
-        State.STARTING: f"{_PROCESSING} AND prediction_id IS NULL AND outcome IS NULL",
-        State.RUNNING: f"{_PROCESSING} AND prediction_id IS NOT NULL AND outcome IS NULL",
-        State.COPYING: f"{_PROCESSING} AND outcome IS NOT NULL",
+        State.STARTING: f"{PROCESSING} AND prediction_id IS NULL AND outcome IS NULL",
+        State.RUNNING: f"{PROCESSING} AND prediction_id IS NOT NULL AND outcome IS NULL",
+        State.COPYING: f"{PROCESSING} AND outcome IS NOT NULL",
         State.COMPLETED: "status = 'completed'",
         State.FAILED: "status = 'failed'",
     }

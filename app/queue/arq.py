@@ -46,9 +46,9 @@ class ArqQueue:
             await self._redis.publish(channel_of(kind), "")
             return
         # A new id each time: what arq tidies up after one job must not touch the next one.
-        job_id, now = random_token(), timestamp_ms()
-        description = serialize_job(kind, (), {}, None, now, serializer=serialize)
+        job_id = random_token()
+        description = serialize_job(kind, (), {}, None, timestamp_ms(), serializer=serialize)
         await self._script(
             keys=[queue_of(kind), job_key_prefix + job_id],
-            args=[job_id, description, self._redis.expires_extra_ms, now, channel_of(kind)],
+            args=[job_id, description, self._redis.expires_extra_ms, channel_of(kind)],
         )

@@ -65,7 +65,7 @@ async def get_activity(tx: Transaction, caller: Caller, session_name: str) -> Se
     if found is None:
         raise SessionNotFoundError(session_name)
     session, is_running = found
-    pending_content = await content.count_pending(tx, caller.organization_id, session.id)
+    pending_content = await content.count_unended(tx, caller.organization_id, session.id)
     return SessionActivity(session, _status_of(session, is_running=is_running), pending_content)
 
 

@@ -9,6 +9,6 @@ from tests.waiting import PATIENCE
 
 @pytest.fixture(scope="session")
 async def stranger(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that shows no key of its own accord."""
+    """A client that sends no key unless the test adds one."""
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as opened:
         yield opened

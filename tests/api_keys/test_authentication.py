@@ -33,11 +33,11 @@ UNKNOWN = "jns_live_" + "A" * 32
     ],
 )
 async def test_without_a_key(stranger: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    answer = await stranger.get("/credits", headers=headers)
+    response = await stranger.get("/credits", headers=headers)
 
-    assert answer.status_code == 401
-    assert answer.json() == MISSING
-    assert answer.headers["www-authenticate"] == "ApiKey"
+    assert response.status_code == 401
+    assert response.json() == MISSING
+    assert response.headers["www-authenticate"] == "ApiKey"
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ async def test_without_a_key(stranger: httpx.AsyncClient, headers: dict[str, str
 async def test_a_key_that_is_malformed_or_unknown(stranger: httpx.AsyncClient, key: str, form: str) -> None:
     headers = {"X-API-Key": key} if form == "X-API-Key" else {"Authorization": f"Bearer {key}"}
 
-    answer = await stranger.get("/credits", headers=headers)
+    response = await stranger.get("/credits", headers=headers)
 
-    assert answer.status_code == 401
-    assert answer.json() == INVALID
+    assert response.status_code == 401
+    assert response.json() == INVALID
 
 
-async def test_a_key_with_bytes_that_are_no_text_is_invalid(stranger: httpx.AsyncClient) -> None:
-    answer = await stranger.get("/credits", headers={b"X-API-Key": b"jns_live_\xff\xfe" + b"A" * 30})
+async def test_a_key_that_is_not_valid_text_is_invalid(stranger: httpx.AsyncClient) -> None:
+    response = await stranger.get("/credits", headers={b"X-API-Key": b"jns_live_\xff\xfe" + b"A" * 30})
 
-    assert (answer.status_code, answer.json()) == (401, INVALID)
+    assert (response.status_code, response.json()) == (401, INVALID)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_a_key_is_taken_in_either_header(
+async def test_a_key_is_accepted_in_either_header(
     stranger: httpx.AsyncClient, organization: Organization, scheme: str
 ) -> None:
     alone = await stranger.get("/credits", headers={"X-API-Key": organization.api_key})
@@ -81,15 +81,15 @@ async def test_a_key_is_taken_in_either_header(
     assert (alone.status_code, bearer.status_code) == (200, 200)
 
 
-async def test_both_headers_may_show_the_same_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
+async def test_both_headers_may_hold_the_same_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
     key = organization.api_key
 
-    answer = await stranger.get("/credits", headers={"X-API-Key": key, "Authorization": f"Bearer {key}"})
+    response = await stranger.get("/credits", headers={"X-API-Key": key, "Authorization": f"Bearer {key}"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
-async def test_two_keys_at_once_are_invalid_though_each_is_good(
+async def test_two_different_keys_in_one_request_are_invalid_even_if_both_are_valid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     first, second = organization.api_key, await factories.make_key(database, organization, "content:read")
@@ -99,12 +99,12 @@ async def test_two_keys_at_once_are_invalid_though_each_is_good(
         [("X-API-Key", first), ("Authorization", f"Bearer {UNKNOWN}")],
         [("X-API-Key", first), ("X-API-Key", second)],
     ):
-        answer = await stranger.get("/credits", headers=headers)
+        response = await stranger.get("/credits", headers=headers)
 
-        assert (answer.status_code, answer.json()) == (401, INVALID)
+        assert (response.status_code, response.json()) == (401, INVALID)
 
 
-async def test_a_scheme_that_is_no_bearer_is_not_looked_at(
+async def test_an_authorization_scheme_other_than_bearer_is_ignored(
     stranger: httpx.AsyncClient, organization: Organization
 ) -> None:
     headers = {"X-API-Key": organization.api_key, "Authorization": "Basic dXNlcjpwYXNz"}
@@ -112,10 +112,10 @@ async def test_a_scheme_that_is_no_bearer_is_not_looked_at(
     assert (await stranger.get("/credits", headers=headers)).status_code == 200
 
 
-async def test_a_key_in_the_query_is_no_key(stranger: httpx.AsyncClient, organization: Organization) -> None:
-    answer = await stranger.get("/credits", params={"api_key": organization.api_key})
+async def test_a_key_in_the_query_is_ignored(stranger: httpx.AsyncClient, organization: Organization) -> None:
+    response = await stranger.get("/credits", params={"api_key": organization.api_key})
 
-    assert answer.json() == MISSING
+    assert response.json() == MISSING
 
 
 async def test_a_revoked_key_is_invalid_within_moments(
@@ -128,50 +128,34 @@ async def test_a_revoked_key_is_invalid_within_moments(
 
     async with asyncio.timeout(PATIENCE):
         while True:
-            answer = await client.get("/credits")
-            if answer.status_code != 200:
+            response = await client.get("/credits")
+            if response.status_code != 200:
                 break
-    assert (answer.status_code, answer.json()) == (401, INVALID)
+    assert (response.status_code, response.json()) == (401, INVALID)
 
 
 async def test_an_expired_key_is_invalid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     expires_at = now() + timedelta(milliseconds=200)
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="brief",
-            expires_at=expires_at,
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, expires_at=expires_at)
     await stranger.get("/credits", headers={"X-API-Key": secret})
     await asyncio.sleep((expires_at - now()).total_seconds())
 
-    answer = await stranger.get("/credits", headers={"X-API-Key": secret})
+    response = await stranger.get("/credits", headers={"X-API-Key": secret})
 
-    assert (answer.status_code, answer.json()) == (401, INVALID)
+    assert (response.status_code, response.json()) == (401, INVALID)
 
 
-async def test_a_key_that_expires_later_is_good(
+async def test_a_key_that_expires_later_is_valid(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="long",
-            expires_at=now() + timedelta(hours=1),
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, expires_at=now() + timedelta(hours=1))
 
     assert (await stranger.get("/credits", headers={"X-API-Key": secret})).status_code == 200
 
 
-async def test_a_key_is_kept_as_its_hash_and_beginning_only(organization: Organization, database: Database) -> None:
+async def test_only_the_hash_and_the_prefix_of_a_key_are_stored(organization: Organization, database: Database) -> None:
     secret = organization.api_key
     async with database.transaction() as tx:
         row = await tx.fetchval("SELECT to_jsonb(k)::text FROM api_keys k WHERE organization_id = $1", organization.id)
@@ -189,8 +173,8 @@ async def test_an_inactive_subscription_is_refused_before_the_scope(
         await tx.execute("UPDATE organizations SET subscription_status = 'inactive' WHERE id = $1", lapsed.id)
 
     for path in ("/credits", "/content", "/sessions"):
-        answer = await stranger.get(path, headers=lapsed.headers)
+        response = await stranger.get(path, headers=lapsed.headers)
 
-        assert answer.status_code == 403
-        assert answer.json()["error"]["type"] == "permission_error"
-        assert answer.json()["error"]["code"] == "subscription_required"
+        assert response.status_code == 403
+        assert response.json()["error"]["type"] == "permission_error"
+        assert response.json()["error"]["code"] == "subscription_required"

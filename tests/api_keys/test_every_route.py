@@ -1,4 +1,4 @@
-"""What must hold of each route of the API, read from the document that the API gives of itself."""
+"""What must be true of every route of the API. The routes come from the API's own OpenAPI document."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from tests.factories import Organization
 from tests.waiting import PATIENCE
 
 BASE = "/api/external"
-# None: any key will do.
+# None: the route accepts any key.
 SCOPES = {
     "POST /v1/chat/completions": "orchestrator:invoke",
     "GET /v1/models": None,
@@ -33,7 +33,7 @@ SCOPES = {
 
 @pytest.fixture(scope="module")
 async def document(stack: Stack) -> dict[str, Any]:
-    """What the API says of itself."""
+    """The API's OpenAPI document."""
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         found: dict[str, Any] = (await client.get(f"{stack.url}/openapi.json")).raise_for_status().json()
     return found
@@ -41,7 +41,7 @@ async def document(stack: Stack) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def routes(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Method and path of every documented route, the path below the base and with `{}` for what it names."""
+    """Method and path of every documented route; the path is relative to the base URL, with `{}` for each parameter."""
     return [
         (method.upper(), re.sub(r"{[^}]*}", "{}", path.removeprefix(BASE)))
         for path, operations in document["paths"].items()
@@ -50,7 +50,7 @@ def routes(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_unique_name(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
 
     assert len(names) == len(set(names))
@@ -60,17 +60,17 @@ async def test_every_route_is_documented_and_has_a_known_scope(routes: list[tupl
     assert {f"{method} {path}" for method, path in routes} == set(SCOPES)
 
 
-async def test_no_route_answers_without_a_key(stranger: httpx.AsyncClient, routes: list[tuple[str, str]]) -> None:
+async def test_every_route_requires_a_key(stranger: httpx.AsyncClient, routes: list[tuple[str, str]]) -> None:
     for method, path in routes:
-        answer = await stranger.request(method, path.format("x"))
+        response = await stranger.request(method, path.format("x"))
 
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key"), path
-        assert list(answer.json()) == ["error"]
-        assert list(answer.json()["error"]) == ["message", "type", "code"]
-        assert answer.headers["www-authenticate"] == "ApiKey"
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "missing_api_key"), path
+        assert list(response.json()) == ["error"]
+        assert list(response.json()["error"]) == ["message", "type", "code"]
+        assert response.headers["www-authenticate"] == "ApiKey"
 
 
-async def test_a_route_is_open_to_its_scope_and_to_no_other(
+async def test_a_route_accepts_its_scope_and_no_other(
     stranger: httpx.AsyncClient, routes: list[tuple[str, str]], database: Database, organization: Organization
 ) -> None:
     keys = {scope: await factories.make_key(database, organization, scope) for scope in ALL_SCOPES}
@@ -78,19 +78,19 @@ async def test_a_route_is_open_to_its_scope_and_to_no_other(
     for method, path in routes:
         admitted = set()
         for scope, key in keys.items():
-            answer = await stranger.request(method, path.format("x"), headers={"X-API-Key": key})
-            if answer.status_code != 403:
+            response = await stranger.request(method, path.format("x"), headers={"X-API-Key": key})
+            if response.status_code != 403:
                 admitted.add(scope)
         needed = SCOPES[f"{method} {path}"]
         assert admitted == ({needed} if needed else set(ALL_SCOPES)), path
 
 
 @pytest.mark.parametrize("name", ["%00", "..%2F..", "%F0%9F%A6%8A", "x" * 3000, "%27%3B--", "%", "550e8400-e29b"])
-async def test_no_name_in_a_path_breaks_a_route(
+async def test_no_path_parameter_causes_a_server_error(
     client: httpx.AsyncClient, routes: list[tuple[str, str]], name: str
 ) -> None:
     for method, path in routes:
         if "{}" in path:
-            answer = await client.request(method, path.format(name))
+            response = await client.request(method, path.format(name))
 
-            assert answer.status_code in {400, 404, 405}, (path, answer.text)
+            assert response.status_code in {400, 404, 405}, (path, response.text)

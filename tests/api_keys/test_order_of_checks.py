@@ -1,4 +1,4 @@
-"""Who asks is found out before anything of what is asked for is read."""
+"""The key and its scope are checked before anything in the request is read."""
 
 from typing import Any
 
@@ -30,10 +30,10 @@ async def test_a_bad_request_without_a_key_is_unauthenticated(
     stranger: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any]
 ) -> None:
     for headers, code in (({}, "missing_api_key"), (UNKNOWN_KEY, "invalid_api_key")):
-        answer = await stranger.request(method, path, headers=headers, **request_)
+        response = await stranger.request(method, path, headers=headers, **request_)
 
-        assert answer.status_code == 401
-        assert answer.json()["error"]["code"] == code
+        assert response.status_code == 401
+        assert response.json()["error"]["code"] == code
 
 
 @pytest.mark.parametrize(("method", "path", "request_"), BAD_REQUESTS)
@@ -47,27 +47,27 @@ async def test_a_bad_request_without_the_scope_is_forbidden(
 ) -> None:
     key = await factories.make_key(database, organization, "agents:list")
 
-    answer = await stranger.request(method, path, headers={"X-API-Key": key}, **request_)
+    response = await stranger.request(method, path, headers={"X-API-Key": key}, **request_)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path", "request_"), BAD_REQUESTS)
-async def test_with_key_and_scope_it_is_told_what_is_bad(
+async def test_with_key_and_scope_a_bad_request_is_refused_for_what_is_wrong_with_it(
     client: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any]
 ) -> None:
-    answer = await client.request(method, path, **request_)
+    response = await client.request(method, path, **request_)
 
-    assert answer.status_code == (404 if UNKNOWN_ID in path or "nope" in path else 400)
+    assert response.status_code == (404 if UNKNOWN_ID in path or "nope" in path else 400)
 
 
 async def test_a_missing_scope_is_named(stranger: httpx.AsyncClient, database: Database) -> None:
     narrow = await factories.make_organization(database, scopes=["content:read"])
 
-    answer = await stranger.post("/v1/chat/completions", headers=narrow.headers, json={})
+    response = await stranger.post("/v1/chat/completions", headers=narrow.headers, json={})
 
-    assert answer.status_code == 403
-    assert answer.json() == {
+    assert response.status_code == 403
+    assert response.json() == {
         "error": {
             "message": "API key lacks required scope: orchestrator:invoke",
             "type": "permission_error",

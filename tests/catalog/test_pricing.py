@@ -36,7 +36,7 @@ FREE = PriceTag(id=1, model_name="owner/name", ceiling=Decimal(0))
 
 @settings(deadline=None)
 @given(PRICES, st.none() | SECONDS, FILES)
-def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_nothing(
+def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_zero(
     price: PriceTag, seconds: Decimal | None, outputs: int
 ) -> None:
     cost = generation_cost(price, predict_time=seconds, outputs=outputs)
@@ -46,7 +46,9 @@ def test_a_generation_never_costs_more_than_its_ceiling_or_less_than_nothing(
 
 @settings(deadline=None)
 @given(PRICES, st.none() | SECONDS, FILES)
-def test_a_generation_costs_whole_millionths(price: PriceTag, seconds: Decimal | None, outputs: int) -> None:
+def test_the_cost_of_a_generation_is_a_whole_number_of_millionths(
+    price: PriceTag, seconds: Decimal | None, outputs: int
+) -> None:
     amount = generation_cost(price, predict_time=seconds, outputs=outputs).amount
 
     assert amount == amount.quantize(SIX_DECIMALS)
@@ -54,7 +56,7 @@ def test_a_generation_costs_whole_millionths(price: PriceTag, seconds: Decimal |
 
 @settings(deadline=None)
 @given(PRICES, SECONDS, FILES)
-def test_a_generation_costs_what_its_prices_say_to_the_nearest_millionth(
+def test_the_cost_of_a_generation_is_rounded_to_the_nearest_millionth(
     price: PriceTag, seconds: Decimal, outputs: int
 ) -> None:
     unbounded = replace(price, ceiling=Decimal(10) ** 12)
@@ -68,7 +70,7 @@ def test_a_generation_costs_what_its_prices_say_to_the_nearest_millionth(
 
 @settings(deadline=None)
 @given(PRICES, FILES)
-def test_a_time_that_is_not_known_matters_only_where_it_is_paid_for(price: PriceTag, outputs: int) -> None:
+def test_an_unknown_time_matters_only_if_the_price_depends_on_it(price: PriceTag, outputs: int) -> None:
     cost = generation_cost(price, predict_time=None, outputs=outputs)
 
     if price.per_second:
@@ -77,7 +79,7 @@ def test_a_time_that_is_not_known_matters_only_where_it_is_paid_for(price: Price
         assert cost == generation_cost(price, predict_time=Decimal(0), outputs=outputs)
 
 
-def test_no_time_at_all_is_not_a_time_that_is_unknown() -> None:
+def test_a_time_of_zero_is_not_an_unknown_time() -> None:
     price = replace(FREE, per_call=Decimal("0.25"), per_second=Decimal(1), ceiling=Decimal(9))
 
     assert generation_cost(price, predict_time=Decimal(0), outputs=1) == Cost(Decimal("0.25"))
@@ -133,6 +135,6 @@ def test_the_documented_prices_are_per_million_tokens() -> None:
     assert chat_ceiling(price, prompt_tokens=1, completion_tokens=0) == Decimal("0.010001")
 
 
-def test_a_model_that_is_free_costs_nothing() -> None:
+def test_a_free_model_costs_nothing() -> None:
     assert chat_cost(FREE, prompt_tokens=10**9, completion_tokens=10**9) == 0
     assert generation_cost(FREE, predict_time=None, outputs=4) == Cost(Decimal(0))

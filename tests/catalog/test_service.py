@@ -16,7 +16,7 @@ VERSION = "0" * 63 + "1"
 
 @pytest.fixture
 def name() -> str:
-    """The name of a model that no other test prices."""
+    """The name of a model for which no other test sets a price."""
     return f"owner/{secrets.token_hex(6)}"
 
 
@@ -37,7 +37,7 @@ async def test_a_model_is_found_by_name_and_by_name_with_a_version(database: Dat
     assert await per_call(database, f"{name}:{VERSION}") == Decimal("0.000001")
 
 
-async def test_a_price_of_the_very_version_comes_first(database: Database, name: str) -> None:
+async def test_a_price_for_the_exact_version_takes_precedence(database: Database, name: str) -> None:
     await factories.import_catalog(database, generation(name, "per_call = 1, ceiling = 1"))
     await factories.import_catalog(database, generation(f"{name}:{VERSION}", "per_call = 2, ceiling = 2"))
 
@@ -54,7 +54,9 @@ async def test_the_price_is_the_one_in_force_now(database: Database, name: str) 
     assert await per_call(database, name) == 1
 
 
-async def test_work_is_settled_at_the_price_that_it_was_accepted_at(database: Database, name: str) -> None:
+async def test_work_is_settled_at_the_price_that_was_in_force_when_it_was_accepted(
+    database: Database, name: str
+) -> None:
     await factories.import_catalog(database, generation(name, "per_call = 1, ceiling = 1"))
     async with database.transaction() as tx:
         accepted = (await catalog.get_generation_model(tx, name)).price
@@ -66,7 +68,7 @@ async def test_work_is_settled_at_the_price_that_it_was_accepted_at(database: Da
         assert await catalog.get_price(tx, accepted.id) == accepted
 
 
-async def test_a_model_whose_only_price_begins_later_is_not_priced(database: Database, name: str) -> None:
+async def test_a_model_whose_only_price_begins_later_has_no_price(database: Database, name: str) -> None:
     later = (now() + timedelta(hours=1)).isoformat()
     await factories.import_catalog(database, generation(name, f"per_call = 1, ceiling = 1, effective_at = {later}"))
 
@@ -83,7 +85,7 @@ async def test_only_an_active_model_is_offered(database: Database, name: str, is
     assert (name in offered) is is_active
 
 
-async def test_a_model_that_was_switched_off_is_not_switched_on_by_a_new_price(database: Database, name: str) -> None:
+async def test_a_new_price_does_not_activate_an_inactive_model(database: Database, name: str) -> None:
     await factories.import_catalog(database, generation(name, "ceiling = 1", is_active=False))
     unsaid = generation(name, "ceiling = 2").replace("is_active = true\n", "")
 
@@ -95,7 +97,7 @@ async def test_a_model_that_was_switched_off_is_not_switched_on_by_a_new_price(d
     assert await per_call(database, name) == 0
 
 
-async def test_a_model_that_is_not_offered_is_unknown(database: Database, name: str) -> None:
+async def test_an_unpriced_or_inactive_model_is_unknown(database: Database, name: str) -> None:
     await factories.import_catalog(database, generation(name, "ceiling = 1", is_active=False))
 
     for reference in (name, f"{name}:{VERSION}", "owner/never", ""):
@@ -103,7 +105,7 @@ async def test_a_model_that_is_not_offered_is_unknown(database: Database, name: 
             await per_call(database, reference)
 
 
-async def test_a_chat_model_is_no_generation_model_and_the_other_way_round(database: Database) -> None:
+async def test_a_chat_model_is_not_a_generation_model_nor_the_reverse(database: Database) -> None:
     async with database.transaction() as tx:
         assert (await catalog.get_chat_model(tx, "sim-chat")).max_output_tokens == 1000
         with pytest.raises(UnknownModelError):
@@ -113,7 +115,7 @@ async def test_a_chat_model_is_no_generation_model_and_the_other_way_round(datab
 
 
 @pytest.mark.parametrize("unit", PRICE_UNITS)
-async def test_a_price_in_every_unit_is_what_was_imported(database: Database, name: str, unit: str) -> None:
+async def test_prices_in_every_unit_are_read_back_as_imported(database: Database, name: str, unit: str) -> None:
     await factories.import_catalog(database, generation(name, f"{unit} = 0.25, ceiling = 1"))
 
     async with database.transaction() as tx:

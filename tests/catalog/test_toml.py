@@ -28,7 +28,7 @@ async def test_a_price_is_added_once(database: Database, name: str) -> None:
     assert await imported(database, text) == 0
 
 
-async def test_another_price_is_added_beside_the_old_one(database: Database, name: str) -> None:
+async def test_a_different_price_is_added_and_the_old_one_is_kept(database: Database, name: str) -> None:
     await imported(database, MODEL.format(name=name, price="per_call = 0.1, ceiling = 1"))
 
     assert await imported(database, MODEL.format(name=name, price="per_call = 0.2, ceiling = 1")) == 1
@@ -76,6 +76,6 @@ def test_the_starter_catalog_can_be_read() -> None:
         ('[[models]]\nname = "m"\nkind = "song"\nprice = {}\n', "models.0.kind"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_location(text: str, reason: str) -> None:
+def test_a_bad_file_is_refused_with_the_location_of_the_error(text: str, reason: str) -> None:
     with pytest.raises(CatalogFileError, match=reason):
         files.read_catalog(text)

@@ -1,4 +1,4 @@
-"""The chaos run, short: it is `python -m chaos` that is held to, with its processes and its exit status."""
+"""A short chaos run of `python -m chaos`, with real processes, checked by its exit status."""
 
 import subprocess
 import sys
@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SEED = 20261122
-# The time is no part of the test: a run ends as soon as everything has.
+# The duration is no part of the test: a run ends as soon as all its work has ended.
 PATIENCE_MINUTES = 3
 
 
 @pytest.mark.timeout(60 * PATIENCE_MINUTES + 60)
-def test_nothing_is_lost_or_paid_twice_whatever_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_lost_or_paid_twice_if_processes_are_killed(tmp_path: Path) -> None:
     options = ["--generations", "60", "--strike-seconds", "20", "--minutes", str(PATIENCE_MINUTES)]
 
     run = subprocess.run(
@@ -26,6 +26,6 @@ def test_nothing_is_lost_or_paid_twice_whatever_is_killed(tmp_path: Path) -> Non
 
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     assert f"seed {SEED}: kept" in run.stdout
-    # It did put the promises to the test.
+    # The run did exercise what it checks.
     assert "strikes in all: none" not in run.stdout
     assert "adopted: 0" not in run.stdout

@@ -1,4 +1,4 @@
-"""Each check of a run finds the fault that it is for, and nothing if all is well."""
+"""Each check of a run finds the fault that it is for, and nothing if there is none."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.chaos.vendors import CONTENT, content, creation, prediction, vendor
 WANTED = {"storage_path": "generation/image/a.png", "is_wanted": True}
 
 
-def test_a_request_of_which_nothing_came_is_told() -> None:
+def test_a_request_without_a_result_is_reported() -> None:
     first, second, third = make_plan(1, generations=3, seconds=1).requests
 
     assert check_requests([{"prompt": request.prompt} for request in (first, second, third)], [first], []) == []
@@ -20,33 +20,33 @@ def test_a_request_of_which_nothing_came_is_told() -> None:
     ]
 
 
-def test_an_answer_that_blames_the_server_is_told() -> None:
+def test_a_response_with_a_server_error_is_reported() -> None:
     assert check_answers({"chat: 200": 9, "chat: 503": 2, "chat: no answer": 1}) == []
     assert check_answers({"chat: 200": 9, "retry: 500": 2}) == ["retry: 500: 2 times"]
 
 
-def test_what_was_accepted_and_is_not_known_is_lost() -> None:
+def test_an_accepted_content_that_is_no_longer_known_is_reported() -> None:
     assert check_ends([content("completed")], [CONTENT]) == []
     assert check_ends([], [CONTENT]) == [f"content {CONTENT}: accepted, but no longer known"]
 
 
-def test_what_has_not_ended_is_told() -> None:
+def test_a_content_that_has_not_ended_is_reported() -> None:
     assert check_ends([content("failed")], []) == []
     assert check_ends([content("processing", attempt=1)], []) == [f"content {CONTENT}, attempt 1: still processing"]
 
 
-def test_two_runs_of_one_attempt_are_told() -> None:
+def test_two_runs_of_one_attempt_are_reported() -> None:
     twice = [prediction("first"), prediction("second")]
 
     assert check_runs(vendor(predictions=twice)) == [f"content {CONTENT}, attempt 0: 2 predictions ran"]
     assert check_runs(vendor(predictions=[prediction("first"), prediction("second", attempt=1)])) == []
 
 
-def test_a_second_run_that_was_cancelled_is_none() -> None:
+def test_a_second_run_that_was_cancelled_is_not_reported() -> None:
     predictions = [prediction("first"), prediction("second", status="canceled")]
 
     assert check_runs(vendor(predictions=predictions, cancels=[{"id": "second", "status": "canceled"}])) == []
-    # Of itself the vendor ends some as well: that run was left to run all the same.
+    # The vendor cancels some runs by itself; without a cancel of ours, the second run still counts.
     assert len(check_runs(vendor(predictions=predictions))) == 1
 
 
@@ -56,13 +56,13 @@ def test_a_cancel_that_came_too_late_does_not_count() -> None:
     assert len(check_runs(vendor(predictions=predictions, cancels=[{"id": "second", "status": "succeeded"}]))) == 1
 
 
-def test_what_still_runs_at_the_vendor_is_told() -> None:
+def test_a_prediction_that_still_runs_is_reported() -> None:
     running = vendor(predictions=[prediction("one", status="processing")])
 
     assert check_runs(running) == ["prediction one: still processing"]
 
 
-def test_a_prediction_of_another_attempt_is_told() -> None:
+def test_a_prediction_of_another_attempt_is_reported() -> None:
     seen = vendor(predictions=[prediction("one", attempt=0)])
 
     assert check_predictions(seen, [content("completed", prediction_id="one", attempt=0)]) == []
@@ -70,7 +70,7 @@ def test_a_prediction_of_another_attempt_is_told() -> None:
     assert len(check_predictions(seen, [content("completed", prediction_id="unknown")])) == 1
 
 
-def test_a_failure_needs_a_fault_that_nobody_could_have_survived() -> None:
+def test_a_failure_is_reported_unless_a_fault_made_it_unavoidable() -> None:
     failed = [content("failed", prediction_id="one")]
 
     assert check_failures(vendor(creations=[creation("slow", "delivery-404")]), failed) == []
@@ -79,7 +79,7 @@ def test_a_failure_needs_a_fault_that_nobody_could_have_survived() -> None:
     ]
 
 
-def test_the_store_holds_what_is_wanted_and_nothing_else(tmp_path: Path) -> None:
+def test_missing_and_unwanted_files_in_the_store_are_reported(tmp_path: Path) -> None:
     stored = tmp_path / "generation/image/a.png"
     stored.parent.mkdir(parents=True)
     stored.touch()

@@ -1,4 +1,4 @@
-"""A run says what it has been through, and what it has not."""
+"""A run reports which faults it has exercised and which it has not."""
 
 from chaos.coverage import measure
 from chaos.striking import Blow
@@ -29,22 +29,22 @@ def test_what_happened_is_counted() -> None:
     assert coverage.webhooks == {"heard": 1, "heard when repeated": 1, "refused": 1, "not reached": 2}
 
 
-def test_a_fault_of_a_file_counts_only_where_somebody_asks_for_the_file() -> None:
+def test_a_fault_of_a_file_counts_only_if_the_file_is_requested() -> None:
     coverage = measure(vendor(creations=[creation("delivery-404", prediction_id="one")]), [], frozenset())
 
     assert coverage.faults == {}
 
 
-def test_predictions_without_an_answer_are_adopted_where_a_content_has_them() -> None:
+def test_predictions_without_a_response_count_as_adopted_if_a_content_has_them() -> None:
     unanswered = [creation(prediction_id=name, status=None) for name in ("found", "lost")]
-    seen = vendor(creations=[*unanswered, creation(prediction_id="told"), creation("create-500", status=500)])
+    seen = vendor(creations=[*unanswered, creation(prediction_id="reported"), creation("create-500", status=500)])
 
-    coverage = measure(seen, [], frozenset({"found", "told"}))
+    coverage = measure(seen, [], frozenset({"found", "reported"}))
 
     assert (coverage.unanswered, coverage.adopted) == (2, 1)
 
 
-def test_what_never_happened_is_told() -> None:
+def test_what_never_happened_is_reported() -> None:
     missing = measure(
         vendor(creations=[creation("slow", prediction_id="one")]), [Blow(1.0, "postgres")], frozenset()
     ).missing

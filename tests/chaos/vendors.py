@@ -1,4 +1,4 @@
-"""What a vendor may have seen, as its simulator tells it."""
+"""What a vendor may have received, in the format of the simulator's log."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -14,7 +14,7 @@ from tests.chat.asking import ask, open_http
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.programs import api_process, running_apis
-from tests.rate_limits.answers import window
+from tests.rate_limits.responses import window
 
 PER_MINUTE, PER_HOUR = 2, 3
 WINDOWS = ("", "-Minute", "-Hour")

@@ -1,11 +1,11 @@
-"""A server that says exactly the bytes a test tells it to, for what no HTTP server would do."""
+"""A server that sends exactly the bytes that a test gives it, including those that no HTTP server would send."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-Answer = Callable[["Connection", bytes], Awaitable[None]]
+Responder = Callable[["Connection", bytes], Awaitable[None]]
 
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -25,7 +25,7 @@ class Connection:
 
 @dataclass
 class RawServer:
-    """What was received: the connections in their order, and each request as its head and body."""
+    """What the server received: the connections in order, and each request's head and body."""
 
     url: str
     connections: list[Connection] = field(default_factory=list)
@@ -38,25 +38,25 @@ def chunk(data: bytes) -> bytes:
 
 
 def response(body: bytes, *, status: str = "200 OK", headers: bytes = b"") -> bytes:
-    """A whole response of a connection that stays open."""
+    """A whole response, after which the connection stays open."""
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), len(body), headers, body)
 
 
-def always(*answers: bytes, is_closed: bool = False) -> Answer:
-    """Sends the same response to every request, piece by piece, and then closes the connection if asked to."""
+def always(*pieces: bytes, is_closed: bool = False) -> Responder:
+    """Send the same pieces in response to every request, then close the connection if `is_closed`."""
 
-    async def answer(connection: Connection, request: bytes) -> None:
-        for data in answers:
+    async def respond(connection: Connection, request: bytes) -> None:
+        for data in pieces:
             await connection.send(data)
         if is_closed:
             connection.writer.close()
 
-    return answer
+    return respond
 
 
 @asynccontextmanager
-async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
-    """Calls `answer` with every request. The connection is closed if it raises an error or the client disconnects."""
+async def raw_server(respond: Responder) -> AsyncIterator[RawServer]:
+    """Call `respond` with every request; close the connection if it raises an error or the client disconnects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -65,7 +65,7 @@ async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
             while not writer.is_closing():
                 request = await _read_request(reader)
                 server.requests.append(request)
-                await answer(connection, request)
+                await respond(connection, request)
         writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""The client against the simulator: whole answers, streams, and every way in which an upstream fails."""
+"""The client against the simulator: completions, streams, and every way in which an upstream can fail."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ def text_of(chunks: list[JsonObject]) -> str:
 
 
 async def logged(simulator: VendorsSimulator, *, is_ended: bool) -> dict[str, Any]:
-    """The simulator's account of the one call, once that has begun or ended for it too."""
+    """The simulator's log entry for the one call, once the simulator has seen it begin or end."""
     while True:
         entries = simulator.log("chat")
         if entries and (not is_ended or entries[0]["outcome"]):
@@ -50,7 +50,9 @@ async def logged(simulator: VendorsSimulator, *, is_ended: bool) -> dict[str, An
         await asyncio.sleep(0.01)
 
 
-async def test_a_completion_is_the_upstreams_own_json(client: ChatModelClient, simulator: VendorsSimulator) -> None:
+async def test_a_completion_is_passed_on_as_the_upstream_sent_it(
+    client: ChatModelClient, simulator: VendorsSimulator
+) -> None:
     completion = await complete(client, simulator)
 
     assert completion["object"] == "chat.completion"
@@ -59,7 +61,9 @@ async def test_a_completion_is_the_upstreams_own_json(client: ChatModelClient, s
     assert parse_usage(completion) == Usage(prompt_tokens=3, completion_tokens=2)
 
 
-async def test_a_stream_is_the_upstreams_own_chunks(client: ChatModelClient, simulator: VendorsSimulator) -> None:
+async def test_a_stream_is_passed_on_chunk_by_chunk_as_the_upstream_sent_it(
+    client: ChatModelClient, simulator: VendorsSimulator
+) -> None:
     chunks = await stream(client, simulator)
 
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
@@ -69,8 +73,8 @@ async def test_a_stream_is_the_upstreams_own_chunks(client: ChatModelClient, sim
     assert parse_usage(chunks[-1]) == Usage(prompt_tokens=3, completion_tokens=2)
 
 
-async def test_chunks_come_as_they_are_sent(client: ChatModelClient, simulator: VendorsSimulator) -> None:
-    """The simulator says nothing more after the third chunk and stays on the line: they must not wait for it."""
+async def test_each_chunk_is_passed_on_at_once(client: ChatModelClient, simulator: VendorsSimulator) -> None:
+    """The simulator sends nothing after the third chunk, but keeps the connection open; no chunk may wait for that."""
     chunks = client.stream(upstream(simulator), body("--stall-2"), timeout=60)
 
     received = [await anext(chunks) for _ in range(3)]
@@ -80,7 +84,7 @@ async def test_chunks_come_as_they_are_sent(client: ChatModelClient, simulator: 
 
 
 @pytest.mark.parametrize("faults", ["", "--no-done", "--content-filter", "--tool-index-missing", "--no-usage"])
-async def test_an_answer_that_was_finished_ends_normally(
+async def test_a_finished_answer_ends_normally(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str
 ) -> None:
     chunks = await stream(client, simulator, faults)
@@ -90,7 +94,7 @@ async def test_an_answer_that_was_finished_ends_normally(
 
 
 @pytest.mark.parametrize("faults", ["--cut-0", "--cut-2", "--no-finish", "--error-frame-2", "--garbage-2"])
-async def test_an_answer_that_was_not_finished_is_a_failure(
+async def test_an_unfinished_answer_is_a_failure(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str
 ) -> None:
     with pytest.raises(ProviderError):
@@ -99,16 +103,18 @@ async def test_an_answer_that_was_not_finished_is_a_failure(
 
 @pytest.mark.parametrize("faults", ["--negative-usage", "--huge-usage", "--nan-usage"])
 @pytest.mark.parametrize("is_streamed", [False, True])
-async def test_an_answer_with_impossible_usage_is_kept_without_it(
+async def test_an_answer_with_impossible_usage_is_kept_without_the_usage(
     client: ChatModelClient,
     simulator: VendorsSimulator,
     caplog: pytest.LogCaptureFixture,
     faults: str,
     is_streamed: bool,
 ) -> None:
-    answer = (await stream(client, simulator, faults))[-1] if is_streamed else await complete(client, simulator, faults)
+    last_document = (
+        (await stream(client, simulator, faults))[-1] if is_streamed else await complete(client, simulator, faults)
+    )
 
-    assert parse_usage(answer) is None
+    assert parse_usage(last_document) is None
     assert caplog.messages == ["upstream_usage_refused"]
 
 
@@ -127,7 +133,7 @@ async def test_an_answer_with_impossible_usage_is_kept_without_it(
         ("--drop-before-response", ProviderError),
     ],
 )
-async def test_what_a_refusal_means_and_that_the_request_is_sent_once(
+async def test_each_refusal_has_its_error_and_the_request_is_sent_once(
     client: ChatModelClient, simulator: VendorsSimulator, method: Any, faults: str, kind: type[AppError]
 ) -> None:
     with pytest.raises(AppError) as failed:
@@ -138,7 +144,7 @@ async def test_what_a_refusal_means_and_that_the_request_is_sent_once(
 
 
 @pytest.mark.parametrize(("faults", "seconds"), [("--status-429", 5), ("--status-429-7", 7), ("--status-429-900", 60)])
-async def test_a_busy_upstream_says_when_to_come_back(
+async def test_a_busy_upstream_says_when_to_retry(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str, seconds: int
 ) -> None:
     with pytest.raises(ProviderRateLimitedError) as limited:
@@ -148,7 +154,7 @@ async def test_a_busy_upstream_says_when_to_come_back(
 
 
 @pytest.mark.parametrize("key", ["", "revoked", "unpaid", "forbidden"])
-async def test_a_refused_key_is_reported_to_the_operator_only(
+async def test_only_the_operator_learns_that_the_key_was_refused(
     client: ChatModelClient, simulator: VendorsSimulator, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
     with caplog.at_level(logging.WARNING), pytest.raises(ProviderError) as denied:
@@ -159,7 +165,7 @@ async def test_a_refused_key_is_reported_to_the_operator_only(
 
 
 @pytest.mark.parametrize("method", [complete, stream])
-async def test_a_request_that_the_upstream_cannot_read_is_the_clients_matter(
+async def test_a_request_that_the_upstream_cannot_read_is_the_clients_error(
     client: ChatModelClient, simulator: VendorsSimulator, method: Any
 ) -> None:
     with pytest.raises(UpstreamRejectedError) as rejected:
@@ -170,7 +176,7 @@ async def test_a_request_that_the_upstream_cannot_read_is_the_clients_matter(
 
 @pytest.mark.parametrize("faults", ["--first-token-slow-60", "--stall-2", "--slow-60"])
 @pytest.mark.parametrize("method", [complete, stream])
-async def test_an_upstream_that_takes_too_long_is_given_up(
+async def test_a_call_that_takes_too_long_is_abandoned(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str, method: Any
 ) -> None:
     with pytest.raises(ProviderTimeoutError):

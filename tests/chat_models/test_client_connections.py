@@ -23,16 +23,16 @@ from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, sent
 
 
 async def test_calls_share_a_connection_after_completions_and_streams(client: ChatModelClient) -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_stream = sent_body(request).get("stream")
         await connection.send(SSE_HEAD + chunk(HELLO + STOP + DONE) if is_stream else response(COMPLETION))
         if is_stream:
-            # The end of the body follows [DONE] after the client has seen that.
+            # The end of the body is sent only after the client has seen [DONE].
             for _ in range(20):
                 await asyncio.sleep(0)
             await connection.send(LAST_CHUNK)
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         await complete(client, server)
         await stream(client, server)
         await stream(client, server)
@@ -41,17 +41,19 @@ async def test_calls_share_a_connection_after_completions_and_streams(client: Ch
     assert (len(server.connections), len(server.requests)) == (1, 4)
 
 
-async def test_an_upstream_that_stays_on_the_line_after_done_does_not_hold_the_answer(client: ChatModelClient) -> None:
+async def test_an_upstream_that_keeps_the_connection_open_after_done_does_not_delay_the_end(
+    client: ChatModelClient,
+) -> None:
     async with raw_server(always(SSE_HEAD, chunk(HELLO + STOP + DONE))) as server:
         chunks = await stream(client, server)
 
     assert len(chunks) == 2
 
 
-async def test_a_connection_that_was_closed_while_idle_is_not_used_again(client: ChatModelClient) -> None:
+async def test_a_connection_that_was_closed_while_idle_is_not_reused(client: ChatModelClient) -> None:
     async with raw_server(always(response(COMPLETION), is_closed=True)) as server:
         await complete(client, server)
-        # Lets the loop see the close, which the system has delivered already.
+        # Give the event loop a chance to see the close, which the kernel has already delivered.
         await asyncio.sleep(0.01)
         await complete(client, server)
 
@@ -60,15 +62,15 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used_again(client:
 
 @pytest.mark.parametrize("method", [complete, stream])
 async def test_a_request_that_may_have_been_read_is_not_sent_again(client: ChatModelClient, method: Any) -> None:
-    """A reused connection that ends without an answer looks the same whether the request was processed or not."""
+    """If a reused connection ends without a response, nobody can tell whether the request was processed."""
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         if len(server.requests) == 1:
             await connection.send(response(COMPLETION))
         else:
             connection.writer.close()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         await complete(client, server)
         with pytest.raises(ProviderError):
             await method(client, server)
@@ -77,7 +79,7 @@ async def test_a_request_that_may_have_been_read_is_not_sent_again(client: ChatM
 
 
 @pytest.mark.parametrize("method", [complete, stream])
-async def test_a_connection_that_does_not_come_about_is_tried_twice(method: Any) -> None:
+async def test_connecting_is_tried_twice(method: Any) -> None:
     tries = []
 
     async def count(*_: object) -> None:
@@ -96,7 +98,7 @@ async def test_a_connection_that_does_not_come_about_is_tried_twice(method: Any)
     assert len(tries) == 2
 
 
-async def test_an_upstream_that_starts_to_listen_between_the_tries_is_reached() -> None:
+async def test_an_upstream_that_starts_to_listen_between_the_two_tries_is_reached() -> None:
     tries = []
 
     async def start_on_the_second_try(*_: object) -> None:
@@ -122,20 +124,20 @@ async def test_an_upstream_that_starts_to_listen_between_the_tries_is_reached() 
     assert completion["choices"][0]["message"]["content"] == "Hello"
 
 
-async def test_the_time_of_a_call_is_bounded(client: ChatModelClient) -> None:
+async def test_a_call_has_a_time_limit(client: ChatModelClient) -> None:
     async with raw_server(always()) as server:
         with pytest.raises(ProviderTimeoutError):
             await client.complete(upstream(server), {"messages": []}, timeout=0.1)
 
 
-async def test_the_time_of_a_stream_is_bounded_though_it_keeps_talking(client: ChatModelClient) -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+async def test_a_stream_has_a_time_limit_even_if_it_keeps_sending(client: ChatModelClient) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(SSE_HEAD)
         while True:
             await connection.send(chunk(HELLO))
             await asyncio.sleep(0.01)
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         with pytest.raises(ProviderTimeoutError):
             await stream(client, server, timeout=0.2)
 
@@ -143,12 +145,12 @@ async def test_the_time_of_a_stream_is_bounded_though_it_keeps_talking(client: C
 async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -> None:
     hung_up = asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(SSE_HEAD + chunk(HELLO))
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
         await anext(chunks)
         await chunks.aclose()
@@ -159,12 +161,12 @@ async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -
 async def test_cancelling_a_call_closes_its_connection(client: ChatModelClient, method: Any) -> None:
     asked, hung_up = asyncio.Event(), asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         asked.set()
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         call = asyncio.create_task(method(client, server))
         await asked.wait()
         call.cancel()

@@ -10,7 +10,7 @@ from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, always, chunk, ra
 from tests.chat_models.wire import COMPLETION, DONE, STOP, complete, sent_body, stream, upstream
 
 
-async def test_a_completion_is_asked_for_without_the_options_of_a_stream(client: ChatModelClient) -> None:
+async def test_a_request_for_a_completion_has_no_stream_options(client: ChatModelClient) -> None:
     async with raw_server(always(response(COMPLETION))) as server:
         await complete(client, server, model="m", stream=True, stream_options={"include_usage": True})
 
@@ -40,7 +40,7 @@ async def test_an_upstream_without_a_key_gets_no_authorization(client: ChatModel
     assert b"authorization" not in server.requests[0].lower()
 
 
-async def test_a_request_of_megabytes_arrives_whole(client: ChatModelClient) -> None:
+async def test_a_request_of_several_megabytes_arrives_whole(client: ChatModelClient) -> None:
     image = "data:image/png;base64," + "A" * 3_000_000
 
     async with raw_server(always(response(COMPLETION))) as server:
@@ -61,9 +61,9 @@ async def test_a_redirect_is_not_followed(client: ChatModelClient, method: Any, 
     assert (len(server.requests), len(elsewhere.requests)) == (1, 0)
 
 
-async def test_a_cookie_of_one_answer_does_not_travel_with_the_next_request(client: ChatModelClient) -> None:
+async def test_a_cookie_of_one_response_is_not_sent_with_the_next_request(client: ChatModelClient) -> None:
     async with raw_server(always(response(COMPLETION, headers=b"Set-Cookie: account=1\r\n"))) as server:
-        # Cookies of a bare address are refused by every jar.
+        # No cookie jar accepts cookies from a bare IP address.
         named = Upstream(server.url.replace("127.0.0.1", "localhost"), api_key="")
         for _ in range(2):
             await client.complete(named, {"messages": []}, timeout=30)

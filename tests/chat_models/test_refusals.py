@@ -17,7 +17,7 @@ UPSTREAM = Upstream(base_url="https://models.example/v1", api_key=KEY)
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def answered(status: int, body: Any, retry_after: str | None = None) -> Any:
+def error_of(status: int, body: Any, retry_after: str | None = None) -> Any:
     return refusal(UPSTREAM, status, retry_after, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
@@ -26,8 +26,8 @@ def error_body(message: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_request_at_fault_is_told_to_the_client(status: int) -> None:
-    error = answered(status, error_body("temperature must be at most 2", param="temperature"))
+def test_the_client_learns_what_is_wrong_with_its_request(status: int) -> None:
+    error = error_of(status, error_body("temperature must be at most 2", param="temperature"))
 
     assert isinstance(error, UpstreamRejectedError)
     assert (error.status, error.type, error.code) == (400, "invalid_request_error", "invalid_request")
@@ -45,8 +45,8 @@ def test_a_request_at_fault_is_told_to_the_client(status: int) -> None:
         pytest.param({"error": {"message": None}}, UpstreamRejectedError.message, id="no message"),
     ],
 )
-def test_every_servers_way_to_word_a_refusal_is_read(body: Any, text: str) -> None:
-    assert answered(400, body).text == text
+def test_every_servers_error_format_is_understood(body: Any, text: str) -> None:
+    assert error_of(400, body).text == text
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_every_servers_way_to_word_a_refusal_is_read(body: Any, text: str) -> No
         "0123456789abcdef0123456789abcdef",
     ],
 )
-def test_nothing_like_a_key_is_repeated(secret: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_that_looks_like_a_key_is_repeated(secret: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        error = answered(400, error_body(f"Incorrect key provided: {secret}, see the documentation."))
+        error = error_of(400, error_body(f"Incorrect key provided: {secret}, see the documentation."))
 
     assert secret not in error.text
     assert error.text.endswith("see the documentation.")
     assert all(secret not in str(vars(record)) for record in caplog.records)
 
 
-def test_a_key_that_looks_like_none_is_not_repeated_either() -> None:
+def test_the_operators_key_is_not_repeated_even_if_it_does_not_look_like_one() -> None:
     upstream = Upstream(base_url=UPSTREAM.base_url, api_key="correct.horse.battery")
 
     error = refusal(upstream, 400, None, b'{"error": "no such key: correct.horse.battery"}')
@@ -77,13 +77,13 @@ def test_a_key_that_looks_like_none_is_not_repeated_either() -> None:
     assert error.text == "no such key: [redacted]"
 
 
-def test_a_message_is_cut() -> None:
-    assert len(answered(400, error_body("too long " * 1_000)).text) == 500
+def test_a_long_message_is_truncated() -> None:
+    assert len(error_of(400, error_body("too long " * 1_000)).text) == 500
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_a_refused_account_is_the_operators_matter(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    error = answered(status, error_body(f"Incorrect API key provided: {KEY}"))
+def test_a_refused_account_is_logged_for_the_operator(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    error = error_of(status, error_body(f"Incorrect API key provided: {KEY}"))
 
     assert isinstance(error, ProviderError)
     assert error.text == ProviderError.message
@@ -92,23 +92,23 @@ def test_a_refused_account_is_the_operators_matter(status: int, caplog: pytest.L
     assert KEY not in str(vars(caplog.records[0]))
 
 
-def test_a_used_up_account_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
-    error = answered(429, error_body("You exceeded your current quota", code="insufficient_quota"))
+def test_a_used_up_quota_is_not_reported_as_a_rate_limit(caplog: pytest.LogCaptureFixture) -> None:
+    error = error_of(429, error_body("You exceeded your current quota", code="insufficient_quota"))
 
     assert isinstance(error, ProviderError)
     assert caplog.messages == ["upstream_denied"]
 
 
-def test_a_rate_limit_says_when_to_come_back() -> None:
-    error = answered(429, error_body("Rate limit reached"), retry_after="7")
+def test_a_rate_limit_says_when_to_retry() -> None:
+    error = error_of(429, error_body("Rate limit reached"), retry_after="7")
 
     assert isinstance(error, ProviderRateLimitedError)
     assert error.retry_after == 7
 
 
 @pytest.mark.parametrize("status", [302, 404, 405, 408, 409, 500, 502, 503, 504, 529])
-def test_every_other_status_is_a_failure_of_the_provider(status: int) -> None:
-    error = answered(status, error_body(f"failed with {KEY}"))
+def test_every_other_status_is_a_provider_error(status: int) -> None:
+    error = error_of(status, error_body(f"failed with {KEY}"))
 
     assert isinstance(error, ProviderError)
     assert error.text == ProviderError.message
@@ -132,7 +132,7 @@ def test_every_other_status_is_a_failure_of_the_provider(status: int) -> None:
         ("Sun, 01 Mar 2026 13:00:00 GMT", 3600),
     ],
 )
-def test_the_wait_that_a_header_asks_for(header: str | None, seconds: float) -> None:
+def test_how_long_a_retry_after_header_says_to_wait(header: str | None, seconds: float) -> None:
     assert wait_seconds(header, NOON) == seconds
 
 
@@ -140,14 +140,12 @@ def test_the_wait_that_a_header_asks_for(header: str | None, seconds: float) -> 
     ("header", "seconds", "may_repeat"),
     [("-3", 1, True), ("2.1", 3, True), ("60", 60, True), ("60.5", 60, False), ("3600", 60, False)],
 )
-def test_a_wait_beyond_the_patience_of_clients_is_not_to_be_repeated(
-    header: str, seconds: int, may_repeat: bool
-) -> None:
-    error = answered(429, error_body("Rate limit reached"), retry_after=header)
+def test_clients_are_asked_not_to_retry_if_the_wait_is_too_long(header: str, seconds: int, may_repeat: bool) -> None:
+    error = error_of(429, error_body("Rate limit reached"), retry_after=header)
 
     assert error.headers() == {"Retry-After": str(seconds)} | ({} if may_repeat else {"x-should-retry": "false"})
 
 
 @given(st.text())
-def test_the_wait_is_within_a_minute_whatever_the_header(header: str) -> None:
-    assert 1 <= answered(429, error_body("Rate limit reached"), retry_after=header).retry_after <= 60
+def test_for_any_header_the_wait_is_between_a_second_and_a_minute(header: str) -> None:
+    assert 1 <= error_of(429, error_body("Rate limit reached"), retry_after=header).retry_after <= 60

@@ -9,7 +9,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 line_texts = st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"").replace(b"\r", b""))
 line_ends = st.sampled_from([b"\n", b"\r\n"])
-# Bytes in which everything that a reader can get wrong is frequent.
+# Bytes that are likely to form the sequences that a reader can get wrong.
 streams = st.lists(
     st.sampled_from(
         [b"data:", b"data: ", b"data", b"\n", b"\r\n", b"\r", b": note", b"event: x", b"{}", b"[DONE]", b"\xef"]
@@ -20,7 +20,7 @@ streams = st.lists(
 
 @st.composite
 def written_events(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
-    """A stream, and the data of the events in it."""
+    """The bytes of a stream, and the data of the events in it."""
     written, events = [draw(st.sampled_from([b"", BYTE_ORDER_MARK]))], []
     for lines in draw(st.lists(st.lists(line_texts, min_size=1, max_size=3), max_size=5)):
         for line in lines:
@@ -41,12 +41,12 @@ def read(stream: bytes, cuts: list[int] | None = None) -> list[bytes]:
 
 
 @given(stream=streams, cuts=st.lists(st.integers(min_value=0)))
-def test_the_cuts_between_pieces_make_no_difference(stream: bytes, cuts: list[int]) -> None:
+def test_it_does_not_matter_where_the_stream_is_cut_into_pieces(stream: bytes, cuts: list[int]) -> None:
     assert read(stream, cuts) == read(stream)
 
 
 @given(written=written_events(), cuts=st.lists(st.integers(min_value=0)))
-def test_every_event_comes_out_as_it_was_written(written: tuple[bytes, list[bytes]], cuts: list[int]) -> None:
+def test_every_event_is_read_as_it_was_written(written: tuple[bytes, list[bytes]], cuts: list[int]) -> None:
     stream, events = written
 
     assert read(stream, cuts) == events
@@ -74,13 +74,13 @@ def test_what_counts_as_an_event(stream: bytes, events: list[bytes]) -> None:
     assert read(stream) == events
 
 
-def test_an_event_of_the_largest_size_is_read() -> None:
+def test_an_event_of_the_maximum_size_is_read() -> None:
     value = b"x" * (MAX_EVENT_BYTES - len(b"data: "))
 
     assert read(b"data: " + value + b"\n\n", cuts=[7, 4096]) == [value]
 
 
-def test_a_stream_may_be_longer_than_an_event() -> None:
+def test_a_stream_may_be_longer_than_the_maximum_size_of_an_event() -> None:
     value = b"x" * (MAX_EVENT_BYTES // 2)
 
     assert read((b"data: " + value + b"\n\n") * 3, cuts=[1000]) == [value] * 3

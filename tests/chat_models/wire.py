@@ -1,4 +1,4 @@
-"""Calls to a `raw_server`, and the bytes of its usual answers."""
+"""Calls to a `raw_server`, and the bytes of its usual responses."""
 
 import json
 from typing import Any, cast

@@ -5,5 +5,5 @@ from app.core.crypto import sha256
 
 
 def caller_of(secret: str) -> Caller:
-    """Who the API takes the key's bearer for."""
+    """The caller that the API identifies by the key."""
     return in_transaction(find_caller, sha256(secret.strip()))

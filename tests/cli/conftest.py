@@ -22,14 +22,14 @@ def template(embedded: EmbeddedServers) -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory without a .env, and defaults for what a command reads."""
+    """A working directory without a .env, and defaults for the settings that a command reads."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LLM_MODEL", raising=False)
 
 
 @pytest.fixture
 def empty_database_url(embedded: EmbeddedServers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a database without tables, which DATABASE_URL names too."""
+    """The URL of a database without tables; DATABASE_URL is set to it."""
     with clone(embedded.database_url, "template0") as url:
         monkeypatch.setenv("DATABASE_URL", url)
         yield url
@@ -37,7 +37,7 @@ def empty_database_url(embedded: EmbeddedServers, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def database_url(embedded: EmbeddedServers, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a database as `junis migrate` leaves it, which DATABASE_URL names too."""
+    """The URL of a database as `junis migrate` leaves it; DATABASE_URL is set to it."""
     with clone(embedded.database_url, template) as url:
         monkeypatch.setenv("DATABASE_URL", url)
         yield url

@@ -33,7 +33,7 @@ def sibling(url: str, name: str) -> str:
 
 @contextmanager
 def clone(url: str, template: str) -> Iterator[str]:
-    """Make a copy of a database of the same server for as long as the block takes.
+    """Make a copy of a database on the same server; it exists for the duration of the block.
 
     Returns:
         Its URL.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit status and what it wrote."""
+    """A command's exit status and output."""
 
     status: int
     stdout: str
@@ -14,7 +14,7 @@ class Outcome:
 
 
 def run_process(*arguments: str, stdin: bytes = b"", **env: str) -> Outcome:
-    """Run a command as an operator does: in a process of its own, with settings by environment."""
+    """Run a command as an operator does: in its own process, with settings from the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
         env={**os.environ, **env},

@@ -24,14 +24,14 @@ def instructions(organization_id: str) -> dict[str, str]:
     return {agent.name: agent.instruction for agent in in_transaction(list_agents, organization_id)}
 
 
-def test_agents_are_added_to_the_organization_of_that_name(acme: str, junis: Junis, file: Path) -> None:
+def test_agents_are_added_to_the_organization_with_that_name(acme: str, junis: Junis, file: Path) -> None:
     imported = junis("agents", "import", str(file), "--org", "Acme")
 
     assert (imported.status, imported.stderr) == (0, "Imported 1 agents\n")
     assert set(instructions(acme)) == {"orchestrator", "poet"}
 
 
-def test_agents_are_changed_in_the_organization_of_that_id(acme: str, junis: Junis, file: Path) -> None:
+def test_agents_are_changed_in_the_organization_with_that_id(acme: str, junis: Junis, file: Path) -> None:
     junis("agents", "import", str(file), "--org", acme)
     file.write_text(AGENTS.replace("verse", "prose"))
 
@@ -40,7 +40,7 @@ def test_agents_are_changed_in_the_organization_of_that_id(acme: str, junis: Jun
     assert instructions(acme)["poet"] == "Answer in prose."
 
 
-def test_another_organization_is_left_alone(acme: str, junis: Junis, file: Path) -> None:
+def test_another_organization_is_not_changed(acme: str, junis: Junis, file: Path) -> None:
     created = junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
 
     junis("agents", "import", str(file), "--org", "Acme")
@@ -62,7 +62,9 @@ def test_an_unknown_organization_is_refused(acme: str, junis: Junis, file: Path)
         (AGENTS + 'sub_agents = ["ghost"]', "there is no agent ghost"),
     ],
 )
-def test_a_bad_file_is_refused_whole(acme: str, junis: Junis, file: Path, content: str, refusal: str) -> None:
+def test_if_part_of_a_file_is_bad_nothing_of_it_is_imported(
+    acme: str, junis: Junis, file: Path, content: str, refusal: str
+) -> None:
     file.write_text(content)
 
     refused = junis("agents", "import", str(file), "--org", "Acme")

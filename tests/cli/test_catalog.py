@@ -16,7 +16,7 @@ price = { per_output = 0.1, ceiling = 0.4 }
 """
 
 
-def test_without_a_file_it_is_the_starter_catalog(database_url: str, junis: Junis) -> None:
+def test_without_a_file_the_starter_catalog_is_imported(database_url: str, junis: Junis) -> None:
     models = read_catalog(STARTER_CATALOG.read_text()).models
 
     imported = junis("catalog", "import")
@@ -26,7 +26,7 @@ def test_without_a_file_it_is_the_starter_catalog(database_url: str, junis: Juni
     assert set(in_transaction(list_model_names)) == {model.name for model in models}
 
 
-def test_only_what_differs_is_a_new_price(database_url: str, junis: Junis, tmp_path: Path) -> None:
+def test_only_a_price_that_differs_is_added(database_url: str, junis: Junis, tmp_path: Path) -> None:
     file = tmp_path / "catalog.toml"
     file.write_text(CATALOG)
     junis("catalog", "import", str(file))
@@ -40,7 +40,7 @@ def test_only_what_differs_is_a_new_price(database_url: str, junis: Junis, tmp_p
     assert str(in_transaction(get_generation_model, "acme/painter").price.per_output) == "0.200000"
 
 
-def test_a_file_may_come_by_standard_input(database_url: str) -> None:
+def test_a_catalog_may_be_read_from_standard_input(database_url: str) -> None:
     assert run_process("catalog", "import", "-", stdin=CATALOG.encode()).status == 0
     assert in_transaction(list_model_names) == ["acme/painter"]
 
@@ -53,7 +53,7 @@ def test_a_file_may_come_by_standard_input(database_url: str) -> None:
         (b"\xff", "is not UTF-8 text"),
     ],
 )
-def test_a_bad_file_is_refused_whole(
+def test_if_part_of_a_file_is_bad_nothing_of_it_is_imported(
     database_url: str, junis: Junis, tmp_path: Path, content: bytes, refusal: str
 ) -> None:
     (tmp_path / "catalog.toml").write_bytes(content)
@@ -66,7 +66,7 @@ def test_a_bad_file_is_refused_whole(
     assert in_transaction(list_model_names) == []
 
 
-def test_a_file_that_is_not_there_is_named(junis: Junis) -> None:
+def test_the_error_names_a_file_that_does_not_exist(junis: Junis) -> None:
     refused = junis("catalog", "import", "none.toml")
 
     assert refused.status == 2

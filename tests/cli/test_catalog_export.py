@@ -39,19 +39,19 @@ price = { ceiling = 1 }
 
 @pytest.fixture
 def imported(database_url: str, junis: Junis, tmp_path: Path) -> None:
-    """A database with that catalog."""
+    """A database with that catalog imported."""
     (tmp_path / "catalog.toml").write_text(CATALOG, encoding="utf-8")
     assert junis("catalog", "import", "catalog.toml").status == 0
 
 
 def active_models(text: str) -> list[dict[str, Any]]:
-    """What a catalog file says of its active models, but for when their prices begin."""
+    """The active models of a catalog file, without the moments at which their prices begin."""
     models = [entry for entry in read_catalog(text).models if entry.is_active]
     return [entry.model_dump(exclude={"price": {"effective_at"}}) for entry in models]
 
 
 @pytest.mark.usefixtures("imported")
-def test_what_is_exported_is_what_was_imported() -> None:
+def test_the_export_equals_what_was_imported() -> None:
     exported = run_process("catalog", "export").stdout
 
     assert active_models(exported) == active_models(CATALOG)
@@ -60,7 +60,7 @@ def test_what_is_exported_is_what_was_imported() -> None:
 
 
 @pytest.mark.usefixtures("imported")
-def test_importing_it_again_adds_no_price(junis: Junis) -> None:
+def test_importing_an_export_again_adds_no_price(junis: Junis) -> None:
     exported = run_process("catalog", "export", "exported.toml")
 
     again = junis("catalog", "import", "exported.toml")
@@ -70,7 +70,7 @@ def test_importing_it_again_adds_no_price(junis: Junis) -> None:
 
 
 @pytest.mark.usefixtures("imported")
-def test_an_empty_catalog_can_be_filled_with_it(database_url: str, junis: Junis, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_into_an_empty_catalog(database_url: str, junis: Junis, tmp_path: Path) -> None:
     run_process("catalog", "export", "exported.toml")
     execute(database_url, "TRUNCATE models CASCADE")
 
@@ -78,7 +78,7 @@ def test_an_empty_catalog_can_be_filled_with_it(database_url: str, junis: Junis,
     assert run_process("catalog", "export").stdout == (tmp_path / "exported.toml").read_text(encoding="utf-8")
 
 
-def test_the_starter_catalog_survives_the_way_through_two_processes(database_url: str, junis: Junis) -> None:
+def test_the_starter_catalog_survives_a_pipe_from_export_to_import(database_url: str, junis: Junis) -> None:
     junis("catalog", "import")
 
     exported = run_process("catalog", "export", "-")
@@ -89,14 +89,14 @@ def test_the_starter_catalog_survives_the_way_through_two_processes(database_url
     assert again.stderr == f"Imported {count} models; new prices: 0\n"
 
 
-def test_an_empty_catalog_is_a_catalog(database_url: str, junis: Junis) -> None:
+def test_an_empty_catalog_can_be_exported(database_url: str, junis: Junis) -> None:
     run_process("catalog", "export", "exported.toml")
 
     assert junis("catalog", "import", "exported.toml").stderr == "Imported 0 models; new prices: 0\n"
     assert in_transaction(list_model_names) == []
 
 
-def test_a_file_is_left_alone_where_there_is_nothing_to_write(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten_if_there_is_nothing_to_write(tmp_path: Path) -> None:
     (tmp_path / "catalog.toml").write_text(CATALOG, encoding="utf-8")
 
     refused = run_process("catalog", "export", "catalog.toml", DATABASE_URL="postgresql://127.0.0.1:1/junis")
@@ -105,14 +105,14 @@ def test_a_file_is_left_alone_where_there_is_nothing_to_write(tmp_path: Path) ->
     assert (tmp_path / "catalog.toml").read_text(encoding="utf-8") == CATALOG
 
 
-def test_a_file_that_cannot_be_written_is_named(database_url: str) -> None:
+def test_the_error_names_a_file_that_cannot_be_written(database_url: str) -> None:
     refused = run_process("catalog", "export", "none/catalog.toml")
 
     assert refused.status == 1
     assert "'none/catalog.toml': No such file or directory" in refused.stderr
 
 
-def test_a_price_is_in_force_in_the_transaction_that_adds_it(database_url: str) -> None:
+def test_a_price_is_in_force_within_the_transaction_that_adds_it(database_url: str) -> None:
     async def import_and_find(tx: Transaction) -> str:
         await import_catalog(tx, read_catalog(CATALOG), actor=COMMAND_LINE)
         return (await get_generation_model(tx, "acme/painter")).name

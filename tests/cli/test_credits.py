@@ -8,7 +8,7 @@ from app.credits.service import get_balance, hold
 from tests.cli.conftest import Junis
 
 
-def test_granted_credits_are_added_exactly(acme: str, junis: Junis) -> None:
+def test_granted_credits_are_added_without_rounding(acme: str, junis: Junis) -> None:
     junis("credits", "grant", "--org", "Acme", "--amount", "12.5")
 
     granted = junis("credits", "grant", "--org", acme, "--amount", "0.000001", "--note", "Goodwill")
@@ -18,7 +18,7 @@ def test_granted_credits_are_added_exactly(acme: str, junis: Junis) -> None:
     assert in_transaction(get_balance, acme).balance == Decimal("12.500001")
 
 
-def test_a_reference_is_granted_once(acme: str, junis: Junis) -> None:
+def test_a_grant_with_a_used_reference_adds_nothing(acme: str, junis: Junis) -> None:
     grant = ("credits", "grant", "--org", "Acme", "--amount", "5", "--reference", "invoice:7")
     first = junis(*grant)
 
@@ -45,12 +45,12 @@ def test_an_unknown_organization_is_refused(acme: str, junis: Junis, command: tu
     assert (refused.status, refused.stderr) == (1, "error: Organization not found: Nobody\n")
 
 
-def test_balance_shows_what_is_held_and_what_is_left(acme: str, junis: Junis) -> None:
+def test_balance_shows_held_and_available_credits(acme: str, junis: Junis) -> None:
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
     in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_in=None)
 
     shown = junis("credits", "balance", "--org", "Acme").stdout
-    answered = junis("credits", "balance", "--org", "Acme", "--json").stdout
+    printed = junis("credits", "balance", "--org", "Acme", "--json").stdout
 
     assert [line.split() for line in shown.splitlines()] == [["BALANCE", "HELD", "AVAILABLE"], ["10", "0.25", "9.75"]]
-    assert json.loads(answered) == {"balance": 10, "held": 0.25, "available": 9.75}
+    assert json.loads(printed) == {"balance": 10, "held": 0.25, "available": 9.75}

@@ -1,4 +1,4 @@
-"""DATABASE_URL as an operator writes it, read by SQLAlchemy, by Alembic and by the listener's own connection."""
+"""DATABASE_URL as an operator writes it is understood by SQLAlchemy, Alembic and the listener's own connection."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ USES = [("orgs", "list"), ("migrate",), ("migrate", "--check")]
 
 @pytest.fixture
 def logged() -> Iterator[asyncio.Queue[logging.LogRecord]]:
-    """What the listener logs from now on."""
+    """Captures what the listener logs."""
     records: asyncio.Queue[logging.LogRecord] = asyncio.Queue()
     handler = QueueHandler(records)
     log = logging.getLogger("app.core.notifications")
@@ -43,7 +43,7 @@ def settings(url: str) -> Settings:
         ),
     ],
 )
-def test_sqlalchemy_is_given_its_own_names(url: str, for_sqlalchemy: str) -> None:
+def test_the_url_is_rewritten_for_sqlalchemy(url: str, for_sqlalchemy: str) -> None:
     assert settings(url).sqlalchemy_url == for_sqlalchemy
 
 
@@ -63,7 +63,7 @@ def test_sqlalchemy_is_given_its_own_names(url: str, for_sqlalchemy: str) -> Non
         ("postgresql://app:geheim@db/junis?host=other", "the host is given both before the path and as a parameter"),
     ],
 )
-def test_what_is_wrong_with_it_is_told_without_its_secrets(
+def test_errors_about_the_url_do_not_show_its_secrets(
     junis: Junis, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
@@ -78,7 +78,7 @@ def test_what_is_wrong_with_it_is_told_without_its_secrets(
 
 @pytest.mark.parametrize("command", USES)
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
-def test_a_server_without_tls_does_where_tls_is_not_required(
+def test_a_server_without_tls_is_accepted_if_tls_is_not_required(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, mode: str, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"{database_url}?sslmode={mode}")
@@ -87,7 +87,7 @@ def test_a_server_without_tls_does_where_tls_is_not_required(
 
 
 @pytest.mark.parametrize("command", USES)
-def test_a_server_without_tls_is_refused_where_tls_is_required(
+def test_a_server_without_tls_is_refused_if_tls_is_required(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"{database_url}?sslmode=require")
@@ -110,14 +110,14 @@ def test_the_host_may_be_a_parameter(
     assert junis(*command).status == 0
 
 
-async def test_the_listener_hears_where_tls_is_not_required(database_url: str) -> None:
+async def test_the_listener_connects_without_tls_if_tls_is_not_required(database_url: str) -> None:
     heard = asyncio.Event()
 
     async with listening(settings(f"{database_url}?sslmode=prefer").database_url, "junis_callers", heard.set):
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
 
-async def test_the_listener_does_not_hear_without_the_tls_that_is_required(
+async def test_the_listener_does_not_connect_without_tls_if_tls_is_required(
     database_url: str, logged: asyncio.Queue[logging.LogRecord]
 ) -> None:
     heard = asyncio.Event()

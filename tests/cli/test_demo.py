@@ -22,7 +22,7 @@ SIMULATED = {"sim-chat", *(f"simulator/{name}" for name in ("image", "video", "a
 
 
 def demo(junis: Junis) -> dict[str, str]:
-    """What the command prints: one line of JSON and nothing else."""
+    """What the command prints: a single line of JSON."""
     made = junis("demo")
     assert (made.status, made.stdout.count("\n")) == (0, 1)
     credentials: dict[str, str] = json.loads(made.stdout)
@@ -84,7 +84,7 @@ def test_a_second_run_replaces_key_and_password_and_nothing_else(database_url: s
         caller_of(first["api_key"])
 
 
-def test_credits_are_given_once_even_when_they_are_spent(database_url: str, junis: Junis) -> None:
+def test_credits_are_granted_once_even_after_they_are_spent(database_url: str, junis: Junis) -> None:
     organization_id = caller_of(demo(junis)["api_key"]).organization_id
     in_transaction(grant, organization_id=organization_id, amount=Decimal(5), reference="invoice:7", actor=COMMAND_LINE)
 
@@ -93,7 +93,7 @@ def test_credits_are_given_once_even_when_they_are_spent(database_url: str, juni
     assert in_transaction(get_balance, organization_id).balance == 105
 
 
-def test_other_keys_stay(database_url: str, junis: Junis) -> None:
+def test_other_keys_are_kept(database_url: str, junis: Junis) -> None:
     demo(junis)
     other = junis("keys", "create", "--org", "Demo", "--name", "mine").stdout
 
@@ -102,7 +102,7 @@ def test_other_keys_stay(database_url: str, junis: Junis) -> None:
     assert caller_of(other).scopes
 
 
-def test_prices_of_the_operator_stay(database_url: str, junis: Junis, tmp_path: Path) -> None:
+def test_the_operators_own_prices_are_kept(database_url: str, junis: Junis, tmp_path: Path) -> None:
     changed = (
         STARTER_CATALOG.read_text()
         .replace("per_output = 0.5", "per_output = 0.9")
@@ -116,7 +116,7 @@ def test_prices_of_the_operator_stay(database_url: str, junis: Junis, tmp_path: 
     assert in_transaction(get_generation_model, "minimax/video-01").price.ceiling == Decimal("0.9")
 
 
-def test_a_chat_model_without_a_price_is_warned_of(
+def test_a_chat_model_without_a_price_causes_a_warning(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "llama-9")
@@ -129,7 +129,7 @@ def test_a_chat_model_without_a_price_is_warned_of(
 
 
 @pytest.mark.parametrize("model", ["sim-chat", "gpt-4o-mini"])
-def test_a_chat_model_with_a_price_is_not(
+def test_a_chat_model_with_a_price_causes_no_warning(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", model)
@@ -137,7 +137,9 @@ def test_a_chat_model_with_a_price_is_not(
     assert junis("demo").stderr == ""
 
 
-def test_an_organization_of_that_name_that_is_not_its_own_is_left_alone(database_url: str, junis: Junis) -> None:
+def test_an_organization_with_that_name_that_the_command_did_not_make_is_not_changed(
+    database_url: str, junis: Junis
+) -> None:
     junis("orgs", "create", "--name", "Demo", "--plan", "basic", "--owner-email", "ada@acme.example")
 
     refused = junis("demo")

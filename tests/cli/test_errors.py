@@ -9,7 +9,7 @@ COMMANDS = [("migrate",), ("migrate", "--check"), ("orgs", "list"), ("demo",)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_postgres_away_is_one_line(command: tuple[str, ...]) -> None:
+def test_if_postgres_is_away_the_error_is_one_line(command: tuple[str, ...]) -> None:
     refused = run_process(*command, DATABASE_URL=NOBODY_LISTENS)
 
     assert (refused.status, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
@@ -19,7 +19,7 @@ def test_postgres_away_is_one_line(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_wrong_password_is_one_line(
+def test_if_the_password_is_wrong_the_error_is_one_line(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url.replace("app:", "app:not-"))
@@ -30,7 +30,7 @@ def test_a_wrong_password_is_one_line(
     assert refused.stderr == "error: Postgres refuses the user or the password of DATABASE_URL\n"
 
 
-def test_a_database_that_does_not_exist_is_one_line(
+def test_if_the_database_does_not_exist_the_error_is_one_line(
     database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", sibling(database_url, "nowhere"))
@@ -41,7 +41,7 @@ def test_a_database_that_does_not_exist_is_one_line(
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ("serve",), ("worker",)])
-def test_bad_settings_are_named_each_on_a_line(
+def test_each_bad_setting_is_named_on_its_own_line(
     junis: Junis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://app:geheim@localhost/junis")
@@ -57,7 +57,7 @@ def test_bad_settings_are_named_each_on_a_line(
 
 
 @pytest.mark.parametrize("arguments", [(), ("orgs",), ("orgs", "delete"), ("orgs", "create", "--name", "Acme")])
-def test_what_cannot_be_understood_is_told_with_the_usage(junis: Junis, arguments: tuple[str, ...]) -> None:
+def test_a_command_that_is_not_understood_shows_the_usage(junis: Junis, arguments: tuple[str, ...]) -> None:
     refused = junis(*arguments)
 
     assert refused.status == 2

@@ -15,7 +15,7 @@ from tests.cli.conftest import Junis
 
 @pytest.fixture
 def old(acme: str, junis: Junis) -> dict[str, Any]:
-    """A key of Acme's with every property that a key can have."""
+    """A key of Acme with every property that a key can have."""
     options = ("--scope", "content:read", "--per-minute", "5", "--per-hour", "50", "--expires-in", "90d", "--json")
     key: dict[str, Any] = json.loads(junis("keys", "create", "--org", "Acme", "--name", "backend", *options).stdout)
     return key
@@ -26,7 +26,7 @@ def states(junis: Junis) -> dict[str, str]:
     return {key["id"]: key["state"] for key in keys}
 
 
-def test_the_new_key_stands_alone_on_standard_output(old: dict[str, Any], junis: Junis) -> None:
+def test_standard_output_is_only_the_new_key(old: dict[str, Any], junis: Junis) -> None:
     rotated = junis("keys", "rotate", old["id"], "--org", "Acme")
 
     assert rotated.status == 0
@@ -34,7 +34,7 @@ def test_the_new_key_stands_alone_on_standard_output(old: dict[str, Any], junis:
     assert rotated.stdout.strip() not in rotated.stderr
 
 
-def test_the_new_key_may_what_the_old_one_might(old: dict[str, Any], junis: Junis) -> None:
+def test_the_new_key_has_the_permissions_of_the_old_one(old: dict[str, Any], junis: Junis) -> None:
     new = json.loads(junis("keys", "rotate", old["id"], "--org", "Acme", "--json").stdout)
 
     assert caller_of(new["key"]).key_id == new["id"] != old["id"]
@@ -42,7 +42,7 @@ def test_the_new_key_may_what_the_old_one_might(old: dict[str, Any], junis: Juni
         assert new[same] == old[same]
 
 
-def test_the_old_key_works_for_another_day(old: dict[str, Any], junis: Junis) -> None:
+def test_the_old_key_works_for_one_more_day(old: dict[str, Any], junis: Junis) -> None:
     earliest = now() + timedelta(hours=24)
     rotated = junis("keys", "rotate", old["id"], "--org", "Acme")
 
@@ -50,9 +50,9 @@ def test_the_old_key_works_for_another_day(old: dict[str, Any], junis: Junis) ->
     assert until is not None
     assert earliest <= until <= now() + timedelta(hours=24)
     assert sorted(states(junis).values()) == ["active", "rotated"]
-    told = re.search(rf"{old['id']} works until (\S+) at the latest", rotated.stderr)
-    assert told is not None
-    assert whole_seconds(until) <= told[1] <= whole_seconds(now() + timedelta(hours=24))
+    shown = re.search(rf"{old['id']} works until (\S+) at the latest", rotated.stderr)
+    assert shown is not None
+    assert whole_seconds(until) <= shown[1] <= whole_seconds(now() + timedelta(hours=24))
 
 
 def test_the_overlap_can_be_chosen(old: dict[str, Any], junis: Junis) -> None:
@@ -65,7 +65,7 @@ def test_the_overlap_can_be_chosen(old: dict[str, Any], junis: Junis) -> None:
     assert earliest <= until <= now() + timedelta(days=7)
 
 
-def test_without_an_overlap_the_old_key_ends_at_once(old: dict[str, Any], junis: Junis) -> None:
+def test_without_an_overlap_the_old_key_stops_working_at_once(old: dict[str, Any], junis: Junis) -> None:
     new = junis("keys", "rotate", old["id"], "--org", "Acme", "--overlap", "0h").stdout
 
     assert caller_of(new).scopes == {"content:read"}
@@ -74,7 +74,7 @@ def test_without_an_overlap_the_old_key_ends_at_once(old: dict[str, Any], junis:
         caller_of(old["key"])
 
 
-def test_a_key_is_rotated_once(old: dict[str, Any], junis: Junis) -> None:
+def test_a_key_can_be_rotated_only_once(old: dict[str, Any], junis: Junis) -> None:
     junis("keys", "rotate", old["id"], "--org", "Acme")
 
     again = junis("keys", "rotate", old["id"], "--org", "Acme")
@@ -106,7 +106,7 @@ def test_a_key_of_another_organization_is_not_rotated(old: dict[str, Any], junis
 
 
 @pytest.mark.parametrize("overlap", ["soon", "-1h", "1.5d", ""])
-def test_an_overlap_is_a_length_of_time(old: dict[str, Any], junis: Junis, overlap: str) -> None:
+def test_an_overlap_that_is_not_a_duration_is_refused(old: dict[str, Any], junis: Junis, overlap: str) -> None:
     refused = junis("keys", "rotate", old["id"], "--org", "Acme", "--overlap", overlap)
 
     assert (refused.status, refused.stdout) == (2, "")

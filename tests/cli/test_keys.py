@@ -25,7 +25,7 @@ def listed(junis: Junis) -> list[dict[str, Any]]:
     return keys
 
 
-def test_the_key_stands_alone_on_standard_output(acme: str, junis: Junis) -> None:
+def test_standard_output_is_only_the_key(acme: str, junis: Junis) -> None:
     created = junis(*CREATE)
 
     assert created.status == 0
@@ -42,7 +42,7 @@ def test_a_key_has_the_default_scopes_and_belongs_to_the_owner(acme: str, junis:
     assert caller.unusable_at is None
 
 
-def test_a_key_has_the_scopes_that_are_named(acme: str, junis: Junis) -> None:
+def test_a_key_has_the_scopes_that_were_given(acme: str, junis: Junis) -> None:
     created = junis(*CREATE, "--scope", "content:read", "--scope", "agents:list")
 
     assert caller_of(created.stdout).scopes == {"content:read", "agents:list"}
@@ -64,7 +64,7 @@ def test_a_key_expires_after_the_time_that_is_given(acme: str, junis: Junis, tex
     assert earliest <= expires_at <= now() + length
 
 
-def test_a_key_may_be_made_for_another_member(acme: str, junis: Junis) -> None:
+def test_a_key_may_be_created_for_another_member(acme: str, junis: Junis) -> None:
     async def join(tx: Transaction) -> str:
         user = await ensure_user(tx, "bob@acme.example", actor=COMMAND_LINE)
         await add_membership(tx, acme, user.id, MembershipRole.MEMBER)
@@ -75,7 +75,7 @@ def test_a_key_may_be_made_for_another_member(acme: str, junis: Junis) -> None:
     assert caller_of(junis(*CREATE, "--owner-email", "bob@acme.example").stdout).user_id == bob
 
 
-def test_create_answers_programs_in_json(acme: str, junis: Junis) -> None:
+def test_create_can_print_json(acme: str, junis: Junis) -> None:
     made = json.loads(junis(*CREATE, "--json").stdout)
 
     assert caller_of(made["key"]).key_id == made["id"]
@@ -107,7 +107,7 @@ def test_a_key_may_have_limits_of_its_own(acme: str, junis: Junis) -> None:
         (("--per-minute", "many"), 2, "--per-minute"),
     ],
 )
-def test_a_refused_key_is_not_made(
+def test_a_refused_key_is_not_created(
     acme: str, junis: Junis, options: tuple[str, ...], status: int, refusal: str
 ) -> None:
     refused = junis(*CREATE, *options)
@@ -117,7 +117,7 @@ def test_a_refused_key_is_not_made(
     assert listed(junis) == []
 
 
-def test_list_shows_what_can_be_shown_of_each_key(acme: str, junis: Junis) -> None:
+def test_list_shows_each_key_without_its_secret(acme: str, junis: Junis) -> None:
     secret = junis(*CREATE).stdout.strip()
 
     listing = junis("keys", "list", "--org", "Acme").stdout
@@ -129,7 +129,7 @@ def test_list_shows_what_can_be_shown_of_each_key(acme: str, junis: Junis) -> No
     assert secret not in listing
 
 
-def test_list_tells_the_state_of_each_key(acme: str, junis: Junis) -> None:
+def test_list_shows_the_state_of_each_key(acme: str, junis: Junis) -> None:
     names = ("active", "expired", "revoked", "rotated")
     ids = {name: json.loads(junis(*CREATE, "--name", name, "--json").stdout)["id"] for name in names}
 
@@ -143,7 +143,7 @@ def test_list_tells_the_state_of_each_key(acme: str, junis: Junis) -> None:
     assert {key["name"]: key["state"] for key in listed(junis)} == {name: name for name in names}
 
 
-def test_a_revoked_key_is_of_no_use(acme: str, junis: Junis) -> None:
+def test_a_revoked_key_no_longer_works(acme: str, junis: Junis) -> None:
     made = json.loads(junis(*CREATE, "--json").stdout)
 
     revoked = junis("keys", "revoke", made["id"], "--org", "Acme")
@@ -153,7 +153,7 @@ def test_a_revoked_key_is_of_no_use(acme: str, junis: Junis) -> None:
         caller_of(made["key"])
 
 
-def test_a_key_is_revoked_once(acme: str, junis: Junis) -> None:
+def test_a_key_can_be_revoked_only_once(acme: str, junis: Junis) -> None:
     made = json.loads(junis(*CREATE, "--json").stdout)
     junis("keys", "revoke", made["id"], "--org", "Acme")
 

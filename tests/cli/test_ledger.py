@@ -10,7 +10,7 @@ from tests.cli.databases import execute
 HOUR = timedelta(hours=1)
 
 
-def test_a_ledger_that_is_right_is_told_in_a_line(acme: str, junis: Junis) -> None:
+def test_for_a_correct_ledger_one_line_is_printed(acme: str, junis: Junis) -> None:
     junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
     for reference in ("turn:1", "turn:2"):
@@ -23,11 +23,11 @@ def test_a_ledger_that_is_right_is_told_in_a_line(acme: str, junis: Junis) -> No
     assert verified.stderr == "The ledger is right; organizations: 2\n"
 
 
-def test_a_ledger_without_organizations_is_right(database_url: str, junis: Junis) -> None:
+def test_a_ledger_without_organizations_is_correct(database_url: str, junis: Junis) -> None:
     assert junis("verify-ledger").stderr == "The ledger is right; organizations: 0\n"
 
 
-def test_each_fault_is_a_line(database_url: str, acme: str, junis: Junis) -> None:
+def test_each_fault_is_printed_on_its_own_line(database_url: str, acme: str, junis: Junis) -> None:
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
     execute(database_url, "UPDATE credit_accounts SET balance = balance + 1, held = 2")
 
@@ -41,7 +41,7 @@ def test_each_fault_is_a_line(database_url: str, acme: str, junis: Junis) -> Non
     assert verified.stderr == "error: The ledger is wrong; faults: 2, organizations: 1\n"
 
 
-def test_a_reference_cannot_break_out_of_its_line(database_url: str, acme: str, junis: Junis) -> None:
+def test_a_line_break_in_a_reference_is_escaped(database_url: str, acme: str, junis: Junis) -> None:
     execute(
         database_url,
         "INSERT INTO ledger_entries"

@@ -26,18 +26,18 @@ def test_an_empty_database_is_brought_up_to_date(empty_database_url: str) -> Non
     assert migrated.stderr.splitlines()[-1] == "The database schema is up to date"
 
 
-def test_a_database_that_is_up_to_date_stays_so(database_url: str, junis: Junis) -> None:
+def test_a_database_that_is_up_to_date_is_not_changed(database_url: str, junis: Junis) -> None:
     again = junis("migrate")
 
     assert (again.status, again.stderr) == (0, "The database schema is up to date\n")
 
 
-def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
-    # Raises an error if a table, column, index or constraint of one is missing in the other.
+def test_the_migrated_schema_equals_the_models(database_url: str) -> None:
+    # Raises an error if the models and the schema differ in a table, column, index or constraint.
     command.check(Config(ALEMBIC_INI))
 
 
-def test_every_migration_can_be_taken_back(database_url: str, junis: Junis) -> None:
+def test_every_migration_can_be_downgraded(database_url: str, junis: Junis) -> None:
     command.downgrade(Config(ALEMBIC_INI), "base")
     left = query(database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     again = junis("migrate")
@@ -47,7 +47,7 @@ def test_every_migration_can_be_taken_back(database_url: str, junis: Junis) -> N
     command.check(Config(ALEMBIC_INI))
 
 
-def test_two_at_once_do_no_harm(empty_database_url: str) -> None:
+def test_two_migrations_at_the_same_time_do_no_harm(empty_database_url: str) -> None:
     arguments = [sys.executable, "-m", "app.cli", "migrate"]
     both = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
 
@@ -57,7 +57,7 @@ def test_two_at_once_do_no_harm(empty_database_url: str) -> None:
     assert "".join(logs).count("Running upgrade") == len(revisions())
 
 
-def test_check_tells_a_database_that_is_behind(empty_database_url: str, junis: Junis) -> None:
+def test_check_fails_for_a_database_that_is_behind(empty_database_url: str, junis: Junis) -> None:
     checked = junis("migrate", "--check")
 
     assert checked.status == 1
@@ -65,12 +65,12 @@ def test_check_tells_a_database_that_is_behind(empty_database_url: str, junis: J
     assert junis("orgs", "list").status == 1
 
 
-def test_check_tells_a_database_that_is_up_to_date(database_url: str, junis: Junis) -> None:
+def test_check_succeeds_for_a_database_that_is_up_to_date(database_url: str, junis: Junis) -> None:
     assert junis("migrate", "--check").status == 0
 
 
-def test_a_database_of_a_newer_version_is_left_as_it_is(database_url: str, junis: Junis) -> None:
-    """As after a rolling update was taken back: this version works on the newer schema, which has only more."""
+def test_a_database_of_a_newer_version_is_not_changed(database_url: str, junis: Junis) -> None:
+    """As after a rolling update was rolled back: this version works on the newer schema, which only adds to its own."""
     execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
 
     migrated = junis("migrate")

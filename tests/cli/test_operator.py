@@ -16,7 +16,7 @@ instruction = "Answer in verse."
 
 
 def done(*arguments: str) -> Outcome:
-    """Run a command that has to succeed in a process of its own, as a script would."""
+    """Run a command in its own process, as a script would; fail the test if the command fails."""
     outcome = run_process(*arguments)
     assert outcome.status == 0, outcome.stderr
     return outcome
@@ -41,7 +41,7 @@ def test_an_operator_sets_up_a_server(empty_database_url: str, tmp_path: Path) -
     assert caller_of(demo["api_key"]).organization_id == in_transaction(get_organization, "Demo").id
 
 
-def test_an_operator_takes_in_a_customer_and_replaces_the_key(database_url: str) -> None:
+def test_an_operator_adds_a_customer_and_replaces_the_key(database_url: str) -> None:
     organization_id = done(
         "orgs", "create", "--name", "Acme", "--plan", "pro", "--owner-email", "ada@acme.example"
     ).stdout.strip()

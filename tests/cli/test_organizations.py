@@ -17,7 +17,7 @@ from tests.cli.outcome import run_process
 CREATE = ("orgs", "create", "--name", "Acme", "--plan", "basic", "--owner-email", "ada@acme.example")
 
 
-def test_create_prints_the_id_alone(database_url: str, junis: Junis) -> None:
+def test_create_prints_only_the_id(database_url: str, junis: Junis) -> None:
     created = junis(*CREATE)
 
     assert created.status == 0
@@ -32,7 +32,7 @@ def test_a_new_organization_is_complete(acme: str) -> None:
     assert account == Balance(Decimal(0), Decimal(0))
 
 
-def test_create_answers_programs_in_json(database_url: str, junis: Junis) -> None:
+def test_create_can_print_json(database_url: str, junis: Junis) -> None:
     made = json.loads(junis(*CREATE, "--json").stdout)
 
     assert made == {
@@ -54,7 +54,7 @@ def test_create_answers_programs_in_json(database_url: str, junis: Junis) -> Non
         ("--owner-email", "ada", "Not an email address: ada"),
     ],
 )
-def test_a_refused_organization_is_not_made(acme: str, junis: Junis, option: str, value: str, refusal: str) -> None:
+def test_a_refused_organization_is_not_created(acme: str, junis: Junis, option: str, value: str, refusal: str) -> None:
     options = {"--name": "Other", "--plan": "pro", "--owner-email": "ada@acme.example", option: value}
     refused = junis("orgs", "create", *(word for pair in options.items() for word in pair))
 
@@ -62,7 +62,7 @@ def test_a_refused_organization_is_not_made(acme: str, junis: Junis, option: str
     assert [one.id for one in in_transaction(list_organizations)] == [acme]
 
 
-async def test_one_that_somebody_else_makes_at_the_same_moment_is_refused_in_a_line(database_url: str) -> None:
+async def test_if_somebody_else_creates_it_at_the_same_time_the_error_is_one_line(database_url: str) -> None:
     other = await asyncpg.connect(database_url)
     made = other.transaction()
     await made.start()
@@ -81,7 +81,7 @@ async def test_one_that_somebody_else_makes_at_the_same_moment_is_refused_in_a_l
     assert refused.stderr == "error: Somebody else added the same at the same moment: try again\n"
 
 
-def test_list_shows_one_a_line_under_aligned_headers(acme: str, junis: Junis) -> None:
+def test_list_shows_one_per_line_under_aligned_headers(acme: str, junis: Junis) -> None:
     junis("orgs", "create", "--name", "Zebra & Sons", "--plan", "basic", "--owner-email", "ada@acme.example")
 
     headers, first, second = junis("orgs", "list").stdout.splitlines()
@@ -92,22 +92,22 @@ def test_list_shows_one_a_line_under_aligned_headers(acme: str, junis: Junis) ->
     assert first.index("pro") == second.index("basic") == headers.index("PLAN")
 
 
-def test_list_answers_programs_in_json(acme: str, junis: Junis) -> None:
+def test_list_can_print_json(acme: str, junis: Junis) -> None:
     assert [one["id"] for one in json.loads(junis("orgs", "list", "--json").stdout)] == [acme]
 
 
-def test_an_empty_list_is_its_headers(database_url: str, junis: Junis) -> None:
+def test_an_empty_list_shows_only_the_headers(database_url: str, junis: Junis) -> None:
     assert junis("orgs", "list").stdout.split()[:3] == ["ID", "NAME", "PLAN"]
     assert junis("orgs", "list", "--json").stdout == "[]\n"
 
 
-def test_a_name_cannot_talk_to_the_terminal(database_url: str, junis: Junis) -> None:
+def test_terminal_escapes_in_a_name_are_not_printed(database_url: str, junis: Junis) -> None:
     junis("orgs", "create", "--name", "A\x1b[2J\nB", "--plan", "pro", "--owner-email", "ada@acme.example")
 
     assert r"A\x1b[2J\nB" in junis("orgs", "list").stdout
 
 
-def test_the_keys_of_an_organization_without_a_subscription_are_told_so(acme: str, junis: Junis) -> None:
+def test_a_changed_subscription_applies_to_existing_keys(acme: str, junis: Junis) -> None:
     key = junis("keys", "create", "--org", "Acme", "--name", "backend").stdout
     assert caller_of(key).is_subscribed
 
@@ -130,7 +130,7 @@ def test_a_subscription_is_active_or_inactive(acme: str, junis: Junis) -> None:
     assert in_transaction(get_organization, "Acme").subscription_status == "active"
 
 
-def test_the_limits_of_another_plan_hold_at_once(acme: str, junis: Junis) -> None:
+def test_the_limits_of_a_new_plan_apply_at_once(acme: str, junis: Junis) -> None:
     key = junis("keys", "create", "--org", "Acme", "--name", "backend").stdout
     assert caller_of(key).requests_per_minute == 300
 
@@ -148,7 +148,7 @@ def test_a_plan_that_does_not_exist_is_refused(acme: str, junis: Junis) -> None:
 
 
 @pytest.mark.parametrize("command", [("set-subscription", "inactive"), ("set-plan", "basic")])
-def test_another_organization_stays_as_it_is(acme: str, junis: Junis, command: tuple[str, ...]) -> None:
+def test_another_organization_is_not_changed(acme: str, junis: Junis, command: tuple[str, ...]) -> None:
     junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
     before = in_transaction(get_organization, "Other")
 

@@ -10,14 +10,14 @@ def plans(junis: Junis) -> dict[str, dict[str, Any]]:
     return {plan["name"]: plan for plan in json.loads(junis("plans", "list", "--json").stdout)}
 
 
-def test_a_new_database_has_the_plans_of_the_api(database_url: str, junis: Junis) -> None:
+def test_a_new_database_has_the_documented_plans(database_url: str, junis: Junis) -> None:
     lines = [line.split() for line in junis("plans", "list").stdout.splitlines()]
 
     assert [line[0] for line in lines] == ["NAME", "basic", "pro"]
     assert [line[1:3] for line in lines[1:]] == [["60", "5"], ["300", "20"]]
 
 
-def test_what_is_left_out_keeps_its_value(database_url: str, junis: Junis) -> None:
+def test_a_value_that_is_not_given_is_kept(database_url: str, junis: Junis) -> None:
     before = plans(junis)
 
     changed = junis("plans", "set", "pro", "--requests-per-minute", "600")

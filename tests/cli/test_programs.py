@@ -12,7 +12,7 @@ REPORT = "import os, sys\nprint(os.getpid(), *sys.argv[1:])\n"
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """The working directory of a command, where programs of the test's own come before the installed ones."""
+    """The working directory of a command; the programs that the test writes there come first in PATH."""
     for name in ("worker", "devstack"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
@@ -21,8 +21,8 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("command", "arguments"), [("worker", []), ("quickstart", ["quickstart"])])
-def test_the_command_becomes_the_program(program: Path, command: str, arguments: list[str]) -> None:
-    """The process stays the same, so that signals reach the program."""
+def test_the_command_is_replaced_by_the_program(program: Path, command: str, arguments: list[str]) -> None:
+    """The program replaces the command in the same process, so that signals reach it."""
     process = subprocess.Popen([sys.executable, "-m", "app.cli", command], stdout=subprocess.PIPE, text=True)
     try:
         output = process.communicate(timeout=60)[0]
@@ -33,12 +33,12 @@ def test_the_command_becomes_the_program(program: Path, command: str, arguments:
     assert output.split() == [str(process.pid), *arguments]
 
 
-def test_the_quickstart_is_missed_where_only_the_server_is_installed(tmp_path: Path) -> None:
+def test_the_quickstart_is_missing_if_only_the_server_is_installed(tmp_path: Path) -> None:
     packages = Path(pytest.__file__).parents[1]
     (tmp_path / "app").symlink_to(Path(app.__file__).parent)
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{packages}"}
 
-    # -S: a checkout that is installed in place stays out of sight.
+    # -S: without the site packages, so that a checkout installed in editable mode is not found.
     refused = subprocess.run(
         [sys.executable, "-S", "-m", "app.cli", "quickstart"], env=env, capture_output=True, text=True, check=False
     )
@@ -47,7 +47,7 @@ def test_the_quickstart_is_missed_where_only_the_server_is_installed(tmp_path: P
     assert refused.stderr.startswith("error: The quickstart needs a checkout of the repository")
 
 
-def test_a_command_loads_neither_the_web_application_nor_a_vendor() -> None:
+def test_a_command_imports_neither_the_web_application_nor_a_vendor_sdk() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, app.cli; print(*sys.modules)"], capture_output=True, text=True, check=True
     )

@@ -23,15 +23,15 @@ def serving(
         yield program
 
 
-def test_it_answers_on_the_address_that_is_given(serving: Program) -> None:
-    answer = httpx.get(str(serving.ready_url), timeout=PATIENCE)
+def test_it_serves_on_the_given_address(serving: Program) -> None:
+    response = httpx.get(str(serving.ready_url), timeout=PATIENCE)
 
-    assert answer.status_code == 200, answer.text
-    assert "date" in answer.headers
-    assert "server" not in answer.headers
+    assert response.status_code == 200, response.text
+    assert "date" in response.headers
+    assert "server" not in response.headers
 
 
-def test_it_ends_when_it_is_asked_to(serving: Program) -> None:
+def test_it_stops_on_request(serving: Program) -> None:
     serving.running.send_signal(signal.SIGTERM)
 
     assert serving.running.wait() in {0, -signal.SIGTERM}

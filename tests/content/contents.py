@@ -8,7 +8,7 @@ from typing import Any
 from app.catalog import service as catalog
 from app.core.clock import now
 from app.core.database import Database
-from app.generations.models import ContentOutput, GeneratedContent
+from app.generations.models import Generation, Output
 from tests.factories import Organization
 
 MODEL = "simulator/image"
@@ -17,7 +17,7 @@ _FAR = timedelta(days=1)
 
 async def insert_content(
     database: Database, organization: Organization, status: str = "completed", **values: Any
-) -> GeneratedContent:
+) -> Generation:
     """A content of the organization's in that state, with these values instead of the usual ones.
 
     Its next step is a day away, so that no worker takes it up.
@@ -32,7 +32,7 @@ async def insert_content(
         "deadline_at": now() + _FAR,
         "file_token": uuid.uuid4().hex,
     }
-    content = GeneratedContent(
+    content = Generation(
         id=uuid.uuid4(), organization_id=organization.id, status=status, **columns | _of_status(status) | values
     )
     async with database.transaction() as tx:
@@ -55,9 +55,9 @@ def _of_status(status: str) -> dict[str, Any]:
     }[status]
 
 
-def _output(content: GeneratedContent) -> ContentOutput:
-    return ContentOutput(
-        content_id=content.id,
+def _output(content: Generation) -> Output:
+    return Output(
+        generation_id=content.id,
         attempt=content.retry_count or 0,
         position=0,
         storage_path=f"generation/{content.content_type}/{content.id.hex}.png",

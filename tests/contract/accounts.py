@@ -1,4 +1,4 @@
-"""The clients' accounts: an organization whose agents' models fail in various ways, and keys that may do little."""
+"""The clients' accounts: an organization with agents whose models fail in various ways, and restricted keys."""
 
 import secrets
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.organizations import service as organizations
 from tests import factories
 from tests.factories import Organization
 
-# The simulator refuses one request for it when it is ordered to.
+# The simulator refuses one request for this model when a test orders that.
 RECOVERING_MODEL = "contract-recovering"
 
 _MODELS_BY_AGENT = {
@@ -38,14 +38,14 @@ _PLAN = "one-request-a-minute"
 
 @dataclass(frozen=True)
 class Account:
-    """An organization, and API keys by what they may do."""
+    """An organization, and API keys named by what they may do."""
 
     organization: Organization
     keys: dict[str, str]
 
 
 async def open_account(database: Database) -> Account:
-    """A new organization with an agent for each of the models above, and keys of it and of others."""
+    """A new organization with an agent for each of the models above, and keys of this and other organizations."""
     await factories.import_catalog(database, _CATALOG)
     await _set_plan(database)
     organization = await factories.make_organization(database, agents=_AGENTS)

@@ -20,7 +20,7 @@ def node() -> Node:
 
 @pytest.fixture(scope="session")
 def node_folder(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clients' programs for Node with the packages that they import, out of the source tree."""
+    """A folder outside the source tree with the clients' programs for Node and the packages that they import."""
     folder = tmp_path_factory.mktemp("node") / "clients"
     shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "node_modules").symlink_to(node.modules)
@@ -34,7 +34,7 @@ async def account(database: Database) -> Account:
 
 @pytest.fixture(scope="session", params=["openai-python-3", "openai-python-2", "openai-python-1", "openai-node-7"])
 async def run(request: pytest.FixtureRequest, stack: Stack, database: Database, run_folder: Path) -> Run:
-    """All scenarios, played by one of the SDKs for an account of its own."""
+    """The results of all scenarios, played by one of the SDKs with its own account."""
     commands: dict[str, Callable[[], list[str | Path]]] = {
         "openai-python-3": lambda: _python(Path(sys.executable)),
         "openai-python-2": lambda: _python(python_environment("openai2") / "bin" / "python"),

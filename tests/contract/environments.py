@@ -1,4 +1,4 @@
-"""The clients' environments: Python and node_modules exactly as their lock files say, kept between runs."""
+"""The clients' Python environments and node_modules, installed exactly from their lock files and kept between runs."""
 
 import hashlib
 import os
@@ -19,16 +19,16 @@ _LOCKS = ("package.json", "package-lock.json")
 
 @dataclass(frozen=True)
 class Node:
-    """A Node, and the packages for what runs on it."""
+    """The program `node`, and the folder of the packages for the clients."""
 
     program: Path
     modules: Path
 
 
 def python_environment(group: str) -> Path:
-    """The folder of an environment with one group of the clients' dependencies, made or brought up to date.
+    """The folder of an environment with one group of the clients' dependencies, created or updated if necessary.
 
-    Skips the test if there is no uv.
+    Skips the test if uv is missing.
     """
     uv = shutil.which("uv", path=os.pathsep.join([f"{sys.prefix}/bin", os.environ.get("PATH", os.defpath)]))
     if uv is None:
@@ -54,7 +54,7 @@ def node_environment() -> Node:
 
 
 def _install_packages(programs: Path, folder: Path) -> None:
-    """Fill the folder under a temporary name, so that an interrupted or a concurrent run does no harm."""
+    """Install under a temporary name and rename the folder, so that interrupted or concurrent runs do no harm."""
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     for name in _LOCKS:
         shutil.copy(CLIENTS / name, draft)

@@ -1,4 +1,4 @@
-"""The lines of a stream as they arrive, each with its time."""
+"""The lines of a stream, each with its time of arrival."""
 
 import json
 import time
@@ -16,7 +16,7 @@ DONE = "data: [DONE]"
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a stream, and when it arrived, in seconds since the request."""
+    """A line of a stream, and its time of arrival in seconds since the request."""
 
     at: float
     text: str
@@ -27,7 +27,7 @@ def question(agent: str, words: str = "Count to 20", **more: object) -> dict[str
 
 
 async def lines_of(http: httpx.AsyncClient, body: dict[str, Any], path: str = CHAT) -> AsyncGenerator[Line]:
-    """The lines of a stream as they arrive, except blank ones."""
+    """The lines of a stream as they arrive, without blank ones."""
     began = time.monotonic()
     async with http.stream("POST", path, json={**body, "stream": True}) as response:
         assert response.status_code == 200
@@ -38,7 +38,7 @@ async def lines_of(http: httpx.AsyncClient, body: dict[str, Any], path: str = CH
 
 
 def content_of(line: Line) -> str:
-    """What the line adds to the answer."""
+    """The text that the line adds to the answer."""
     if not line.text.startswith("data: {"):
         return ""
     choices = json.loads(line.text.removeprefix("data: ")).get("choices", [])
@@ -46,7 +46,7 @@ def content_of(line: Line) -> str:
 
 
 async def until_quiet(http: httpx.AsyncClient, body: dict[str, Any], keep_alives: int) -> list[Line]:
-    """The lines of a stream up to so many keep-alives after its last content; then the client disconnects."""
+    """The lines of a stream up to this many keep-alives after its last content; then the client disconnects."""
     found: list[Line] = []
     async with aclosing(lines_of(http, body)) as lines:
         async for line in lines:

@@ -1,4 +1,4 @@
-"""nginx as many APIs have it in front of them: its own defaults, compression for everything, and little patience."""
+"""nginx as it often stands in front of an API: its defaults, with compression for everything and short timeouts."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ from devstack import process
 from devstack.ports import free_port, is_free
 from tests.waiting import PATIENCE, wait_until
 
-# Several times the API's pause between two keep-alives.
+# Several times the API's interval between keep-alives.
 IDLE_SECONDS = 20
 
-# Debian keeps it out of the path of users other than root.
+# Debian installs it outside the PATH of users other than root.
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
 _CONFIGURATION = """
@@ -44,14 +44,14 @@ http {{
 
 @contextmanager
 def running_nginx(folder: Path, *, api: str, vendor: str) -> Iterator[str]:
-    """Runs nginx on a free port, as this user and with all its files in a folder; its URL.
+    """Run nginx on a free port, as this user and with all its files in a folder; yields its URL.
 
-    Skips the test if there is no nginx.
+    Skips the test if nginx is missing.
 
     Args:
-        folder: for what it writes.
-        api: URL of what answers `/`.
-        vendor: URL of what answers `/vendor/`.
+        folder: for the files that it writes.
+        api: URL of the server for `/`.
+        vendor: URL of the server for `/vendor/`.
     """
     program = shutil.which("nginx", path=_SEARCH_PATH)
     if program is None:
@@ -63,7 +63,7 @@ def running_nginx(folder: Path, *, api: str, vendor: str) -> Iterator[str]:
         _CONFIGURATION.format(folder=folder, temporary=temporary, idle=IDLE_SECONDS, port=port, api=api, vendor=vendor)
     )
     log = folder / "error.log"
-    # `-e`: what it says before it has read its configuration would go to a log that only root may write.
+    # `-e`: until nginx has read its configuration, it would log to a file that only root may write.
     command = [program, "-e", str(log), "-p", str(folder), "-c", str(configuration)]
     server = process.spawn(command, env=os.environ, log=log, death_signal=signal.SIGKILL)
     try:

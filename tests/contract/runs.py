@@ -1,4 +1,4 @@
-"""Running a client's program against the product, and seeing what reached the product meanwhile."""
+"""Runs a client's program against the product, and counts the requests that reached the product."""
 
 import json
 import os
@@ -21,8 +21,8 @@ class Run:
     """The results of a client's scenarios.
 
     Attributes:
-        version: of the client's SDK.
-        results: by the scenario's name.
+        version: the version of the client's SDK.
+        results: the results by the scenario's name.
         requests: how many requests of a scenario reached the API.
         model_calls: how many calls of a scenario reached the model's vendor.
     """
@@ -45,23 +45,23 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
     Args:
         stack: the running product.
         command: the program.
-        folder: where it runs.
+        folder: its working directory.
         name: the prefix of the ids of all requests of the run; no other run may have it.
         keys: API keys for the program.
     """
     access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
-    told = json.loads(run_program(command, folder, json.dumps(access)))
+    printed = json.loads(run_program(command, folder, json.dumps(access)))
     calls = [str(entry["request"].get("user", "")) for entry in stack.simulator.log("chat")]
-    return Run(told["version"], told["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
+    return Run(printed["version"], printed["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 
 
-def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> str:
-    """What a program prints for some standard input; it sees no settings of this machine."""
+def run_program(command: Sequence[str | Path], folder: Path, standard_input: str = "") -> str:
+    """The output of a program for this standard input; the program sees no settings of this machine."""
     done = subprocess.run(
         command,
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
-        input=told,
+        input=standard_input,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -73,13 +73,13 @@ def run_program(command: Sequence[str | Path], folder: Path, told: str = "") -> 
 
 
 def _requests(stack: Stack, name: str) -> list[str]:
-    """The ids of the requests in the API's log, which writes a line when a request is over."""
+    """The ids of the requests in the API's log, which has a line for each finished request."""
     last = f"{name}.end"
     httpx.get(f"{stack.url}/healthz", headers={"X-Request-ID": last}, timeout=PATIENCE)
 
     def ids_up_to_the_last() -> list[str]:
         lines = (stack.folder / "api.log").read_text().splitlines()
-        # The last line may be half written.
+        # The last line may be incomplete.
         entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         ids = [entry["request_id"] for entry in entries if entry["event"] == "request"]
         return ids if last in ids else []

@@ -1,4 +1,4 @@
-"""The examples of the API's public documentation run as they stand there, but for the key and the address."""
+"""The examples of the API's public documentation work as written there, apart from the key and the address."""
 
 import json
 import re
@@ -21,7 +21,7 @@ STORY = r"This is a simulated answer .* You said: Tell me a story"
 
 
 def example(language: str, stack: Stack, account: Account) -> str:
-    """An example for this stack."""
+    """An example with the key and the address of this stack."""
     text = block("tests/contract/clients/documentation.md", language)
     here = text.replace("https://api.junis.ai/api/external", stack.base_url)
     return here.replace("jns_live_your_api_key", account.keys["every_scope"])

@@ -1,4 +1,4 @@
-"""The server under what many applications are built with, instead of OpenAI's own SDKs."""
+"""The server with frameworks that many applications use instead of OpenAI's own SDKs."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ COUNT = " ".join(map(str, range(1, 21)))
 WEATHER = {"name": "get_weather", "arguments": {"city": "Please get weather in Oslo"}}
 
 
-def told(stack: Stack, account: Account, command: list[str | Path], folder: Path) -> Any:
+def results_of(stack: Stack, account: Account, command: list[str | Path], folder: Path) -> Any:
     access = {"base_url": f"{stack.base_url}/v1", "keys": account.keys}
     return json.loads(run_program(command, folder, json.dumps(access)))
 
@@ -25,7 +25,7 @@ def told(stack: Stack, account: Account, command: list[str | Path], folder: Path
 def test_langchain(stack: Stack, account: Account, tmp_path: Path) -> None:
     python = python_environment("openai2") / "bin" / "python"
 
-    found = told(stack, account, [python, CLIENTS / "langchain_client.py"], tmp_path)
+    found = results_of(stack, account, [python, CLIENTS / "langchain_client.py"], tmp_path)
 
     assert found["content"].endswith("You said: Hello!")
     assert found["total_tokens"] > 0
@@ -37,7 +37,7 @@ def test_langchain(stack: Stack, account: Account, tmp_path: Path) -> None:
 
 
 def test_vercel_ai_sdk(stack: Stack, account: Account, node: Node, node_folder: Path) -> None:
-    found = told(stack, account, [node.program, node_folder / "vercel_client.mjs"], node_folder)
+    found = results_of(stack, account, [node.program, node_folder / "vercel_client.mjs"], node_folder)
 
     assert found["content"].endswith("You said: Hello!")
     assert found["total_tokens"] > 0

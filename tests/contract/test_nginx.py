@@ -1,4 +1,4 @@
-"""Streams behind nginx, which ends what is silent for 20 s, buffers what it may and compresses everything."""
+"""Streams behind an nginx that ends a silent stream after 20 s, buffers what it may and compresses everything."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.contract.accounts import Account
 from tests.contract.event_lines import CHAT, DONE, KEEP_ALIVE, Line, content_of, lines_of, question, until_quiet
 from tests.contract.nginx import IDLE_SECONDS, running_nginx
 
-# Of the silent agent's model.
+# How long the silent agent's model sends nothing.
 SILENCE_SECONDS = 25
 
 
@@ -35,7 +35,7 @@ async def http(proxy: str, account: Account) -> AsyncIterator[httpx.AsyncClient]
 
 
 async def by_sdk(proxy: str, account: Account) -> str:
-    """The silent agent's answer as OpenAI's SDK puts it together."""
+    """The silent agent's answer, streamed and joined by OpenAI's SDK."""
     base_url, key = f"{proxy}/api/external/v1", account.organization.api_key
     async with (
         AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0) as client,
@@ -48,7 +48,7 @@ async def by_sdk(proxy: str, account: Account) -> str:
 
 @dataclass(frozen=True)
 class BareStream:
-    """A stream of the silent model's that comes from the vendor itself: how it was sent, and how it ended."""
+    """A stream of the silent model directly from the vendor: its encoding, and the error that ended it."""
 
     encoding: str | None
     ended_by: type[Exception] | None
@@ -67,7 +67,7 @@ async def bare_stream(http: httpx.AsyncClient) -> BareStream:
 
 @dataclass(frozen=True)
 class Silences:
-    """Streams that were silent for longer than nginx allows, all of them at the same time."""
+    """Concurrent streams that were silent for longer than nginx allows."""
 
     before_the_answer: list[Line]
     within_the_answer: list[Line]
@@ -89,12 +89,12 @@ async def silences(http: httpx.AsyncClient, proxy: str, account: Account) -> Sil
     return Silences(before, within, sdk, bare)
 
 
-def test_nginx_compresses_and_ends_the_streams_of_others(silences: Silences) -> None:
-    """Without this the tests below would prove nothing."""
+def test_nginx_compresses_and_ends_a_silent_stream_of_another_server(silences: Silences) -> None:
+    """Without this, the tests below would prove nothing."""
     assert silences.bare == BareStream(encoding="gzip", ended_by=httpx.RemoteProtocolError)
 
 
-def test_a_model_that_is_long_in_coming_is_waited_for(silences: Silences) -> None:
+def test_a_stream_survives_a_model_that_takes_long_to_begin(silences: Silences) -> None:
     lines = silences.before_the_answer
 
     first_content = next(line for line in lines if content_of(line))
@@ -104,21 +104,21 @@ def test_a_model_that_is_long_in_coming_is_waited_for(silences: Silences) -> Non
     assert lines[-1].text == DONE
 
 
-def test_a_model_that_falls_silent_keeps_its_client(silences: Silences) -> None:
+def test_a_stream_survives_a_model_that_pauses_in_its_answer(silences: Silences) -> None:
     *_, last_content = (line for line in silences.within_the_answer if content_of(line))
 
-    # Three words came through though the fourth never does: nothing waits for a buffer to fill.
+    # Three words arrived although the fourth never does, so nothing waits for a buffer to fill.
     assert "".join(map(content_of, silences.within_the_answer)) == "1 2 3 "
     assert silences.within_the_answer[-1].at - last_content.at > IDLE_SECONDS
 
 
-def test_the_sdk_waits_too(silences: Silences) -> None:
+def test_the_sdk_survives_the_silence_too(silences: Silences) -> None:
     assert silences.by_sdk == " ".join(map(str, range(1, 21)))
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])
 async def test_chunks_come_one_by_one(http: httpx.AsyncClient, words: int) -> None:
-    """The vendor says so many words and then nothing, for ever; in a buffer, the last of them would never come."""
+    """The vendor sends this many words and then nothing; if they were buffered, the last would never arrive."""
     said = ""
     async with aclosing(lines_of(http, question(f"stalled-{words}"))) as lines:
         async for line in lines:
@@ -129,7 +129,7 @@ async def test_chunks_come_one_by_one(http: httpx.AsyncClient, words: int) -> No
     assert said == "".join(f"{number} " for number in range(1, words + 1))
 
 
-async def test_an_error_within_a_stream_comes_through(http: httpx.AsyncClient) -> None:
+async def test_an_error_within_a_stream_is_passed_through(http: httpx.AsyncClient) -> None:
     lines = [line async for line in lines_of(http, question("interrupted"))]
 
     *before, error, done = lines
@@ -147,10 +147,12 @@ async def test_an_error_within_a_stream_comes_through(http: httpx.AsyncClient) -
         (question("broken", stream=True), 502, "provider_error"),
     ],
 )
-async def test_a_refusal_comes_through(http: httpx.AsyncClient, body: dict[str, Any], status: int, code: str) -> None:
-    answer = await http.post(CHAT, json=body)
+async def test_a_refusal_is_passed_through(
+    http: httpx.AsyncClient, body: dict[str, Any], status: int, code: str
+) -> None:
+    response = await http.post(CHAT, json=body)
 
-    assert answer.status_code == status
-    assert answer.json()["error"]["code"] == code
-    assert answer.headers["x-request-id"]
-    assert answer.headers["x-ratelimit-remaining"]
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+    assert response.headers["x-request-id"]
+    assert response.headers["x-ratelimit-remaining"]

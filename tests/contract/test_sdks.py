@@ -1,6 +1,6 @@
-"""The server as the official SDKs see it: what each of them makes of its answers, streams, tools and errors.
+"""The server as the official SDKs see it: how each of them reads its answers, streams, tool calls and errors.
 
-One file, so that one worker of pytest's runs it: an SDK plays its scenarios once for all of these tests.
+All in one file, so that one pytest worker runs it and each SDK plays its scenarios only once.
 """
 
 import re
@@ -25,7 +25,7 @@ PICTURES = [
     }
     for seed in (1, 2)
 ]
-# 402 has no class of its own: Python's SDK raises the one of all statuses, Node's the one of all errors.
+# 402 has no class of its own: Python's SDK raises its class for all statuses, Node's its class for all errors.
 WITHOUT_CLASS = "APIStatusError or APIError"
 REFUSALS = {
     "invalid_api_key": ("AuthenticationError", 401, "authentication_error", "invalid_api_key"),
@@ -42,13 +42,13 @@ REFUSALS = {
 }
 
 
-def test_the_sdk_is_the_one_it_is_called(request: pytest.FixtureRequest, run: Run) -> None:
+def test_the_sdk_has_the_expected_version(request: pytest.FixtureRequest, run: Run) -> None:
     major = request.node.callspec.params["run"].rpartition("-")[2]
 
     assert run.version.partition(".")[0] == major
 
 
-def test_an_answer(run: Run) -> None:
+def test_an_answer_has_all_fields(run: Run) -> None:
     answer = run.result("chat")
 
     assert re.fullmatch(r"cmpl-\w+", answer["id"])
@@ -63,13 +63,13 @@ def test_an_answer(run: Run) -> None:
     assert answer["request_id"].endswith(".chat")
 
 
-def test_a_session_goes_on(run: Run) -> None:
+def test_a_session_remembers_its_messages(run: Run) -> None:
     turns = run.result("session")
 
     first, second = turns["first"], turns["second"]
     assert first["session_id"]
     assert second["session_id"] == first["session_id"]
-    # The second prompt holds the first one and its answer.
+    # The second prompt contains the first one and its answer.
     assert second["usage"][0] > first["usage"][2]
 
 
@@ -83,11 +83,11 @@ def test_headers_can_be_read(run: Run) -> None:
     assert int(headers["x-ratelimit-reset"]) > 1_700_000_000
 
 
-def test_an_answer_takes_the_form_it_is_asked_for(run: Run) -> None:
+def test_a_structured_answer_is_parsed(run: Run) -> None:
     assert run.result("structured") == {"parsed": {"title": "Hello!", "verses": 1}}
 
 
-def test_a_form_that_is_cut_off_is_not_taken_for_whole(run: Run) -> None:
+def test_a_structured_answer_that_is_cut_off_is_an_error(run: Run) -> None:
     assert run.result("structured_too_long") == {"class": "LengthFinishReasonError"}
 
 
@@ -112,14 +112,14 @@ def test_a_stream_comes_in_chunks(run: Run) -> None:
     assert stream["request_id"].endswith(".stream")
 
 
-def test_usage_is_not_sent_unasked(run: Run) -> None:
+def test_a_stream_has_no_usage_unless_the_client_asks_for_it(run: Run) -> None:
     stream = run.result("stream")
 
     assert set(stream["usages"]) == {None}
     assert stream["without_choices"] == 0
 
 
-def test_usage_comes_last_where_it_is_asked_for(run: Run) -> None:
+def test_usage_is_in_the_last_chunk_if_the_client_asks_for_it(run: Run) -> None:
     stream = run.result("stream_with_usage")
 
     *before, last = stream["usages"]
@@ -129,7 +129,7 @@ def test_usage_comes_last_where_it_is_asked_for(run: Run) -> None:
     assert "".join(stream["pieces"]) == COUNT
 
 
-def test_the_helper_puts_a_stream_together(run: Run) -> None:
+def test_the_sdks_helper_joins_a_stream(run: Run) -> None:
     completion = run.result("stream_helper")
 
     assert completion["events"] == ["chunk", "content.delta", "content.done"]
@@ -138,18 +138,18 @@ def test_the_helper_puts_a_stream_together(run: Run) -> None:
     assert completion["total_tokens"] > 0
 
 
-def test_a_stream_takes_the_form_it_is_asked_for(run: Run) -> None:
+def test_a_streamed_structured_answer_is_parsed(run: Run) -> None:
     assert run.result("structured_stream") == {"parsed": {"title": "Hello!", "verses": 1}}
 
 
-def test_the_last_chunk_tells_what_was_made(run: Run) -> None:
+def test_the_last_chunk_holds_the_generated_content(run: Run) -> None:
     (made,) = run.result("stream_of_something_made")["made"]
 
     assert made["status"] == "completed"
     assert made["storage_url"].startswith("http")
 
 
-def test_a_client_that_leaves_a_stream_can_go_on(run: Run) -> None:
+def test_a_client_that_closes_a_stream_can_make_further_requests(run: Run) -> None:
     after = run.result("abandoned_stream")
 
     assert after["role"] == "assistant"
@@ -167,7 +167,7 @@ def test_a_client_answers_a_tool_call(run: Run) -> None:
     assert call["answer_finish_reason"] == "stop"
 
 
-def test_two_calls_at_once(run: Run) -> None:
+def test_two_tool_calls_in_one_message(run: Run) -> None:
     called = run.result("parallel_tool_calls")
 
     assert called["finish_reason"] == "tool_calls"
@@ -175,7 +175,7 @@ def test_two_calls_at_once(run: Run) -> None:
     assert called["calls"] == PICTURES
 
 
-def test_the_helper_puts_a_call_together(run: Run) -> None:
+def test_the_sdks_helper_joins_a_tool_call(run: Run) -> None:
     called = run.result("streamed_tool_call")
 
     assert called["finish_reason"] == "tool_calls"
@@ -184,7 +184,7 @@ def test_the_helper_puts_a_call_together(run: Run) -> None:
     assert called["done"] == [{"index": 0, **WEATHER}]
 
 
-def test_the_helper_keeps_two_calls_apart(run: Run) -> None:
+def test_the_sdks_helper_keeps_two_tool_calls_apart(run: Run) -> None:
     called = run.result("streamed_parallel_tool_calls")
 
     assert called["finish_reason"] == "tool_calls"
@@ -212,7 +212,7 @@ def test_a_refusal_is_not_repeated(run: Run, scenario: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["idempotency_key_reused", "provider_error", "provider_error_before_a_stream"])
-def test_what_the_sdk_would_repeat_in_vain_says_so(run: Run, scenario: str) -> None:
+def test_a_refusal_that_the_sdk_would_retry_in_vain_says_so(run: Run, scenario: str) -> None:
     assert run.result(scenario)["should_retry"] == "false"
 
 
@@ -223,7 +223,7 @@ def test_a_model_that_may_have_run_is_not_called_again(run: Run, scenario: str) 
     assert run.model_calls[scenario] == 1
 
 
-def test_a_parameter_is_named(run: Run) -> None:
+def test_a_bad_parameter_is_named(run: Run) -> None:
     assert run.result("invalid_request")["param"] == "temperature"
 
 
@@ -231,7 +231,7 @@ def test_a_rate_limit_says_how_long_to_wait(run: Run) -> None:
     assert 1 <= int(run.result("rate_limit_exceeded")["retry_after"]) <= 60
 
 
-def test_a_stream_that_fails_on_its_way_raises(run: Run) -> None:
+def test_a_stream_that_fails_raises_an_error(run: Run) -> None:
     error = run.result("interrupted_stream")
 
     assert error["content"] == "1 2 3 "
@@ -241,7 +241,7 @@ def test_a_stream_that_fails_on_its_way_raises(run: Run) -> None:
     assert run.requests["interrupted_stream"] == run.model_calls["interrupted_stream"] == 1
 
 
-def test_the_sdk_repeats_twice_what_may_pass(run: Run) -> None:
+def test_the_sdk_retries_a_temporary_refusal_twice(run: Run) -> None:
     error = run.result("provider_rate_limited")
 
     assert (error["class"], error["status"]) == ("RateLimitError", 429)
@@ -250,14 +250,14 @@ def test_the_sdk_repeats_twice_what_may_pass(run: Run) -> None:
     assert run.requests["provider_rate_limited"] == run.model_calls["provider_rate_limited"] == 3
 
 
-def test_the_sdk_gets_its_answer_once_it_has_passed(run: Run) -> None:
+def test_the_sdk_gets_its_answer_once_the_refusals_end(run: Run) -> None:
     answer = run.result("recovering_provider")
 
     assert answer["content"].endswith("You said: Hello!")
     assert run.requests["recovering_provider"] == run.model_calls["recovering_provider"] == 2
 
 
-def test_a_key_is_answered_once_and_replayed(run: Run) -> None:
+def test_a_request_with_an_idempotency_key_runs_once_and_is_replayed(run: Run) -> None:
     answers = run.result("idempotent")
 
     assert answers["replayed"] == [None, "true"]
@@ -267,7 +267,7 @@ def test_a_key_is_answered_once_and_replayed(run: Run) -> None:
     assert run.model_calls["idempotent"] == 1
 
 
-def test_a_replayed_stream_is_put_together_like_the_first(run: Run) -> None:
+def test_a_replayed_stream_is_joined_like_the_first(run: Run) -> None:
     answers = run.result("idempotent_stream")
 
     assert answers == {"ids": 1, "contents": [COUNT, COUNT], "finish_reasons": ["stop", "stop"]}

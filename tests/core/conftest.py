@@ -11,7 +11,7 @@ from tests.waiting import PATIENCE
 
 @pytest.fixture(scope="session")
 async def visitor(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """A client at the server's root that shows no key."""
+    """A client at the server's root that sends no key."""
     async with httpx.AsyncClient(base_url=stack.url, timeout=PATIENCE) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""How Postgres goes and comes again, as its clients see it."""
+"""Servers that behave as Postgres does while it stops, starts or is away."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ _CHUNK = 65_536
 
 @asynccontextmanager
 async def unready_postgres(sqlstate: str) -> AsyncIterator[str]:
-    """Runs a Postgres that refuses everybody with this code; yields its URL."""
+    """Run a Postgres that refuses every connection with this error code; yields its URL."""
     fields = (b"SFATAL", b"VFATAL", b"C" + sqlstate.encode(), b"Mnot now")
     body = b"".join(field + b"\0" for field in fields) + b"\0"
     refusal = b"E" + (len(body) + 4).to_bytes(4) + body
@@ -30,7 +30,7 @@ async def unready_postgres(sqlstate: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def slow_to_close(url: str) -> AsyncIterator[str]:
-    """Runs a line to a Postgres that passes on all that it says, but not that it hangs up; yields the line's URL."""
+    """Run a proxy that passes on all that Postgres sends, but not that it closed the connection; yields its URL."""
     parts = urlsplit(url)
     passing: set[asyncio.Task[None]] = set()
 
@@ -44,7 +44,7 @@ async def slow_to_close(url: str) -> AsyncIterator[str]:
         for task in passing:
             task.cancel()
         await asyncio.gather(*passing, return_exceptions=True)
-        # One more turn of the loop, for the connections to be let go.
+        # One more turn of the event loop, so that the connections are released.
         await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""Settings of a product apart from the run's: what happens to it, and what it does, disturbs no other test."""
+"""Settings for an installation apart from the run's, so that no other test is affected by it."""
 
 import secrets
 from pathlib import Path
@@ -12,12 +12,12 @@ from tests import factories, programs
 
 
 async def new_site(environment: dict[str, str], folder: Path, *, redis_number: int) -> dict[str, str]:
-    """Settings like the run's, with a database, a key space of Redis and a store of their own.
+    """Settings like the run's, but with their own database, Redis key space and object store.
 
     Args:
-        environment: the run's.
+        environment: the run's settings.
         folder: the folder of the object store.
-        redis_number: which key space; another one for each site of a run.
+        redis_number: the number of the Redis key space; each site of a run needs a different one.
     """
     site = environment | {
         "DATABASE_URL": await create_database(environment["DATABASE_URL"]),

@@ -14,19 +14,19 @@ from tests.core.sites import settings_of
 
 @dataclass(frozen=True)
 class Note:
-    """One row of a table of its own, over a pool of one connection."""
+    """One row of its own table, read and written over a pool of one connection."""
 
     database: Database
     table: str
 
     async def words(self) -> str:
         async with self.database.transaction() as tx:
-            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")  # noqa: S608 - the fixture's name
+            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")
         return found
 
     def write(self, words: str) -> str:
         """The statement that changes the row."""
-        return f"UPDATE {self.table} SET words = '{words}'"  # noqa: S608 - the tests' own words
+        return f"UPDATE {self.table} SET words = '{words}'"
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ async def note(environment: dict[str, str]) -> AsyncIterator[Note]:
     await opened.close()
 
 
-async def test_what_a_block_does_is_committed_at_its_end(note: Note) -> None:
+async def test_a_transaction_is_committed_at_the_end_of_its_block(note: Note) -> None:
     async with note.database.transaction() as tx:
         await tx.execute(note.write("new"))
 
     assert await note.words() == "new"
 
 
-async def test_a_block_that_fails_has_done_nothing(note: Note) -> None:
+async def test_a_block_that_fails_is_rolled_back(note: Note) -> None:
     async def fail() -> None:
         async with note.database.transaction() as tx:
             await tx.execute(note.write("new"))
@@ -61,7 +61,7 @@ async def test_a_block_that_fails_has_done_nothing(note: Note) -> None:
     assert await note.words() == "old"
 
 
-async def test_a_block_that_is_cancelled_has_done_nothing(note: Note) -> None:
+async def test_a_block_that_is_cancelled_is_rolled_back(note: Note) -> None:
     has_written = asyncio.Event()
 
     async def wait_for_ever() -> None:
@@ -78,15 +78,15 @@ async def test_a_block_that_is_cancelled_has_done_nothing(note: Note) -> None:
     assert await note.words() == "old"
 
 
-async def test_the_session_and_single_statements_see_each_other(note: Note) -> None:
+async def test_the_session_and_single_statements_share_the_transaction(note: Note) -> None:
     async with note.database.transaction() as tx:
         await tx.session.execute(text(note.write("session")))
-        assert await tx.fetchval(f"SELECT words FROM {note.table}") == "session"  # noqa: S608 - the fixture's name
+        assert await tx.fetchval(f"SELECT words FROM {note.table}") == "session"
         await tx.execute(note.write("statement"))
-        assert await tx.session.scalar(text(f"SELECT words FROM {note.table}")) == "statement"  # noqa: S608 - as above
+        assert await tx.session.scalar(text(f"SELECT words FROM {note.table}")) == "statement"
 
 
-async def test_what_follows_a_commit_finds_it_done(note: Note) -> None:
+async def test_callbacks_run_after_the_commit(note: Note) -> None:
     seen = []
 
     async def look() -> None:
@@ -100,7 +100,7 @@ async def test_what_follows_a_commit_finds_it_done(note: Note) -> None:
     assert seen == ["new"]
 
 
-async def test_nothing_follows_a_block_that_fails(note: Note) -> None:
+async def test_callbacks_do_not_run_if_the_block_fails(note: Note) -> None:
     seen: list[str] = []
 
     async def look() -> None:
@@ -117,7 +117,7 @@ async def test_nothing_follows_a_block_that_fails(note: Note) -> None:
     assert seen == []
 
 
-async def test_what_follows_may_fail_and_the_commit_stands(note: Note) -> None:
+async def test_a_callback_that_fails_does_not_undo_the_commit(note: Note) -> None:
     seen: list[str] = []
 
     async def fail() -> None:
@@ -135,7 +135,9 @@ async def test_what_follows_may_fail_and_the_commit_stands(note: Note) -> None:
     assert seen == ["followed"]
 
 
-async def test_a_connection_that_is_lost_midway_is_told_and_replaced(note: Note, database: Database) -> None:
+async def test_a_connection_lost_within_a_transaction_raises_an_error_and_is_replaced(
+    note: Note, database: Database
+) -> None:
     async def lose_it() -> None:
         async with note.database.transaction() as tx:
             await tx.execute(note.write("new"))
@@ -148,7 +150,7 @@ async def test_a_connection_that_is_lost_midway_is_told_and_replaced(note: Note,
     assert await note.words() == "old"
 
 
-async def test_a_pooled_connection_that_was_lost_meanwhile_is_replaced_unseen(note: Note, database: Database) -> None:
+async def test_a_pooled_connection_lost_while_idle_is_replaced_without_an_error(note: Note, database: Database) -> None:
     async with note.database.transaction() as tx:
         pid = await tx.fetchval("SELECT pg_backend_pid()")
     await end_connection(database, pid)
@@ -156,7 +158,7 @@ async def test_a_pooled_connection_that_was_lost_meanwhile_is_replaced_unseen(no
     assert await note.words() == "old"
 
 
-async def test_a_server_that_is_not_there_is_told(environment: dict[str, str]) -> None:
+async def test_a_server_that_is_away_raises_an_error(environment: dict[str, str]) -> None:
     nowhere = Database.open(settings_of(environment | {"DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/none"}))
 
     with pytest.raises(ServiceUnavailableError) as refused:
@@ -170,13 +172,13 @@ async def test_a_server_that_is_not_there_is_told(environment: dict[str, str]) -
 @pytest.mark.parametrize(
     "sqlstate",
     [
-        pytest.param("57P03", id="it starts"),
-        pytest.param("57P01", id="it stops, or its main process is gone"),
-        pytest.param("57P02", id="another of its processes has crashed"),
+        pytest.param("57P03", id="starting up"),
+        pytest.param("57P01", id="shutting down, or the main process is gone"),
+        pytest.param("57P02", id="another backend has crashed"),
         pytest.param("53300", id="too many connections"),
     ],
 )
-async def test_a_server_that_is_not_ready_is_told(environment: dict[str, str], sqlstate: str) -> None:
+async def test_a_server_that_is_not_ready_raises_an_error(environment: dict[str, str], sqlstate: str) -> None:
     async with unready_postgres(sqlstate) as url:
         starting = Database.open(settings_of(environment | {"DATABASE_URL": url}))
 
@@ -187,7 +189,7 @@ async def test_a_server_that_is_not_ready_is_told(environment: dict[str, str], s
         await starting.close()
 
 
-async def test_a_connection_on_which_the_server_took_its_leave_is_told_and_replaced(
+async def test_a_connection_that_the_server_closed_raises_an_error_and_is_replaced(
     environment: dict[str, str], database: Database
 ) -> None:
     async with slow_to_close(environment["DATABASE_URL"]) as url:
@@ -206,7 +208,7 @@ async def test_a_connection_on_which_the_server_took_its_leave_is_told_and_repla
 
 
 @pytest.mark.parametrize("way", ["session", "driver"])
-async def test_two_that_wait_for_each_other_are_told_to_come_again(database: Database, note: Note, way: str) -> None:
+async def test_a_deadlock_raises_an_error_that_can_be_retried(database: Database, note: Note, way: str) -> None:
     other = f"other_{note.table}"
     async with note.database.transaction() as tx:
         await tx.execute(f"CREATE TABLE {other} AS SELECT 'old' AS words")
@@ -215,7 +217,7 @@ async def test_two_that_wait_for_each_other_are_told_to_come_again(database: Dat
     async def write_both(first: str, second: str) -> None:
         async with database.transaction() as tx:
             for table in (first, second):
-                statement = f"UPDATE {table} SET words = 'new'"  # noqa: S608 - the fixture's name
+                statement = f"UPDATE {table} SET words = 'new'"
                 await (tx.session.execute(text(statement)) if way == "session" else tx.execute(statement))
                 if table == first:
                     await both_have_one.wait()
@@ -229,7 +231,7 @@ async def test_two_that_wait_for_each_other_are_told_to_come_again(database: Dat
 
 
 async def end_connection(database: Database, pid: int) -> None:
-    """End a connection as a restart of Postgres does, and wait until the client's side has seen it."""
+    """End a connection as a restart of Postgres does, and wait until the client has noticed."""
     async with database.transaction() as tx:
         assert await tx.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
     await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Every refusal has the one form of the API, whoever refuses: a feature, the framework, or the server itself."""
+"""Every refusal has the API's error format, whether it comes from a feature, the framework or the server."""
 
 from collections.abc import AsyncIterator
 
@@ -25,22 +25,22 @@ TOO_LARGE = {
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await visitor.request(method, path)
+    response = await visitor.request(method, path)
 
-    assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+    assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
 @pytest.mark.parametrize("path", ["/", "/v2/chat", "/content/a/b", "/%00"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_what_is_not_there_is_counted_like_what_is(
+async def test_unknown_paths_count_against_the_limits_too(
     visitor: httpx.AsyncClient, customer: httpx.AsyncClient, method: str, path: str
 ) -> None:
     stranger = await visitor.request(method, f"/api/external{path}")
-    answers = [await customer.request(method, path) for _ in range(2)]
+    responses = [await customer.request(method, path) for _ in range(2)]
 
     assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "missing_api_key")
-    assert [(answer.status_code, answer.json()) for answer in answers] == [(404, NOT_FOUND)] * 2
-    remaining = [int(answer.headers["x-ratelimit-remaining"]) for answer in answers]
+    assert [(response.status_code, response.json()) for response in responses] == [(404, NOT_FOUND)] * 2
+    remaining = [int(response.headers["x-ratelimit-remaining"]) for response in responses]
     assert remaining[1] == remaining[0] - 1
 
 
@@ -55,58 +55,60 @@ async def test_what_is_not_there_is_counted_like_what_is(
         ("PATCH", "/credits", "GET"),
     ],
 )
-async def test_a_wrong_method_is_told_which_are_right(
+async def test_a_refused_method_lists_the_allowed_ones(
     customer: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
-    answer = await customer.request(method, path)
+    response = await customer.request(method, path)
 
-    assert (answer.status_code, answer.json()) == (405, METHOD_NOT_ALLOWED)
-    assert allowed in answer.headers["allow"]
-    assert "x-ratelimit-remaining" in answer.headers
+    assert (response.status_code, response.json()) == (405, METHOD_NOT_ALLOWED)
+    assert allowed in response.headers["allow"]
+    assert "x-ratelimit-remaining" in response.headers
 
 
 async def test_a_body_of_more_than_ten_megabytes_is_refused(customer: httpx.AsyncClient) -> None:
-    answer = await customer.post("/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
+    response = await customer.post("/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
 
-    assert (answer.status_code, answer.json()) == (413, TOO_LARGE)
-    assert answer.headers["x-should-retry"] == "false"
+    assert (response.status_code, response.json()) == (413, TOO_LARGE)
+    assert response.headers["x-should-retry"] == "false"
 
 
-async def test_a_body_whose_length_is_not_announced_is_refused_as_well(customer: httpx.AsyncClient) -> None:
+async def test_a_body_of_more_than_ten_megabytes_without_a_length_header_is_refused(
+    customer: httpx.AsyncClient,
+) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(11):
             yield b" " * MEGABYTE
 
-    answer = await customer.post("/v1/chat/completions", content=chunks())
+    response = await customer.post("/v1/chat/completions", content=chunks())
 
-    assert (answer.status_code, answer.json()) == (413, TOO_LARGE)
-
-
-async def test_a_body_of_any_size_is_refused_for_its_key_first(visitor: httpx.AsyncClient) -> None:
-    answer = await visitor.post("/api/external/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
-
-    assert answer.status_code == 401
+    assert (response.status_code, response.json()) == (413, TOO_LARGE)
 
 
-async def test_a_body_of_ten_megabytes_is_read(customer: httpx.AsyncClient) -> None:
+async def test_the_key_is_checked_before_the_size_of_the_body(visitor: httpx.AsyncClient) -> None:
+    response = await visitor.post("/api/external/v1/chat/completions", content=b" " * (10 * MEGABYTE + 1))
+
+    assert response.status_code == 401
+
+
+async def test_a_body_of_ten_megabytes_is_accepted(customer: httpx.AsyncClient) -> None:
     body = b'{"messages": []}'.ljust(10 * MEGABYTE)
 
-    answer = await customer.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    response = await customer.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
 
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "messages"
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages"
 
 
 @pytest.mark.parametrize(
     "body", [b"{", b"{not json}", b"", b'{"messages": [}', b"\x00", b"'", b'{"messages": "\xff"}', b"[" * 100_000]
 )
-async def test_a_body_that_is_no_json_is_refused(customer: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(customer: httpx.AsyncClient, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
 
-    answer = await customer.post("/v1/chat/completions", content=body, headers=headers)
+    response = await customer.post("/v1/chat/completions", content=body, headers=headers)
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert "param" not in error
 
@@ -126,35 +128,35 @@ async def test_a_body_that_is_no_json_is_refused(customer: httpx.AsyncClient, bo
         ({"messages": [{"role": "user", "content": "hello"}], "session_id": ""}, "session_id"),
     ],
 )
-async def test_a_bad_value_is_named_by_its_place(
+async def test_the_location_of_a_bad_value_is_named(
     customer: httpx.AsyncClient, body: dict[str, object], param: str
 ) -> None:
-    answer = await customer.post("/v1/chat/completions", json=body)
+    response = await customer.post("/v1/chat/completions", json=body)
 
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert error["param"].startswith(param)
     assert list(error) == ["message", "type", "code", "param"]
 
 
-async def test_a_body_that_is_no_object_is_refused(customer: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(customer: httpx.AsyncClient) -> None:
     for body in ("[]", '"hello"', "5", "null", "NaN"):
         headers = {"Content-Type": "application/json"}
-        answer = await customer.post("/v1/chat/completions", content=body, headers=headers)
+        response = await customer.post("/v1/chat/completions", content=body, headers=headers)
 
-        assert answer.status_code == 400
-        assert answer.json()["error"]["code"] == "invalid_request"
-
-
-async def test_a_bad_value_in_a_query_is_named(customer: httpx.AsyncClient) -> None:
-    answer = await customer.get("/sessions", params={"page": "0"})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "page"
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "invalid_request"
 
 
-async def test_what_a_client_can_mend_is_left_to_the_sdks_own_rule(customer: httpx.AsyncClient) -> None:
-    """OpenAI's SDKs do not repeat these by themselves: nothing needs to be said."""
+async def test_a_bad_query_parameter_is_named(customer: httpx.AsyncClient) -> None:
+    response = await customer.get("/sessions", params={"page": "0"})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "page"
+
+
+async def test_errors_of_the_client_send_no_retry_header(customer: httpx.AsyncClient) -> None:
+    """OpenAI's SDKs do not retry these statuses anyway, so no header is needed."""
     for method, path in (("GET", "/nothing"), ("POST", "/v1/chat/completions"), ("DELETE", "/credits")):
         assert "x-should-retry" not in (await customer.request(method, path)).headers

@@ -1,4 +1,4 @@
-"""What an operator's probes are told while something is away. This product has servers of its own to lose."""
+"""What the health routes report while something is away. These tests have their own servers, which they may kill."""
 
 import asyncio
 import os
@@ -24,9 +24,9 @@ WITHOUT_REDIS = {"status": "ready", "database": "ok", "redis": "away", "worker":
 
 @dataclass(frozen=True)
 class Fragile:
-    """An API whose servers may be killed; whoever kills one starts it again.
+    """An API whose servers may be killed; a test that kills one starts it again.
 
-    `unmigrated` is how it answered whether it is ready while its database was empty.
+    `unmigrated` is its response to `/readyz` while its database was empty.
     """
 
     client: httpx.AsyncClient
@@ -36,9 +36,9 @@ class Fragile:
     organization: Organization
 
     async def ready(self) -> tuple[int, dict[str, str]]:
-        """What `/readyz` says."""
-        answer = await self.client.get("/readyz")
-        return answer.status_code, answer.json()
+        """Status and body of `/readyz`."""
+        response = await self.client.get("/readyz")
+        return response.status_code, response.json()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folde
     """The settings of an API that runs on an empty database."""
     site = environment | {"DATABASE_URL": own_servers.database_url, "REDIS_URL": own_servers.redis_url}
     api = programs.api_process(site, run_folder / "fragile-api.log")
-    api.program.launch()  # it does not become ready before its database is migrated
+    api.program.launch()  # it is not ready until its database is migrated
     yield site | {"PUBLIC_URL": api.url}
     api.program.stop()
 
@@ -60,7 +60,7 @@ def serving(own_servers: EmbeddedServers, environment: dict[str, str], run_folde
 @pytest.fixture(scope="module")
 async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_folder: Path) -> AsyncIterator[Fragile]:
     async with httpx.AsyncClient(base_url=serving["PUBLIC_URL"], timeout=30) as client:
-        unmigrated = await until_answered(client, "/readyz")
+        unmigrated = await until_response(client, "/readyz")
         await furnish(serving, run_folder)
         database = Database.open(settings_of(serving))
         organization = await factories.make_organization(database)
@@ -69,8 +69,8 @@ async def fragile(serving: dict[str, str], own_servers: EmbeddedServers, run_fol
         await database.close()
 
 
-async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    """The first answer of a server that is starting."""
+async def until_response(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """The first response of a server that is starting."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(httpx.TransportError):
@@ -78,49 +78,49 @@ async def until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response
             await asyncio.sleep(0.05)
 
 
-async def test_it_is_ready_though_no_worker_lives(fragile: Fragile) -> None:
-    status, told = await fragile.ready()
+async def test_it_is_ready_without_a_worker(fragile: Fragile) -> None:
+    status, body = await fragile.ready()
 
     assert status == 200
-    assert told == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
+    assert body == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
 
 
-async def test_a_worker_that_lives_is_told(visitor: httpx.AsyncClient) -> None:
+async def test_a_running_worker_is_reported(visitor: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await visitor.get("/readyz")).json()["worker"] != "ok":
             pass
 
 
-async def test_without_redis_it_is_ready_and_says_that_redis_is_away(fragile: Fragile) -> None:
+async def test_without_redis_it_is_ready_and_reports_that_redis_is_away(fragile: Fragile) -> None:
     fragile.servers.valkey.kill()
     try:
-        status, told = await fragile.ready()
+        status, body = await fragile.ready()
     finally:
         fragile.servers.valkey.start()
 
     assert status == 200
-    assert told == WITHOUT_REDIS
+    assert body == WITHOUT_REDIS
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
-async def test_a_redis_that_does_not_answer_is_away(fragile: Fragile) -> None:
-    """A probe that waits gives up and takes the API for dead; a client does so too."""
+async def test_a_redis_that_does_not_respond_is_reported_as_away(fragile: Fragile) -> None:
+    """A probe or a client that had to wait would give up and consider the API dead."""
     valkey = int(fragile.servers.valkey.pid_file.read_text())
     os.kill(valkey, signal.SIGSTOP)
     try:
-        # One after another they would wait for minutes.
+        # If they waited one after another, it would take minutes.
         async with asyncio.timeout(PATIENCE):
             probes = await asyncio.gather(*(fragile.ready() for _ in range(20)))
-            answers = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
+            responses = await asyncio.gather(*(fragile.client.get("/api/external/credits") for _ in range(40)))
     finally:
         os.kill(valkey, signal.SIGCONT)
 
     assert probes == [(200, WITHOUT_REDIS)] * 20
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert (await fragile.ready())[1]["redis"] == "ok"
 
 
-async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fragile) -> None:
+async def test_without_redis_the_api_works_and_a_retry_is_accepted(fragile: Fragile) -> None:
     content = await insert_content(fragile.database, fragile.organization, "failed")
     fragile.servers.valkey.kill()
     try:
@@ -130,35 +130,35 @@ async def test_without_redis_the_api_answers_and_a_retry_is_accepted(fragile: Fr
     finally:
         fragile.servers.valkey.start()
 
-    assert [answer.status_code for answer in (owned, listed, retried)] == [200, 200, 200]
+    assert [response.status_code for response in (owned, listed, retried)] == [200, 200, 200]
     assert owned.headers["x-ratelimit-limit"]
     detail = (await fragile.client.get(f"/api/external/content/{content.id}")).json()
     assert (detail["status"], detail["retry_count"]) == ("pending", 1)
 
 
-async def test_without_postgres_it_lives_but_is_not_ready(fragile: Fragile) -> None:
+async def test_without_postgres_it_is_alive_but_not_ready(fragile: Fragile) -> None:
     fragile.servers.postgres.kill()
     try:
         alive = await fragile.client.get("/healthz")
-        status, told = await fragile.ready()
+        status, body = await fragile.ready()
         asked = await fragile.client.get("/api/external/content")
         file = await fragile.client.get("/files/token/name")
     finally:
         fragile.servers.postgres.start()
 
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
-    assert (status, told["status"], told["database"]) == (503, "not_ready", "away")
-    for answer in (asked, file):
-        assert answer.status_code == 503
-        assert answer.json() == {
+    assert (status, body["status"], body["database"]) == (503, "not_ready", "away")
+    for response in (asked, file):
+        assert response.status_code == 503
+        assert response.json() == {
             "error": {
                 "message": "The service is temporarily unavailable",
                 "type": "server_error",
                 "code": "service_unavailable",
             }
         }
-        # It may be repeated: nothing has been done.
-        assert "x-should-retry" not in answer.headers
+        # The client may retry: nothing has been done.
+        assert "x-should-retry" not in response.headers
     assert (await fragile.ready())[0] == 200
 
 

@@ -18,7 +18,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @settings(deadline=None)
 @given(VALUES)
-def test_what_holds_no_nul_is_stored_as_it_is(value: Any) -> None:
+def test_json_without_a_nul_is_stored_unchanged(value: Any) -> None:
     if "\\u0000" not in json.dumps(value):
         assert json.loads(storable_json(value)) == value
 
@@ -41,7 +41,7 @@ def test_what_postgres_cannot_store_becomes_the_replacement_character(value: Any
     assert json.loads(storable_json(value)) == stored
 
 
-async def test_postgres_takes_whatever_comes_out(database: Database) -> None:
+async def test_postgres_accepts_every_result(database: Database) -> None:
     value = {"\0": "\\\0", "half": "\ud800", "number": 2**70, "text": "ü\u2028\U0001f98a\x7f\x1b"}
 
     async with database.transaction() as tx:
@@ -57,9 +57,9 @@ async def test_postgres_takes_whatever_comes_out(database: Database) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=20))
-def test_of_a_text_only_its_nuls_are_replaced(value: str) -> None:
+def test_only_the_nuls_of_a_text_are_replaced(value: str) -> None:
     assert storable_text(value) == value.replace("\0", "\ufffd")
 
 
-def test_half_a_character_is_replaced_too() -> None:
+def test_a_lone_surrogate_is_replaced_too() -> None:
     assert storable_text("a\ud800b") == "a\ufffdb"

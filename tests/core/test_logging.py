@@ -12,7 +12,7 @@ from app.core.middleware import request_id_var
 
 @dataclass(frozen=True)
 class Log:
-    """A logger that writes as the product does, and what it has written."""
+    """A logger that is configured as the product's, and the lines that it has written."""
 
     logger: logging.Logger
     written: StringIO
@@ -41,7 +41,7 @@ def test_a_line_is_one_json_object(log: Log) -> None:
     assert line["time"].endswith("+00:00")
 
 
-def test_a_line_names_the_request_that_it_belongs_to(log: Log) -> None:
+def test_a_line_holds_the_id_of_its_request(log: Log) -> None:
     token = request_id_var.set("mine")
     log.logger.info("inside")
     request_id_var.reset(token)
@@ -52,7 +52,7 @@ def test_a_line_names_the_request_that_it_belongs_to(log: Log) -> None:
     assert "request_id" not in outside
 
 
-def test_an_exception_stands_within_its_line(log: Log) -> None:
+def test_an_exception_is_part_of_its_line(log: Log) -> None:
     try:
         raise LookupError("lost")
     except LookupError:

@@ -48,7 +48,7 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
-    """What the operator is told of the environment."""
+    """The error that the operator sees for this environment."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettingsError) as refused:
@@ -57,7 +57,9 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_is_told_by_its_name_and_never_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_error_names_the_bad_setting_but_does_not_show_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     text = refusal(monkeypatch, **{name: BAD[name]})
 
     assert {line.partition(":")[0] for line in text.splitlines()} == {name}
@@ -88,7 +90,7 @@ def test_a_number_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, n
     assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
 
 
-def test_what_is_no_json_where_json_is_wanted_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_must_be_json_and_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     text = refusal(monkeypatch, LLM_UPSTREAMS=f'{{"other": {SECRET}')
 
     assert text.startswith("LLM_UPSTREAMS: ")
@@ -105,7 +107,9 @@ def test_a_bucket_needs_its_name_and_keys(monkeypatch: pytest.MonkeyPatch, missi
 
 
 @pytest.mark.parametrize("command", [("app.cli", "serve"), ("worker",)])
-def test_a_program_does_not_start_and_names_everything_that_is_bad(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_program_does_not_start_with_bad_settings_and_names_them_all(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=tmp_path,
@@ -131,7 +135,7 @@ def test_a_dotenv_is_read_and_the_environment_comes_first(monkeypatch: pytest.Mo
     assert settings.llm_model == Settings.model_fields["llm_model"].default
 
 
-def test_a_bad_value_in_a_dotenv_is_told_in_the_same_way() -> None:
+def test_a_bad_value_in_a_dotenv_causes_the_same_error() -> None:
     Path(".env").write_text(f"PUBLIC_URL={SECRET}\n")
 
     with pytest.raises(InvalidSettingsError, match=r"^PUBLIC_URL: must be an http") as refused:
@@ -139,7 +143,7 @@ def test_a_bad_value_in_a_dotenv_is_told_in_the_same_way() -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_a_secret_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_not_shown_when_the_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
     for name in secrets:
         monkeypatch.setenv(name.upper(), SECRET)
@@ -148,7 +152,7 @@ def test_a_secret_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch
     assert SECRET not in repr(load_settings())
 
 
-def test_urls_lose_their_last_slash_and_hosts_their_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_lose_their_trailing_slash_and_hosts_become_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "https://junis.example.com/")
     monkeypatch.setenv("OUTPUT_HOSTS", " Files.Example.com , cdn.example.com:8443,")
 

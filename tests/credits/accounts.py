@@ -1,4 +1,4 @@
-"""An account with credits, and what the rules of the ledger say must hold of it at any moment."""
+"""An account with credits, and a check of the invariants of the ledger, which must hold at any moment."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,7 @@ from tests.factories import Organization
 
 @dataclass(frozen=True)
 class Account:
-    """An organization's credits; every call is a transaction of its own."""
+    """An organization's credits; every call runs in its own transaction."""
 
     database: Database
     organization: Organization
@@ -63,7 +63,7 @@ class Account:
         return await factories.balance_of(self.database, self.organization)
 
     async def entries(self, kind: str) -> list[Decimal]:
-        """The amounts in the ledger of that kind, oldest first."""
+        """The amounts of the ledger entries of this kind, oldest first."""
         async with self.database.transaction() as tx:
             rows = await tx.fetch(
                 "SELECT amount FROM ledger_entries WHERE organization_id = $1 AND kind = $2 ORDER BY id",
@@ -73,7 +73,7 @@ class Account:
         return [row["amount"] for row in rows]
 
     async def check(self) -> None:
-        """The ledger explains the balance, entry by entry, and the open holds what is held."""
+        """Assert that the ledger's entries add up to the balance, and the open holds to what is held."""
         async with self.database.transaction() as tx:
             entries = await tx.fetch(
                 "SELECT amount, balance_after FROM ledger_entries WHERE organization_id = $1 ORDER BY id",
@@ -92,5 +92,5 @@ class Account:
         assert 0 <= balance.held <= balance.balance
 
     def own(self, reference: str) -> str:
-        """The reference, told from those of other tests: it is unique in the whole ledger."""
+        """The reference, made unique to this account, because references are unique in the whole ledger."""
         return f"{reference}:{self.organization.id}"

@@ -1,4 +1,4 @@
-"""Whatever runs at once, nothing is spent, given or given back twice. Each step is a real transaction of its own."""
+"""Concurrent steps never spend, grant or give back anything twice. Each step is a real transaction of its own."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,7 +14,7 @@ RACES = 20
 
 
 async def at_once(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
-    """What the steps, begun together, return; a refusal for want of credits is returned too."""
+    """The results of the steps, which start at the same time; a refusal for lack of credits is returned, not raised."""
     ended = await asyncio.gather(*steps, return_exceptions=True)
     for outcome in ended:
         if isinstance(outcome, BaseException) and not isinstance(outcome, InsufficientCreditsError):
@@ -30,7 +30,7 @@ async def test_of_a_hundred_holds_on_a_balance_for_seven_exactly_seven_succeed(a
     assert (await account.balance()).available == 0
 
 
-async def test_of_many_top_ups_exactly_those_that_fit_succeed(account: Account) -> None:
+async def test_of_many_top_ups_exactly_those_that_the_balance_covers_succeed(account: Account) -> None:
     await account.hold("a", "1")
 
     outcomes = await at_once(*(account.top_up("a") for _ in range(30)))
@@ -40,7 +40,7 @@ async def test_of_many_top_ups_exactly_those_that_fit_succeed(account: Account) 
 
 
 @pytest.mark.parametrize("order", ["settle first", "void first"])
-async def test_of_a_settlement_and_a_void_one_wins(account: Account, order: str) -> None:
+async def test_of_a_settlement_and_a_void_at_once_exactly_one_wins(account: Account, order: str) -> None:
     for number in range(RACES):
         reference = f"race-{number}"
         await account.hold(reference, "0.3")
@@ -65,7 +65,7 @@ async def test_a_hold_settled_many_times_at_once_is_charged_once(account: Accoun
 
 
 @pytest.mark.parametrize("ending", ["settle", "void"])
-async def test_a_top_up_beside_an_end_leaves_nothing_held(account: Account, ending: str) -> None:
+async def test_a_top_up_while_a_hold_ends_leaves_nothing_held(account: Account, ending: str) -> None:
     for number in range(RACES):
         reference = f"race-{number}"
         await account.hold(reference, "0.1")
@@ -90,7 +90,7 @@ async def test_a_reference_held_many_times_at_once_is_held_once(account: Account
     assert (await account.balance()).held == Decimal("0.5")
 
 
-async def test_a_storm_of_everything_leaves_the_books_in_balance(account: Account) -> None:
+async def test_books_balance_after_many_mixed_steps_at_once(account: Account) -> None:
     async def live(number: int) -> None:
         reference = f"storm-{number}"
         await account.hold(reference, "0.2")

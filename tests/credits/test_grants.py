@@ -1,4 +1,4 @@
-"""Monthly credits are granted once to every organization that is due, however many workers do it at once."""
+"""Monthly credits are granted once to every organization that is due, even if many workers do it at the same time."""
 
 import asyncio
 import secrets
@@ -25,7 +25,7 @@ MONTHLY = Decimal("2.500001")
 
 @pytest.fixture
 async def plan(database: Database) -> str:
-    """A plan with monthly credits, which nobody else has."""
+    """A plan with monthly credits that only this test uses."""
     name = f"monthly-{secrets.token_hex(4)}"
     async with database.transaction() as tx:
         await organizations.set_plan(
@@ -46,7 +46,7 @@ async def subscriber(database: Database, plan: str) -> Organization:
 
 
 async def granted(database: Database, organization: Organization, year: int = 2031) -> list[tuple[str, Decimal]]:
-    """The organization's monthly grants of that year, by period."""
+    """The organization's monthly grants of that year, by month."""
     async with database.transaction() as tx:
         rows = await tx.fetch(
             "SELECT reference, amount FROM ledger_entries WHERE organization_id = $1 AND reference LIKE $2 ORDER BY id",
@@ -56,7 +56,9 @@ async def granted(database: Database, organization: Organization, year: int = 20
     return [(row["reference"].rpartition(":")[2], row["amount"]) for row in rows]
 
 
-async def test_each_month_is_given_once_whatever_runs_twice(database: Database, subscriber: Organization) -> None:
+async def test_each_month_is_granted_once_even_if_the_grant_runs_twice(
+    database: Database, subscriber: Organization
+) -> None:
     await asyncio.gather(*(grant_monthly_credits(database, NOVEMBER) for _ in range(8)))
     await grant_monthly_credits(database, NOVEMBER)
     await asyncio.gather(*(grant_monthly_credits(database, DECEMBER) for _ in range(8)))
@@ -76,9 +78,7 @@ async def test_a_plan_without_credits_and_an_ended_subscription_get_none(databas
     assert [await granted(database, organization) for organization in (without, ended)] == [[], []]
 
 
-async def test_one_that_cannot_be_given_its_credits_keeps_nobody_else_from_theirs(
-    database: Database, plan: str
-) -> None:
+async def test_if_one_grant_fails_the_others_are_still_made(database: Database, plan: str) -> None:
     others = [await factories.make_organization(database, plan=plan) for _ in range(3)]
     await make_rich(database, others[1])
 
@@ -89,7 +89,7 @@ async def test_one_that_cannot_be_given_its_credits_keeps_nobody_else_from_their
 
 
 async def make_rich(database: Database, organization: Organization) -> None:
-    """Give so much that the balance has no digit left for more."""
+    """Grant so much that any further grant exceeds the digits of the balance."""
     most = Decimal("999999999999.999999")
     missing = most - (await factories.balance_of(database, organization)).balance
     tenth = (missing / 10).quantize(SIX_DECIMALS, ROUND_DOWN)
@@ -101,13 +101,13 @@ async def make_rich(database: Database, organization: Organization) -> None:
             )
 
 
-async def test_the_worker_gives_them(stack: Stack, database: Database, subscriber: Organization) -> None:
+async def test_the_worker_grants_monthly_credits(stack: Stack, database: Database, subscriber: Organization) -> None:
     year = datetime.now(UTC).year
 
     async def is_given() -> bool:
         return bool(await granted(database, subscriber, year))
 
-    # A worker that comes up looks at once.
+    # A worker checks for due grants as soon as it starts.
     with programs.running_worker(stack.environment, stack.folder / "granting-worker.log"):
         await until(is_given)
     assert [amount for _, amount in await granted(database, subscriber, year)] == [MONTHLY]

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever writes to it."""
+"""What the constraints and triggers of the database itself refuse."""
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ ENTRY = (
 
 
 async def refuse(database: Database, statement: str, *values: object) -> asyncpg.PostgresError:
-    """The error with which Postgres refuses the statement."""
+    """The text of the error with which Postgres refuses the statement."""
     with pytest.raises(asyncpg.PostgresError) as refused:
         async with database.transaction() as tx:
             await tx.execute(statement, *values)
@@ -31,7 +31,7 @@ async def refuse(database: Database, statement: str, *values: object) -> asyncpg
         "TRUNCATE ledger_entries",
     ],
 )
-async def test_entries_are_only_ever_added(account: Account, database: Database, statement: str) -> None:
+async def test_entries_cannot_be_changed_or_deleted(account: Account, database: Database, statement: str) -> None:
     refusal = await refuse(database, statement.format(id=account.organization.id))
 
     assert "only ever added" in str(refusal)
@@ -47,10 +47,10 @@ async def test_entries_are_only_ever_added(account: Account, database: Database,
         ("balance = 1000000000000", "numeric"),
     ],
 )
-async def test_a_balance_that_cannot_be_is_refused(
+async def test_an_impossible_balance_is_refused(
     account: Account, database: Database, change: str, constraint: str
 ) -> None:
-    statement = f"UPDATE credit_accounts SET {change} WHERE organization_id = $1"  # noqa: S608 - the list above
+    statement = f"UPDATE credit_accounts SET {change} WHERE organization_id = $1"
 
     assert constraint in str(await refuse(database, statement, account.organization.id))
 
@@ -68,7 +68,7 @@ async def test_a_balance_that_cannot_be_is_refused(
         ("1, 'settled', -1, now())", "charged_within_amount"),
     ],
 )
-async def test_a_hold_that_cannot_be_is_refused(
+async def test_an_impossible_hold_is_refused(
     account: Account, database: Database, values: str, constraint: str
 ) -> None:
     refusal = await refuse(database, HOLD + values, account.organization.id, account.own("bad"))
@@ -85,13 +85,13 @@ async def test_a_hold_that_cannot_be_is_refused(
         ("'grant', 'x', -1, 1, false, '')", "grant_gives"),
     ],
 )
-async def test_an_entry_that_cannot_be_is_refused(
+async def test_an_impossible_entry_is_refused(
     account: Account, database: Database, values: str, constraint: str
 ) -> None:
     assert constraint in str(await refuse(database, ENTRY + values, account.organization.id))
 
 
-async def test_a_reference_stands_in_the_ledger_once(account: Account, database: Database) -> None:
+async def test_a_reference_is_unique_in_the_ledger(account: Account, database: Database) -> None:
     await account.grant("invoice")
 
     statement = ENTRY + "'grant', $2, 1, 1, false, '')"

@@ -12,7 +12,7 @@ from app.credits.errors import InsufficientCreditsError
 from tests.credits.accounts import Account
 
 
-async def test_a_hold_is_put_aside_from_the_balance(account: Account) -> None:
+async def test_a_hold_reduces_what_is_available(account: Account) -> None:
     await account.hold("a", "2.5")
 
     balance = await account.balance()
@@ -21,7 +21,7 @@ async def test_a_hold_is_put_aside_from_the_balance(account: Account) -> None:
     assert await account.entries("charge") == []
 
 
-async def test_everything_that_is_available_can_be_held_and_no_more(account: Account) -> None:
+async def test_no_more_than_what_is_available_can_be_held(account: Account) -> None:
     await account.hold("a", "6.999999")
 
     with pytest.raises(InsufficientCreditsError):
@@ -31,7 +31,7 @@ async def test_everything_that_is_available_can_be_held_and_no_more(account: Acc
     assert (await account.balance()).available == 0
 
 
-async def test_a_settled_hold_is_charged_and_its_rest_given_back(account: Account) -> None:
+async def test_settling_a_hold_charges_the_cost_and_releases_the_rest(account: Account) -> None:
     await account.hold("a", "2")
 
     charged = await account.settle("a", "0.123456")
@@ -48,7 +48,7 @@ async def test_no_more_is_charged_than_was_held(account: Account) -> None:
     assert await account.balance() == Balance(Decimal(5), Decimal(0))
 
 
-async def test_what_costs_nothing_stands_in_the_ledger_too(account: Account) -> None:
+async def test_a_charge_of_zero_is_entered_in_the_ledger_too(account: Account) -> None:
     await account.hold("a", "2")
 
     assert await account.settle("a", "0") == 0
@@ -56,14 +56,14 @@ async def test_what_costs_nothing_stands_in_the_ledger_too(account: Account) -> 
     assert await account.balance() == Balance(Decimal(7), Decimal(0))
 
 
-async def test_nothing_can_be_held_for_what_is_free_where_there_are_no_credits(account: Account) -> None:
+async def test_without_credits_a_hold_of_zero_is_possible(account: Account) -> None:
     await account.hold("a", "7")
     await account.hold("free", "0")
 
     assert await account.settle("free", "0") == 0
 
 
-async def test_a_voided_hold_is_given_back_whole(account: Account) -> None:
+async def test_voiding_a_hold_releases_all_of_it(account: Account) -> None:
     await account.hold("a", "2")
 
     await account.void("a")
@@ -91,7 +91,7 @@ async def test_a_hold_is_not_topped_up_beyond_what_is_available(account: Account
 
 
 @pytest.mark.parametrize("ending", ["settle", "void"])
-async def test_a_hold_ends_once(account: Account, ending: str) -> None:
+async def test_a_hold_can_end_only_once(account: Account, ending: str) -> None:
     await account.hold("a", "2")
     await getattr(account, ending)("a")
     ended = await account.balance()
@@ -109,7 +109,7 @@ async def test_a_hold_that_was_never_made_is_not_charged(account: Account) -> No
     assert (await account.balance()).balance == 7
 
 
-async def test_a_hold_of_another_organization_is_out_of_reach(account: Account, database: Database) -> None:
+async def test_a_hold_of_another_organization_cannot_be_changed(account: Account, database: Database) -> None:
     await account.hold("a", "2")
     async with database.transaction() as tx:
         cost = Cost(Decimal(1))
@@ -130,7 +130,7 @@ async def test_a_reference_is_granted_once(account: Account) -> None:
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "0.0000001", "NaN", "Infinity", "-Infinity", "100000000000"])
-async def test_a_grant_is_a_positive_amount_of_millionths(account: Account, amount: str) -> None:
+async def test_a_grant_must_be_a_positive_whole_number_of_millionths(account: Account, amount: str) -> None:
     with pytest.raises(InvalidRequestError):
         await account.grant("invoice", amount)
 
@@ -146,7 +146,7 @@ async def test_an_organization_without_an_account_has_nothing(database: Database
             )
 
 
-async def test_an_account_that_exists_keeps_its_credits(account: Account, database: Database) -> None:
+async def test_opening_an_existing_account_keeps_its_credits(account: Account, database: Database) -> None:
     async with database.transaction() as tx:
         await credits.open_account(tx, account.organization.id)
 
@@ -171,7 +171,7 @@ async def test_a_transaction_that_fails_holds_nothing(account: Account, database
     assert (await account.balance()).held == 0
 
 
-async def test_what_crashed_is_given_back_and_what_has_no_expiry_is_kept(account: Account, database: Database) -> None:
+async def test_only_holds_whose_expiry_has_passed_are_voided(account: Account, database: Database) -> None:
     hour = timedelta(hours=1)
     async with database.transaction() as tx:
         for name, expires_in in (("crashed", -hour), ("running", hour), ("content", None)):

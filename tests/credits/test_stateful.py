@@ -1,4 +1,4 @@
-"""Random steps, several at once, against the real ledger and a model of what may be true of it afterwards."""
+"""Random steps, several at the same time, on the real ledger; a model says which states are possible afterwards."""
 
 import asyncio
 from collections import defaultdict
@@ -21,7 +21,7 @@ from tests.credits.accounts import Account
 
 START = Decimal(7)
 _T = TypeVar("_T")
-# Runs a coroutine on the event loop of the tests, from the thread that Hypothesis has.
+# Runs a coroutine on the tests' event loop, called from Hypothesis's thread.
 Run = Callable[[Coroutine[Any, Any, _T]], _T]
 
 REFERENCES = st.sampled_from("abcdefgh")
@@ -30,7 +30,7 @@ AMOUNTS = st.decimals(min_value=0, max_value=4, places=6) | st.sampled_from([Dec
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is done to the account, and what it came to once it is done."""
+    """One operation on the account."""
 
     kind: str
     reference: str
@@ -51,9 +51,9 @@ STEPS = st.lists(
 
 @dataclass
 class Hold:
-    """What is known of the hold of one reference.
+    """What is known about the hold of one reference.
 
-    `had_an_end` says that something was to end it, maybe too early; `must_have_ended` that it was there before.
+    `had_an_end`: a step tried to end it, maybe before it existed. `must_have_ended`: a step tried to after it existed.
     """
 
     amount: Decimal = Decimal(0)
@@ -65,13 +65,13 @@ class Hold:
 
 @dataclass
 class Model:
-    """What has been told to those who did the steps."""
+    """What can be concluded from the results of the steps."""
 
     granted: dict[str, Decimal] = field(default_factory=dict)
     holds: defaultdict[str, Hold] = field(default_factory=lambda: defaultdict(Hold))
 
     def learn(self, steps: Sequence[Step], outcomes: Sequence[Any]) -> None:
-        """Take in what steps that ran at once came to."""
+        """Update the model with the results of steps that ran at the same time."""
         placed_before = {reference for reference, hold in self.holds.items() if hold.is_placed}
         for step, outcome in zip(steps, outcomes, strict=True):
             hold = self.holds[step.reference]
@@ -107,7 +107,7 @@ class Model:
 
 
 class Books(RuleBasedStateMachine):
-    """An account, and steps on connections of their own."""
+    """An account, and steps that each use their own connection."""
 
     def __init__(self, run: Run[Any], database: Database) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Books(RuleBasedStateMachine):
         return await getattr(account, step.kind)(reference, str(step.amount))
 
     async def _expire(self, reference: str) -> None:
-        """Its action has crashed, and the sweeper comes by."""
+        """Let the hold expire, as after a crash, and run the sweep."""
         async with self._account.database.transaction() as tx:
             await tx.execute(
                 "UPDATE credit_holds SET expires_at = now() - interval '1 s' WHERE reference = $1 AND state = 'open'",
@@ -154,7 +154,7 @@ class Books(RuleBasedStateMachine):
         await credits.void_expired(self._account.database)
 
     async def _check(self) -> None:
-        """What the ledger says is what the model says, as far as that can be known."""
+        """Assert that the ledger agrees with the model."""
         await self._account.check()
         assert (await self._account.balance()).balance == self._model.balance
         async with self._account.database.transaction() as tx:
@@ -184,7 +184,7 @@ def _check_hold(row: asyncpg.Record, hold: Hold) -> None:
 
 
 def _check_refusal(step: Step, refusal: Exception) -> None:
-    """Only what may be refused was, and for a reason that there may be."""
+    """Assert that this kind of step may be refused with this error."""
     allowed: dict[str, tuple[type[Exception], ...]] = {
         "hold": (InsufficientCreditsError, asyncpg.UniqueViolationError),
         "top_up": (InsufficientCreditsError,),
@@ -195,10 +195,10 @@ def _check_refusal(step: Step, refusal: Exception) -> None:
 
 
 def _nothing(*_: Any) -> None:
-    """There is nothing to learn from a void: nobody is told whether it came first."""
+    """Nothing can be learned from a void: its result does not say whether it came first."""
 
 
-async def test_whatever_runs_at_once_the_books_stay_right(database: Database) -> None:
+async def test_the_books_stay_right_after_any_concurrent_steps(database: Database) -> None:
     loop = asyncio.get_running_loop()
 
     def run(step: Coroutine[Any, Any, Any]) -> Any:
@@ -213,7 +213,7 @@ async def test_whatever_runs_at_once_the_books_stay_right(database: Database) ->
         stateful_step_count=20,
         deadline=None,
         database=None,
-        # What runs at once never runs in the same order again, so that nothing smaller can be looked for.
+        # Concurrent steps never run in the same order again, so a failing example cannot be shrunk.
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -1,6 +1,6 @@
-"""Each proof that the books are right finds the fault that it is about.
+"""Each check of the books finds the fault that it is for.
 
-Faults are planted past what prevents them, in a transaction that is never committed.
+The faults are made with the constraints disabled, in a transaction that is never committed.
 """
 
 from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ from tests import factories
 from tests.factories import Organization
 
 _UNPROTECTED = (
-    # In the order in which a generation's end takes them, so that another's work and ours wait in no circle.
-    "LOCK TABLE generated_content, credit_accounts, credit_holds, ledger_entries IN ACCESS EXCLUSIVE MODE",
+    # In the order in which a generation's end locks them, so that other work and ours cannot deadlock.
+    "LOCK TABLE generations, credit_accounts, credit_holds, ledger_entries IN ACCESS EXCLUSIVE MODE",
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_balance_not_negative",
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_held_within_balance",
     "ALTER TABLE ledger_entries DROP CONSTRAINT uq_ledger_entries_reference",
@@ -46,12 +46,12 @@ WITH hold AS (
 UPDATE credit_accounts SET held = held - amount FROM hold WHERE organization_id = '{org}'
 """
 _COMPLETE = """
-UPDATE generated_content SET status = 'completed', content_type = 'image', credit_cost = 0.5, completed_at = now()
+UPDATE generations SET status = 'completed', content_type = 'image', credit_cost = 0.5, completed_at = now()
 WHERE id = '{content}'
 """
 
 _FAIL = """
-UPDATE generated_content SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()
+UPDATE generations SET status = 'failed', error_message = 'x', credit_cost = 0, completed_at = now()
 WHERE id = '{content}'
 """
 
@@ -61,18 +61,18 @@ class _NeverCommittedError(Exception):
 
 
 class Books:
-    """An organization's books with a hold that is open, one that was paid, and a content that waits."""
+    """An organization's books with an open hold, a settled one, and a pending content."""
 
     def __init__(self, tx: Transaction, organization: Organization, content: str) -> None:
         self.tx = tx
         self._names = {"org": organization.id, "content": content}
 
     async def plant(self, statement: str, reference: str = "") -> None:
-        """Change them as nothing of the product would."""
+        """Change the books in a way that the product never would."""
         await self.tx.execute(statement.format(**self._names, reference=reference.format(**self._names)))
 
     async def faults(self) -> list[str]:
-        """What the proofs find in them."""
+        """The faults that the checks find."""
         found = [fault for fault in await find_faults(self.tx) if any(name in fault for name in self._names.values())]
         for name, value in self._names.items():
             found = [fault.replace(value, f"{{{name}}}") for fault in found]
@@ -104,7 +104,7 @@ async def books(database: Database, environment: dict[str, str]) -> AsyncIterato
         yield Books(tx, organization, str(content.id))
 
 
-async def test_right_books_have_no_fault(books: Books) -> None:
+async def test_correct_books_have_no_fault(books: Books) -> None:
     assert await books.faults() == []
 
 
@@ -123,15 +123,15 @@ async def test_right_books_have_no_fault(books: Books) -> None:
         ),
     ],
 )
-async def test_an_account_that_its_entries_and_holds_do_not_explain(
+async def test_an_account_that_does_not_match_its_entries_and_holds(
     books: Books, change: str, faults: list[str]
 ) -> None:
-    await books.plant(f"UPDATE credit_accounts SET {change} WHERE organization_id = '{{org}}'")  # noqa: S608 - from above
+    await books.plant(f"UPDATE credit_accounts SET {change} WHERE organization_id = '{{org}}'")
 
     assert await books.faults() == faults
 
 
-async def test_an_entry_that_says_another_balance(books: Books) -> None:
+async def test_an_entry_with_a_wrong_balance(books: Books) -> None:
     await books.plant("UPDATE ledger_entries SET balance_after = 6 WHERE reference = 'paid:{org}'")
 
     entry = await books.tx.fetchval("SELECT id FROM ledger_entries WHERE balance_after = 6 ORDER BY id DESC LIMIT 1")
@@ -147,8 +147,8 @@ async def test_an_organization_without_an_account(books: Books) -> None:
 
 
 @pytest.mark.parametrize(("age", "is_fault"), [("2 minutes", True), ("30 seconds", False)])
-async def test_a_hold_that_nobody_swept(books: Books, age: str, is_fault: bool) -> None:
-    await books.plant(f"UPDATE credit_holds SET expires_at = now() - interval '{age}' WHERE reference = 'open:{{org}}'")  # noqa: S608 - from above
+async def test_an_expired_hold_that_is_still_open(books: Books, age: str, is_fault: bool) -> None:
+    await books.plant(f"UPDATE credit_holds SET expires_at = now() - interval '{age}' WHERE reference = 'open:{{org}}'")
 
     faults = await books.faults()
 
@@ -174,7 +174,7 @@ async def test_a_content_that_is_charged_for_two_attempts(books: Books) -> None:
     ]
 
 
-async def test_a_settled_hold_whose_entry_says_another_amount(books: Books) -> None:
+async def test_a_settled_hold_whose_entry_has_another_amount(books: Books) -> None:
     await books.plant("UPDATE credit_holds SET charged = 0.25 WHERE reference = 'paid:{org}'")
 
     assert await books.faults() == ["paid:{org}: settled for 0.250000, but its entry says 0.500000"]
@@ -207,7 +207,7 @@ async def test_an_ended_content_whose_hold_is_open(books: Books) -> None:
     ]
 
 
-async def test_a_hold_of_an_attempt_that_there_is_not(books: Books) -> None:
+async def test_a_hold_of_an_attempt_that_does_not_exist(books: Books) -> None:
     await books.plant("UPDATE credit_holds SET reference = 'generation:{content}:9' WHERE reference LIKE '%{content}%'")
 
     assert await books.faults() == [
@@ -224,7 +224,7 @@ async def test_a_content_that_failed_and_was_charged(books: Books) -> None:
     assert "content {content}: it is failed, but was charged 0.500000" in await books.faults()
 
 
-async def test_a_content_that_nothing_is_held_for(books: Books) -> None:
+async def test_a_pending_content_without_a_hold(books: Books) -> None:
     await books.plant(_END_HOLD, "generation:{content}:0")
 
     assert await books.faults() == ["content {content}: it is pending, but nothing is held for it"]
@@ -232,10 +232,10 @@ async def test_a_content_that_nothing_is_held_for(books: Books) -> None:
 
 @asynccontextmanager
 async def _unprotected(database: Database) -> AsyncIterator[Transaction]:
-    """A transaction that is rolled back, in which nothing prevents faults."""
+    """A transaction without constraints and triggers, which is rolled back at the end."""
     try:
         async with database.transaction() as tx:
-            # As the proofs read; by the time that they ask for it, it could not be chosen any more.
+            # The checks need this isolation level; it can only be set before the first statement.
             await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for statement in _UNPROTECTED:
                 await tx.execute(statement)

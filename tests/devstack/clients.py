@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 
 async def query(url: str, statement: str) -> Any:
-    """Run one statement on a connection of its own; returns the first value of its first row."""
+    """Run one statement on its own connection; returns the first value of its first row."""
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetchval(statement)
@@ -14,6 +14,6 @@ async def query(url: str, statement: str) -> Any:
 
 
 async def command(url: str, *words: str) -> Any:
-    """Run one command on a connection of its own."""
+    """Run one command on its own connection."""
     async with Redis.from_url(url, decode_responses=True) as client:
         return await client.execute_command(*words)

@@ -1,4 +1,4 @@
-"""What can be seen of other processes."""
+"""Reads the state of other processes from /proc."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def has_ended(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process has started and that have not ended."""
+    """The children of a process that have not ended."""
     pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
     return [child for child in pids if _status(child)[1:2] == [str(pid)] and not has_ended(child)]
 
@@ -21,7 +21,7 @@ def user_of(pid: int) -> int:
 
 
 def _status(pid: int) -> list[str]:
-    """State, parent and further fields of a process; empty when it is gone."""
+    """The state, parent and further fields of a process; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -26,7 +26,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "8000.5"])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+def test_an_invalid_port_is_refused(tmp_path: Path, port: str) -> None:
     with pytest.raises(SettingError, match="PORT"):
         read_config({"PORT": port}, tmp_path / ".env")
 
@@ -40,7 +40,7 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
         ("192.0.2.1", "http://192.0.2.1:8000"),
     ],
 )
-def test_the_server_is_reached_where_it_listens(tmp_path: Path, host: str, origin: str) -> None:
+def test_the_url_of_the_server_matches_where_it_listens(tmp_path: Path, host: str, origin: str) -> None:
     assert read_config({"HOST": host}, tmp_path / ".env").origin == origin
 
 
@@ -96,7 +96,7 @@ def test_chat_settings_make_chat_real_and_leave_replicate_simulated() -> None:
     assert set(vendors.environ) == {"REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "OUTPUT_HOSTS"}
 
 
-def test_with_both_real_nothing_is_simulated() -> None:
+def test_with_both_vendors_real_nothing_is_simulated() -> None:
     vendors = choose_vendors({**CHAT, "REPLICATE_API_TOKEN": "secret"}, "127.0.0.1:9")
 
     assert not vendors.needs_simulator
@@ -104,7 +104,7 @@ def test_with_both_real_nothing_is_simulated() -> None:
 
 
 @pytest.mark.parametrize("missing", CHAT)
-def test_half_a_chat_model_is_refused_with_what_is_missing(missing: str) -> None:
+def test_an_incomplete_chat_model_is_refused_and_the_missing_setting_named(missing: str) -> None:
     settings = {name: value for name, value in CHAT.items() if name != missing}
 
     with pytest.raises(SettingError, match=f"^{missing} must be set too"):

@@ -1,4 +1,4 @@
-"""What a kill of the owner leaves, and how the next one starts."""
+"""What is left after the owner of the servers is killed, and how the next owner starts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 @dataclass(frozen=True)
 class Owner:
-    """Another process that runs servers."""
+    """Another process, which runs servers."""
 
     process: process.Process
     pids: list[int]
@@ -34,7 +34,7 @@ class Owner:
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[EmbeddedServers]:
-    """Servers of one test alone, in the folder `stack`."""
+    """Servers that only this test uses, in the folder `stack`."""
     with EmbeddedServers(tmp_path / "stack", durable=False) as running:
         yield running
 
@@ -65,7 +65,7 @@ def _launch_owner(folder: Path, **env: str) -> process.Process:
 
 @pytest.fixture
 def path_without_namespaces(tmp_path: Path) -> str:
-    """A PATH as in a container that refuses user namespaces: root has to become another user."""
+    """A PATH as in a container without user namespaces, in which root has to switch to another user."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for program in ("setpriv", "true"):
@@ -74,7 +74,7 @@ def path_without_namespaces(tmp_path: Path) -> str:
     return str(folder)
 
 
-async def test_nothing_outlives_a_killed_owner(tmp_path: Path, start_owner: OwnerStarter) -> None:
+async def test_no_server_outlives_a_killed_owner(tmp_path: Path, start_owner: OwnerStarter) -> None:
     owner = start_owner(tmp_path / "stack")
     await query(owner.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
     await command(owner.redis_url, "SET", "kept", "42")
@@ -87,7 +87,7 @@ async def test_nothing_outlives_a_killed_owner(tmp_path: Path, start_owner: Owne
         assert await command(servers.redis_url, "GET", "kept") == "42"
 
 
-async def test_the_next_owner_need_not_wait(tmp_path: Path, start_owner: OwnerStarter) -> None:
+async def test_the_next_owner_can_start_at_once(tmp_path: Path, start_owner: OwnerStarter) -> None:
     owner = start_owner(tmp_path / "stack")
     await query(owner.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
 
@@ -97,7 +97,7 @@ async def test_the_next_owner_need_not_wait(tmp_path: Path, start_owner: OwnerSt
         assert await query(servers.database_url, "SELECT value FROM kept") == 42
 
 
-async def test_where_namespaces_are_refused_it_is_the_same(
+async def test_without_user_namespaces_no_server_outlives_a_killed_owner_either(
     tmp_path: Path, start_owner: OwnerStarter, path_without_namespaces: str
 ) -> None:
     owner = start_owner(tmp_path / "stack", PATH=path_without_namespaces)
@@ -111,8 +111,8 @@ async def test_where_namespaces_are_refused_it_is_the_same(
         assert await query(servers.database_url, "SELECT value FROM kept") == 42
 
 
-async def test_servers_that_did_outlive_their_owner_are_ended(servers: EmbeddedServers, tmp_path: Path) -> None:
-    """As after a kill on a system that has no signal for the death of a parent."""
+async def test_servers_that_outlived_their_owner_are_stopped(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """As after a kill on a system without a signal for the death of the parent."""
     await query(servers.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
     await command(servers.redis_url, "SET", "kept", "42")
 
@@ -152,7 +152,7 @@ def test_a_damaged_pid_file_does_no_harm(tmp_path: Path, servers: EmbeddedServer
     assert servers.valkey.is_ready()
 
 
-def test_a_database_is_made_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_database_is_created_completely_or_not_at_all(tmp_path: Path) -> None:
     stack = tmp_path / "stack"
     with _launch_owner(stack) as owner:
         wait_until(lambda: any(stack.glob("postgres.*")))
@@ -165,7 +165,7 @@ def test_a_database_is_made_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         assert was_made or not list(stack.glob("postgres.*"))
 
 
-def test_a_request_to_stop_ends_both_in_good_order(tmp_path: Path, start_owner: OwnerStarter) -> None:
+def test_a_request_to_stop_shuts_both_down_cleanly(tmp_path: Path, start_owner: OwnerStarter) -> None:
     owner = start_owner(tmp_path / "stack")
 
     owner.process.send_signal(signal.SIGINT)

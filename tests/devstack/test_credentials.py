@@ -10,7 +10,7 @@ from devstack.private_files import read_or_create_secret
 CREDENTIALS = Credentials("jns_live_key", "admin@example.com", "password")
 
 
-def test_the_file_says_where_the_server_is_and_how_to_sign_in(tmp_path: Path) -> None:
+def test_the_file_holds_the_address_and_the_credentials(tmp_path: Path) -> None:
     path = tmp_path / "quickstart.json"
 
     write_quickstart_file(path, "http://127.0.0.1:8000", CREDENTIALS)
@@ -36,11 +36,11 @@ def test_an_incomplete_file_holds_no_credentials(tmp_path: Path, content: str) -
     assert read_credentials(path) is None
 
 
-def test_no_file_holds_no_credentials(tmp_path: Path) -> None:
+def test_without_a_file_there_are_no_credentials(tmp_path: Path) -> None:
     assert read_credentials(tmp_path / "quickstart.json") is None
 
 
-def test_a_secret_is_made_once(tmp_path: Path) -> None:
+def test_a_secret_is_generated_once(tmp_path: Path) -> None:
     first = read_or_create_secret(tmp_path / "secret")
 
     assert len(first) >= 43

@@ -48,7 +48,7 @@ IN_BOTH_WAITS = pytest.mark.parametrize("wait", ["interrupts.wait(None)", "inter
 
 
 class Script:
-    """A Python program that is talked to line by line."""
+    """A Python program that the test exchanges lines with."""
 
     def __init__(self, log: Path, source: str, *launcher: str) -> None:
         self.process = process.spawn(
@@ -86,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
 
 @IN_BOTH_WAITS
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_request_to_stop_ends_the_waiting(start: Callable[..., Script], wait: str, how: signal.Signals) -> None:
+def test_a_stop_signal_ends_the_wait(start: Callable[..., Script], wait: str, how: signal.Signals) -> None:
     script = start(WAITS_TO_BE_STOPPED.format(wait=wait))
     assert script.read_line() == "waiting"
 
@@ -98,7 +98,7 @@ def test_a_request_to_stop_ends_the_waiting(start: Callable[..., Script], wait: 
     assert script.process.wait() == 0
 
 
-def test_further_requests_do_not_disturb_the_stopping(start: Callable[..., Script]) -> None:
+def test_further_stop_signals_do_not_disturb_the_shutdown(start: Callable[..., Script]) -> None:
     script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"))
     assert script.read_line() == "waiting"
     script.process.send_signal(signal.SIGTERM)
@@ -113,7 +113,7 @@ def test_further_requests_do_not_disturb_the_stopping(start: Callable[..., Scrip
     assert script.process.wait() == 0
 
 
-def test_under_nohup_the_end_of_the_terminal_is_no_request(start: Callable[..., Script]) -> None:
+def test_under_nohup_sighup_does_not_stop_the_program(start: Callable[..., Script]) -> None:
     script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"), "nohup")
     assert script.read_line() == "waiting"
 
@@ -124,8 +124,8 @@ def test_under_nohup_the_end_of_the_terminal_is_no_request(start: Callable[..., 
 
 
 @pytest.mark.parametrize("command", ["trap '' INT TERM", "trap '' INT"])
-def test_requests_are_heard_even_if_the_caller_ignores_them(start: Callable[..., Script], command: str) -> None:
-    """The shell of a script starts what runs in its background with SIGINT ignored."""
+def test_stop_signals_work_even_if_the_caller_ignores_them(start: Callable[..., Script], command: str) -> None:
+    """A script's shell starts its background jobs with SIGINT ignored."""
     script = start(WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"), "sh", "-c", f'{command}; exec "$@"', "sh")
     assert script.read_line() == "waiting"
 
@@ -135,7 +135,7 @@ def test_requests_are_heard_even_if_the_caller_ignores_them(start: Callable[...,
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_requests_are_heard_even_if_the_caller_blocks_them(start: Callable[..., Script], how: signal.Signals) -> None:
+def test_stop_signals_work_even_if_the_caller_blocks_them(start: Callable[..., Script], how: signal.Signals) -> None:
     blocking = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [{how:d}])"
     script = start(blocking + WAITS_TO_BE_STOPPED.format(wait="interrupts.wait(None)"))
     assert script.read_line() == "waiting"

@@ -24,14 +24,14 @@ def hold(path: Path) -> subprocess.Popen[str]:
     return holder
 
 
-def test_a_held_lock_is_refused_with_its_holder(tmp_path: Path) -> None:
+def test_if_the_lock_is_held_the_error_names_its_holder(tmp_path: Path) -> None:
     with hold(tmp_path / "lock") as holder:
         with pytest.raises(LockHeldError, match=f"pid {holder.pid}"), exclusive_lock(tmp_path / "lock", patience=0):
             pass
         holder.kill()
 
 
-def test_the_holder_may_end_while_the_next_one_waits(tmp_path: Path) -> None:
+def test_the_next_process_waits_for_the_holder_to_end(tmp_path: Path) -> None:
     with hold(tmp_path / "lock") as holder:
 
         def end_holder(_seconds: float) -> None:

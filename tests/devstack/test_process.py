@@ -18,7 +18,7 @@ HAS_A_CHILD = "import subprocess as s, time; print(s.Popen(['sleep', '600']).pid
 
 
 class Programs:
-    """Starts Python programs that log to one file each, and kills what is left of them."""
+    """Starts Python programs, each with its own log file, and kills those that still run at the end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Programs:
 
 @contextmanager
 def ignored_and_blocked(*signals: signal.Signals) -> Iterator[None]:
-    """This process ignores and blocks the signals during the block."""
+    """Ignore and block the signals in this process during the block."""
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -55,7 +55,7 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
         process.kill(one)
 
 
-def test_a_program_has_just_the_environment_it_is_given(programs: Programs) -> None:
+def test_a_program_has_only_the_environment_it_is_given(programs: Programs) -> None:
     started = programs.start("import os, sys; sys.stderr.write(repr(dict(os.environ)))", ONLY="this")
 
     assert started.wait() == 0
@@ -63,15 +63,15 @@ def test_a_program_has_just_the_environment_it_is_given(programs: Programs) -> N
     assert "'PATH'" not in programs.log_of(started)
 
 
-def test_a_program_has_a_session_of_its_own(programs: Programs) -> None:
-    """A Ctrl-C in the terminal does not reach it: its owner decides when it ends."""
+def test_a_program_runs_in_its_own_session(programs: Programs) -> None:
+    """A Ctrl-C in the terminal does not reach it, so that its owner decides when it ends."""
     started = programs.start(ENDS_ON_SIGTERM)
 
     assert os.getsid(started.pid) == started.pid != os.getsid(0)
 
 
 def test_a_program_inherits_no_ignored_or_blocked_signals(programs: Programs) -> None:
-    """The tests themselves may run under nohup, or in the background of a script."""
+    """The tests themselves may run under nohup or as a script's background job."""
     with ignored_and_blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         started = programs.start(TELLS_ITS_SIGNALS)
 
@@ -90,7 +90,7 @@ def test_stop_ends_programs_at_the_same_time(programs: Programs) -> None:
     assert [one.returncode for one in both] == [-signal.SIGTERM, -signal.SIGTERM]
 
 
-def test_stop_kills_what_does_not_end(programs: Programs) -> None:
+def test_stop_kills_programs_that_do_not_end(programs: Programs) -> None:
     stubborn = programs.start(IGNORES_SIGTERM)
     wait_until(lambda: "up" in programs.log_of(stubborn))
 
@@ -99,7 +99,7 @@ def test_stop_kills_what_does_not_end(programs: Programs) -> None:
     assert stubborn.returncode == -signal.SIGKILL
 
 
-def test_stop_leaves_alone_what_has_ended(programs: Programs) -> None:
+def test_stop_ignores_programs_that_have_ended(programs: Programs) -> None:
     ended = programs.start("raise SystemExit(3)")
     ended.wait()
 
@@ -118,6 +118,6 @@ def test_kill_ends_the_children_of_a_program_too(programs: Programs) -> None:
     wait_until(lambda: has_ended(child))
 
 
-def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_starting_a_missing_program_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         process.spawn(["/no/such/program"], env={}, log=tmp_path / "log", death_signal=signal.SIGKILL)

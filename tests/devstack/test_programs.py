@@ -39,14 +39,14 @@ def test_what_a_program_prints_is_returned_and_not_logged(tmp_path: Path) -> Non
     assert "1 loop" not in printing.log.read_text()
 
 
-def test_a_program_that_fails_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_if_a_program_fails_the_error_shows_the_end_of_its_log(tmp_path: Path) -> None:
     failing = program(tmp_path, "timeit", "-n1", "-r1", "raise ValueError('the reason')")
 
     with pytest.raises(StartupError, match=r"(?s)example ended with status 1.*the reason"):
         run_to_end(failing)
 
 
-def test_a_server_is_ready_once_it_answers(server: Program) -> None:
+def test_a_server_is_ready_once_it_responds(server: Program) -> None:
     server.start()
 
     assert server.is_alive
@@ -63,7 +63,7 @@ def test_a_killed_server_can_be_started_again(server: Program) -> None:
     assert server.is_alive
 
 
-def test_a_server_serves_for_as_long_as_its_block_takes(server: Program) -> None:
+def test_a_server_runs_during_its_block(server: Program) -> None:
     with server.serving():
         assert server.running.poll() is None
 
@@ -81,14 +81,14 @@ def test_a_server_that_has_to_be_killed_is_an_error(tmp_path: Path) -> None:
     assert not stubborn.is_alive
 
 
-def test_a_server_that_ends_instead_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_if_a_server_ends_early_the_error_shows_the_end_of_its_log(tmp_path: Path) -> None:
     server = program(tmp_path, "http.server", "no-port", ready_url=f"http://127.0.0.1:{free_port()}/")
 
     with pytest.raises(StartupError, match=r"(?s)example ended with status 2.*no-port"):
         server.start()
 
 
-def test_an_isolated_program_gets_no_settings_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_isolated_program_gets_only_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_API_KEY", "a-developers-own")
 
     environment = product.isolated({"LLM_MODEL": "sim-chat"})

@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "devstack", "quickstart"]
 
 @dataclass
 class Quickstart:
-    """A run of the command in a folder, with its data in `data` and what it prints in `output` there."""
+    """A run of the command in a folder: its data is in `data` there, its output in `output`."""
 
     folder: Path
     port: int
@@ -57,15 +57,15 @@ class Quickstart:
 
 
 def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
-    """Start the command as an operator would who has no vendor's credentials."""
+    """Start the command as an operator without credentials for any vendor does."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
-    (folder / "output").unlink(missing_ok=True)  # that of an earlier run
+    (folder / "output").unlink(missing_ok=True)  # of an earlier run
     started = process.spawn(
         command,
         env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port)},
         log=folder / "output",
         death_signal=signal.SIGTERM,
-        cwd=folder,  # in which there is no developer's .env
+        cwd=folder,  # a folder without a developer's .env
     )
     return Quickstart(folder, port, started)
 
@@ -94,7 +94,7 @@ def ask(client: httpx.Client, words: str) -> httpx.Response:
     return client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": words}]})
 
 
-def test_the_file_lets_a_client_in(running: Quickstart) -> None:
+def test_the_access_file_holds_working_credentials(running: Quickstart) -> None:
     path = running.folder / "data/quickstart.json"
     origin = f"http://127.0.0.1:{running.port}"
 
@@ -125,7 +125,7 @@ def test_the_printed_commands_work_as_they_are(running: Quickstart) -> None:
     assert credits_left.json()["available"] < 100
 
 
-def test_what_was_asked_for_is_made(running: Quickstart) -> None:
+def test_a_requested_picture_is_generated(running: Quickstart) -> None:
     with running.client() as client:
         content_id = ask(client, "Paint a heron in the reeds").json()["generated_content"][0]["id"]
         wait_until(lambda: client.get(f"/content/{content_id}").json()["status"] == "completed")
@@ -135,7 +135,7 @@ def test_what_was_asked_for_is_made(running: Quickstart) -> None:
     assert picture.content.startswith(b"\x89PNG")
 
 
-def test_whatever_is_killed_comes_back(running: Quickstart) -> None:
+def test_every_killed_process_is_started_again(running: Quickstart) -> None:
     killed = children_of(running.process.pid)
     assert len(killed) == 5  # Postgres, Valkey, simulator, API, worker
 
@@ -145,13 +145,13 @@ def test_whatever_is_killed_comes_back(running: Quickstart) -> None:
     wait_until(lambda: all(has_ended(pid) for pid in killed))
     wait_until(lambda: len(children_of(running.process.pid)) == 5 and running.is_serving())
     with running.client() as client:
-        wait_until(lambda: ask(client, "Draw the morning after").status_code == 200)  # the simulator starts too
+        wait_until(lambda: ask(client, "Draw the morning after").status_code == 200)  # the simulator has to start too
         (content,) = client.get("/content", params={"page_size": 1}).json()["items"]
         assert content["prompt"] == "Draw the morning after"
         wait_until(lambda: client.get(f"/content/{content['id']}").json()["status"] == "completed")
 
 
-def test_the_next_start_goes_on_where_a_killed_one_ended(tmp_path: Path) -> None:
+def test_a_start_after_a_kill_keeps_all_data(tmp_path: Path) -> None:
     first = launch(tmp_path, free_port())
     first.wait_until_ready()
     api_key, children = first.access["api_key"], children_of(first.process.pid)
@@ -172,8 +172,8 @@ def test_the_next_start_goes_on_where_a_killed_one_ended(tmp_path: Path) -> None
     assert second.output.rstrip().endswith("Stopped")
 
 
-def test_a_killed_parent_ends_everything_in_good_order(tmp_path: Path) -> None:
-    """As when make is killed: nothing is left that could stop it."""
+def test_if_the_parent_is_killed_everything_shuts_down_cleanly(tmp_path: Path) -> None:
+    """As when `make` is killed: no process is left that could stop the quickstart."""
     command = f"{shlex.join(COMMAND)} --die-with-parent & wait"
     parent = launch(tmp_path, free_port(), ["sh", "-c", command])
     wait_until(lambda: "Postgres and Valkey ready" in parent.output)

@@ -1,4 +1,4 @@
-"""What the commands refuse before anything is started."""
+"""Conditions that the commands refuse before they start anything."""
 
 import os
 import shutil
@@ -16,11 +16,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def run_quickstart(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder, with its data in `data` there."""
+    """Run the command in a folder; its data is in `data` there."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
     return subprocess.run(
         [sys.executable, "-m", "devstack", "quickstart"],
-        cwd=folder,  # in which there is no developer's .env
+        cwd=folder,  # a folder without a developer's .env
         env={**environ, "PYTHONPATH": str(REPOSITORY), "DATA_DIR": "data", "PORT": str(free_port()), **settings},
         capture_output=True,
         text=True,
@@ -28,7 +28,7 @@ def run_quickstart(folder: Path, **settings: str) -> subprocess.CompletedProcess
     )
 
 
-def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused_before_anything_is_started(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as server:
         outcome = run_quickstart(tmp_path, PORT=str(server.getsockname()[1]))
 
@@ -38,7 +38,7 @@ def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]
 
 
-def test_half_a_chat_model_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+def test_an_incomplete_chat_model_is_refused_and_the_missing_setting_named(tmp_path: Path) -> None:
     outcome = run_quickstart(tmp_path, LLM_API_KEY="secret")
 
     assert outcome.returncode == 1
@@ -46,7 +46,7 @@ def test_half_a_chat_model_is_refused_with_what_is_missing(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
 
     outcome = run_quickstart(tmp_path)
@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A fresh copy of what the installation reads, with a PATH of its own in `bin`."""
+    """A copy of the files that the installation reads, with its own PATH in `bin`."""
     (tmp_path / "devstack").mkdir()
     for name in ("devstack/install.sh", "pyproject.toml", "uv.lock"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
@@ -85,7 +85,7 @@ def install(checkout: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_shim_that_starts_nothing_is_no_python(checkout: Path) -> None:
+def test_a_shim_that_starts_nothing_does_not_count_as_python(checkout: Path) -> None:
     write_program(checkout / "bin/python3.13", "echo 'python3.13: command not found' >&2; exit 127")
 
     outcome = install(checkout)
@@ -95,7 +95,7 @@ def test_a_shim_that_starts_nothing_is_no_python(checkout: Path) -> None:
     assert len(outcome.stderr.splitlines()) == 1
 
 
-def test_a_python_without_venv_is_refused_with_what_to_install(checkout: Path) -> None:
+def test_a_python_without_venv_is_refused_and_the_package_to_install_named(checkout: Path) -> None:
     write_program(checkout / "bin/python3.12", f'case $2 in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"')
 
     outcome = install(checkout)

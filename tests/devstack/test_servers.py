@@ -10,7 +10,7 @@ from devstack.servers import EmbeddedServers
 from tests.devstack.clients import command, query
 
 
-async def test_data_outlive_a_stop(tmp_path: Path) -> None:
+async def test_data_is_kept_after_a_stop(tmp_path: Path) -> None:
     with EmbeddedServers(tmp_path, durable=True) as first:
         assert first.postgres.is_new
         await query(first.database_url, "CREATE TABLE kept AS SELECT 42 AS value")
@@ -22,7 +22,7 @@ async def test_data_outlive_a_stop(tmp_path: Path) -> None:
         assert await command(second.redis_url, "GET", "kept") == "42"
 
 
-async def test_a_killed_postgres_starts_on_its_port_with_all_that_was_committed(servers: EmbeddedServers) -> None:
+async def test_a_killed_postgres_restarts_on_its_port_with_all_committed_data(servers: EmbeddedServers) -> None:
     await query(servers.database_url, "CREATE TABLE committed (value int)")
     url, pid = servers.database_url, servers.postgres.pid
     connection = await asyncpg.connect(url)
@@ -38,7 +38,7 @@ async def test_a_killed_postgres_starts_on_its_port_with_all_that_was_committed(
     connection.terminate()
 
 
-async def test_a_killed_valkey_starts_on_its_port_with_all_that_was_written(servers: EmbeddedServers) -> None:
+async def test_a_killed_valkey_restarts_on_its_port_with_all_written_data(servers: EmbeddedServers) -> None:
     url, pid = servers.redis_url, servers.valkey.pid
     for _ in range(100):
         await command(url, "INCR", "written")
@@ -69,14 +69,14 @@ async def test_two_stacks_run_side_by_side(servers: EmbeddedServers, tmp_path: P
         assert other.redis_url != servers.redis_url
 
 
-async def test_postgres_wants_its_password(servers: EmbeddedServers) -> None:
+async def test_postgres_requires_its_password(servers: EmbeddedServers) -> None:
     wrong = servers.database_url.replace("app:", "app:not-")
 
     with pytest.raises(asyncpg.InvalidPasswordError):
         await query(wrong, "SELECT 1")
 
 
-async def test_valkey_wants_its_password(servers: EmbeddedServers) -> None:
+async def test_valkey_requires_its_password(servers: EmbeddedServers) -> None:
     wrong = servers.redis_url.replace("redis://:", "redis://:not-")
 
     with pytest.raises(AuthenticationError):
@@ -98,21 +98,21 @@ def test_no_other_user_can_read_a_password(servers: EmbeddedServers) -> None:
         assert not any(password in command_line for password in passwords)
 
 
-async def test_the_database_is_what_production_has(servers: EmbeddedServers) -> None:
+async def test_the_database_has_the_settings_of_production(servers: EmbeddedServers) -> None:
     settings = {"server_encoding": "UTF8", "max_connections": "200", "TimeZone": "UTC", "listen_addresses": "127.0.0.1"}
 
     assert {name: await query(servers.database_url, f"SHOW {name}") for name in settings} == settings
 
 
-async def test_durable_servers_wait_for_the_disk(tmp_path: Path) -> None:
+async def test_durable_servers_sync_every_write_to_disk(tmp_path: Path) -> None:
     with EmbeddedServers(tmp_path, durable=True) as servers:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert await query(servers.database_url, f"SHOW {name}") == "on"
         assert await command(servers.redis_url, "CONFIG", "GET", "appendfsync") == ["appendfsync", "everysec"]
 
 
-def test_they_are_not_started_from_another_thread(tmp_path: Path) -> None:
-    """Linux would end them with the thread."""
+def test_servers_cannot_be_started_from_another_thread(tmp_path: Path) -> None:
+    """Linux would end the servers with the thread."""
     refusals = []
 
     def start() -> None:

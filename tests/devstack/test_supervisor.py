@@ -39,7 +39,7 @@ def starts_in(log: Path) -> int:
     ("previous", "lived", "expected"),
     [(0, 0.1, 0.2), (0.2, 0.1, 0.4), (0.4, 29.9, 0.8), (6.4, 0.1, 10), (10, 0.1, 10), (10, 30, 0.2), (0.4, 1e6, 0.2)],
 )
-def test_delays_double_until_a_program_has_lived_long(previous: float, lived: float, expected: float) -> None:
+def test_restart_delays_double_until_a_program_has_run_for_long(previous: float, lived: float, expected: float) -> None:
     assert next_delay(previous, lived) == expected
 
 
@@ -57,7 +57,7 @@ def test_a_program_that_ends_is_started_again(supervisor: Supervisor, reports: l
     ]
 
 
-def test_it_is_not_started_before_its_delay_is_over(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_program_is_not_restarted_before_its_delay_is_over(supervisor: Supervisor, tmp_path: Path) -> None:
     short = program(tmp_path, PRINTS)
     supervisor.start(short)
     short.running.wait()
@@ -71,15 +71,13 @@ def test_it_is_not_started_before_its_delay_is_over(supervisor: Supervisor, tmp_
     assert time.monotonic() - noticed_at >= 0.2
 
 
-def test_nothing_is_due_while_all_run(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_nothing_is_restarted_while_all_programs_run(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start(program(tmp_path, RUNS_ON))
 
     assert supervisor.restart_dead() is None
 
 
-def test_a_program_that_cannot_be_started_again_is_tried_again(
-    supervisor: Supervisor, reports: list[str], tmp_path: Path
-) -> None:
+def test_a_restart_that_fails_is_tried_again(supervisor: Supervisor, reports: list[str], tmp_path: Path) -> None:
     """The folder of its log is gone for a while, as on a full or unmounted disk."""
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -94,7 +92,7 @@ def test_a_program_that_cannot_be_started_again_is_tried_again(
     wait_until(lambda: supervisor.restart_dead() is not None and starts_in(folder / "log") == 2)
 
 
-def test_stopping_ends_what_it_started(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_stopping_ends_the_programs_that_it_started(supervisor: Supervisor, tmp_path: Path) -> None:
     programs = [program(tmp_path, RUNS_ON) for _ in range(3)]
     for one in programs:
         supervisor.start(one)
@@ -104,7 +102,7 @@ def test_stopping_ends_what_it_started(supervisor: Supervisor, tmp_path: Path) -
     assert [one.running.returncode for one in programs] == [-signal.SIGTERM] * 3
 
 
-def test_stopping_leaves_what_another_started(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_stopping_does_not_end_programs_that_another_started(supervisor: Supervisor, tmp_path: Path) -> None:
     server = program(tmp_path, RUNS_ON)
     server.launch()
     supervisor.watch(server)
@@ -115,7 +113,7 @@ def test_stopping_leaves_what_another_started(supervisor: Supervisor, tmp_path: 
     server.kill()
 
 
-def test_what_another_started_is_started_again_too(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_programs_that_another_started_are_restarted_too(supervisor: Supervisor, tmp_path: Path) -> None:
     server = program(tmp_path, PRINTS)
     server.launch()
     supervisor.watch(server)

@@ -11,14 +11,14 @@ _FENCED = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a Markdown file: the words after its fence, and its content."""
+    """A fenced block of a Markdown file: its info string and its content."""
 
     info: str
     code: str
 
 
 def read(name: str) -> str:
-    """A file of the repository."""
+    """The text of a file of the repository."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -28,6 +28,6 @@ def blocks(name: str) -> list[Block]:
 
 
 def block(name: str, info: str) -> str:
-    """The content of the one fenced block of a Markdown file with this mark."""
+    """The content of the one fenced block with this mark in a Markdown file."""
     (code,) = [found.code for found in blocks(name) if found.info == info]
     return code

@@ -1,4 +1,4 @@
-"""What `docker-compose.yml` promises, read as text: no engine is there to run it."""
+"""What `docker-compose.yml` promises, checked in its text, because no container engine is needed for the tests."""
 
 import re
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ OURS = {"api", "worker", "migrate", "simulator"}
 
 @dataclass(frozen=True)
 class Service:
-    """A service's own lines, and those that it takes over."""
+    """A service's own lines, and those that it inherits."""
 
     own: str
     shared: str
 
     def value(self, key: str) -> str | None:
-        """The value on the key's line, its own or an inherited one; empty if the value is below it."""
+        """The value on the key's own or inherited line; empty if the value is on the lines below."""
         for text, indent in ((self.own, 4), (self.shared, 2)):
             if match := re.search(rf"^ {{{indent}}}{key}:(?: (?P<value>.*))?$", text, re.MULTILINE):
                 return match["value"] or ""
@@ -29,7 +29,7 @@ class Service:
 
 
 def section(name: str) -> str:
-    """The lines of one top-level key."""
+    """The lines under one top-level key."""
     match = re.search(rf"^{name}:.*\n((?:  .*\n|\n)+)", read("docker-compose.yml"), re.MULTILINE)
     assert match, name
     return match[1]
@@ -42,7 +42,7 @@ def services() -> dict[str, Service]:
     return {name: Service(body, shared if "<<: *server" in body else "") for name, body in found.items()}
 
 
-def test_all_parts_are_there(services: dict[str, Service]) -> None:
+def test_exactly_the_expected_services_are_defined(services: dict[str, Service]) -> None:
     assert set(services) == STORES | OURS
 
 
@@ -53,7 +53,7 @@ def test_only_the_api_is_published_and_only_on_loopback(services: dict[str, Serv
     assert set(published.values()) == {None}
 
 
-def test_the_stores_are_on_a_network_without_a_way_out(services: dict[str, Service]) -> None:
+def test_the_stores_are_on_a_network_without_internet_access(services: dict[str, Service]) -> None:
     networks = {name: service.value("networks") for name, service in services.items()}
 
     assert {name for name, joined in networks.items() if joined == "[stores]"} == {*STORES, "migrate"}
@@ -61,20 +61,20 @@ def test_the_stores_are_on_a_network_without_a_way_out(services: dict[str, Servi
     assert "  stores:\n    internal: true\n" in section("networks")
 
 
-def test_what_runs_for_ever_is_started_again(services: dict[str, Service]) -> None:
+def test_long_running_services_are_restarted(services: dict[str, Service]) -> None:
     restarts = {name: service.value("restart") for name, service in services.items()}
 
     assert restarts.pop("migrate") == '"no"'
     assert set(restarts.values()) == {"unless-stopped"}
 
 
-def test_nothing_starts_on_an_old_schema(services: dict[str, Service]) -> None:
+def test_services_start_only_after_the_migration(services: dict[str, Service]) -> None:
     for name in ("api", "worker"):
         assert "migrate: {condition: service_completed_successfully}" in services[name].own
     assert "postgres: {condition: service_healthy}" in services["migrate"].own
 
 
-def test_what_has_a_port_has_a_health_check(services: dict[str, Service]) -> None:
+def test_services_with_a_port_have_a_health_check(services: dict[str, Service]) -> None:
     checked = {name for name, service in services.items() if service.value("healthcheck") is not None}
 
     assert checked == {*STORES, "api", "simulator"}
@@ -85,20 +85,20 @@ def test_one_service_builds_the_image_of_all_programs(services: dict[str, Servic
     assert {services[name].value("image") for name in OURS} == {"junis-server"}
 
 
-def test_images_of_others_are_pinned(services: dict[str, Service]) -> None:
+def test_third_party_images_are_pinned(services: dict[str, Service]) -> None:
     for name in STORES:
         image, _, tag = (services[name].value("image") or "").partition(":")
         assert image, name
         assert re.match(r"\d", tag), name
 
 
-def test_the_programs_are_commands_that_exist(services: dict[str, Service]) -> None:
+def test_the_commands_of_the_services_exist(services: dict[str, Service]) -> None:
     commands = {command.callback.__name__ for command in junis.registered_commands if command.callback}
     for name in OURS - {"simulator"}:
         assert (services[name].value("command") or "").strip("[]") in commands
 
 
-def test_the_programs_can_change_nothing_of_their_image(services: dict[str, Service]) -> None:
+def test_the_services_run_without_privileges_on_a_read_only_file_system(services: dict[str, Service]) -> None:
     for name in OURS:
         assert services[name].value("read_only") == "true"
         assert services[name].value("cap_drop") == "[ALL]"

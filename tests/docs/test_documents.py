@@ -10,7 +10,7 @@ LINK = re.compile(r"\[[^\]]+\]\((?!https?:|#|mailto:)(?P<target>[^)#]+)(?:#[^)]*
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_existing_targets(document: Path) -> None:
     for match in LINK.finditer(read(str(document))):
         assert (ROOT / document.parent / match["target"]).exists(), match["target"]
 

@@ -1,4 +1,4 @@
-"""The image's content without an engine: what `.dockerignore` lets in and the Dockerfile copies is enough."""
+"""Checks without a container engine that the files which `.dockerignore` and the Dockerfile let in are sufficient."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ADMITTED = re.findall(r"^!(\S+)$", read(".dockerignore"), re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the Dockerfile's builder sees, and nothing else of the repository."""
+    """A folder with only those files of the repository that the Dockerfile's builder sees."""
     folder = tmp_path_factory.mktemp("image")
     for name in ADMITTED:
         source = ROOT / name
@@ -35,7 +35,7 @@ def run(image: Path, arguments: Sequence[str], **env: str) -> subprocess.Complet
     packages = Path(pytest.__file__).parents[1]
     path = f"{image}{os.pathsep}{packages}"
     return subprocess.run(
-        # -S: a checkout that is installed in place stays out of sight.
+        # -S: without the site packages, so that a checkout installed in editable mode is not found.
         [sys.executable, "-S", *arguments],
         cwd=image,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env},
@@ -45,14 +45,14 @@ def run(image: Path, arguments: Sequence[str], **env: str) -> subprocess.Complet
     )
 
 
-def test_the_dockerfile_copies_all_that_is_let_in() -> None:
+def test_the_dockerfile_copies_everything_that_dockerignore_lets_in() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", read("Dockerfile"), re.MULTILINE)
 
     assert read(".dockerignore").splitlines()[1] == "*"
     assert {name for names in copied for name in names.split()} == set(ADMITTED)
 
 
-def test_every_program_can_be_loaded(image: Path) -> None:
+def test_every_program_can_be_imported(image: Path) -> None:
     modules = "app.asgi, app.cli, worker.process.main, simulator.main"
     loaded = run(image, ["-c", f"import {modules}; print(app.__file__, worker.__file__, simulator.__file__)"])
 
@@ -60,7 +60,9 @@ def test_every_program_can_be_loaded(image: Path) -> None:
     assert all(Path(file).is_relative_to(image) for file in loaded.stdout.split())
 
 
-def test_it_holds_the_migrations_and_the_files_that_commands_read(image: Path, embedded: EmbeddedServers) -> None:
+def test_the_image_holds_the_migrations_and_the_files_that_commands_read(
+    image: Path, embedded: EmbeddedServers
+) -> None:
     execute(embedded.database_url, "CREATE DATABASE image")
 
     for command in (["migrate"], ["migrate", "--check"], ["demo"]):
@@ -68,7 +70,7 @@ def test_it_holds_the_migrations_and_the_files_that_commands_read(image: Path, e
         assert done.returncode == 0, done.stderr
 
 
-def test_it_holds_nothing_of_development(image: Path) -> None:
+def test_the_image_holds_no_development_files(image: Path) -> None:
     refused = run(image, ["-m", "app.cli", "quickstart"])
 
     assert refused.returncode == 1

@@ -24,9 +24,9 @@ from tests.factories import Organization, price_models
 from tests.waiting import PATIENCE
 
 README_URL = "http://127.0.0.1:8000"
-# The model of the simulated assistant's pictures if the user names none.
+# The model that the simulated assistant uses for pictures if the user names none.
 PAINTER = "black-forest-labs/flux-schnell"
-# The shell does the quoting; this function prints the arguments that `curl` would get.
+# The shell handles the quoting; this function prints the arguments that `curl` would get.
 CURL = """curl() { python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@"; }\n"""
 
 
@@ -41,7 +41,7 @@ async def quickstarted(tmp_path: Path, stack: Stack, database: Database, organiz
 
 
 def run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """What the command writes, with the programs of this environment first on its path."""
+    """The output of the command, with the programs of this environment first in PATH."""
     programs = Path(sys.executable).parent
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -52,7 +52,7 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str] | None 
 
 
 def request_of(arguments: list[str], url: str) -> httpx.Request:
-    """The request that curl makes of these arguments, sent to another server."""
+    """The request that curl would make with these arguments, sent to another server."""
     given = iter(arguments)
     headers, body, address = {}, None, ""
     for argument in given:
@@ -70,7 +70,7 @@ def request_of(arguments: list[str], url: str) -> httpx.Request:
 
 
 async def until_ended(client: httpx.AsyncClient, url: str, headers: httpx.Headers) -> dict[str, Any]:
-    """A content once it has ended."""
+    """Wait for the content to end; returns it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             detail: dict[str, Any] = (await client.get(url, headers={"X-API-Key": headers["x-api-key"]})).json()
@@ -79,7 +79,7 @@ async def until_ended(client: httpx.AsyncClient, url: str, headers: httpx.Header
             await asyncio.sleep(0.1)
 
 
-def test_no_block_goes_without_a_test() -> None:
+def test_every_block_of_the_readme_is_tested() -> None:
     marks = [found.info for found in blocks("README.md")]
 
     assert sorted(marks) == ["python", "sh compose", "sh curl", "sh junis", "sh make", "sh make", "text"]
@@ -91,10 +91,10 @@ async def test_the_curl_example_draws_a_picture(stack: Stack, quickstarted: Path
 
     async with httpx.AsyncClient(timeout=60) as client:
         request = request_of(arguments, stack.url)
-        answer = await client.send(request)
+        response = await client.send(request)
 
-        assert answer.status_code == 200
-        (made,) = answer.json()["generated_content"]
+        assert response.status_code == 200
+        (made,) = response.json()["generated_content"]
         detail = await until_ended(client, f"{stack.base_url}/content/{made['id']}", request.headers)
         assert (detail["status"], detail["content_type"]) == ("completed", "image")
         assert (await client.get(detail["storage_url"])).headers["content-type"].startswith("image/")
@@ -117,8 +117,8 @@ def test_the_operators_commands_make_a_key(tmp_path: Path, embedded: EmbeddedSer
     assert printed.splitlines()[-1].split() == ["25", "0", "25"]
 
 
-def test_the_targets_of_make_exist() -> None:
-    """`.ci/run` runs them in earnest."""
+def test_the_make_targets_in_the_readme_exist() -> None:
+    """`.ci/run` really runs them."""
     lines = [line for found in blocks("README.md") if found.info == "sh make" for line in found.code.splitlines()]
     wanted = [line for line in lines if line.startswith("make ")]
 

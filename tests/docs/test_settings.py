@@ -1,4 +1,4 @@
-"""`.env.example` names every setting with its default, and Compose knows no other."""
+"""`.env.example` names every setting with its default, and Compose uses no other."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,11 @@ from devstack.vendors import choose_vendors
 from tests.docs.files import read
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
-# What Compose and the quickstart read themselves.
+# Settings that Compose and the quickstart read themselves.
 NOT_OF_THE_SERVER = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "COMPOSE_PROFILES", "HOST", "PORT", "DATA_DIR"}
 SHOWN = re.compile(r"^(?P<hidden># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 SIMULATED = re.compile(r"^#   (?P<name>[A-Z][A-Z0-9_]*)=", re.MULTILINE)
-# `$$` is how Compose writes a dollar sign that is meant for the container.
+# Compose writes a dollar sign for the container as `$$`.
 INTERPOLATED = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z][A-Z0-9_]*)(?P<rest>[^}]*)")
 
 
@@ -32,7 +32,7 @@ def loaded(dotenv: str) -> dict[str, object]:
     return load_settings().model_dump(exclude={"secret_key"})
 
 
-def test_every_setting_is_shown_once() -> None:
+def test_every_setting_is_in_the_example_once() -> None:
     names = [match["name"] for match in SHOWN.finditer(read(".env.example"))]
 
     assert sorted(names) == sorted(SETTINGS | NOT_OF_THE_SERVER)
@@ -46,38 +46,38 @@ def test_every_setting_has_its_comment() -> None:
         assert above.startswith("# ") or SHOWN.fullmatch(above), match["name"]
 
 
-def test_what_is_shown_is_the_default() -> None:
+def test_the_values_in_the_example_are_the_defaults() -> None:
     shown = "\n".join(f"{match['name']}={match['value']}" for match in SHOWN.finditer(read(".env.example")))
 
     assert loaded(shown) == loaded("")
 
 
-def test_the_copy_changes_nothing() -> None:
+def test_a_copy_of_the_example_changes_no_setting() -> None:
     assert loaded(read(".env.example")) == loaded("")
 
 
-def test_the_copy_leaves_the_quickstart_with_simulated_vendors() -> None:
+def test_with_a_copy_of_the_example_the_quickstart_simulates_the_vendors() -> None:
     vendors = choose_vendors(parse_dotenv(read(".env.example")), "127.0.0.1:9000")
 
     assert not vendors.is_chat_real
     assert not vendors.is_replicate_real
 
 
-def test_the_simulator_is_set_by_settings_that_exist() -> None:
+def test_the_quickstarts_settings_for_the_simulator_exist() -> None:
     simulated = {match["name"] for match in SIMULATED.finditer(read(".env.example"))}
 
     assert simulated
     assert simulated <= SETTINGS
 
 
-def test_compose_knows_no_other_setting() -> None:
+def test_compose_uses_only_settings_that_exist() -> None:
     names = {match["name"] for match in INTERPOLATED.finditer(read("docker-compose.yml"))}
 
     assert names <= SETTINGS | NOT_OF_THE_SERVER
 
 
-def test_what_is_empty_in_the_example_is_required_by_compose() -> None:
-    """And the other way round: nothing that Compose demands is hidden in a comment."""
+def test_compose_requires_the_settings_that_are_empty_in_the_example() -> None:
+    """And no setting that Compose requires is commented out in the example."""
     empty = {match["name"] for match in SHOWN.finditer(read(".env.example")) if not match["hidden"]}
     uses = [match.groups() for match in INTERPOLATED.finditer(read("docker-compose.yml"))]
 

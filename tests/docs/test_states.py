@@ -6,7 +6,7 @@ def test_the_documented_states_are_those_of_the_code() -> None:
     assert block("docs/architecture.md", "mermaid") == f"{diagram()}\n"
 
 
-def test_the_diagram_stands_with_the_life_of_a_generation() -> None:
+def test_the_diagram_is_in_the_section_about_a_generations_life() -> None:
     text = read("docs/architecture.md")
     start = text.index("\n## The life of a generation\n")
 

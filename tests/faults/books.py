@@ -10,12 +10,12 @@ from tests.waiting import until
 _NAMES = """
 SELECT $1::text UNION SELECT reference FROM credit_holds WHERE organization_id = $1
 UNION SELECT reference FROM ledger_entries WHERE organization_id = $1
-UNION SELECT id::text FROM generated_content WHERE organization_id = $1
+UNION SELECT id::text FROM generations WHERE organization_id = $1
 """
 
 
 async def faults_of(database: Database, organization: Organization) -> list[str]:
-    """What is wrong with the organization's ledger; an empty list if it is right."""
+    """The faults in the organization's ledger; an empty list if it is correct."""
     async with database.transaction() as tx:
         found = await find_faults(tx)
     async with database.transaction() as tx:
@@ -24,7 +24,7 @@ async def faults_of(database: Database, organization: Organization) -> list[str]
 
 
 async def charges(database: Database, organization: Organization) -> dict[str, Decimal]:
-    """What each action of the organization was charged, by its reference."""
+    """The charges of the organization by reference."""
     async with database.transaction() as tx:
         rows = await tx.fetch(
             "SELECT reference, amount FROM ledger_entries WHERE organization_id = $1 AND kind = 'charge' ORDER BY id",
@@ -45,12 +45,12 @@ async def open_holds(database: Database, organization: Organization) -> list[Dec
 async def content_statuses(database: Database, organization: Organization) -> list[str]:
     """The statuses of all of the organization's contents."""
     async with database.transaction() as tx:
-        rows = await tx.fetch("SELECT status FROM generated_content WHERE organization_id = $1", organization.id)
+        rows = await tx.fetch("SELECT status FROM generations WHERE organization_id = $1", organization.id)
     return [row["status"] for row in rows]
 
 
 async def until_ended(database: Database, organization: Organization) -> None:
-    """Wait until the organization has no open hold: everything that it began has ended."""
+    """Wait until the organization has no open hold, which means that all its work has ended."""
 
     async def is_over() -> bool:
         return not await open_holds(database, organization)

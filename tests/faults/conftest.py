@@ -13,9 +13,9 @@ from tests.rate_limits.proxy import Proxy, proxy_to
 
 @dataclass(frozen=True)
 class Replicas:
-    """Three API processes of one installation, with a Redis that may be flushed and killed.
+    """Three API processes of one installation, with their own Redis, which may be flushed and killed.
 
-    They share the database with the run's stack, whose worker works for them. `chat_models` is the connection to
+    They share the database with the run's stack, whose worker does their work. `chat_models` is the proxy to
     their vendor.
     """
 
@@ -26,7 +26,7 @@ class Replicas:
     logs: list[Path]
 
     def base_url(self, number: int) -> str:
-        """The address of one of the APIs; any number will do."""
+        """The address of one of the APIs; the number may be larger than theirs."""
         return self.apis[number % len(self.apis)].base_url
 
 

@@ -1,4 +1,4 @@
-"""An installation in which an API and a worker are killed while they do work of every kind."""
+"""An installation whose API and worker are killed while they do work of every kind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +29,7 @@ KEY = {"Idempotency-Key": "cut-off"}
 SLOTS = 5
 STALLING = "sim-chat--stall-3"
 KEYED = "sim-chat-keyed"
-# Generations of which the worker is killed at each stage, and what keeps them there.
+# One generation for each stage at which the worker is killed; the model's fault keeps it at that stage.
 CREATING = "simulator/image--create-accept-then-timeout"
 RUNNING = "simulator/image--start-slow-600"
 COPYING = "simulator/image--delivery-stall-1"
@@ -43,12 +43,12 @@ max_output_tokens = 1000
 price = {{ per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }}
 """
 _AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "{name}"\n'
-_IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generated_content WHERE model = $1"
-_IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generated_content WHERE model = $1"
+_IS_CREATING = "SELECT status = 'processing' AND prediction_id IS NULL FROM generations WHERE model = $1"
+_IS_RUNNING = "SELECT prediction_id IS NOT NULL FROM generations WHERE model = $1"
 _BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::regclass AND NOT granted"
-# Instead of waiting: leases, due moments and expiries are over.
+# Instead of waiting: moves due times, leases and expiries into the past.
 _LET_TIME_PASS = (
-    "UPDATE generated_content SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
+    "UPDATE generations SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
     "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
 )
 _LET_HOLDS_EXPIRE = """
@@ -59,7 +59,7 @@ WHERE state = 'open' AND expires_at IS NOT NULL AND organization_id = ANY($1::te
 
 @dataclass(frozen=True)
 class Installation:
-    """Servers and vendors of its own."""
+    """An installation with its own servers and vendors."""
 
     settings: dict[str, str]
     folder: Path
@@ -70,9 +70,9 @@ class Installation:
 
 @dataclass(frozen=True)
 class Crash:
-    """What is left after the crash: the API that goes on, and whose work was cut off.
+    """What is left after the crash: the API that still runs, and the organizations whose work was cut off.
 
-    `leases` are those of the slots when their process was killed, in seconds from `killed_at`, by Redis's clock.
+    `leases` are the remaining seconds of the slots' leases at `killed_at`, by Redis's clock.
     """
 
     installation: Installation
@@ -115,22 +115,22 @@ async def installation(environment: dict[str, str], folder: Path) -> AsyncIterat
 
 
 @asynccontextmanager
-async def crash(there: Installation) -> AsyncIterator[Crash]:
-    """Give an API and a worker work, kill both, let time pass, and start a new worker."""
-    plan = await make_plan(there.database, concurrent=SLOTS)
-    chatting, living = [await _organization(there, STALLING, plan=plan) for _ in range(2)]
-    keyed = await _organization(there, KEYED)
-    generating, settling = [await factories.make_organization(there.database) for _ in range(2)]
-    there.vendors.order_fault(KEYED, "stall")
-    logs = [there.folder / f"{name}.log" for name in ("doomed-api", "living-api", "doomed-worker", "new-worker")]
+async def crash(installed: Installation) -> AsyncIterator[Crash]:
+    """Give an API and a worker work to do, kill both, let time pass, and start a new worker."""
+    plan = await make_plan(installed.database, concurrent=SLOTS)
+    chatting, living = [await _organization(installed, STALLING, plan=plan) for _ in range(2)]
+    keyed = await _organization(installed, KEYED)
+    generating, settling = [await factories.make_organization(installed.database) for _ in range(2)]
+    installed.vendors.order_fault(KEYED, "stall")
+    logs = [installed.folder / f"{name}.log" for name in ("doomed-api", "living-api", "doomed-worker", "new-worker")]
     async with (
-        running_apis(*(api_process(there.settings, log) for log in logs[:2])) as (doomed, survivor),
+        running_apis(*(api_process(installed.settings, log) for log in logs[:2])) as (doomed, survivor),
         AsyncExitStack() as chats,
     ):
-        with programs.running_worker(there.settings, logs[2]) as worker:
+        with programs.running_worker(installed.settings, logs[2]) as worker:
             await chats.enter_async_context(_chat(survivor, living, "I stay", stream=True))
-            # From now on, what is about to be charged waits at its very end.
-            async with there.database.transaction() as tx:
+            # From now on, work that is about to be charged blocks at its last step.
+            async with installed.database.transaction() as tx:
                 await tx.execute("LOCK TABLE ledger_entries IN SHARE MODE")
                 for number in range(SLOTS):
                     chat = _chat(doomed, chatting, f"Chat {number}", stream=number % 2 == 0)
@@ -138,48 +138,48 @@ async def crash(there: Installation) -> AsyncIterator[Crash]:
                 await chats.enter_async_context(_chat(doomed, keyed, "Once", headers=KEY))
                 await chats.enter_async_context(_chat(doomed, settling, "Hello"))
                 await chats.enter_async_context(_chat(doomed, generating, f"Please make {RUNNING} of a quay"))
-                await _generate(there, generating, CREATING, COPYING, COMPLETING)
-                await until(lambda: _is_under_way(there))
-                killed_at = await redis_seconds(there.redis)
-                leases = await slot_leases(there.redis, chatting.id)
+                await _generate(installed, generating, CREATING, COPYING, COMPLETING)
+                await until(lambda: _is_under_way(installed))
+                killed_at = await redis_seconds(installed.redis)
+                leases = await slot_leases(installed.redis, chatting.id)
                 doomed.kill()
                 process.kill(worker)
-        left = Crash(there, survivor, chatting, keyed, generating, settling, living, leases, killed_at)
-        await _let_time_pass(there, left.cut_off)
-        with programs.running_worker(there.settings, logs[3]):
+        left = Crash(installed, survivor, chatting, keyed, generating, settling, living, leases, killed_at)
+        await _let_time_pass(installed, left.cut_off)
+        with programs.running_worker(installed.settings, logs[3]):
             yield left
 
 
-async def _is_under_way(there: Installation) -> bool:
-    """Whether everything has reached the stage at which it is to be cut off."""
-    chats = [entry["model"] for entry in there.vendors.log("chat") if entry["outcome"] is None]
-    is_delivering = any("delivery-stall" in entry["faults"] for entry in there.vendors.log("delivery"))
-    async with there.database.transaction() as tx:
+async def _is_under_way(installed: Installation) -> bool:
+    """Whether all work has reached the stage at which it will be cut off."""
+    chats = [entry["model"] for entry in installed.vendors.log("chat") if entry["outcome"] is None]
+    is_delivering = any("delivery-stall" in entry["faults"] for entry in installed.vendors.log("delivery"))
+    async with installed.database.transaction() as tx:
         return (
-            # The chats, and the one that lives on.
+            # The chats, and the one whose API is not killed.
             (chats.count(STALLING), chats.count(KEYED)) == (SLOTS + 1, 1)
             and is_delivering
             and bool(await tx.fetchval(_IS_CREATING, CREATING))
             and bool(await tx.fetchval(_IS_RUNNING, RUNNING))
-            # A chat and a generation that are to be charged.
+            # A chat and a generation that are about to be charged.
             and await tx.fetchval(_BLOCKED) == 2
         )
 
 
-async def _let_time_pass(there: Installation, cut_off: Sequence[Organization]) -> None:
-    """As if nobody had worked for an hour."""
-    async with there.database.transaction() as tx:
+async def _let_time_pass(installed: Installation, cut_off: Sequence[Organization]) -> None:
+    """Make it look as if nothing had run for an hour."""
+    async with installed.database.transaction() as tx:
         for statement in _LET_TIME_PASS:
             await tx.execute(statement)
         await tx.execute(_LET_HOLDS_EXPIRE, [organization.id for organization in cut_off])
-    there.vendors.skip(600)
+    installed.vendors.skip(600)
 
 
 @asynccontextmanager
 async def _chat(
     api: Api, organization: Organization, words: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[None]:
-    """A chat that goes on while the block runs; how it ends does not matter."""
+    """A chat that runs during the block; its result does not matter."""
     body = {"messages": [{"role": "user", "content": words}], "stream": stream}
     async with httpx.AsyncClient(base_url=api.base_url, headers=organization.headers, timeout=60) as client:
         asking = asyncio.create_task(client.post(CHAT, json=body, headers=headers))
@@ -190,16 +190,18 @@ async def _chat(
             await asyncio.gather(asking, return_exceptions=True)
 
 
-async def _organization(there: Installation, model: str, *, plan: str = "roomy") -> Organization:
-    return await factories.make_organization(there.database, agents=_AGENT.format(name=model), plan=plan)
+async def _organization(installed: Installation, model: str, *, plan: str = "roomy") -> Organization:
+    return await factories.make_organization(installed.database, agents=_AGENT.format(name=model), plan=plan)
 
 
-async def _generate(there: Installation, organization: Organization, *models: str) -> None:
-    """Have the worker make one of each."""
+async def _generate(installed: Installation, organization: Organization, *models: str) -> None:
+    """Have the worker start one generation for each stage."""
     for model in models:
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, model, {"prompt": model})
-        async with there.database.transaction() as tx:
-            await request_generation(tx, ArqQueue(there.redis), GenerationPolicy.of(_typed(there.settings)), wanted)
+        async with installed.database.transaction() as tx:
+            await request_generation(
+                tx, ArqQueue(installed.redis), GenerationPolicy.of(_typed(installed.settings)), wanted
+            )
 
 
 def _typed(settings: Mapping[str, str]) -> Settings:

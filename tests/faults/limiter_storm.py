@@ -1,7 +1,7 @@
-"""A program that asks its own limiter about many requests, as fast as it can: `limiter_storm REDIS_URL LIMITS COUNT`.
+"""A program that asks its limiter to admit many requests, as fast as it can: `limiter_storm REDIS_URL LIMITS COUNT`.
 
-It prints `ready` and waits for a line of input. Then it asks, at least COUNT times, until there is a second line; after
-that it asks COUNT times more. At last it prints how many requests were admitted.
+It prints `ready` and waits for a line of input. Then it asks, at least COUNT times, until it reads a second line; after
+that it asks COUNT times more. Finally it prints how many requests were admitted.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ AT_ONCE = 40
 
 
 async def main(redis_url: str, limits: Limits, count: int) -> int:
-    """How many requests were admitted in all."""
+    """The total number of admitted requests."""
     redis = redis_at(redis_url)
     limiter = RateLimiter(redis)
     await limiter.look(limits)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
-    told_to_end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    end_is_asked_for = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
     admitted = await ask(limiter, limits, count)
-    while not told_to_end.done():
+    while not end_is_asked_for.done():
         admitted += await ask(limiter, limits, count)
     admitted += await ask(limiter, limits, count)
     await redis.aclose(close_connection_pool=True)
@@ -33,7 +33,7 @@ async def main(redis_url: str, limits: Limits, count: int) -> int:
 
 
 async def ask(limiter: RateLimiter, limits: Limits, count: int) -> int:
-    """How many of `count` requests are admitted; many of them ask at the same time."""
+    """How many of `count` requests are admitted, of which up to AT_ONCE run at the same time."""
     requests = iter(range(count))
     admitted = 0
 

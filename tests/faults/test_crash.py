@@ -1,4 +1,4 @@
-"""An API and a worker are killed in the middle of their work: everything ends, and is charged once."""
+"""An API and a worker are killed during their work: all work still ends, and is charged once."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ async def crashed(environment: dict[str, str], tmp_path_factory: pytest.TempPath
         yield left
 
 
-async def test_generations_end_once_whatever_stage_they_were_at(crashed: Crash) -> None:
+async def test_generations_end_once_from_any_stage_at_which_the_worker_was_killed(crashed: Crash) -> None:
     database = crashed.installation.database
     await until_ended(database, crashed.generating)
 
@@ -30,24 +30,24 @@ async def test_generations_end_once_whatever_stage_they_were_at(crashed: Crash) 
     charged = await charges(database, crashed.generating)
     assert list(charged.values()) == [Decimal("0.1")] * 4
     assert all(reference.startswith("generation:") for reference in charged)
-    # The vendor ran each of them once.
+    # The vendor ran each generation once.
     predictions = Counter(entry["model"] for entry in crashed.installation.vendors.log("prediction"))
     assert predictions == dict.fromkeys((CREATING, RUNNING, COPYING, COMPLETING), 1)
 
 
-async def test_what_was_written_of_them_is_whole(crashed: Crash) -> None:
+async def test_stored_outputs_are_complete(crashed: Crash) -> None:
     database = crashed.installation.database
     await until_ended(database, crashed.generating)
 
     async with database.transaction() as tx:
-        rows = await tx.fetch("SELECT storage_path, size_bytes FROM content_outputs")
+        rows = await tx.fetch("SELECT storage_path, size_bytes FROM outputs")
     objects = crashed.installation.folder / "objects"
     assert len(rows) == 4
     assert all((objects / row["storage_path"]).stat().st_size == row["size_bytes"] for row in rows)
     assert sum(path.is_file() for path in objects.rglob("*.png")) == 4
 
 
-async def test_chats_that_were_cut_off_hold_and_cost_nothing(crashed: Crash) -> None:
+async def test_chats_that_were_cut_off_cost_nothing_and_leave_no_hold(crashed: Crash) -> None:
     database = crashed.installation.database
     for organization in (crashed.chatting, crashed.settling):
         await until_ended(database, organization)
@@ -55,20 +55,20 @@ async def test_chats_that_were_cut_off_hold_and_cost_nothing(crashed: Crash) -> 
         assert await charges(database, organization) == {}
 
 
-async def test_a_key_whose_run_was_cut_off_runs_again_and_is_charged_once(crashed: Crash) -> None:
+async def test_an_idempotency_key_whose_run_was_cut_off_runs_again_and_is_charged_once(crashed: Crash) -> None:
     database = crashed.installation.database
     await until_ended(database, crashed.keyed)
     chat = {"messages": [{"role": "user", "content": "Once"}], "stream": False}
     async with httpx.AsyncClient(base_url=crashed.api.base_url, headers=crashed.keyed.headers, timeout=30) as client:
-        answers = [await client.post(CHAT, json=chat, headers=KEY) for _ in range(2)]
+        responses = [await client.post(CHAT, json=chat, headers=KEY) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True]
-    assert answers[1].content == answers[0].content
+    assert [response.status_code for response in responses] == [200, 200]
+    assert ["Idempotent-Replayed" in response.headers for response in responses] == [False, True]
+    assert responses[1].content == responses[0].content
     assert len(await charges(database, crashed.keyed)) == 1
 
 
-async def test_the_books_are_right(crashed: Crash) -> None:
+async def test_the_books_are_correct(crashed: Crash) -> None:
     for organization in crashed.cut_off:
         await until_ended(crashed.installation.database, organization)
 
@@ -76,7 +76,7 @@ async def test_the_books_are_right(crashed: Crash) -> None:
         assert await find_faults(tx) == []
 
 
-async def test_slots_are_free_within_one_lease_and_those_of_the_living_are_kept(crashed: Crash) -> None:
+async def test_slots_of_the_killed_api_are_free_after_one_lease_and_others_are_kept(crashed: Crash) -> None:
     redis = crashed.installation.redis
     assert len(crashed.leases) == SLOTS
     assert max(crashed.leases) <= LEASE_SECONDS
@@ -86,9 +86,9 @@ async def test_slots_are_free_within_one_lease_and_those_of_the_living_are_kept(
         remaining = crashed.killed_at + LEASE_SECONDS - await redis_seconds(redis)
         await asyncio.sleep(max(0, remaining))
 
-        answers = await asyncio.gather(*(client.get("/credits") for _ in range(SLOTS)))
+        responses = await asyncio.gather(*(client.get("/credits") for _ in range(SLOTS)))
 
-    assert [answer.status_code for answer in answers] == [200] * SLOTS
+    assert [response.status_code for response in responses] == [200] * SLOTS
     assert await slot_leases(redis, crashed.chatting.id) == []
-    # One request still runs, for longer than a lease.
+    # One request of the other API has been running for longer than a lease.
     assert len(await slot_leases(redis, crashed.living.id)) == 1

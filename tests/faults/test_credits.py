@@ -1,4 +1,4 @@
-"""A balance for seven pays for seven, whatever comes at once, in one process or in several."""
+"""A balance for seven requests pays for exactly seven of many concurrent ones, in one process or in several."""
 
 import asyncio
 from collections import Counter
@@ -23,9 +23,9 @@ from tests.waiting import PATIENCE
 
 CHAT = "/v1/chat/completions"
 REQUESTS = 200
-# Whole chats wait for the vendor too, for a limited time: on a busy machine all of them at once would take longer.
+# Chats that are not streamed wait for the vendor within a time limit, which a busy machine would miss with more.
 CHATS_AT_ONCE = 40
-# One of the simulator's pictures, at a price compared to which a chat costs nothing.
+# One of the simulator's image models, at a price compared to which the cost of a chat is negligible.
 DEAR = "simulator/image--output-string"
 STALLING_AGENT = '[[agents]]\nname = "main"\nis_orchestrator = true\nmodel = "sim-chat--stall"\n'
 CATALOG = f"""
@@ -49,7 +49,7 @@ async def _catalog(database: Database) -> None:
 
 @pytest.fixture(params=["one process", "three processes"])
 def base_urls(request: pytest.FixtureRequest) -> list[str]:
-    """Where the API is."""
+    """The base URLs of the API processes."""
     if request.param == "one process":
         stack: Stack = request.getfixturevalue("stack")
         return [stack.base_url]
@@ -57,7 +57,7 @@ def base_urls(request: pytest.FixtureRequest) -> list[str]:
     return [replicas.base_url(number) for number in range(3)]
 
 
-async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stack, database: Database) -> None:
+async def test_of_200_concurrent_generations_exactly_seven_are_accepted(stack: Stack, database: Database) -> None:
     organization = await factories.make_organization(database, credit="35")
     settings = Settings.model_validate({name.lower(): value for name, value in stack.environment.items()})
     databases = [Database.open(settings) for _ in range(4)]
@@ -80,7 +80,7 @@ async def test_of_200_generations_at_once_exactly_seven_are_accepted(stack: Stac
     await redis.aclose(close_connection_pool=True)
 
 
-async def test_of_200_chats_at_once_that_generate_exactly_seven_can_pay(
+async def test_of_200_concurrent_chats_that_generate_exactly_seven_can_pay(
     database: Database, base_urls: list[str]
 ) -> None:
     organization = await factories.make_organization(database, credit=str(7 * 5 + 4))
@@ -93,10 +93,10 @@ async def test_of_200_chats_at_once_that_generate_exactly_seven_can_pay(
             return await client.post(base_urls[number % len(base_urls)] + CHAT, json=chat)
 
     async with client_of(organization) as client:
-        answers = await asyncio.gather(*(ask(client, number) for number in range(REQUESTS)))
+        responses = await asyncio.gather(*(ask(client, number) for number in range(REQUESTS)))
 
-    assert {answer.status_code for answer in answers} == {200}
-    texts = [answer.json()["choices"][0]["message"]["content"] for answer in answers]
+    assert {response.status_code for response in responses} == {200}
+    texts = [response.json()["choices"][0]["message"]["content"] for response in responses]
     assert sum("Not enough credits for request" in text for text in texts) == REQUESTS - 7
     await until_ended(database, organization)
     assert await content_statuses(database, organization) == ["completed"] * 7
@@ -106,7 +106,7 @@ async def test_of_200_chats_at_once_that_generate_exactly_seven_can_pay(
     assert await faults_of(database, organization) == []
 
 
-async def test_of_200_chats_at_once_exactly_seven_are_admitted(database: Database, base_urls: list[str]) -> None:
+async def test_of_200_concurrent_chats_exactly_seven_are_admitted(database: Database, base_urls: list[str]) -> None:
     organization = await factories.make_organization(
         database, credit=str(7 * await hold_of_a_chat(database, base_urls[0])), agents=STALLING_AGENT
     )
@@ -114,7 +114,7 @@ async def test_of_200_chats_at_once_exactly_seven_are_admitted(database: Databas
     async with AsyncExitStack() as running:
         statuses = await open_streams(running, organization, base_urls, REQUESTS)
 
-        # The seven still run, each with its hold.
+        # The seven are still running, each with its hold.
         assert statuses == {200: 7, 402: REQUESTS - 7}
         holds = await open_holds(database, organization)
         assert len(holds) == 7
@@ -126,12 +126,12 @@ async def test_of_200_chats_at_once_exactly_seven_are_admitted(database: Databas
 
 
 def client_of(organization: Organization) -> httpx.AsyncClient:
-    """A client whose requests do not wait for each other."""
+    """A client without a limit on concurrent connections."""
     return httpx.AsyncClient(headers=organization.headers, timeout=PATIENCE, limits=httpx.Limits(max_connections=None))
 
 
 async def hold_of_a_chat(database: Database, base_url: str) -> Decimal:
-    """What one of the chats here puts aside."""
+    """The amount held for one of the chats in this test."""
     organization = await factories.make_organization(database, agents=STALLING_AGENT)
     async with AsyncExitStack() as running:
         await open_streams(running, organization, [base_url], 1)
@@ -142,9 +142,9 @@ async def hold_of_a_chat(database: Database, base_url: str) -> Decimal:
 async def open_streams(
     running: AsyncExitStack, organization: Organization, base_urls: list[str], count: int
 ) -> Counter[int]:
-    """Begin chats at once, whose streams then go on without an end; how often each status came."""
+    """Begin many chats whose streams do not end; returns how often each status came."""
     chat = {"messages": [{"role": "user", "content": "Say something"}], "stream": True}
     client = await running.enter_async_context(client_of(organization))
     urls = (base_urls[number % len(base_urls)] + CHAT for number in range(count))
     streams = (running.enter_async_context(client.stream("POST", url, json=chat)) for url in urls)
-    return Counter(answer.status_code for answer in await asyncio.gather(*streams))
+    return Counter(response.status_code for response in await asyncio.gather(*streams))

@@ -1,4 +1,4 @@
-"""What a process remembers of keys is never older than a second, whatever it cannot reach."""
+"""What a process has cached about keys is never older than a second, even if it cannot reach Redis or Postgres."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ from tests.faults.keyring import (
 from tests.rate_limits.making import make_plan
 from tests.waiting import until
 
-# An entry that is older than this is read again, so no process goes by what was true before.
+# A cached key that is older than this is read again, so no process uses an older state.
 HEARD_SECONDS = 1.0
 
 
@@ -49,16 +49,16 @@ async def test_a_revoked_key_is_refused_everywhere_within_a_second(
     await revoke(database, organization, organization.api_key)
     await asyncio.sleep(HEARD_SECONDS)
 
-    for answer in await keyring.show(organization.api_key):
-        assert answer.status_code == 401
-        assert answer.json()["error"] == {
+    for response in await keyring.show(organization.api_key):
+        assert response.status_code == 401
+        assert response.json()["error"] == {
             "message": "Invalid API key",
             "type": "authentication_error",
             "code": "invalid_api_key",
         }
 
 
-async def test_it_is_so_while_redis_is_away(
+async def test_a_revoked_key_is_refused_everywhere_while_redis_is_away(
     keyring: Keyring, replicas: Replicas, database: Database, organization: Organization
 ) -> None:
     replicas.valkey.kill()
@@ -73,7 +73,7 @@ async def test_it_is_so_while_redis_is_away(
         replicas.valkey.start()
 
 
-async def test_it_is_so_where_the_listeners_are_cut_off(
+async def test_a_revoked_key_is_refused_everywhere_if_the_listeners_are_disconnected(
     keyring: Keyring, database: Database, organization: Organization
 ) -> None:
     assert await keyring.statuses(organization.api_key) == {200}
@@ -86,10 +86,10 @@ async def test_it_is_so_where_the_listeners_are_cut_off(
     assert await keyring.statuses(organization.api_key) == {401}
 
 
-async def test_it_is_so_where_the_listeners_hear_nothing(
+async def test_a_revoked_key_is_refused_everywhere_if_the_listeners_hear_nothing(
     keyring: Keyring, database: Database, organization: Organization
 ) -> None:
-    """As when a network swallows everything: no connection is lost, and nothing comes."""
+    """As when a network drops all packets: the connections stay open, and nothing arrives."""
     listeners = await find_listeners(database)
     for pid in listeners:
         os.kill(pid, signal.SIGSTOP)
@@ -108,20 +108,12 @@ async def test_it_is_so_where_the_listeners_hear_nothing(
 
 async def test_a_key_expires_to_the_second(keyring: Keyring, database: Database, organization: Organization) -> None:
     expires_at = now() + timedelta(seconds=1.5)
-    async with database.transaction() as tx:
-        _, key = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="short",
-            expires_at=expires_at,
-            actor=COMMAND_LINE,
-        )
+    key = await factories.make_key(database, organization, expires_at=expires_at)
 
     await check_until(keyring, key, expires_at)
 
 
-async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_one_goes_on(
+async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_key_keeps_working(
     keyring: Keyring, database: Database, organization: Organization
 ) -> None:
     old = organization.api_key
@@ -139,7 +131,9 @@ async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_one_goes_o
     assert await keyring.statuses(new) == {200}
 
 
-async def test_what_a_key_may_do_changes_everywhere_within_a_second(keyring: Keyring, database: Database) -> None:
+async def test_changed_permissions_of_a_key_apply_everywhere_within_a_second(
+    keyring: Keyring, database: Database
+) -> None:
     plan = await make_plan(database, per_minute=500)
     scoped, replanned, unsubscribed, limited = [
         await factories.make_organization(database, plan=plan) for _ in range(4)
@@ -159,13 +153,13 @@ async def test_what_a_key_may_do_changes_everywhere_within_a_second(keyring: Key
         (replanned, "X-RateLimit-Limit", "300"),
         (limited, "X-RateLimit-Limit-Minute", "3"),
     ):
-        answers = await keyring.show(organization.api_key, "/content")
-        assert [answer.headers[header] for answer in answers] == [limit] * len(PROCESSES)
+        responses = await keyring.show(organization.api_key, "/content")
+        assert [response.headers[header] for response in responses] == [limit] * len(PROCESSES)
     refusals = await keyring.show(unsubscribed.api_key, "/content")
-    assert {answer.json()["error"]["code"] for answer in refusals} == {"subscription_required"}
+    assert {response.json()["error"]["code"] for response in refusals} == {"subscription_required"}
 
 
-async def test_a_plans_new_limits_hold_everywhere_within_a_second(keyring: Keyring, database: Database) -> None:
+async def test_a_plans_new_limits_apply_everywhere_within_a_second(keyring: Keyring, database: Database) -> None:
     plan = await make_plan(database, per_minute=500)
     organization = await factories.make_organization(database, plan=plan)
     assert await keyring.statuses(organization.api_key) == {200}
@@ -173,11 +167,11 @@ async def test_a_plans_new_limits_hold_everywhere_within_a_second(keyring: Keyri
     await make_plan(database, name=plan, per_minute=2)
     await asyncio.sleep(HEARD_SECONDS)
 
-    answers = await keyring.show(organization.api_key)
-    assert {(answer.status_code, answer.headers["X-RateLimit-Limit"]) for answer in answers} == {(429, "2")}
+    responses = await keyring.show(organization.api_key)
+    assert {(response.status_code, response.headers["X-RateLimit-Limit"]) for response in responses} == {(429, "2")}
 
 
-async def test_the_last_use_of_keys_is_noted(database: Database, organization: Organization) -> None:
+async def test_the_last_use_of_a_key_is_saved(database: Database, organization: Organization) -> None:
     cache, unused = CallerCache(database), await factories.make_key(database, organization)
     for _ in range(3):
         await cache.get(organization.api_key)
@@ -192,7 +186,7 @@ async def test_the_last_use_of_keys_is_noted(database: Database, organization: O
     assert await last_use(database, unused) is None
 
 
-async def test_a_last_use_that_could_not_be_noted_is_noted_the_next_time(
+async def test_a_last_use_that_could_not_be_saved_is_saved_the_next_time(
     database: Database, organization: Organization
 ) -> None:
     cache = CallerCache(database)
@@ -211,14 +205,14 @@ async def test_a_last_use_that_could_not_be_noted_is_noted_the_next_time(
 
 
 async def is_cancelled_that_waits_for(database: Database, pid: int) -> bool:
-    """End the statements that wait for that of this process, as an administrator does, or a limit of time."""
-    # In a transaction of its own each time: one sees who waits as it first saw it.
+    """Cancel the statements that wait for a lock of this backend, as an administrator or a timeout does."""
+    # A new transaction each time, because a transaction keeps seeing the same statistics of other backends.
     async with database.transaction() as tx:
         waiting = "SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
-        return bool(await tx.fetchval(f"SELECT bool_or(pg_cancel_backend(pid)) FROM ({waiting}) waiting", pid))  # noqa: S608 - from above
+        return bool(await tx.fetchval(f"SELECT bool_or(pg_cancel_backend(pid)) FROM ({waiting}) waiting", pid))
 
 
-async def test_processes_that_note_the_same_keys_at_once_do_not_wait_in_a_circle(
+async def test_processes_that_save_the_last_use_of_the_same_keys_do_not_deadlock(
     database: Database, organization: Organization
 ) -> None:
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""Runs with an Idempotency-Key that nobody waits for: their client disconnected, or their process seems dead."""
+"""Runs with an Idempotency-Key whose client has disconnected, or whose process seems dead."""
 
 import asyncio
 import json
@@ -24,12 +24,12 @@ from tests.idempotency.asking import (
     new_key,
     new_words,
 )
-from tests.rate_limits.answers import until_status
 from tests.rate_limits.making import make_plan
+from tests.rate_limits.responses import until_status
 
 
 @pytest.mark.parametrize("fate", ["it ends well", "it fails"])
-async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
+async def test_only_the_run_that_holds_the_key_is_charged(
     stack: Stack, replicas: Replicas, database: Database, fate: str
 ) -> None:
     model = f"sim-chat-{secrets.token_hex(4)}"
@@ -57,7 +57,7 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
     assert other_body.json()["error"]["code"] == "idempotency_key_reused"
     assert lost.status_code == taking.status_code == 200
     assert ('"error"' in lost.text) == (fate == "it fails")
-    # The key is the second run's: its answer is kept, and it alone is charged.
+    # The second run holds the key: its response is stored, and only it is charged.
     assert repeated.headers["Idempotent-Replayed"] == "true"
     assert id_of(repeated) == id_of(taking) != id_of(lost)
     assert len(await charges(database, organization)) == 1
@@ -65,7 +65,7 @@ async def test_the_run_that_has_the_key_is_charged_and_the_lost_one_is_not(
     assert await faults_of(database, organization) == []
 
 
-async def test_of_100_requests_at_once_to_three_processes_one_runs(
+async def test_of_100_concurrent_requests_to_three_processes_one_runs(
     stack: Stack, replicas: Replicas, database: Database, organization: Organization
 ) -> None:
     words, key = new_words("Slowly tell me of"), new_key()
@@ -76,20 +76,22 @@ async def test_of_100_requests_at_once_to_three_processes_one_runs(
             )
             for number in range(3)
         ]
-        answers = await asyncio.gather(*(ask(clients[number % 3], words, key) for number in range(100)))
+        responses = await asyncio.gather(*(ask(clients[number % 3], words, key) for number in range(100)))
         late = [await ask_until_answered(client, words, key) for client in clients]
 
-    answered = [answer for answer in answers if answer.status_code == 200]
-    assert {answer.content for answer in (*answered, *late)} == {late[0].content}
+    answered = [response for response in responses if response.status_code == 200]
+    assert {response.content for response in (*answered, *late)} == {late[0].content}
     assert words in content_of(late[0])
-    refusals = [answer.json()["error"] for answer in answers if answer.status_code != 200]
+    refusals = [response.json()["error"] for response in responses if response.status_code != 200]
     assert refusals == [IN_PROGRESS] * (100 - len(answered))
     assert len(model_calls(stack, words)) == 1
     assert len(await charges(database, organization)) == 1
     assert await faults_of(database, organization) == []
 
 
-async def test_a_run_whose_client_has_left_keeps_its_slot_until_it_ends(replicas: Replicas, database: Database) -> None:
+async def test_a_run_whose_client_has_disconnected_keeps_its_slot_until_it_ends(
+    replicas: Replicas, database: Database
+) -> None:
     plan = await make_plan(database, concurrent=1)
     organization = await factories.make_organization(database, plan=plan)
     async with httpx.AsyncClient(base_url=replicas.base_url(0), headers=organization.headers, timeout=60) as client:
@@ -103,14 +105,14 @@ async def test_a_run_whose_client_has_left_keeps_its_slot_until_it_ends(replicas
         await until_ended(database, organization)
         afterwards = await until_status(client, "/credits", 200)
 
-    assert {answer.status_code for answer in meanwhile} == {429}
+    assert {response.status_code for response in meanwhile} == {429}
     assert meanwhile[-1].json()["error"]["code"] == "concurrency_limit_exceeded"
     assert afterwards.json()["held"] == 0
     assert len(await charges(database, organization)) == 1
 
 
 async def let_the_lease_run_out(database: Database, organization: Organization) -> None:
-    """As when a process does nothing for a minute."""
+    """Let the lease expire, as if its process had been frozen for a minute."""
     async with database.transaction() as tx:
         await tx.execute(
             "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
@@ -119,6 +121,6 @@ async def let_the_lease_run_out(database: Database, organization: Organization) 
 
 
 def id_of(streamed: httpx.Response) -> str:
-    """The id that the chunks of the stream have."""
+    """The id in the chunks of the stream."""
     first = next(line for line in streamed.text.splitlines() if line.startswith("data: "))
     return str(json.loads(first.removeprefix("data: "))["id"])

@@ -1,4 +1,4 @@
-"""Keys are shown once and kept nowhere: not in logs, not in answers, not in the database, not in Redis."""
+"""Keys are shown once and stored nowhere: not in logs, responses, the database or Redis."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 UNKNOWN_KEY = f"jns_live_{'Un1' * 10}zz"
 
-# What goes wrong at the vendor, which is shown the operator's key.
+# Faults of the vendor, whose error texts may repeat the operator's key.
 VENDOR_FAULTS = ["status-401", "status-403", "status-500", "html-502", "drop-before-response", "garbage"]
 
 
 @pytest.fixture
 async def failing_organizations(database: Database) -> list[Organization]:
-    """Organizations whose chat model fails, each in a way of its own."""
+    """Organizations whose chat models fail, each in a different way."""
     models = [f"sim-chat--{fault}" for fault in VENDOR_FAULTS]
     price = "{ per_million_prompt_tokens = 1, per_million_completion_tokens = 1 }"
     entries = [
@@ -36,8 +36,10 @@ async def failing_organizations(database: Database) -> list[Organization]:
     return [await factories.make_organization(database, agents=text) for text in agents]
 
 
-async def answers_of_all_kinds(base_url: str, organization: Organization, others: Sequence[Organization]) -> list[str]:
-    """The responses of a process, with headers and bodies, when everything works and when various things fail."""
+async def responses_of_all_kinds(
+    base_url: str, organization: Organization, others: Sequence[Organization]
+) -> list[str]:
+    """The headers and bodies of a process's responses, both when everything works and when various things fail."""
     key = organization.api_key
     requests: list[tuple[str, str, dict[str, str], bytes | None]] = [
         ("GET", "/credits", {"X-API-Key": key}, None),
@@ -51,18 +53,18 @@ async def answers_of_all_kinds(base_url: str, organization: Organization, others
         ("POST", CHAT, {"X-API-Key": key}, b'{"messages": 1}'),
         ("DELETE", "/credits", {"X-API-Key": key}, None),
     ]
-    answers = []
+    responses = []
     async with httpx.AsyncClient(timeout=30) as client:
         for method, path, headers, body in requests:
-            answers.append(await client.request(method, base_url + path, headers=headers, content=body))
+            responses.append(await client.request(method, base_url + path, headers=headers, content=body))
         for other in others:
             for is_streamed in (False, True):
                 chat = HELLO | {"stream": is_streamed}
-                answers.append(await client.post(base_url + CHAT, headers=other.headers, json=chat))
-    return [f"{answer.headers}\n{answer.text}" for answer in answers]
+                responses.append(await client.post(base_url + CHAT, headers=other.headers, json=chat))
+    return [f"{response.headers}\n{response.text}" for response in responses]
 
 
-async def test_no_secret_is_told_or_kept(
+async def test_no_secret_is_shown_or_stored(
     stack: Stack,
     replicas: Replicas,
     database: Database,
@@ -72,17 +74,17 @@ async def test_no_secret_is_told_or_kept(
     keys = [each.api_key for each in (organization, *failing_organizations)]
     secrets = [*keys, UNKNOWN_KEY, *secrets_of(replicas.settings)]
 
-    told = await answers_of_all_kinds(replicas.base_url(0), organization, failing_organizations)
+    seen = await responses_of_all_kinds(replicas.base_url(0), organization, failing_organizations)
     await revoke(database, organization, organization.api_key)
-    told += await answers_of_all_kinds(replicas.base_url(1), organization, [])
+    seen += await responses_of_all_kinds(replicas.base_url(1), organization, [])
 
     logs = [log.read_text() for log in (*replicas.logs, *logs_of(stack))]
     assert sum("request" in log for log in logs) >= 3
     for secret in secrets:
-        assert not any(secret in text for text in (*told, *logs))
+        assert not any(secret in text for text in (*seen, *logs))
         assert await tables_with(database, secret) == []
         assert await tables_with(database, secret.encode().hex()) == []
-    # The search finds what is kept: the beginning of a key, to tell it by.
+    # Proves that the search works: it finds the stored prefix of a key.
     assert "api_keys" in await tables_with(database, organization.api_key[:13])
     redis = redis_at(replicas.valkey.url)
     names = b"\n".join(await redis.keys("*")).decode()
@@ -92,7 +94,7 @@ async def test_no_secret_is_told_or_kept(
 
 
 def secrets_of(settings: dict[str, str]) -> list[str]:
-    """What an operator sets and nobody may see."""
+    """The operator's settings that nobody may see."""
     named = [settings[name] for name in ("LLM_API_KEY", "REPLICATE_API_TOKEN", "SECRET_KEY")]
     passwords = [urlsplit(settings[name]).password for name in ("DATABASE_URL", "REDIS_URL")]
     return named + [password for password in passwords if password]
@@ -103,11 +105,11 @@ def logs_of(stack: Stack) -> list[Path]:
 
 
 async def tables_with(database: Database, text: str) -> list[str]:
-    """The tables in any column of which the text occurs."""
+    """The tables that contain the text in any column."""
     async with database.transaction() as tx:
         tables = await tx.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         return [
             name
             for (name,) in tables
-            if await tx.fetchval(f'SELECT EXISTS (SELECT FROM "{name}" t WHERE strpos(t::text, $1) > 0)', text)  # noqa: S608 - the database's own names
+            if await tx.fetchval(f'SELECT EXISTS (SELECT FROM "{name}" t WHERE strpos(t::text, $1) > 0)', text)
         ]

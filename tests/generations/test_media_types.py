@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.generations.media_types import JSON, SNIFF_BYTES, SVG, TEXT, UNKNOWN, MediaType, sniff
+from app.generations.media_types import JSON, SNIFF_BYTES, SVG, TEXT, UNKNOWN, ContentType, MediaType, sniff
 
 
 def picture(file_format: str) -> bytes:
@@ -66,32 +66,41 @@ FRAME, FRAME_BYTES = b"\xff\xfb\x90\x64", 417
 GLB = b"glTF" + struct.pack("<II", 2, 20) + struct.pack("<I", 0) + b"JSON"
 
 KNOWN = {
-    "png": (picture("PNG"), MediaType("image", "image/png", "png")),
-    "jpeg": (picture("JPEG"), MediaType("image", "image/jpeg", "jpg")),
-    "gif": (picture("GIF"), MediaType("image", "image/gif", "gif")),
-    "webp": (picture("WEBP"), MediaType("image", "image/webp", "webp")),
-    "avif": (picture("AVIF"), MediaType("image", "image/avif", "avif")),
-    "heic": (ftyp(b"mif1", b"mif1", b"heic"), MediaType("image", "image/heic", "heic")),
-    "mp4": (ftyp(b"isom", b"isom", b"iso2", b"avc1", b"mp41"), MediaType("video", "video/mp4", "mp4")),
-    "mp4, fragmented": (ftyp(b"iso5", b"iso5", b"iso6", b"mp41"), MediaType("video", "video/mp4", "mp4")),
-    "mp4, by a compatible brand": (ftyp(b"NEW!", b"mp42"), MediaType("video", "video/mp4", "mp4")),
-    "mov": (ftyp(b"qt  ", b"qt  "), MediaType("video", "video/quicktime", "mov")),
-    "m4a": (ftyp(b"M4A ", b"M4A ", b"isom", b"iso2"), MediaType("audio", "audio/mp4", "m4a")),
-    "webm": (ebml(b"webm"), MediaType("video", "video/webm", "webm")),
-    "matroska": (ebml(b"matroska"), MediaType("other", "video/x-matroska", "mkv")),
-    "wav": (sound(), MediaType("audio", "audio/wav", "wav")),
-    "flac": (b"fLaC\x00\x00\x00\x22" + b"\x10" * 34, MediaType("audio", "audio/flac", "flac")),
-    "ogg vorbis": (ogg(b"\x01vorbis" + b"\x00" * 23), MediaType("audio", "audio/ogg", "ogg")),
-    "ogg opus": (ogg(b"OpusHead\x01\x02" + b"\x00" * 9), MediaType("audio", "audio/ogg", "ogg")),
-    "ogg theora": (ogg(b"\x80theora\x03\x02\x01") + ogg(b"\x01vorbis"), MediaType("other", "video/ogg", "ogv")),
-    "ogg, something else": (ogg(b"fishead\x00"), MediaType("other", "application/ogg", "ogx")),
-    "mp3 with tag": (b"ID3\x04\x00\x00\x00\x00\x02\x01" + b"\x00" * 300, MediaType("audio", "audio/mpeg", "mp3")),
-    "mp3 without tag": (mp3_frames(FRAME, FRAME_BYTES, 2), MediaType("audio", "audio/mpeg", "mp3")),
-    "mp3, MPEG-2 at 24 kHz": (mp3_frames(b"\xff\xf3\x84\xc4", 192, 3), MediaType("audio", "audio/mpeg", "mp3")),
-    "glb": (GLB, MediaType("glb", "model/gltf-binary", "glb")),
-    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", MediaType("other", "application/pdf", "pdf")),
-    "zip": (archive(), MediaType("other", "application/zip", "zip")),
-    "zip, empty": (b"PK\x05\x06" + b"\x00" * 18, MediaType("other", "application/zip", "zip")),
+    "png": (picture("PNG"), MediaType(ContentType.IMAGE, "image/png", "png")),
+    "jpeg": (picture("JPEG"), MediaType(ContentType.IMAGE, "image/jpeg", "jpg")),
+    "gif": (picture("GIF"), MediaType(ContentType.IMAGE, "image/gif", "gif")),
+    "webp": (picture("WEBP"), MediaType(ContentType.IMAGE, "image/webp", "webp")),
+    "avif": (picture("AVIF"), MediaType(ContentType.IMAGE, "image/avif", "avif")),
+    "heic": (ftyp(b"mif1", b"mif1", b"heic"), MediaType(ContentType.IMAGE, "image/heic", "heic")),
+    "mp4": (ftyp(b"isom", b"isom", b"iso2", b"avc1", b"mp41"), MediaType(ContentType.VIDEO, "video/mp4", "mp4")),
+    "mp4, fragmented": (ftyp(b"iso5", b"iso5", b"iso6", b"mp41"), MediaType(ContentType.VIDEO, "video/mp4", "mp4")),
+    "mp4, by a compatible brand": (ftyp(b"NEW!", b"mp42"), MediaType(ContentType.VIDEO, "video/mp4", "mp4")),
+    "mov": (ftyp(b"qt  ", b"qt  "), MediaType(ContentType.VIDEO, "video/quicktime", "mov")),
+    "m4a": (ftyp(b"M4A ", b"M4A ", b"isom", b"iso2"), MediaType(ContentType.AUDIO, "audio/mp4", "m4a")),
+    "webm": (ebml(b"webm"), MediaType(ContentType.VIDEO, "video/webm", "webm")),
+    "matroska": (ebml(b"matroska"), MediaType(ContentType.OTHER, "video/x-matroska", "mkv")),
+    "wav": (sound(), MediaType(ContentType.AUDIO, "audio/wav", "wav")),
+    "flac": (b"fLaC\x00\x00\x00\x22" + b"\x10" * 34, MediaType(ContentType.AUDIO, "audio/flac", "flac")),
+    "ogg vorbis": (ogg(b"\x01vorbis" + b"\x00" * 23), MediaType(ContentType.AUDIO, "audio/ogg", "ogg")),
+    "ogg opus": (ogg(b"OpusHead\x01\x02" + b"\x00" * 9), MediaType(ContentType.AUDIO, "audio/ogg", "ogg")),
+    "ogg theora": (
+        ogg(b"\x80theora\x03\x02\x01") + ogg(b"\x01vorbis"),
+        MediaType(ContentType.OTHER, "video/ogg", "ogv"),
+    ),
+    "ogg, something else": (ogg(b"fishead\x00"), MediaType(ContentType.OTHER, "application/ogg", "ogx")),
+    "mp3 with tag": (
+        b"ID3\x04\x00\x00\x00\x00\x02\x01" + b"\x00" * 300,
+        MediaType(ContentType.AUDIO, "audio/mpeg", "mp3"),
+    ),
+    "mp3 without tag": (mp3_frames(FRAME, FRAME_BYTES, 2), MediaType(ContentType.AUDIO, "audio/mpeg", "mp3")),
+    "mp3, MPEG-2 at 24 kHz": (
+        mp3_frames(b"\xff\xf3\x84\xc4", 192, 3),
+        MediaType(ContentType.AUDIO, "audio/mpeg", "mp3"),
+    ),
+    "glb": (GLB, MediaType(ContentType.GLB, "model/gltf-binary", "glb")),
+    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", MediaType(ContentType.OTHER, "application/pdf", "pdf")),
+    "zip": (archive(), MediaType(ContentType.OTHER, "application/zip", "zip")),
+    "zip, empty": (b"PK\x05\x06" + b"\x00" * 18, MediaType(ContentType.OTHER, "application/zip", "zip")),
 }
 
 
@@ -103,7 +112,7 @@ def test_a_known_kind_is_told_by_its_first_bytes(content: bytes, expected: Media
 
 @pytest.mark.parametrize(("content", "expected"), KNOWN.values(), ids=KNOWN.keys())
 def test_a_header_cut_anywhere_is_that_kind_or_no_other(content: bytes, expected: MediaType) -> None:
-    allowed = {expected, UNKNOWN, TEXT, MediaType("other", "application/ogg", "ogx")}
+    allowed = {expected, UNKNOWN, TEXT, MediaType(ContentType.OTHER, "application/ogg", "ogx")}
 
     assert {sniff(content[:length]) for length in range(64)} <= allowed
 
@@ -125,7 +134,7 @@ def test_a_header_cut_anywhere_is_that_kind_or_no_other(content: bytes, expected
     ],
 )
 def test_what_is_not_known_is_bytes(content: bytes) -> None:
-    assert sniff(content) == UNKNOWN == MediaType("other", "application/octet-stream", "bin")
+    assert sniff(content) == UNKNOWN == MediaType(ContentType.OTHER, "application/octet-stream", "bin")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +151,7 @@ def test_what_is_not_known_is_bytes(content: bytes) -> None:
     ],
 )
 def test_text_is_text(text: str) -> None:
-    assert sniff(text.encode()) == TEXT == MediaType("other", "text/plain", "txt")
+    assert sniff(text.encode()) == TEXT == MediaType(ContentType.OTHER, "text/plain", "txt")
 
 
 @pytest.mark.parametrize("unit", ["ä", "日", "𝄞"])

@@ -20,7 +20,7 @@ from app.organizations.models import Organization
 
 @dataclass(frozen=True)
 class Names:
-    """A name and an address that no other test uses."""
+    """A name and an email address that no other test uses."""
 
     organization: str
     email: str
@@ -75,7 +75,7 @@ async def test_a_user_may_own_several_organizations(database: Database, names: N
     assert owners[0].id == owners[1].id
 
 
-async def test_a_name_is_taken_once(database: Database, names: Names) -> None:
+async def test_a_name_can_be_used_only_once(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         await organizations.create_organization(
             tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
@@ -110,7 +110,7 @@ async def test_an_organization_needs_a_plan_that_exists(database: Database, name
 
 
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "@example.com", "ada lovelace@example.com"])
-async def test_an_owner_needs_an_address(database: Database, names: Names, email: str) -> None:
+async def test_an_owner_needs_an_email_address(database: Database, names: Names, email: str) -> None:
     with pytest.raises(InvalidRequestError, match="Not an email address"):
         async with database.transaction() as tx:
             await organizations.create_organization(
@@ -122,7 +122,7 @@ async def test_an_owner_needs_an_address(database: Database, names: Names, email
             await organizations.get_organization(tx, names.organization)
 
 
-async def test_who_is_no_member_is_not_found(database: Database, names: Names) -> None:
+async def test_a_user_who_is_not_a_member_is_not_found(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         made = await organizations.create_organization(
             tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
@@ -133,7 +133,7 @@ async def test_who_is_no_member_is_not_found(database: Database, names: Names) -
             await organizations.get_member(tx, made, f"eve.{names.email}")
 
 
-async def test_of_a_password_only_its_hash_is_kept(database: Database, names: Names) -> None:
+async def test_only_the_hash_of_a_password_is_stored(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         user = await organizations.ensure_user(tx, names.email, actor=COMMAND_LINE)
         organizations.set_password(tx, user, "correct horse battery staple", actor=COMMAND_LINE)
@@ -150,7 +150,7 @@ async def test_of_a_password_only_its_hash_is_kept(database: Database, names: Na
     ("per_minute", "requests", "generations", "monthly"),
     [(0, 1, 1, "0"), (1, 0, 1, "0"), (1, 1, -1, "0"), (1, 1, 1, "-0.000001")],
 )
-async def test_a_plan_without_room_is_refused(
+async def test_a_plan_with_an_impossible_limit_is_refused(
     database: Database, per_minute: int, requests: int, generations: int, monthly: str
 ) -> None:
     with pytest.raises(InvalidRequestError):
@@ -169,8 +169,8 @@ async def test_a_plan_without_room_is_refused(
         assert "no room" not in [plan.name for plan in await organizations.list_plans(tx)]
 
 
-async def test_an_id_comes_before_a_name(database: Database, names: Names) -> None:
-    """Anybody who may create organizations could otherwise name one like the id of another."""
+async def test_an_id_takes_precedence_over_a_name(database: Database, names: Names) -> None:
+    """Otherwise somebody who may create organizations could give one the id of another as its name."""
     async with database.transaction() as tx:
         made = await organizations.create_organization(
             tx, name=names.organization, plan="pro", owner_email=names.email, actor=COMMAND_LINE
@@ -181,7 +181,7 @@ async def test_an_id_comes_before_a_name(database: Database, names: Names) -> No
         assert (await organizations.get_organization(tx, made.id)).id == made.id
 
 
-async def test_a_plan_keeps_what_is_not_given(database: Database, names: Names) -> None:
+async def test_values_of_a_plan_that_are_not_given_are_kept(database: Database, names: Names) -> None:
     async with database.transaction() as tx:
         await organizations.set_plan(
             tx,
@@ -199,7 +199,7 @@ async def test_a_plan_keeps_what_is_not_given(database: Database, names: Names) 
     assert plan.monthly_credits == 4
 
 
-async def test_a_new_plan_names_the_limits_that_it_lacks(database: Database, names: Names) -> None:
+async def test_the_error_names_the_limits_that_a_new_plan_lacks(database: Database, names: Names) -> None:
     with pytest.raises(PlanIncompleteError) as refused:
         async with database.transaction() as tx:
             await organizations.set_plan(tx, name=names.organization, concurrent_requests=2, actor=COMMAND_LINE)

@@ -6,13 +6,13 @@ import pytest
 
 from app.predictions.protocol import PredictionRejectedError
 from app.predictions.replicate import VERSION_SECONDS, ReplicateClient
-from tests.chat_models.raw_server import Answer, Connection, raw_server, response
+from tests.chat_models.raw_server import Connection, Responder, raw_server, response
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 
 @pytest.fixture(scope="module")
 def strict_vendor() -> Iterator[VendorsSimulator]:
-    """Replicate as it is: community models run by their version only."""
+    """A simulator that, like Replicate, runs community models only by their version."""
     with vendors_simulator("--no-lenient") as simulator:
         yield simulator
 
@@ -24,7 +24,7 @@ async def client(strict_vendor: VendorsSimulator) -> AsyncIterator[ReplicateClie
     await client.close()
 
 
-async def test_a_community_model_is_run_by_its_newest_version(
+async def test_a_community_model_is_run_with_its_newest_version(
     strict_vendor: VendorsSimulator, client: ReplicateClient
 ) -> None:
     version = strict_vendor.version("meta/musicgen")
@@ -53,12 +53,12 @@ async def test_a_model_that_does_not_exist_is_rejected_with_the_vendors_words(cl
 @pytest.mark.parametrize(
     ("version_seconds", "versions"),
     [
-        pytest.param(VERSION_SECONDS, ["v0", "v0"], id="is run again for a while"),
-        pytest.param(0, ["v0", "v1"], id="is looked up again when its time is over"),
+        pytest.param(VERSION_SECONDS, ["v0", "v0"], id="used again while it is remembered"),
+        pytest.param(0, ["v0", "v1"], id="looked up again afterwards"),
     ],
 )
-async def test_a_version_that_was_found(version_seconds: float, versions: list[str]) -> None:
-    async with raw_server(vendor_with_a_new_version_at_every_look()) as server:
+async def test_a_found_version_is_remembered_for_a_while(version_seconds: float, versions: list[str]) -> None:
+    async with raw_server(vendor_with_a_new_version_at_every_request()) as server:
         client = ReplicateClient(server.url, "simulated", version_seconds=version_seconds)
         started = [await client.create(model="owner/name", input={}, webhook=None, cancel_after=60) for _ in versions]
         await client.close()
@@ -66,11 +66,11 @@ async def test_a_version_that_was_found(version_seconds: float, versions: list[s
     assert [prediction.version for prediction in started] == versions
 
 
-def vendor_with_a_new_version_at_every_look() -> Answer:
-    """Runs a community model by its versions only, and has a newer one whenever it is asked for the newest."""
+def vendor_with_a_new_version_at_every_request() -> Responder:
+    """Runs a community model only by version, and has a newer version each time it is asked for the newest."""
     numbers = count()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
         if head.startswith(b"GET /v1/models/owner/name "):
             await connection.send(response(json.dumps({"latest_version": {"id": f"v{next(numbers)}"}}).encode()))
@@ -82,4 +82,4 @@ def vendor_with_a_new_version_at_every_look() -> Answer:
         created = {"id": "x", "status": "starting", "created_at": "2026-03-01T12:00:00Z", "version": version}
         await connection.send(response(json.dumps(created).encode(), status="201 Created"))
 
-    return answer
+    return respond

@@ -51,7 +51,7 @@ def test_every_field_is_read() -> None:
     assert prediction.created_at == datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_what_is_optional_may_be_missing() -> None:
+def test_optional_fields_may_be_missing() -> None:
     prediction = parse_prediction(SMALLEST)
 
     assert (prediction.model, prediction.version, prediction.input) == ("", "", {})
@@ -77,7 +77,7 @@ def test_an_unknown_status_is_kept_and_not_terminal(status: str, is_terminal: bo
         ("2026-03-01T12:00:00", datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)),
     ],
 )
-def test_times_are_aware_whatever_their_digits(text: str, moment: datetime) -> None:
+def test_times_are_aware_for_any_number_of_digits(text: str, moment: datetime) -> None:
     assert parse_prediction({**SMALLEST, "created_at": text}).created_at == moment
 
 
@@ -85,7 +85,7 @@ def test_times_are_aware_whatever_their_digits(text: str, moment: datetime) -> N
     ("written", "seconds"),
     [("0", "0"), ("0.1", "0.1"), ("1.000001", "1.000001"), ("12", "12"), ("1e-7", "1e-7"), ("604800", "604800")],
 )
-def test_the_computing_time_is_exactly_what_was_written(written: str, seconds: str) -> None:
+def test_the_computing_time_is_parsed_without_rounding(written: str, seconds: str) -> None:
     metrics = parse_json(f'{{"predict_time": {written}}}'.encode())
 
     assert parse_prediction({**SMALLEST, "metrics": metrics}).predict_time == Decimal(seconds)
@@ -94,36 +94,36 @@ def test_the_computing_time_is_exactly_what_was_written(written: str, seconds: s
 @pytest.mark.parametrize(
     "written", ["NaN", "Infinity", "-Infinity", "-0.5", "604801", "1e400", "9" * 400, "true", '"1"']
 )
-def test_an_absurd_computing_time_is_no_computing_time(written: str) -> None:
+def test_an_absurd_computing_time_is_ignored(written: str) -> None:
     metrics = parse_json(f'{{"predict_time": {written}}}'.encode())
 
     assert parse_prediction({**SMALLEST, "metrics": metrics}).predict_time is None
 
 
-def test_an_error_that_is_no_text_is_kept_as_json() -> None:
+def test_an_error_that_is_not_text_is_kept_as_json() -> None:
     prediction = parse_prediction({**SMALLEST, "error": {"code": "E1001"}})
 
     assert prediction.error == '{"code": "E1001"}'
 
 
-def test_numbers_that_are_no_json_become_null() -> None:
+def test_numbers_that_json_does_not_allow_become_null() -> None:
     assert parse_json(b'{"output": [NaN, Infinity, -Infinity, 1.5]}') == {"output": [None, None, None, 1.5]}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b"1" * 5000])
-def test_what_is_no_json_is_unreadable(body: bytes) -> None:
+def test_a_response_that_is_not_json_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableResponseError):
         parse_json(body)
 
 
 @pytest.mark.parametrize("field", ["id", "status", "created_at"])
 @pytest.mark.parametrize("value", [None, "", 7])
-def test_a_prediction_without_what_it_cannot_lack_is_unreadable(field: str, value: Any) -> None:
+def test_a_prediction_without_a_required_field_is_unreadable(field: str, value: Any) -> None:
     with pytest.raises(UnreadableResponseError):
         parse_prediction({**SMALLEST, field: value})
 
 
-def test_a_page_is_its_predictions_and_the_query_of_the_next() -> None:
+def test_a_page_holds_its_predictions_and_the_query_of_the_next_page() -> None:
     link = "https://elsewhere.example/v1/predictions?cursor=cD0yMDI&created_after=2026"
 
     page = parse_page({"results": [WHOLE, SMALLEST], "next": link, "previous": None})
@@ -138,14 +138,14 @@ def test_a_page_without_a_link_is_the_last(link: Any) -> None:
 
 
 @pytest.mark.parametrize("page", [None, [], {}, {"results": None}, {"results": [{}]}, {"results": [SMALLEST, "x"]}])
-def test_a_page_of_which_a_part_is_unreadable_is_unreadable(page: Any) -> None:
+def test_a_page_with_an_unreadable_prediction_is_unreadable(page: Any) -> None:
     with pytest.raises(UnreadableResponseError):
         parse_page(page)
 
 
 @given(fields=st.fixed_dictionaries({}, optional=dict.fromkeys(WHOLE, json_values)), others=json_values)
-def test_no_answer_breaks_the_reading_of_it(fields: dict[str, Any], others: Any) -> None:
-    """Whatever stands in the fields, it is a prediction within its bounds or unreadable."""
+def test_any_response_is_a_valid_prediction_or_unreadable(fields: dict[str, Any], others: Any) -> None:
+    """For any values of the fields, parsing returns a prediction within bounds or raises its own error."""
     body = parse_json(json.dumps({**SMALLEST, **fields, "metrics": {"predict_time": others}}).encode())
 
     try:
@@ -158,7 +158,7 @@ def test_no_answer_breaks_the_reading_of_it(fields: dict[str, Any], others: Any)
 
 
 @given(json_values)
-def test_no_page_breaks_the_reading_of_it(value: Any) -> None:
+def test_any_page_is_valid_or_unreadable(value: Any) -> None:
     try:
         page = parse_page(value)
     except UnreadableResponseError:

@@ -22,7 +22,7 @@ LOW_CREDIT = (
 )
 
 
-def answered(
+def error_of(
     status: int, body: Any = None, *, retry_after: str | None = None, is_create: bool = True
 ) -> PredictionError:
     return refusal(status, retry_after, json.dumps(body).encode(), is_create=is_create)
@@ -45,8 +45,8 @@ def answered(
         (504, PredictionUncertainError),
     ],
 )
-def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionError]) -> None:
-    assert type(answered(status)) is kind
+def test_which_error_a_status_becomes_for_a_create(status: int, kind: type[PredictionError]) -> None:
+    assert type(error_of(status)) is kind
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_what_a_status_means_for_a_create(status: int, kind: type[PredictionErro
         (503, PredictionUnavailableError),
     ],
 )
-def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: type[PredictionError]) -> None:
-    assert type(answered(status, is_create=False)) is kind
+def test_which_error_a_status_becomes_for_an_existing_prediction(status: int, kind: type[PredictionError]) -> None:
+    assert type(error_of(status, is_create=False)) is kind
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_what_a_status_means_for_a_prediction_that_exists(status: int, kind: typ
         (422, {"title": "t" * 100, "detail": "d" * 9_000}, f"{'t' * 100}: {'d' * 398}"),
     ],
 )
-def test_the_text_is_what_the_vendor_said(status: int, body: Any, text: str) -> None:
-    assert answered(status, body).text == text
+def test_the_text_of_the_error_is_the_vendors(status: int, body: Any, text: str) -> None:
+    assert error_of(status, body).text == text
 
 
 def test_a_page_of_html_is_not_shown() -> None:
@@ -98,28 +98,28 @@ def test_a_page_of_html_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("retry_after", "body", "seconds"),
     [
-        pytest.param("7", {"detail": LOW_CREDIT, "retry_after": 6}, 7, id="the header first"),
+        pytest.param("7", {"detail": LOW_CREDIT, "retry_after": 6}, 7, id="the header takes precedence"),
         pytest.param(None, {"detail": "Your rate limit resets in ~30s.", "retry_after": 6}, 6, id="then the body"),
         pytest.param(None, {"detail": LOW_CREDIT, "status": 429}, 5, id="then the text"),
         pytest.param(None, {"detail": "Your rate limit resets in ~30s."}, 30, id="another text"),
         pytest.param("1.5", {}, 1.5, id="a fraction"),
-        pytest.param("soon", {"retry_after": "later", "detail": ["~7s"]}, 7, id="what is no number is passed over"),
-        pytest.param("-1", {"retry_after": float("nan"), "detail": "~12s"}, 12, id="and what is no wait"),
-        pytest.param("0", {"retry_after": 10**400, "detail": "~ 8 s"}, 8, id="and what is none to a float"),
-        pytest.param("86400", {}, 3600, id="an hour at most"),
-        pytest.param(None, {"detail": "Request was throttled."}, 5, id="nothing said"),
+        pytest.param("soon", {"retry_after": "later", "detail": ["~7s"]}, 7, id="not a number: ignored"),
+        pytest.param("-1", {"retry_after": float("nan"), "detail": "~12s"}, 12, id="not a wait: ignored"),
+        pytest.param("0", {"retry_after": 10**400, "detail": "~ 8 s"}, 8, id="too large for a float: ignored"),
+        pytest.param("86400", {}, 3600, id="at most an hour"),
+        pytest.param(None, {"detail": "Request was throttled."}, 5, id="no wait given"),
         pytest.param(None, None, 5, id="no body"),
     ],
 )
-def test_the_wait_that_the_vendor_asks_for(retry_after: str | None, body: Any, seconds: float) -> None:
-    error = answered(429, body, retry_after=retry_after)
+def test_how_long_the_vendor_asks_to_wait(retry_after: str | None, body: Any, seconds: float) -> None:
+    error = error_of(429, body, retry_after=retry_after)
 
     assert isinstance(error, PredictionThrottledError)
     assert error.wait_seconds == seconds
 
 
 @given(st.text() | st.none(), st.binary())
-def test_the_wait_is_within_an_hour_whatever_is_said(retry_after: str | None, body: bytes) -> None:
+def test_for_any_response_the_wait_is_within_an_hour(retry_after: str | None, body: bytes) -> None:
     error = refusal(429, retry_after, body, is_create=True)
 
     assert isinstance(error, PredictionThrottledError)

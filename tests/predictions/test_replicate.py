@@ -1,4 +1,4 @@
-"""The client against the simulator: what runs, how it ends, and what every refusal means."""
+"""The client against the simulator: predictions, how they end, and the error for every refusal."""
 
 import asyncio
 from collections.abc import Mapping
@@ -42,7 +42,9 @@ async def create(
     )
 
 
-async def test_a_run_is_started_and_not_waited_for(client: ReplicateClient, simulator: VendorsSimulator) -> None:
+async def test_a_run_is_started_without_waiting_for_its_end(
+    client: ReplicateClient, simulator: VendorsSimulator
+) -> None:
     prediction = await create(client, "simulator/image--slow-60", webhook=WEBHOOK, cancel_after=90)
 
     assert (prediction.is_terminal, prediction.output, prediction.predict_time) == (False, None, None)
@@ -53,7 +55,7 @@ async def test_a_run_is_started_and_not_waited_for(client: ReplicateClient, simu
     assert (request["webhook"], request["cancel_after"]) == (WEBHOOK, "90s")
 
 
-async def test_a_run_that_ends_tells_its_output_and_its_time(
+async def test_a_run_that_has_ended_has_output_and_computing_time(
     client: ReplicateClient, simulator: VendorsSimulator
 ) -> None:
     created = await create(client, "black-forest-labs/flux-schnell")
@@ -69,7 +71,7 @@ async def test_a_run_that_ends_tells_its_output_and_its_time(
 
 
 @pytest.mark.parametrize("form", ["{owner}/{name}:{version}", "{version}"])
-async def test_a_version_names_a_model(client: ReplicateClient, simulator: VendorsSimulator, form: str) -> None:
+async def test_a_run_can_be_created_by_version(client: ReplicateClient, simulator: VendorsSimulator, form: str) -> None:
     version = simulator.version("stability-ai/sdxl")
 
     prediction = await create(client, form.format(owner="stability-ai", name="sdxl", version=version))
@@ -89,7 +91,7 @@ async def test_a_version_names_a_model(client: ReplicateClient, simulator: Vendo
         ("never-ends--unknown-status", "hibernating", False),
     ],
 )
-async def test_every_state_is_told_as_it_is(
+async def test_every_state_is_reported(
     client: ReplicateClient, simulator: VendorsSimulator, fault: str, status: str, is_terminal: bool
 ) -> None:
     created = await create(client, f"simulator/json--{fault}", cancel_after=3600)
@@ -111,7 +113,7 @@ async def test_a_run_is_cancelled(client: ReplicateClient, simulator: VendorsSim
 
 
 @pytest.mark.parametrize(("fault", "seconds_before"), [("fail", 60), ("cancel-race--slow-60", 0)])
-async def test_a_run_that_ended_before_it_could_be_cancelled_stays_as_it_ended(
+async def test_cancelling_a_run_that_has_ended_does_not_change_it(
     client: ReplicateClient, simulator: VendorsSimulator, fault: str, seconds_before: float
 ) -> None:
     created = await create(client, f"simulator/json--{fault}")
@@ -120,7 +122,7 @@ async def test_a_run_that_ended_before_it_could_be_cancelled_stays_as_it_ended(
     assert (await client.cancel(created.id)).status == ("failed" if fault == "fail" else "succeeded")
 
 
-async def test_the_vendor_ends_a_run_that_takes_too_long_by_itself(
+async def test_the_vendor_cancels_a_run_that_takes_too_long(
     client: ReplicateClient, simulator: VendorsSimulator
 ) -> None:
     created = await create(client, "simulator/json--never-ends", cancel_after=30)
@@ -141,10 +143,10 @@ async def test_the_vendor_ends_a_run_that_takes_too_long_by_itself(
         ("create-accept-then-drop", PredictionUncertainError, "The model provider gave no usable response"),
     ],
 )
-async def test_what_a_create_that_fails_means_and_that_it_is_sent_once(
+async def test_each_failed_create_has_its_error_and_is_sent_once(
     client: ReplicateClient, simulator: VendorsSimulator, fault: str, kind: type[PredictionError], text: str
 ) -> None:
-    # By a version, because a name that is refused is asked for again by its newest version.
+    # By version, because a create by name that is refused is sent again with the newest version.
     version = simulator.version("simulator/json")
     with pytest.raises(PredictionError) as failed:
         await create(client, f"simulator/json--{fault}:{version}")
@@ -176,7 +178,7 @@ async def test_an_account_that_is_refused_is_refused_by_every_call(simulator: Ve
     await client.close()
 
 
-async def test_a_run_without_an_answer_is_found_by_its_webhook(
+async def test_a_run_whose_create_got_no_response_is_found_by_its_webhook(
     client: ReplicateClient, simulator: VendorsSimulator
 ) -> None:
     with pytest.raises(PredictionUncertainError):
@@ -198,10 +200,10 @@ async def test_an_id_that_the_vendor_does_not_know_is_missing(client: ReplicateC
 @pytest.mark.parametrize(
     ("fault", "kind"), [("get-429-1", PredictionThrottledError), ("get-500-1", PredictionUnavailableError)]
 )
-async def test_a_refused_get_is_told_at_once_and_not_repeated(
+async def test_a_refused_get_fails_at_once_and_is_not_repeated(
     client: ReplicateClient, fault: str, kind: type[PredictionError]
 ) -> None:
-    """The fault passes after one request: a second one within the call would have succeeded."""
+    """The fault affects one request only: a second one within the same call would have succeeded."""
     created = await create(client, f"simulator/json--{fault}")
 
     with pytest.raises(kind):
@@ -222,7 +224,7 @@ async def test_calls_end_at_their_deadline(client: ReplicateClient, simulator: V
     await hurried.close()
 
 
-async def test_recent_runs_come_newest_first_over_all_pages(client: ReplicateClient) -> None:
+async def test_recent_runs_are_listed_newest_first_over_all_pages(client: ReplicateClient) -> None:
     async with asyncio.TaskGroup() as group:
         created = [group.create_task(create(client)) for _ in range(201)]
 
@@ -250,7 +252,7 @@ async def test_no_recent_runs(client: ReplicateClient) -> None:
     assert [prediction async for prediction in client.recent(LONG_AGO)] == []
 
 
-async def test_the_settings_name_the_vendor(simulator: VendorsSimulator) -> None:
+async def test_the_settings_hold_the_vendors_address(simulator: VendorsSimulator) -> None:
     settings = Settings(replicate_base_url=simulator.replicate_url, replicate_api_token=SecretStr(TOKEN))
     client = open_prediction_client(settings)
 

@@ -1,4 +1,4 @@
-"""The client against servers that behave in ways which only the bytes on the wire show."""
+"""The client against servers that control every byte of their responses."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def call(client: ReplicateClient, method: str) -> Any:
 
 
 def expected(method: str) -> type[PredictionError]:
-    """What a call means that got no usable answer after it was sent."""
+    """The error of a call that was sent and got no usable response."""
     return PredictionUncertainError if method == "create" else PredictionUnavailableError
 
 
@@ -59,7 +59,7 @@ async def fails(server: RawServer, method: str) -> PredictionError:
     return failed.value
 
 
-async def test_a_create_says_all_that_was_asked_and_nothing_else() -> None:
+async def test_a_create_sends_all_parameters_and_nothing_else() -> None:
     created = response(json.dumps(PREDICTION).encode(), status="201 Created")
     prompt = {"prompt": "ein Schiff, größer"}
 
@@ -82,7 +82,7 @@ async def test_a_create_says_all_that_was_asked_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
-async def test_an_input_that_json_cannot_carry_is_not_sent(value: Any) -> None:
+async def test_an_input_that_json_cannot_express_is_not_sent(value: Any) -> None:
     async with raw_server(always()) as server, client_of(server) as client:
         with pytest.raises(PredictionRejectedError):
             await create(client, input={"guidance": value})
@@ -91,7 +91,7 @@ async def test_an_input_that_json_cannot_carry_is_not_sent(value: Any) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_vendor_that_is_not_there_certainly_accepted_nothing(method: str) -> None:
+async def test_if_the_vendor_is_away_the_create_was_certainly_not_accepted(method: str) -> None:
     async with raw_server(always()) as server:
         pass
 
@@ -99,12 +99,12 @@ async def test_a_vendor_that_is_not_there_certainly_accepted_nothing(method: str
 
 
 @pytest.mark.parametrize("host", ["http://no-such-host.invalid", "ftp://127.0.0.1"])
-async def test_an_address_that_leads_nowhere_certainly_accepted_nothing(host: str) -> None:
+async def test_if_the_address_does_not_exist_the_create_was_certainly_not_accepted(host: str) -> None:
     assert type(await fails(RawServer(host), "create")) is PredictionUnavailableError
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_connection_that_ends_without_an_answer_may_have_carried_the_request(method: str) -> None:
+async def test_if_the_connection_ends_without_a_response_the_create_may_have_been_accepted(method: str) -> None:
     async with raw_server(always(is_closed=True)) as server:
         error = await fails(server, method)
 
@@ -113,9 +113,9 @@ async def test_a_connection_that_ends_without_an_answer_may_have_carried_the_req
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "raw",
     [
-        pytest.param(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{", id="half an answer"),
+        pytest.param(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{", id="half a response"),
         pytest.param(response(b"<html></html>"), id="HTML"),
         pytest.param(response(b""), id="nothing"),
         pytest.param(response(b"[]"), id="a list"),
@@ -127,8 +127,8 @@ async def test_a_connection_that_ends_without_an_answer_may_have_carried_the_req
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
-async def test_an_answer_that_is_unusable_is_no_answer(method: str, answer: bytes) -> None:
-    async with raw_server(always(answer, is_closed=True)) as server:
+async def test_an_unusable_response_counts_as_no_response(method: str, raw: bytes) -> None:
+    async with raw_server(always(raw, is_closed=True)) as server:
         error = await fails(server, method)
 
     assert type(error) is expected(method)
@@ -137,7 +137,7 @@ async def test_an_answer_that_is_unusable_is_no_answer(method: str, answer: byte
 
 @pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_redirect_does_not_take_the_token_elsewhere(method: str, status: str) -> None:
+async def test_the_token_is_not_sent_to_the_target_of_a_redirect(method: str, status: str) -> None:
     async with raw_server(always(response(b"{}"))) as elsewhere:
         headers = f"Location: {elsewhere.url}/v1/predictions\r\n".encode()
         async with raw_server(always(response(b"", status=status, headers=headers))) as server:
@@ -146,13 +146,13 @@ async def test_a_redirect_does_not_take_the_token_elsewhere(method: str, status:
     assert elsewhere.requests == []
 
 
-async def test_the_link_to_the_next_page_does_not_take_the_token_elsewhere() -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+async def test_the_token_is_not_sent_to_a_next_page_on_another_host() -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_first = len(server.requests) == 1
         link = f"{elsewhere.url}/v1/predictions?cursor=2" if is_first else None
         await connection.send(response(json.dumps({"results": [PREDICTION], "next": link}).encode()))
 
-    async with raw_server(always()) as elsewhere, raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(always()) as elsewhere, raw_server(respond) as server, client_of(server) as client:
         recent = [prediction.id async for prediction in client.recent(LONG_AGO)]
 
     assert recent == [PREDICTION["id"]] * 2
@@ -160,7 +160,7 @@ async def test_the_link_to_the_next_page_does_not_take_the_token_elsewhere() -> 
     assert elsewhere.requests == []
 
 
-async def test_recent_runs_are_asked_for_by_time_and_end_at_older_ones_all_the_same() -> None:
+async def test_recent_runs_end_at_older_ones_even_if_the_vendor_ignores_the_time_filter() -> None:
     older = {**PREDICTION, "created_at": "2026-03-01T11:00:00Z"}
     page = {"results": [PREDICTION, older, PREDICTION], "next": "https://x.test/v1/predictions?cursor=2"}
 
@@ -174,7 +174,7 @@ async def test_recent_runs_are_asked_for_by_time_and_end_at_older_ones_all_the_s
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "504 Gateway Timeout"])
-async def test_a_get_that_is_refused_for_now_is_not_repeated(status: str) -> None:
+async def test_a_get_that_is_refused_temporarily_is_not_repeated(status: str) -> None:
     async with raw_server(always(response(b"{}", status=status, headers=b"Retry-After: 30\r\n"))) as server:
         error = await fails(server, "get")
 
@@ -182,10 +182,10 @@ async def test_a_get_that_is_refused_for_now_is_not_repeated(status: str) -> Non
     assert len(server.requests) == 1
 
 
-async def test_a_refusal_that_breaks_off_is_still_one() -> None:
-    answer = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 500\r\n\r\n{"
+async def test_a_truncated_refusal_is_still_a_refusal() -> None:
+    raw = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 500\r\n\r\n{"
 
-    async with raw_server(always(answer, is_closed=True)) as server:
+    async with raw_server(always(raw, is_closed=True)) as server:
         error = await fails(server, "create")
 
     assert type(error) is PredictionRejectedError
@@ -202,13 +202,13 @@ async def test_the_token_is_not_repeated(caplog: pytest.LogCaptureFixture) -> No
     assert TOKEN not in caplog.text
 
 
-async def test_calls_share_a_connection_after_answers_and_refusals() -> None:
-    async def answer(connection: Connection, request: bytes) -> None:
+async def test_calls_share_a_connection_after_successes_and_refusals() -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         is_refused = len(server.requests) == 1
         body = json.dumps(PREDICTION).encode()
         await connection.send(response(b"{}", status="404 Not Found") if is_refused else response(body))
 
-    async with raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(respond) as server, client_of(server) as client:
         with pytest.raises(PredictionError):
             await client.get("x")
         await client.get("x")
@@ -220,12 +220,12 @@ async def test_calls_share_a_connection_after_answers_and_refusals() -> None:
 async def test_cancelling_a_call_closes_its_connection() -> None:
     asked, hung_up = asyncio.Event(), asyncio.Event()
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         asked.set()
         assert await connection.reader.read() == b""
         hung_up.set()
 
-    async with raw_server(answer) as server, client_of(server) as client:
+    async with raw_server(respond) as server, client_of(server) as client:
         waiting = asyncio.create_task(call(client, "get"))
         await asked.wait()
         waiting.cancel()

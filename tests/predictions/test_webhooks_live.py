@@ -1,4 +1,4 @@
-"""Webhooks as the simulator sends them, received by a server of the test."""
+"""Webhooks as the simulator sends them, received by a server in the test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def test_the_vendor_reports_a_run_signed(client: ReplicateClient, receiver: Receiver) -> None:
+async def test_the_vendor_sends_a_signed_webhook(client: ReplicateClient, receiver: Receiver) -> None:
     created = await client.create(model="simulator/json", input={}, webhook=receiver.url, cancel_after=600)
     received = await receiver.webhooks.get()
 
@@ -55,7 +55,7 @@ async def test_the_vendor_reports_a_run_signed(client: ReplicateClient, receiver
 
 
 @pytest.mark.parametrize("fault", ["webhook-bad-signature", "webhook-old-timestamp", "webhook-reencoded"])
-async def test_a_report_that_is_not_the_vendors_is_refused(
+async def test_a_webhook_with_a_wrong_signature_is_refused(
     client: ReplicateClient, receiver: Receiver, fault: str
 ) -> None:
     await client.create(model=f"simulator/json--{fault}", input={}, webhook=receiver.url, cancel_after=600)

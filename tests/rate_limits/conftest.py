@@ -32,13 +32,13 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 
 @pytest.fixture(scope="session")
 async def limiter(redis: Redis) -> RateLimiter:
-    """The limiter of a process. Its leases are renewed only if a test does so."""
+    """The limiter of one process. Its leases are renewed only if a test does so."""
     return RateLimiter(redis)
 
 
 @pytest.fixture(scope="session")
 async def limiters(valkey: Valkey) -> AsyncIterator[list[RateLimiter]]:
-    """The limiters of three processes over one Redis."""
+    """The limiters of three processes that share one Redis."""
     opened = [redis_at(valkey.url) for _ in range(3)]
     yield [RateLimiter(redis) for redis in opened]
     for redis in opened:
@@ -55,7 +55,7 @@ async def lonely_limiter() -> AsyncIterator[RateLimiter]:
 
 @dataclass(frozen=True)
 class WatchedApi:
-    """An API process behind a proxy, with the wires to its servers. An address may fail 3 times a minute."""
+    """An API process behind a proxy, and the proxies to its servers. An address may fail 3 times a minute."""
 
     base_url: str
     postgres: Proxy

@@ -1,4 +1,4 @@
-"""Plans and limits for one test each."""
+"""Plans and limits that a single test uses."""
 
 import secrets
 from decimal import Decimal
@@ -13,7 +13,7 @@ from app.rate_limits.policy import Limits
 async def make_plan(
     database: Database, *, per_minute: int = 1000, concurrent: int = 1000, name: str | None = None
 ) -> str:
-    """A plan with these limits, new unless it is named; its name."""
+    """Create a plan with these limits, or change the named one; returns its name."""
     name = name or f"plan-{secrets.token_hex(4)}"
     async with database.transaction() as tx:
         await organizations.set_plan(
@@ -29,7 +29,7 @@ async def make_plan(
 
 
 def make_limits(**named: Any) -> Limits:
-    """The limits of a new organization and key: none that a test meets, but for those that it names."""
+    """The limits of a new organization and key: those that are named, and otherwise limits that no test reaches."""
     token = secrets.token_hex(8)
     wide: dict[str, Any] = {"per_minute": 100_000, "concurrent": 100_000}
     none: dict[str, Any] = {"key_per_minute": None, "key_per_hour": None}

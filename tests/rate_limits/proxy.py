@@ -1,4 +1,4 @@
-"""A wire between a program and its server: it counts the round trips on it, and can hold back a question."""
+"""A proxy between a program and its server: it counts the round trips and can hold back a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,21 +11,21 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass
 class _Connection:
-    """One client's. A question that follows an answer begins a round trip."""
+    """One client's connection. A request after a response begins a round trip."""
 
     round_trips: int = 0
     is_asking: bool = False
     is_listening: bool = False
 
-    def note_question(self, data: bytes) -> None:
-        # A connection that hears notifications asks on behalf of no request.
+    def note_request(self, data: bytes) -> None:
+        # A connection that listens for notifications works for no HTTP request.
         self.is_listening = self.is_listening or b"LISTEN" in data
         self.round_trips += not self.is_asking
         self.is_asking = True
 
 
 class Proxy:
-    """Passes bytes on between clients and the server of a URL."""
+    """Passes bytes between clients and the server of a URL."""
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
@@ -37,31 +37,31 @@ class Proxy:
 
     @property
     def round_trips(self) -> int:
-        """How often clients have asked and waited so far, listeners left out."""
+        """The number of round trips so far, except those of listeners."""
         return sum(one.round_trips for one in self._connections if not one.is_listening)
 
     def hold_next(self) -> None:
-        """Hold back the next question, and no other."""
+        """Hold back only the next request."""
         self._is_next_held = True
         self._is_held.clear()
         self._may_pass.clear()
 
     async def wait_until_held(self) -> None:
-        """Wait until a question is held back."""
+        """Wait until a request is held back."""
         await self._is_held.wait()
 
     def let_pass(self) -> None:
         """Pass on what is held back."""
         self._may_pass.set()
 
-    async def serve(self, questions: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        """Stand between one client and the server until either hangs up."""
+    async def serve(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """Pass bytes between one client and the server until either closes the connection."""
         connection = _Connection()
         self._connections.append(connection)
-        answers, server = await asyncio.open_connection(self._host, self._port)
+        responses, server = await asyncio.open_connection(self._host, self._port)
         passing = [
-            asyncio.create_task(self._pass_questions(connection, questions, server)),
-            asyncio.create_task(_pass_answers(connection, answers, client)),
+            asyncio.create_task(self._pass_requests(connection, requests, server)),
+            asyncio.create_task(_pass_responses(connection, responses, client)),
         ]
         try:
             await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
@@ -72,11 +72,11 @@ class Proxy:
             server.close()
             client.close()
 
-    async def _pass_questions(
-        self, connection: _Connection, questions: asyncio.StreamReader, server: asyncio.StreamWriter
+    async def _pass_requests(
+        self, connection: _Connection, requests: asyncio.StreamReader, server: asyncio.StreamWriter
     ) -> None:
-        while data := await questions.read(_CHUNK_BYTES):
-            connection.note_question(data)
+        while data := await requests.read(_CHUNK_BYTES):
+            connection.note_request(data)
             if self._is_next_held:
                 self._is_next_held = False
                 self._is_held.set()
@@ -84,15 +84,17 @@ class Proxy:
             server.write(data)
 
 
-async def _pass_answers(connection: _Connection, answers: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-    while data := await answers.read(_CHUNK_BYTES):
+async def _pass_responses(
+    connection: _Connection, responses: asyncio.StreamReader, client: asyncio.StreamWriter
+) -> None:
+    while data := await responses.read(_CHUNK_BYTES):
         connection.is_asking = False
         client.write(data)
 
 
 @asynccontextmanager
 async def proxy_to(server_url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy for as long as the block takes, and the server's URL by way of it."""
+    """Run a proxy during the block; yields it and the server's URL with the proxy's address."""
     proxy = Proxy(server_url)
     listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]

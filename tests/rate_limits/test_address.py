@@ -1,4 +1,4 @@
-"""Which address a failed attempt is counted for, told from a header that anybody can write."""
+"""Which address a failed attempt is counted for, although anybody can write the header that names it."""
 
 from collections.abc import Sequence
 from ipaddress import ip_network
@@ -13,16 +13,16 @@ PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("2001:db8:f
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "address"),
     [
-        # Nobody stands between.
+        # No proxy in between.
         ("192.0.2.1", [], "192.0.2.1"),
         ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),
         ("192.0.2.1", ["203.0.113.9, 10.0.0.1"], "192.0.2.1"),
-        # One proxy, which has written the last entry.
+        # One proxy, which wrote the last entry.
         ("10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
         ("10.0.0.1", ["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
         ("10.0.0.1", ["203.0.113.9", "192.0.2.1"], "192.0.2.1"),
         ("10.0.0.1", ["10.9.9.9, 192.0.2.1"], "192.0.2.1"),
-        # Several, each of which is trusted.
+        # Several proxies, all trusted.
         ("10.0.0.1", ["203.0.113.9, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
         ("10.0.0.1", ["192.0.2.1 ,  10.0.0.2,10.0.0.3"], "192.0.2.1"),
         ("2001:db8:ffff::1", ["192.0.2.1, 10.0.0.2"], "192.0.2.1"),
@@ -31,30 +31,30 @@ PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("2001:db8:f
         ("10.0.0.1", ["[2001:db8:1:3::1]:4711"], "2001:db8:1:3::/64"),
         ("10.0.0.1", ["192.0.2.1:4711, 10.0.0.2:80"], "192.0.2.1"),
         ("10.0.0.1", [":4711"], "unknown"),
-        # Proxies alone.
+        # Only proxies.
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-        # What is no address ends what can be believed.
+        # An entry that is not an address: nothing before it can be trusted.
         ("10.0.0.1", ["192.0.2.1, not an address"], "unknown"),
         ("10.0.0.1", ["192.0.2.1, "], "unknown"),
         ("10.0.0.1", ["not an address, 192.0.2.1"], "192.0.2.1"),
         (None, ["192.0.2.1"], "unknown"),
-        # A whole network of IPv6 is commonly one client.
+        # One client commonly has a whole IPv6 network.
         ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
         ("2001:db8:1:2::1", [], "2001:db8:1:2::/64"),
         ("10.0.0.1", ["2001:db8:1:3::1"], "2001:db8:1:3::/64"),
         ("fe80::1%eth0", [], "fe80::/64"),
-        # IPv4 seen through a socket for both.
+        # IPv4 seen through a dual-stack socket.
         ("::ffff:192.0.2.1", [], "192.0.2.1"),
         ("::ffff:10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
         ("10.0.0.1", ["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
     ],
 )
-def test_the_header_is_believed_as_far_as_trusted_proxies_wrote_it(
+def test_the_header_is_trusted_as_far_as_trusted_proxies_wrote_it(
     peer: str | None, forwarded_for: Sequence[str], address: str
 ) -> None:
     assert client_address(peer, forwarded_for, PROXIES) == address
 
 
-def test_without_trusted_proxies_nobody_is_believed() -> None:
+def test_without_trusted_proxies_the_header_is_ignored() -> None:
     assert client_address("127.0.0.1", ["192.0.2.1"], ()) == "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What the checks of a request with a known key cost, counted on the wires to Postgres and Redis."""
+"""How many round trips to Postgres and Redis the checks of a request with a known key cost."""
 
 import httpx
 
@@ -9,12 +9,12 @@ from tests.rate_limits.making import make_plan
 from tests.waiting import PATIENCE
 
 REQUESTS = 100
-# The process has something of its own to do now and then, such as noting when keys were last used.
+# The process has background work of its own, such as noting when keys were last used.
 FEW = 20
 
 
 async def round_trips(api: WatchedApi, client: httpx.AsyncClient, path: str, status: int) -> tuple[int, int]:
-    """How often the API asks Postgres and Redis for as many requests, once it knows the key."""
+    """The API's round trips to Postgres and Redis for a number of requests, once it knows the key."""
     assert (await client.get(path)).status_code == status
     postgres, redis = api.postgres.round_trips, api.redis.round_trips
     for _ in range(REQUESTS):
@@ -22,7 +22,7 @@ async def round_trips(api: WatchedApi, client: httpx.AsyncClient, path: str, sta
     return api.postgres.round_trips - postgres, api.redis.round_trips - redis
 
 
-async def test_a_decision_costs_no_question_to_postgres_and_one_to_redis(
+async def test_a_decision_costs_no_round_trip_to_postgres_and_one_to_redis(
     watched_api: WatchedApi, database: Database
 ) -> None:
     organization = await factories.make_organization(database, plan=await make_plan(database, per_minute=1))
@@ -37,7 +37,7 @@ async def test_a_decision_costs_no_question_to_postgres_and_one_to_redis(
     assert REQUESTS <= redis < REQUESTS + FEW
 
 
-async def test_a_refusal_by_scope_costs_no_more(watched_api: WatchedApi, database: Database) -> None:
+async def test_a_refusal_by_scope_costs_no_more_round_trips(watched_api: WatchedApi, database: Database) -> None:
     organization = await factories.make_organization(database, scopes=["sessions:read"])
     async with httpx.AsyncClient(
         base_url=watched_api.base_url, headers=organization.headers, timeout=PATIENCE
@@ -48,9 +48,7 @@ async def test_a_refusal_by_scope_costs_no_more(watched_api: WatchedApi, databas
     assert redis < REQUESTS + FEW
 
 
-async def test_an_admitted_request_gives_its_slot_back_with_one_more(
-    watched_api: WatchedApi, database: Database
-) -> None:
+async def test_releasing_the_slot_costs_one_more_round_trip(watched_api: WatchedApi, database: Database) -> None:
     organization = await factories.make_organization(database)
     async with httpx.AsyncClient(
         base_url=watched_api.base_url, headers=organization.headers, timeout=PATIENCE

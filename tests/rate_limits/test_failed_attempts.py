@@ -1,4 +1,4 @@
-"""Whoever guesses keys is slowed down by address; whoever has a key never is."""
+"""Clients that guess keys are limited by address; clients with a valid key are not."""
 
 import secrets
 
@@ -6,14 +6,14 @@ import httpx
 import pytest
 
 from tests.factories import Organization
-from tests.rate_limits.answers import window
 from tests.rate_limits.conftest import WatchedApi
+from tests.rate_limits.responses import window
 
 UNKNOWN_KEY = {"X-API-Key": f"jns_live_{'0' * 32}"}
 
 
 def new_address() -> str:
-    """An address that nobody has failed from."""
+    """An address without failed attempts."""
     return f"198.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
 
 
@@ -36,44 +36,44 @@ async def test_an_address_that_fails_too_often_is_refused_and_a_valid_key_from_i
         valid = await anyone.get("/credits", headers=forwarded | organization.headers)
         elsewhere = await anyone.get("/credits", headers=UNKNOWN_KEY | {"X-Forwarded-For": new_address()})
 
-    assert [answer.status_code for answer in failed] == [401, 401, 401]
-    assert [window(answer) for answer in failed] == [(3, 2), (3, 1), (3, 0)]
-    for answer in refused:
-        assert answer.status_code == 429
-        assert answer.json()["error"]["code"] == "rate_limit_exceeded"
-        assert 1 <= int(answer.headers["Retry-After"]) <= 60
-        assert window(answer) == (3, 0)
+    assert [response.status_code for response in failed] == [401, 401, 401]
+    assert [window(response) for response in failed] == [(3, 2), (3, 1), (3, 0)]
+    for response in refused:
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "rate_limit_exceeded"
+        assert 1 <= int(response.headers["Retry-After"]) <= 60
+        assert window(response) == (3, 0)
     assert valid.status_code == 200
     assert window(valid)[0] == 100_000
     assert (elsewhere.status_code, window(elsewhere)) == (401, (3, 2))
 
 
 @pytest.mark.parametrize("forged", ["203.0.113.{number}, {address}", "{address}, 10.1.2.3", "junk {number},{address}"])
-async def test_entries_that_no_trusted_proxy_wrote_help_nobody(anyone: httpx.AsyncClient, forged: str) -> None:
+async def test_header_entries_that_no_trusted_proxy_wrote_are_ignored(anyone: httpx.AsyncClient, forged: str) -> None:
     address = new_address()
     async with anyone:
-        answers = [
+        responses = [
             await anyone.get("/credits", headers={"X-Forwarded-For": forged.format(number=number, address=address)})
             for number in range(5)
         ]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429, 429]
 
 
-async def test_an_ipv6_network_is_one_address(anyone: httpx.AsyncClient) -> None:
+async def test_an_ipv6_network_counts_as_one_address(anyone: httpx.AsyncClient) -> None:
     network = f"2001:db8:{secrets.randbelow(0xFFFF):x}:{secrets.randbelow(0xFFFF):x}"
     async with anyone:
-        answers = [
+        responses = [
             await anyone.get("/credits", headers={"X-Forwarded-For": f"{network}::{number}"}) for number in range(1, 5)
         ]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429]
 
 
-async def test_a_server_behind_no_proxy_believes_no_header(client: httpx.AsyncClient) -> None:
+async def test_without_a_trusted_proxy_the_header_is_ignored(client: httpx.AsyncClient) -> None:
     headers = [UNKNOWN_KEY | {"X-Forwarded-For": new_address()} for _ in range(3)]
 
-    answers = [await client.get("/credits", headers=each) for each in headers]
+    responses = [await client.get("/credits", headers=each) for each in headers]
 
-    # All three count for the one address that they came from.
-    assert all(limit - remaining > number for number, (limit, remaining) in enumerate(map(window, answers)))
+    # All three count for the address that they really came from.
+    assert all(limit - remaining > number for number, (limit, remaining) in enumerate(map(window, responses)))

@@ -1,4 +1,4 @@
-"""While Redis is away each process decides by itself, by the same rules."""
+"""While Redis is away, each process decides by itself with the same rules."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from tests.rate_limits.making import make_limits
 from tests.rate_limits.windows import redis_at
 from tests.waiting import until
 
-# How long the limiter goes on by itself before it asks Redis again.
+# How long the limiter decides by itself before it asks Redis again.
 PAUSE_SECONDS = 1.0
 
 
@@ -34,7 +34,7 @@ def mortal_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[tuple[str, list[None]]]:
-    """A server that takes connections and never answers: its URL, and an entry for each connection."""
+    """A server that accepts connections and never responds: its URL, and an entry for each connection."""
     connections: list[None] = []
     over = asyncio.Event()
 
@@ -51,13 +51,13 @@ async def silent_server() -> AsyncIterator[tuple[str, list[None]]]:
         server.close()
 
 
-def questions_without_redis() -> float:
-    """The product's own count of what it had to answer without Redis."""
+def decisions_without_redis() -> float:
+    """The product's own metric of decisions made without Redis."""
     return REGISTRY.get_sample_value("junis_redis_away_total") or 0.0
 
 
 def shown(decision: Decision) -> tuple[object, ...]:
-    """What of a decision does not depend on the moment."""
+    """The parts of a decision that do not depend on the time."""
     windows = (decision.organization, decision.key_minute, decision.key_hour)
     return decision.refusal, *((window.limit, window.remaining) if window else None for window in windows)
 
@@ -88,12 +88,12 @@ async def test_a_process_decides_as_redis_does(limiter: RateLimiter, lonely_limi
                 running.append((slot, own_slot))
 
 
-async def test_of_many_at_once_exactly_the_limit_is_admitted(lonely_limiter: RateLimiter) -> None:
+async def test_exactly_the_limit_of_many_concurrent_requests_is_admitted(lonely_limiter: RateLimiter) -> None:
     limits = make_limits(per_minute=60)
 
-    answers = await asyncio.gather(*(lonely_limiter.admit(limits) for _ in range(300)))
+    decided = await asyncio.gather(*(lonely_limiter.admit(limits) for _ in range(300)))
 
-    assert sum(slot is not None for _, slot in answers) == 60
+    assert sum(slot is not None for _, slot in decided) == 60
 
 
 async def test_failed_attempts_are_counted_without_redis(lonely_limiter: RateLimiter) -> None:
@@ -112,7 +112,7 @@ async def test_redis_may_die_and_come_back(mortal_valkey: Valkey) -> None:
     decision, slot = await limiter.admit(limits)
     assert slot is not None
     assert decision.organization.remaining == 2
-    counted = questions_without_redis()
+    counted = decisions_without_redis()
 
     mortal_valkey.kill()
     alone = [await limiter.admit(limits) for _ in range(4)]
@@ -120,26 +120,26 @@ async def test_redis_may_die_and_come_back(mortal_valkey: Valkey) -> None:
     await limiter.renew()
     is_within, _ = await limiter.fail(secrets.token_hex(4), 1)
 
-    # The process counts from nothing: what Redis knew of is out of reach.
+    # The process starts to count at zero, because it cannot read the counts in Redis.
     assert [decision.refusal for decision, _ in alone] == [None, None, None, Refusal.MINUTE]
     assert is_within
-    assert questions_without_redis() > counted
+    assert decisions_without_redis() > counted
 
     mortal_valkey.start()
     await until(lambda: has_remaining(limiter, limits, 2))
     decision = (await limiter.admit(limits))[0]
 
-    # Redis kept its log over the crash and has the first request in its window still.
+    # Redis kept its data through the crash, so the first request is still in its window.
     assert (decision.refusal, decision.organization.remaining) == (None, 1)
     await redis.aclose(close_connection_pool=True)
 
 
 async def has_remaining(limiter: RateLimiter, limits: Limits, remaining: int) -> bool:
-    """Whether so many requests are left of the organization's minute, as the limiter sees it now."""
+    """Whether the limiter reports this many remaining requests in the organization's minute."""
     return (await limiter.look(limits)).organization.remaining == remaining
 
 
-async def test_each_outage_opens_no_new_window(mortal_valkey: Valkey) -> None:
+async def test_repeated_outages_open_no_new_windows(mortal_valkey: Valkey) -> None:
     limits = make_limits(per_minute=10)
     redis = redis_at(mortal_valkey.url)
     limiter = RateLimiter(redis)
@@ -149,27 +149,27 @@ async def test_each_outage_opens_no_new_window(mortal_valkey: Valkey) -> None:
         mortal_valkey.kill()
         admitted += sum(slot is not None for _, slot in [await limiter.admit(limits) for _ in range(15)])
         mortal_valkey.start()
-        await until(lambda: has_remaining(limiter, limits, 10))  # it is Redis that answers again
+        await until(lambda: has_remaining(limiter, limits, 10))  # Redis decides again
 
     assert admitted == 10
     await redis.aclose(close_connection_pool=True)
 
 
-async def test_a_redis_that_does_not_answer_keeps_nobody_waiting() -> None:
+async def test_a_redis_that_does_not_respond_delays_no_request() -> None:
     limits = make_limits()
     async with silent_server() as (url, _):
         redis = redis_at(url)
         limiter = RateLimiter(redis)
 
-        # One after the other they would take minutes.
+        # If each waited for Redis in turn, this would take minutes.
         async with asyncio.timeout(20):
-            answers = await asyncio.gather(*(limiter.admit(limits) for _ in range(50)))
+            decided = await asyncio.gather(*(limiter.admit(limits) for _ in range(50)))
 
         await redis.aclose(close_connection_pool=True)
-    assert all(slot is not None for _, slot in answers)
+    assert all(slot is not None for _, slot in decided)
 
 
-async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> None:
+async def test_only_one_request_waits_to_see_whether_redis_is_back() -> None:
     limits = make_limits()
     async with silent_server() as (url, connections):
         pool = ConnectionPool.from_url(url, socket_timeout=0.3)
@@ -178,20 +178,20 @@ async def test_only_one_request_waits_to_find_out_whether_redis_is_back() -> Non
         await asyncio.sleep(PAUSE_SECONDS)
         asked_before = len(connections)
 
-        answers = await asyncio.gather(*(limiter.admit(limits) for _ in range(20)))
+        decided = await asyncio.gather(*(limiter.admit(limits) for _ in range(20)))
 
         assert len(connections) - asked_before == 1
         await pool.disconnect()
-    assert all(slot is not None for _, slot in answers)
+    assert all(slot is not None for _, slot in decided)
 
 
-def test_ever_new_addresses_do_not_fill_the_memory() -> None:
+def test_the_number_of_remembered_addresses_is_bounded() -> None:
     windows = LocalWindows()
     addresses = [f"address-{number}" for number in range(150_000)]
 
     for address in addresses:
         windows.fail(address, 1)
 
-    # The last one's attempt is remembered, the first one's is not.
+    # The attempt of the last address is remembered, that of the first is not.
     assert not windows.fail(addresses[-1], 1)[0]
     assert windows.fail(addresses[0], 1)[0]

@@ -1,4 +1,4 @@
-"""Clients that leave at any moment take no slot and no credits with them."""
+"""Clients that disconnect at any moment leave no slot taken and no credits held."""
 
 import asyncio
 import random
@@ -34,10 +34,10 @@ async def stack_redis(stack: Stack) -> AsyncIterator[Redis]:
     await opened.aclose(close_connection_pool=True)
 
 
-async def test_nothing_is_left_of_clients_that_left(
+async def test_clients_that_disconnect_leave_no_slot_and_no_hold(
     client: httpx.AsyncClient, stack_redis: Redis, database: Database, organization: Organization
 ) -> None:
-    """A slot that was not released would be renewed for as long as the process lives."""
+    """A slot that was not released would be renewed until the process ends."""
     chance = random.Random(1)
 
     async def ask_and_leave(request: dict[str, Any]) -> None:

@@ -1,18 +1,16 @@
-"""What clients are told of their limits, on every answer that a key gets."""
+"""The limit headers, which are on every response to a request with a valid key."""
 
 from typing import Any
 
 import httpx
 import pytest
 
-from app.api_keys import service as api_keys
-from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.rate_limits.answers import until_status, window
 from tests.rate_limits.making import make_plan
+from tests.rate_limits.responses import until_status, window
 from tests.waiting import PATIENCE
 
 CHAT = "/v1/chat/completions"
@@ -26,10 +24,10 @@ async def limited_client(
     return httpx.AsyncClient(base_url=stack.base_url, headers=made.headers, timeout=30), made
 
 
-async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, database: Database) -> None:
+async def test_every_request_that_passes_the_checks_counts_as_one(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=7, concurrent=1), credit="0")
     async with client:
-        answers = [
+        responses = [
             await client.get("/credits"),
             await client.post(CHAT, content=b"{not json"),
             await client.post(CHAT, json={"messages": []}),
@@ -41,19 +39,19 @@ async def test_every_answer_after_the_checks_counts_one_request(stack: Stack, da
             await client.post(CHAT, json=HELLO),
         ]
 
-    assert [answer.status_code for answer in answers] == [200, 400, 400, 402, 404, 400, 200, 429, 429]
-    assert [window(answer) for answer in answers] == [(7, left) for left in (6, 5, 4, 3, 2, 1, 0, 0, 0)]
+    assert [response.status_code for response in responses] == [200, 400, 400, 402, 404, 400, 200, 429, 429]
+    assert [window(response) for response in responses] == [(7, left) for left in (6, 5, 4, 3, 2, 1, 0, 0, 0)]
 
 
-async def test_a_stream_tells_its_limits_when_it_begins(stack: Stack, database: Database) -> None:
+async def test_a_stream_has_limit_headers(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=3))
-    async with client, client.stream("POST", CHAT, json=HELLO | {"stream": True}) as answer:
-        assert answer.status_code == 200
-        assert window(answer) == (3, 2)
-        assert (await answer.aread()).endswith(b"data: [DONE]\n\n")
+    async with client, client.stream("POST", CHAT, json=HELLO | {"stream": True}) as response:
+        assert response.status_code == 200
+        assert window(response) == (3, 2)
+        assert (await response.aread()).endswith(b"data: [DONE]\n\n")
 
 
-async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: Database) -> None:
+async def test_a_request_that_the_checks_refuse_does_not_count(stack: Stack, database: Database) -> None:
     client, organization = await limited_client(
         stack, database, await make_plan(database, per_minute=5), scopes=["sessions:read"]
     )
@@ -65,8 +63,8 @@ async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: 
         unsubscribed = await until_status(client, "/credits", 403)
 
     assert window(first) == (5, 4)
-    assert [answer.status_code for answer in refused] == [403, 403, 403]
-    assert [window(answer) for answer in refused] == [(5, 4)] * 3
+    assert [response.status_code for response in refused] == [403, 403, 403]
+    assert [window(response) for response in refused] == [(5, 4)] * 3
     limit, remaining = window(unsubscribed)
     assert (limit, remaining < 5) == (5, True)
 
@@ -80,52 +78,29 @@ async def test_what_the_checks_refuse_counts_as_nothing(stack: Stack, database: 
         ({"requests_per_minute": 3, "requests_per_hour": 4}, ["-Minute", "-Hour"]),
     ],
 )
-async def test_a_keys_own_windows_are_told_where_it_has_any(
+async def test_a_key_with_its_own_limits_has_headers_for_them(
     stack: Stack, database: Database, organization: Organization, named: dict[str, Any], suffixes: list[str]
 ) -> None:
-    async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="limited",
-            **named,
-            actor=COMMAND_LINE,
-        )
+    secret = await factories.make_key(database, organization, **named)
     async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
-        answer = await client.get("/credits")
+        response = await client.get("/credits")
 
-    told = {name for name in answer.headers if name.startswith("x-ratelimit-")}
+    names = {name for name in response.headers if name.startswith("x-ratelimit-")}
     wanted = {"", *suffixes}
-    assert told == {
+    assert names == {
         f"x-ratelimit-{name}{suffix}".lower() for name in ("limit", "remaining", "reset") for suffix in wanted
     }
     limits = {"-Minute": named.get("requests_per_minute", 0), "-Hour": named.get("requests_per_hour", 0)}
-    assert [window(answer, suffix) for suffix in suffixes] == [
+    assert [window(response, suffix) for suffix in suffixes] == [
         (limits[suffix], limits[suffix] - 1) for suffix in suffixes
     ]
 
 
-async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
+async def test_requests_over_a_keys_limit_are_refused_until_its_window_has_room(
     stack: Stack, database: Database, organization: Organization
 ) -> None:
-    async with database.transaction() as tx:
-        _, by_minute = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="minute",
-            requests_per_minute=2,
-            actor=COMMAND_LINE,
-        )
-        _, by_hour = await api_keys.create_key(
-            tx,
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            name="hour",
-            requests_per_hour=2,
-            actor=COMMAND_LINE,
-        )
+    by_minute = await factories.make_key(database, organization, requests_per_minute=2)
+    by_hour = await factories.make_key(database, organization, requests_per_hour=2)
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         for key in (by_minute, by_hour):
             for _ in range(2):
@@ -140,12 +115,12 @@ async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
         }
     assert 1 <= int(minute.headers["Retry-After"]) <= 60
     assert "x-should-retry" not in minute.headers
-    # SDKs do not wait for an hour: they are told not to try.
+    # SDKs do not wait for an hour, so the header asks them not to retry.
     assert (hour.headers["Retry-After"], hour.headers["x-should-retry"]) == ("60", "false")
     assert other.status_code == 200
 
 
-async def test_too_many_at_once_are_refused_and_consume_nothing(stack: Stack, database: Database) -> None:
+async def test_too_many_concurrent_requests_are_refused_and_do_not_count(stack: Stack, database: Database) -> None:
     client, _ = await limited_client(stack, database, await make_plan(database, per_minute=10, concurrent=2))
     slowly = {"messages": [{"role": "user", "content": "Count to 1000, slowly"}], "stream": True}
     async with client:
@@ -153,9 +128,9 @@ async def test_too_many_at_once_are_refused_and_consume_nothing(stack: Stack, da
             refused = [await client.get("/credits") for _ in range(3)]
         freed = await until_status(client, "/credits", 200)
 
-    for answer in refused:
-        assert answer.status_code == 429
-        assert answer.json()["error"]["code"] == "concurrency_limit_exceeded"
-        assert answer.headers["Retry-After"] == "1"
-        assert window(answer) == (10, 8)
+    for response in refused:
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "concurrency_limit_exceeded"
+        assert response.headers["Retry-After"] == "1"
+        assert window(response) == (10, 8)
     assert window(freed) == (10, 7)

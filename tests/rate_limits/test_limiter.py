@@ -1,4 +1,4 @@
-"""The limiter's decisions by Redis, in which all limits are decided at once and counted in all or in none."""
+"""The limiter's decisions with Redis: all limits are checked together, and a request counts in all or in none."""
 
 import asyncio
 from collections import Counter
@@ -14,17 +14,17 @@ from tests.rate_limits.making import make_limits
 from tests.rate_limits.windows import MICROSECONDS, age, hour_key, minute_key, redis_seconds, slots_key
 
 REQUESTS = 300
-# Each question may take a second: on a busy machine all of them at once would take longer.
+# Each decision has a time limit of a second, which a busy machine would miss if all were asked for at once.
 AT_ONCE = 60
 
 
 async def admit(limiter: RateLimiter, limits: Limits, times: int = 1) -> list[Decision]:
-    """Decisions about requests that come one after the other and go on running."""
+    """Decisions about requests that arrive one after the other and keep running."""
     return [(await limiter.admit(limits))[0] for _ in range(times)]
 
 
 async def admit_many(limiters: list[RateLimiter], limits: Limits) -> list[tuple[Decision, Slot | None]]:
-    """What becomes of many requests, spread over the processes, many at once."""
+    """Decisions about many concurrent requests, spread over the processes."""
     free = asyncio.Semaphore(AT_ONCE)
 
     async def admit_next(limiter: RateLimiter) -> tuple[Decision, Slot | None]:
@@ -44,16 +44,16 @@ async def admit_many(limiters: list[RateLimiter], limits: Limits) -> list[tuple[
         ({"per_minute": 31, "key_per_minute": 30, "key_per_hour": 29, "concurrent": 28}, Refusal.CONCURRENCY),
     ],
 )
-async def test_of_many_at_once_exactly_the_limit_is_admitted(
+async def test_exactly_the_limit_of_many_concurrent_requests_is_admitted(
     limiters: list[RateLimiter], named: dict[str, Any], refusal: Refusal
 ) -> None:
     limits = make_limits(**named)
 
-    answers = await admit_many(limiters, limits)
+    decided = await admit_many(limiters, limits)
 
-    outcomes = Counter(decision.refusal for decision, _ in answers)
+    outcomes = Counter(decision.refusal for decision, _ in decided)
     assert outcomes == {None: min(named.values()), refusal: REQUESTS - min(named.values())}
-    assert all((slot is None) == (decision.refusal is not None) for decision, slot in answers)
+    assert all((slot is None) == (decision.refusal is not None) for decision, slot in decided)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_a_refused_request_consumes_nothing(
     assert await redis.zcard(minute_key(limits.organization_id)) == 2
 
 
-async def test_a_look_counts_nothing(redis: Redis, limiter: RateLimiter) -> None:
+async def test_looking_at_the_limits_does_not_count(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(per_minute=10, key_per_minute=5, key_per_hour=7)
     await admit(limiter, limits, 3)
 
@@ -96,7 +96,7 @@ async def test_a_look_counts_nothing(redis: Redis, limiter: RateLimiter) -> None
     assert await redis.zcard(slots_key(limits.organization_id)) == 3
 
 
-async def test_limits_count_for_one_organization_and_one_key(limiter: RateLimiter) -> None:
+async def test_limits_count_per_organization_and_per_key(limiter: RateLimiter) -> None:
     first, other = make_limits(per_minute=2), make_limits(per_minute=2)
     second_key = Limits(first.organization_id, other.key_id, first.per_minute, first.concurrent, 5, None)
 
@@ -125,20 +125,20 @@ async def test_remaining_counts_down_and_reset_is_when_the_oldest_request_leaves
     assert decisions[-1].wait_seconds < decisions[-2].wait_seconds
 
 
-async def test_each_request_leaves_the_minute_by_itself(redis: Redis, limiter: RateLimiter) -> None:
+async def test_each_request_leaves_the_minute_at_its_own_time(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(per_minute=3)
     for _ in range(3):
         await admit(limiter, limits)
         await age(redis, 15, minute_key(limits.organization_id))
 
-    # The oldest is 45 s old, the others 30 and 15.
+    # The oldest request is 45 s old, the others 30 s and 15 s.
     assert (await admit(limiter, limits))[0].refusal is Refusal.MINUTE
     for _ in range(3):
         await age(redis, 15, minute_key(limits.organization_id))
         assert [decision.refusal for decision in await admit(limiter, limits, 2)] == [None, Refusal.MINUTE]
 
 
-async def test_the_hour_counts_a_minute_that_lies_partly_within_it_whole(redis: Redis, limiter: RateLimiter) -> None:
+async def test_a_minute_partly_within_the_hour_counts_in_full(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(key_per_hour=3)
     first_minute = await same_minute(redis, limiter, limits, minutes_ago=60)
 
@@ -146,12 +146,12 @@ async def test_the_hour_counts_a_minute_that_lies_partly_within_it_whole(redis: 
 
     assert refused.refusal is Refusal.HOUR
     assert refused.key_hour is not None
-    # The bucket's last request may have come at the very end of its minute, and leaves an hour after that.
+    # The bucket's last request may have arrived at the end of its minute, so the bucket counts for an hour after that.
     assert refused.key_hour.reset_at == (first_minute + 61) * MINUTE_SECONDS
     assert 0 < refused.wait_seconds <= MINUTE_SECONDS
 
 
-async def test_the_hour_forgets_a_minute_that_lies_before_it(redis: Redis, limiter: RateLimiter) -> None:
+async def test_a_minute_before_the_hour_does_not_count(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(key_per_hour=3)
     await same_minute(redis, limiter, limits, minutes_ago=61)
 
@@ -162,7 +162,7 @@ async def test_the_hour_forgets_a_minute_that_lies_before_it(redis: Redis, limit
     assert admitted.key_hour.remaining == 2
 
 
-async def test_windows_are_forgotten_when_they_are_over(redis: Redis, limiter: RateLimiter) -> None:
+async def test_keys_of_windows_expire(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(key_per_minute=5, key_per_hour=5)
     await admit(limiter, limits)
 
@@ -179,8 +179,8 @@ async def test_a_flush_of_redis_overshoots_by_at_most_one_window(redis: Redis, l
     limits = make_limits(per_minute=60)
 
     async def storm() -> int:
-        answers = await admit_many(limiters, limits)
-        return sum(slot is not None for _, slot in answers)
+        decided = await admit_many(limiters, limits)
+        return sum(slot is not None for _, slot in decided)
 
     before = await storm()
     meanwhile, _ = await asyncio.gather(storm(), redis.flushall())
@@ -191,9 +191,9 @@ async def test_a_flush_of_redis_overshoots_by_at_most_one_window(redis: Redis, l
 
 
 async def same_minute(redis: Redis, limiter: RateLimiter, limits: Limits, *, minutes_ago: int) -> int:
-    """Have three requests come that many whole minutes ago; the minute of theirs.
+    """Make three requests and move them that many whole minutes into the past; returns their minute.
 
-    Begun early enough in a minute of Redis's, so that the same minute runs when the test goes on.
+    Waits, if necessary, so that Redis's clock is still in the same minute when the test goes on.
     """
     if MINUTE_SECONDS - await redis_seconds(redis) % MINUTE_SECONDS < 10:
         await asyncio.sleep(10)

@@ -1,4 +1,4 @@
-"""Slots of running requests: leases that living processes renew, and that a killed one's run out of."""
+"""Slots of running requests: leases that a running process renews and that expire after it is killed."""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +15,7 @@ from tests.rate_limits.windows import age, redis_at, slot_leases, slots_key
 
 
 async def take(limiter: RateLimiter, limits: Limits) -> Slot:
-    """The slot of a request that is admitted."""
+    """Have a request admitted; returns its slot."""
     decision, slot = await limiter.admit(limits)
     assert decision.refusal is None
     assert slot is not None
@@ -23,7 +23,7 @@ async def take(limiter: RateLimiter, limits: Limits) -> Slot:
 
 
 async def is_full(limiter: RateLimiter, limits: Limits) -> bool:
-    """Whether one more request is refused for those that run."""
+    """Whether one more request is refused because of those that run."""
     return (await limiter.admit(limits))[0].refusal is Refusal.CONCURRENCY
 
 
@@ -36,7 +36,7 @@ async def test_a_released_slot_is_free_for_the_next_request(limiter: RateLimiter
         await limiter.release(slot)
 
 
-async def test_a_slot_is_released_once(limiter: RateLimiter) -> None:
+async def test_releasing_a_slot_is_idempotent(limiter: RateLimiter) -> None:
     limits = make_limits(concurrent=2)
     released = await take(limiter, limits)
     await limiter.release(released)
@@ -48,7 +48,7 @@ async def test_a_slot_is_released_once(limiter: RateLimiter) -> None:
     assert await is_full(limiter, limits)
 
 
-async def test_a_process_releases_no_slot_of_another(limiters: list[RateLimiter]) -> None:
+async def test_a_process_cannot_release_the_slot_of_another(limiters: list[RateLimiter]) -> None:
     limits = make_limits(concurrent=1)
     slot = await take(limiters[0], limits)
 
@@ -57,7 +57,7 @@ async def test_a_process_releases_no_slot_of_another(limiters: list[RateLimiter]
     assert await is_full(limiters[2], limits)
 
 
-async def test_a_slot_that_nobody_renews_runs_out(redis: Redis, limiter: RateLimiter) -> None:
+async def test_a_slot_that_is_not_renewed_expires(redis: Redis, limiter: RateLimiter) -> None:
     limits = make_limits(concurrent=1)
     await take(limiter, limits)
     (lease,) = await slot_leases(redis, limits.organization_id)
@@ -68,7 +68,7 @@ async def test_a_slot_that_nobody_renews_runs_out(redis: Redis, limiter: RateLim
     await take(limiter, limits)
 
 
-async def test_a_renewed_slot_is_leased_anew(redis: Redis) -> None:
+async def test_a_renewal_extends_the_lease(redis: Redis) -> None:
     limiter = RateLimiter(redis)
     first, second = make_limits(concurrent=2), make_limits(concurrent=1)
     for limits in (first, first, second):
@@ -83,7 +83,7 @@ async def test_a_renewed_slot_is_leased_anew(redis: Redis) -> None:
     assert RENEW_SECONDS * 2 < LEASE_SECONDS, "a renewal may fail once"
 
 
-async def test_slots_are_put_back_after_a_flush(redis: Redis) -> None:
+async def test_slots_are_restored_after_a_flush(redis: Redis) -> None:
     limiter, other_process = RateLimiter(redis), RateLimiter(redis)
     limits = make_limits(concurrent=2)
     kept, released = await take(limiter, limits), await take(limiter, limits)
@@ -98,14 +98,14 @@ async def test_slots_are_put_back_after_a_flush(redis: Redis) -> None:
     await take(other_process, limits)
 
 
-async def test_a_release_waits_for_a_renewal_that_is_under_way(valkey: Valkey, redis: Redis) -> None:
-    """A renewal that overtook the release would put the slot back, and nobody would release it again."""
+async def test_a_release_waits_for_a_running_renewal(valkey: Valkey, redis: Redis) -> None:
+    """A renewal that arrived after the release would take the slot again, and nobody would release it."""
     limits = make_limits(concurrent=1)
     async with proxy_to(valkey.url) as (proxy, url):
         distant_redis = redis_at(url)
         limiter = RateLimiter(distant_redis)
         slot = await take(limiter, limits)
-        # A second connection is open, so that the release has one of its own.
+        # Opens a second connection, so that the release does not wait for the renewal's.
         await asyncio.gather(distant_redis.ping(), distant_redis.ping())
 
         proxy.hold_next()
@@ -122,7 +122,7 @@ async def test_a_release_waits_for_a_renewal_that_is_under_way(valkey: Valkey, r
 
 
 @pytest.mark.parametrize("rounds", [30])
-async def test_releases_beside_renewals_leave_no_phantom(redis: Redis, rounds: int) -> None:
+async def test_releases_during_renewals_leave_no_slot_taken(redis: Redis, rounds: int) -> None:
     limiter = RateLimiter(redis)
     limits = make_limits()
 

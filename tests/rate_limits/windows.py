@@ -1,4 +1,4 @@
-"""What the limiter keeps in Redis, read and aged from outside, so that no test has to wait for a window to pass."""
+"""Reads and ages what the limiter keeps in Redis, so that no test has to wait for a window to pass."""
 
 from redis.asyncio import Redis
 
@@ -18,38 +18,38 @@ end
 
 
 def redis_at(url: str) -> Redis:
-    """The product's own connections to a Redis."""
+    """The product's own client for the Redis of this URL."""
     return open_redis(Settings.model_validate({"redis_url": url}))
 
 
 def minute_key(counted_id: str) -> str:
-    """Where the requests of an organization or a key within the last minute are."""
+    """The key of an organization's or API key's requests within the last minute."""
     return f"junis:minute:{counted_id}"
 
 
 def hour_key(key_id: str) -> str:
-    """Where the requests of a key within the last hour are counted, by minute."""
+    """The key of an API key's requests within the last hour, counted by minute."""
     return f"junis:hour:{key_id}"
 
 
 def slots_key(organization_id: str) -> str:
-    """Where an organization's running requests are, by the end of their leases."""
+    """The key of an organization's slots, sorted by the end of their leases."""
     return f"junis:slots:{organization_id}"
 
 
 async def age(redis: Redis, seconds: float, *keys: str) -> None:
-    """Let as many seconds pass for the requests or the leases under these keys."""
+    """Make the requests or leases under these keys this many seconds older."""
     await redis.eval(_AGE, len(keys), *keys, str(int(seconds * MICROSECONDS)))  # type: ignore[misc]  # redis-py's types
 
 
 async def redis_seconds(redis: Redis) -> float:
-    """Redis's clock, by which the limits count, in epoch seconds."""
+    """The time by Redis's clock, which the limits use, in epoch seconds."""
     seconds, microseconds = await redis.time()
     return float(seconds) + float(microseconds) / MICROSECONDS
 
 
 async def slot_leases(redis: Redis, organization_id: str) -> list[float]:
-    """How many seconds each of the organization's slots is still leased for."""
+    """The remaining seconds of the leases of the organization's slots."""
     now = await redis_seconds(redis)
     slots = await redis.zrange(slots_key(organization_id), 0, -1, withscores=True)
     return [score / MICROSECONDS - now for _, score in slots if score / MICROSECONDS > now]

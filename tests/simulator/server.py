@@ -1,4 +1,4 @@
-"""A simulator in a thread, and a receiver of webhooks in another: both behind real sockets."""
+"""A simulator and a receiver of webhooks, each in its own thread behind a real socket."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.waiting import PATIENCE, wait_until
 
 @dataclass
 class RunningSimulator:
-    """Where a simulator is, and its controls."""
+    """A simulator's address and controls."""
 
     url: str
     http: httpx.Client
@@ -35,7 +35,7 @@ class RunningSimulator:
         self.http.post("/_sim/faults", json=[rule]).raise_for_status()
 
     def create(self, model: str, headers: dict[str, str] | None = None, **values: object) -> httpx.Response:
-        """Create a prediction without a client in between; arguments named `webhook...` are not part of the input."""
+        """Create a prediction without an SDK; arguments named `webhook...` are not part of the input."""
         options = {name: values.pop(name) for name in list(values) if name.startswith("webhook")}
         body = {"version": model, "input": {"prompt": "a boat", **values}, **options}
         return self.http.post("/replicate/v1/predictions", json=body, headers=headers)
@@ -46,7 +46,7 @@ class RunningSimulator:
         return document
 
     def run(self, model: str, **values: object) -> dict[str, Any]:
-        """Create a prediction and skip to its end."""
+        """Create a prediction and move the clock to its end."""
         created = self.create(model, None, **values).raise_for_status().json()
         self.skip(120)
         return self.read(created["id"])
@@ -83,7 +83,7 @@ class Received:
 
 @dataclass
 class WebhookReceiver:
-    """Accepts webhooks; `statuses` are answered first, in their order, then 200."""
+    """Receives webhooks; responds with the `statuses` first, in order, then with 200."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
@@ -107,7 +107,7 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -38,7 +38,7 @@ async def test_equal_conversations_get_equal_answers(openai_client: openai.Async
     assert first == second
 
 
-async def test_pictures_are_noticed(openai_client: openai.AsyncOpenAI) -> None:
+async def test_the_answer_counts_the_pictures_of_the_question(openai_client: openai.AsyncOpenAI) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "What is"}, picture, picture]}]
 
@@ -79,7 +79,7 @@ async def test_several_choices(openai_client: openai.AsyncOpenAI) -> None:
         assert deltas[-1].finish_reason == "stop"
 
 
-async def test_a_stream_follows_openais_grammar(openai_client: openai.AsyncOpenAI) -> None:
+async def test_a_stream_has_the_chunks_of_openais_format(openai_client: openai.AsyncOpenAI) -> None:
     chunks = await stream(openai_client, "count to 3", stream_options={"include_usage": True})
 
     *said, finish, usage = chunks
@@ -105,7 +105,7 @@ def test_a_stream_is_framed_as_server_sent_events(simulator: RunningSimulator) -
     assert not any('"usage"' in frame for frame in frames)
 
 
-async def test_json_can_be_asked_for(openai_client: openai.AsyncOpenAI) -> None:
+async def test_json_can_be_requested(openai_client: openai.AsyncOpenAI) -> None:
     schema = {
         "type": "object",
         "properties": {

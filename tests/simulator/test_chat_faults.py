@@ -1,4 +1,4 @@
-"""Every fault of a chat completion, and what the log tells about it."""
+"""Every fault of a chat completion, and what the log says about it."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def post(simulator: RunningSimulator, suffix: str, *, stream: bool = True, **opt
 
 
 def read_until_it_breaks(simulator: RunningSimulator, suffix: str, *, words: str = COUNT) -> tuple[str, str]:
-    """Stream an answer; what arrived, and what the stream broke with."""
+    """Stream an answer; returns what arrived, and the error that ended the stream."""
     body = {"model": f"sim-chat--{suffix}", "messages": [{"role": "user", "content": words}], "stream": True}
     arrived = ""
     try:
@@ -73,17 +73,17 @@ async def test_requests_are_refused(
     assert last_outcome(simulator)["status"] == status
 
 
-def test_refusals_may_pass(simulator: RunningSimulator) -> None:
+def test_refusals_may_be_temporary(simulator: RunningSimulator) -> None:
     assert [post(simulator, "status-500-1").status_code for _ in range(2)] == [500, 200]
     assert [post(simulator, "html-502-1").status_code for _ in range(2)] == [502, 200]
 
 
-def test_throttling_may_say_for_how_long(simulator: RunningSimulator) -> None:
+def test_throttling_may_say_how_long_to_wait(simulator: RunningSimulator) -> None:
     assert post(simulator, "status-429-7").headers["retry-after"] == "7"
     assert "retry-after" not in post(simulator, "status-429").headers
 
 
-def test_a_gateway_may_answer_in_html(simulator: RunningSimulator) -> None:
+def test_a_gateway_may_respond_with_html(simulator: RunningSimulator) -> None:
     assert post(simulator, "html-502").text.startswith("<html>")
 
 
@@ -103,7 +103,7 @@ def test_a_stream_may_be_cut(simulator: RunningSimulator) -> None:
     assert (last_outcome(simulator)["outcome"], last_outcome(simulator)["chunks_sent"]) == ("cut", 4)
 
 
-def test_a_short_answer_is_cut_at_its_end(simulator: RunningSimulator) -> None:
+def test_a_stream_shorter_than_the_cut_is_cut_at_its_end(simulator: RunningSimulator) -> None:
     arrived, broken = read_until_it_breaks(simulator, "cut-99", words="count to 2")
 
     assert words_in(arrived) == ["1", "2"]
@@ -147,7 +147,7 @@ def test_a_whole_answer_may_be_slow(simulator: RunningSimulator, suffix: str) ->
     assert last_outcome(simulator)["outcome"] == "client_disconnected"
 
 
-def test_slow_answers_come_whole(simulator: RunningSimulator) -> None:
+def test_slow_answers_arrive_complete(simulator: RunningSimulator) -> None:
     by_fault = post(simulator, "slow-0.05")
     by_words = post(simulator, "", words="count to 2 slowly")
 
@@ -235,7 +235,7 @@ def test_tool_calls_may_lack_their_index(simulator: RunningSimulator) -> None:
     assert '"tool_calls":[{"function":{"arguments":' in text
 
 
-def test_a_hang_up_is_noticed(simulator: RunningSimulator) -> None:
+def test_the_log_notes_that_the_client_disconnected(simulator: RunningSimulator) -> None:
     body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 1000 slowly"}], "stream": True}
     with simulator.http.stream("POST", "/openai/v1/chat/completions", json=body) as response:
         next(response.iter_text())
@@ -255,7 +255,7 @@ def test_the_log_holds_the_request(simulator: RunningSimulator) -> None:
     assert entry["chunks_sent"] == 13  # role, nine words, finish, usage, [DONE]
 
 
-def test_ordered_faults_befall_chats(simulator: RunningSimulator) -> None:
+def test_ordered_faults_apply_to_chats(simulator: RunningSimulator) -> None:
     simulator.order("status-503", times=1, path="/openai/v1/chat/completions")
     simulator.order("status-429-3", nth=2, model="sim-chat")
 
@@ -266,7 +266,9 @@ def test_ordered_faults_befall_chats(simulator: RunningSimulator) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "no-usage", "huge-usage"])
-def test_the_log_tells_what_an_answer_used_whatever_is_reported(simulator: RunningSimulator, suffix: str) -> None:
+def test_the_log_holds_the_true_usage_even_if_the_reported_one_is_wrong(
+    simulator: RunningSimulator, suffix: str
+) -> None:
     post(simulator, suffix, words="repeat after me: twelve chars")
 
     assert last_outcome(simulator)["usage"] == {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11}

@@ -1,4 +1,4 @@
-"""Which tools the assistant calls, as OpenAI's own client sees it."""
+"""Which tools the simulated assistant calls, as OpenAI's own client sees it."""
 
 import json
 from typing import Any
@@ -50,7 +50,9 @@ def arguments_of(choice: Any) -> list[dict[str, Any]]:
         ("Draw a black/white cat, see https://cats.test/a-1/b-2", "black-forest-labs/flux-schnell"),
     ],
 )
-async def test_making_something_calls_for_a_model(openai_client: openai.AsyncOpenAI, words: str, model: str) -> None:
+async def test_a_request_to_make_something_calls_a_generation_tool(
+    openai_client: openai.AsyncOpenAI, words: str, model: str
+) -> None:
     choice = await ask(openai_client, words, tools=[GENERATE])
 
     [arguments] = arguments_of(choice)
@@ -61,13 +63,13 @@ async def test_making_something_calls_for_a_model(openai_client: openai.AsyncOpe
 
 
 @pytest.mark.parametrize("words", ["Hello", "Is black/white a colour?", "repeat after me: draw a cat"])
-async def test_other_words_call_for_nothing(openai_client: openai.AsyncOpenAI, words: str) -> None:
+async def test_other_words_call_no_tool(openai_client: openai.AsyncOpenAI, words: str) -> None:
     choice = await ask(openai_client, words, tools=[GENERATE, WEATHER])
 
     assert choice.message.tool_calls is None
 
 
-async def test_words_count_outputs_and_calls(openai_client: openai.AsyncOpenAI) -> None:
+async def test_the_message_sets_the_number_of_outputs_and_calls(openai_client: openai.AsyncOpenAI) -> None:
     three = await ask(openai_client, "3 images of a cat", tools=[GENERATE])
     two = await ask(openai_client, "two small pictures of a cat", tools=[GENERATE])
     twice = await ask(openai_client, "Draw a cat twice", tools=[GENERATE])
@@ -103,7 +105,7 @@ async def test_the_choice_of_tools_is_respected(
     assert [call.function.name for call in answer.message.tool_calls or []] == ([called] if called else [])
 
 
-async def test_a_required_call_is_made_whatever_the_words(openai_client: openai.AsyncOpenAI) -> None:
+async def test_a_required_call_is_made_for_any_words(openai_client: openai.AsyncOpenAI) -> None:
     choice = await ask(openai_client, "repeat after me: hello", tools=[WEATHER], tool_choice="required")
 
     assert choice.message.tool_calls[0].function.name == "get_weather"
@@ -143,7 +145,7 @@ def after_tools(words: str, *results: str) -> list[dict[str, Any]]:
     ]
 
 
-async def test_tool_results_are_told(openai_client: openai.AsyncOpenAI) -> None:
+async def test_the_answer_quotes_the_tool_results(openai_client: openai.AsyncOpenAI) -> None:
     results = ('{"storage_url": "http://files.test/a.png"}', "Listen: http://files.test/b.wav.")
 
     choice = await ask(openai_client, "", messages=after_tools("Draw a cat", *results), tools=[GENERATE])
@@ -155,7 +157,7 @@ async def test_tool_results_are_told(openai_client: openai.AsyncOpenAI) -> None:
     assert "\n[Result](http://files.test/b.wav)" in content
 
 
-async def test_again_calls_forever(openai_client: openai.AsyncOpenAI) -> None:
+async def test_again_and_again_calls_a_tool_in_every_turn(openai_client: openai.AsyncOpenAI) -> None:
     messages = after_tools("Draw a cat again and again", "done")
 
     choice = await ask(openai_client, "", messages=messages, tools=[GENERATE])
@@ -172,7 +174,7 @@ async def test_every_tool_that_is_named_is_called(openai_client: openai.AsyncOpe
     assert [call.function.name for call in first.message.tool_calls] == ["get_weather"]
 
 
-async def test_something_may_be_said_before_a_call(openai_client: openai.AsyncOpenAI) -> None:
+async def test_text_may_come_before_a_call(openai_client: openai.AsyncOpenAI) -> None:
     words = 'First say "let me look", then get weather'
     whole = await ask(openai_client, words, tools=[WEATHER])
     chunks = await stream(openai_client, words, tools=[WEATHER])

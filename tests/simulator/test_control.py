@@ -16,7 +16,7 @@ from tests.simulator.server import RunningSimulator
 from tests.waiting import PATIENCE
 
 
-def test_health_tells_the_seed(simulator: RunningSimulator) -> None:
+def test_health_shows_the_seed(simulator: RunningSimulator) -> None:
     health = simulator.http.get("/_sim/health").json()
 
     assert (health["status"], health["seed"], health["predictions"]) == ("ok", 1, 0)
@@ -38,7 +38,7 @@ def test_the_log_is_numbered_and_can_be_read_in_parts(simulator: RunningSimulato
     assert simulator.http.get("/_sim/log", params={"since": "yesterday"}).status_code == 400
 
 
-def test_all_predictions_can_be_seen(simulator: RunningSimulator) -> None:
+def test_all_predictions_can_be_listed(simulator: RunningSimulator) -> None:
     ids = [simulator.create("simulator/json").json()["id"] for _ in range(3)]
 
     predictions = simulator.http.get("/_sim/predictions").json()["predictions"]
@@ -59,7 +59,7 @@ def test_reset_forgets_everything(simulator: RunningSimulator) -> None:
     assert simulator.run("simulator/json")["status"] == "succeeded"
 
 
-def test_faults_are_listed_and_rules_can_be_dropped(simulator: RunningSimulator) -> None:
+def test_faults_are_listed_and_rules_can_be_removed(simulator: RunningSimulator) -> None:
     simulator.order("fail", times=2, model="simulator/json")
     listed = simulator.http.get("/_sim/faults").json()
     simulator.http.delete("/_sim/faults")
@@ -112,7 +112,7 @@ def test_only_the_latest_keys_are_counted() -> None:
     assert [counter.next(key) for key in ("a", "a", "b", "c", "a", "c")] == [1, 2, 1, 1, 1, 2]
 
 
-def test_the_program_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_program_runs_until_it_is_stopped(tmp_path: Path) -> None:
     origin = f"http://127.0.0.1:{free_port()}"
     options = ("--seed", "42", "--prerender", "--no-lenient")
     program = product.simulator(product.isolated({}), tmp_path / "simulator.log", *options, origin=origin)

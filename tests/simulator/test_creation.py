@@ -1,4 +1,4 @@
-"""What may be created, under which names, and how everything else is refused."""
+"""Which predictions can be created, under which names, and how all others are refused."""
 
 import httpx
 import pytest
@@ -29,7 +29,9 @@ async def test_an_unknown_version_is_an_image_model(replicate_client: Client) ->
 
 
 @pytest.mark.parametrize("version", ["stability-ai/sdxl", "nobody/nothing", f"nobody/nothing:{'0' * 64}", "nonsense"])
-async def test_what_may_not_run_is_refused_as_an_invalid_version(replicate_client: Client, version: str) -> None:
+async def test_a_model_that_may_not_run_is_refused_as_an_invalid_version(
+    replicate_client: Client, version: str
+) -> None:
     with pytest.raises(ReplicateError) as refusal:
         await replicate_client.predictions.async_create(version=version, input={"prompt": "a boat"})
 
@@ -46,7 +48,7 @@ async def test_only_official_models_run_under_their_path(replicate_client: Clien
     assert refusal.value.status == 404
 
 
-def test_a_strict_simulator_wants_versions_of_all_community_models() -> None:
+def test_a_strict_simulator_requires_a_version_for_community_models() -> None:
     with running_simulator(SimulatorConfig(is_lenient=False)) as strict:
         response = strict.create("meta/musicgen")
 

@@ -1,4 +1,4 @@
-"""The delivery host, and everything that a download can die of."""
+"""The delivery host, and every way in which a download can fail."""
 
 from contextlib import closing
 from http.client import HTTPConnection
@@ -36,7 +36,7 @@ def test_files_can_be_read_in_ranges(simulator: RunningSimulator) -> None:
     assert simulator.http.get(url, headers={"Range": "lines=1-2"}).status_code == 200
 
 
-def test_files_can_be_asked_for_without_their_bytes(simulator: RunningSimulator) -> None:
+def test_head_requests_for_files_work(simulator: RunningSimulator) -> None:
     response = simulator.http.head(output_of(simulator))
 
     assert response.status_code == 200
@@ -44,9 +44,7 @@ def test_files_can_be_asked_for_without_their_bytes(simulator: RunningSimulator)
     assert response.content == b""
 
 
-def test_files_are_there_a_moment_before_the_status_says_so(
-    simulator: RunningSimulator, receiver: WebhookReceiver
-) -> None:
+def test_files_exist_shortly_before_the_status_says_so(simulator: RunningSimulator, receiver: WebhookReceiver) -> None:
     simulator.create("simulator/image--slow-1000", webhook=receiver.url)
     simulator.skip(999)
     [webhook] = receiver.wait_for(1)
@@ -62,7 +60,7 @@ def test_paths_cannot_be_guessed(simulator: RunningSimulator) -> None:
     assert simulator.http.get(url.replace("/delivery/", "/delivery/x")).status_code == 404
 
 
-def test_the_log_tells_whether_a_token_was_sent(simulator: RunningSimulator) -> None:
+def test_the_log_says_whether_a_token_was_sent(simulator: RunningSimulator) -> None:
     url = output_of(simulator)
     simulator.http.get(url)
     httpx.get(url, timeout=PATIENCE)
@@ -88,13 +86,13 @@ def test_a_redirect_leads_to_the_file(simulator: RunningSimulator) -> None:
     assert followed.content.startswith(PNG)
 
 
-def test_a_redirect_leads_elsewhere(simulator: RunningSimulator) -> None:
+def test_a_redirect_may_lead_to_another_host(simulator: RunningSimulator) -> None:
     response = simulator.http.get(output_of(simulator, "--delivery-redirect-elsewhere"))
 
     assert response.headers["location"] == "https://elsewhere.invalid/file"
 
 
-def test_a_page_may_stand_in_for_the_file(simulator: RunningSimulator) -> None:
+def test_a_page_may_be_sent_instead_of_the_file(simulator: RunningSimulator) -> None:
     response = simulator.http.get(output_of(simulator, "--delivery-wrong-type"))
 
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -122,7 +120,7 @@ def test_a_connection_may_stall(simulator: RunningSimulator) -> None:
             response.read(1)
 
 
-def test_bytes_may_drip(simulator: RunningSimulator) -> None:
+def test_bytes_may_arrive_slowly(simulator: RunningSimulator) -> None:
     url = output_of(simulator, "--delivery-slow-0.2")
 
     with simulator.http.stream("GET", url) as response:
@@ -162,7 +160,7 @@ def test_files_may_be_big(simulator: RunningSimulator) -> None:
     assert part.content == whole.content[12345678:12345778]
 
 
-def test_ordered_faults_befall_the_files_of_a_model(simulator: RunningSimulator) -> None:
+def test_ordered_faults_apply_to_the_files_of_a_model(simulator: RunningSimulator) -> None:
     url = output_of(simulator)
     simulator.order("delivery-500", times=1, model="simulator/image")
 

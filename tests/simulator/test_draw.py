@@ -1,4 +1,4 @@
-"""Drawn faults depend on the seed and on what is asked for, never on the order in which it is asked."""
+"""Drawn faults depend on the seed and on the request, never on the order of requests."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MANY = [f"boat {number}" for number in range(30)] * 2
 
 
 def drawn_faults(seed: int, prompts: Sequence[str]) -> dict[str, Counter[str]]:
-    """What the predictions of each prompt drew in one run of the simulator."""
+    """The faults that each prompt's predictions drew in one run of the simulator."""
     drawn: dict[str, Counter[str]] = {}
     with running_simulator(SimulatorConfig(seed=seed, fault_rate=0.5)) as simulator:
         for prompt in prompts:
@@ -38,7 +38,7 @@ def test_another_seed_draws_other_faults() -> None:
     assert drawn_faults(5, MANY) != drawn_faults(6, MANY)
 
 
-def test_the_rate_is_met() -> None:
+def test_the_share_of_faults_matches_the_rate() -> None:
     keys = [stable_key("simulator/image", {"prompt": str(number)}) for number in range(4000)]
 
     drawn = [draw_fault(1, 0.25, key, 1) for key in keys]
@@ -53,7 +53,7 @@ def test_each_drawn_fault_exists() -> None:
     assert len(parse_prediction_faults(list(DRAWN))) == len(DRAWN)
 
 
-def test_repetitions_draw_anew() -> None:
+def test_repeated_requests_draw_again() -> None:
     key = stable_key("simulator/image", {"prompt": "a boat"})
 
     assert len({draw_fault(1, 1.0, key, occurrence) for occurrence in range(1, 40)}) > 5

@@ -1,4 +1,4 @@
-"""The state of a prediction as a function of time, whatever the plan and whatever comes between."""
+"""The state of a prediction as a function of time, for any plan and any events."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ ORDER = {Status.STARTING: 0, Status.PROCESSING: 1}
 
 @settings(deadline=None)
 @given(plans, interventions, moments)
-def test_states_only_advance_and_the_last_one_stays(plan: Plan, between: Interventions, times: list[float]) -> None:
+def test_states_only_advance_and_the_last_one_is_final(plan: Plan, between: Interventions, times: list[float]) -> None:
     seen = [progress_at(plan, between, elapsed) for elapsed in times]
 
     places = [ORDER.get(progress.status, 2) for progress in seen]
@@ -31,7 +31,7 @@ def test_states_only_advance_and_the_last_one_stays(plan: Plan, between: Interve
 
 @settings(deadline=None)
 @given(plans, interventions)
-def test_it_ends_when_the_first_of_all_reasons_says(plan: Plan, between: Interventions) -> None:
+def test_it_ends_at_the_earliest_reason_to_end(plan: Plan, between: Interventions) -> None:
     end = end_of(plan, between)
     ended = progress_at(plan, between, end)
 

@@ -1,4 +1,4 @@
-"""The files are what they claim to be, as other programs' parsers see them, and each says that it is simulated."""
+"""Other programs' parsers accept the files as what they claim to be, and each file says that it is simulated."""
 
 import io
 import json
@@ -68,7 +68,7 @@ def test_mp3_frames_follow_its_tag(simulator: RunningSimulator) -> None:
 
 
 def boxes(content: bytes, wanted: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes of an MP4, those that contain others opened."""
+    """The boxes of an MP4, including those inside other boxes."""
     at = 0
     while at < len(content):
         size, kind = struct.unpack(">I4s", content[at : at + 8])

@@ -1,4 +1,4 @@
-"""Every fault of a prediction that is not about its files or its webhooks."""
+"""Every fault of a prediction except those of its files and webhooks."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_runs_end_as_their_fault_says(simulator: RunningSimulator, suffix: str, 
     assert prediction["output"] is None
 
 
-def test_the_input_can_say_how_it_fails(simulator: RunningSimulator) -> None:
+def test_the_input_can_name_its_fault(simulator: RunningSimulator) -> None:
     prediction = simulator.run("black-forest-labs/flux-schnell--fail", error="NSFW content detected")
 
     assert (prediction["status"], prediction["error"]) == ("failed", "NSFW content detected")
@@ -46,20 +46,20 @@ def test_an_aborted_prediction_never_started(simulator: RunningSimulator) -> Non
     assert "predict_time" not in prediction["metrics"]
 
 
-def test_nothing_runs_longer_than_half_an_hour(simulator: RunningSimulator) -> None:
+def test_no_prediction_runs_longer_than_half_an_hour(simulator: RunningSimulator) -> None:
     prediction = simulator.run("simulator/image--never-ends")
     simulator.skip(1800)
 
     assert (prediction["status"], simulator.read(prediction["id"])["status"]) == ("processing", "failed")
 
 
-def test_transient_failures_pass(simulator: RunningSimulator) -> None:
+def test_transient_failures_end(simulator: RunningSimulator) -> None:
     runs = [simulator.run("simulator/image--fail-transient-e1000-1", prompt=prompt) for prompt in ("a", "a", "b")]
 
     assert [run["status"] for run in runs] == ["failed", "succeeded", "failed"]
 
 
-def test_output_can_be_there_before_the_end(simulator: RunningSimulator) -> None:
+def test_output_can_exist_before_the_end(simulator: RunningSimulator) -> None:
     created = simulator.create("simulator/image--processing-with-output--slow-100").json()
     simulator.skip(50)
     prediction = simulator.read(created["id"])
@@ -71,7 +71,7 @@ def test_output_can_be_there_before_the_end(simulator: RunningSimulator) -> None
     assert waited.json()["output"]
 
 
-def test_data_can_be_removed_by_the_time_it_succeeds(simulator: RunningSimulator) -> None:
+def test_data_can_be_removed_before_the_success_is_seen(simulator: RunningSimulator) -> None:
     prediction = simulator.run("simulator/image--data-removed")
 
     assert (prediction["status"], prediction["output"], prediction["data_removed"]) == ("succeeded", None, True)
@@ -117,21 +117,21 @@ def test_creations_are_throttled_twice(
     assert text in throttled["detail"]
 
 
-def test_a_gateway_may_answer_in_html(simulator: RunningSimulator) -> None:
+def test_a_gateway_may_respond_with_html(simulator: RunningSimulator) -> None:
     responses = [simulator.create("simulator/image--create-502-html-1") for _ in range(2)]
 
     assert [response.status_code for response in responses] == [502, 201]
     assert responses[0].text.startswith("<html>")
 
 
-def test_an_accepted_creation_may_be_dropped(simulator: RunningSimulator) -> None:
+def test_the_connection_of_an_accepted_creation_may_be_dropped(simulator: RunningSimulator) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         simulator.create("simulator/image--create-accept-then-drop")
 
     assert_runs_unanswered(simulator)
 
 
-def test_an_accepted_creation_may_never_be_answered(simulator: RunningSimulator) -> None:
+def test_an_accepted_creation_may_never_get_a_response(simulator: RunningSimulator) -> None:
     body = {"version": "simulator/image--create-accept-then-timeout", "input": {"prompt": "a boat"}}
     with pytest.raises(httpx.ReadTimeout):
         simulator.http.post("/replicate/v1/predictions", json=body, timeout=httpx.Timeout(PATIENCE, read=0.1))
@@ -186,7 +186,7 @@ async def test_a_cancelation_may_come_too_late(replicate_client: Client, simulat
     assert all(simulator.http.get(each.output[0]).status_code == 200 for each in canceled if each.output)
 
 
-def test_ordered_faults_befall_the_requests_they_match(simulator: RunningSimulator) -> None:
+def test_ordered_faults_apply_to_the_requests_that_they_match(simulator: RunningSimulator) -> None:
     simulator.order("create-500", times=1, model="simulator/*")
     simulator.order("fail", nth=2, model="simulator/json")
     created = [simulator.create(model) for model in ("simulator/json", "minimax/video-01", "simulator/json")]
@@ -194,7 +194,7 @@ def test_ordered_faults_befall_the_requests_they_match(simulator: RunningSimulat
     simulator.order("get-500", times=1, path=f"*/predictions/{third['id']}")
     urls = [created[1].json()["urls"]["get"], third["urls"]["get"], third["urls"]["get"]]
 
-    # The first of the json models met both rules, the second one the second time.
+    # The first request for the json model matched both rules, so the second one is the second match of `fail`.
     assert [response.status_code for response in created] == [500, 201, 201]
     assert simulator.read(created[2].json()["id"])["status"] == "failed"
     assert third["status"] == "succeeded"
@@ -202,7 +202,7 @@ def test_ordered_faults_befall_the_requests_they_match(simulator: RunningSimulat
 
 
 @pytest.mark.parametrize(("fault", "status"), [("list-500", 500), ("list-429", 429)])
-def test_the_list_may_fail_where_it_is_ordered_to(simulator: RunningSimulator, fault: str, status: int) -> None:
+def test_the_list_may_fail_if_that_is_ordered(simulator: RunningSimulator, fault: str, status: int) -> None:
     simulator.run(f"simulator/image--{fault}")
     simulator.order(fault, times=1)
 

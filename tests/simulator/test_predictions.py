@@ -14,7 +14,6 @@ from tests.simulator.server import RunningSimulator, running_simulator
 from tests.waiting import wait_until
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-SDXL = next(model for model in MODELS if model.full_name == "stability-ai/sdxl")
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.is_official or model.is_lenient])
@@ -31,7 +30,7 @@ async def test_each_model_runs_by_name_to_its_end(replicate_client: Client, mode
     assert prediction.version == ("hidden" if model.is_official else model.version)
 
 
-async def test_the_clients_run_helper_works(replicate_client: Client) -> None:
+async def test_the_run_helper_of_the_client_works(replicate_client: Client) -> None:
     images: Any = await replicate_client.async_run(
         "black-forest-labs/flux-schnell", input={"prompt": "a boat", "num_outputs": 2}, use_file_output=False
     )
@@ -75,7 +74,7 @@ def test_a_prediction_passes_through_its_states(simulator: RunningSimulator) -> 
     assert succeeded["error"] is None
 
 
-def test_the_object_has_replicates_form(simulator: RunningSimulator) -> None:
+def test_the_object_has_replicates_format(simulator: RunningSimulator) -> None:
     response = simulator.create("simulator/image")
     created = response.json()
     ended = simulator.run("simulator/image")
@@ -115,7 +114,7 @@ def test_words_can_come_in_other_shapes(simulator: RunningSimulator) -> None:
     assert (missing["status"], missing["output"]) == ("succeeded", None)
 
 
-def test_urls_stand_at_any_depth_of_an_object(simulator: RunningSimulator) -> None:
+def test_urls_may_be_at_any_depth_of_an_object(simulator: RunningSimulator) -> None:
     output = simulator.run("simulator/image--output-object", num_outputs=2)["output"]
 
     urls = [output["main"], output["details"]["files"][0]["url"]]
@@ -128,7 +127,7 @@ def test_files_can_be_part_of_the_output(simulator: RunningSimulator) -> None:
     assert output.startswith("data:image/png;base64,iVBORw0KGgo")
 
 
-def test_json_is_an_object_without_files(simulator: RunningSimulator) -> None:
+def test_the_json_model_returns_an_object_without_files(simulator: RunningSimulator) -> None:
     output = simulator.run("simulator/json")["output"]
 
     assert output["scores"] == {"first": 0.25, "others": [0.5, 0.75]}
@@ -152,23 +151,23 @@ def test_a_deadline_ends_a_run(simulator: RunningSimulator, header: str) -> None
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("30", 30), ("30s", 30), ("5m", 300), ("1h30m45s", 5445)])
-def test_deadlines_are_read_in_all_forms(simulator: RunningSimulator, header: str, seconds: int) -> None:
+def test_deadlines_are_accepted_in_all_formats(simulator: RunningSimulator, header: str, seconds: int) -> None:
     prediction = simulator.create("simulator/image--never-ends", {"Cancel-After": header}).json()
     simulator.skip(seconds - 25)
     before = simulator.read(prediction["id"])["status"]
     simulator.skip(25)
     after = simulator.read(prediction["id"])["status"]
 
-    # Nothing runs for longer than half an hour.
+    # No prediction runs for longer than half an hour.
     assert (before, after) == (("processing", "canceled") if seconds < 1800 else ("failed", "failed"))
 
 
 @pytest.mark.parametrize("header", ["4s", "soon", "", "1x"])
-def test_useless_deadlines_are_refused(simulator: RunningSimulator, header: str) -> None:
+def test_invalid_deadlines_are_refused(simulator: RunningSimulator, header: str) -> None:
     assert simulator.create("simulator/image", {"Cancel-After": header}).status_code == 422
 
 
-async def test_waiting_ends_with_the_prediction(replicate_client: Client) -> None:
+async def test_a_create_that_waits_returns_when_the_prediction_ends(replicate_client: Client) -> None:
     prediction = await replicate_client.predictions.async_create(
         version="simulator/image", input={"prompt": "a boat"}, wait=60
     )
@@ -176,7 +175,7 @@ async def test_waiting_ends_with_the_prediction(replicate_client: Client) -> Non
     assert prediction.status == "succeeded"
 
 
-def test_waiting_ends_with_patience(simulator: RunningSimulator) -> None:
+def test_a_create_that_waits_returns_when_its_time_is_over(simulator: RunningSimulator) -> None:
     with ThreadPoolExecutor(1) as caller:
         waiting = caller.submit(simulator.create, "simulator/image--never-ends", {"Prefer": "wait=60"})
         wait_until(lambda: simulator.log("prediction"))

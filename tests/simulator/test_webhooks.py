@@ -75,7 +75,7 @@ async def test_signatures_satisfy_replicates_own_client(
     Webhooks.validate(headers=webhook.headers, body=webhook.body.decode(), secret=WebhookSigningSecret(key=secret.key))
 
 
-def test_two_secrets_sign_while_one_replaces_the_other(receiver: WebhookReceiver) -> None:
+def test_during_a_rotation_webhooks_are_signed_with_both_secrets(receiver: WebhookReceiver) -> None:
     config = SimulatorConfig(webhook_secret=WEBHOOK_SECRET, old_webhook_secret=OLD_SECRET)
     with running_simulator(config) as rotating:
         rotating.create("simulator/json", webhook=receiver.url, webhook_events_filter=["completed"])
@@ -98,7 +98,7 @@ def test_the_end_is_repeated_until_it_is_accepted(simulator: RunningSimulator, r
 
 def test_repeating_ends_a_minute_after_the_prediction(receiver: WebhookReceiver) -> None:
     receiver.statuses = [503] * 20
-    # A hundred times slower, so that only what the test skips brings a repetition about: the minute has 6000 seconds.
+    # The clock runs a hundred times slower, so that only skips cause repetitions: the minute has 6000 seconds.
     with running_simulator(SimulatorConfig(speed=0.01)) as slow:
         first = slow.create("simulator/json", webhook=receiver.url, webhook_events_filter=["completed"]).json()
         for attempt in (1, 2, 3):
@@ -131,7 +131,7 @@ def test_redirects_are_not_followed(simulator: RunningSimulator, receiver: Webho
 
 
 @pytest.mark.parametrize("url", ["https://example.com/webhook", "http://10.0.0.1/webhook", "http://[2001:db8::1]/"])
-def test_nothing_leaves_the_machine(simulator: RunningSimulator, url: str) -> None:
+def test_no_webhook_leaves_the_machine(simulator: RunningSimulator, url: str) -> None:
     simulator.create("simulator/json", webhook=url, webhook_events_filter=["completed"])
 
     assert outcomes(simulator, 1) == ["blocked: not a loopback address"]

@@ -10,28 +10,28 @@ MB = 1024**2
 
 @lru_cache(maxsize=8)
 def noise(size: int) -> bytes:
-    """The same bytes for the same size, without a pattern that a wrong order could hide in."""
+    """Pseudorandom bytes, always the same for a size, so that parts in a wrong order are noticed."""
     return random.Random(size).randbytes(size)
 
 
 def stored(content: bytes) -> Stored:
-    """What a store must say of this content."""
+    """What a store must return for this content."""
     return Stored(size=len(content), sha256=sha256(content).hexdigest())
 
 
 async def in_chunks(content: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
-    """The content as it would arrive from a vendor."""
+    """The content in chunks, as it would arrive from a vendor."""
     for start in range(0, len(content), size):
         yield content[start : start + size]
 
 
 async def read_all(chunks: AsyncIterable[bytes]) -> bytes:
-    """Everything that comes, as one."""
+    """All chunks, joined."""
     return b"".join([chunk async for chunk in chunks])
 
 
 async def read(store: ObjectStore, path: str, byte_range: ByteRange | None = None) -> bytes:
-    """The object, or the range of it, as one."""
+    """The bytes of the object, or of a range of it."""
     return await read_all(store.read(path, byte_range))
 
 

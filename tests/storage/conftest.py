@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server, the folder that it keeps its buckets in, and a client of our own to look into them."""
+    """A running server, the folder of its buckets, and a client with which tests can inspect them."""
 
     url: str
     folder: Path
@@ -31,7 +31,7 @@ class S3Server:
         return name
 
     def settings(self, bucket: str, **changes: Any) -> Settings:
-        """The settings of a store over a bucket of this server, with the changes."""
+        """The settings of a store over a bucket of this server, with these changes."""
         settings = {
             "storage": "s3",
             "s3_endpoint_url": self.url,
@@ -46,18 +46,18 @@ class S3Server:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A store under test, and the folder that its bytes end in."""
+class StoreUnderTest:
+    """A store under test, and the folder in which its bytes are kept."""
 
     store: ObjectStore
     folder: Path
 
     def files(self) -> list[Path]:
-        """Every file that stands in the folder, temporary ones included."""
+        """Every file in the folder, including temporary ones."""
         return [path for path in self.folder.rglob("*") if path.is_file()]
 
     def paths(self) -> list[str]:
-        """The paths of the objects whose bytes stand in the folder."""
+        """The paths of the objects in the folder."""
         relative = (path.relative_to(self.folder).as_posix() for path in self.files())
         return sorted(path for path in relative if not path.startswith("."))
 
@@ -77,32 +77,34 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         client.close()
 
 
-# A store over S3 takes a quarter of a second to open: the tests that need no settings of their own share one.
+# A store over S3 takes a quarter of a second to open, so the tests that need no settings of their own share one.
 @pytest.fixture(scope="session")
-async def s3_stand(s3_server: S3Server) -> AsyncIterator[Stand]:
+async def s3_under_test(s3_server: S3Server) -> AsyncIterator[StoreUnderTest]:
     bucket = s3_server.new_bucket()
     store = open_store(s3_server.settings(bucket))
-    yield Stand(store, s3_server.folder / bucket)
+    yield StoreUnderTest(store, s3_server.folder / bucket)
     await store.close()
 
 
 @pytest.fixture(scope="session")
-async def local_stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+async def local_under_test(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StoreUnderTest]:
     folder = tmp_path_factory.mktemp("objects")
     store = open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder}))
-    yield Stand(store, folder)
+    yield StoreUnderTest(store, folder)
     await store.close()
 
 
 @pytest.fixture(params=["local", "s3"])
-async def stand(request: pytest.FixtureRequest, local_stand: Stand, s3_stand: Stand) -> AsyncIterator[Stand]:
-    """Each store in turn, empty."""
-    stand = local_stand if request.param == "local" else s3_stand
-    yield stand
-    for path in stand.paths():
-        await stand.store.delete(path)
+async def under_test(
+    request: pytest.FixtureRequest, local_under_test: StoreUnderTest, s3_under_test: StoreUnderTest
+) -> AsyncIterator[StoreUnderTest]:
+    """Each of the two stores in turn, empty."""
+    under_test = local_under_test if request.param == "local" else s3_under_test
+    yield under_test
+    for path in under_test.paths():
+        await under_test.store.delete(path)
 
 
 @pytest.fixture
-def store(stand: Stand) -> ObjectStore:
-    return stand.store
+def store(under_test: StoreUnderTest) -> ObjectStore:
+    return under_test.store

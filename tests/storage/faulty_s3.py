@@ -1,4 +1,4 @@
-"""Just enough of S3 over HTTP to misbehave on purpose; it keeps nothing."""
+"""A server that speaks just enough of S3 to misbehave on purpose; it stores nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,19 +13,19 @@ _COMPLETED = "<CompleteMultipartUploadResult><ETag>etag</ETag></CompleteMultipar
 
 @dataclass
 class FaultyS3:
-    """What the server does, and what it was asked for, in order."""
+    """How the server behaves, and the calls that it received, in order."""
 
     content: bytes = b""
-    cut_at: int | None = None  # a GET's connection is closed after so many bytes
-    page: str | None = None  # everything is answered with this text and 200
-    refused: str | None = None  # this call, as it is named in `calls`, is answered with 403
-    held: str | None = None  # this call is answered only after `release` is set
+    cut_at: int | None = None  # the connection of a GET is closed after this many bytes
+    page: str | None = None  # every response is this text with status 200
+    refused: str | None = None  # the response to this call, as it is named in `calls`, is 403
+    held: str | None = None  # the response to this call is sent only after `release` is set
     calls: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer any request of an S3 client."""
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """Respond to any request of an S3 client."""
         call = _name(request)
         await request.read()
         if call == self.held:
@@ -60,20 +60,20 @@ def _name(request: web.Request) -> str:
 
 @dataclass
 class Site:
-    """An address on the network that misbehaving servers use one after the other."""
+    """A network address that several misbehaving servers use, one after the other."""
 
     server: FaultyS3 = field(default_factory=FaultyS3)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Let the server of the moment answer."""
-        return await self.server.answer(request)
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """Let the current server respond."""
+        return await self.server.respond(request)
 
 
 @asynccontextmanager
 async def serving(site: Site) -> AsyncIterator[str]:
-    """Serve on a free port, and say at which URL."""
+    """Serve on a free port; yields the URL."""
     application = web.Application(client_max_size=0)
-    application.router.add_route("*", "/{path:.*}", site.answer)
+    application.router.add_route("*", "/{path:.*}", site.respond)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,4 +1,4 @@
-"""A program that stores one large object and reads it back, and prints by how many bytes its peak memory grew."""
+"""A program that stores a large object, reads it back, and prints by how many bytes its peak memory grew."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ async def _chunks(count: int) -> AsyncIterator[bytes]:
 
 
 def _peak_memory() -> int:
-    # Not getrusage: its peak is inherited from the program that started this one.
+    # Not getrusage, whose peak is inherited from the parent process.
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 

@@ -19,7 +19,7 @@ _STARTED = re.compile(r"Starting s3 server on \[(http://[^/\]]+)")
 
 @contextmanager
 def serving(folder: Path, log: Path) -> Iterator[str]:
-    """Serve the sub-folders of `folder` as buckets, and say at which URL."""
+    """Serve the subfolders of `folder` as buckets; yields the URL."""
     command = [_program(), "serve", "s3", "--addr", "127.0.0.1:0", "--config", os.devnull, str(folder)]
     environment = os.environ | {"RCLONE_AUTH_KEY": f'"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"'}
     server = process.spawn(command, env=environment, log=log, death_signal=signal.SIGKILL)

@@ -8,7 +8,7 @@ from app.storage.chunks import in_parts
 
 @settings(deadline=None)
 @given(chunks=st.lists(st.binary(max_size=40)), size=st.integers(1, 50))
-async def test_parts_hold_the_same_bytes_and_all_but_the_last_are_full(chunks: list[bytes], size: int) -> None:
+async def test_parts_hold_all_bytes_in_order_and_only_the_last_may_be_short(chunks: list[bytes], size: int) -> None:
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk

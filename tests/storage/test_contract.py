@@ -6,16 +6,16 @@ import pytest
 
 from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore
 from tests.storage.bytestreams import MB, in_chunks, noise, read, stored, write
-from tests.storage.conftest import Stand
+from tests.storage.conftest import StoreUnderTest
 
 PATH = "generation/image/550e8400_20251206_103000.png"
 
 
 class TestObjectStore:
-    """What both stores promise, asked of each."""
+    """What both stores promise."""
 
     @pytest.mark.parametrize("size", [0, 1, 65_537, 3 * MB], ids=["empty", "byte", "chunks", "megabytes"])
-    async def test_an_object_comes_back_as_it_was_written(self, store: ObjectStore, size: int) -> None:
+    async def test_an_object_is_read_as_it_was_written(self, store: ObjectStore, size: int) -> None:
         content = noise(size)
 
         written = await write(store, PATH, content)
@@ -25,9 +25,7 @@ class TestObjectStore:
         assert await read(store, PATH) == content
 
     @pytest.mark.parametrize("size", [8 * MB, 20 * MB], ids=["one whole part", "two parts and a half"])
-    async def test_a_large_object_in_odd_chunks_comes_back_as_it_was_written(
-        self, store: ObjectStore, size: int
-    ) -> None:
+    async def test_a_large_object_in_odd_chunks_is_read_as_it_was_written(self, store: ObjectStore, size: int) -> None:
         content = noise(size)
 
         written = await store.write(PATH, in_chunks(content, 999_983), media_type="video/mp4")
@@ -46,7 +44,7 @@ class TestObjectStore:
         ("first", "last"),
         [(0, 0), (0, 99), (17, 42), (99, 99), (50, 1000), (100, 200), (1000, 2000)],
     )
-    async def test_a_range_is_read_as_far_as_the_object_goes(self, store: ObjectStore, first: int, last: int) -> None:
+    async def test_a_range_ends_where_the_object_ends(self, store: ObjectStore, first: int, last: int) -> None:
         content = noise(100)
         await write(store, PATH, content)
 
@@ -64,37 +62,37 @@ class TestObjectStore:
         assert await read(store, PATH, ByteRange(0, 10)) == b""
 
     @pytest.mark.parametrize("size", [100, 9 * MB], ids=["small", "large"])
-    async def test_a_written_object_replaces_the_one_before(self, stand: Stand, size: int) -> None:
-        await write(stand.store, PATH, noise(9 * MB + 1))
+    async def test_writing_replaces_an_existing_object(self, under_test: StoreUnderTest, size: int) -> None:
+        await write(under_test.store, PATH, noise(9 * MB + 1))
 
-        await write(stand.store, PATH, noise(size))
+        await write(under_test.store, PATH, noise(size))
 
-        assert await stand.store.verify(PATH) == stored(noise(size))
-        assert len(stand.files()) == 1
+        assert await under_test.store.verify(PATH) == stored(noise(size))
+        assert len(under_test.files()) == 1
 
-    async def test_of_two_writers_of_one_path_one_wins_whole(self, stand: Stand) -> None:
+    async def test_of_two_concurrent_writes_to_one_path_one_wins(self, under_test: StoreUnderTest) -> None:
         contents = [noise(2 * MB), noise(3 * MB)]
 
-        await asyncio.gather(*(write(stand.store, PATH, content) for content in contents))
+        await asyncio.gather(*(write(under_test.store, PATH, content) for content in contents))
 
-        assert await stand.store.verify(PATH) in [stored(content) for content in contents]
-        assert len(stand.files()) == 1
+        assert await under_test.store.verify(PATH) in [stored(content) for content in contents]
+        assert len(under_test.files()) == 1
 
-    async def test_a_deleted_object_is_gone(self, stand: Stand) -> None:
-        await write(stand.store, PATH, b"content")
+    async def test_a_deleted_object_is_gone(self, under_test: StoreUnderTest) -> None:
+        await write(under_test.store, PATH, b"content")
 
-        await stand.store.delete(PATH)
+        await under_test.store.delete(PATH)
 
-        assert stand.files() == []
+        assert under_test.files() == []
         with pytest.raises(ObjectMissingError):
-            await stand.store.verify(PATH)
+            await under_test.store.verify(PATH)
 
-    async def test_deleting_what_is_not_there_is_no_error(self, store: ObjectStore) -> None:
+    async def test_deleting_a_missing_object_is_no_error(self, store: ObjectStore) -> None:
         await store.delete(PATH)
         await store.delete("nowhere")
 
     @pytest.mark.parametrize("path", [PATH, "nowhere", "folder"])
-    async def test_a_missing_object_is_told_from_a_failure(self, store: ObjectStore, path: str) -> None:
+    async def test_a_missing_object_has_its_own_error(self, store: ObjectStore, path: str) -> None:
         await write(store, "folder/object", b"content")
 
         with pytest.raises(ObjectMissingError):
@@ -108,26 +106,26 @@ class TestObjectStore:
         "path",
         ["Schöne Grüße/日本.png", "a b/c+d&e=f%20g?h#i~'(j)*", "e\u0301/\u00e9", "no-extension", "a/b/c/d/e/f/g.bin"],
     )
-    async def test_a_path_may_hold_any_printable_character(self, stand: Stand, path: str) -> None:
-        await write(stand.store, path, path.encode())
+    async def test_a_path_may_hold_any_printable_character(self, under_test: StoreUnderTest, path: str) -> None:
+        await write(under_test.store, path, path.encode())
 
-        assert await read(stand.store, path) == path.encode()
-        assert stand.paths() == [path]
+        assert await read(under_test.store, path) == path.encode()
+        assert under_test.paths() == [path]
 
     @pytest.mark.parametrize("path", ["../outside", "/outside"])
-    async def test_a_path_that_could_lead_elsewhere_is_refused(self, stand: Stand, path: str) -> None:
+    async def test_a_path_that_could_leave_the_store_is_refused(self, under_test: StoreUnderTest, path: str) -> None:
         with pytest.raises(ValueError, match="outside"):
-            await write(stand.store, path, b"content")
+            await write(under_test.store, path, b"content")
         with pytest.raises(ValueError, match="outside"):
-            await read(stand.store, path)
+            await read(under_test.store, path)
         with pytest.raises(ValueError, match="outside"):
-            await stand.store.verify(path)
+            await under_test.store.verify(path)
         with pytest.raises(ValueError, match="outside"):
-            await stand.store.delete(path)
-        assert list(stand.folder.parent.glob("outside")) == []
-        assert stand.files() == []
+            await under_test.store.delete(path)
+        assert list(under_test.folder.parent.glob("outside")) == []
+        assert under_test.files() == []
 
-    async def test_reading_may_be_given_up(self, store: ObjectStore) -> None:
+    async def test_reading_may_be_stopped_early(self, store: ObjectStore) -> None:
         content = noise(5 * MB)
         await write(store, PATH, content)
 

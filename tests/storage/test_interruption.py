@@ -1,4 +1,4 @@
-"""What is being written when something breaks is never to be seen, and leaves nothing behind."""
+"""An object whose writing is interrupted can never be read, and leaves nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.storage.bytestreams import MB, in_chunks, noise, read, stored, write
-from tests.storage.conftest import Stand
+from tests.storage.conftest import StoreUnderTest
 
 PATH = "generation/video/550e8400_20251206_103000.mp4"
 
@@ -22,26 +22,26 @@ async def _failing_after(size: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [0, 100, 20 * MB], ids=["at once", "within the first part", "within the third part"])
-async def test_an_error_of_the_source_passes_through_and_nothing_stays(stand: Stand, size: int) -> None:
+async def test_an_error_of_the_source_is_raised_and_nothing_is_stored(under_test: StoreUnderTest, size: int) -> None:
     with pytest.raises(VendorError):
-        await stand.store.write(PATH, _failing_after(size), media_type="video/mp4")
+        await under_test.store.write(PATH, _failing_after(size), media_type="video/mp4")
 
-    assert stand.files() == []
+    assert under_test.files() == []
 
 
 @pytest.mark.parametrize("size", [100, 20 * MB], ids=["small", "large"])
-async def test_a_write_that_fails_leaves_the_object_before_as_it_was(stand: Stand, size: int) -> None:
-    await write(stand.store, PATH, b"the one before")
+async def test_a_write_that_fails_leaves_the_existing_object_unchanged(under_test: StoreUnderTest, size: int) -> None:
+    await write(under_test.store, PATH, b"the one before")
 
     with pytest.raises(VendorError):
-        await stand.store.write(PATH, _failing_after(size), media_type="video/mp4")
+        await under_test.store.write(PATH, _failing_after(size), media_type="video/mp4")
 
-    assert await read(stand.store, PATH) == b"the one before"
-    assert len(stand.files()) == 1
+    assert await read(under_test.store, PATH) == b"the one before"
+    assert len(under_test.files()) == 1
 
 
 @pytest.mark.parametrize("size", [0, 100, 20 * MB], ids=["at once", "within the first part", "within the third part"])
-async def test_a_cancelled_write_leaves_nothing(stand: Stand, size: int) -> None:
+async def test_a_cancelled_write_stores_nothing(under_test: StoreUnderTest, size: int) -> None:
     is_stalled = asyncio.Event()
 
     async def stalling() -> AsyncIterator[bytes]:
@@ -50,17 +50,19 @@ async def test_a_cancelled_write_leaves_nothing(stand: Stand, size: int) -> None
         is_stalled.set()
         await asyncio.Event().wait()
 
-    writing = asyncio.create_task(stand.store.write(PATH, stalling(), media_type="video/mp4"))
+    writing = asyncio.create_task(under_test.store.write(PATH, stalling(), media_type="video/mp4"))
     await is_stalled.wait()
     writing.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await writing
-    assert stand.files() == []
+    assert under_test.files() == []
 
 
 @pytest.mark.parametrize("chunk", [0, 7, 8, 9], ids=["first", "end of a part", "last", "after the last"])
-async def test_a_write_cancelled_at_any_chunk_leaves_the_whole_object_or_nothing(stand: Stand, chunk: int) -> None:
+async def test_a_write_cancelled_at_any_chunk_stores_the_whole_object_or_nothing(
+    under_test: StoreUnderTest, chunk: int
+) -> None:
     content = noise(9 * MB)
 
     async def cancelling() -> AsyncIterator[bytes]:
@@ -69,27 +71,27 @@ async def test_a_write_cancelled_at_any_chunk_leaves_the_whole_object_or_nothing
                 _cancel_current_task()
             yield content[number * MB : (number + 1) * MB]
 
-    writing = asyncio.create_task(stand.store.write(PATH, cancelling(), media_type="video/mp4"))
+    writing = asyncio.create_task(under_test.store.write(PATH, cancelling(), media_type="video/mp4"))
 
     with pytest.raises(asyncio.CancelledError):
         await writing
-    if stand.files():
-        assert await stand.store.verify(PATH) == stored(content)
+    if under_test.files():
+        assert await under_test.store.verify(PATH) == stored(content)
 
 
-async def test_a_cancelled_read_leaves_the_store_usable(stand: Stand) -> None:
+async def test_a_cancelled_read_leaves_the_store_usable(under_test: StoreUnderTest) -> None:
     content = noise(3 * MB)
-    await write(stand.store, PATH, content)
+    await write(under_test.store, PATH, content)
 
     async def cancelled_read() -> None:
-        async for _ in stand.store.read(PATH):
+        async for _ in under_test.store.read(PATH):
             _cancel_current_task()
 
     for _ in range(40):  # more than there are threads or connections
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(cancelled_read())
 
-    assert await read(stand.store, PATH) == content
+    assert await read(under_test.store, PATH) == content
 
 
 def _cancel_current_task() -> None:

@@ -51,12 +51,12 @@ async def test_the_file_of_an_object_can_be_served_from_the_disk(local_store: Lo
         local_store.file_path("../outside")
 
 
-async def test_it_has_no_urls_of_its_own(local_store: LocalStore) -> None:
+async def test_the_local_store_has_no_urls(local_store: LocalStore) -> None:
     assert local_store.public_url("a.png") is None
     assert await local_store.presigned_url("a.png", filename="a.png") is None
 
 
-async def test_what_is_being_written_stands_apart_under_a_name_that_tells(local_store: LocalStore) -> None:
+async def test_an_object_is_written_to_a_temporary_file_with_a_recognizable_name(local_store: LocalStore) -> None:
     seen: list[Path] = []
     root = local_store.file_path("x").parent
 
@@ -88,7 +88,7 @@ async def test_leftovers_of_a_crash_are_removed_after_a_day(tmp_path: Path) -> N
     assert young.exists()
 
 
-async def test_an_object_that_is_replaced_is_read_to_its_end_as_it_was(local_store: LocalStore) -> None:
+async def test_a_reader_sees_the_old_object_to_its_end_if_it_is_replaced(local_store: LocalStore) -> None:
     before, after = noise(3 * MB), noise(4 * MB)
     await write(local_store, "a.bin", before)
 
@@ -100,7 +100,7 @@ async def test_an_object_that_is_replaced_is_read_to_its_end_as_it_was(local_sto
     assert await read(local_store, "a.bin") == after
 
 
-async def test_a_damaged_file_is_told_by_verify(local_store: LocalStore) -> None:
+async def test_verify_detects_a_damaged_file(local_store: LocalStore) -> None:
     written = await write(local_store, "a.bin", noise(2 * MB))
 
     local_store.file_path("a.bin").write_bytes(noise(MB))
@@ -108,7 +108,7 @@ async def test_a_damaged_file_is_told_by_verify(local_store: LocalStore) -> None
     assert await local_store.verify("a.bin") == stored(noise(MB)) != written
 
 
-async def test_what_the_file_system_refuses_is_a_store_error_and_leaves_nothing(local_store: LocalStore) -> None:
+async def test_an_error_of_the_file_system_is_a_store_error_and_nothing_is_stored(local_store: LocalStore) -> None:
     with pytest.raises(StoreError, match="File name too long"):
         await local_store.write("a/" + "n" * 256, in_chunks(noise(MB)), media_type="image/png")
 
@@ -124,7 +124,7 @@ async def test_the_folder_may_be_emptied_while_the_store_is_open(local_store: Lo
     assert await read(local_store, "a.bin") == b"content"
 
 
-def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(StoreError, match="File exists"):

@@ -9,7 +9,7 @@ from tests.storage.conftest import S3Server
 
 
 def peak_growth(**settings: str) -> int:
-    """By how many bytes the program's peak memory grew over an object of 300 MB."""
+    """By how many bytes the program's peak memory grew for an object of 300 MB."""
     program = [sys.executable, "-m", peak_memory.__name__]
     root = Path(__file__).parents[2]
     ended = subprocess.run(program, env=os.environ | settings, cwd=root, capture_output=True, text=True, check=False)

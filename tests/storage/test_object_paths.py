@@ -4,7 +4,7 @@ from app.storage.object_paths import check_path
 
 
 @pytest.mark.parametrize("path", ["generation/image/550e8400_20251206_103000.png", "a", "日本/ä b+c.png", "a" * 1024])
-def test_a_relative_path_of_names_is_an_objects_path(path: str) -> None:
+def test_a_relative_path_of_plain_names_is_accepted(path: str) -> None:
     assert check_path(path) == path
 
 

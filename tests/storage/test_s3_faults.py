@@ -68,7 +68,7 @@ async def test_an_upload_that_is_refused_at_any_step_is_aborted(
     assert server.calls == calls
 
 
-async def test_a_refused_abort_is_logged_and_hides_nothing(
+async def test_a_refused_abort_is_logged_and_the_first_error_is_raised(
     store_over: StoreOver, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def failing() -> AsyncIterator[bytes]:
@@ -84,13 +84,13 @@ async def test_a_refused_abort_is_logged_and_hides_nothing(
 
 
 @pytest.mark.parametrize("held", ["create", "part 1", "part 3"])
-async def test_a_cancelled_upload_is_aborted_after_the_request_under_way(store_over: StoreOver, held: str) -> None:
+async def test_a_cancelled_upload_is_aborted_after_the_running_request(store_over: StoreOver, held: str) -> None:
     server = FaultyS3(held=held)
     store = store_over(server)
 
     writing = asyncio.create_task(write_20_mb(store))
     await server.arrived.wait()
-    for _ in range(3):  # a second cancellation must not cut the first one's cleaning up short
+    for _ in range(3):  # a second cancellation must not interrupt the cleanup after the first
         writing.cancel()
         await asyncio.sleep(0)
     assert "abort" not in server.calls
@@ -103,7 +103,7 @@ async def test_a_cancelled_upload_is_aborted_after_the_request_under_way(store_o
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "failing"])
-async def test_a_source_that_ends_while_a_part_is_sent_is_aborted_after_that_part(
+async def test_if_the_source_fails_while_a_part_is_sent_the_abort_follows_that_part(
     store_over: StoreOver, *, is_cancelled: bool
 ) -> None:
     server = FaultyS3(held="part 1")
@@ -118,7 +118,7 @@ async def test_a_source_that_ends_while_a_part_is_sent_is_aborted_after_that_par
 
     writing = asyncio.create_task(store.write(PATH, ending(), media_type="video/mp4"))
     await server.arrived.wait()
-    for _ in range(3 if is_cancelled else 0):  # the later ones meet the cleaning up
+    for _ in range(3 if is_cancelled else 0):  # the later cancellations arrive during the cleanup
         writing.cancel()
         await asyncio.sleep(0)
     await asyncio.sleep(0.1)  # an abort that did not wait for the part would arrive before it
@@ -129,7 +129,7 @@ async def test_a_source_that_ends_while_a_part_is_sent_is_aborted_after_that_par
     assert server.calls == ["create", "part 1", "abort"]
 
 
-async def test_an_upload_cancelled_at_its_completion_is_whole(store_over: StoreOver) -> None:
+async def test_an_upload_that_is_cancelled_while_it_completes_is_whole(store_over: StoreOver) -> None:
     server = FaultyS3(held="complete")
     store = store_over(server)
 
@@ -144,7 +144,7 @@ async def test_an_upload_cancelled_at_its_completion_is_whole(store_over: StoreO
     assert server.calls[-1] == "complete"
 
 
-async def test_the_next_part_is_gathered_while_one_is_sent_and_no_more(store_over: StoreOver) -> None:
+async def test_one_part_is_gathered_while_another_is_sent_and_no_more(store_over: StoreOver) -> None:
     server = FaultyS3(held="part 1")
     asked_for = 0
     has_gathered = asyncio.Event()
@@ -171,7 +171,9 @@ async def test_the_next_part_is_gathered_while_one_is_sent_and_no_more(store_ove
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 9), (17, 42), (1_500_000, 2_500_000), (3_000_000, 4_000_000)])
-async def test_a_server_that_ignores_the_range_gets_it_cut_out(store_over: StoreOver, first: int, last: int) -> None:
+async def test_if_the_server_ignores_the_range_the_store_cuts_it_out(
+    store_over: StoreOver, first: int, last: int
+) -> None:
     content = noise(3_000_000)
     store = store_over(FaultyS3(content=content))
 

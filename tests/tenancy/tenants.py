@@ -1,4 +1,4 @@
-"""Organizations that have one of everything that a path can name."""
+"""Organizations that have one of each resource that a path can name."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tests import factories
 from tests.factories import Organization
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-# What a path names that exists nowhere.
+# Values of path parameters that do not exist.
 UNKNOWN = {
     "agent_id": "agent-0000000000000000",
     "content_id": "00000000-0000-4000-8000-000000000000",
@@ -32,7 +32,7 @@ name = "{name}"
 
 @dataclass(frozen=True)
 class Tenant:
-    """An organization, and the ids of what it has, by the name that paths call them."""
+    """An organization, and the ids of its resources by the name of their path parameter."""
 
     organization: Organization
     ids: Mapping[str, str]
@@ -40,7 +40,7 @@ class Tenant:
 
     @property
     def identifiers(self) -> set[str]:
-        """What nobody else is to see."""
+        """Texts that no other organization may see."""
         return {*self.ids.values(), self.organization.id, self.organization.user_id, self.words}
 
 
@@ -57,7 +57,7 @@ class Route:
         return "{" in self.path
 
     async def ask(self, client: httpx.AsyncClient, ids: Mapping[str, str], **request: Any) -> httpx.Response:
-        """The answer about what has these ids."""
+        """The response to a request for the resources with these ids."""
         body = HELLO if self.method == "POST" else None
         return await client.request(self.method, self.path.format(**ids), json=body, **request)
 
@@ -66,7 +66,7 @@ class Route:
 
 
 async def routes_of(client: httpx.AsyncClient) -> list[Route]:
-    """Every route that a key opens, as the server's own document says."""
+    """Every route that requires a key, from the server's OpenAPI document."""
     document = (await client.get("/openapi.json")).raise_for_status().json()
     return [
         Route(method.upper(), path, operation.get("x-billing"))

@@ -1,4 +1,4 @@
-"""Every POST route says whether it costs credits, and one that does refuses whoever has none."""
+"""Every POST route is known to cost credits or not; one that does refuses an organization without credits."""
 
 from datetime import timedelta
 
@@ -21,22 +21,22 @@ async def test_every_post_route_is_declared_metered_or_free(routes: list[Route])
 async def test_metered_routes_refuse_an_organization_without_credits_and_others_do_not(
     anyone: httpx.AsyncClient, database: Database, routes: list[Route]
 ) -> None:
-    # What has failed can be retried, and is not paid for.
+    # A failed content can be retried, and costs nothing.
     await factories.price_models(database, "simulator/image--fail")
     poor = await make_tenant(anyone, database, "simulator/image--fail")
     await hold_everything(database, poor)
 
     for route in routes:
-        answer = await route.ask(anyone, poor.ids, headers=poor.organization.headers)
+        response = await route.ask(anyone, poor.ids, headers=poor.organization.headers)
 
-        is_refused = answer.status_code == 402
+        is_refused = response.status_code == 402
         assert is_refused == (route.billing == "metered"), str(route)
-        assert not is_refused or answer.json()["error"]["code"] == "insufficient_credits", str(route)
+        assert not is_refused or response.json()["error"]["code"] == "insufficient_credits", str(route)
     assert await faults_of(database, poor.organization) == []
 
 
 async def hold_everything(database: Database, tenant: Tenant) -> None:
-    """Leave nothing that the organization could spend."""
+    """Hold all of the organization's credits, so that none are available."""
     balance = await factories.balance_of(database, tenant.organization)
     async with database.transaction() as tx:
         await credits.hold(

@@ -1,4 +1,4 @@
-"""No organization sees another's, on any route that the server's own document names."""
+"""No organization sees anything of another on any route of the server's OpenAPI document."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ SCOPELESS = {
 }
 
 
-async def test_anothers_ids_are_as_good_as_unknown(
+async def test_ids_of_another_organization_are_unknown(
     anyone: httpx.AsyncClient, routes: list[Route], owner: Tenant, stranger: Tenant
 ) -> None:
     named = [route for route in routes if route.has_id]
@@ -35,7 +35,7 @@ async def test_anothers_ids_are_as_good_as_unknown(
         assert _without(foreign.text, owner.ids) == _without(unknown.text, UNKNOWN), str(route)
 
 
-async def test_lists_show_ones_own_and_nothing_of_anothers(
+async def test_lists_show_only_what_belongs_to_the_organization(
     anyone: httpx.AsyncClient, routes: list[Route], owner: Tenant, stranger: Tenant
 ) -> None:
     lists = [route for route in routes if route.method == "GET" and not route.has_id]
@@ -53,7 +53,7 @@ async def test_lists_show_ones_own_and_nothing_of_anothers(
             assert is_listed or route.path.endswith("/credits"), str(route)
 
 
-async def test_a_key_without_the_scope_learns_nothing_of_what_exists(
+async def test_a_key_without_the_scope_cannot_learn_which_ids_exist(
     anyone: httpx.AsyncClient, database: Database, routes: list[Route], owner: Tenant, stranger: Tenant
 ) -> None:
     open_to_all = {str(route) for route in routes}
@@ -73,7 +73,7 @@ async def test_a_key_without_the_scope_learns_nothing_of_what_exists(
     assert open_to_all == SCOPELESS
 
 
-async def test_anothers_ids_in_a_body_are_as_good_as_unknown(
+async def test_ids_of_another_organization_in_a_body_are_unknown(
     anyone: httpx.AsyncClient, owner: Tenant, stranger: Tenant
 ) -> None:
     hello = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -86,21 +86,21 @@ async def test_anothers_ids_in_a_body_are_as_good_as_unknown(
     assert (session.status_code, session.json()["error"]["code"]) == (404, "session_not_found")
 
 
-async def test_a_conversation_of_the_same_name_is_another(
+async def test_sessions_with_the_same_name_in_two_organizations_are_separate(
     stack: Stack, anyone: httpx.AsyncClient, owner: Tenant, stranger: Tenant
 ) -> None:
     name, words = owner.ids["session_id"], f"Hello from {stranger.organization.id}"
     chat = {"messages": [{"role": "user", "content": words}], "elevenlabs_extra_body": {"conversation_id": name}}
 
-    answer = await anyone.post(CHAT, headers=stranger.organization.headers, json=chat)
+    response = await anyone.post(CHAT, headers=stranger.organization.headers, json=chat)
 
-    assert answer.headers["X-Session-ID"] == name
+    assert response.headers["X-Session-ID"] == name
     (call,) = [entry for entry in stack.simulator.log("chat") if words in str(entry["request"])]
     assert owner.words not in str(call["request"])
 
 
 def _without(text: str, ids: Mapping[str, str]) -> str:
-    """The text without what it was asked about."""
+    """The text without the ids that were in the request."""
     for name, value in ids.items():
         text = text.replace(value, f"{{{name}}}").replace(value.removeprefix("agent/"), f"{{{name}}}")
     return text

@@ -1,11 +1,12 @@
 """A worker without loops: the tests take its steps themselves, in the order that they are about."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.core.settings import Settings
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.resources import Resources, open_resources
 from worker.steps.open import Steps, open_steps
 
@@ -19,23 +20,26 @@ class ManualWorker:
     settings: Settings
     resources: Resources
     steps: Steps
-    _starts: dict[str, Generation] = field(default_factory=dict)
-    _copies: dict[str, Generation] = field(default_factory=dict)
+    _starts: dict[str, ClaimedAttempt] = field(default_factory=dict)
+    _copies: dict[str, ClaimedAttempt] = field(default_factory=dict)
+    # Of several that claim at once, one gets all rows: the others wait until it has put them where they look.
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def claim_start(self, content_id: str) -> Generation | None:
+    async def claim_start(self, generation_id: str) -> ClaimedAttempt | None:
         """Claim all that is due to be started; this generation, if it is among it."""
         self._starts.update(_by_id(await self.steps.start.claim(_ALL)))
-        return self._starts.pop(content_id, None)
+        return self._starts.pop(generation_id, None)
 
-    async def start(self, content_id: str) -> None:
+    async def start(self, generation_id: str) -> None:
         """Start this generation, if it can be claimed."""
-        if generation := await self.claim_start(content_id):
+        if generation := await self.claim_start(generation_id):
             await self.steps.start.run(generation)
 
-    async def copy(self, content_id: str) -> None:
+    async def copy(self, generation_id: str) -> None:
         """Copy the outputs of this generation, if it can be claimed."""
-        self._copies.update(_by_id(await self.steps.copy.claim(_ALL)))
-        if generation := self._copies.pop(content_id, None):
+        async with self._claiming:
+            self._copies.update(_by_id(await self.steps.copy.claim(_ALL)))
+        if generation := self._copies.pop(generation_id, None):
             await self.steps.copy.run(generation)
 
     async def sweep(self) -> None:
@@ -51,5 +55,5 @@ async def open_manual_worker(settings: Settings) -> AsyncIterator[ManualWorker]:
         yield ManualWorker(settings, resources, steps)
 
 
-def _by_id(claimed: list[Generation]) -> dict[str, Generation]:
-    return {str(generation.id): generation for generation in claimed}
+def _by_id(claimed: list[ClaimedAttempt]) -> dict[str, ClaimedAttempt]:
+    return {str(attempt.generation_id): attempt for attempt in claimed}

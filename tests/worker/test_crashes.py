@@ -121,7 +121,7 @@ async def test_a_vendor_that_denies_the_account_is_asked_again_once_it_may_not(
 ) -> None:
     with start_worker():
         asked = await workbench.ask("simulator/image--create-402-1")
-        await workbench.until(asked, lambda row: row.setbacks == 1)
+        await workbench.until(asked, lambda row: row.failures == 1)
         assert await workbench.held(asked) > 0
         denial = await workbench.resources.vendor_budget.denial()
         assert denial is not None

@@ -15,7 +15,7 @@ from app.api_keys.service import find_caller
 from app.content import service as content
 from app.core.crypto import sha256
 from app.generations import service as generations
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from app.generations.service import GenerationPolicy, GenerationRequest
 from app.generations.states import Status
 from app.resources import Resources, open_resources
@@ -60,14 +60,14 @@ class Workbench:
             policy = GenerationPolicy.of(self.resources.settings)
             await content.retry(tx, self.resources.queue, policy, caller, content_id)
 
-    async def row(self, content_id: str) -> GeneratedContent:
+    async def row(self, content_id: str) -> Generation:
         """The content as the database has it."""
         async with self.resources.database.transaction() as tx:
             return (await content.get_content(tx, self.organization.id, content_id)).content
 
     async def until(
-        self, content_id: str, is_so: Callable[[GeneratedContent], bool], *, is_hurried: bool = False
-    ) -> GeneratedContent:
+        self, content_id: str, is_so: Callable[[Generation], bool], *, is_hurried: bool = False
+    ) -> Generation:
         """The content once this is true of it; where it is hurried, what it pauses for comes at once."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while True:
@@ -78,13 +78,13 @@ class Workbench:
                     await self._shorten_pause(content_id)
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def until_ended(self, content_id: str) -> GeneratedContent:
+    async def until_ended(self, content_id: str) -> Generation:
         """The content once it is completed or failed."""
         return await self.until(
             content_id, lambda row: row.status in {Status.COMPLETED, Status.FAILED}, is_hurried=True
         )
 
-    async def until_started(self, content_id: str) -> GeneratedContent:
+    async def until_started(self, content_id: str) -> Generation:
         """The content once its prediction is known."""
         return await self.until(content_id, lambda row: row.prediction_id is not None)
 
@@ -111,12 +111,12 @@ class Workbench:
 
     async def let_lease_run_out(self, content_id: str) -> None:
         """As if whoever works on the attempt had been silent for as long as its lease."""
-        await self.execute("UPDATE generated_content SET due_at = now() - interval '2 s' WHERE id = $1", content_id)
+        await self.execute("UPDATE generations SET due_at = now() - interval '2 s' WHERE id = $1", content_id)
 
     async def let_deadline_pass(self, content_id: str) -> None:
         """As if the attempt had begun long ago."""
         await self.execute(
-            "UPDATE generated_content SET deadline_at = now(), due_at = now() - interval '2 s' WHERE id = $1",
+            "UPDATE generations SET deadline_at = now(), due_at = now() - interval '2 s' WHERE id = $1",
             content_id,
         )
 
@@ -165,7 +165,7 @@ class Workbench:
         """The paths that are written down for the content, whether anything stands there or not."""
         async with self.resources.database.transaction() as tx:
             rows = await tx.fetch(
-                "SELECT storage_path FROM content_outputs WHERE content_id = $1 ORDER BY position",
+                "SELECT storage_path FROM outputs WHERE generation_id = $1 ORDER BY position",
                 uuid.UUID(content_id),
             )
         return [row["storage_path"] for row in rows]
@@ -180,17 +180,17 @@ class Workbench:
         async with httpx.AsyncClient() as client:
             return (await client.get(url)).raise_for_status().content
 
-    def _requests(self, row: GeneratedContent) -> list[dict[str, Any]]:
+    def _requests(self, row: Generation) -> list[dict[str, Any]]:
         return [entry for entry in self.vendors.log("prediction") if entry["input"] == row.input]
 
-    def _deliveries(self, row: GeneratedContent) -> int:
+    def _deliveries(self, row: Generation) -> int:
         asked = [entry.get("prediction_id") for entry in self.vendors.log("delivery")]
         return asked.count(row.prediction_id)
 
     async def _shorten_pause(self, content_id: str) -> None:
         # An interrupted copy pauses for some seconds; what is due much later is the lease of one that runs.
         await self.execute(
-            "UPDATE generated_content SET due_at = now() - interval '2 s' WHERE id = $1 AND due_at > now()"
+            "UPDATE generations SET due_at = now() - interval '2 s' WHERE id = $1 AND due_at > now()"
             " AND (status = 'pending' OR outcome IS NOT NULL AND due_at < now() + interval '9 s')",
             content_id,
         )

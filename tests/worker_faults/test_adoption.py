@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import PATH, webhook_url
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
 from tests.vendors_simulator import VendorsSimulator
@@ -128,7 +128,7 @@ async def test_a_run_from_before_the_start_is_not_adopted_though_another_start_i
     orphan = await lose_start(workbench, worker, **earlier_run.input)
     # As if it had been started five minutes after that run.
     await workbench.execute(
-        "UPDATE generated_content SET started_at = started_at + interval '5 min' WHERE id = $1", str(orphan.id)
+        "UPDATE generations SET started_at = started_at + interval '5 min' WHERE id = $1", str(orphan.generation_id)
     )
 
     await worker.steps.adopt.run()
@@ -173,7 +173,9 @@ async def test_a_run_that_reports_to_another_is_not_adopted(
 ) -> None:
     async with open_manual_worker(settings_of(site | settings)) as worker:
         orphan = await lose_start(workbench, worker)
-        named = tail.format(id=orphan.id, attempt=orphan.attempt, nonce=orphan.webhook_nonce, other=uuid.uuid4())
+        named = tail.format(
+            id=orphan.generation_id, attempt=orphan.number, nonce=orphan.webhook_nonce, other=uuid.uuid4()
+        )
         await run(worker, orphan, webhook=f"http://localhost:9{PATH}{named}")
 
         await worker.steps.adopt.run()
@@ -204,13 +206,13 @@ async def test_a_look_through_the_list_is_one_of_the_reads_that_the_budget_allow
 
     async with open_manual_worker(settings_of(small)) as few_reads:
         await few_reads.steps.adopt.run()
-        await workbench.let_lease_run_out(str(second.id))
+        await workbench.let_lease_run_out(str(second.generation_id))
         await few_reads.steps.adopt.run()
 
     assert (await row_of(workbench, first)).prediction_id == lost[0].id
     await check_waiting(workbench, second)
 
-    await workbench.let_lease_run_out(str(second.id))
+    await workbench.let_lease_run_out(str(second.generation_id))
     await worker.steps.adopt.run()
 
     assert (await row_of(workbench, second)).prediction_id == lost[1].id
@@ -218,7 +220,7 @@ async def test_a_look_through_the_list_is_one_of_the_reads_that_the_budget_allow
 
 async def lose_start(
     workbench: Workbench, worker: ManualWorker, model: str = _MODEL, *, is_silent: bool = True, **values: Any
-) -> Generation:
+) -> ClaimedAttempt:
     """A content that a worker has begun to start, and has been silent about since; or not yet for long enough."""
     asked = await workbench.ask(model, **values)
     generation = await worker.claim_start(asked)
@@ -230,7 +232,7 @@ async def lose_start(
 
 async def run(
     worker: ManualWorker,
-    orphan: Generation,
+    orphan: ClaimedAttempt,
     *,
     model: str | None = None,
     input: Mapping[str, Any] | None = None,
@@ -242,17 +244,17 @@ async def run(
     )
 
 
-async def row_of(workbench: Workbench, orphan: Generation) -> GeneratedContent:
-    return await workbench.row(str(orphan.id))
+async def row_of(workbench: Workbench, orphan: ClaimedAttempt) -> Generation:
+    return await workbench.row(str(orphan.generation_id))
 
 
-async def check_given_back(workbench: Workbench, orphan: Generation) -> None:
+async def check_given_back(workbench: Workbench, orphan: ClaimedAttempt) -> None:
     """It is to be started again: nothing at the vendor is taken for its run."""
     row = await row_of(workbench, orphan)
     assert (row.status, row.prediction_id) == ("pending", None)
 
 
-async def check_waiting(workbench: Workbench, orphan: Generation) -> None:
+async def check_waiting(workbench: Workbench, orphan: ClaimedAttempt) -> None:
     """Nothing is decided about it yet."""
     row = await row_of(workbench, orphan)
     assert (row.status, row.prediction_id) == ("processing", None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from devstack.ports import free_port
 from tests import programs
 from tests.core.sites import settings_of
@@ -82,6 +82,6 @@ async def check_waiting(workbench: Workbench, *content_ids: str) -> None:
         assert await workbench.held(content_id) > 0
 
 
-def is_put_off(content: GeneratedContent) -> bool:
+def is_put_off(content: Generation) -> bool:
     """Whether it was to be started, and is to be started again later."""
     return content.status == "pending" and content.due_at > content.created_at

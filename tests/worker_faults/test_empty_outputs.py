@@ -28,7 +28,7 @@ async def test_a_file_that_comes_empty_is_fetched_again(site: dict[str, str], wo
         await workbench.let_lease_run_out(asked)
         await worker.copy(asked)
 
-    assert (interrupted.status, interrupted.setbacks) == ("processing", 1)
+    assert (interrupted.status, interrupted.failures) == ("processing", 1)
     assert (await workbench.row(asked)).status == "completed"
     assert [await workbench.stored(path) for path in await workbench.objects(asked)] == [b"words"]
     assert len(await workbench.charges(asked)) == 1
@@ -51,7 +51,7 @@ async def ask_ended(workbench: Workbench, output: str) -> str:
     asked = await workbench.ask(_MODEL)
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(
-            "UPDATE generated_content SET status = 'processing', started_at = now(), due_at = now(), outcome = $2"
+            "UPDATE generations SET status = 'processing', started_at = now(), due_at = now(), outcome = $2"
             " WHERE id = $1",
             uuid.UUID(asked),
             json.dumps({"output": output, "predict_time": None}),

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from app.generations import service as generations
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from app.generations.service import GenerationPolicy, GenerationRequest
 from tests import factories, programs
 from tests.worker.workbench import Workbench
@@ -74,7 +74,7 @@ async def test_what_waits_is_started_when_the_plan_comes_to_allow_more(busy: Wor
         await busy.until_started(content_id)
 
 
-async def until_completed(workbench: Workbench, content_id: str) -> GeneratedContent:
+async def until_completed(workbench: Workbench, content_id: str) -> Generation:
     """The content once it has ended, with nothing done to hurry it."""
     return await workbench.until(content_id, lambda row: row.completed_at is not None)
 
@@ -101,7 +101,7 @@ async def count(workbench: Workbench, statuses: str) -> int:
     """How many contents of the organization have one of these statuses at this moment."""
     async with workbench.resources.database.transaction() as tx:
         found: int = await tx.fetchval(
-            f"SELECT count(*) FROM generated_content WHERE organization_id = $1 AND status IN ({statuses})",  # noqa: S608
+            f"SELECT count(*) FROM generations WHERE organization_id = $1 AND status IN ({statuses})",
             workbench.organization.id,
         )
     return found

@@ -25,8 +25,8 @@ _STATEMENTS = 10
 _FEW = 1000
 _MODEL = "simulator/image"
 _ADD_PARKED = """
-INSERT INTO generated_content
-SELECT made.* FROM generated_content c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
+INSERT INTO generations
+SELECT made.* FROM generations c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
     'id', gen_random_uuid(), 'file_token', gen_random_uuid(), 'is_parked', true, 'prompt', number
 )) AS made
 WHERE c.id = $1
@@ -57,7 +57,7 @@ class PlanLog:
         return {
             plan["Query Text"]: sum(_rows_of(node) for node in _nodes(plan["Plan"]))
             for plan in plans
-            if "generated_content" in plan["Query Text"]
+            if "generations" in plan["Query Text"]
         }
 
 
@@ -79,12 +79,12 @@ async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
 
 
 async def test_no_statement_reads_all_that_waits(
-    busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
+    workbench: Workbench, busy: Workbench, worker: ManualWorker, embedded: EmbeddedServers
 ) -> None:
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
     async with busy.resources.database.transaction() as tx:
         await tx.execute(_ADD_PARKED, uuid.UUID(asked[-1]), _WAITING)
-        await tx.execute("ANALYZE generated_content")
+        await tx.execute("ANALYZE generations")
     log = PlanLog(embedded.postgres.log)
 
     await worker.start(asked[0])
@@ -96,6 +96,8 @@ async def test_no_statement_reads_all_that_waits(
     await steps.poll.run()
     await steps.copy.claim(20)
     await busy.ask(_MODEL)
+    # One of the organizations that do not wait for anything.
+    await workbench.ask(_MODEL)
 
     read = log.rows_read()
     assert (await busy.row(asked[0])).status == "failed"

@@ -6,9 +6,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Protocol
 
-import httpx
 import pytest
 
+from app.core.clock import now
 from app.generations import parking
 from app.queue.arq import queue_of
 from app.queue.protocol import WakeKind
@@ -43,10 +43,9 @@ def start_worker(site: dict[str, str], run_folder: Path) -> StartWorker:
 @pytest.fixture
 def _stalling_deliveries(vendors: VendorsSimulator) -> Iterator[None]:
     """No file comes to its end."""
-    rules = f"{vendors.url}/_sim/faults"
-    httpx.post(rules, json={"fault": "delivery-stall"}).raise_for_status()
+    vendors.set_fault("delivery-stall")
     yield
-    httpx.delete(rules).raise_for_status()
+    vendors.clear_faults()
 
 
 @pytest.mark.usefixtures("_stalling_deliveries")
@@ -89,9 +88,9 @@ async def test_a_wake_whose_worker_is_killed_before_it_claims_is_sent_again(
     asked = await workbench.ask("simulator/text")
     async with workbench.resources.database.transaction() as tx:
         await parking.lock_organization(tx, workbench.organization.id)
-        for number in (1, 2):
+        for _ in range(2):
             with start_worker() as killed:
-                await until_waiting(workbench, number)
+                await until_waiting(workbench, 1)
                 killed.kill()
                 killed.wait()
 
@@ -116,6 +115,20 @@ async def test_an_entry_that_is_no_wake_stops_nothing(
         assert running.poll() is None
     assert ended.status == "completed"
     assert await redis.zcard(queue_of(WakeKind.START)) == 0
+
+
+async def test_a_wake_is_followed_though_an_entry_of_the_future_waits(
+    workbench: Workbench, start_worker: StartWorker
+) -> None:
+    """As a sender with a wrong clock leaves it, or anybody who writes to the key."""
+    redis = workbench.resources.redis
+    await redis.zadd(queue_of(WakeKind.START), {"of the future": 2**50})
+    with start_worker():
+        asked = await workbench.ask("simulator/text")
+        ended = await workbench.until(asked, lambda row: row.completed_at is not None)
+
+    assert ended.status == "completed"
+    await redis.delete(queue_of(WakeKind.START))
 
 
 async def test_a_wake_that_still_waits_is_not_sent_a_second_time(site: dict[str, str], workbench: Workbench) -> None:
@@ -143,3 +156,25 @@ async def test_a_worker_that_is_told_to_stop_hands_its_copy_to_another(
     assert ended.status == "completed"
     assert len(await workbench.objects(asked)) == 1
     assert len(await workbench.charges(asked)) == 1
+
+
+async def test_a_worker_that_is_told_to_stop_hands_over_all_its_copies(
+    workbench: Workbench, start_worker: StartWorker
+) -> None:
+    """More of them than it has connections to Postgres."""
+    workbench.vendors.set_fault("delivery-stall")
+    try:
+        settings = {"WORKER_LEASE_SECONDS": _LONG_LEASE, "DATABASE_POOL_SIZE": "2", "WORKER_CONCURRENCY": "10"}
+        with start_worker(**settings) as stopped:
+            copies = [await workbench.ask("simulator/image") for _ in range(8)]
+            for content_id in copies:
+                await workbench.until_copying(content_id)
+            stopped.terminate()
+            assert stopped.wait() == 0
+    finally:
+        workbench.vendors.clear_faults()
+
+    rows = [await workbench.row(content_id) for content_id in copies]
+    assert [row.status for row in rows] == ["processing"] * 8
+    # Due at once for any other worker, and not when ten minutes of lease have passed.
+    assert all(row.due_at <= now() for row in rows)

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.clock import now
 from app.generations import claims, outputs
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.generations.media_types import JSON, TEXT, MediaType
 from app.predictions.protocol import Prediction
@@ -113,7 +113,7 @@ async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
 ) -> None:
     asked = await until_ended_at_vendor(workbench, worker, "simulator/image--delivery-slow-1--delivery-truncated")
     # It would be tried again after a minute or so.
-    await workbench.execute("UPDATE generated_content SET setbacks = 20 WHERE id = $1", asked)
+    await workbench.execute("UPDATE generations SET failures = 20 WHERE id = $1", asked)
     copying = asyncio.create_task(worker.copy(asked))
     await workbench.until_copying(asked)
 
@@ -121,7 +121,7 @@ async def test_a_copy_that_is_interrupted_after_its_deadline_is_not_waited_for(
     await copying
 
     row = await workbench.row(asked)
-    assert (row.status, row.setbacks) == ("processing", 21)
+    assert (row.status, row.failures) == ("processing", 21)
     assert row.due_at <= now()
 
 
@@ -142,16 +142,16 @@ async def test_who_finds_that_another_copies_leaves_the_lease_as_it_is(
     # Three workers take the bytes for three types. The first is gone, the others come to its object at once.
     await reserve(worker, await begun(workbench, asked), TEXT)
     async with worker.resources.database.transaction() as tx:
-        await tx.execute("SELECT FROM content_outputs WHERE content_id = $1 FOR UPDATE", uuid.UUID(asked))
+        await tx.execute("SELECT FROM outputs WHERE generation_id = $1 FOR UPDATE", uuid.UUID(asked))
         slower = asyncio.create_task(worker.copy(asked))
         await until_waiting(workbench, 1)
         leased_until = (await workbench.row(asked)).due_at
-        await tx.execute("DELETE FROM content_outputs WHERE content_id = $1", uuid.UUID(asked))
+        await tx.execute("DELETE FROM outputs WHERE generation_id = $1", uuid.UUID(asked))
         await outputs.reserve(tx, await begun(workbench, asked), 0, JSON)
     await slower
 
     row = await workbench.row(asked)
-    assert (row.due_at, row.setbacks) == (leased_until, 0)
+    assert (row.due_at, row.failures) == (leased_until, 0)
     assert [path.rpartition(".")[2] for path in await workbench.reserved(asked)] == ["json"]
 
 
@@ -236,37 +236,38 @@ async def pass_deadline(workbench: Workbench, content_id: str, ago: timedelta) -
     """As if the deadline had been so long ago; who copies goes on."""
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(
-            "UPDATE generated_content SET deadline_at = now() - $2::interval WHERE id = $1", uuid.UUID(content_id), ago
+            "UPDATE generations SET deadline_at = now() - $2::interval WHERE id = $1", uuid.UUID(content_id), ago
         )
 
 
-async def reserve(worker: ManualWorker, generation: Generation, media: MediaType) -> None:
+async def reserve(worker: ManualWorker, generation: ClaimedAttempt, media: MediaType) -> None:
     """Write down that the first output is to be stored as this type."""
     async with worker.resources.database.transaction() as tx:
         await outputs.reserve(tx, generation, 0, media)
 
 
-async def begin(worker: ManualWorker, content_id: str) -> Generation:
+async def begin(worker: ManualWorker, content_id: str) -> ClaimedAttempt:
     """Take the content to be started, as a worker does before it asks the vendor."""
     generation = await worker.claim_start(content_id)
     assert generation is not None
     return generation
 
 
-async def postpone(worker: ManualWorker, generation: Generation) -> None:
+async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
     """Make the start pending again, as a worker does that finds nothing running for it."""
     async with worker.resources.database.transaction() as tx:
-        await claims.postpone(tx, generation, timedelta(0), is_setback=False)
+        await claims.postpone(tx, generation, timedelta(0), is_failure=False)
 
 
-async def begun(workbench: Workbench, content_id: str) -> Generation:
+async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
     """The content as whoever began it knows it."""
     row = await workbench.row(content_id)
-    values = {name: getattr(row, name) for name in Generation.__dataclass_fields__ if name != "attempt"}
-    return Generation(**values, attempt=row.retry_count)
+    names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number", "claimed_at"}
+    values = {name: getattr(row, name) for name in names}
+    return ClaimedAttempt(generation_id=row.id, number=row.retry_count, **values)
 
 
-async def create(worker: ManualWorker, generation: Generation) -> Prediction:
+async def create(worker: ManualWorker, generation: ClaimedAttempt) -> Prediction:
     """Have the vendor run it, and keep the answer from the database."""
     resources = worker.resources
     return await resources.predictions.create(

@@ -16,7 +16,7 @@ from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
 from app.core.clock import now
 from app.credits import service as credits
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from app.generations.service import hold_reference
 from app.queue.protocol import WakeKind
 from tests import programs
@@ -118,7 +118,7 @@ async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: dateti
         reference = hold_reference(content_id, 0)
         ceiling = generation_ceiling(model.price)
         await credits.hold(tx, organization_id=organization.id, reference=reference, amount=ceiling, expires_in=None)
-        asked = GeneratedContent(
+        asked = Generation(
             id=content_id,
             organization_id=organization.id,
             user_id=organization.user_id,

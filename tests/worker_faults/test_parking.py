@@ -4,9 +4,12 @@ No worker runs at this site: the tests take its steps themselves.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from app.generations import parking
+from tests import factories
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.plans import AT_ONCE, allow
@@ -79,6 +82,32 @@ async def test_capacity_that_no_end_fills_is_filled(busy: Workbench, worker: Man
     await worker.steps.sweep.fill_capacity()
 
     assert await unparked(busy, asked) == asked[: AT_ONCE + 2]
+
+
+async def test_a_locked_organization_keeps_no_other_from_starting(busy: Workbench, worker: ManualWorker) -> None:
+    """As when a worker sleeps amid a transaction."""
+    others = replace(busy, organization=await factories.make_organization(busy.resources.database))
+    older, younger = await busy.ask(_MODEL), await others.ask(_MODEL)
+
+    async with busy.resources.database.transaction() as tx:
+        await parking.lock_organization(tx, busy.organization.id)
+        claimed = await worker.steps.start.claim(1000)
+
+    assert younger in {str(attempt.generation_id) for attempt in claimed}
+    assert (await busy.row(older)).status == "pending"
+
+
+async def test_a_lock_is_not_waited_for_without_end(busy: Workbench, worker: ManualWorker) -> None:
+    late = await busy.ask(_MODEL)
+    await busy.let_deadline_pass(late)
+
+    async with busy.resources.database.transaction() as tx:
+        await parking.lock_organization(tx, busy.organization.id)
+        await worker.sweep()
+        assert (await busy.row(late)).status == "pending"
+    await worker.sweep()
+
+    assert (await busy.row(late)).status == "failed"
 
 
 async def end(workbench: Workbench, worker: ManualWorker, content_id: str) -> None:

@@ -65,7 +65,7 @@ def skip(vendors: VendorsSimulator, *, seconds: float) -> None:
 async def make_due(workbench: Workbench) -> None:
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(
-            "UPDATE generated_content SET due_at = now() WHERE organization_id = $1 AND outcome IS NULL",
+            "UPDATE generations SET due_at = now() WHERE organization_id = $1 AND outcome IS NULL",
             workbench.organization.id,
         )
 

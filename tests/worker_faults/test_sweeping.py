@@ -30,18 +30,18 @@ _ROWS = 20_000
 # Longer than the name of a file may be.
 _UNREMOVABLE = "generation/other/" + "x" * 300
 _COMPLETED = """
-INSERT INTO generated_content
-SELECT made.* FROM generated_content c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
+INSERT INTO generations
+SELECT made.* FROM generations c, generate_series(1, $2) AS number, jsonb_populate_record(c, jsonb_build_object(
     'id', gen_random_uuid(), 'file_token', gen_random_uuid(), 'prompt', number,
     'status', 'completed', 'content_type', 'other', 'credit_cost', 0, 'completed_at', now()
 )) AS made
 WHERE c.id = $1
 """
 _VERIFIED = """
-INSERT INTO content_outputs
-    (content_id, attempt, position, storage_path, content_type, media_type, size_bytes, sha256)
+INSERT INTO outputs
+    (generation_id, attempt, position, storage_path, content_type, media_type, size_bytes, sha256)
 SELECT id, retry_count, 0, id::text, content_type, 'text/plain', 1, repeat('0', 64)
-FROM generated_content WHERE status = 'completed'
+FROM generations WHERE status = 'completed'
 ON CONFLICT DO NOTHING
 """
 
@@ -55,7 +55,7 @@ async def _backlog(site: dict[str, str], vendors: VendorsSimulator) -> None:
             await let_wait_for_copy(other, copy)
             for content_id in (start, copy):
                 await other.execute(
-                    "UPDATE generated_content SET due_at = now() - interval '10 min' WHERE id = $1", content_id
+                    "UPDATE generations SET due_at = now() - interval '10 min' WHERE id = $1", content_id
                 )
 
 
@@ -133,10 +133,12 @@ async def test_only_who_ended_the_attempt_has_its_prediction_cancelled(
 
     async with answering(note) as host, open_manual_worker(settings_of(asking(site, host))) as worker:
         async with workbench.resources.database.transaction() as tx:
-            await tx.execute("SELECT FROM generated_content WHERE id = $1 FOR UPDATE", uuid.UUID(late))
+            await tx.execute("SELECT FROM generations WHERE id = $1 FOR UPDATE", uuid.UUID(late))
             sweeps = [asyncio.create_task(worker.sweep()) for _ in range(2)]
             await until_waiting(workbench, 2)
         await asyncio.gather(*sweeps)
+        # If both had to wait for too long, the next one ends it.
+        await worker.sweep()
 
     assert cancelled == [f"/v1/predictions/{late}/cancel"]
 
@@ -148,7 +150,7 @@ async def test_an_object_that_cannot_be_removed_keeps_no_other(workbench: Workbe
     for position, reserved in enumerate((_UNREMOVABLE, path)):
         async with workbench.resources.database.transaction() as tx:
             await tx.execute(
-                "INSERT INTO content_outputs (content_id, attempt, position, storage_path, content_type, media_type)"
+                "INSERT INTO outputs (generation_id, attempt, position, storage_path, content_type, media_type)"
                 " VALUES ($1, 0, $2, $3, 'other', 'application/octet-stream')",
                 uuid.UUID(asked),
                 position,
@@ -168,19 +170,19 @@ async def test_what_was_completed_is_not_read_to_find_what_was_abandoned(workben
     async with workbench.resources.database.transaction() as tx:
         await tx.execute(_COMPLETED, uuid.UUID(await workbench.ask(_MODEL)), _ROWS)
         await tx.execute(_VERIFIED)
-        await tx.execute("ANALYZE generated_content")
-        await tx.execute("ANALYZE content_outputs")
+        await tx.execute("ANALYZE generations")
+        await tx.execute("ANALYZE outputs")
         rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.START)
 
     plan = "\n".join(row[0] for row in rows)
-    assert "ix_content_outputs_unverified" in plan
+    assert "ix_outputs_unverified" in plan
     assert "Seq Scan" not in plan
 
 
 async def let_wait_for_copy(workbench: Workbench, content_id: str) -> None:
     """As if the vendor had ended it just now."""
     await workbench.execute(
-        "UPDATE generated_content SET status = 'processing', started_at = now(), due_at = now(),"
+        "UPDATE generations SET status = 'processing', started_at = now(), due_at = now(),"
         """ outcome = '{"output": "words", "predict_time": null}' WHERE id = $1""",
         content_id,
     )
@@ -190,7 +192,7 @@ async def ask_running(workbench: Workbench) -> str:
     """A content that the vendor runs, under the content's own id, past its deadline."""
     asked = await workbench.ask(_MODEL)
     await workbench.execute(
-        "UPDATE generated_content SET status = 'processing', started_at = now(), prediction_id = id WHERE id = $1",
+        "UPDATE generations SET status = 'processing', started_at = now(), prediction_id = id WHERE id = $1",
         asked,
     )
     await workbench.let_deadline_pass(asked)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.core.clock import now
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 from tests import programs
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.workbench import Workbench, open_workbench
@@ -53,7 +53,7 @@ async def workbench(api: tuple[str, dict[str, str]], signing_vendors: VendorsSim
         yield opened
 
 
-async def until_ended(workbench: Workbench, asked: str) -> GeneratedContent:
+async def until_ended(workbench: Workbench, asked: str) -> Generation:
     """The content once it has ended, with nothing done to hurry it."""
     return await workbench.until(asked, lambda row: row.completed_at is not None)
 
@@ -200,20 +200,20 @@ async def test_what_a_webhook_claims_moves_nothing(workbench: Workbench, url: st
     assert len(await workbench.charges(asked)) == 1
 
 
-def end_run(workbench: Workbench, content: GeneratedContent) -> None:
+def end_run(workbench: Workbench, content: Generation) -> None:
     """Have the vendor end a long run successfully, now."""
     url = f"{workbench.vendors.replicate_url}/v1/predictions/{content.prediction_id}/cancel"
     ended = httpx.post(url, headers={"Authorization": "Bearer tests"}).raise_for_status()
     assert ended.json()["status"] == "succeeded"
 
 
-def outcomes_of(workbench: Workbench, row: GeneratedContent) -> list[object]:
+def outcomes_of(workbench: Workbench, row: Generation) -> list[object]:
     """How the server answered the vendor's webhooks about a content."""
     webhooks = workbench.vendors.log("webhook")
     return [entry.get("outcome") for entry in webhooks if entry["prediction_id"] == row.prediction_id]
 
 
-async def check_unchanged(workbench: Workbench, before: GeneratedContent) -> None:
+async def check_unchanged(workbench: Workbench, before: Generation) -> None:
     """The row is as it was, its due moment included: not even a look at the vendor was caused."""
     names = before.__table__.columns.keys()
     after = await workbench.row(str(before.id))

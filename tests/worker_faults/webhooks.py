@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from app.generations.callbacks import PATH
-from app.generations.models import GeneratedContent
+from app.generations.models import Generation
 
 
 def _secret(text: str) -> str:
@@ -55,7 +55,7 @@ class Webhook:
         return replace(self, **values)
 
 
-def webhook_about(content: GeneratedContent, **prediction: Any) -> Webhook:
+def webhook_about(content: Generation, **prediction: Any) -> Webhook:
     """What the vendor would send about a content whose prediction is so."""
     path = f"{PATH}/{content.id}/{content.retry_count}/{content.webhook_nonce}"
     body = {"id": content.prediction_id, "status": "succeeded", "output": ["https://example.com/a.png"], **prediction}

@@ -11,6 +11,9 @@ logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 
+_CLAIM_SECONDS = 10.0
+_HAND_OVER_SECONDS = 10.0
+
 
 @dataclass
 class Lanes(Generic[Row]):
@@ -39,20 +42,26 @@ class Lanes(Generic[Row]):
 
     async def run(self) -> None:
         """Claim due rows and work on them until none is left, or there is no free capacity."""
+        if not self.free:
+            # The wake is taken, but not by somebody who can follow it.
+            await self.more_due()
+            return
         free = self.free
         self._busy += free
         rows: Sequence[Row] = ()
         try:
-            rows = await self._claim(free) if free else ()
+            rows = await self._claim(free)
         finally:
             self._release(free - len(rows))
         lanes = [asyncio.create_task(self._lane(row)) for row in rows]
         try:
             if rows and len(rows) == free:
                 await self.more_due()
-            await asyncio.gather(*lanes)
+            if lanes:
+                await asyncio.wait(lanes)
         finally:
-            await cancel_all(lanes)
+            # Each of those that are left is cancelled once: it needs a moment to hand its row over.
+            await cancel_all(lanes, again_after=_HAND_OVER_SECONDS)
 
     async def _lane(self, first: Row) -> None:
         """Work on one row after the other."""
@@ -66,18 +75,21 @@ class Lanes(Generic[Row]):
 
     async def _claim(self, limit: int) -> Sequence[Row]:
         try:
-            return await self.claim(limit)
-        except AppError as error:
-            # Postgres is away: the rows stay due, and the sweeper wakes the workers for them.
-            logger.warning("claim_failed", extra={"reason": error.text})
-            return ()
+            async with asyncio.timeout(_CLAIM_SECONDS):
+                return await self.claim(limit)
+        except (AppError, TimeoutError) as error:
+            # Postgres is away or slow: the rows stay due, and the sweeper wakes the workers for them.
+            logger.warning("claim_failed", extra={"reason": repr(error)})
+        except Exception:  # what other lanes work on must not suffer for it
+            logger.exception("claim_failed")
+        return ()
 
     async def _work(self, row: Row) -> None:
         try:
             async with asyncio.timeout(self.time_limit):
                 await self.work(row)
         except Exception:  # the row is due again when its lease has ended
-            logger.exception("step_failed", extra={"row": getattr(row, "id", None)})
+            logger.exception("row_failed", extra={"generation_id": str(getattr(row, "generation_id", row))})
 
     def _release(self, count: int) -> None:
         self._busy -= count

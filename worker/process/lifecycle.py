@@ -26,6 +26,7 @@ _SWEEP_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
 _MONTHLY_GRANT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 5.0
+_HAND_OVER_SECONDS = 15.0
 
 # For one row: a create call, and the copies of all outputs of an attempt.
 _START_SECONDS = 60.0
@@ -78,8 +79,10 @@ async def _open_worker(
     try:
         yield worker
     finally:
-        await cancel_all(worker.tasks.values())
-        await worker.close()
+        await cancel_all(worker.tasks.values(), again_after=_HAND_OVER_SECONDS)
+        # While Redis is away there is nothing to tidy up in it.
+        with suppress(RedisError, OSError):
+            await worker.close()
 
 
 def _clocks(settings: Settings, steps: Steps, pulse: Pulse, poll_wake: asyncio.Event) -> list[Loop]:

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from app.core.database import Database
 from app.generations import progress
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.predictions.protocol import Prediction, PredictionClient
 
 
@@ -15,11 +15,11 @@ class Acceptance:
     predictions: PredictionClient
     first_poll: timedelta
 
-    async def accept(self, generation: Generation, prediction: Prediction) -> None:
+    async def accept(self, attempt: ClaimedAttempt, prediction: Prediction) -> None:
         """Make the prediction the attempt's. If the attempt has another one or has ended, cancel the prediction."""
         async with self.database.transaction() as tx:
             is_accepted = await progress.set_prediction(
-                tx, generation.id, generation.attempt, prediction.id, self.first_poll
+                tx, attempt.generation_id, attempt.number, prediction.id, self.first_poll
             )
             is_known = is_accepted or await progress.is_prediction_known(tx, prediction.id)
         if not is_known:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from app.core.clock import now
 from app.core.database import Database
 from app.generations import claims, progress
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import is_webhook_of
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import Prediction, PredictionClient, PredictionError
@@ -53,7 +53,7 @@ class AdoptStep:
         for orphan, predictions in zip(orphans, candidates, strict=True):
             await self._adopt(orphan, predictions)
 
-    async def _find_candidates(self, orphans: Sequence[Generation]) -> list[list[Prediction]]:
+    async def _find_candidates(self, orphans: Sequence[ClaimedAttempt]) -> list[list[Prediction]]:
         """For each orphan the predictions that may be its own."""
         candidates: list[list[Prediction]] = [[] for _ in orphans]
         oldest = min(_earliest_start(orphan) for orphan in orphans)
@@ -63,7 +63,7 @@ class AdoptStep:
                     found.append(prediction)
         return candidates
 
-    async def _adopt(self, orphan: Generation, candidates: Sequence[Prediction]) -> None:
+    async def _adopt(self, orphan: ClaimedAttempt, candidates: Sequence[Prediction]) -> None:
         # A prediction whose webhook names the attempt is its own; the others only look like it.
         named = [prediction for prediction in candidates if prediction.webhook is not None] or candidates
         found = [prediction for prediction in named if not await self._is_known(prediction.id)]
@@ -71,14 +71,14 @@ class AdoptStep:
             await self.acceptance.accept(orphan, found[0])
         elif not found:
             async with self.database.transaction() as tx:
-                await claims.postpone(tx, orphan, timedelta(0), is_setback=False)
+                await claims.postpone(tx, orphan, timedelta(0), is_failure=False)
 
     async def _is_known(self, prediction_id: str) -> bool:
         async with self.database.transaction() as tx:
             return await progress.is_prediction_known(tx, prediction_id)
 
 
-def _fits(prediction: Prediction, orphan: Generation) -> bool:
+def _fits(prediction: Prediction, orphan: ClaimedAttempt) -> bool:
     # A webhook is recognized by its end: the server's address may have changed since the attempt was started.
     if prediction.webhook is not None:
         return is_webhook_of(prediction.webhook, orphan)
@@ -89,6 +89,6 @@ def _fits(prediction: Prediction, orphan: Generation) -> bool:
     return is_model and dict(prediction.input) == dict(orphan.input)
 
 
-def _earliest_start(orphan: Generation) -> datetime:
+def _earliest_start(orphan: ClaimedAttempt) -> datetime:
     """The earliest moment that the vendor may give as the beginning of the attempt's prediction."""
     return (orphan.started_at or now()) - _CLOCK_MARGIN

@@ -11,7 +11,7 @@ from app.core.backoff import backoff
 from app.core.database import Database
 from app.core.errors import AppError
 from app.generations import claims
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import StoreError
 from worker.steps.end import Ending
@@ -35,12 +35,12 @@ class CopyStep:
     other_hosts: frozenset[str]
     lease: timedelta
 
-    async def claim(self, limit: int) -> list[Generation]:
+    async def claim(self, limit: int) -> list[ClaimedAttempt]:
         """Claim attempts whose outputs wait to be copied, `limit` at most."""
         async with self.database.transaction() as tx:
             return await claims.claim_copies(tx, limit, self.lease)
 
-    async def run(self, generation: Generation) -> None:
+    async def run(self, attempt: ClaimedAttempt) -> None:
         """Copy the outputs of a claimed attempt and complete it. What was interrupted is tried again later.
 
         A copy that runs at the deadline goes on until the sweeper ends the attempt, `COPY_GRACE` later.
@@ -48,47 +48,47 @@ class CopyStep:
         touched: list[ReservedOutput] = []
         is_completed = False
         try:
-            is_completed = await self._while_leased(generation, self._copy(generation, touched))
+            is_completed = await self._while_leased(attempt, self._copy(attempt, touched))
         except DownloadRefusedError as error:
-            await self.ending.fail(generation, f"The output could not be copied: {error}")
+            await self.ending.fail(attempt, f"The output could not be copied: {error}")
         except AttemptLostError as error:
             # Another worker has its lease now, or it has ended.
-            logger.warning("copy_left", extra={"content_id": str(generation.id), "reason": str(error)})
+            logger.warning("copy_left", extra={"generation_id": str(attempt.generation_id), "reason": str(error)})
         except (DownloadInterruptedError, StoreError) as error:
-            logger.warning("copy_interrupted", extra={"content_id": str(generation.id), "reason": str(error)})
-            await self._hand_over(generation, backoff(generation.setbacks, first=1, longest=60), is_setback=True)
+            logger.warning(
+                "copy_interrupted", extra={"generation_id": str(attempt.generation_id), "reason": str(error)}
+            )
+            await self._hand_over(attempt, backoff(attempt.failures, first=1, longest=60), is_failure=True)
         except asyncio.CancelledError:
             # The worker is shutting down: another one may go on at once.
-            await self._hand_over(generation, timedelta(0))
+            await self._hand_over(attempt, timedelta(0))
             raise
         finally:
             if not is_completed:
                 await self.copier.remove_strays(touched)
 
-    async def _copy(self, generation: Generation, touched: list[ReservedOutput]) -> bool:
-        assert generation.outcome is not None  # noqa: S101 - what `claim_copies` selects
-        sources = sources_of(generation.outcome["output"], self.other_hosts)
+    async def _copy(self, attempt: ClaimedAttempt, touched: list[ReservedOutput]) -> bool:
+        assert attempt.outcome is not None  # noqa: S101 - what `claim_copies` selects
+        sources = sources_of(attempt.outcome["output"], self.other_hosts)
         if len(sources) > _MOST_OUTPUTS:
             raise DownloadRefusedError(f"the prediction has {len(sources)} outputs")
-        files = [
-            await self.copier.copy(generation, position, source, touched) for position, source in enumerate(sources)
-        ]
-        predict_time = generation.outcome["predict_time"]
+        files = [await self.copier.copy(attempt, position, source, touched) for position, source in enumerate(sources)]
+        predict_time = attempt.outcome["predict_time"]
         seconds = None if predict_time is None else Decimal(predict_time)
-        return await self.ending.complete(generation, files, predict_time=seconds)
+        return await self.ending.complete(attempt, files, predict_time=seconds)
 
-    async def _hand_over(self, generation: Generation, wait: timedelta, *, is_setback: bool = False) -> None:
+    async def _hand_over(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:
         async with self.database.transaction() as tx:
-            await claims.hand_over(tx, generation, wait, is_setback=is_setback)
+            await claims.hand_over(tx, attempt, wait, is_failure=is_failure)
 
-    async def _while_leased(self, generation: Generation, work: Coroutine[None, None, bool]) -> bool:
+    async def _while_leased(self, attempt: ClaimedAttempt, work: Coroutine[None, None, bool]) -> bool:
         """Do the work and renew the lease meanwhile.
 
         Raises:
             AttemptLostError: the lease was lost, so that the work was broken off.
         """
         working = asyncio.create_task(work)
-        renewing = asyncio.create_task(self._renew(generation))
+        renewing = asyncio.create_task(self._renew(attempt))
         try:
             await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
             if working.done():
@@ -99,13 +99,15 @@ class CopyStep:
             renewing.cancel()
             await asyncio.gather(working, renewing, return_exceptions=True)
 
-    async def _renew(self, generation: Generation) -> None:
+    async def _renew(self, attempt: ClaimedAttempt) -> None:
         """Renew the lease until it is lost."""
         is_ours = True
         while is_ours:
             await asyncio.sleep(self.lease.total_seconds() / _RENEWALS_PER_LEASE)
             try:
                 async with self.database.transaction() as tx:
-                    is_ours = await claims.renew(tx, generation.id, generation.attempt, self.lease)
+                    is_ours = await claims.renew(tx, attempt.generation_id, attempt.number, self.lease)
             except AppError as error:
-                logger.warning("lease_not_renewed", extra={"content_id": str(generation.id), "reason": error.text})
+                logger.warning(
+                    "lease_not_renewed", extra={"generation_id": str(attempt.generation_id), "reason": error.text}
+                )

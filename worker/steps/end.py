@@ -6,7 +6,7 @@ from app.catalog import service as catalog
 from app.catalog.pricing import PriceTag, generation_cost
 from app.core.database import Database, Transaction
 from app.generations import endings
-from app.generations.attempts import Attempt, Generation, StoredFile
+from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.queue.protocol import WakeQueue
 
 
@@ -24,12 +24,12 @@ class Ending:
             return await endings.fail(tx, self.queue, attempt, message)
 
     async def complete(
-        self, generation: Generation, files: Sequence[StoredFile], *, predict_time: Decimal | None
+        self, attempt: ClaimedAttempt, files: Sequence[StoredFile], *, predict_time: Decimal | None
     ) -> bool:
         """Complete the attempt and charge it at the price it was accepted at.
 
         Args:
-            generation: the attempt.
+            attempt: the attempt.
             files: its outputs, as they were read back from the store.
             predict_time: seconds of computing; None if the vendor did not say.
 
@@ -37,9 +37,9 @@ class Ending:
             False if it has ended before, or one of the files is not its own any more.
         """
         async with self.database.transaction() as tx:
-            price = await self._price(tx, generation.price_id)
+            price = await self._price(tx, attempt.price_id)
             cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
-            return await endings.complete(tx, self.queue, generation, files, cost)
+            return await endings.complete(tx, self.queue, attempt, files, cost)
 
     async def _price(self, tx: Transaction, price_id: int) -> PriceTag:
         if price_id not in self.prices:

@@ -10,6 +10,7 @@ import orjson
 
 from app.core.clock import now
 from app.core.database import Database
+from app.core.errors import AppError
 from app.core.json import storable_json
 from app.generations import claims, progress
 from app.generations.attempts import Attempt, Outcome
@@ -114,13 +115,20 @@ class PollStep:
         try:
             prediction = await self.predictions.get(attempt.prediction_id)
         except PredictionMissingError:
-            await self.ending.fail(attempt, "The vendor does not know the prediction any more")
+            await self._fail(attempt, "The vendor does not know the prediction any more")
         except PredictionError as error:
             # It is polled again when it is due again.
             await self._note_throttling(error)
-            logger.warning("poll_failed", extra={"content_id": str(attempt.id), "reason": error.text})
+            logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
             await self._observe([(attempt, prediction)])
+
+    async def _fail(self, attempt: Attempt, reason: str) -> None:
+        try:
+            await self.ending.fail(attempt, reason)
+        except AppError as error:
+            # Its organization is locked, or Postgres is away. It is polled again when it is due again.
+            logger.warning("end_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
 
     async def _note_throttling(self, error: PredictionError) -> None:
         if isinstance(error, PredictionThrottledError):
@@ -137,7 +145,7 @@ class PollStep:
             if outcome is not None:
                 outcomes.append(outcome)
             else:
-                await self.ending.fail(attempt, reason or _CANNOT_BE_STORED)
+                await self._fail(attempt, reason or _CANNOT_BE_STORED)
         if outcomes:
             async with self.database.transaction() as tx:
                 if await progress.set_outcomes(tx, outcomes):

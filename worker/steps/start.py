@@ -4,12 +4,13 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from app.core.backoff import backoff
 from app.core.clock import now
 from app.core.database import Database
 from app.generations import claims
-from app.generations.attempts import Generation
+from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_CANCEL_AFTER = 5
 _MOST_CLAIMS = 10
+_LONGEST_WAIT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -45,65 +47,83 @@ class StartStep:
     lease: timedelta
     webhook_base: str | None
 
-    async def claim(self, limit: int) -> list[Generation]:
+    async def claim(self, limit: int) -> list[ClaimedAttempt]:
         """Claim generations that are due to be started, `limit` at most; none if no other is due."""
         # Other workers may take what was due in between. Then others may be due, but not for ever.
         for _ in range(_MOST_CLAIMS):
             async with self.database.transaction() as tx:
                 claimed = await claims.claim_starts(tx, limit, self.lease)
-            if claimed.generations or claimed.is_final:
-                return claimed.generations
+            if claimed.attempts or claimed.is_final:
+                return claimed.attempts
         return []
 
-    async def run(self, generation: Generation) -> None:
+    async def run(self, attempt: ClaimedAttempt) -> None:
         """Have the vendor run a claimed attempt. What the vendor certainly did not accept becomes pending again."""
-        if wait := await self._wait_for_vendor():
-            await self._postpone(generation, wait)
+        if wait := await self._await_vendor(attempt):
+            await self._postpone(attempt, wait)
+            return
+        if monotonic() > attempt.claimed_at + self.lease.total_seconds() / 2:
+            # This process slept. Others may have found meanwhile that nothing runs, and started it.
+            logger.warning("start_left", extra={"generation_id": str(attempt.generation_id)})
             return
         try:
-            prediction = await self._create(generation)
+            prediction = await self._create(attempt)
         except (PredictionUncertainError, TimeoutError):
             # It may run: the adoption step looks for it when the lease has ended.
-            logger.warning("prediction_uncertain", extra={"content_id": str(generation.id)})
+            logger.warning("prediction_uncertain", extra={"generation_id": str(attempt.generation_id)})
         except PredictionRejectedError as error:
-            await self.ending.fail(generation, error.text)
+            await self.ending.fail(attempt, error.text)
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
-            await self._put_off(generation, error)
+            await self._put_off(attempt, error)
         else:
-            await self.acceptance.accept(generation, prediction)
+            await self.acceptance.accept(attempt, prediction)
 
-    async def _create(self, generation: Generation) -> Prediction:
+    async def _create(self, attempt: ClaimedAttempt) -> Prediction:
         # The lease must outlast the call, so that nobody looks for the prediction while it is being made.
         async with asyncio.timeout(self.lease.total_seconds() / 2):
             return await self.predictions.create(
-                model=generation.model,
-                input=generation.input,
-                webhook=webhook_url(self.webhook_base, generation) if self.webhook_base else None,
-                cancel_after=_seconds_left(generation),
+                model=attempt.model,
+                input=attempt.input,
+                webhook=webhook_url(self.webhook_base, attempt) if self.webhook_base else None,
+                cancel_after=_seconds_left(attempt),
             )
 
-    async def _wait_for_vendor(self) -> timedelta:
-        """How long the budget of calls, or the vendor's refusal of our account, allows no start; 0 if it does."""
-        denial = await self.budget.denial()
-        return denial[1] if denial else await self.budget.wait_before_create()
+    async def _await_vendor(self, attempt: ClaimedAttempt) -> timedelta:
+        """Wait a moment for a call from the budget, so that short waits cost no claim each.
+
+        Returns:
+            How long the budget, or the vendor's refusal of our account, still allows no start; 0 if it does.
+        """
+        give_up_at = attempt.claimed_at + self.lease.total_seconds() / 4
+        try:
+            while not (denial := await self.budget.denial()):
+                wait = await self.budget.wait_before_create()
+                if not wait or wait > _LONGEST_WAIT or monotonic() > give_up_at:
+                    return wait
+                await asyncio.sleep(wait.total_seconds())
+        except asyncio.CancelledError:
+            # The worker is shutting down, and nothing was started: another one may do so at once.
+            await self._postpone(attempt, timedelta(0))
+            raise
+        return denial[1]
 
     async def _put_off(
         self,
-        generation: Generation,
+        attempt: ClaimedAttempt,
         error: PredictionThrottledError | PredictionDeniedError | PredictionUnavailableError,
     ) -> None:
         if isinstance(error, PredictionThrottledError):
             await self.budget.throttled(error.wait_seconds)
-            await self._postpone(generation, timedelta(seconds=error.wait_seconds))
+            await self._postpone(attempt, timedelta(seconds=error.wait_seconds))
             return
         if isinstance(error, PredictionDeniedError):
             await self.budget.denied(error.text)
-        await self._postpone(generation, backoff(generation.setbacks, first=1, longest=30), is_setback=True)
+        await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
 
-    async def _postpone(self, generation: Generation, wait: timedelta, *, is_setback: bool = False) -> None:
+    async def _postpone(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:
         async with self.database.transaction() as tx:
-            await claims.postpone(tx, generation, wait, is_setback=is_setback)
+            await claims.postpone(tx, attempt, wait, is_failure=is_failure)
 
 
-def _seconds_left(generation: Generation) -> int:
-    return max(_SHORTEST_CANCEL_AFTER, int((generation.deadline_at - now()).total_seconds()))
+def _seconds_left(attempt: ClaimedAttempt) -> int:
+    return max(_SHORTEST_CANCEL_AFTER, int((attempt.deadline_at - now()).total_seconds()))

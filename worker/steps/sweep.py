@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from redis.exceptions import RedisError
 
 from app.core.clock import now
 from app.core.database import Database
+from app.core.errors import AppError, ServiceUnavailableError
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import void_expired
 from app.generations import due, endings, outputs, parking
@@ -56,7 +58,19 @@ class SweepStep:
         """
         async with self.database.transaction() as tx:
             late = await due.find_late(tx, _BATCH, _GRACE)
-        ended = [attempt for attempt in late if await self._end(attempt)]
+        ended: list[LateAttempt] = []
+        # Each attempt of an organization that is locked would wait for as long as the first.
+        locked: set[str] = set()
+        for attempt in late:
+            if attempt.organization_id in locked:
+                continue
+            try:
+                if await self.ending.fail(attempt, "The generation did not end by its deadline"):
+                    ended.append(attempt)
+            except AppError:
+                locked.add(attempt.organization_id)
+            except Exception:  # the others do not wait for this one; it is tried again in the next round
+                logger.exception("end_failed", extra={"generation_id": str(attempt.generation_id)})
         await self._cancel([attempt for attempt in ended if attempt.is_running])
 
     async def fill_capacity(self) -> None:
@@ -66,10 +80,11 @@ class SweepStep:
         """
         async with self.database.transaction() as tx:
             free = await parking.find_free_capacity(tx)
-        for organization_id, count in free:
-            async with self.database.transaction() as tx:
-                await parking.lock_organization(tx, organization_id)
-                await endings.start_next(tx, self.queue, organization_id, count)
+        for organization_id in free:
+            with suppress(ServiceUnavailableError):
+                async with self.database.transaction() as tx:
+                    await parking.lock_organization(tx, organization_id)
+                    await endings.unpark_next(tx, self.queue, organization_id)
 
     async def remove_abandoned(self) -> None:
         """Delete from the store what failed attempts left there."""
@@ -105,13 +120,6 @@ class SweepStep:
             # The others do not wait for this one; it is tried again in the next round.
             logger.warning("object_not_removed", extra={"path": output.storage_path, "reason": str(error)})
 
-    async def _end(self, attempt: LateAttempt) -> bool:
-        try:
-            return await self.ending.fail(attempt, "The generation did not end by its deadline")
-        except Exception:  # the others do not wait for this one; it is tried again in the next round
-            logger.exception("step_failed", extra={"content_id": str(attempt.id)})
-            return False
-
     async def _cancel(self, ended: Sequence[LateAttempt]) -> None:
         """Have the vendor cancel them. What it does not answer in time it cancels by itself: each has a limit there."""
         calls = asyncio.Semaphore(_MOST_CANCELS_AT_ONCE)
@@ -127,4 +135,6 @@ class SweepStep:
             try:
                 await self.predictions.cancel(attempt.prediction_id)
             except PredictionError as error:
-                logger.warning("cancel_failed", extra={"content_id": str(attempt.id), "reason": repr(error)})
+                logger.warning(
+                    "cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": repr(error)}
+                )

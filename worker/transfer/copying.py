@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from app.core.database import Database
 from app.generations import claims, outputs
-from app.generations.attempts import Generation, StoredFile
+from app.generations.attempts import ClaimedAttempt, StoredFile
 from app.generations.media_types import SNIFF_BYTES, MediaType, sniff
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import ObjectStore
@@ -34,14 +34,14 @@ class OutputCopier:
     max_bytes: int
 
     async def copy(
-        self, generation: Generation, position: int, source: Source, touched: list[ReservedOutput]
+        self, attempt: ClaimedAttempt, position: int, source: Source, touched: list[ReservedOutput]
     ) -> StoredFile:
         """Bring one output into the store, in bounded memory, and read it back.
 
         The path is reserved before the first byte is written. Run again, it writes the same object again.
 
         Args:
-            generation: the attempt.
+            attempt: the attempt.
             position: which of its outputs this is, from 0.
             source: where the bytes are.
             touched: the object is added to it before it is written.
@@ -58,7 +58,7 @@ class OutputCopier:
             head = await _read_head(chunks)
             known = source.media_type if isinstance(source, Inline) else None
             media = known or sniff(head[:SNIFF_BYTES])
-            reserved = await self._reserve(generation, position, media)
+            reserved = await self._reserve(attempt, position, media)
             touched.append(reserved)
             sent = await self.store.write(reserved.storage_path, _joined(head, chunks), media_type=media.media_type)
         stored = await self.store.verify(reserved.storage_path)
@@ -74,10 +74,10 @@ class OutputCopier:
             if not is_known:
                 await self.store.delete(output.storage_path)
 
-    async def _reserve(self, generation: Generation, position: int, media: MediaType) -> ReservedOutput:
-        key = (generation.id, generation.attempt)
+    async def _reserve(self, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
+        key = (attempt.generation_id, attempt.number)
         async with self.database.transaction() as tx:
-            reserved = await outputs.reserve(tx, generation, position, media)
+            reserved = await outputs.reserve(tx, attempt, position, media)
             if reserved is not None:
                 return reserved
             # An earlier run of this attempt took the bytes for another type. That object goes first, unless that run
@@ -89,7 +89,7 @@ class OutputCopier:
         await self.store.delete(other.storage_path)
         async with self.database.transaction() as tx:
             await outputs.release(tx, other)
-            reserved = await outputs.reserve(tx, generation, position, media)
+            reserved = await outputs.reserve(tx, attempt, position, media)
         if reserved is None:
             raise AttemptLostError("another worker stores this output")
         return reserved

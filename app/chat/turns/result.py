@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from app.chat_models.protocol import JsonObject, Usage
-from app.generations.states import ContentType, Status
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 
 
 @dataclass(frozen=True)

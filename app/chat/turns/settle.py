@@ -18,7 +18,8 @@ from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
 from app.core.errors import ServiceUnavailableError
 from app.credits import service as credits
-from app.generations.states import ContentType, Status
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 from app.idempotency import service as idempotency
 from app.sessions import service as sessions
 

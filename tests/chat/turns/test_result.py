@@ -6,7 +6,8 @@ import orjson
 
 from app.chat.turns.result import TurnContent, TurnIdentity, TurnResult
 from app.chat_models.protocol import Usage
-from app.generations.states import ContentType, Status
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 
 RESULT = TurnResult(
     turn=TurnIdentity("turn-1", datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), "agent/poet", None, "sess-1"),

@@ -1,1 +1,1 @@
-"""Programs as customers write them. They know nothing of the server but its address and its keys."""
+"""Programs as customers write them. They know only the server's address and API keys."""

@@ -1,15 +1,15 @@
-"""What an application does with LangChain's `ChatOpenAI`; reads and writes as the programs beside it do."""
+"""What an application does with LangChain's `ChatOpenAI`; input and output are like those of the other programs."""
 
 import json
 import sys
 from importlib.metadata import version
 
-from langchain_openai import ChatOpenAI  # type: ignore[import-not-found]  # runs in an environment of its own
+from langchain_openai import ChatOpenAI  # type: ignore[import-not-found]  # runs in its own environment
 from pydantic import BaseModel
 
 
 class Poem(BaseModel):
-    """What the structured answer is to look like."""
+    """The form of the structured answer."""
 
     title: str
     verses: int
@@ -21,11 +21,11 @@ def get_weather(city: str) -> str:
 
 
 def main() -> None:
-    """Ask, stream, have a tool called and answer it, and ask for a form."""
+    """Ask for an answer, a stream, a tool call and a structured answer."""
     access = json.load(sys.stdin)
     model = ChatOpenAI(model="junis-orchestrator", base_url=access["base_url"], api_key=access["keys"]["every_scope"])
 
-    answer = model.invoke("Hello!")
+    whole = model.invoke("Hello!")
     pieces = [chunk.content for chunk in model.stream("Count to 20") if chunk.content]
 
     question = {"role": "user", "content": "Please get weather in Oslo"}
@@ -35,18 +35,18 @@ def main() -> None:
         {"role": "tool", "tool_call_id": call["id"], "content": get_weather(**call["args"])}
         for call in called.tool_calls
     ]
-    answered = with_tool.invoke([question, called, *results])
+    final = with_tool.invoke([question, called, *results])
 
-    told = {
+    summary = {
         "version": version("langchain-openai"),
-        "content": answer.content,
-        "total_tokens": answer.usage_metadata["total_tokens"],
+        "content": whole.content,
+        "total_tokens": whole.usage_metadata["total_tokens"],
         "pieces": pieces,
         "calls": [{"name": call["name"], "arguments": call["args"]} for call in called.tool_calls],
-        "answer": answered.content,
+        "answer": final.content,
         "structured": model.with_structured_output(Poem).invoke("Hello!").model_dump(),
     }
-    json.dump(told, sys.stdout)
+    json.dump(summary, sys.stdout)
 
 
 if __name__ == "__main__":

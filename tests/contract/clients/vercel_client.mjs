@@ -1,4 +1,4 @@
-// What an application does with Vercel's AI SDK; reads and writes as the programs beside it do.
+// What an application does with Vercel's AI SDK; input and output are like those of the other programs.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -43,7 +43,7 @@ const answered = await generateText({
   stopWhen: stepCountIs(2),
 });
 
-const told = {
+const summary = {
   version: createRequire(import.meta.url)("ai/package.json").version,
   content: answer.text,
   total_tokens: answer.usage.totalTokens,
@@ -54,4 +54,4 @@ const told = {
   answer: answered.text,
   refusal: await refusal(),
 };
-process.stdout.write(JSON.stringify(told));
+process.stdout.write(JSON.stringify(summary));

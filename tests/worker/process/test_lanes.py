@@ -125,6 +125,66 @@ async def test_when_postgres_is_away_the_capacity_stays_free() -> None:
     assert lanes.free == 2
 
 
+async def test_a_claim_that_fails_disturbs_no_other_lane() -> None:
+    queue = Queue(["row 1", "row 2"])
+    claims = 0
+
+    async def claim(limit: int) -> Sequence[str]:
+        nonlocal claims
+        claims += 1
+        if claims > 1:
+            raise ValueError("a row that cannot be read")
+        return await queue.claim(limit)
+
+    lanes = Lanes(claim, queue.work, 2, 60.0, queue.more_due, queue.freed)
+    running = asyncio.create_task(lanes.run())
+    await until_at_work(queue, {"row 1", "row 2"})
+    queue.gate.set()
+    await running
+
+    assert sorted(queue.done) == ["row 1", "row 2"]
+    assert lanes.free == 2
+
+
+async def test_a_wake_that_finds_no_capacity_is_passed_on() -> None:
+    queue = Queue(["first"])
+    lanes = lanes_of(queue, 1)
+    running = asyncio.create_task(lanes.run())
+    await until_at_work(queue, {"first"})
+    wakes = queue.wakes
+
+    await lanes.run()
+
+    assert queue.wakes == wakes + 1
+    queue.gate.set()
+    await running
+
+
+async def test_every_row_is_let_go_in_its_own_time() -> None:
+    """One lane that ends early must not cut what the others do last."""
+    handed_over: list[str] = []
+    queue = Queue([f"row {number}" for number in range(5)])
+    connections = asyncio.Semaphore(2)
+
+    async def work(row: str) -> None:
+        queue.at_work.add(row)
+        queue.changed.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            async with connections:
+                await asyncio.sleep(0.005)
+            handed_over.append(row)
+
+    lanes = Lanes(queue.claim, work, 5, 60.0, queue.more_due, queue.freed)
+    running = asyncio.create_task(lanes.run())
+    await until_at_work(queue, {f"row {number}" for number in range(5)})
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert sorted(handed_over) == [f"row {number}" for number in range(5)]
+
+
 async def test_a_worker_that_stops_lets_its_rows_go() -> None:
     queue = Queue(["row 1", "row 2"])
     lanes = lanes_of(queue, 2)

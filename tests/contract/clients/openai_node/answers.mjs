@@ -3,10 +3,10 @@ import { z } from "zod";
 
 import { ORCHESTRATOR, says } from "./case.mjs";
 
-/** What the structured answers are to look like. */
+/** The form of the structured answers. */
 export const Poem = z.object({ title: z.string(), verses: z.number() });
 
-/** An answer, read as the SDK models it. */
+/** An answer, read through the SDK's own types. */
 async function chat(scenario) {
   const completion = await scenario.ask(scenario.client());
 
@@ -31,7 +31,7 @@ async function session(scenario) {
   return { first: about(first), second: about(second) };
 }
 
-/** The headers of an answer, without a request id of the client's own. */
+/** The headers of a response to a request without a request id from the client. */
 async function headers(scenario) {
   const { data, response } = await scenario
     .client()
@@ -41,14 +41,14 @@ async function headers(scenario) {
   return { headers: Object.fromEntries(response.headers), ...about(data) };
 }
 
-/** An answer of a given form. */
+/** A structured answer. */
 async function structured(scenario) {
   const completion = await parse(scenario);
 
   return { parsed: completion.choices[0].message.parsed };
 }
 
-/** An answer of a given form that there is no room for. */
+/** A structured answer that is cut off by the limit of tokens. */
 async function structured_too_long(scenario) {
   try {
     await parse(scenario, { max_tokens: 1 });
@@ -58,7 +58,7 @@ async function structured_too_long(scenario) {
   return {};
 }
 
-/** The names that `model` may have. */
+/** The accepted values of `model`. */
 async function models(scenario) {
   const client = scenario.client();
 

@@ -2,7 +2,7 @@ import OpenAI from "openai";
 
 export const ORCHESTRATOR = "junis-orchestrator";
 
-/** One scenario of a run: with which clients it asks, and how its requests are known again. */
+/** One scenario of a run: the clients that it may use, and the id by which its requests are recognized. */
 export class Case {
   constructor(name, { run, base_url, keys }) {
     this.id = `${run}.${name}`;
@@ -14,12 +14,12 @@ export class Case {
     return { "X-Request-ID": this.id };
   }
 
-  /** A client with the SDK's own settings, its repetitions included. */
+  /** A client with the SDK's default settings, including its retries. */
   client(key = "every_scope") {
     return new OpenAI({ baseURL: this.baseURL, apiKey: this.keys[key] });
   }
 
-  /** Has a model answer these words; a promise as the SDK makes it. */
+  /** Asks a model to answer these words; returns the SDK's promise. */
   ask(client, { words = "Hello!", model = ORCHESTRATOR, headers = {}, ...body } = {}) {
     return client.chat.completions.create(
       { model, messages: says(words), user: this.id, ...body },
@@ -28,7 +28,7 @@ export class Case {
   }
 }
 
-/** A conversation in which a user says these words. */
+/** A conversation of one user message with these words. */
 export function says(words) {
   return [{ role: "user", content: words }];
 }

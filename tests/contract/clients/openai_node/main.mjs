@@ -1,7 +1,7 @@
 // What an application does with the `openai` package for Node.
 //
-// Reads from standard input, as JSON, a name for the run, the base URL and the API keys, by what they are good for.
-// Writes to standard output, as JSON, the version and what came of each scenario, by its name.
+// Reads JSON from standard input: a name for the run, the base URL, and the API keys, named by what they may do.
+// Writes JSON to standard output: the version, and the result of each scenario by its name.
 
 import { readFileSync } from "node:fs";
 

@@ -2,7 +2,7 @@ import { APIError } from "openai";
 
 import { ORCHESTRATOR, says } from "./case.mjs";
 
-/** A key that nobody has. */
+/** A key that does not exist. */
 function invalid_api_key(scenario) {
   return refused(scenario, scenario.client("unknown"));
 }
@@ -17,7 +17,7 @@ function insufficient_credits(scenario) {
   return refused(scenario, scenario.client("without_credits"));
 }
 
-/** A session that nobody began. */
+/** A session that does not exist. */
 function session_not_found(scenario) {
   return refused(scenario, scenario.client(), { session_id: "sess-nobodys" });
 }
@@ -27,12 +27,12 @@ function agent_not_found(scenario) {
   return refused(scenario, scenario.client(), { model: "agent/nobody" });
 }
 
-/** A parameter beyond its range. */
+/** A parameter out of its range. */
 function invalid_request(scenario) {
   return refused(scenario, scenario.client(), { temperature: 9 });
 }
 
-/** One request more than the plan allows, by a client that does not want to wait. */
+/** One request more than the plan allows, from a client that does not retry. */
 async function rate_limit_exceeded(scenario) {
   const client = scenario.client("one_a_minute").withOptions({ maxRetries: 0 });
   await client.models.list();
@@ -40,7 +40,7 @@ async function rate_limit_exceeded(scenario) {
   return refused(scenario, client);
 }
 
-/** A key that was used with another request before. */
+/** An idempotency key that was used with a different request before. */
 async function idempotency_key_reused(scenario) {
   const client = scenario.client();
   const headers = { "Idempotency-Key": scenario.id };
@@ -49,27 +49,27 @@ async function idempotency_key_reused(scenario) {
   return refused(scenario, client, { words: "Something else", headers });
 }
 
-/** A model whose vendor fails; whether it ran, nobody knows. */
+/** A model whose vendor fails, so that nobody knows whether the model ran. */
 function provider_error(scenario) {
   return refused(scenario, scenario.client(), { model: "agent/broken" });
 }
 
-/** The same, where a stream was asked for. */
+/** The same, if a stream was requested. */
 function provider_error_before_a_stream(scenario) {
   return refused(scenario, scenario.client(), { model: "agent/broken", stream: true });
 }
 
-/** A model whose vendor has had enough, for longer than the SDK repeats the request. */
+/** A model whose vendor refuses requests for longer than the SDK retries. */
 function provider_rate_limited(scenario) {
   return refused(scenario, scenario.client(), { model: "agent/busy" });
 }
 
-/** A model's name that there is not. */
+/** The name of a model that does not exist. */
 async function model_not_found(scenario) {
   try {
     await scenario.client().models.retrieve("nothing", { headers: scenario.headers });
   } catch (error) {
-    return told(error);
+    return detailsOf(error);
   }
   return {};
 }
@@ -83,23 +83,23 @@ async function interrupted_stream(scenario) {
       content += chunk.choices[0].delta.content ?? "";
     }
   } catch (error) {
-    return { ...told(error), content };
+    return { ...detailsOf(error), content };
   }
   return {};
 }
 
-/** What the SDK raises when it is refused; nothing where it is not. */
+/** The details of the SDK's error if the request is refused, otherwise nothing. */
 async function refused(scenario, client, request = {}) {
   try {
     await scenario.ask(client, request);
   } catch (error) {
-    return told(error);
+    return detailsOf(error);
   }
   return {};
 }
 
 /** What an application can read from an error. */
-function told(error) {
+function detailsOf(error) {
   if (!(error instanceof APIError)) throw error;
   return {
     class: error.constructor.name,

@@ -1,7 +1,7 @@
 import { says } from "./case.mjs";
 import { helper } from "./streams.mjs";
 
-/** A model whose vendor refuses once: the SDK's second request is answered. */
+/** A model whose vendor refuses once, so that the SDK's second request succeeds. */
 async function recovering_provider(scenario) {
   const completion = await scenario.ask(scenario.client(), { model: "agent/recovering" });
 
@@ -23,7 +23,7 @@ async function idempotent(scenario) {
   };
 }
 
-/** The same with streams, put together by the SDK. */
+/** The same with streams, joined by the SDK. */
 async function idempotent_stream(scenario) {
   const first = await repeatable(scenario);
   const second = await repeatable(scenario);

@@ -12,7 +12,7 @@ async function stream(scenario) {
   return { ...about(await all(data)), request_id: response.headers.get("x-request-id") };
 }
 
-/** A stream whose client asks for the tokens. */
+/** A stream whose client asks for the usage. */
 async function stream_with_usage(scenario) {
   const chunks = await scenario.ask(scenario.client(), {
     words: COUNT,
@@ -23,7 +23,7 @@ async function stream_with_usage(scenario) {
   return about(await all(chunks));
 }
 
-/** A stream that the SDK puts together. */
+/** A stream that the SDK joins to one completion. */
 async function stream_helper(scenario) {
   const kinds = new Set();
   const events = helper(scenario, { messages: says(COUNT), stream_options: { include_usage: true } });
@@ -38,7 +38,7 @@ async function stream_helper(scenario) {
   };
 }
 
-/** A streamed answer of a given form. */
+/** A streamed structured answer. */
 async function structured_stream(scenario) {
   const events = helper(scenario, { messages: says("Hello!"), response_format: zodResponseFormat(Poem, "poem") });
   const completion = await events.finalChatCompletion();
@@ -46,7 +46,7 @@ async function structured_stream(scenario) {
   return { parsed: completion.choices[0].message.parsed };
 }
 
-/** A stream at whose end something has been made. */
+/** A stream in whose course a content is generated. */
 async function stream_of_something_made(scenario) {
   const words = "Please make simulator/text of a lighthouse";
   const chunks = await all(await scenario.ask(scenario.client(), { words, stream: true }));
@@ -54,7 +54,7 @@ async function stream_of_something_made(scenario) {
   return { made: chunks.at(-1).generated_content };
 }
 
-/** A stream that the client leaves before its end, and a further question over the same client. */
+/** A stream that the client closes before its end, and a further request by the same client. */
 async function abandoned_stream(scenario) {
   const client = scenario.client();
   const seen = [];

@@ -7,7 +7,7 @@ const PICTURE = tool("replicate_generate", { model: { type: "string" }, input: {
 const ASK_WEATHER = "Please get weather in Oslo";
 const ASK_PICTURES = "Draw a fox twice";
 
-/** The model calls a tool of the client's, and answers with its result. */
+/** The model calls a tool of the client, and answers with its result. */
 async function tool_call(scenario) {
   const client = scenario.client();
   const messages = says(ASK_WEATHER);
@@ -27,7 +27,7 @@ async function tool_call(scenario) {
   };
 }
 
-/** The model calls a tool of the client's twice at once. */
+/** The model calls a tool of the client twice in one message. */
 async function parallel_tool_calls(scenario) {
   const body = { model: "agent/plain", words: ASK_PICTURES, tools: [PICTURE] };
   const completion = await scenario.ask(scenario.client(), body);
@@ -35,12 +35,12 @@ async function parallel_tool_calls(scenario) {
   return about(completion.choices[0]);
 }
 
-/** The SDK puts a call together from its pieces. */
+/** The SDK joins the pieces of a call. */
 function streamed_tool_call(scenario) {
   return streamed(scenario, { model: ORCHESTRATOR, messages: says(ASK_WEATHER), tools: [WEATHER] });
 }
 
-/** The SDK puts two calls together from their pieces. */
+/** The SDK joins the pieces of two calls. */
 function streamed_parallel_tool_calls(scenario) {
   return streamed(scenario, { model: "agent/plain", messages: says(ASK_PICTURES), tools: [PICTURE] });
 }

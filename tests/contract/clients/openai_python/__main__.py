@@ -1,7 +1,7 @@
-"""What an application does with the `openai` package, by whichever version of it runs this program.
+"""What an application does with the `openai` package, in whichever version is installed.
 
-Reads from standard input, as JSON, a name for the run, the base URL and the API keys, by what they are good for.
-Writes to standard output, as JSON, the version and what came of each scenario, by its name.
+Reads JSON from standard input: a name for the run, the base URL, and the API keys, named by what they may do.
+Writes JSON to standard output: the version, and the result of each scenario by its name.
 """
 
 import json
@@ -25,7 +25,7 @@ SCENARIOS = (
 
 
 def main() -> None:
-    """Play every scenario, whatever becomes of the others."""
+    """Play every scenario, even if others fail."""
     access = json.load(sys.stdin)
     clients = {name: OpenAI(base_url=access["base_url"], api_key=key) for name, key in access["keys"].items()}
     results = {
@@ -37,7 +37,7 @@ def main() -> None:
 def _play(scenario: Callable[[Case], Json], case: Case) -> Json:
     try:
         return scenario(case)
-    except Exception:  # noqa: BLE001 - the test that reads the result shows it
+    except Exception:  # noqa: BLE001 - the test that reads the result shows the error
         return {"unexpected": traceback.format_exc()}
 
 

@@ -6,14 +6,14 @@ from tests.contract.clients.openai_python.case import ORCHESTRATOR, Case, Json, 
 
 
 class Poem(BaseModel):
-    """What the structured answers are to look like."""
+    """The form of the structured answers."""
 
     title: str
     verses: int
 
 
 def chat(case: Case) -> Json:
-    """An answer, read as the SDK models it."""
+    """An answer, read through the SDK's own types."""
     completion = case.ask(case.client())
 
     (choice,) = completion.choices
@@ -38,14 +38,14 @@ def session(case: Case) -> Json:
 
 
 def headers(case: Case) -> Json:
-    """The headers of an answer, without a request id of the client's own."""
+    """The headers of a response to a request without a request id from the client."""
     raw = case.client().chat.completions.with_raw_response.create(model=ORCHESTRATOR, messages=says("Hello!"))
 
     return {"headers": {name.lower(): value for name, value in raw.headers.items()}, **_about(raw.parse())}
 
 
 def structured(case: Case) -> Json:
-    """An answer of a given form."""
+    """A structured answer."""
     completion = case.client().chat.completions.parse(
         model=ORCHESTRATOR,
         messages=says("Hello!"),
@@ -59,7 +59,7 @@ def structured(case: Case) -> Json:
 
 
 def structured_too_long(case: Case) -> Json:
-    """An answer of a given form that there is no room for."""
+    """A structured answer that is cut off by the limit of tokens."""
     try:
         case.client().chat.completions.parse(
             model=ORCHESTRATOR, messages=says("Hello!"), response_format=Poem, max_tokens=1, extra_headers=case.headers
@@ -70,7 +70,7 @@ def structured_too_long(case: Case) -> Json:
 
 
 def models(case: Case) -> Json:
-    """The names that `model` may have."""
+    """The accepted values of `model`."""
     client = case.client()
 
     listed = client.models.list(extra_headers=case.headers)

@@ -12,9 +12,9 @@ ORCHESTRATOR = "junis-orchestrator"
 
 @dataclass(frozen=True)
 class Case:
-    """One scenario of a run: which clients it may ask with, and how its requests are known again.
+    """One scenario of a run: the clients that it may use, and the id by which its requests are recognized.
 
-    The clients have the SDK's own settings, its repetitions included, and are called by what their keys are good for.
+    The clients have the SDK's default settings, including its retries, and are named by what their keys may do.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """What the requests of the scenario are called, by the server and by the model's vendor."""
+        """The id of the scenario's requests, both at the server and at the model's vendor."""
         return f"{self.run}.{self.name}"
 
     @property
@@ -42,7 +42,7 @@ class Case:
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> ChatCompletion:
-        """Have a model answer these words."""
+        """Ask a model to answer these words."""
         return client.chat.completions.create(
             model=model,
             messages=says(words),
@@ -53,5 +53,5 @@ class Case:
 
 
 def says(words: str) -> list[ChatCompletionMessageParam]:
-    """A conversation in which a user says these words."""
+    """A conversation of one user message with these words."""
     return [{"role": "user", "content": words}]

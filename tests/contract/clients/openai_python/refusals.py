@@ -4,7 +4,7 @@ from tests.contract.clients.openai_python.case import ORCHESTRATOR, Case, Json, 
 
 
 def invalid_api_key(case: Case) -> Json:
-    """A key that nobody has."""
+    """A key that does not exist."""
     return refused(case, case.client("unknown"))
 
 
@@ -19,7 +19,7 @@ def insufficient_credits(case: Case) -> Json:
 
 
 def session_not_found(case: Case) -> Json:
-    """A session that nobody began."""
+    """A session that does not exist."""
     return refused(case, case.client(), body={"session_id": "sess-nobodys"})
 
 
@@ -29,12 +29,12 @@ def agent_not_found(case: Case) -> Json:
 
 
 def invalid_request(case: Case) -> Json:
-    """A parameter beyond its range."""
+    """A parameter out of its range."""
     return refused(case, case.client(), body={"temperature": 9})
 
 
 def rate_limit_exceeded(case: Case) -> Json:
-    """One request more than the plan allows, by a client that does not want to wait."""
+    """One request more than the plan allows, from a client that does not retry."""
     client = case.client("one_a_minute").with_options(max_retries=0)
     client.models.list()
 
@@ -42,7 +42,7 @@ def rate_limit_exceeded(case: Case) -> Json:
 
 
 def idempotency_key_reused(case: Case) -> Json:
-    """A key that was used with another request before."""
+    """An idempotency key that was used with a different request before."""
     client, headers = case.client(), {"Idempotency-Key": case.id}
     client.chat.completions.create(model=ORCHESTRATOR, messages=says("Hello!"), extra_headers=headers)
 
@@ -50,26 +50,26 @@ def idempotency_key_reused(case: Case) -> Json:
 
 
 def provider_error(case: Case) -> Json:
-    """A model whose vendor fails; whether it ran, nobody knows."""
+    """A model whose vendor fails, so that nobody knows whether the model ran."""
     return refused(case, case.client(), model="agent/broken")
 
 
 def provider_error_before_a_stream(case: Case) -> Json:
-    """The same, where a stream was asked for."""
+    """The same, if a stream was requested."""
     return refused(case, case.client(), model="agent/broken", body={"stream": True})
 
 
 def provider_rate_limited(case: Case) -> Json:
-    """A model whose vendor has had enough, for longer than the SDK repeats the request."""
+    """A model whose vendor refuses requests for longer than the SDK retries."""
     return refused(case, case.client(), model="agent/busy")
 
 
 def model_not_found(case: Case) -> Json:
-    """A model's name that there is not."""
+    """The name of a model that does not exist."""
     try:
         case.client().models.retrieve("nothing", extra_headers=case.headers)
     except APIError as error:
-        return told(error)
+        return details_of(error)
     return {}
 
 
@@ -86,7 +86,7 @@ def interrupted_stream(case: Case) -> Json:
         ):
             content += chunk.choices[0].delta.content or ""
     except APIError as error:
-        return {**told(error), "content": content}
+        return {**details_of(error), "content": content}
     return {}
 
 
@@ -99,15 +99,15 @@ def refused(
     headers: dict[str, str] | None = None,
     body: dict[str, object] | None = None,
 ) -> Json:
-    """What the SDK raises when it is refused; nothing where it is not."""
+    """The details of the SDK's error if the request is refused, otherwise nothing."""
     try:
         case.ask(client, words, model=model, headers=headers, body=body)
     except APIError as error:
-        return told(error)
+        return details_of(error)
     return {}
 
 
-def told(error: APIError) -> Json:
+def details_of(error: APIError) -> Json:
     """What an application can read from an error."""
     response = getattr(error, "response", None)
     headers = {} if response is None else response.headers

@@ -2,7 +2,7 @@ from tests.contract.clients.openai_python.case import ORCHESTRATOR, Case, Json, 
 
 
 def recovering_provider(case: Case) -> Json:
-    """A model whose vendor refuses once: the SDK's second request is answered."""
+    """A model whose vendor refuses once, so that the SDK's second request succeeds."""
     return {"content": case.ask(case.client(), model="agent/recovering").choices[0].message.content}
 
 
@@ -28,7 +28,7 @@ def idempotent(case: Case) -> Json:
 
 
 def idempotent_stream(case: Case) -> Json:
-    """The same with streams, put together by the SDK."""
+    """The same with streams, joined by the SDK."""
     client = case.client()
     completions = []
     for _ in range(2):

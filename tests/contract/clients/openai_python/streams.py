@@ -19,7 +19,7 @@ def stream(case: Case) -> Json:
 
 
 def stream_with_usage(case: Case) -> Json:
-    """A stream whose client, the asynchronous one, asks for the tokens."""
+    """A stream of the asynchronous client, which asks for the usage."""
     client = case.client()
 
     async def read() -> list[ChatCompletionChunk]:
@@ -37,7 +37,7 @@ def stream_with_usage(case: Case) -> Json:
 
 
 def stream_helper(case: Case) -> Json:
-    """A stream that the SDK puts together."""
+    """A stream that the SDK joins to one completion."""
     with case.client().chat.completions.stream(
         model=ORCHESTRATOR,
         messages=says(COUNT),
@@ -57,7 +57,7 @@ def stream_helper(case: Case) -> Json:
 
 
 def structured_stream(case: Case) -> Json:
-    """A streamed answer of a given form."""
+    """A streamed structured answer."""
     with case.client().chat.completions.stream(
         model=ORCHESTRATOR, messages=says("Hello!"), response_format=Poem, extra_headers=case.headers
     ) as events:
@@ -67,7 +67,7 @@ def structured_stream(case: Case) -> Json:
 
 
 def stream_of_something_made(case: Case) -> Json:
-    """A stream at whose end something has been made."""
+    """A stream in whose course a content is generated."""
     chunks = case.client().chat.completions.create(
         model=ORCHESTRATOR,
         messages=says("Please make simulator/text of a lighthouse"),
@@ -80,7 +80,7 @@ def stream_of_something_made(case: Case) -> Json:
 
 
 def abandoned_stream(case: Case) -> Json:
-    """A stream that the client closes before its end, and a further question over the same client."""
+    """A stream that the client closes before its end, and a further request by the same client."""
     client = case.client()
     with client.chat.completions.create(
         model=ORCHESTRATOR, messages=says(f"{COUNT} slowly"), stream=True, extra_headers=case.headers
@@ -96,15 +96,15 @@ def _about(chunks: list[ChatCompletionChunk]) -> Json:
         "ids": len({chunk.id for chunk in chunks}),
         "objects": sorted({chunk.object for chunk in chunks}),
         "session_id": (chunks[0].model_extra or {}).get("session_id"),
-        "roles": _told(choice.delta.role for choice in choices),
-        "pieces": _told(choice.delta.content for choice in choices),
-        "finish_reasons": _told(choice.finish_reason for choice in choices),
+        "roles": _present(choice.delta.role for choice in choices),
+        "pieces": _present(choice.delta.content for choice in choices),
+        "finish_reasons": _present(choice.finish_reason for choice in choices),
         "usages": [chunk.usage and chunk.usage.total_tokens for chunk in chunks],
         "without_choices": [not chunk.choices for chunk in chunks].count(True),
     }
 
 
-def _told(values: Iterable[str | None]) -> list[str]:
+def _present(values: Iterable[str | None]) -> list[str]:
     return [value for value in values if value]
 
 

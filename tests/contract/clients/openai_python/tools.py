@@ -37,7 +37,7 @@ ASK_PICTURES = "Draw a fox twice"
 
 
 def tool_call(case: Case) -> Json:
-    """The model calls a tool of the client's, and answers with its result."""
+    """The model calls a tool of the client, and answers with its result."""
     client = case.client()
     messages: list[ChatCompletionMessageParam] = says(ASK_WEATHER)
 
@@ -47,20 +47,20 @@ def tool_call(case: Case) -> Json:
     calls = called.message.tool_calls or []
     messages.append(called.message)  # type: ignore[arg-type]  # as the SDK's own examples do
     messages.extend({"role": "tool", "tool_call_id": call.id, "content": "Snow"} for call in calls)
-    answered = client.chat.completions.create(
+    final = client.chat.completions.create(
         model=ORCHESTRATOR, messages=messages, tools=[WEATHER], user=case.id, extra_headers=case.headers
     ).choices[0]
 
     return {
         **_called(called.finish_reason, calls),
         "content": called.message.content,
-        "answer": answered.message.content,
-        "answer_finish_reason": answered.finish_reason,
+        "answer": final.message.content,
+        "answer_finish_reason": final.finish_reason,
     }
 
 
 def parallel_tool_calls(case: Case) -> Json:
-    """The model calls a tool of the client's twice at once."""
+    """The model calls a tool of the client twice in one message."""
     completion = case.client().chat.completions.create(
         model="agent/plain", messages=says(ASK_PICTURES), tools=[PICTURE], user=case.id, extra_headers=case.headers
     )
@@ -70,12 +70,12 @@ def parallel_tool_calls(case: Case) -> Json:
 
 
 def streamed_tool_call(case: Case) -> Json:
-    """The SDK puts a call together from its pieces."""
+    """The SDK joins the pieces of a call."""
     return _streamed(case, ORCHESTRATOR, ASK_WEATHER, WEATHER)
 
 
 def streamed_parallel_tool_calls(case: Case) -> Json:
-    """The SDK puts two calls together from their pieces."""
+    """The SDK joins the pieces of two calls."""
     return _streamed(case, "agent/plain", ASK_PICTURES, PICTURE)
 
 

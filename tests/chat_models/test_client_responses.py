@@ -1,4 +1,4 @@
-"""What the client makes of answers that only the bytes on the wire can show."""
+"""How the client treats responses that only a server which controls every byte can send."""
 
 import json
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stre
         pytest.param(b"[" * 100_000, id="JSON that is nested too deeply"),
     ],
 )
-async def test_a_200_that_is_no_completion_is_a_failure(client: ChatModelClient, body: bytes) -> None:
+async def test_a_200_without_a_completion_is_a_failure(client: ChatModelClient, body: bytes) -> None:
     async with raw_server(always(response(body))) as server:
         with pytest.raises(ProviderError):
             await complete(client, server)
 
 
-async def test_numbers_that_are_no_json_become_null(client: ChatModelClient) -> None:
+async def test_numbers_that_json_does_not_allow_become_null(client: ChatModelClient) -> None:
     body = b'{"choices": [{"message": {}, "logprobs": [-Infinity]}], "usage": {"prompt_tokens": NaN}}'
 
     async with raw_server(always(response(body))) as server:
@@ -48,7 +48,7 @@ async def test_numbers_that_are_no_json_become_null(client: ChatModelClient) -> 
 async def test_a_failure_is_logged_without_the_key(
     client: ChatModelClient, caplog: pytest.LogCaptureFixture, method: Any
 ) -> None:
-    """The library's own account of an answer that is no HTTP holds the headers of the request."""
+    """If the response is not HTTP, the library's own error text holds the headers of the request."""
     async with raw_server(always(b"SSH-2.0-OpenSSH_9.7\r\n\r\n")) as server:
         with pytest.raises(ProviderError):
             await method(client, server)
@@ -82,15 +82,15 @@ async def test_a_refused_parameter_is_named(client: ChatModelClient, method: Any
     assert (refused.value.text, refused.value.param) == ("too hot for [redacted]", "temperature")
 
 
-async def test_a_refusal_without_an_end_is_not_read_to_its_end(client: ChatModelClient) -> None:
+async def test_a_refusal_that_never_ends_is_not_read_to_its_end(client: ChatModelClient) -> None:
     head = b"HTTP/1.1 422 Unprocessable\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    async def answer(connection: Connection, request: bytes) -> None:
+    async def respond(connection: Connection, request: bytes) -> None:
         await connection.send(head)
         while True:
             await connection.send(chunk(b"x" * 65536))
 
-    async with raw_server(answer) as server:
+    async with raw_server(respond) as server:
         with pytest.raises(UpstreamRejectedError):
             await complete(client, server)
 
@@ -108,7 +108,7 @@ async def test_a_refusal_without_an_end_is_not_read_to_its_end(client: ChatModel
         pytest.param([HELLO, b"data: " + b"x" * MAX_EVENT_BYTES + b"\n\n", STOP], id="an event that is too long"),
     ],
 )
-async def test_a_stream_that_goes_wrong_says_so(client: ChatModelClient, body: Sequence[bytes]) -> None:
+async def test_a_stream_that_fails_raises_an_error(client: ChatModelClient, body: Sequence[bytes]) -> None:
     async with raw_server(always(SSE_HEAD, *map(chunk, body), LAST_CHUNK)) as server:
         chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
         first = await anext(chunks)
@@ -119,7 +119,7 @@ async def test_a_stream_that_goes_wrong_says_so(client: ChatModelClient, body: S
 
 
 @pytest.mark.parametrize("body", [b"<html></html>", b'{"choices": []}', COMPLETION, b""])
-async def test_a_200_that_is_no_stream_is_a_failure(client: ChatModelClient, body: bytes) -> None:
+async def test_a_200_without_a_stream_is_a_failure(client: ChatModelClient, body: bytes) -> None:
     async with raw_server(always(response(body))) as server:
         with pytest.raises(ProviderError):
             await stream(client, server)
@@ -131,7 +131,7 @@ async def test_a_connection_cut_before_the_finish_is_a_failure(client: ChatModel
             await stream(client, server)
 
 
-async def test_a_connection_cut_after_the_finish_leaves_the_answer_whole(client: ChatModelClient) -> None:
+async def test_an_answer_is_whole_if_the_connection_is_cut_after_the_finish(client: ChatModelClient) -> None:
     async with raw_server(always(SSE_HEAD, chunk(HELLO), chunk(STOP), is_closed=True)) as server:
         chunks = await stream(client, server)
 

@@ -13,7 +13,7 @@ from app.agents import repository
 from app.agents.definition import AgentType
 from app.agents.errors import AgentFileError
 from app.agents.models import Agent
-from app.agents.tools.registry import NAMEABLE_TOOLS
+from app.agents.tools.registry import NAMEABLE_TOOLS, TOOL_NAMES
 from app.audit.actor import Actor
 from app.audit.service import record
 from app.core.clock import now
@@ -107,6 +107,9 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
         unknown = sorted(set(entry.tools) - set(NAMEABLE_TOOLS))
         if unknown:
             raise AgentFileError(f"{entry.name}: unknown tool {unknown[0]}. Known: {', '.join(NAMEABLE_TOOLS)}")
+        if entry.name in TOOL_NAMES:
+            # A parent calls its sub-agents by their names: it could not call both this one and the tool.
+            raise AgentFileError(f"agents: {entry.name} is the name of a tool; an agent needs another name")
         if entry.name in entry.sub_agents:
             raise AgentFileError(f"sub_agents: {entry.name} is below itself")
 

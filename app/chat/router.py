@@ -1,8 +1,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep
-from app.chat.openai.http import respond
+from app.chat.openai.form import CompletionForm
 from app.chat.openai.request import AgentRequest, ChatRequest
+from app.chat.responding import respond
 from app.chat.turns.targets import Target
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
@@ -20,7 +21,7 @@ async def create_chat_completion(
 ) -> Response:
     """Run one turn of the organization's orchestrator, or of `model: "agent/<name>"`, in OpenAI's form."""
     begun = await turns.begin(body.turn_request(caller, Target.of_model(body.model), idempotent))
-    return await respond(request, begun, body)
+    return await respond(request, begun, CompletionForm(body.wants_usage), is_streamed=bool(body.stream))
 
 
 @router.post("/agents/{agent_id}/completions", openapi_extra={"x-billing": "metered"})
@@ -34,4 +35,4 @@ async def create_agent_completion(
 ) -> Response:
     """Run one turn of an LLM agent, in OpenAI's form."""
     begun = await turns.begin(body.turn_request(caller, Target(agent_id=agent_id), idempotent))
-    return await respond(request, begun, body)
+    return await respond(request, begun, CompletionForm(body.wants_usage), is_streamed=bool(body.stream))

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
 JsonObject = dict[str, Any]
+# Of text in UTF-8, on average: for estimates.
+BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)

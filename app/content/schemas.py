@@ -3,9 +3,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from app.content.service import ContentPage, ContentWithOutputs
+from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.clock import Seconds
+from app.core.page import Page
 from app.credits.schemas import CreditNumber
 from app.generations.media_types import ContentType
 from app.generations.models import Generation
@@ -60,14 +61,14 @@ class ContentPageRead(BaseModel):
     has_more: bool
 
     @classmethod
-    def of(cls, page: ContentPage, urls: FileUrls) -> Self:
+    def of(cls, page: Page[ContentWithOutputs], urls: FileUrls) -> Self:
         """The page as the API shows it."""
         return cls(
             items=[ContentRead.of(item, urls) for item in page.items],
             total=page.total,
             page=page.page,
             page_size=page.page_size,
-            has_more=page.has_more,
+            has_more=page.has_next,
         )
 
 

@@ -9,6 +9,7 @@ from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter, File
 from app.core.database import Transaction
 from app.core.errors import NotFoundError
+from app.core.page import Page
 from app.generations import service as generations
 from app.generations.media_types import ContentType
 from app.generations.models import Generation, Output
@@ -25,19 +26,9 @@ class ContentWithOutputs:
     outputs: Sequence[Output]
 
 
-@dataclass(frozen=True)
-class ContentPage:
-    items: Sequence[ContentWithOutputs]
-    total: int
-    page: int
-    page_size: int
-
-    @property
-    def has_more(self) -> bool:
-        return self.page * self.page_size < self.total
-
-
-async def list_content(tx: Transaction, wanted: ContentFilter, *, page: int, page_size: int) -> ContentPage:
+async def list_content(
+    tx: Transaction, wanted: ContentFilter, *, page: int, page_size: int
+) -> Page[ContentWithOutputs]:
     """One page of an organization's content, newest first.
 
     Raises:
@@ -47,7 +38,7 @@ async def list_content(tx: Transaction, wanted: ContentFilter, *, page: int, pag
     _check_filter("status", wanted.status, Status)
     total = await repository.count_content(tx, wanted)
     found = await repository.list_content(tx, wanted, offset=(page - 1) * page_size, limit=page_size)
-    return ContentPage(await _with_outputs(tx, wanted.organization_id, found), total, page, page_size)
+    return Page(await _with_outputs(tx, wanted.organization_id, found), total, page, page_size)
 
 
 async def get_content(tx: Transaction, organization_id: str, content_id: str) -> ContentWithOutputs:

@@ -41,7 +41,7 @@ DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WH
 """
 
 # The organization's id, the route and the key.
-Name = tuple[str, str, str]
+KeyId = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,35 @@ class StoredRequest:
 
 
 async def claim(
-    tx: Transaction, name: Name, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
+    tx: Transaction, key_id: KeyId, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
 ) -> bool:
     """Claim the key. False if it is in use: stored with a response, or claimed with a lease that is still valid.
 
     An expired key, and one whose lease has expired for the same request, are taken over. A concurrent transaction that
     claims the same key is waited for.
     """
-    return await tx.fetchval(_CLAIM, *name, request_hash, claim_id, lease, lifetime) is not None
+    return await tx.fetchval(_CLAIM, *key_id, request_hash, claim_id, lease, lifetime) is not None
 
 
-async def find(tx: Transaction, name: Name) -> StoredRequest | None:
+async def find(tx: Transaction, key_id: KeyId) -> StoredRequest | None:
     """What is stored under the key; None if it is unknown."""
-    row = await tx.fetchrow(_FIND, *name)
+    row = await tx.fetchrow(_FIND, *key_id)
     return StoredRequest.from_row(row) if row else None
 
 
-async def store_response(tx: Transaction, name: Name, claim_id: str, body: dict[str, Any]) -> bool:
+async def store_response(tx: Transaction, key_id: KeyId, claim_id: str, body: dict[str, Any]) -> bool:
     """Store the response and end the claim. False if the claim has been taken over."""
-    return await tx.fetchval(_STORE, *name, claim_id, storable_json(body)) is not None
+    return await tx.fetchval(_STORE, *key_id, claim_id, storable_json(body)) is not None
 
 
-async def renew(tx: Transaction, name: Name, claim_id: str, lease: timedelta) -> None:
+async def renew(tx: Transaction, key_id: KeyId, claim_id: str, lease: timedelta) -> None:
     """Extend the claim's lease to this long from now, unless the claim has been taken over."""
-    await tx.execute(_RENEW, *name, claim_id, lease)
+    await tx.execute(_RENEW, *key_id, claim_id, lease)
 
 
-async def release(tx: Transaction, name: Name, claim_id: str) -> bool:
+async def release(tx: Transaction, key_id: KeyId, claim_id: str) -> bool:
     """Delete the claim, so that the client can use the key again. False if the claim has been taken over."""
-    return await tx.fetchval(_RELEASE, *name, claim_id) is not None
+    return await tx.fetchval(_RELEASE, *key_id, claim_id) is not None
 
 
 async def forget(tx: Transaction, limit: int) -> None:

@@ -32,13 +32,13 @@ class IdempotentRequest:
     claim_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
-    def name(self) -> repository.Name:
+    def key_id(self) -> repository.KeyId:
         return self.organization_id, self.route, self.key
 
     @property
-    def digest(self) -> bytes:
+    def request_key(self) -> bytes:
         """SHA-256 of everything that identifies the request: the same for each of its arrivals."""
-        return hashlib.sha256("\0".join([*self.name, self.request_hash.hex()]).encode()).digest()
+        return hashlib.sha256("\0".join([*self.key_id, self.request_hash.hex()]).encode()).digest()
 
 
 async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] | None:
@@ -51,9 +51,9 @@ async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] |
         IdempotencyKeyReusedError: the key was used for another request.
         IdempotencyKeyInProgressError: the same request is running at the moment, as its lease has not expired.
     """
-    if await repository.claim(tx, request.name, request.request_hash, request.claim_id, LEASE, LIFETIME):
+    if await repository.claim(tx, request.key_id, request.request_hash, request.claim_id, LEASE, LIFETIME):
         return None
-    found = await repository.find(tx, request.name)
+    found = await repository.find(tx, request.key_id)
     if found is not None and found.request_hash != request.request_hash:
         raise IdempotencyKeyReusedError
     if found is None or found.response is None:
@@ -67,12 +67,12 @@ async def store_response(tx: Transaction, request: IdempotentRequest, response: 
     Returns:
         False if the lease has expired and another arrival has claimed the key.
     """
-    return await repository.store_response(tx, request.name, request.claim_id, response)
+    return await repository.store_response(tx, request.key_id, request.claim_id, response)
 
 
 async def renew(tx: Transaction, request: IdempotentRequest) -> None:
     """Renew the claim's lease while the request runs."""
-    await repository.renew(tx, request.name, request.claim_id, LEASE)
+    await repository.renew(tx, request.key_id, request.claim_id, LEASE)
 
 
 async def release(tx: Transaction, request: IdempotentRequest) -> bool:
@@ -81,7 +81,7 @@ async def release(tx: Transaction, request: IdempotentRequest) -> bool:
     Returns:
         False if the lease has expired and another arrival has claimed the key.
     """
-    return await repository.release(tx, request.name, request.claim_id)
+    return await repository.release(tx, request.key_id, request.claim_id)
 
 
 async def forget_expired(database: Database) -> None:

@@ -4,8 +4,8 @@ from app.core.errors import AppError, NotFoundError
 class SessionNotFoundError(NotFoundError):
     code = "session_not_found"
 
-    def __init__(self, public_id: str) -> None:
-        super().__init__(f"Session not found: {public_id}")
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Session not found: {name}")
 
 
 class SessionBusyError(AppError):

@@ -6,11 +6,10 @@ from itertools import accumulate, takewhile
 
 import orjson
 
+from app.chat_models.protocol import BYTES_PER_TOKEN
 from app.core.errors import InvalidRequestError
-from app.sessions.messages import WireMessage
+from app.sessions.messages import MessageRole, WireMessage
 
-# A token of text is about four bytes of UTF-8.
-_BYTES_PER_TOKEN = 4
 _NO_RESULT = "No result was given for this call."
 
 
@@ -49,7 +48,7 @@ def with_recent(
     past, _ = _paired(history)
     new, unpaired = _paired(messages)
     late = [(_exchange_of(past, messages[index], index), messages[index]) for index in unpaired]
-    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * _BYTES_PER_TOKEN)
+    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN)
     for exchange, result in late:
         exchange.results[result["tool_call_id"]] = result
     return _in_order([*kept, *new])
@@ -72,7 +71,7 @@ def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], list[int]
     # Some models use the same ids in every answer, so an id means the latest call that has it.
     by_call_id: dict[str, _Exchange] = {}
     for index, message in enumerate(messages):
-        if message["role"] != "tool":
+        if message["role"] != MessageRole.TOOL:
             paired.append(_Exchange(message))
             by_call_id |= dict.fromkeys(paired[-1].call_ids, paired[-1])
         elif exchange := by_call_id.get(message["tool_call_id"]):

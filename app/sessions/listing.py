@@ -1,36 +1,16 @@
 """What clients can read of their sessions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
 
 from app.api_keys.caller import Caller
 from app.content import service as content
 from app.core.database import Transaction
+from app.core.page import Page
 from app.sessions import repository
 from app.sessions.errors import SessionNotFoundError
-from app.sessions.messages import ListedMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, ListedMessage
 from app.sessions.models import Session
-
-Item = TypeVar("Item")
-
-# The most that one page of messages holds, as JSON.
-_MOST_BYTES = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Page(Generic[Item]):
-    """One page of a list of `total` items. Pages are counted from 1."""
-
-    items: Sequence[Item]
-    total: int
-    page: int
-    page_size: int
-
-    @property
-    def has_next(self) -> bool:
-        return self.page * self.page_size < self.total
 
 
 class SessionStatus(StrEnum):
@@ -57,7 +37,7 @@ async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size
 
 
 async def list_messages(
-    tx: Transaction, caller: Caller, session_id: str, *, page: int, page_size: int
+    tx: Transaction, caller: Caller, session_name: str, *, page: int, page_size: int
 ) -> Page[ListedMessage]:
     """One page of the messages of one of the caller's sessions, oldest first.
 
@@ -66,24 +46,24 @@ async def list_messages(
     Raises:
         SessionNotFoundError: the caller has no session of that name.
     """
-    session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_id)
+    session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_name)
     if session is None:
-        raise SessionNotFoundError(session_id)
+        raise SessionNotFoundError(session_name)
     found = await repository.list_messages(
-        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=_MOST_BYTES
+        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=MOST_BYTES_AT_ONCE
     )
     return Page(found, session.message_count, page, page_size)
 
 
-async def get_activity(tx: Transaction, caller: Caller, session_id: str) -> SessionActivity:
+async def get_activity(tx: Transaction, caller: Caller, session_name: str) -> SessionActivity:
     """The state of one of the caller's sessions.
 
     Raises:
         SessionNotFoundError: the caller has no session of that name.
     """
-    found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_id)
+    found = await repository.find_activity(tx, caller.organization_id, caller.user_id, session_name)
     if found is None:
-        raise SessionNotFoundError(session_id)
+        raise SessionNotFoundError(session_name)
     session, is_running = found
     pending_content = await content.count_unended(tx, caller.organization_id, session.id)
     return SessionActivity(session, _status_of(session, is_running=is_running), pending_content)

@@ -1,12 +1,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Self
 
 from asyncpg import Record
 
 # A message in OpenAI's form.
 WireMessage = Mapping[str, Any]
+# The most that is read of a session's messages at once, in bytes of JSON: a page, or the history of a turn.
+MOST_BYTES_AT_ONCE = 16 * 1024 * 1024
+
+
+class MessageRole(StrEnum):
+    """Who has written a message."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import Base, Moment
+from app.core.database import Base, Moment, one_of
+from app.sessions.messages import MessageRole
 
 
 class Session(Base):
@@ -47,7 +48,7 @@ class Message(Base):
 
     __tablename__ = "messages"
     __table_args__ = (
-        CheckConstraint("role IN ('system', 'developer', 'user', 'assistant', 'tool')", name="role_known"),
+        CheckConstraint(one_of("role", MessageRole), name="role_known"),
         Index("ix_messages_session", "session_id", "id"),
     )
 

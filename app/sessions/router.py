@@ -1,10 +1,10 @@
 from fastapi import APIRouter
 
 from app.core.pagination import PageNumber, PageSize
-from app.dependencies import SettingsDep, TransactionDep
+from app.dependencies import TransactionDep
 from app.rate_limits.dependencies import GuardedRoute
 from app.sessions import listing
-from app.sessions.dependencies import SessionsReader
+from app.sessions.dependencies import ActiveHoursDep, SessionsReader
 from app.sessions.schemas import MessagePageRead, SessionPageRead, SessionStatusRead
 
 router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_class=GuardedRoute)
@@ -14,13 +14,13 @@ router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_cla
 async def list_sessions(
     caller: SessionsReader,
     tx: TransactionDep,
-    settings: SettingsDep,
+    active_hours: ActiveHoursDep,
     page: PageNumber = 1,
     page_size: PageSize = 20,
 ) -> SessionPageRead:
     """A page of the sessions of the user who created the key, the most recently updated first."""
     found = await listing.list_sessions(tx, caller, page=page, page_size=page_size)
-    return SessionPageRead.of(found, settings.session_active_hours)
+    return SessionPageRead.of(found, active_hours)
 
 
 # `path`, because clients may name sessions themselves, and a name may contain slashes.
@@ -35,8 +35,8 @@ async def list_messages(
 
 @router.get("/{session_id:path}/status")
 async def get_status(
-    session_id: str, caller: SessionsReader, tx: TransactionDep, settings: SettingsDep
+    session_id: str, caller: SessionsReader, tx: TransactionDep, active_hours: ActiveHoursDep
 ) -> SessionStatusRead:
     """Whether a turn is running on a session, how the last one ended, and how many generations have not ended."""
     activity = await listing.get_activity(tx, caller, session_id)
-    return SessionStatusRead.of(activity, settings.session_active_hours)
+    return SessionStatusRead.of(activity, active_hours)

@@ -3,7 +3,8 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from app.core.clock import Seconds, now
-from app.sessions.listing import Page, SessionActivity, SessionStatus
+from app.core.page import Page
+from app.sessions.listing import SessionActivity, SessionStatus
 from app.sessions.messages import ListedMessage
 from app.sessions.models import Session
 

@@ -10,15 +10,13 @@ from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
-from app.sessions.messages import WireMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
 
 _MOST_MESSAGES = 1000
-# The most that one turn loads of its history, images included.
-_MOST_BYTES = 16 * 1024 * 1024
 
 
 async def begin_turn(
-    tx: Transaction, caller: Caller, turn_id: str, *, session_id: str | None, conversation_id: str | None
+    tx: Transaction, caller: Caller, turn_id: str, *, session_name: str | None, conversation_name: str | None
 ) -> LeasedSession:
     """Lease a session to a turn: the named one, or a new one if none is named.
 
@@ -26,24 +24,24 @@ async def begin_turn(
         tx: the transaction that admits the turn.
         caller: whose session it is.
         turn_id: the turn.
-        session_id: the name of a session that must exist.
-        conversation_id: the client's own name for a session, which is created if it does not exist.
+        session_name: the name of a session that must exist.
+        conversation_name: the client's own name for a session, which is created if it does not exist.
 
     Raises:
-        SessionNotFoundError: the caller has no session named `session_id`.
+        SessionNotFoundError: the caller has no session named `session_name`.
         SessionBusyError: another turn is running on it.
     """
-    public_id = session_id or conversation_id or new_id("sess")
-    owned = (caller.organization_id, caller.user_id, public_id)
+    name = session_name or conversation_name or new_id("sess")
+    owned = (caller.organization_id, caller.user_id, name)
     leased = None
-    if session_id is None:
+    if session_name is None:
         leased = await repository.insert_session(tx, *owned, turn_id, TURN_LEASE)
     leased = leased or await repository.lease_session(tx, *owned, turn_id, TURN_LEASE)
     if leased is not None:
         return leased
     if await repository.session_exists(tx, *owned):
         raise SessionBusyError
-    raise SessionNotFoundError(public_id)
+    raise SessionNotFoundError(name)
 
 
 async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
@@ -53,7 +51,7 @@ async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
 
 async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
     """The newest messages of the session in OpenAI's form, oldest first: at most 1000 and 16 MB of JSON."""
-    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=_MOST_BYTES)
+    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=MOST_BYTES_AT_ONCE)
     return [message.in_wire_form() for message in found]
 
 

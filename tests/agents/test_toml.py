@@ -72,6 +72,8 @@ async def names_of(database: Database, organization: Organization) -> list[str]:
         ('[[agents]]\nname = "a"\noutput_key = "two words"', "agents.0.output_key"),
         ('[[agents]]\nname = "a"\ntools = ["hammer"]', "a: unknown tool hammer"),
         ('[[agents]]\nname = "a"\n[[agents]]\nname = "a"', "a is defined twice"),
+        ('[[agents]]\nname = "replicate_generate"', "replicate_generate is the name of a tool"),
+        ('[[agents]]\nname = "exit_loop"', "exit_loop is the name of a tool"),
     ],
 )
 def test_an_invalid_file_is_refused_with_the_location(text: str, said: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from app.agents.definition import AgentDefinition
-from app.agents.runtime.context import LoopSignal, RunContext, Runner
+from app.agents.runtime.agent_run import AgentRun, LoopSignal, RunAgent
 from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
 from app.chat_models.protocol import JsonObject
 from app.core.errors import AppError
@@ -25,94 +25,93 @@ async def collect(events: AsyncGenerator[Event]) -> Finished:
     raise AppError
 
 
-async def run_sequence(
-    run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
-) -> AsyncGenerator[Event]:
-    """Run the agents one after the other. Each sees what those before it said, and the last one gives the answer.
+class Containers:
+    """Runs agents that only run other agents."""
 
-    If the sequence is part of a loop, it ends after an agent that ends the loop.
-    """
-    said = list(messages)
-    if context.loop is not None:
-        text = await _run_in_turn(run, context, agent, said, LoopSignal(outer=context.loop))
-        yield _finish(context, agent, text)
-        return
-    for below in agent.sub_agents[:-1]:
-        answer = await collect(run(context.below(), below, said))
-        said.append(_as_user_message(below, answer))
-    if not agent.sub_agents:
-        yield _finish(context, agent, "")
-        return
-    async with aclosing(run(context, agent.sub_agents[-1], said)) as events:
-        async for event in events:
-            yield event
+    def __init__(self, run_agent: RunAgent) -> None:
+        self._run_agent = run_agent
 
+    async def run_sequence(self, run: AgentRun) -> AsyncGenerator[Event]:
+        """Run the agents one after the other. Each sees what those before it said, and the last one gives the answer.
 
-async def run_parallel(
-    run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
-) -> AsyncGenerator[Event]:
-    """Run the agents at the same time. The answer joins their answers in order.
+        If the sequence is part of a loop, it ends after an agent that ends the loop.
+        """
+        said = list(run.messages)
+        if run.loop is not None:
+            text = await self._run_one_after_another(run, said, LoopSignal(outer=run.loop))
+            yield Finished(run.say(text), "stop")
+            return
+        if not run.agent.sub_agents:
+            yield Finished(run.say(""), "stop")
+            return
+        *earlier, last = run.agent.sub_agents
+        for below in earlier:
+            said.append(_as_user_message(below, await self._answer_of(run.below(below, said))))
+        async with aclosing(self._run_agent(run.continued_by(last, said))) as events:
+            async for event in events:
+                yield event
 
-    An agent that fails does not end the others: the answer says that it failed.
+    async def run_parallel(self, run: AgentRun) -> AsyncGenerator[Event]:
+        """Run the agents at the same time. The answer joins their answers in order.
 
-    Raises:
-        InsufficientCreditsError: one of them could not be paid for.
-        AppError: all of them failed. It is the error of the first in order.
-    """
-    tasks = [asyncio.create_task(collect(run(context.below(), below, messages))) for below in agent.sub_agents]
-    texts: list[str] = []
-    try:
-        await _wait_for_one(tasks)
-        for below, task in zip(agent.sub_agents, tasks, strict=True):
-            texts.append(await _text_of(below, task))
-            yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
-    except BaseException:  # raised again
-        # The answer was cut short: the conversation keeps what the client has seen of it.
-        if texts:
-            _record(context, agent, BETWEEN_TEXTS.join(texts))
-        raise
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    yield _finish(context, agent, BETWEEN_TEXTS.join(texts))
+        An agent that fails does not end the others: the answer says that it failed.
 
+        Raises:
+            InsufficientCreditsError: one of them could not be paid for.
+            AppError: all of them failed. It is the error of the first in order.
+        """
+        agents = run.agent.sub_agents
+        tasks = [asyncio.create_task(self._answer_of(run.below(below, run.messages))) for below in agents]
+        texts: list[str] = []
+        try:
+            await _wait_for_one(tasks)
+            for below, task in zip(agents, tasks, strict=True):
+                texts.append(await _text_of(below, task))
+                yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
+        except BaseException:  # raised again
+            # The answer was cut short: the conversation keeps what the client has seen of it.
+            if texts:
+                run.say(BETWEEN_TEXTS.join(texts))
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        yield Finished(run.say(BETWEEN_TEXTS.join(texts)), "stop")
 
-async def run_loop(
-    run: Runner, context: RunContext, agent: AgentDefinition, messages: Sequence[JsonObject]
-) -> AsyncGenerator[Event]:
-    """Run the agents one after the other, repeatedly, until one of them ends the loop or the iterations are used up.
+    async def run_loop(self, run: AgentRun) -> AsyncGenerator[Event]:
+        """Run the agents one after the other, repeatedly, until one ends the loop or the iterations are used up.
 
-    The answer is the last text that an agent has produced.
-    """
-    said = list(messages)
-    signal = LoopSignal()
-    text = ""
-    for _ in range(agent.max_iterations):
-        text = await _run_in_turn(run, context, agent, said, signal) or text
-        if signal.is_set:
-            break
-    if text:
-        yield Delta({"content": text})
-    yield _finish(context, agent, text)
+        The answer is the last text that an agent has produced.
+        """
+        said = list(run.messages)
+        signal = LoopSignal()
+        text = ""
+        for _ in range(run.agent.max_iterations):
+            text = await self._run_one_after_another(run, said, signal) or text
+            if signal.is_set:
+                break
+        if text:
+            yield Delta({"content": text})
+        yield Finished(run.say(text), "stop")
 
+    async def _run_one_after_another(self, run: AgentRun, said: list[JsonObject], signal: LoopSignal) -> str:
+        """Run the agents one after the other until one sets the signal. The last text, or "" if none said anything.
 
-async def _run_in_turn(
-    run: Runner, context: RunContext, agent: AgentDefinition, said: list[JsonObject], signal: LoopSignal
-) -> str:
-    """Run the agents one after the other until one sets the signal. The last text, or "" if none said anything.
+        What each agent says is appended to `said`.
+        """
+        text = ""
+        for below in run.agent.sub_agents:
+            answer = await self._answer_of(run.below(below, said, loop=signal))
+            if answer.text:
+                text = answer.text
+                said.append(_as_user_message(below, answer))
+            if signal.is_set:
+                break
+        return text
 
-    What each agent says is appended to `said`.
-    """
-    text = ""
-    for below in agent.sub_agents:
-        answer = await collect(run(context.below(loop=signal), below, said))
-        if answer.text:
-            text = answer.text
-            said.append(_as_user_message(below, answer))
-        if signal.is_set:
-            break
-    return text
+    async def _answer_of(self, run: AgentRun) -> Finished:
+        return await collect(self._run_agent(run))
 
 
 async def _wait_for_one(tasks: Sequence[asyncio.Task[Finished]]) -> None:
@@ -144,13 +143,3 @@ async def _text_of(agent: AgentDefinition, task: asyncio.Task[Finished]) -> str:
 def _as_user_message(agent: AgentDefinition, answer: Finished) -> JsonObject:
     """What an agent said, as a message for the agents after it. As an assistant message it would look like theirs."""
     return {"role": "user", "content": f"[{agent.name}]\n{answer.text}"}
-
-
-def _finish(context: RunContext, agent: AgentDefinition, text: str) -> Finished:
-    return Finished(_record(context, agent, text), "stop")
-
-
-def _record(context: RunContext, agent: AgentDefinition, text: str) -> JsonObject:
-    message: JsonObject = {"role": "assistant", "content": text}
-    context.transcript.append((agent.name, message))
-    return message

@@ -4,10 +4,11 @@ from contextlib import aclosing
 import orjson
 
 from app.agents.definition import AgentDefinition
+from app.agents.runtime.agent_run import AgentRun, LoopSignal
 from app.agents.runtime.answer import Answer
-from app.agents.runtime.context import LoopSignal, RunContext
 from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
 from app.agents.runtime.model_call_body import build_body, fill_in, with_limit
+from app.agents.runtime.model_calls import ModelCalls
 from app.agents.tools.protocol import ServerTool, ToolCall
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
@@ -19,66 +20,70 @@ _TOO_MANY_CALLS = '{"error":"too many calls at once: this one was not made"}'
 _CUT = {"length", "content_filter"}
 
 
-async def run_llm_agent(
-    context: RunContext,
-    agent: AgentDefinition,
-    messages: Sequence[JsonObject],
-    tools: Mapping[str, ServerTool],
-    first_body: JsonObject | None,
-) -> AsyncGenerator[Event]:
-    """Call the agent's model until it answers without calling a server tool; see `run_agent`.
+class LlmAgents:
+    """Runs LLM agents.
 
-    `first_body` is the body of the first call if it has been built already.
+    Args:
+        models: calls the chat models.
+        state: texts by their keys, which instructions refer to as `{key}`.
     """
-    said = list(messages)
-    texts: dict[str, list[str]] = {"content": [], REASONING: []}
-    # The agent's own signal: the loop may also be ended by others, which does not end this agent's answer.
-    exit_signal = LoopSignal(outer=context.loop) if context.loop else None
-    for call_number in range(agent.max_llm_calls):
-        answer = Answer({tool["function"]["name"] for tool in context.client_tools})
-        try:
-            body = first_body if call_number == 0 else None
-            body = body or call_body(context, agent, said, tools, call_number=call_number)
-            call = context.models.call(agent.model, body, answer, is_streamed=context.is_streamed)
-            async with aclosing(call) as deltas:
-                async for delta in _separated(texts, deltas):
-                    yield delta
-            added = [answer.message(), *await _run_tools(tools, answer, exit_signal)]
-        except BaseException:  # raised again
-            # The answer was cut short: the conversation keeps what the client has seen of it.
-            if answer.text:
-                context.transcript.append((agent.name, {"role": "assistant", "content": answer.text}))
-            raise
-        texts["content"] += [answer.text] if answer.text else []
-        texts[REASONING] += [answer.reasoning] if answer.reasoning else []
-        said += added
-        context.transcript.extend((agent.name, message) for message in added)
-        if _is_over(agent, answer, call_number, exit_signal):
-            yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
-            return
 
+    def __init__(self, models: ModelCalls, state: Mapping[str, str]) -> None:
+        self._models = models
+        self._state = state
 
-def call_body(
-    context: RunContext,
-    agent: AgentDefinition,
-    messages: Sequence[JsonObject],
-    tools: Mapping[str, ServerTool],
-    *,
-    call_number: int,
-) -> JsonObject:
-    """The body of one call. The agent's last call offers no server tools, so that the model has to answer."""
-    own = [] if _is_last(agent, call_number) else [tool.specification for tool in tools.values()]
-    route = context.models.routes[agent.model]
-    body = build_body(
-        agent,
-        model=route.name,
-        instruction=fill_in(agent.instruction, context.state),
-        parameters=context.parameters,
-        messages=messages,
-        tools=[*own, *context.client_tools],
-        is_first=call_number == 0,
-    )
-    return with_limit(body, route.max_output_tokens)
+    async def run(
+        self, run: AgentRun, tools: Mapping[str, ServerTool], first_body: JsonObject
+    ) -> AsyncGenerator[Event]:
+        """Call the agent's model until it answers without calling a server tool; see `AgentRunner.start`."""
+        agent, body, said = run.agent, first_body, list(run.messages)
+        texts: dict[str, list[str]] = {"content": [], REASONING: []}
+        # The agent's own signal: the loop may also be ended by others, which does not end this agent's answer.
+        exit_signal = LoopSignal(outer=run.loop) if run.loop else None
+        for call_number in range(agent.max_llm_calls):
+            answer = Answer({tool["function"]["name"] for tool in run.client_tools})
+            try:
+                if call_number > 0:
+                    body = self._body(run, said, tools, call_number)
+                call = self._models.call(agent.model, body, answer, is_streamed=run.is_streamed)
+                async with aclosing(call) as deltas:
+                    async for delta in _separated(texts, deltas):
+                        yield delta
+                added = [answer.message(), *await _run_tools(tools, answer, exit_signal)]
+            except BaseException:  # raised again
+                # The answer was cut short: the conversation keeps what the client has seen of it.
+                if answer.text:
+                    run.say(answer.text)
+                raise
+            texts["content"] += [answer.text] if answer.text else []
+            texts[REASONING] += [answer.reasoning] if answer.reasoning else []
+            said += added
+            run.transcript.extend((agent.name, message) for message in added)
+            if _is_over(agent, answer, call_number, exit_signal):
+                yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
+                return
+
+    def first_body(self, run: AgentRun, tools: Mapping[str, ServerTool]) -> JsonObject:
+        """The body of the model call that the run begins with."""
+        return self._body(run, run.messages, tools, call_number=0)
+
+    def _body(
+        self, run: AgentRun, messages: Sequence[JsonObject], tools: Mapping[str, ServerTool], call_number: int
+    ) -> JsonObject:
+        # The agent's last call offers no server tools, so that the model has to answer.
+        agent = run.agent
+        own = [] if _is_last(agent, call_number) else [tool.specification for tool in tools.values()]
+        route = self._models.routes[agent.model]
+        body = build_body(
+            agent,
+            model=route.name,
+            instruction=fill_in(agent.instruction, self._state),
+            parameters=run.parameters,
+            messages=messages,
+            tools=[*own, *run.client_tools],
+            is_first=call_number == 0,
+        )
+        return with_limit(body, route.max_output_tokens)
 
 
 def _is_last(agent: AgentDefinition, call_number: int) -> bool:

@@ -9,6 +9,7 @@ import orjson
 from app.agents.definition import AgentDefinition
 from app.chat_models.protocol import JsonObject
 
+# Either of them limits the length of the answer.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -30,7 +31,7 @@ def build_body(
     body: JsonObject = {"model": model, "messages": with_instruction(instruction, messages)}
     if agent.temperature is not None:
         body["temperature"] = agent.temperature
-    if agent.max_output_tokens is not None and not {"max_tokens", "max_completion_tokens"} & parameters.keys():
+    if agent.max_output_tokens is not None and parameters.keys().isdisjoint(_LIMITS):
         body["max_tokens"] = agent.max_output_tokens
     body |= parameters
     if not tools:

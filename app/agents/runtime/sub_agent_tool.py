@@ -4,8 +4,8 @@ from typing import Any
 import orjson
 
 from app.agents.definition import AgentDefinition
+from app.agents.runtime.agent_run import AgentRun, RunAgent
 from app.agents.runtime.containers import collect
-from app.agents.runtime.context import RunContext, Runner
 from app.agents.tools.protocol import ToolCall, specification
 from app.core.errors import AppError
 from app.credits.errors import InsufficientCreditsError
@@ -13,10 +13,13 @@ from app.credits.errors import InsufficientCreditsError
 
 @dataclass(frozen=True)
 class SubAgentTool:
-    """An agent that another agent calls as a tool. It sees the request that it is given, not the conversation."""
+    """An agent that another agent calls as a tool. It sees the request that it is given, not the conversation.
 
-    run_agent: Runner
-    context: RunContext
+    `caller` is the run of the other agent.
+    """
+
+    run_agent: RunAgent
+    caller: AgentRun
     agent: AgentDefinition
 
     @property
@@ -31,7 +34,7 @@ class SubAgentTool:
             return '{"error":"the agent needs request (a string)"}'
         messages = [{"role": "user", "content": request}]
         try:
-            answer = await collect(self.run_agent(self.context.below(), self.agent, messages))
+            answer = await collect(self.run_agent(self.caller.below(self.agent, messages)))
         except InsufficientCreditsError:
             raise
         except AppError as error:

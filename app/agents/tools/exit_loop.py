@@ -1,8 +1,11 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from app.agents.tools.protocol import OfferedTo, ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
 from app.core.database import Transaction
+from app.core.settings import Settings
 
 _NAME = "exit_loop"
 
@@ -23,11 +26,12 @@ class ExitLoop:
         return '{"ended":true}'
 
 
-def _open(ports: ToolPorts) -> ToolFactory:
+@asynccontextmanager
+async def _open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[ToolFactory]:
     async def bind(tx: Transaction, turn: ToolTurn) -> ExitLoop:
         return ExitLoop()
 
-    return bind
+    yield bind
 
 
-ENTRY = ToolEntry(_NAME, _open, OfferedTo.AGENTS_IN_A_LOOP)
+ENTRY = ToolEntry(_NAME, _open_factory, OfferedTo.AGENTS_IN_A_LOOP)

@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -56,9 +57,8 @@ class ToolTurn:
 
 @dataclass(frozen=True)
 class ToolPorts:
-    """Everything that the process has to offer to tools. Each entry's `open` picks what its tool uses."""
+    """What tools share with the rest of the process."""
 
-    settings: Settings
     database: Database
     queue: WakeQueue
     urls: FileUrls
@@ -77,10 +77,14 @@ class OfferedTo(Enum):
 
 @dataclass(frozen=True)
 class ToolEntry:
-    """A tool in the registry. `open` is called once per process."""
+    """A tool in the registry.
+
+    `open_factory` is entered once per process: a tool that needs a connection of its own, for example to a search
+    service, opens it there and closes it at the end. It picks what it uses of the settings and the ports.
+    """
 
     name: str
-    open: Callable[[ToolPorts], ToolFactory]
+    open_factory: Callable[[Settings, ToolPorts], AbstractAsyncContextManager[ToolFactory]]
     offered_to: OfferedTo = OfferedTo.AGENTS_THAT_NAME_IT
 
 

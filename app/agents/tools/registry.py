@@ -1,14 +1,17 @@
 """The server tools. To add one, write its module in this folder and add its entry to `_ENTRIES`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.agents.tools import exit_loop, replicate_generate
 from app.agents.tools.protocol import OfferedTo, ServerTool, ToolEntry, ToolFactory, ToolPorts, ToolTurn
 from app.core.database import Transaction
+from app.core.settings import Settings
 
 _ENTRIES = (replicate_generate.ENTRY, exit_loop.ENTRY)
 
+TOOL_NAMES = tuple(entry.name for entry in _ENTRIES)
 # What the `tools` of an agent may name.
 NAMEABLE_TOOLS = tuple(entry.name for entry in _ENTRIES if entry.offered_to is OfferedTo.AGENTS_THAT_NAME_IT)
 
@@ -41,6 +44,11 @@ class ToolRegistry:
         return BoundTools(named, for_loops)
 
 
-def open_tools(ports: ToolPorts) -> ToolRegistry:
-    """Every server tool, with what it uses of the process."""
-    return ToolRegistry({entry: entry.open(ports) for entry in _ENTRIES})
+@asynccontextmanager
+async def open_tools(
+    settings: Settings, ports: ToolPorts, entries: Sequence[ToolEntry] = _ENTRIES
+) -> AsyncIterator[ToolRegistry]:
+    """The server tools of this process, with what they have opened for themselves, which is closed at the end."""
+    async with AsyncExitStack() as stack:
+        opened = [(entry, await stack.enter_async_context(entry.open_factory(settings, ports))) for entry in entries]
+        yield ToolRegistry(dict(opened))

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
 from app.core.json import storable_json
+from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
 from app.generations import service as generations
 from app.generations.service import GenerationPolicy, GenerationRequest
@@ -55,7 +57,7 @@ class ReplicateGenerate:
         """Request the generation and wait until it has ended or the time is up."""
         model, values = call.arguments.get("model"), call.arguments.get("input")
         if not isinstance(model, str) or not isinstance(values, dict):
-            return _result(error="replicate_generate needs model (a string) and input (an object)")
+            return _result(error=f"{_NAME} needs model (a string) and input (an object)")
         try:
             async with self.database.transaction() as tx:
                 requested = await generations.request_generation(
@@ -109,8 +111,9 @@ def _result(**values: Any) -> str:
     return orjson.dumps(values).decode()
 
 
-def _open(ports: ToolPorts) -> ToolFactory:
-    policy = GenerationPolicy.of(ports.settings)
+@asynccontextmanager
+async def _open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[ToolFactory]:
+    policy = GenerationPolicy.of(settings)
 
     async def bind(tx: Transaction, turn: ToolTurn) -> ReplicateGenerate:
         return ReplicateGenerate(
@@ -118,12 +121,12 @@ def _open(ports: ToolPorts) -> ToolFactory:
             queue=ports.queue,
             urls=ports.urls,
             policy=policy,
-            wait_seconds=ports.settings.generation_wait_seconds,
+            wait_seconds=settings.generation_wait_seconds,
             models=await catalog.list_generation_models(tx),
             turn=turn,
         )
 
-    return bind
+    yield bind
 
 
-ENTRY = ToolEntry(_NAME, _open)
+ENTRY = ToolEntry(_NAME, _open_factory)

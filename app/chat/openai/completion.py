@@ -18,7 +18,7 @@ def render_completion(result: TurnResult) -> JsonObject:
         **envelope(result.turn, "chat.completion"),
         "choices": [choice],
         "usage": usage_of(result.usage),
-        "session_id": result.turn.session_id,
+        "session_id": result.turn.session_name,
         **agent_of(result.turn),
         **generated(result.contents),
     }

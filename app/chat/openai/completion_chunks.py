@@ -10,7 +10,7 @@ _KIND = "chat.completion.chunk"
 def first_chunk(turn: TurnIdentity, *, wants_usage: bool) -> JsonObject:
     """The chunk with which a stream begins: the role, and the session."""
     chunk = delta_chunk(turn, {"role": "assistant", "content": ""}, wants_usage=wants_usage)
-    return {**chunk, "session_id": turn.session_id, **agent_of(turn)}
+    return {**chunk, "session_id": turn.session_name, **agent_of(turn)}
 
 
 def delta_chunk(
@@ -36,7 +36,7 @@ def replayed_chunks(result: TurnResult, *, wants_usage: bool) -> list[JsonObject
     turn = result.turn
     calls = [{**call, "index": index} for index, call in enumerate(result.message.get("tool_calls", []))]
     delta = {**result.message, "tool_calls": calls} if calls else result.message
-    common = {"session_id": turn.session_id, **agent_of(turn)}
+    common = {"session_id": turn.session_name, **agent_of(turn)}
     chunks = [
         {**delta_chunk(turn, delta, result.logprobs, wants_usage=wants_usage), **common},
         {**finish_chunk(result, wants_usage=wants_usage), **common},

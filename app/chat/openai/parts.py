@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from app.chat_models.protocol import JsonObject
+from app.sessions.messages import MessageRole
 
 # Other schemes, such as `gs:` or `file:`, could reach data of the operator.
 _PICTURE = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
@@ -27,7 +28,7 @@ def check_part(part: JsonObject, role: str) -> None:
     """
     kind = part.get("type")
     check = _CHECKS.get(kind) if isinstance(kind, str) else None
-    if check is None or (kind == "refusal" and role != "assistant"):
+    if check is None or (kind == "refusal" and role != MessageRole.ASSISTANT):
         raise ValueError(f"a message of role {role} has no part of type {str(kind)[:50]}")
     check(part)
 

@@ -9,25 +9,7 @@ from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
 from app.core.json import holds_nul
 from app.idempotency.service import IdempotentRequest
-
-# Parameters that are passed on to the model unchanged.
-_PASSED_ON = (
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "frequency_penalty",
-    "presence_penalty",
-    "stop",
-    "seed",
-    "response_format",
-    "logprobs",
-    "top_logprobs",
-    "tool_choice",
-    "parallel_tool_calls",
-    "user",
-    "metadata",
-)
+from app.sessions.messages import MessageRole
 
 # Responses repeat the name in a header, so it has to be printable ASCII without spaces at its ends.
 SessionName = Annotated[
@@ -65,9 +47,10 @@ class ToolCall(BaseModel):
 class ChatMessage(BaseModel):
     """A message in OpenAI's form. Other fields are kept as they are."""
 
-    model_config = ConfigDict(extra="allow")
+    # The role is text afterwards, like everything else that is passed on.
+    model_config = ConfigDict(extra="allow", use_enum_values=True)
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: MessageRole
     content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
     tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
     tool_call_id: str | None = None
@@ -79,11 +62,11 @@ class ChatMessage(BaseModel):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.role == "tool" and not self.tool_call_id:
+        if self.role == MessageRole.TOOL and not self.tool_call_id:
             raise ValueError("a message of role tool needs tool_call_id")
-        if self.role != "tool" and self.tool_call_id is not None:
+        if self.role != MessageRole.TOOL and self.tool_call_id is not None:
             raise ValueError(f"a message of role {self.role} has no tool_call_id")
-        if self.content is None and self.role != "assistant":
+        if self.content is None and self.role != MessageRole.ASSISTANT:
             raise ValueError(f"a message of role {self.role} needs content")
         return self
 
@@ -118,16 +101,11 @@ class ElevenLabsExtraBody(BaseModel):
     conversation_id: SessionName | None = None
 
 
-class ChatRequest(BaseModel):
-    """OpenAI's chat request. `session_id` continues a conversation that the server has stored."""
+class ModelParameters(BaseModel):
+    """The parameters of OpenAI's chat request that are passed on to the model unchanged."""
 
-    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
-    model: str | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -137,30 +115,50 @@ class ChatRequest(BaseModel):
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
+
+    # Checked after conversion: a number may have arrived as text.
+    @field_validator("*")
+    @classmethod
+    def _is_json(cls, value: Any, info: ValidationInfo) -> Any:
+        # Also called for the fields of subclasses.
+        return _can_be_passed_on(value) if info.field_name in ModelParameters.model_fields else value
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the client has set."""
+        values = {name: getattr(self, name) for name in ModelParameters.model_fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class ChatRequest(ModelParameters):
+    """OpenAI's chat request. `session_id` continues a conversation that the server has stored."""
+
+    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
+    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
     session_id: SessionName | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
 
     _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
-    # Checked after conversion: a number may have arrived as text.
-    _parameters_are_json = field_validator(*_PASSED_ON)(_can_be_passed_on)
 
     def turn_request(self, caller: Caller, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
         """What the request asks of a turn. Messages and tools stay as the client sent them."""
-        values = {name: getattr(self, name) for name in _PASSED_ON}
         return TurnRequest(
             caller=caller,
             target=target,
             messages=[message.model_dump(exclude_unset=True) for message in self.messages],
             client_tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or []],
-            parameters={name: value for name, value in values.items() if value is not None},
+            parameters=self.parameters,
             is_streamed=bool(self.stream),
-            session_id=self.session_id,
-            conversation_id=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
+            session_name=self.session_id,
+            conversation_name=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
             idempotent=idempotent,
         )
 

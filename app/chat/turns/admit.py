@@ -4,22 +4,22 @@ from datetime import timedelta
 from time import monotonic
 
 from app.agents.definition import AgentDefinition
-from app.agents.runtime.context import RunContext
-from app.agents.runtime.dispatch import first_body, refuse_taken_names
+from app.agents.runtime.agent_run import AgentRun
 from app.agents.runtime.model_calls import Meter, ModelCalls
+from app.agents.runtime.runner import AgentRunner
+from app.agents.runtime.toolset import refuse_taken_names
 from app.agents.tools.protocol import ToolTurn
 from app.agents.tools.registry import ToolRegistry
-from app.api_keys.caller import Caller
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.targets import check_scope, find_agent
-from app.chat.turns.turn import OpenTurn, hold_reference
+from app.chat.turns.turn import AdmittedTurn, hold_reference
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
-from app.chat_models.protocol import ChatModelClient, JsonObject
+from app.chat_models.protocol import ChatModelClient
 from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
@@ -29,6 +29,7 @@ from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent
 from app.sessions.lease import LeasedSession
+from app.sessions.messages import WireMessage
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
@@ -53,7 +54,7 @@ class TurnAdmission:
         self._tools = tools
         self._policy = policy
 
-    async def admit(self, request: TurnRequest) -> OpenTurn | TurnResult:
+    async def admit(self, request: TurnRequest) -> AdmittedTurn | TurnResult:
         """Admit a turn in one transaction. If its session is busy, try again for five seconds.
 
         Returns:
@@ -72,65 +73,51 @@ class TurnAdmission:
                 async with self._database.transaction() as tx:
                     if request.idempotent and (stored := await idempotency.claim(tx, request.idempotent)):
                         return TurnResult.from_json(stored)
-                    return await self._open(tx, request, asked_at)
+                    return await self._admit(tx, request, asked_at)
             except SessionBusyError:
                 if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
-    async def _open(self, tx: Transaction, request: TurnRequest, asked_at: float) -> OpenTurn:
+    async def _admit(self, tx: Transaction, request: TurnRequest, asked_at: float) -> AdmittedTurn:
         caller = request.caller
-        agent = await find_agent(tx, caller, request.target, self._policy.default_model)
+        agent = await find_agent(tx, caller.organization_id, request.target, self._policy.default_model)
         session = await sessions.begin_turn(
-            tx, caller, new_id("turn"), session_id=request.session_id, conversation_id=request.conversation_id
+            tx, caller, new_id("turn"), session_name=request.session_name, conversation_name=request.conversation_name
         )
         models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
-        meter = self._meter(caller, session, models)
-        context = await self._context(tx, request, session, agent, models, meter)
-        refuse_taken_names(context, agent)
-        messages = await _conversation(tx, session, agent, request.messages)
-        turn = OpenTurn(
+        meter = self._meter(caller.organization_id, session, models)
+        time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
+        model_calls = self._model_calls(models, meter, time_limit)
+        tools = await self._tools.bind(tx, _tool_turn(request, session), agent.tool_names())
+        refuse_taken_names(agent, tools, request.client_tools)
+        runner = AgentRunner(model_calls, tools)
+        run = _run(request, agent, await sessions.load_history(tx, session))
+        turn = AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
             asked_at=asked_at,
-            time_limit=context.models.timeout,
+            time_limit=time_limit,
             session=session,
-            agent=agent,
-            messages=messages,
-            first_body=first_body(context, agent, messages),
-            context=context,
+            prepared=runner.prepare(run),
+            runner=runner,
             meter=meter,
         )
         await _hold_first_call(tx, turn)
         return turn
 
-    def _meter(self, caller: Caller, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
+    def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
         return TurnMeter(
             self._database,
-            organization_id=caller.organization_id,
+            organization_id=organization_id,
             reference=hold_reference(session.turn_id),
             models=models,
             image_tokens=self._policy.image_tokens,
         )
 
-    async def _context(
-        self,
-        tx: Transaction,
-        request: TurnRequest,
-        session: LeasedSession,
-        agent: AgentDefinition,
-        models: Mapping[str, PricedModel],
-        meter: Meter,
-    ) -> RunContext:
+    def _model_calls(self, models: Mapping[str, PricedModel], meter: Meter, time_limit: float) -> ModelCalls:
         routes = {name: self._upstreams.route(model) for name, model in models.items()}
-        time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
-        return RunContext(
-            models=ModelCalls(self._chat_models, routes, meter, time_limit),
-            parameters=request.parameters,
-            client_tools=request.client_tools,
-            tools=await self._tools.bind(tx, _tool_turn(request, session), agent.tool_names()),
-            is_streamed=request.is_streamed,
-        )
+        return ModelCalls(self._chat_models, routes, meter, time_limit)
 
 
 def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:
@@ -139,7 +126,7 @@ def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefiniti
         created_at=now(),
         model=request.target.model_of(agent),
         agent_id=request.target.agent_id,
-        session_id=session.public_id,
+        session_name=session.public_id,
     )
 
 
@@ -149,22 +136,25 @@ def _tool_turn(request: TurnRequest, session: LeasedSession) -> ToolTurn:
         user_id=request.caller.user_id,
         session_id=session.id,
         turn_id=session.turn_id,
-        request_key=request.idempotent.digest if request.idempotent else None,
+        request_key=request.idempotent.request_key if request.idempotent else None,
     )
 
 
-async def _conversation(
-    tx: Transaction, session: LeasedSession, agent: AgentDefinition, new_messages: Sequence[JsonObject]
-) -> list[JsonObject]:
-    """What the agent sees: as much of the history as its settings allow, then the new messages."""
-    history = await sessions.load_history(tx, session)
-    messages = with_recent(history, new_messages, agent.max_history_tokens)
-    return [dict(message) for message in with_all_results(messages)]
+def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
+    """The agent's run on as much of the history as its settings allow, and on the new messages."""
+    messages = with_recent(history, request.messages, agent.max_history_tokens)
+    return AgentRun(
+        agent=agent,
+        messages=[dict(message) for message in with_all_results(messages)],
+        parameters=request.parameters,
+        client_tools=request.client_tools,
+        is_streamed=request.is_streamed,
+    )
 
 
-async def _hold_first_call(tx: Transaction, turn: OpenTurn) -> None:
-    if turn.first_body is not None:
-        turn.meter.expect_call(turn.agent.model, turn.first_body)
+async def _hold_first_call(tx: Transaction, turn: AdmittedTurn) -> None:
+    if turn.prepared.first_body is not None:
+        turn.meter.expect_call(turn.run.agent.model, turn.prepared.first_body)
     await credits.hold(
         tx,
         organization_id=turn.request.caller.organization_id,

@@ -6,12 +6,9 @@ from app.agents.runtime.model_call_body import output_tokens_bound, prompt_token
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import Cost, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
-from app.chat_models.protocol import JsonObject, Usage
+from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
-
-# If the provider reports no usage, four bytes of text count as a token.
-_BYTES_PER_TOKEN = 4
 
 
 def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
@@ -136,5 +133,6 @@ class TurnCall:
         elif delivered_bytes == 0:
             self.meter.drop_call(self)
         else:
-            estimate = Usage(-(-self.prompt_bound // _BYTES_PER_TOKEN), -(-delivered_bytes // _BYTES_PER_TOKEN))
+            # The provider has reported no usage.
+            estimate = Usage(-(-self.prompt_bound // BYTES_PER_TOKEN), -(-delivered_bytes // BYTES_PER_TOKEN))
             self.meter.close_call(self, estimate, is_estimated=True)

@@ -22,10 +22,10 @@ async def open_turns(
 ) -> AsyncIterator[Turns]:
     """The turns of this process. At the end of the block those that are still running are ended."""
     urls = FileUrls(store, settings.public_url)
-    tools = open_tools(ToolPorts(settings, database, queue, urls))
-    admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
-    turns = Turns(admission, TurnSettlement(database, urls))
-    try:
-        yield turns
-    finally:
-        await turns.drain()
+    async with open_tools(settings, ToolPorts(database, queue, urls)) as tools:
+        admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
+        turns = Turns(admission, TurnSettlement(database, urls))
+        try:
+            yield turns
+        finally:
+            await turns.drain()

@@ -18,8 +18,8 @@ class TurnRequest:
         client_tools: tools that the client runs itself.
         parameters: parameters for the model calls, such as `temperature`.
         is_streamed: whether the client wants the answer as it arrives.
-        session_id: the name of a session that must exist.
-        conversation_id: the client's own name for a session, which is created if it does not exist.
+        session_name: the name of a session that must exist.
+        conversation_name: the client's own name for a session, which is created if it does not exist.
         idempotent: the request as one that is to run once, if it has an Idempotency-Key.
     """
 
@@ -29,6 +29,6 @@ class TurnRequest:
     client_tools: Sequence[JsonObject]
     parameters: JsonObject
     is_streamed: bool
-    session_id: str | None
-    conversation_id: str | None
+    session_name: str | None
+    conversation_name: str | None
     idempotent: IdempotentRequest | None

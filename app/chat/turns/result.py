@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from app.chat_models.protocol import JsonObject, Usage
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 
 
 @dataclass(frozen=True)
@@ -13,19 +15,35 @@ class TurnIdentity:
     """What is known of a turn before it runs.
 
     `model` is the name that responses give as the model. `agent_id` is None unless the client has named the agent by
-    its id. `session_id` is the session's name in the API.
+    its id.
     """
 
     id: str
     created_at: datetime
     model: str
     agent_id: str | None
-    session_id: str
+    session_name: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The identity as JSON, to be stored."""
+        return {
+            "id": self.id,
+            "created_at": self.created_at.isoformat(),
+            "model": self.model,
+            "agent_id": self.agent_id,
+            "session_id": self.session_name,
+        }
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
         """The identity that is stored in a turn's result."""
-        return cls(**{**stored, "created_at": datetime.fromisoformat(stored["created_at"])})
+        return cls(
+            id=stored["id"],
+            created_at=datetime.fromisoformat(stored["created_at"]),
+            model=stored["model"],
+            agent_id=stored["agent_id"],
+            session_name=stored["session_id"],
+        )
 
 
 @dataclass(frozen=True)
@@ -33,9 +51,20 @@ class TurnContent:
     """A generation that the turn requested, as it was when the turn ended. `url` is the URL of its first output."""
 
     id: str
-    status: str
-    content_type: str | None
+    status: Status
+    content_type: ContentType | None
     url: str | None
+
+    @classmethod
+    def from_json(cls, stored: JsonObject) -> Self:
+        """The content that is stored in a turn's result."""
+        content_type = stored["content_type"]
+        return cls(
+            id=stored["id"],
+            status=Status(stored["status"]),
+            content_type=None if content_type is None else ContentType(content_type),
+            url=stored["url"],
+        )
 
 
 @dataclass(frozen=True)
@@ -60,9 +89,7 @@ class TurnResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON, to be stored."""
-        values = asdict(self)
-        values["turn"]["created_at"] = self.turn.created_at.isoformat()
-        return values
+        return {**asdict(self), "turn": self.turn.to_json()}
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
@@ -72,6 +99,10 @@ class TurnResult:
             message=stored["message"],
             finish_reason=stored["finish_reason"],
             logprobs=stored["logprobs"],
-            usage=Usage(**stored["usage"]),
-            contents=[TurnContent(**content) for content in stored["contents"]],
+            usage=_usage(stored["usage"]),
+            contents=[TurnContent.from_json(content) for content in stored["contents"]],
         )
+
+
+def _usage(stored: JsonObject) -> Usage:
+    return Usage(prompt_tokens=stored["prompt_tokens"], completion_tokens=stored["completion_tokens"])

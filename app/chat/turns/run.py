@@ -2,14 +2,13 @@ import asyncio
 import logging
 from contextlib import aclosing
 
-from app.agents.runtime.dispatch import run_agent
 from app.agents.runtime.events import Finished
 from app.chat.turns.admit import TurnAdmission
 from app.chat.turns.deltas import Deltas
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnResult
 from app.chat.turns.settle import TurnSettlement
-from app.chat.turns.turn import OpenTurn
+from app.chat.turns.turn import AdmittedTurn
 from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
 from app.credits.errors import InsufficientCreditsError
 from app.sessions.lease import TURN_LEASE
@@ -23,7 +22,7 @@ class RunningTurn:
     `deltas` has the answer as it arrives, `result()` the whole.
     """
 
-    def __init__(self, turn: OpenTurn, settlement: TurnSettlement) -> None:
+    def __init__(self, turn: AdmittedTurn, settlement: TurnSettlement) -> None:
         self.turn = turn
         self.deltas = Deltas()
         if not turn.request.is_streamed:
@@ -95,7 +94,7 @@ class RunningTurn:
         try:
             async with (
                 asyncio.timeout(turn.time_limit),
-                aclosing(run_agent(turn.context, turn.agent, turn.messages, turn.first_body)) as events,
+                aclosing(turn.runner.start(turn.prepared)) as events,
             ):
                 async for event in events:
                     if isinstance(event, Finished):
@@ -131,7 +130,7 @@ class RunningTurn:
             try:
                 await self._settlement.renew_leases(self.turn)
             except Exception:  # there will be another try before the leases expire
-                logger.exception("lease_not_renewed", extra={"turn_id": self.turn.id})
+                logger.exception("turn_lease_not_renewed", extra={"turn_id": self.turn.id})
 
 
 class Turns:
@@ -163,7 +162,7 @@ class Turns:
         if self._running:
             await asyncio.wait(self._running)
 
-    def _start(self, turn: OpenTurn) -> RunningTurn:
+    def _start(self, turn: AdmittedTurn) -> RunningTurn:
         running = RunningTurn(turn, self._settlement)
         self._running[running.task] = running
         running.task.add_done_callback(self._forget)

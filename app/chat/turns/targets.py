@@ -41,13 +41,12 @@ def check_scope(caller: Caller, target: Target) -> None:
         raise ScopeNotAllowedError(f"API key lacks required scope: {_INVOKE_AGENTS}")
 
 
-async def find_agent(tx: Transaction, caller: Caller, target: Target, default_model: str) -> AgentDefinition:
+async def find_agent(tx: Transaction, organization_id: str, target: Target, default_model: str) -> AgentDefinition:
     """The agent that a request is for. An agent without a model of its own gets `default_model`.
 
     Raises:
         AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, AgentCycleError: it cannot be talked to.
     """
-    organization_id = caller.organization_id
     if target.agent_id is not None:
         return await agents.get_agent(tx, organization_id, target.agent_id, default_model)
     if target.agent_name is not None:

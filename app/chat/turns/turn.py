@@ -1,18 +1,16 @@
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.agents.definition import AgentDefinition
-from app.agents.runtime.context import RunContext
+from app.agents.runtime.agent_run import AgentRun, PreparedRun
+from app.agents.runtime.runner import AgentRunner
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity
-from app.chat_models.protocol import JsonObject
 from app.sessions.lease import LeasedSession
 
 
 @dataclass(frozen=True)
-class OpenTurn:
-    """A turn that has been admitted: its session is leased, and credits are held for its first model call.
+class AdmittedTurn:
+    """A turn whose session is leased, and for whose first model call credits are held.
 
     Attributes:
         identity: what responses say of it.
@@ -20,10 +18,8 @@ class OpenTurn:
         asked_at: the monotonic time of the request. It may have waited for a busy session since.
         time_limit: seconds that the turn may take.
         session: its session.
-        agent: the agent that runs.
-        messages: what the agent sees: the session's history and the client's new messages.
-        first_body: the body of the first model call; None if it depends on the agents below.
-        context: what the agents use.
+        prepared: the run of its agent on the session's history and the client's new messages.
+        runner: runs the agent, and the agents below it.
         meter: counts what the model calls cost.
     """
 
@@ -32,15 +28,17 @@ class OpenTurn:
     asked_at: float
     time_limit: float
     session: LeasedSession
-    agent: AgentDefinition
-    messages: Sequence[JsonObject]
-    first_body: JsonObject | None
-    context: RunContext
+    prepared: PreparedRun
+    runner: AgentRunner
     meter: TurnMeter
 
     @property
     def id(self) -> str:
         return self.identity.id
+
+    @property
+    def run(self) -> AgentRun:
+        return self.prepared.run
 
 
 def hold_reference(turn_id: str) -> str:

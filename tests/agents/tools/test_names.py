@@ -6,13 +6,22 @@ from app.core.database import Database
 from tests.agents.definitions import agent, container, make_team
 from tests.chat.asking import answer_of, ask
 from tests.chat.upstream import UpstreamLog
+from tests.factories import Organization
+
+
+async def rename(database: Database, team: Organization, name: str, new_name: str) -> None:
+    """Rename an agent. Imports refuse the name of a tool, but an agent may be older than the tool of its name."""
+    statement = "UPDATE agents SET name = $3 WHERE organization_id = $1 AND name = $2"
+    async with database.transaction() as tx:
+        await tx.execute(statement, team.id, name, new_name)
 
 
 async def test_a_sub_agent_wins_over_a_tool_of_its_name(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
-    host = agent("host", tools=["replicate_generate"], sub_agents=["replicate_generate"])
-    team = await make_team(database, host, agent("replicate_generate", description="An agent."))
+    host = agent("host", tools=["replicate_generate"], sub_agents=["painter"])
+    team = await make_team(database, host, agent("painter", description="An agent."))
+    await rename(database, team, "painter", "replicate_generate")
 
     await answer_of(http, team, "Hello")
 
@@ -27,9 +36,10 @@ async def test_the_tool_of_a_loop_wins_over_a_sub_agent_of_its_name(
     team = await make_team(
         database,
         container("LOOP", "poet", max_iterations=1),
-        agent("poet", sub_agents=["exit_loop"]),
-        agent("exit_loop", description="An agent."),
+        agent("poet", sub_agents=["judge"]),
+        agent("judge", description="An agent."),
     )
+    await rename(database, team, "judge", "exit_loop")
 
     await answer_of(http, team, "Hello")
 

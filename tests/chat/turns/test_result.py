@@ -6,6 +6,8 @@ import orjson
 
 from app.chat.turns.result import TurnContent, TurnIdentity, TurnResult
 from app.chat_models.protocol import Usage
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 
 RESULT = TurnResult(
     turn=TurnIdentity("turn-1", datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), "agent/poet", None, "sess-1"),
@@ -13,7 +15,10 @@ RESULT = TurnResult(
     finish_reason="tool_calls",
     logprobs={"content": [{"token": "a", "logprob": -0.1}]},
     usage=Usage(3, 4),
-    contents=[TurnContent("1", "completed", "image", "http://localhost/1.png"), TurnContent("2", "failed", None, None)],
+    contents=[
+        TurnContent("1", Status.COMPLETED, ContentType.IMAGE, "http://localhost/1.png"),
+        TurnContent("2", Status.FAILED, None, None),
+    ],
 )
 
 

@@ -1,20 +1,19 @@
-"""The HTTP response of a turn: JSON or a stream, live or replayed. Also notices clients that hang up."""
+"""The HTTP response of a turn in any protocol: JSON or a stream, live or replayed. Notices clients that hang up."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
+from typing import Protocol
 
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.chat.openai.completion import render_completion
-from app.chat.openai.request import ChatRequest
-from app.chat.openai.stream import stream_replay, stream_turn
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.run import RunningTurn
+from app.chat_models.protocol import JsonObject
 from app.core import sse
 from app.core.middleware import response_hooks
 from app.idempotency.service import REPLAYED_HEADERS
@@ -23,6 +22,22 @@ from app.idempotency.service import REPLAYED_HEADERS
 _FIRST_WORD_SECONDS = 4.5
 # How much longer than its turn a stream may take to be read.
 _READING_SECONDS = 10.0
+
+
+class TurnForm(Protocol):
+    """The form that a protocol gives to a turn."""
+
+    def whole(self, result: TurnResult) -> JsonObject:
+        """The whole result."""
+        ...
+
+    def stream(self, running: RunningTurn) -> AsyncIterator[bytes]:
+        """A running turn as server-sent events, to its end."""
+        ...
+
+    def replay(self, result: TurnResult) -> AsyncIterator[bytes]:
+        """A stored result as server-sent events."""
+        ...
 
 
 class _TurnStream(StreamingResponse):
@@ -45,7 +60,7 @@ class _TurnStream(StreamingResponse):
             self._running.abandon()
 
 
-async def respond(request: Request, begun: RunningTurn | TurnResult, body: ChatRequest) -> Response:
+async def respond(request: Request, begun: RunningTurn | TurnResult, form: TurnForm, *, is_streamed: bool) -> Response:
     """The response of a turn that has begun, or of a stored result.
 
     Until a live response starts, a client that hangs up abandons the turn.
@@ -54,24 +69,25 @@ async def respond(request: Request, begun: RunningTurn | TurnResult, body: ChatR
         AppError: the turn failed before its response started.
     """
     if isinstance(begun, TurnResult):
-        return _replay(begun, body)
+        return _replay(begun, form, is_streamed=is_streamed)
     if begun.turn.request.idempotent:
         # The turn goes on if the client hangs up, and keeps the request's slot until it ends.
         response_hooks(request).before_end.append(begun.ended)
     async with _heeding_hangup(request, begun):
-        if not body.stream:
-            return _json(await begun.result())
+        if not is_streamed:
+            result = await begun.result()
+            return _json(form.whole(result), _headers(result.turn))
         await begun.deltas.wait_for_first(begun.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
         if begun.has_failed:
             await begun.result()
-    return _TurnStream(begun, stream_turn(begun, wants_usage=body.wants_usage))
+    return _TurnStream(begun, form.stream(begun))
 
 
-def _replay(stored: TurnResult, body: ChatRequest) -> Response:
-    if not body.stream:
-        return _json(stored, REPLAYED_HEADERS)
-    events = stream_replay(stored, wants_usage=body.wants_usage)
-    return StreamingResponse(events, headers=_headers(stored.turn) | REPLAYED_HEADERS | sse.HEADERS)
+def _replay(stored: TurnResult, form: TurnForm, *, is_streamed: bool) -> Response:
+    headers = _headers(stored.turn) | REPLAYED_HEADERS
+    if not is_streamed:
+        return _json(form.whole(stored), headers)
+    return StreamingResponse(form.replay(stored), headers=headers | sse.HEADERS)
 
 
 @asynccontextmanager
@@ -89,10 +105,9 @@ async def _abandon_when_gone(request: Request, running: RunningTurn) -> None:
     running.abandon()
 
 
-def _json(result: TurnResult, headers: dict[str, str] | None = None) -> Response:
-    content = orjson.dumps(render_completion(result))
-    return Response(content, media_type="application/json", headers=_headers(result.turn) | (headers or {}))
+def _json(body: JsonObject, headers: dict[str, str]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
 
 
 def _headers(turn: TurnIdentity) -> dict[str, str]:
-    return {"X-Session-ID": turn.session_id}
+    return {"X-Session-ID": turn.session_name}

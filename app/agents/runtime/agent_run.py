@@ -1,0 +1,92 @@
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.agents.definition import AgentDefinition
+from app.agents.runtime.events import Event
+from app.chat_models.protocol import JsonObject
+
+# The client's parameters that also apply to agents below the answering one. The rest shape the client's answer.
+_FOR_ALL_AGENTS = ("seed", "user", "metadata")
+
+
+@dataclass
+class LoopSignal:
+    """Set by an agent of a loop when nothing is left to improve.
+
+    Setting a signal also sets its `outer` signal, so a part of the loop that has a signal of its own can end the
+    whole loop. The reverse is not true: the signal of one part is not set by another part.
+    """
+
+    outer: "LoopSignal | None" = None
+    is_set: bool = False
+
+    def set(self) -> None:
+        """End the loop as soon as the agent that is running has finished."""
+        self.is_set = True
+        if self.outer is not None:
+            self.outer.set()
+
+
+@dataclass(frozen=True)
+class AgentRun:
+    """One run of an agent.
+
+    Attributes:
+        agent: the agent.
+        messages: the conversation so far.
+        parameters: the OpenAI parameters that the client has set.
+        client_tools: tools that the client runs itself.
+        is_streamed: whether the client wants the answer as it arrives.
+        loop: the signal of the loop that the agent runs in, if any.
+        transcript: every message that the run adds to the conversation, each with the name of its agent.
+    """
+
+    agent: AgentDefinition
+    messages: Sequence[JsonObject]
+    parameters: JsonObject
+    client_tools: Sequence[JsonObject]
+    is_streamed: bool
+    loop: LoopSignal | None = None
+    transcript: list[tuple[str | None, JsonObject]] = field(default_factory=list)
+
+    def below(
+        self, agent: AgentDefinition, messages: Sequence[JsonObject], *, loop: LoopSignal | None = None
+    ) -> "AgentRun":
+        """A run whose answer goes to another agent and not to the client."""
+        return AgentRun(
+            agent=agent,
+            messages=messages,
+            parameters={name: value for name, value in self.parameters.items() if name in _FOR_ALL_AGENTS},
+            client_tools=(),
+            is_streamed=False,
+            loop=loop or self.loop,
+        )
+
+    def continued_by(self, agent: AgentDefinition, messages: Sequence[JsonObject]) -> "AgentRun":
+        """The rest of this run, done by another agent whose answer is the answer of this run."""
+        return replace(self, agent=agent, messages=messages)
+
+    def say(self, text: str) -> JsonObject:
+        """Add a text of the agent to the transcript, and return it as a message."""
+        message: JsonObject = {"role": "assistant", "content": text}
+        self.transcript.append((self.agent.name, message))
+        return message
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that is ready to begin.
+
+    Attributes:
+        run: the run.
+        first_body: the body of the model call that the run begins with; None if an agent below makes that call.
+        begin: begins the run.
+    """
+
+    run: AgentRun
+    first_body: JsonObject | None
+    begin: Callable[[], AsyncGenerator[Event]]
+
+
+# Runs an agent. Given to what runs agents below an agent, because `runner` imports those modules.
+RunAgent = Callable[[AgentRun], AsyncGenerator[Event]]

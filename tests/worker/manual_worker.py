@@ -51,7 +51,7 @@ class ManualWorker:
 @asynccontextmanager
 async def open_manual_worker(settings: Settings) -> AsyncIterator[ManualWorker]:
     """A worker with these settings."""
-    async with open_resources(settings) as resources, open_steps(settings, resources) as steps:
+    async with open_resources(settings) as resources, open_steps(resources) as steps:
         yield ManualWorker(settings, resources, steps)
 
 

@@ -90,7 +90,7 @@ async def test_no_statement_reads_all_parked_rows(
     await worker.start(asked[0])
     await busy.let_deadline_pass(asked[0])
     sweep, steps = worker.steps.sweep, worker.steps
-    for step in (sweep.end_late, sweep.wake_due, sweep.fill_capacity, sweep.remove_abandoned, sweep.void_expired_holds):
+    for step in (sweep.end_late, sweep.wake_due, sweep.fill_capacity, sweep.remove_abandoned):
         await step()
     await steps.adopt.run()
     await steps.poll.run()

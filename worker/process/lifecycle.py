@@ -9,9 +9,14 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.clock import now
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
+from app.core.database import Database
 from app.core.settings import Settings
+from app.credits.grants import grant_monthly_credits
+from app.credits.service import void_expired
+from app.idempotency.service import forget_expired
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
 from app.queue.protocol import WakeKind, WakeQueue
@@ -21,6 +26,7 @@ from worker.process.lanes import Lanes
 from worker.process.listener import listen
 from worker.process.loops import Loop, Pulse, repeat
 from worker.steps.open import Steps, open_steps
+from worker.steps.poll import PollStep
 
 _SWEEP_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
@@ -38,15 +44,17 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
     """The loops of a worker. What they use is open during the block."""
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(settings))
-        steps = await stack.enter_async_context(open_steps(settings, resources))
+        steps = await stack.enter_async_context(open_steps(resources))
         pulse = Pulse()
         wakes = {kind: asyncio.Event() for kind in WakeKind}
         loops = [
-            *_clocks(settings, steps, pulse, wakes[WakeKind.POLL]),
+            *_clocks(steps, resources.database, pulse),
+            _poller(steps.poll, pulse, pause=settings.poll_interval_seconds / 2, wake=wakes[WakeKind.POLL]),
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
         ]
         for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items():
-            worker = await stack.enter_async_context(_open_worker(settings, kind, lanes, wakes[kind], pulse))
+            worker = WakingWorker(kind, lanes, open_redis(settings), wakes[kind], pulse)
+            stack.push_async_callback(_close, worker)
             loops.append(Loop(kind.value, worker.async_run))
         for loop in loops:
             # So that a loop which never begins counts as stalled, too.
@@ -71,37 +79,35 @@ async def _send(queue: WakeQueue, kind: WakeKind) -> None:
         await queue.send(kind)
 
 
-@asynccontextmanager
-async def _open_worker(
-    settings: Settings, kind: WakeKind, lanes: Lanes[Any], wake: asyncio.Event, pulse: Pulse
-) -> AsyncIterator[WakingWorker]:
-    worker = WakingWorker(kind, lanes, open_redis(settings), wake, pulse)
-    try:
-        yield worker
-    finally:
-        await cancel_all(worker.tasks.values(), again_after=_HAND_OVER_SECONDS)
-        # While Redis is away there is nothing to tidy up in it.
-        with suppress(RedisError, OSError):
-            await worker.close()
+async def _close(worker: WakingWorker) -> None:
+    await cancel_all(worker.tasks.values(), again_after=_HAND_OVER_SECONDS)
+    # While Redis is away there is nothing to tidy up in it.
+    with suppress(RedisError, OSError):
+        await worker.close()
 
 
-def _clocks(settings: Settings, steps: Steps, pulse: Pulse, poll_wake: asyncio.Event) -> list[Loop]:
+def _poller(step: PollStep, pulse: Pulse, *, pause: float, wake: asyncio.Event) -> Loop:
+    return Loop("poll", partial(repeat, step.run, pulse, name="poll", pause=pause, wake=wake))
+
+
+def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
+    """What is done again and again, whether anything has happened or not."""
     sweep = steps.sweep
-    pauses: dict[str, tuple[Callable[[], Awaitable[None]], float]] = {
+    pauses: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
         "adopt": (steps.adopt.run, _SWEEP_SECONDS),
         "wake_due": (sweep.wake_due, _SWEEP_SECONDS),
         "end_late": (sweep.end_late, _SWEEP_SECONDS),
         "fill_capacity": (sweep.fill_capacity, _SWEEP_SECONDS),
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
-        "void_expired_holds": (sweep.void_expired_holds, _HOUSEKEEPING_SECONDS),
-        "forget_idempotency_keys": (sweep.forget_idempotency_keys, _HOUSEKEEPING_SECONDS),
-        "grant_monthly_credits": (sweep.grant_monthly_credits, _MONTHLY_GRANT_SECONDS),
+        "void_expired_holds": (partial(void_expired, database), _HOUSEKEEPING_SECONDS),
+        "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
+        "grant_monthly_credits": (partial(_grant_credits_of_this_month, database), _MONTHLY_GRANT_SECONDS),
     }
-    poll_pause = settings.poll_interval_seconds / 2
-    return [
-        Loop("poll", partial(repeat, steps.poll.run, pulse, name="poll", pause=poll_pause, wake=poll_wake)),
-        *(Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()),
-    ]
+    return [Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()]
+
+
+async def _grant_credits_of_this_month(database: Database) -> None:
+    await grant_monthly_credits(database, now())
 
 
 async def _beat_for_ever(redis: Redis, pulse: Pulse) -> NoReturn:

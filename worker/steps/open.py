@@ -8,7 +8,6 @@ from datetime import timedelta
 import aiohttp
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
-from app.core.settings import Settings
 from app.resources import Resources
 from worker.steps.accept import Acceptance
 from worker.steps.adopt import AdoptStep
@@ -35,34 +34,30 @@ class Steps:
 
 
 @asynccontextmanager
-async def open_steps(settings: Settings, resources: Resources) -> AsyncIterator[Steps]:
-    """The steps, over the process's resources. Their HTTP session for downloads never carries the vendor's token."""
+async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
+    """The steps over the process's resources, with a session for downloads that knows no vendor's token."""
+    settings, database, queue = resources.settings, resources.database, resources.queue
+    predictions, budget, hosts = resources.predictions, resources.vendor_budget, settings.output_hosts
     session = aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
         headers={"Accept-Encoding": "identity"},
     )
-    async with session:
-        downloader = Downloader(session, settings.output_hosts, settings.max_output_bytes)
-        yield _build_steps(settings, resources, downloader)
-
-
-def _build_steps(settings: Settings, resources: Resources, downloader: Downloader) -> Steps:
-    database, queue, predictions = resources.database, resources.queue, resources.predictions
-    budget, hosts = resources.vendor_budget, settings.output_hosts
     lease = timedelta(seconds=settings.worker_lease_seconds)
     interval = timedelta(seconds=settings.poll_interval_seconds)
     ending = Ending(database, queue)
     acceptance = Acceptance(database, predictions, first_poll=interval)
+    downloader = Downloader(session, hosts, settings.max_output_bytes)
     copier = OutputCopier(database, resources.store, downloader, lease, settings.max_output_bytes)
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
-    return Steps(
-        start=StartStep(database, predictions, budget, acceptance, ending, lease, webhook_base),
-        adopt=AdoptStep(database, predictions, budget, acceptance, lease),
-        poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
-        copy=CopyStep(database, copier, ending, hosts, lease),
-        sweep=SweepStep(database, queue, predictions, resources.store, ending),
-        acceptance=acceptance,
-        ending=ending,
-    )
+    async with session:
+        yield Steps(
+            start=StartStep(database, predictions, budget, acceptance, ending, lease, webhook_base),
+            adopt=AdoptStep(database, predictions, budget, acceptance, lease),
+            poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
+            copy=CopyStep(database, copier, ending, hosts, lease),
+            sweep=SweepStep(database, queue, predictions, resources.store, ending),
+            acceptance=acceptance,
+            ending=ending,
+        )

@@ -9,15 +9,11 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from app.core.clock import now
 from app.core.database import Database
 from app.core.errors import AppError, ServiceUnavailableError
-from app.credits.grants import grant_monthly_credits
-from app.credits.service import void_expired
 from app.generations import due, endings, outputs, parking
 from app.generations.attempts import LateAttempt
 from app.generations.outputs import ReservedOutput
-from app.idempotency.service import forget_expired
 from app.predictions.protocol import PredictionClient, PredictionError
 from app.queue.protocol import WakeQueue
 from app.storage.protocol import ObjectStore, StoreError
@@ -96,18 +92,6 @@ class SweepStep:
                 cursor = output.cursor
                 await self._remove(output)
             is_more = len(abandoned) == _BATCH
-
-    async def void_expired_holds(self) -> None:
-        """Release the credits that are still held for crashed turns."""
-        await void_expired(self.database)
-
-    async def grant_monthly_credits(self) -> None:
-        """Give subscribed organizations the credits that their plans grant every month."""
-        await grant_monthly_credits(self.database, now())
-
-    async def forget_idempotency_keys(self) -> None:
-        """Delete Idempotency-Keys that have expired."""
-        await forget_expired(self.database)
 
     async def _remove(self, output: ReservedOutput) -> None:
         try:

@@ -15,7 +15,7 @@ from app.agents.errors import AgentFileError
 from app.agents.models import Agent
 from app.agents.tools.registry import NAMEABLE_TOOLS
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.core.clock import now
 from app.core.database import Transaction
 
@@ -92,7 +92,7 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile,
     await tx.session.flush()
     for entry in file.agents:
         await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
-        record(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
+        log_change(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
     await _refuse_cycles(tx, organization_id, agents)
     return len(file.agents)
 

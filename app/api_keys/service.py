@@ -8,7 +8,7 @@ from app.api_keys.key_format import new_secret, shown_prefix
 from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.core.clock import now
 from app.core.crypto import sha256
 from app.core.database import Transaction
@@ -60,7 +60,7 @@ async def create_key(
     )
     tx.session.add(key)
     await tx.session.flush()
-    record(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
+    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
     return key, secret
 
 
@@ -131,7 +131,7 @@ async def rotate_key(
     old.revoked_at = now() + overlap
     old.rotated_to = new.id
     await tx.session.flush()
-    record(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
+    log_change(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
     return new, secret
 
 
@@ -165,7 +165,7 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     """
     if not await repository.revoke(tx, organization_id, key_id, now()):
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    record(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
+    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:

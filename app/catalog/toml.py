@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.catalog import repository
 from app.catalog.errors import CatalogFileError
 from app.catalog.models import Model, ModelKind, Price
@@ -99,7 +99,7 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile, *, actor: Actor)
     for entry in catalog.models:
         await _save_model(tx, entry)
         new_prices += await _save_price(tx, entry, now)
-        record(tx, actor, "model_imported", object_id=entry.name)
+        log_change(tx, actor, "model_imported", object_id=entry.name)
     return new_prices
 
 

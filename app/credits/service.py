@@ -3,7 +3,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.catalog.pricing import SIX_DECIMALS, Cost
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError
@@ -43,7 +43,7 @@ async def grant(
         raise InvalidRequestError("A grant is a positive amount of at most 6 decimals")
     if await repository.grant(tx, organization_id, reference, amount, description) is None:
         return False
-    record(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
+    log_change(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
     return True
 
 

@@ -35,7 +35,7 @@ class Demo:
 
 
 async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo:
-    """Create the demo organization with credits, agents and a catalog. It is idempotent but for the key and password.
+    """Create the demo organization with credits, agents and a catalog. It is idempotent except for the key and password.
 
     If the organization exists already, it keeps what it has, and only its password and its quickstart key are replaced.
     Models that the catalog has already keep their prices.
@@ -46,7 +46,7 @@ async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo
         actor: who sets it up.
 
     Raises:
-        OrganizationNotFoundError: an organization with this name exists, and is not the demo's.
+        MemberNotFoundError: an organization with this name exists, but is not the demo's: it has another owner.
     """
     for path in (STARTER_CATALOG, _DEMO_CATALOG):
         await import_missing_models(tx, read_catalog(path.read_text(encoding="utf-8")), actor=actor)

@@ -7,6 +7,10 @@ class OrganizationNotFoundError(NotFoundError):
     message = "Organization not found"
 
 
+class MemberNotFoundError(NotFoundError):
+    message = "Member not found"
+
+
 class PlanNotFoundError(NotFoundError):
     message = "Plan not found"
 

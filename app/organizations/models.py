@@ -59,6 +59,7 @@ class User(Base):
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("user"))
     email: Mapped[str] = mapped_column(Text)
+    # For signing in to the console. Nothing reads it until there is one.
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 

@@ -123,6 +123,26 @@ async def _grant(tx: Transaction, organization: Organization) -> None:
         )
 
 
+async def _repeat(tx: Transaction, organization: Organization) -> None:
+    """Changes that find everything as it is to be."""
+    made = await organizations.get_organization(tx, organization.id)
+    await organizations.add_member(tx, made.id, organization.user_id, MembershipRole.ADMIN, actor=OPERATOR)
+    await organizations.set_subscription(tx, made.id, SubscriptionStatus.ACTIVE, actor=OPERATOR)
+    await organizations.change_plan(tx, made.id, made.plan_name, actor=OPERATOR)
+    await organizations.set_plan(tx, name=made.plan_name, actor=OPERATOR)
+    (plan,) = [plan for plan in await organizations.list_plans(tx) if plan.name == made.plan_name]
+    await organizations.set_plan(tx, name=plan.name, monthly_credits=plan.monthly_credits, actor=OPERATOR)
+
+
+async def test_what_changes_nothing_is_not_logged(
+    database: Database, organization: Organization, logged: pytest.LogCaptureFixture
+) -> None:
+    async with database.transaction() as tx:
+        await _repeat(tx, organization)
+
+    assert lines(logged) == []
+
+
 @pytest.mark.parametrize(
     ("change", "events"),
     [

@@ -143,5 +143,5 @@ def test_an_organization_of_that_name_that_is_not_its_own_is_left_alone(database
     refused = junis("demo")
 
     assert (refused.status, refused.stdout) == (1, "")
-    assert refused.stderr == "error: Demo has no member admin@example.com\n"
+    assert refused.stderr == "error: The organization Demo has no member with the address admin@example.com\n"
     assert in_transaction(list_model_names) == []

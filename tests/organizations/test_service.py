@@ -11,6 +11,7 @@ from app.core.errors import InvalidRequestError
 from app.organizations import service as organizations
 from app.organizations.errors import (
     OrganizationExistsError,
+    MemberNotFoundError,
     OrganizationNotFoundError,
     PlanIncompleteError,
     PlanNotFoundError,
@@ -129,7 +130,7 @@ async def test_who_is_no_member_is_not_found(database: Database, names: Names) -
         )
         await organizations.ensure_user(tx, f"eve.{names.email}", actor=COMMAND_LINE)
 
-        with pytest.raises(OrganizationNotFoundError, match="has no member"):
+        with pytest.raises(MemberNotFoundError, match="has no member"):
             await organizations.get_member(tx, made, f"eve.{names.email}")
 
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from app.agents import service as agents_service
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
+from app.catalog import service as catalog_service
 from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
@@ -90,7 +92,7 @@ async def make_organization(
             await credits.grant(
                 tx, organization_id=made.id, amount=Decimal(credit), reference=f"test:{made.id}", actor=COMMAND_LINE
             )
-        await agent_files.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
+        await agents_service.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
         _, secret = await api_keys.create_key(
             tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes, actor=COMMAND_LINE
@@ -129,7 +131,7 @@ async def make_key(database: Database, organization: Organization, *scopes: str)
 async def import_catalog(database: Database, text: str = TEST_CATALOG) -> None:
     """Price models."""
     async with database.transaction() as tx:
-        await catalog_files.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
+        await catalog_service.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def price_models(database: Database, *names: str, ceiling: str = "1") -> None:

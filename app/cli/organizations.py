@@ -6,7 +6,7 @@ from app.audit.actor import COMMAND_LINE
 from app.cli.parameters import AsJson, Org
 from app.cli.printing import print_json, print_rows, tell
 from app.cli.transaction import in_organization, in_transaction
-from app.onboarding.founding import found_organization
+from app.onboarding.new_organization import set_up_organization
 from app.organizations import service
 from app.organizations.models import Organization, SubscriptionStatus
 
@@ -23,7 +23,9 @@ def create_organization(
     as_json: AsJson = False,
 ) -> None:
     """Create an organization with its owner, its credit account and the starter agents, and print its id."""
-    organization = in_transaction(found_organization, name=name, plan=plan, owner_email=owner_email, actor=COMMAND_LINE)
+    organization = in_transaction(
+        set_up_organization, name=name, plan=plan, owner_email=owner_email, actor=COMMAND_LINE
+    )
     if as_json:
         print_json(_as_row(organization))
     else:

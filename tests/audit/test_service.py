@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from app.agents.toml import STARTER_AGENTS, import_agents, read_agents
+from app.agents.service import import_agents
+from app.agents.toml import read_starter_agents
 from app.api_keys import service as api_keys
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
-from app.catalog.toml import import_catalog, read_catalog
+from app.catalog.service import import_catalog
+from app.catalog.toml import read_catalog
 from app.core.database import Database, Transaction
 from app.credits import service as credits
 from app.organizations import service as organizations
@@ -113,7 +115,7 @@ async def _import_catalog(tx: Transaction, organization: Organization) -> None:
 
 
 async def _import_agents(tx: Transaction, organization: Organization) -> None:
-    await import_agents(tx, organization.id, read_agents(STARTER_AGENTS.read_text()), actor=OPERATOR)
+    await import_agents(tx, organization.id, read_starter_agents(), actor=OPERATOR)
 
 
 async def _grant(tx: Transaction, organization: Organization) -> None:
@@ -132,6 +134,19 @@ async def _repeat(tx: Transaction, organization: Organization) -> None:
     await organizations.set_plan(tx, name=made.plan_name, actor=OPERATOR)
     (plan,) = [plan for plan in await organizations.list_plans(tx) if plan.name == made.plan_name]
     await organizations.set_plan(tx, name=plan.name, monthly_credits=plan.monthly_credits, actor=OPERATOR)
+
+
+async def test_a_catalog_that_is_imported_again_changes_nothing(
+    database: Database, organization: Organization, logged: pytest.LogCaptureFixture
+) -> None:
+    async with database.transaction() as tx:
+        await import_catalog(tx, read_catalog(CATALOG.replace("audit/", "again/")), actor=OPERATOR)
+    logged.clear()
+
+    async with database.transaction() as tx:
+        await import_catalog(tx, read_catalog(CATALOG.replace("audit/", "again/")), actor=OPERATOR)
+
+    assert lines(logged) == []
 
 
 async def test_what_changes_nothing_is_not_logged(

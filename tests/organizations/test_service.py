@@ -10,8 +10,8 @@ from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.organizations import service as organizations
 from app.organizations.errors import (
-    OrganizationExistsError,
     MemberNotFoundError,
+    OrganizationExistsError,
     OrganizationNotFoundError,
     PlanIncompleteError,
     PlanNotFoundError,

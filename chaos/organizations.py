@@ -6,6 +6,7 @@ from decimal import Decimal
 from app.agents import service as agents_service
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.catalog import service as catalog_service
@@ -75,12 +76,12 @@ async def make_organization(database: Database, name: str) -> Organization:
         )
         await agents_service.import_agents(tx, made.id, agents, actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="chaos", scopes=ALL_SCOPES),
             organization_id=made.id,
             user_id=owner.id,
-            name="chaos",
-            scopes=ALL_SCOPES,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     return Organization(made.id, owner.id, secret)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from app.agents import service as agents_service
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.catalog import service as catalog_service
@@ -94,9 +95,10 @@ async def make_organization(
             )
         await agents_service.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
-        _, secret = await api_keys.create_key(
-            tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes, actor=COMMAND_LINE
+        new = await api_keys.create_key(
+            tx, KeyRequest(name="test", scopes=scopes), organization_id=made.id, user_id=owner.id, actor=COMMAND_LINE
         )
+        secret = new.secret
     return Organization(made.id, name, owner.id, secret)
 
 
@@ -117,15 +119,14 @@ async def set_roomy_plan(database: Database) -> None:
 async def make_key(database: Database, organization: Organization, *scopes: str) -> str:
     """One more key of the organization."""
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="test", scopes=scopes),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="test",
-            scopes=scopes,
             actor=COMMAND_LINE,
         )
-    return secret
+    return new.secret
 
 
 async def import_catalog(database: Database, text: str = TEST_CATALOG) -> None:

@@ -6,11 +6,13 @@ from sqlalchemy import or_, select, update
 from app.api_keys.caller import Caller
 from app.api_keys.models import ApiKey
 from app.core.database import Transaction
+from app.organizations.models import SubscriptionStatus
 
-_FIND_CALLER = """
+_FIND_CALLER = f"""
 SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) AS unusable_at,
        k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,
-       o.subscription_status = 'active' AS is_subscribed, p.requests_per_minute, p.concurrent_requests
+       o.subscription_status = '{SubscriptionStatus.ACTIVE}' AS is_subscribed,
+       p.requests_per_minute, p.concurrent_requests
 FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON p.name = o.plan_name
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
@@ -46,6 +48,19 @@ async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) ->
         .with_for_update()
     )
     return (await tx.session.scalars(query)).first()
+
+
+async def add_key(tx: Transaction, key: ApiKey) -> None:
+    """Add a key."""
+    tx.session.add(key)
+    await tx.session.flush()
+
+
+async def set_rotated(tx: Transaction, key: ApiKey, new_id: str, works_until: datetime) -> None:
+    """Note which key replaces this one, and until when this one works."""
+    key.revoked_at = works_until
+    key.rotated_to = new_id
+    await tx.session.flush()
 
 
 async def note_uses(tx: Transaction, key_ids: Sequence[str], moments: Sequence[datetime]) -> None:

@@ -105,8 +105,8 @@ async def void_expired(database: Database) -> int:
     """Release what crashed actions had held. Returns how many holds were ended."""
     async with database.transaction() as tx:
         expired = await repository.find_expired(tx, _SWEEP_SIZE)
-    for hold_key in expired:
+    for hold_id in expired:
         # One transaction a hold, so that each locks the account of one organization only.
         async with database.transaction() as tx:
-            await repository.void(tx, hold_key.organization_id, hold_key.reference)
+            await repository.void(tx, hold_id.organization_id, hold_id.reference)
     return len(expired)

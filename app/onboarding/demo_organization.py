@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import Actor
 from app.catalog.service import import_missing_models, is_chat_model_priced
@@ -62,11 +63,10 @@ async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo
         description="Demo",
         actor=actor,
     )
-    api_key = await api_keys.replace_keys(
-        tx, organization_id=organization.id, user_id=owner.id, name=_KEY, scopes=ALL_SCOPES, actor=actor
-    )
+    request = KeyRequest(name=_KEY, scopes=ALL_SCOPES)
+    new = await api_keys.replace_keys(tx, request, organization_id=organization.id, user_id=owner.id, actor=actor)
     is_chat_priced = await is_chat_model_priced(tx, chat_model)
-    return Demo(api_key, owner.email, password, is_chat_priced)
+    return Demo(new.secret, owner.email, password, is_chat_priced)
 
 
 async def _ensure_organization(tx: Transaction, actor: Actor) -> Organization:

@@ -6,6 +6,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.crypto import new_id
 from app.core.database import Base, Credits, Moment, one_of
 
+# A plan's limits are stored as Postgres's integers.
+LARGEST_LIMIT = 2**31 - 1
+
 
 class SubscriptionStatus(StrEnum):
     """Whether an organization has a subscription. Without one, its keys are refused."""

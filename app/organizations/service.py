@@ -17,7 +17,7 @@ from app.organizations.errors import (
     PlanIncompleteError,
     PlanNotFoundError,
 )
-from app.organizations.models import MembershipRole, Organization, Plan, SubscriptionStatus, User
+from app.organizations.models import LARGEST_LIMIT, MembershipRole, Organization, Plan, SubscriptionStatus, User
 
 _T = TypeVar("_T")
 
@@ -108,27 +108,27 @@ async def list_organizations(tx: Transaction) -> Sequence[Organization]:
     return await repository.list_organizations(tx)
 
 
-async def set_subscription(tx: Transaction, organization_id: str, status: SubscriptionStatus, *, actor: Actor) -> None:
-    """Start or end the organization's subscription. Without one, its keys are refused.
+async def set_subscription(tx: Transaction, id_or_name: str, status: SubscriptionStatus, *, actor: Actor) -> None:
+    """Start or end the subscription of an organization. Without one, its keys are refused.
 
     Raises:
         OrganizationNotFoundError: there is no such organization.
     """
-    organization = await get_organization(tx, organization_id)
+    organization = await get_organization(tx, id_or_name)
     if organization.subscription_status == status:
         return
     organization.subscription_status = status.value
     log_change(tx, actor, f"subscription_{status.value}", organization_id=organization.id, object_id=organization.id)
 
 
-async def change_plan(tx: Transaction, organization_id: str, plan: str, *, actor: Actor) -> None:
+async def change_plan(tx: Transaction, id_or_name: str, plan: str, *, actor: Actor) -> None:
     """Move the organization to another plan, whose limits apply at once.
 
     Raises:
         OrganizationNotFoundError: there is no such organization.
         PlanNotFoundError: there is no such plan.
     """
-    organization = await get_organization(tx, organization_id)
+    organization = await get_organization(tx, id_or_name)
     await _require_plan(tx, plan)
     if organization.plan_name == plan:
         return
@@ -157,7 +157,7 @@ async def set_plan(
 
     Raises:
         PlanIncompleteError: there is no such plan yet, and a limit is missing.
-        InvalidRequestError: a limit is below 1, or the monthly credits are negative.
+        InvalidRequestError: a limit is out of range, or the monthly credits are negative.
     """
     limits = {
         "requests_per_minute": requests_per_minute,
@@ -165,8 +165,11 @@ async def set_plan(
         "concurrent_generations": concurrent_generations,
     }
     plan = await repository.find_plan(tx, name) or _new_plan(name, limits)
-    if any(limit is not None and limit < 1 for limit in limits.values()) or (monthly_credits or 0) < 0:
-        raise InvalidRequestError("A plan's limits are at least 1 and its monthly credits at least 0")
+    if (
+        any(limit is not None and not 1 <= limit <= LARGEST_LIMIT for limit in limits.values())
+        or (monthly_credits or 0) < 0
+    ):
+        raise InvalidRequestError(f"A plan's limits are from 1 to {LARGEST_LIMIT} and its monthly credits at least 0")
     plan.requests_per_minute = _given_or(requests_per_minute, plan.requests_per_minute)
     plan.concurrent_requests = _given_or(concurrent_requests, plan.concurrent_requests)
     plan.concurrent_generations = _given_or(concurrent_generations, plan.concurrent_generations)

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
@@ -139,14 +140,14 @@ async def test_an_expired_key_is_invalid(
 ) -> None:
     expires_at = now() + timedelta(milliseconds=200)
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="brief", expires_at=expires_at),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="brief",
-            expires_at=expires_at,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     await stranger.get("/credits", headers={"X-API-Key": secret})
     await asyncio.sleep((expires_at - now()).total_seconds())
 
@@ -159,14 +160,14 @@ async def test_a_key_that_expires_later_is_good(
     stranger: httpx.AsyncClient, organization: Organization, database: Database
 ) -> None:
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="long", expires_at=now() + timedelta(hours=1)),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="long",
-            expires_at=now() + timedelta(hours=1),
             actor=COMMAND_LINE,
         )
+        secret = new.secret
 
     assert (await stranger.get("/credits", headers={"X-API-Key": secret})).status_code == 200
 

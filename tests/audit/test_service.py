@@ -8,6 +8,7 @@ import pytest
 from app.agents.service import import_agents
 from app.agents.toml import read_starter_agents
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
 from app.catalog.service import import_catalog
 from app.catalog.toml import read_catalog
@@ -39,9 +40,15 @@ async def test_a_change_is_logged_with_its_actor_organization_and_object(
     database: Database, organization: Organization, logged: pytest.LogCaptureFixture
 ) -> None:
     async with database.transaction() as tx:
-        key, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="audited", actor=OPERATOR
+        new = await api_keys.create_key(
+            tx,
+            KeyRequest(name="audited"),
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            actor=OPERATOR,
         )
+        key = new.row
+        secret = new.secret
         await api_keys.revoke_key(tx, organization.id, key.id, actor=COMMAND_LINE)
 
     of_the_key = {"organization_id": organization.id, "object_id": key.id}
@@ -67,9 +74,10 @@ async def test_a_change_that_is_rolled_back_is_not_logged(
 
 
 async def _create_and_rotate(tx: Transaction, organization: Organization) -> None:
-    key, _ = await api_keys.create_key(
-        tx, organization_id=organization.id, user_id=organization.user_id, name="audited", actor=OPERATOR
+    new = await api_keys.create_key(
+        tx, KeyRequest(name="audited"), organization_id=organization.id, user_id=organization.user_id, actor=OPERATOR
     )
+    key = new.row
     await api_keys.rotate_key(tx, organization.id, key.id, overlap=timedelta(0), actor=OPERATOR)
 
 

@@ -100,7 +100,7 @@ def test_a_key_may_have_limits_of_its_own(acme: str, junis: Junis) -> None:
         (
             ("--owner-email", "eve@evil.example"),
             1,
-            "The organization Acme has no member with the address eve@evil.example",
+            "Acme has no member with the address eve@evil.example",
         ),
         (("--expires-in", "0d"), 1, "The key would be expired already"),
         (("--expires-in", "soon"), 2, "'soon' is not a length of time such as 12h, 90d or 4w"),

@@ -12,6 +12,7 @@ import pytest
 from app.api_keys import service as api_keys
 from app.api_keys.cache import CallerCache
 from app.api_keys.errors import InvalidApiKeyError
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from app.core.database import Database
@@ -109,14 +110,14 @@ async def test_it_is_so_where_the_listeners_hear_nothing(
 async def test_a_key_expires_to_the_second(keyring: Keyring, database: Database, organization: Organization) -> None:
     expires_at = now() + timedelta(seconds=1.5)
     async with database.transaction() as tx:
-        _, key = await api_keys.create_key(
+        new_key = await api_keys.create_key(
             tx,
+            KeyRequest(name="short", expires_at=expires_at),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="short",
-            expires_at=expires_at,
             actor=COMMAND_LINE,
         )
+        key = new_key.secret
 
     await check_until(keyring, key, expires_at)
 
@@ -129,14 +130,14 @@ async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_one_goes_o
     old_id = await key_id_of(database, old)
 
     async with database.transaction() as tx:
-        _, new = await api_keys.rotate_key(
+        rotated = await api_keys.rotate_key(
             tx, organization.id, old_id, overlap=timedelta(seconds=1.5), actor=COMMAND_LINE
         )
         ends_at = await tx.fetchval("SELECT revoked_at FROM api_keys WHERE id = $1", old_id)
 
-    assert await keyring.statuses(new) == {200}
+    assert await keyring.statuses(rotated.secret) == {200}
     await check_until(keyring, old, ends_at)
-    assert await keyring.statuses(new) == {200}
+    assert await keyring.statuses(rotated.secret) == {200}
 
 
 async def test_what_a_key_may_do_changes_everywhere_within_a_second(keyring: Keyring, database: Database) -> None:

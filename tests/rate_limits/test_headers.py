@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
@@ -84,14 +85,14 @@ async def test_a_keys_own_windows_are_told_where_it_has_any(
     stack: Stack, database: Database, organization: Organization, named: dict[str, Any], suffixes: list[str]
 ) -> None:
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="limited", **named),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="limited",
-            **named,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     async with httpx.AsyncClient(base_url=stack.base_url, headers={"X-API-Key": secret}, timeout=PATIENCE) as client:
         answer = await client.get("/credits")
 
@@ -110,22 +111,22 @@ async def test_too_many_requests_of_a_key_are_refused_until_its_window_has_room(
     stack: Stack, database: Database, organization: Organization
 ) -> None:
     async with database.transaction() as tx:
-        _, by_minute = await api_keys.create_key(
+        new_by_minute = await api_keys.create_key(
             tx,
+            KeyRequest(name="minute", requests_per_minute=2),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="minute",
-            requests_per_minute=2,
             actor=COMMAND_LINE,
         )
-        _, by_hour = await api_keys.create_key(
+        by_minute = new_by_minute.secret
+        new_by_hour = await api_keys.create_key(
             tx,
+            KeyRequest(name="hour", requests_per_hour=2),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="hour",
-            requests_per_hour=2,
             actor=COMMAND_LINE,
         )
+        by_hour = new_by_hour.secret
     async with httpx.AsyncClient(base_url=stack.base_url, timeout=PATIENCE) as client:
         for key in (by_minute, by_hour):
             for _ in range(2):

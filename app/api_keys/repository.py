@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from asyncpg import Record
 from sqlalchemy import or_, select, update
 
 from app.api_keys.caller import Caller
@@ -31,7 +32,23 @@ WHERE k.id = locked.id
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
     """The caller of the key with that hash, unless the key is expired or revoked."""
     row = await tx.fetchrow(_FIND_CALLER, key_hash)
-    return Caller.from_row(row) if row else None
+    return _caller_from_row(row) if row else None
+
+
+def _caller_from_row(row: Record) -> Caller:
+    """The caller of a row of `_FIND_CALLER`."""
+    return Caller(
+        key_id=row["key_id"],
+        organization_id=row["organization_id"],
+        user_id=row["user_id"],
+        scopes=frozenset(row["scopes"]),
+        is_subscribed=row["is_subscribed"],
+        unusable_at=row["unusable_at"],
+        requests_per_minute=row["requests_per_minute"],
+        concurrent_requests=row["concurrent_requests"],
+        key_requests_per_minute=row["key_requests_per_minute"],
+        key_requests_per_hour=row["key_requests_per_hour"],
+    )
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:

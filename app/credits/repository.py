@@ -148,7 +148,7 @@ async def add_account(tx: Transaction, organization_id: str) -> None:
 async def find_balance(tx: Transaction, organization_id: str) -> Balance | None:
     """The balance of the organization's account, or None if it has no account."""
     row = await tx.fetchrow("SELECT balance, held FROM credit_accounts WHERE organization_id = $1", organization_id)
-    return Balance.from_row(row) if row else None
+    return Balance(balance=row["balance"], held=row["held"]) if row else None
 
 
 async def grant(

@@ -131,7 +131,7 @@ class RunningTurn:
             try:
                 await self._settlement.renew_leases(self.turn)
             except Exception:  # there will be another try before the leases expire
-                logger.exception("lease_not_renewed", extra={"turn_id": self.turn.id})
+                logger.exception("turn_lease_not_renewed", extra={"turn_id": self.turn.id})
 
 
 class Turns:

@@ -1,7 +1,8 @@
 """The log of administrative changes: what an operator, or a user of the console, does to what the server is run with.
 
-Audited are organizations, users, members, plans, keys, agents, models and granted credits. What clients do with their
-keys, such as chats and retries of content, is their use of the server: sessions, content and the ledger keep it.
+Audited are organizations, users, members, plans, keys, agents, models and granted credits, also those that the server
+itself grants every month. A change that leaves everything as it was is not logged. What clients do with their keys,
+such as chats and retries of content, is their use of the server: sessions, content and the ledger keep it.
 """
 
 import logging

@@ -8,13 +8,13 @@ from app import api, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.error_handlers import add_error_handlers
+from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings
+from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
-
-_MAX_BODY_BYTES = 10 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -35,6 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
             ) as turns,
         ):
             state = application.state
+            state.failed_attempts = FailedAttempts(
+                limiter, settings.failed_attempts_per_minute, settings.trusted_proxies
+            )
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 
@@ -46,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     add_error_handlers(application)
     guard_unrouted(application)
-    application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
+    application.add_middleware(BodyLimitMiddleware, max_bytes=MAX_BODY_MEGABYTES * 1024 * 1024)
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)
     application.include_router(health.router)

@@ -20,7 +20,7 @@ from app.storage.protocol import ObjectStore
 
 @dataclass(frozen=True)
 class Resources:
-    """What a process talks to. API, worker, CLI and tests are handed the same."""
+    """What a process talks to. The API, the worker and the tests open the same."""
 
     settings: Settings
     database: Database

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from app.agents import service as agents_service
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
+from app.catalog import service as catalog_service
 from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
@@ -39,7 +42,7 @@ async def set_prices(database: Database, *models: str, chat_model: str = "sim-ch
         for name in models
     ]
     async with database.transaction() as tx:
-        await catalog_files.import_catalog(
+        await catalog_service.import_catalog(
             tx,
             catalog_files.read_catalog("\n".join([_CHAT_MODEL.format(name=chat_model), *entries])),
             actor=COMMAND_LINE,
@@ -71,14 +74,14 @@ async def make_organization(database: Database, name: str) -> Organization:
         await credits.grant(
             tx, organization_id=made.id, amount=_CREDITS, reference=f"chaos:{made.id}", actor=COMMAND_LINE
         )
-        await agent_files.import_agents(tx, made.id, agents, actor=COMMAND_LINE)
+        await agents_service.import_agents(tx, made.id, agents, actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="chaos", scopes=ALL_SCOPES),
             organization_id=made.id,
             user_id=owner.id,
-            name="chaos",
-            scopes=ALL_SCOPES,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     return Organization(made.id, owner.id, secret)

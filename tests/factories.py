@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from app.agents import service as agents_service
 from app.agents import toml as agent_files
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
+from app.catalog import service as catalog_service
 from app.catalog import toml as catalog_files
 from app.core.database import Database
 from app.credits import service as credits
@@ -91,11 +94,12 @@ async def make_organization(
             await credits.grant(
                 tx, organization_id=made.id, amount=Decimal(credit), reference=f"test:{made.id}", actor=COMMAND_LINE
             )
-        await agent_files.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
+        await agents_service.import_agents(tx, made.id, agent_files.read_agents(agents), actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
-        _, secret = await api_keys.create_key(
-            tx, organization_id=made.id, user_id=owner.id, name="test", scopes=scopes, actor=COMMAND_LINE
+        new = await api_keys.create_key(
+            tx, KeyRequest(name="test", scopes=scopes), organization_id=made.id, user_id=owner.id, actor=COMMAND_LINE
         )
+        secret = new.secret
     return Organization(made.id, name, owner.id, secret)
 
 
@@ -116,25 +120,23 @@ async def set_roomy_plan(database: Database) -> None:
 async def make_key(database: Database, organization: Organization, *scopes: str, **properties: Any) -> str:
     """Create one more key for the organization; returns the key.
 
-    Without scopes it has the default ones; `properties` are its others, as `api_keys.service.create_key` takes them.
+    Without scopes it has the default ones; `properties` are its others, as `KeyRequest` has them.
     """
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="test", scopes=scopes, **properties),
             organization_id=organization.id,
             user_id=organization.user_id,
-            name="test",
-            scopes=scopes,
             actor=COMMAND_LINE,
-            **properties,
         )
-    return secret
+    return new.secret
 
 
 async def import_catalog(database: Database, text: str = TEST_CATALOG) -> None:
     """Import a catalog of models and prices."""
     async with database.transaction() as tx:
-        await catalog_files.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
+        await catalog_service.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def price_models(database: Database, *names: str, ceiling: str = "1") -> None:

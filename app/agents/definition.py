@@ -2,6 +2,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+# What an agent has unless its operator says something else.
+DEFAULT_MAX_LLM_CALLS = 10
+DEFAULT_MAX_ITERATIONS = 5
+DEFAULT_MAX_HISTORY_TOKENS = 32_000
+
 
 class AgentType(StrEnum):
     LLM = "LLM_AGENT"

@@ -1,3 +1,4 @@
+from app.agents.definition import AgentType
 from app.core.errors import InvalidRequestError, NotFoundError
 
 
@@ -13,7 +14,7 @@ class AgentInactiveError(InvalidRequestError):
 
 class AgentNotInvocableError(InvalidRequestError):
     code = "agent_not_invocable"
-    message = "Only an LLM_AGENT can be invoked directly"
+    message = f"Only an {AgentType.LLM} can be invoked directly"
 
 
 class AgentFileError(InvalidRequestError):
@@ -24,4 +25,4 @@ class AgentCycleError(AgentNotInvocableError):
     """A run of the agent would never end. Imports refuse cycles, so this one was made directly in the database."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The agent {name} is below itself")
+        super().__init__(f"The agent {name} is its own sub-agent, directly or indirectly")

@@ -2,7 +2,12 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstrain
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.agents.definition import AgentType
+from app.agents.definition import (
+    DEFAULT_MAX_HISTORY_TOKENS,
+    DEFAULT_MAX_ITERATIONS,
+    DEFAULT_MAX_LLM_CALLS,
+    AgentType,
+)
 from app.core.crypto import new_id
 from app.core.database import Base, Moment, one_of
 
@@ -32,9 +37,9 @@ class Agent(Base):
     model: Mapped[str | None] = mapped_column(Text)
     temperature: Mapped[float | None]
     max_output_tokens: Mapped[int | None]
-    max_llm_calls: Mapped[int] = mapped_column(default=10)
-    max_iterations: Mapped[int] = mapped_column(default=5)
-    max_history_tokens: Mapped[int] = mapped_column(default=32_000)
+    max_llm_calls: Mapped[int] = mapped_column(default=DEFAULT_MAX_LLM_CALLS)
+    max_iterations: Mapped[int] = mapped_column(default=DEFAULT_MAX_ITERATIONS)
+    max_history_tokens: Mapped[int] = mapped_column(default=DEFAULT_MAX_HISTORY_TOKENS)
     tools: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     output_key: Mapped[str | None] = mapped_column(Text)
     is_orchestrator: Mapped[bool] = mapped_column(default=False)

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import delete, select, update
 
@@ -63,6 +63,12 @@ async def clear_orchestrator(tx: Transaction, organization_id: str) -> None:
     """Take the role from the organization's orchestrator, so that another agent can have it."""
     statement = update(Agent).where(Agent.organization_id == organization_id, Agent.is_orchestrator)
     await tx.session.execute(statement.values(is_orchestrator=False))
+
+
+async def save_agents(tx: Transaction, agents: Iterable[Agent]) -> None:
+    """Write agents that are new or were changed."""
+    tx.session.add_all(agents)
+    await tx.session.flush()
 
 
 async def replace_links(tx: Transaction, agent_id: str, sub_agent_ids: Sequence[str]) -> None:

@@ -1,23 +1,21 @@
 """Agents as TOML, the form in which operators import them."""
 
-import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.agents import repository
-from app.agents.definition import AgentType
+from app.agents.definition import (
+    DEFAULT_MAX_HISTORY_TOKENS,
+    DEFAULT_MAX_ITERATIONS,
+    DEFAULT_MAX_LLM_CALLS,
+    AgentType,
+)
 from app.agents.errors import AgentFileError
-from app.agents.models import Agent
 from app.agents.tools.registry import NAMEABLE_TOOLS, TOOL_NAMES
-from app.audit.actor import Actor
-from app.audit.service import record
-from app.core.clock import now
-from app.core.database import Transaction
+from app.core.toml_files import read_toml
 
 STARTER_AGENTS = Path(__file__).with_name("starter.toml")
 
@@ -37,9 +35,9 @@ class AgentEntry(BaseModel):
     model: str | None = Field(default=None, min_length=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_output_tokens: int | None = Field(default=None, ge=1)
-    max_llm_calls: int = Field(default=10, ge=1, le=100)
-    max_iterations: int = Field(default=5, ge=1, le=100)
-    max_history_tokens: int = Field(default=32_000, ge=0)
+    max_llm_calls: int = Field(default=DEFAULT_MAX_LLM_CALLS, ge=1, le=100)
+    max_iterations: int = Field(default=DEFAULT_MAX_ITERATIONS, ge=1, le=100)
+    max_history_tokens: int = Field(default=DEFAULT_MAX_HISTORY_TOKENS, ge=0)
     tools: list[str] = []
     sub_agents: list[AgentName] = []
     output_key: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -61,40 +59,14 @@ def read_agents(text: str) -> AgentsFile:
     Raises:
         AgentFileError: the file is invalid. The message says where and why.
     """
-    try:
-        parsed = AgentsFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise AgentFileError(f"Not a TOML file: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"])
-        raise AgentFileError(f"{location}: {first['msg'].removeprefix('Value error, ')}") from error
+    parsed = read_toml(text, AgentsFile, refusal=AgentFileError)
     _check_entries(parsed.agents)
     return parsed
 
 
-async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile, *, actor: Actor) -> int:
-    """Add the file's agents to the organization, and update those that it already has by their names.
-
-    Returns:
-        How many agents are in the file.
-
-    Raises:
-        AgentFileError: a sub-agent does not exist, or the agents would form a cycle.
-    """
-    # Two concurrent imports could together create a cycle that neither of them sees.
-    await repository.lock_agents(tx, organization_id)
-    agents = {agent.name: agent for agent in await repository.list_agents(tx, organization_id)}
-    if any(entry.is_orchestrator for entry in file.agents):
-        await repository.clear_orchestrator(tx, organization_id)
-    for entry in file.agents:
-        agents[entry.name] = _save(tx, agents.get(entry.name), organization_id, entry)
-    await tx.session.flush()
-    for entry in file.agents:
-        await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
-        record(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
-    await _refuse_cycles(tx, organization_id, agents)
-    return len(file.agents)
+def read_starter_agents() -> AgentsFile:
+    """The agents that a new organization gets."""
+    return read_agents(STARTER_AGENTS.read_text(encoding="utf-8"))
 
 
 def _check_entries(entries: Sequence[AgentEntry]) -> None:
@@ -102,7 +74,7 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
     if repeated:
         raise AgentFileError(f"agents: {repeated[0]} is defined twice")
     if sum(entry.is_orchestrator for entry in entries) > 1:
-        raise AgentFileError("agents: an organization has one orchestrator")
+        raise AgentFileError("agents: only one agent may be the orchestrator")
     for entry in entries:
         unknown = sorted(set(entry.tools) - set(NAMEABLE_TOOLS))
         if unknown:
@@ -111,29 +83,4 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
             # A parent calls its sub-agents by their names: it could not call both this one and the tool.
             raise AgentFileError(f"agents: {entry.name} is the name of a tool; an agent needs another name")
         if entry.name in entry.sub_agents:
-            raise AgentFileError(f"sub_agents: {entry.name} is below itself")
-
-
-def _save(tx: Transaction, agent: Agent | None, organization_id: str, entry: AgentEntry) -> Agent:
-    if agent is None:
-        agent = Agent(organization_id=organization_id)
-        tx.session.add(agent)
-    for name, value in entry.model_dump(exclude={"sub_agents"}).items():
-        setattr(agent, name, str(value) if name == "agent_type" else value)
-    agent.updated_at = now()
-    return agent
-
-
-def _id_of(agents: Mapping[str, Agent], name: str) -> str:
-    if name not in agents:
-        raise AgentFileError(f"sub_agents: there is no agent {name}")
-    return agents[name].id
-
-
-async def _refuse_cycles(tx: Transaction, organization_id: str, agents: Mapping[str, Agent]) -> None:
-    names = {agent.id: name for name, agent in agents.items()}
-    try:
-        TopologicalSorter(await repository.find_sub_agents(tx, organization_id)).prepare()
-    except CycleError as error:
-        _, cycle = error.args
-        raise AgentFileError(f"sub_agents: {names[cycle[0]]} is below itself") from None
+            raise AgentFileError(f"sub_agents: {entry.name} is its own sub-agent, directly or indirectly")

@@ -15,7 +15,7 @@ from app.core.clock import now
 from app.core.crypto import sha256
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
-from app.core.notifications import Listener, listening
+from app.core.notifications import NotificationListener, listening
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class CallerCache:
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._version = 0
         self._uses: dict[str, datetime] = {}
-        self.listener: Listener | None = None
+        self.listener: NotificationListener | None = None
 
     def clear(self) -> None:
         """Forget every entry: something about a key has changed, or may have."""

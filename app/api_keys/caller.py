@@ -1,8 +1,5 @@
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
-
-from asyncpg import Record
 
 
 @dataclass(frozen=True)
@@ -32,19 +29,3 @@ class Caller:
     concurrent_requests: int
     key_requests_per_minute: int | None
     key_requests_per_hour: int | None
-
-    @classmethod
-    def from_row(cls, row: Record) -> Self:
-        """The caller of a row that has a column for each attribute."""
-        return cls(
-            key_id=row["key_id"],
-            organization_id=row["organization_id"],
-            user_id=row["user_id"],
-            scopes=frozenset(row["scopes"]),
-            is_subscribed=row["is_subscribed"],
-            unusable_at=row["unusable_at"],
-            requests_per_minute=row["requests_per_minute"],
-            concurrent_requests=row["concurrent_requests"],
-            key_requests_per_minute=row["key_requests_per_minute"],
-            key_requests_per_hour=row["key_requests_per_hour"],
-        )

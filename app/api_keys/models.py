@@ -2,6 +2,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, fu
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.api_keys.key_request import MOST_PER_HOUR, MOST_PER_MINUTE
 from app.core.crypto import new_id
 from app.core.database import Base, Moment
 
@@ -14,8 +15,8 @@ class ApiKey(Base):
         Index("uq_api_keys_key_hash", "key_hash", unique=True),
         CheckConstraint("octet_length(key_hash) = 32", name="key_hash_is_sha256"),
         CheckConstraint("cardinality(scopes) > 0", name="scopes_not_empty"),
-        CheckConstraint("requests_per_minute BETWEEN 1 AND 1000", name="requests_per_minute_range"),
-        CheckConstraint("requests_per_hour BETWEEN 1 AND 100000", name="requests_per_hour_range"),
+        CheckConstraint(f"requests_per_minute BETWEEN 1 AND {MOST_PER_MINUTE}", name="requests_per_minute_range"),
+        CheckConstraint(f"requests_per_hour BETWEEN 1 AND {MOST_PER_HOUR}", name="requests_per_hour_range"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("key"))

@@ -1,16 +1,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from asyncpg import Record
 from sqlalchemy import or_, select, update
 
 from app.api_keys.caller import Caller
 from app.api_keys.models import ApiKey
 from app.core.database import Transaction
+from app.organizations.models import SubscriptionStatus
 
-_FIND_CALLER = """
+_FIND_CALLER = f"""
 SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) AS unusable_at,
        k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,
-       o.subscription_status = 'active' AS is_subscribed, p.requests_per_minute, p.concurrent_requests
+       o.subscription_status = '{SubscriptionStatus.ACTIVE}' AS is_subscribed,
+       p.requests_per_minute, p.concurrent_requests
 FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON p.name = o.plan_name
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
@@ -29,7 +32,23 @@ WHERE k.id = locked.id
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
     """The caller of the key with that hash, unless the key is expired or revoked."""
     row = await tx.fetchrow(_FIND_CALLER, key_hash)
-    return Caller.from_row(row) if row else None
+    return _caller_from_row(row) if row else None
+
+
+def _caller_from_row(row: Record) -> Caller:
+    """The caller of a row of `_FIND_CALLER`."""
+    return Caller(
+        key_id=row["key_id"],
+        organization_id=row["organization_id"],
+        user_id=row["user_id"],
+        scopes=frozenset(row["scopes"]),
+        is_subscribed=row["is_subscribed"],
+        unusable_at=row["unusable_at"],
+        requests_per_minute=row["requests_per_minute"],
+        concurrent_requests=row["concurrent_requests"],
+        key_requests_per_minute=row["key_requests_per_minute"],
+        key_requests_per_hour=row["key_requests_per_hour"],
+    )
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
@@ -46,6 +65,19 @@ async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) ->
         .with_for_update()
     )
     return (await tx.session.scalars(query)).first()
+
+
+async def add_key(tx: Transaction, key: ApiKey) -> None:
+    """Add a key."""
+    tx.session.add(key)
+    await tx.session.flush()
+
+
+async def set_rotated(tx: Transaction, key: ApiKey, new_id: str, works_until: datetime) -> None:
+    """Note which key replaces this one, and until when this one works."""
+    key.revoked_at = works_until
+    key.rotated_to = new_id
+    await tx.session.flush()
 
 
 async def note_uses(tx: Transaction, key_ids: Sequence[str], moments: Sequence[datetime]) -> None:

@@ -1,14 +1,16 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.api_keys import repository
 from app.api_keys.caller import Caller
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.key_format import new_secret, shown_prefix
+from app.api_keys.key_request import MOST_PER_HOUR, MOST_PER_MINUTE, KeyRequest
 from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.core.clock import now
 from app.core.crypto import sha256
 from app.core.database import Transaction
@@ -18,138 +20,121 @@ from app.organizations import service as organizations
 # How long a rotated key goes on working unless something else is asked for.
 DEFAULT_OVERLAP = timedelta(hours=24)
 
-_MOST_PER_MINUTE = 1000
-_MOST_PER_HOUR = 100_000
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just created: the row, and the key itself, which cannot be shown again."""
+
+    row: ApiKey
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RotatedKey(NewKey):
+    """The key that replaces another one, and the moment until which the other one works."""
+
+    old_works_until: datetime
 
 
 async def create_key(
-    tx: Transaction,
-    *,
-    organization_id: str,
-    user_id: str,
-    name: str,
-    scopes: Iterable[str] = (),
-    expires_at: datetime | None = None,
-    requests_per_minute: int | None = None,
-    requests_per_hour: int | None = None,
-    actor: Actor,
-) -> tuple[ApiKey, str]:
+    tx: Transaction, request: KeyRequest, *, organization_id: str, user_id: str, actor: Actor
+) -> NewKey:
     """Create a key.
-
-    Returns:
-        The row, and the key itself, which cannot be shown again.
 
     Raises:
         InvalidRequestError: a scope is unknown, the name is empty, the key would be expired already, or one of its
             own limits is out of range.
     """
-    if not name.strip():
+    if not request.name.strip():
         raise InvalidRequestError("The key needs a name")
-    _check_limits(expires_at, requests_per_minute, requests_per_hour)
+    _check_limits(request)
     secret = new_secret()
     key = ApiKey(
         organization_id=organization_id,
         user_id=user_id,
-        name=name.strip(),
+        name=request.name.strip(),
         prefix=shown_prefix(secret),
         key_hash=sha256(secret),
-        scopes=[scope.value for scope in parse_scopes(scopes)],
-        expires_at=expires_at,
-        requests_per_minute=requests_per_minute,
-        requests_per_hour=requests_per_hour,
+        scopes=[scope.value for scope in parse_scopes(request.scopes)],
+        expires_at=request.expires_at,
+        requests_per_minute=request.requests_per_minute,
+        requests_per_hour=request.requests_per_hour,
     )
-    tx.session.add(key)
-    await tx.session.flush()
-    record(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
-    return key, secret
+    await repository.add_key(tx, key)
+    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
+    return NewKey(key, secret)
 
 
 async def create_member_key(
     tx: Transaction,
-    organization_id: str,
+    id_or_name: str,
+    request: KeyRequest,
     *,
-    email: str | None,
-    name: str,
-    scopes: Iterable[str] = (),
-    expires_at: datetime | None = None,
-    requests_per_minute: int | None = None,
-    requests_per_hour: int | None = None,
+    email: str | None = None,
+    expires_in: timedelta | None = None,
     actor: Actor,
-) -> tuple[ApiKey, str]:
-    """Create a key in the name of a member, given by email address; without one, in the name of the owner.
+) -> NewKey:
+    """Create a key in the name of a member of an organization.
 
-    Returns:
-        The row, and the key itself, which cannot be shown again.
+    Args:
+        tx: the transaction.
+        id_or_name: the organization.
+        request: what the key is to be like.
+        email: the member's address; None for the owner.
+        expires_in: how long the key works, which replaces the moment in the request; None keeps that moment.
+        actor: who creates it.
 
     Raises:
-        OrganizationNotFoundError: there is no such organization, or it has no such member.
+        OrganizationNotFoundError: there is no such organization.
+        MemberNotFoundError: it has no such member.
         InvalidRequestError: see `create_key`.
     """
-    organization = await organizations.get_organization(tx, organization_id)
+    organization = await organizations.get_organization(tx, id_or_name)
     member = await organizations.get_member(tx, organization, email)
-    return await create_key(
-        tx,
-        organization_id=organization.id,
-        user_id=member.id,
-        name=name,
-        scopes=scopes,
-        expires_at=expires_at,
-        requests_per_minute=requests_per_minute,
-        requests_per_hour=requests_per_hour,
-        actor=actor,
-    )
+    if expires_in is not None:
+        request = replace(request, expires_at=now() + expires_in)
+    return await create_key(tx, request, organization_id=organization.id, user_id=member.id, actor=actor)
 
 
 async def rotate_key(
-    tx: Transaction, organization_id: str, key_id: str, *, overlap: timedelta = DEFAULT_OVERLAP, actor: Actor
-) -> tuple[ApiKey, str]:
+    tx: Transaction, organization_id: str, key_id: str, *, overlap: timedelta | None = None, actor: Actor
+) -> RotatedKey:
     """Create a key that replaces another one, which goes on working until the overlap ends.
 
-    Returns:
-        The new row, and the new key itself, which cannot be shown again.
+    Without an overlap, `DEFAULT_OVERLAP` is used.
 
     Raises:
         NotFoundError: the organization has no such key, or it is revoked or rotated already.
         InvalidRequestError: the overlap is negative, or the key has expired.
     """
+    overlap = DEFAULT_OVERLAP if overlap is None else overlap
     if overlap < timedelta(0):
         raise InvalidRequestError("The overlap cannot be negative")
     old = await repository.find_usable_key(tx, organization_id, key_id)
     if old is None:
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    new, secret = await create_key(
-        tx,
-        organization_id=organization_id,
-        user_id=old.user_id,
+    request = KeyRequest(
         name=old.name,
         scopes=old.scopes,
         expires_at=old.expires_at,
         requests_per_minute=old.requests_per_minute,
         requests_per_hour=old.requests_per_hour,
-        actor=actor,
     )
-    old.revoked_at = now() + overlap
-    old.rotated_to = new.id
-    await tx.session.flush()
-    record(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
-    return new, secret
+    new = await create_key(tx, request, organization_id=organization_id, user_id=old.user_id, actor=actor)
+    works_until = now() + overlap
+    await repository.set_rotated(tx, old, new.row.id, works_until)
+    log_change(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
+    return RotatedKey(new.row, new.secret, works_until)
 
 
 async def replace_keys(
-    tx: Transaction, *, organization_id: str, user_id: str, name: str, scopes: Iterable[str], actor: Actor
-) -> str:
-    """Revoke every key with that name, and create a new one instead of them.
-
-    Returns:
-        The new key itself, which cannot be shown again.
-    """
+    tx: Transaction, request: KeyRequest, *, organization_id: str, user_id: str, actor: Actor
+) -> NewKey:
+    """Revoke every key with the name that is asked for, and create a new one instead of them."""
     for key in await repository.list_keys(tx, organization_id):
-        if key.name == name and key.revoked_at is None:
+        if key.name == request.name and key.revoked_at is None:
             await revoke_key(tx, organization_id, key.id, actor=actor)
-    _, secret = await create_key(
-        tx, organization_id=organization_id, user_id=user_id, name=name, scopes=scopes, actor=actor
-    )
-    return secret
+    return await create_key(tx, request, organization_id=organization_id, user_id=user_id, actor=actor)
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
@@ -165,7 +150,7 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     """
     if not await repository.revoke(tx, organization_id, key_id, now()):
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    record(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
+    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
@@ -185,11 +170,11 @@ async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
     await repository.note_uses(tx, list(uses), list(uses.values()))
 
 
-def _check_limits(expires_at: datetime | None, per_minute: int | None, per_hour: int | None) -> None:
-    if expires_at is not None and expires_at <= now():
+def _check_limits(request: KeyRequest) -> None:
+    if request.expires_at is not None and request.expires_at <= now():
         raise InvalidRequestError("The key would be expired already")
-    _check_limit("requests_per_minute", per_minute, _MOST_PER_MINUTE)
-    _check_limit("requests_per_hour", per_hour, _MOST_PER_HOUR)
+    _check_limit("requests_per_minute", request.requests_per_minute, MOST_PER_MINUTE)
+    _check_limit("requests_per_hour", request.requests_per_hour, MOST_PER_HOUR)
 
 
 def _check_limit(name: str, value: int | None, most: int) -> None:

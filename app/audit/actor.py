@@ -5,8 +5,7 @@ from enum import StrEnum
 class ActorKind(StrEnum):
     """What kind of actor changes something."""
 
-    USER = "user"
-    API_KEY = "api_key"
+    USER = "user"  # of the console, which is still to come
     COMMAND_LINE = "command_line"
     SERVER = "server"
 
@@ -17,7 +16,7 @@ class Actor:
 
     Attributes:
         kind: what the actor is.
-        id: the id of the user or of the API key; None for the command line and the server itself.
+        id: the id of the user; None for the command line and the server itself.
     """
 
     kind: ActorKind

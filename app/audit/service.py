@@ -1,3 +1,10 @@
+"""The log of administrative changes: what an operator, or a user of the console, does to what the server is run with.
+
+Audited are organizations, users, members, plans, keys, agents, models and granted credits, also those that the server
+itself grants every month. A change that leaves everything as it was is not logged. What clients do with their keys,
+such as chats and retries of content, is their use of the server: sessions, content and the ledger keep it.
+"""
+
 import logging
 
 from app.audit.actor import Actor
@@ -6,7 +13,7 @@ from app.core.database import Transaction
 logger = logging.getLogger(__name__)
 
 
-def record(
+def log_change(
     tx: Transaction, actor: Actor, event: str, *, object_id: str | None = None, organization_id: str | None = None
 ) -> None:
     """Log a change of administrative state in one line, once its transaction is committed.

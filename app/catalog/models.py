@@ -22,7 +22,9 @@ class Model(Base):
         CheckConstraint(one_of("kind", ModelKind), name="kind_known"),
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
         CheckConstraint("image_tokens >= 0", name="image_tokens_not_negative"),
-        CheckConstraint("kind = 'generation' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"),
+        CheckConstraint(
+            f"kind = '{ModelKind.GENERATION}' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"
+        ),
     )
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)

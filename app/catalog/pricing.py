@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
-from typing import Annotated, Self
+from typing import Annotated
 
-from asyncpg import Record
 from pydantic import Field
 
 from app.catalog.errors import ModelNotPricedError
@@ -22,7 +21,7 @@ class UnitPrices:
     """The credits that a model costs per unit. This is the one list of the units that a price can have.
 
     The columns of the table with their check, the form of catalog files and the export are made from it. A new unit is
-    a field here, its line in `PriceTag.from_row`, a migration, and its part in a cost below.
+    a field here, its line where the repository reads a price, a migration, and its part in a cost below.
     """
 
     per_call: Amount = _ZERO
@@ -48,20 +47,6 @@ class PriceTag(UnitPrices):
     id: int
     model_name: str
     ceiling: Decimal | None = None
-
-    @classmethod
-    def from_row(cls, row: Record) -> Self:
-        """The price of a row of the table `prices`."""
-        return cls(
-            id=row["id"],
-            model_name=row["model_name"],
-            per_call=row["per_call"],
-            per_second=row["per_second"],
-            per_output=row["per_output"],
-            per_million_prompt_tokens=row["per_million_prompt_tokens"],
-            per_million_completion_tokens=row["per_million_completion_tokens"],
-            ceiling=row["ceiling"],
-        )
 
 
 @dataclass(frozen=True)

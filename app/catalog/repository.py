@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Self
 
 from asyncpg import Record
@@ -8,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.catalog.models import Model, ModelKind, Price
-from app.catalog.pricing import PriceTag
+from app.catalog.pricing import PriceTag, UnitPrices
 from app.core.database import Transaction
 
 # All columns of `prices` are selected, because only app.catalog.pricing lists the units that a price can have.
@@ -42,8 +43,38 @@ class ModelRow:
             image_tokens=row["image_tokens"],
             upstream=row["upstream"],
             upstream_model=row["upstream_model"],
-            price=None if row["id"] is None else PriceTag.from_row(row),
+            price=None if row["id"] is None else _price_from_row(row),
         )
+
+
+def _price_from_row(row: Record) -> PriceTag:
+    """The price of a row of the table `prices`."""
+    return PriceTag(
+        id=row["id"],
+        model_name=row["model_name"],
+        per_call=row["per_call"],
+        per_second=row["per_second"],
+        per_output=row["per_output"],
+        per_million_prompt_tokens=row["per_million_prompt_tokens"],
+        per_million_completion_tokens=row["per_million_completion_tokens"],
+        ceiling=row["ceiling"],
+    )
+
+
+async def save_model(tx: Transaction, model: Model) -> bool:
+    """Add the model, or change the one of that name. False if that one is the same in all that is set."""
+    saved = await tx.session.merge(model)
+    is_changed = saved in tx.session.new or tx.session.is_modified(saved)
+    await tx.session.flush()
+    return is_changed
+
+
+async def add_price(
+    tx: Transaction, model_name: str, effective_at: datetime, unit_prices: UnitPrices, ceiling: Decimal | None
+) -> None:
+    """Add a price of a model that is effective from that moment on."""
+    tx.session.add(Price(model_name=model_name, effective_at=effective_at, unit_prices=unit_prices, ceiling=ceiling))
+    await tx.session.flush()
 
 
 async def find_models(tx: Transaction, kind: ModelKind, names: Sequence[str]) -> Sequence[ModelRow]:
@@ -65,7 +96,7 @@ async def list_names(tx: Transaction) -> Sequence[str]:
 async def find_price(tx: Transaction, price_id: int) -> PriceTag | None:
     """One price, whether still in force or not."""
     row = await tx.fetchrow("SELECT * FROM prices WHERE id = $1", price_id)
-    return PriceTag.from_row(row) if row else None
+    return _price_from_row(row) if row else None
 
 
 async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price | None:

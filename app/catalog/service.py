@@ -1,11 +1,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from app.audit.actor import Actor
+from app.audit.service import log_change
 from app.catalog import repository
-from app.catalog.errors import ModelNotPricedError, UnknownModelError
+from app.catalog.errors import CatalogFileError, ModelNotPricedError, UnknownModelError
 from app.catalog.models import Model, ModelKind
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
+from app.catalog.toml import CatalogFile, ModelEntry, read_starter_catalog, write_catalog
 from app.core.database import Transaction
 
 
@@ -30,6 +34,14 @@ class PricedModel:
     upstream_model: str | None
 
 
+@dataclass(frozen=True)
+class ImportedCatalog:
+    """How many models were imported, and how many prices were new."""
+
+    models: int
+    new_prices: int
+
+
 async def get_chat_model(tx: Transaction, name: str) -> PricedModel:
     """The chat model with that name.
 
@@ -47,29 +59,24 @@ async def is_chat_model_priced(tx: Transaction, name: str) -> bool:
     return any(row.price is not None for row in await repository.find_models(tx, ModelKind.CHAT, [name]))
 
 
-async def get_generation_model(tx: Transaction, reference: str) -> PricedModel:
+async def get_generation_model(tx: Transaction, name: str) -> PricedModel:
     """The model for `owner/name`, `owner/name:version` or a version. An entry for exactly that version comes first.
 
     Raises:
         UnknownModelError: the catalog has no such model.
         ModelNotPricedError: the catalog has the model, but no price for it.
     """
-    names = [reference, reference.partition(":")[0]]
+    names = [name, name.partition(":")[0]]
     found = {row.name: row for row in await repository.find_models(tx, ModelKind.GENERATION, names)}
     row = found.get(names[0]) or found.get(names[1])
     if row is None:
-        raise UnknownModelError(f"Unknown model: {reference}")
+        raise UnknownModelError(f"Unknown model: {name}")
     return _priced(row)
 
 
 async def list_generation_models(tx: Transaction) -> Sequence[Model]:
     """The models that can be offered to an agent, by name."""
     return await repository.list_models(tx, ModelKind.GENERATION)
-
-
-async def list_model_names(tx: Transaction) -> Sequence[str]:
-    """The names of all models in the catalog, active or not."""
-    return await repository.list_names(tx)
 
 
 async def get_price(tx: Transaction, price_id: int) -> PriceTag:
@@ -82,6 +89,59 @@ async def get_price(tx: Transaction, price_id: int) -> PriceTag:
     if price is None:
         raise ModelNotPricedError
     return price
+
+
+async def import_catalog(tx: Transaction, catalog: CatalogFile | None, *, actor: Actor) -> ImportedCatalog:
+    """Add the models and prices of a file, and change those that differ. What it does not name stays as it is.
+
+    Without a file, the starter catalog is imported.
+
+    Raises:
+        CatalogFileError: a model has another price that is effective from the same moment.
+    """
+    catalog = catalog or read_starter_catalog()
+    # Prices are looked up by Postgres's clock. By the same clock, a new price is in force in this transaction already.
+    now = await repository.current_moment(tx)
+    new_prices = 0
+    for entry in catalog.models:
+        is_changed = await _save_model(tx, entry)
+        is_price_new = await _save_price(tx, entry, now)
+        new_prices += is_price_new
+        if is_changed or is_price_new:
+            log_change(tx, actor, "model_imported", object_id=entry.name)
+    return ImportedCatalog(len(catalog.models), new_prices)
+
+
+async def import_missing_models(tx: Transaction, catalog: CatalogFile, *, actor: Actor) -> None:
+    """Import only the models that the catalog does not have, so that no price of the operator's is changed."""
+    known = set(await repository.list_names(tx))
+    missing = [entry for entry in catalog.models if entry.name not in known]
+    await import_catalog(tx, CatalogFile(models=missing), actor=actor)
+
+
+async def export_catalog(tx: Transaction) -> str:
+    """The active models with their prices in force now, as a catalog file that can be imported."""
+    return write_catalog(await repository.list_priced(tx))
+
+
+async def _save_model(tx: Transaction, entry: ModelEntry) -> bool:
+    # A model that was switched off stays off unless the file says otherwise.
+    left_out = {"is_active"} - entry.model_fields_set
+    values = entry.model_dump(mode="json", exclude={"price"} | left_out)
+    return await repository.save_model(tx, Model(**values))
+
+
+async def _save_price(tx: Transaction, entry: ModelEntry, now: datetime) -> bool:
+    price, effective_at = entry.price, entry.price.effective_at or now
+    current = await repository.find_price_at(tx, entry.name, effective_at)
+    if current is not None:
+        if (current.unit_prices, current.ceiling) == (price.unit_prices, price.ceiling):
+            return False
+        if current.effective_at == effective_at:
+            # Work is settled at the price at which it was accepted, so prices are added and never edited.
+            raise CatalogFileError(f"{entry.name}: another price is effective from {effective_at.isoformat()}")
+    await repository.add_price(tx, entry.name, effective_at, price.unit_prices, price.ceiling)
+    return True
 
 
 def _priced(row: ModelRow) -> PricedModel:

@@ -1,24 +1,19 @@
-"""The catalog as TOML: how operators import and export it."""
+"""The catalog as TOML, the form in which operators import and export it."""
 
 import json
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from app.audit.actor import Actor
-from app.audit.service import record
-from app.catalog import repository
 from app.catalog.errors import CatalogFileError
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import Amount, UnitPrices
-from app.core.database import Transaction
+from app.core.toml_files import read_toml
 
 STARTER_CATALOG = Path(__file__).with_name("starter.toml")
 
@@ -74,46 +69,18 @@ def read_catalog(text: str) -> CatalogFile:
     Raises:
         CatalogFileError: says what is wrong, and where.
     """
-    try:
-        return CatalogFile.model_validate(tomllib.loads(text, parse_float=Decimal))
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogFileError(f"Not a TOML file: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"])
-        raise CatalogFileError(f"{location}: {first['msg'].removeprefix('Value error, ')}") from error
+    return read_toml(text, CatalogFile, refusal=CatalogFileError, parse_float=Decimal)
 
 
-async def import_catalog(tx: Transaction, catalog: CatalogFile, *, actor: Actor) -> int:
-    """Add the models and prices of the file, and change those that differ. What it does not name stays as it is.
-
-    Returns:
-        How many prices are new.
-
-    Raises:
-        CatalogFileError: a model has another price that is effective from the same moment.
-    """
-    # Prices are looked up by Postgres's clock. By the same clock, a new price is in force in this transaction already.
-    now = await repository.current_moment(tx)
-    new_prices = 0
-    for entry in catalog.models:
-        await _save_model(tx, entry)
-        new_prices += await _save_price(tx, entry, now)
-        record(tx, actor, "model_imported", object_id=entry.name)
-    return new_prices
+def read_starter_catalog() -> CatalogFile:
+    """The catalog that comes with the server."""
+    return read_catalog(STARTER_CATALOG.read_text(encoding="utf-8"))
 
 
-async def import_missing_models(tx: Transaction, catalog: CatalogFile, *, actor: Actor) -> None:
-    """Import only the models that the catalog does not have, so that no price of the operator's is changed."""
-    known = set(await repository.list_names(tx))
-    missing = [entry for entry in catalog.models if entry.name not in known]
-    await import_catalog(tx, CatalogFile(models=missing), actor=actor)
-
-
-async def export_catalog(tx: Transaction) -> str:
-    """The active models with their prices in force now, as a catalog file that `read_catalog` reads."""
+def write_catalog(priced: Iterable[tuple[Model, Price]]) -> str:
+    """Models with their prices, as a catalog file that `read_catalog` reads."""
     lines: list[str] = []
-    for model, price in await repository.list_priced(tx):
+    for model, price in priced:
         lines += _model_lines(model)
         lines += _price_lines(price)
         lines.append("")
@@ -148,26 +115,3 @@ def _price_lines(price: Price) -> Iterator[str]:
 def _quoted(text: str) -> str:
     # JSON's escapes are TOML's too, with two exceptions: TOML has no surrogate pairs, and DEL must be escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-async def _save_model(tx: Transaction, entry: ModelEntry) -> None:
-    # A model that was switched off stays off unless the file says otherwise.
-    left_out = {"is_active"} - entry.model_fields_set
-    values = entry.model_dump(mode="json", exclude={"price"} | left_out)
-    await tx.session.merge(Model(**values))
-    await tx.session.flush()
-
-
-async def _save_price(tx: Transaction, entry: ModelEntry, now: datetime) -> bool:
-    price, effective_at = entry.price, entry.price.effective_at or now
-    current = await repository.find_price_at(tx, entry.name, effective_at)
-    if current is not None:
-        if (current.unit_prices, current.ceiling) == (price.unit_prices, price.ceiling):
-            return False
-        if current.effective_at == effective_at:
-            # Work is settled at the price at which it was accepted, so prices are added and never edited.
-            raise CatalogFileError(f"{entry.name}: another price is effective from {effective_at.isoformat()}")
-    tx.session.add(
-        Price(model_name=entry.name, effective_at=effective_at, unit_prices=price.unit_prices, ceiling=price.ceiling)
-    )
-    return True

@@ -2,7 +2,8 @@ from typing import Annotated
 
 import typer
 
-from app.agents.toml import import_agents, read_agents
+from app.agents.service import import_agents
+from app.agents.toml import read_agents
 from app.audit.actor import COMMAND_LINE
 from app.cli.parameters import Org, read_text
 from app.cli.printing import tell

@@ -3,7 +3,8 @@ from typing import Annotated
 import typer
 
 from app.audit.actor import COMMAND_LINE
-from app.catalog.toml import STARTER_CATALOG, export_catalog, import_catalog, read_catalog
+from app.catalog.service import export_catalog, import_catalog
+from app.catalog.toml import read_catalog
 from app.cli.parameters import read_text
 from app.cli.printing import tell
 from app.cli.transaction import in_transaction
@@ -21,9 +22,9 @@ def import_file(
     ] = None,
 ) -> None:
     """Add the models and prices of a file, and change those that differ. What it does not name stays as it is."""
-    catalog = read_catalog(STARTER_CATALOG.read_text(encoding="utf-8") if file is None else read_text(file))
-    new_prices = in_transaction(import_catalog, catalog, actor=COMMAND_LINE)
-    tell(f"Imported {len(catalog.models)} models; new prices: {new_prices}")
+    catalog = read_catalog(read_text(file)) if file else None
+    imported = in_transaction(import_catalog, catalog, actor=COMMAND_LINE)
+    tell(f"Imported {imported.models} models; new prices: {imported.new_prices}")
 
 
 @app.command("export")

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import typer
 
+from app.api_keys.key_state import key_state
 from app.api_keys.models import ApiKey
-from app.api_keys.states import key_state
+from app.api_keys.service import NewKey
 from app.cli.printing import print_json, print_rows, tell
 from app.core.clock import now
 
@@ -24,20 +25,19 @@ _COLUMNS = (
 )
 
 
-def print_new_key(key: ApiKey, secret: str, done: str, *, as_json: bool) -> None:
+def print_new_key(new: NewKey, done: str, *, as_json: bool) -> None:
     """Print a key that was just created: alone on standard output, or with its row as JSON.
 
     Args:
-        key: the row.
-        secret: the key itself.
+        new: the key and its row.
         done: what was done, for standard error.
         as_json: whether to print JSON.
     """
     if as_json:
-        print_json({"key": secret, **_as_row(key, now())})
+        print_json({"key": new.secret, **_as_row(new.row, now())})
     else:
         tell(f"{done}. It cannot be shown again:")
-        typer.echo(secret)
+        typer.echo(new.secret)
 
 
 def print_keys(keys: Iterable[ApiKey], *, as_json: bool) -> None:

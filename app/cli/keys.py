@@ -4,13 +4,14 @@ from typing import Annotated
 import typer
 
 from app.api_keys import service
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES, DEFAULT_SCOPES, Scope
 from app.audit.actor import COMMAND_LINE
 from app.cli.key_printing import print_keys, print_new_key
 from app.cli.parameters import AsJson, Org, parse_duration
 from app.cli.printing import tell
-from app.cli.transaction import in_organization
-from app.core.clock import now, whole_seconds
+from app.cli.transaction import in_organization, in_transaction
+from app.core.clock import whole_seconds
 
 KeyId = Annotated[str, typer.Argument(help="An id that `junis keys list` shows.")]
 
@@ -38,18 +39,17 @@ def create_key(
     """Create a key and print it. It cannot be shown again."""
     if all_scopes and scope:
         raise typer.BadParameter("--all-scopes and --scope exclude each other.")
-    key, secret = in_organization(
-        service.create_member_key,
-        org,
-        email=owner_email,
+    request = KeyRequest(
         name=name,
         scopes=ALL_SCOPES if all_scopes else scope or (),
-        expires_at=now() + expires_in if expires_in is not None else None,
         requests_per_minute=per_minute,
         requests_per_hour=per_hour,
-        actor=COMMAND_LINE,
     )
-    print_new_key(key, secret, f"Created the key {key.id} with the scopes {' '.join(key.scopes)}", as_json=as_json)
+    new = in_transaction(
+        service.create_member_key, org, request, email=owner_email, expires_in=expires_in, actor=COMMAND_LINE
+    )
+    done = f"Created the key {new.row.id} with the scopes {' '.join(new.row.scopes)}"
+    print_new_key(new, done, as_json=as_json)
 
 
 @app.command("list")
@@ -68,10 +68,10 @@ def rotate_key(
     as_json: AsJson = False,
 ) -> None:
     """Create a key that replaces another one, and print it. It cannot be shown again."""
-    overlap = service.DEFAULT_OVERLAP if overlap is None else overlap
-    key, secret = in_organization(service.rotate_key, org, key_id, overlap=overlap, actor=COMMAND_LINE)
-    until = whole_seconds(now() + overlap)
-    print_new_key(key, secret, f"Created the key {key.id}. {key_id} works until {until} at the latest", as_json=as_json)
+    new = in_organization(service.rotate_key, org, key_id, overlap=overlap, actor=COMMAND_LINE)
+    until = whole_seconds(new.old_works_until)
+    done = f"Created the key {new.row.id}. {key_id} works until {until} at the latest"
+    print_new_key(new, done, as_json=as_json)
 
 
 @app.command("revoke")

@@ -5,13 +5,14 @@ import typer
 from app.audit.actor import COMMAND_LINE
 from app.cli.parameters import AsJson, Org
 from app.cli.printing import print_json, print_rows, tell
-from app.cli.transaction import in_organization, in_transaction
-from app.onboarding.founding import found_organization
+from app.cli.transaction import in_transaction
+from app.onboarding.new_organization import set_up_organization
 from app.organizations import service
 from app.organizations.models import Organization, SubscriptionStatus
 
 app = typer.Typer(help="Organizations.", no_args_is_help=True)
 
+_STATUS_HELP = f"Either {' or '.join(SubscriptionStatus)}."
 _COLUMNS = ("id", "name", "plan", "subscription_status", "created_at")
 
 
@@ -23,7 +24,9 @@ def create_organization(
     as_json: AsJson = False,
 ) -> None:
     """Create an organization with its owner, its credit account and the starter agents, and print its id."""
-    organization = in_transaction(found_organization, name=name, plan=plan, owner_email=owner_email, actor=COMMAND_LINE)
+    organization = in_transaction(
+        set_up_organization, name=name, plan=plan, owner_email=owner_email, actor=COMMAND_LINE
+    )
     if as_json:
         print_json(_as_row(organization))
     else:
@@ -43,18 +46,18 @@ def list_organizations(as_json: AsJson = False) -> None:
 
 @app.command("set-subscription")
 def set_subscription(
-    status: Annotated[SubscriptionStatus, typer.Argument(metavar="STATUS", help="Either active or inactive.")],
+    status: Annotated[SubscriptionStatus, typer.Argument(metavar="STATUS", help=_STATUS_HELP)],
     org: Org,
 ) -> None:
     """Start or end the subscription of an organization. Without one, its keys are refused."""
-    in_organization(service.set_subscription, org, status, actor=COMMAND_LINE)
+    in_transaction(service.set_subscription, org, status, actor=COMMAND_LINE)
     tell(f"The subscription of {org} is {status}")
 
 
 @app.command("set-plan")
 def set_plan(plan: Annotated[str, typer.Argument(help="A plan that `junis plans list` shows.")], org: Org) -> None:
     """Move an organization to another plan, whose limits apply at once."""
-    in_organization(service.change_plan, org, plan, actor=COMMAND_LINE)
+    in_transaction(service.change_plan, org, plan, actor=COMMAND_LINE)
     tell(f"The plan of {org} is {plan}")
 
 

@@ -12,15 +12,15 @@ from app.cli.reporting import CommandFailedError
 from app.cli.transaction import in_transaction
 from app.organizations import service
 from app.organizations.errors import PlanIncompleteError
+from app.organizations.models import LARGEST_LIMIT
 
 app = typer.Typer(
     help="Plans: the limits of organizations, and the credits that they are granted each month.", no_args_is_help=True
 )
 
 _COLUMNS = ("name", "requests_per_minute", "concurrent_requests", "concurrent_generations", "monthly_credits")
-_LARGEST = 2**31 - 1  # of a Postgres integer
 
-Limit = Annotated[int | None, typer.Option(min=1, max=_LARGEST)]
+Limit = Annotated[int | None, typer.Option(min=1, max=LARGEST_LIMIT)]
 
 
 @app.command("set")
@@ -60,4 +60,4 @@ def _missing_as_options() -> Iterator[None]:
         yield
     except PlanIncompleteError as error:
         options = [f"--{limit.replace('_', '-')}" for limit in error.missing]
-        raise CommandFailedError(str(PlanIncompleteError(error.name, options))) from error
+        raise CommandFailedError(error.text_naming(options)) from error

@@ -19,7 +19,7 @@ _REFUSED, _NOT_UNDERSTOOD = 1, 2
 _SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
 _BY_SQLSTATE = MappingProxyType(
     {
-        "23505": "Somebody else added the same at the same moment: try again",
+        "23505": "Created by another process at the same time: try again",
         "28000": "Postgres refuses the user of DATABASE_URL",
         "28P01": "Postgres refuses the user or the password of DATABASE_URL",
         "3D000": "The database that DATABASE_URL names does not exist",

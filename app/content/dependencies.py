@@ -8,8 +8,11 @@ from app.api_keys.scopes import Scope
 from app.content.errors import ContentRequestError, InsufficientScopesError
 from app.content.urls import FileUrls
 from app.core.errors import InvalidRequestError
-from app.dependencies import ResourcesDep
+from app.core.pagination import LARGEST_PAGE_NUMBER, LARGEST_PAGE_SIZE
+from app.dependencies import SettingsDep, StoreDep
 from app.rate_limits.dependencies import Guard, GuardedRoute, Handler
+
+_LARGEST = {"page": LARGEST_PAGE_NUMBER, "page_size": LARGEST_PAGE_SIZE}
 
 
 class ContentGuard(Guard):
@@ -40,15 +43,15 @@ class ContentRoute(GuardedRoute):
 
 def _describe(error: Any) -> str:
     name = error["loc"][-1]
-    allowed = {"page": "between 1 and 2147483647", "page_size": "between 1 and 100"}.get(name)
-    if allowed is None:
+    largest = _LARGEST.get(name)
+    if largest is None:
         return f"Invalid {name}: {error['msg']}"
-    return f"Invalid {name} '{error['input']}'. Must be an integer {allowed}"
+    return f"Invalid {name} '{error['input']}'. Must be an integer between 1 and {largest}"
 
 
-def get_file_urls(resources: ResourcesDep) -> FileUrls:
-    """Builds the URLs of stored files."""
-    return FileUrls(resources.store, resources.settings.public_url)
+def get_file_urls(store: StoreDep, settings: SettingsDep) -> FileUrls:
+    """How stored files are addressed."""
+    return FileUrls(store, settings.public_url)
 
 
 ContentReader = Annotated[Caller, Depends(ContentGuard(Scope.CONTENT_READ))]

@@ -2,6 +2,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+# The largest request body that is read.
+MAX_BODY_MEGABYTES = 10
+
 # OpenAI's SDKs ignore a longer wait.
 _LONGEST_RETRY_AFTER = 60
 
@@ -66,7 +69,7 @@ class PayloadTooLargeError(AppError):
     status = 413
     type = "invalid_request_error"
     code = "payload_too_large"
-    message = "The request body is larger than 10 MB"
+    message = f"The request body is larger than {MAX_BODY_MEGABYTES} MB"
 
 
 class ServiceUnavailableError(AppError):

@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 5
 _RECONNECT_SECONDS = 0.5
 
 
-class Listener:
+class NotificationListener:
     """Listens to a Postgres channel over a connection of its own, and knows up to when it has missed nothing.
 
     `on_event` is called for every notification, and each time the listener has connected, because notifications that
@@ -61,9 +61,9 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(dsn: str, channel: str, on_event: Callable[[], None]) -> AsyncIterator[Listener]:
+async def listening(dsn: str, channel: str, on_event: Callable[[], None]) -> AsyncIterator[NotificationListener]:
     """A listener on the channel of the database `dsn`, for as long as the block runs."""
-    listener = Listener(dsn, channel, on_event)
+    listener = NotificationListener(dsn, channel, on_event)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

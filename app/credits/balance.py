@@ -1,8 +1,5 @@
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
-
-from asyncpg import Record
 
 
 @dataclass(frozen=True)
@@ -15,8 +12,3 @@ class Balance:
     @property
     def available(self) -> Decimal:
         return self.balance - self.held
-
-    @classmethod
-    def from_row(cls, row: Record) -> Self:
-        """The balance of a row of `credit_accounts`."""
-        return cls(balance=row["balance"], held=row["held"])

@@ -47,11 +47,11 @@ class CreditHold(Base):
         CheckConstraint("amount >= 0", name="amount_not_negative"),
         CheckConstraint("amount < 'NaN'", name="is_number"),
         CheckConstraint(one_of("state", HoldState), name="state_known"),
-        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended_when_not_open"),
-        CheckConstraint("(state = 'settled') = (charged IS NOT NULL)", name="charged_when_settled"),
+        CheckConstraint(f"(state = '{HoldState.OPEN}') = (ended_at IS NULL)", name="ended_when_not_open"),
+        CheckConstraint(f"(state = '{HoldState.SETTLED}') = (charged IS NOT NULL)", name="charged_when_settled"),
         CheckConstraint("charged >= 0 AND charged <= amount", name="charged_within_amount"),
-        Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text("state = 'open'")),
-        Index("ix_credit_holds_organization", "organization_id", postgresql_where=text("state = 'open'")),
+        Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
+        Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -73,8 +73,8 @@ class LedgerEntry(Base):
     __table_args__ = (
         UniqueConstraint("reference"),
         CheckConstraint(one_of("kind", EntryKind), name="kind_known"),
-        CheckConstraint("kind <> 'charge' OR amount <= 0", name="charge_takes"),
-        CheckConstraint("kind <> 'grant' OR amount > 0", name="grant_gives"),
+        CheckConstraint(f"kind <> '{EntryKind.CHARGE}' OR amount <= 0", name="charge_takes"),
+        CheckConstraint(f"kind <> '{EntryKind.GRANT}' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
     )

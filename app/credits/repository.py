@@ -15,35 +15,40 @@ from asyncpg import Record
 
 from app.core.database import Transaction
 from app.credits.balance import Balance
+from app.credits.models import EntryKind, HoldState
+from app.credits.references import monthly_reference_sql
+from app.organizations.models import SubscriptionStatus
 
-_GRANT = """
+_MONTHLY_REFERENCE = monthly_reference_sql("o.id", "$1::text")
+
+_GRANT = f"""
 WITH account AS (
     UPDATE credit_accounts SET balance = balance + $3
     WHERE organization_id = $1 AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = $2)
     RETURNING balance
 )
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
-SELECT $1, 'grant', $2, $3, balance, false, $4 FROM account
+SELECT $1, '{EntryKind.GRANT}', $2, $3, balance, false, $4 FROM account
 RETURNING balance_after
 """
 
-_HOLD = """
+_HOLD = f"""
 WITH account AS (
     UPDATE credit_accounts SET held = held + $3
     WHERE organization_id = $1 AND balance - held >= $3
     RETURNING organization_id
 )
 INSERT INTO credit_holds (organization_id, reference, amount, state, expires_at)
-SELECT organization_id, $2, $3, 'open', now() + $4 FROM account
+SELECT organization_id, $2, $3, '{HoldState.OPEN}', now() + $4 FROM account
 RETURNING id
 """
 
-_TOP_UP = """
+_TOP_UP = f"""
 WITH account AS MATERIALIZED (
     SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
     UPDATE credit_holds h SET amount = h.amount + $3 FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
       AND account.balance - account.held >= $3
     RETURNING h.amount
 )
@@ -52,13 +57,13 @@ WHERE a.organization_id = account.organization_id
 RETURNING hold.amount
 """
 
-_SETTLE = """
+_SETTLE = f"""
 WITH account AS MATERIALIZED (
     SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
-    UPDATE credit_holds h SET state = 'settled', charged = LEAST($3, h.amount), ended_at = now()
+    UPDATE credit_holds h SET state = '{HoldState.SETTLED}', charged = LEAST($3, h.amount), ended_at = now()
     FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
     RETURNING h.amount, h.charged
 ), paid AS (
     UPDATE credit_accounts a SET balance = account.balance - hold.charged, held = account.held - hold.amount
@@ -66,17 +71,17 @@ WITH account AS MATERIALIZED (
     RETURNING a.balance, hold.charged
 )
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
-SELECT $1, 'charge', $2, -paid.charged, paid.balance, $4, $5 FROM paid
+SELECT $1, '{EntryKind.CHARGE}', $2, -paid.charged, paid.balance, $4, $5 FROM paid
 RETURNING -amount
 """
 
-_VOID = """
+_VOID = f"""
 WITH account AS MATERIALIZED (
     SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
 ), hold AS (
-    UPDATE credit_holds h SET state = 'voided', ended_at = now()
+    UPDATE credit_holds h SET state = '{HoldState.VOIDED}', ended_at = now()
     FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = 'open'
+    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
     RETURNING h.amount
 )
 UPDATE credit_accounts a SET balance = account.balance, held = account.held - hold.amount FROM account, hold
@@ -84,23 +89,23 @@ WHERE a.organization_id = account.organization_id
 RETURNING hold.amount
 """
 
-_EXPIRED = """
+_EXPIRED = f"""
 SELECT organization_id, reference FROM credit_holds
-WHERE state = 'open' AND expires_at <= now()
+WHERE state = '{HoldState.OPEN}' AND expires_at <= now()
 ORDER BY expires_at LIMIT $1
 """
 
-_MONTHLY_GRANTS = """
+_MONTHLY_GRANTS = f"""
 SELECT o.id AS organization_id, p.name AS plan_name, p.monthly_credits,
-       format('monthly:%s:%s', o.id, $1::text) AS reference
+       {_MONTHLY_REFERENCE} AS reference
 FROM organizations o JOIN plans p ON p.name = o.plan_name
-WHERE o.subscription_status = 'active' AND p.monthly_credits > 0
-  AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = format('monthly:%s:%s', o.id, $1::text))
+WHERE o.subscription_status = '{SubscriptionStatus.ACTIVE}' AND p.monthly_credits > 0
+  AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = {_MONTHLY_REFERENCE})
 """
 
 
 @dataclass(frozen=True)
-class HoldKey:
+class HoldId:
     """Names one hold: the organization that pays, and the reference of the action."""
 
     organization_id: str
@@ -143,7 +148,7 @@ async def add_account(tx: Transaction, organization_id: str) -> None:
 async def find_balance(tx: Transaction, organization_id: str) -> Balance | None:
     """The balance of the organization's account, or None if it has no account."""
     row = await tx.fetchrow("SELECT balance, held FROM credit_accounts WHERE organization_id = $1", organization_id)
-    return Balance.from_row(row) if row else None
+    return Balance(balance=row["balance"], held=row["held"]) if row else None
 
 
 async def grant(
@@ -181,9 +186,9 @@ async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
     return await tx.fetchval(_VOID, organization_id, reference) is not None
 
 
-async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldKey]:
+async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldId]:
     """The open holds that have expired, the oldest first."""
-    return [HoldKey.from_row(row) for row in await tx.fetch(_EXPIRED, limit)]
+    return [HoldId.from_row(row) for row in await tx.fetch(_EXPIRED, limit)]
 
 
 async def find_monthly_grants(tx: Transaction, period: str) -> Sequence[MonthlyGrant]:

@@ -3,7 +3,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.catalog.pricing import SIX_DECIMALS, Cost
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError
@@ -43,7 +43,7 @@ async def grant(
         raise InvalidRequestError("A grant is a positive amount of at most 6 decimals")
     if await repository.grant(tx, organization_id, reference, amount, description) is None:
         return False
-    record(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
+    log_change(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
     return True
 
 
@@ -105,8 +105,8 @@ async def void_expired(database: Database) -> int:
     """Release what crashed actions had held. Returns how many holds were ended."""
     async with database.transaction() as tx:
         expired = await repository.find_expired(tx, _SWEEP_SIZE)
-    for hold_key in expired:
+    for hold_id in expired:
         # One transaction a hold, so that each locks the account of one organization only.
         async with database.transaction() as tx:
-            await repository.void(tx, hold_key.organization_id, hold_key.reference)
+            await repository.void(tx, hold_id.organization_id, hold_id.reference)
     return len(expired)

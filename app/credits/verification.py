@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 from app.core.database import Transaction
+from app.credits.models import EntryKind, HoldState
+from app.credits.references import GENERATIONS_LIKE, content_id_sql, generation_reference_sql
 from app.organizations import service as organizations
+
+_ATTEMPT = generation_reference_sql("c.id", "c.retry_count")
+_CONTENT_ID = content_id_sql("reference")
 
 # Every query has one text column, which describes the fault.
 _CHECKS = (
@@ -14,11 +19,11 @@ _CHECKS = (
                         WHERE organization_id = a.organization_id) e
     WHERE a.balance <> e.total
     """,
-    """
+    f"""
     SELECT format('%s: %s held, but its open holds add up to %s', a.organization_id, a.held, h.total)
     FROM credit_accounts a
     CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS total FROM credit_holds
-                        WHERE organization_id = a.organization_id AND state = 'open') h
+                        WHERE organization_id = a.organization_id AND state = '{HoldState.OPEN}') h
     WHERE a.held <> h.total
     """,
     """
@@ -32,52 +37,52 @@ _CHECKS = (
           FROM ledger_entries) running
     WHERE balance_after <> total
     """,
-    """
+    f"""
     SELECT format('%s: still held, but it expired at %s', reference, expires_at)
-    FROM credit_holds WHERE state = 'open' AND expires_at < now() - interval '1 minute'
+    FROM credit_holds WHERE state = '{HoldState.OPEN}' AND expires_at < now() - interval '1 minute'
     """,
-    """
+    f"""
     SELECT format('%s: charged %s times', reference, count(*))
-    FROM ledger_entries WHERE kind = 'charge' GROUP BY reference HAVING count(*) > 1
+    FROM ledger_entries WHERE kind = '{EntryKind.CHARGE}' GROUP BY reference HAVING count(*) > 1
     """,
-    """
-    SELECT format('content %s: charged %s times', split_part(reference, ':', 2), count(*))
-    FROM ledger_entries WHERE kind = 'charge' AND reference LIKE 'generation:%'
-    GROUP BY split_part(reference, ':', 2) HAVING count(*) > 1
+    f"""
+    SELECT format('content %s: charged %s times', {_CONTENT_ID}, count(*))
+    FROM ledger_entries WHERE kind = '{EntryKind.CHARGE}' AND reference LIKE '{GENERATIONS_LIKE}'
+    GROUP BY {_CONTENT_ID} HAVING count(*) > 1
     """,
-    """
+    f"""
     SELECT format('%s: settled for %s, but its entry says %s', h.reference, h.charged, -e.amount)
-    FROM credit_holds h LEFT JOIN ledger_entries e ON e.reference = h.reference AND e.kind = 'charge'
-    WHERE h.state = 'settled' AND h.charged IS DISTINCT FROM -e.amount
+    FROM credit_holds h LEFT JOIN ledger_entries e ON e.reference = h.reference AND e.kind = '{EntryKind.CHARGE}'
+    WHERE h.state = '{HoldState.SETTLED}' AND h.charged IS DISTINCT FROM -e.amount
     """,
-    """
+    f"""
     SELECT format('%s: charged without a settled hold', e.reference)
-    FROM ledger_entries e LEFT JOIN credit_holds h ON h.reference = e.reference AND h.state = 'settled'
-    WHERE e.kind = 'charge' AND h.id IS NULL
+    FROM ledger_entries e LEFT JOIN credit_holds h ON h.reference = e.reference AND h.state = '{HoldState.SETTLED}'
+    WHERE e.kind = '{EntryKind.CHARGE}' AND h.id IS NULL
     """,
-    """
+    f"""
     SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost, coalesce(-e.amount, 0))
     FROM generations c
-    LEFT JOIN ledger_entries e ON e.reference = format('generation:%s:%s', c.id, c.retry_count) AND e.kind = 'charge'
+    LEFT JOIN ledger_entries e ON e.reference = {_ATTEMPT} AND e.kind = '{EntryKind.CHARGE}'
     WHERE c.status = 'completed' AND c.credit_cost IS DISTINCT FROM coalesce(-e.amount, 0)
     """,
-    """
+    f"""
     SELECT format('content %s: it is %s, but was charged %s', c.id, c.status, -sum(e.amount))
-    FROM ledger_entries e JOIN generations c ON c.id::text = split_part(e.reference, ':', 2)
-    WHERE e.kind = 'charge' AND e.reference LIKE 'generation:%' AND c.status <> 'completed'
+    FROM ledger_entries e JOIN generations c ON c.id::text = {content_id_sql("e.reference")}
+    WHERE e.kind = '{EntryKind.CHARGE}' AND e.reference LIKE '{GENERATIONS_LIKE}' AND c.status <> 'completed'
     GROUP BY c.id, c.status
     """,
-    """
+    f"""
     SELECT format('%s: held until its content ends, but none of that attempt is under way', h.reference)
     FROM credit_holds h
-    LEFT JOIN generations c ON h.reference = format('generation:%s:%s', c.id, c.retry_count)
+    LEFT JOIN generations c ON h.reference = {_ATTEMPT}
                                   AND c.status IN ('pending', 'processing')
-    WHERE h.state = 'open' AND h.expires_at IS NULL AND c.id IS NULL
+    WHERE h.state = '{HoldState.OPEN}' AND h.expires_at IS NULL AND c.id IS NULL
     """,
-    """
+    f"""
     SELECT format('content %s: it is %s, but nothing is held for it', c.id, c.status)
     FROM generations c
-    LEFT JOIN credit_holds h ON h.reference = format('generation:%s:%s', c.id, c.retry_count) AND h.state = 'open'
+    LEFT JOIN credit_holds h ON h.reference = {_ATTEMPT} AND h.state = '{HoldState.OPEN}'
     WHERE c.status IN ('pending', 'processing') AND h.id IS NULL
     """,
     """

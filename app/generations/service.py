@@ -13,6 +13,7 @@ from app.core.clock import now
 from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
+from app.credits.references import generation_reference
 from app.generations import repository
 from app.generations.models import Generation
 from app.idempotency import service as idempotency
@@ -50,7 +51,7 @@ class GenerationRequest:
 
 def hold_reference(generation_id: uuid.UUID, attempt: int) -> str:
     """The reference of the credit hold for one attempt of a generation."""
-    return f"generation:{generation_id}:{attempt}"
+    return generation_reference(generation_id, attempt)
 
 
 async def request_generation(

@@ -5,14 +5,15 @@ from decimal import Decimal
 from pathlib import Path
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import Actor
-from app.catalog.service import is_chat_model_priced
-from app.catalog.toml import STARTER_CATALOG, import_missing_models, read_catalog
+from app.catalog.service import import_missing_models, is_chat_model_priced
+from app.catalog.toml import read_catalog, read_starter_catalog
 from app.core.crypto import random_alphanumeric
 from app.core.database import Transaction
 from app.credits import service as credits
-from app.onboarding.founding import found_organization
+from app.onboarding.new_organization import set_up_organization
 from app.organizations import service as organizations
 from app.organizations.errors import OrganizationNotFoundError
 from app.organizations.models import Organization
@@ -35,10 +36,10 @@ class Demo:
 
 
 async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo:
-    """Create the demo organization with credits, agents and a catalog. It is idempotent but for the key and password.
+    """Create the demo organization with credits, agents and a catalog.
 
-    If the organization exists already, it keeps what it has, and only its password and its quickstart key are replaced.
-    Models that the catalog has already keep their prices.
+    It is idempotent except for the key and the password. If the organization exists already, it keeps what it has, and
+    only its password and its quickstart key are replaced. Models that the catalog has already keep their prices.
 
     Args:
         tx: the transaction.
@@ -46,10 +47,10 @@ async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo
         actor: who sets it up.
 
     Raises:
-        OrganizationNotFoundError: an organization with this name exists, and is not the demo's.
+        MemberNotFoundError: an organization with this name exists, but is not the demo's: it has another owner.
     """
-    for path in (STARTER_CATALOG, _DEMO_CATALOG):
-        await import_missing_models(tx, read_catalog(path.read_text(encoding="utf-8")), actor=actor)
+    for catalog in (read_starter_catalog(), read_catalog(_DEMO_CATALOG.read_text(encoding="utf-8"))):
+        await import_missing_models(tx, catalog, actor=actor)
     organization = await _ensure_organization(tx, actor)
     owner = await organizations.get_member(tx, organization, _OWNER)
     password = random_alphanumeric(_PASSWORD_LENGTH)
@@ -62,15 +63,14 @@ async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo
         description="Demo",
         actor=actor,
     )
-    api_key = await api_keys.replace_keys(
-        tx, organization_id=organization.id, user_id=owner.id, name=_KEY, scopes=ALL_SCOPES, actor=actor
-    )
+    request = KeyRequest(name=_KEY, scopes=ALL_SCOPES)
+    new = await api_keys.replace_keys(tx, request, organization_id=organization.id, user_id=owner.id, actor=actor)
     is_chat_priced = await is_chat_model_priced(tx, chat_model)
-    return Demo(api_key, owner.email, password, is_chat_priced)
+    return Demo(new.secret, owner.email, password, is_chat_priced)
 
 
 async def _ensure_organization(tx: Transaction, actor: Actor) -> Organization:
     try:
         return await organizations.get_organization(tx, _ORGANIZATION)
     except OrganizationNotFoundError:
-        return await found_organization(tx, name=_ORGANIZATION, plan=_PLAN, owner_email=_OWNER, actor=actor)
+        return await set_up_organization(tx, name=_ORGANIZATION, plan=_PLAN, owner_email=_OWNER, actor=actor)

@@ -7,6 +7,10 @@ class OrganizationNotFoundError(NotFoundError):
     message = "Organization not found"
 
 
+class MemberNotFoundError(NotFoundError):
+    message = "Member not found"
+
+
 class PlanNotFoundError(NotFoundError):
     message = "Plan not found"
 
@@ -19,9 +23,13 @@ class PlanIncompleteError(InvalidRequestError):
     """A new plan lacks limits; `missing` are their names."""
 
     def __init__(self, name: str, missing: Sequence[str]) -> None:
-        super().__init__(f"There is no plan {name} yet; to add it, give {' and '.join(missing)} too")
         self.name = name
         self.missing = missing
+        super().__init__(self.text_naming(missing))
+
+    def text_naming(self, missing: Sequence[str]) -> str:
+        """The text of the error, with the names that the missing limits have for whoever reads it."""
+        return f"There is no plan {self.name} yet; to add it, give {' and '.join(missing)} too"
 
 
 class SubscriptionRequiredError(AppError):

@@ -6,6 +6,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.crypto import new_id
 from app.core.database import Base, Credits, Moment, one_of
 
+# A plan's limits are stored as Postgres's integers.
+LARGEST_LIMIT = 2**31 - 1
+
 
 class SubscriptionStatus(StrEnum):
     """Whether an organization has a subscription. Without one, its keys are refused."""
@@ -59,6 +62,7 @@ class User(Base):
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("user"))
     email: Mapped[str] = mapped_column(Text)
+    # For signing in to the console. Nothing reads it until there is one.
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 

@@ -17,6 +17,14 @@ async def find_organization(tx: Transaction, id_or_name: str) -> Organization | 
     return (await tx.session.scalars(query)).first()
 
 
+async def add_organization(tx: Transaction, name: str, plan_name: str) -> Organization:
+    """Add an organization with an active subscription."""
+    organization = Organization(name=name, plan_name=plan_name)
+    tx.session.add(organization)
+    await tx.session.flush()
+    return organization
+
+
 async def list_organizations(tx: Transaction) -> Sequence[Organization]:
     """All organizations, by name."""
     return (await tx.session.scalars(select(Organization).order_by(Organization.name))).all()
@@ -32,10 +40,20 @@ async def list_plans(tx: Transaction) -> Sequence[Plan]:
     return (await tx.session.scalars(select(Plan).order_by(Plan.name))).all()
 
 
-async def save_plan(tx: Transaction, plan: Plan) -> None:
-    """Write a plan that is new or was changed."""
+async def save_plan(tx: Transaction, plan: Plan) -> bool:
+    """Write a plan that is new or was changed. False if it is neither."""
+    is_changed = plan not in tx.session or tx.session.is_modified(plan)
     tx.session.add(plan)
     await tx.session.flush()
+    return is_changed
+
+
+async def add_user(tx: Transaction, email: str) -> User:
+    """Add a user without a password."""
+    user = User(email=email)
+    tx.session.add(user)
+    await tx.session.flush()
+    return user
 
 
 async def find_user_by_email(tx: Transaction, email: str) -> User | None:
@@ -64,7 +82,8 @@ async def find_member(tx: Transaction, organization_id: str, email: str) -> User
     return (await tx.session.scalars(query)).first()
 
 
-async def add_membership(tx: Transaction, organization_id: str, user_id: str, role: MembershipRole) -> None:
-    """Make the user a member. Somebody who is a member already keeps the role."""
+async def add_membership(tx: Transaction, organization_id: str, user_id: str, role: MembershipRole) -> bool:
+    """Make the user a member. False if the user is one already; the role then stays as it is."""
     statement = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role.value)
-    await tx.session.execute(statement.on_conflict_do_nothing())
+    added = await tx.session.scalar(statement.on_conflict_do_nothing().returning(Membership.user_id))
+    return added is not None

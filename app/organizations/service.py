@@ -6,17 +6,18 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 
 from app.audit.actor import Actor
-from app.audit.service import record
+from app.audit.service import log_change
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError
 from app.organizations import repository
 from app.organizations.errors import (
+    MemberNotFoundError,
     OrganizationExistsError,
     OrganizationNotFoundError,
     PlanIncompleteError,
     PlanNotFoundError,
 )
-from app.organizations.models import MembershipRole, Organization, Plan, SubscriptionStatus, User
+from app.organizations.models import LARGEST_LIMIT, MembershipRole, Organization, Plan, SubscriptionStatus, User
 
 _T = TypeVar("_T")
 
@@ -37,10 +38,8 @@ async def create_organization(tx: Transaction, *, name: str, plan: str, owner_em
     if await repository.find_organization(tx, name) is not None:
         raise OrganizationExistsError
     owner = await ensure_user(tx, owner_email, actor=actor)
-    organization = Organization(name=name.strip(), plan_name=plan)
-    tx.session.add(organization)
-    await tx.session.flush()
-    record(tx, actor, "organization_created", organization_id=organization.id, object_id=organization.id)
+    organization = await repository.add_organization(tx, name.strip(), plan)
+    log_change(tx, actor, "organization_created", organization_id=organization.id, object_id=organization.id)
     await add_member(tx, organization.id, owner.id, MembershipRole.OWNER, actor=actor)
     return organization
 
@@ -55,10 +54,8 @@ async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
         raise InvalidRequestError(f"Not an email address: {email}")
     user = await repository.find_user_by_email(tx, email)
     if user is None:
-        user = User(email=email)
-        tx.session.add(user)
-        await tx.session.flush()
-        record(tx, actor, "user_created", object_id=user.id)
+        user = await repository.add_user(tx, email)
+        log_change(tx, actor, "user_created", object_id=user.id)
     return user
 
 
@@ -66,14 +63,17 @@ async def add_member(
     tx: Transaction, organization_id: str, user_id: str, role: MembershipRole, *, actor: Actor
 ) -> None:
     """Make the user a member of the organization. Somebody who is a member already keeps the role."""
-    await repository.add_membership(tx, organization_id, user_id, role)
-    record(tx, actor, "member_added", organization_id=organization_id, object_id=user_id)
+    if await repository.add_membership(tx, organization_id, user_id, role):
+        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id)
 
 
 def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
-    """Give the user a password. Only its Argon2 hash is stored."""
+    """Give the user a password to sign in to the console with. Only its Argon2 hash is stored.
+
+    There is no console yet, so nothing verifies the password for now.
+    """
     user.password_hash = PasswordHasher().hash(password)
-    record(tx, actor, "password_set", object_id=user.id)
+    log_change(tx, actor, "password_set", object_id=user.id)
 
 
 async def get_organization(tx: Transaction, id_or_name: str) -> Organization:
@@ -92,14 +92,14 @@ async def get_member(tx: Transaction, organization: Organization, email: str | N
     """The member with that address, or the owner if no address is given.
 
     Raises:
-        OrganizationNotFoundError: the organization has no such member.
+        MemberNotFoundError: the organization has no such member.
     """
     if email is None:
-        member = await repository.find_owner(tx, organization.id)
+        member, missing = await repository.find_owner(tx, organization.id), "owner"
     else:
-        member = await repository.find_member(tx, organization.id, email)
+        member, missing = await repository.find_member(tx, organization.id, email), f"member with the address {email}"
     if member is None:
-        raise OrganizationNotFoundError(f"{organization.name} has no {f'member {email}' if email else 'owner'}")
+        raise MemberNotFoundError(f"The organization {organization.name} has no {missing}")
     return member
 
 
@@ -108,28 +108,32 @@ async def list_organizations(tx: Transaction) -> Sequence[Organization]:
     return await repository.list_organizations(tx)
 
 
-async def set_subscription(tx: Transaction, organization_id: str, status: SubscriptionStatus, *, actor: Actor) -> None:
-    """Start or end the organization's subscription. Without one, its keys are refused.
+async def set_subscription(tx: Transaction, id_or_name: str, status: SubscriptionStatus, *, actor: Actor) -> None:
+    """Start or end the subscription of an organization. Without one, its keys are refused.
 
     Raises:
         OrganizationNotFoundError: there is no such organization.
     """
-    organization = await get_organization(tx, organization_id)
+    organization = await get_organization(tx, id_or_name)
+    if organization.subscription_status == status:
+        return
     organization.subscription_status = status.value
-    record(tx, actor, f"subscription_{status.value}", organization_id=organization.id, object_id=organization.id)
+    log_change(tx, actor, f"subscription_{status.value}", organization_id=organization.id, object_id=organization.id)
 
 
-async def change_plan(tx: Transaction, organization_id: str, plan: str, *, actor: Actor) -> None:
+async def change_plan(tx: Transaction, id_or_name: str, plan: str, *, actor: Actor) -> None:
     """Move the organization to another plan, whose limits apply at once.
 
     Raises:
         OrganizationNotFoundError: there is no such organization.
         PlanNotFoundError: there is no such plan.
     """
-    organization = await get_organization(tx, organization_id)
+    organization = await get_organization(tx, id_or_name)
     await _require_plan(tx, plan)
+    if organization.plan_name == plan:
+        return
     organization.plan_name = plan
-    record(tx, actor, "plan_changed", organization_id=organization.id, object_id=plan)
+    log_change(tx, actor, "plan_changed", organization_id=organization.id, object_id=plan)
 
 
 async def list_plans(tx: Transaction) -> Sequence[Plan]:
@@ -153,7 +157,7 @@ async def set_plan(
 
     Raises:
         PlanIncompleteError: there is no such plan yet, and a limit is missing.
-        InvalidRequestError: a limit is below 1, or the monthly credits are negative.
+        InvalidRequestError: a limit is out of range, or the monthly credits are negative.
     """
     limits = {
         "requests_per_minute": requests_per_minute,
@@ -161,14 +165,17 @@ async def set_plan(
         "concurrent_generations": concurrent_generations,
     }
     plan = await repository.find_plan(tx, name) or _new_plan(name, limits)
-    if any(limit is not None and limit < 1 for limit in limits.values()) or (monthly_credits or 0) < 0:
-        raise InvalidRequestError("A plan's limits are at least 1 and its monthly credits at least 0")
+    if (
+        any(limit is not None and not 1 <= limit <= LARGEST_LIMIT for limit in limits.values())
+        or (monthly_credits or 0) < 0
+    ):
+        raise InvalidRequestError(f"A plan's limits are from 1 to {LARGEST_LIMIT} and its monthly credits at least 0")
     plan.requests_per_minute = _given_or(requests_per_minute, plan.requests_per_minute)
     plan.concurrent_requests = _given_or(concurrent_requests, plan.concurrent_requests)
     plan.concurrent_generations = _given_or(concurrent_generations, plan.concurrent_generations)
     plan.monthly_credits = _given_or(monthly_credits, plan.monthly_credits)
-    await repository.save_plan(tx, plan)
-    record(tx, actor, "plan_set", object_id=name)
+    if await repository.save_plan(tx, plan):
+        log_change(tx, actor, "plan_set", object_id=name)
     return plan
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.metrics import VENDOR_DENIED
+from app.core.metrics import VENDOR_DENIALS
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class VendorBudget:
         account = hashlib.sha256(token.encode()).hexdigest()[:16]
         self._redis = redis
         self._take = redis.register_script((_HERE / "take.lua").read_text())
-        self._close = redis.register_script((_HERE / "close.lua").read_text())
+        self._block_until = redis.register_script((_HERE / "block.lua").read_text())
         self._create_key = f"junis:vendor:{account}:creates"
         self._read_key = f"junis:vendor:{account}:reads"
         self._circuit_key = f"junis:vendor:{account}:denied"
@@ -46,15 +46,15 @@ class VendorBudget:
 
     async def throttled(self, wait_seconds: float) -> None:
         """The vendor refused a create with 429: no process makes another one before the wait is over."""
-        await self._shut(self._create_key, wait_seconds)
+        await self._block(self._create_key, wait_seconds)
 
     async def throttled_reads(self, wait_seconds: float) -> None:
         """The vendor refused a read with 429: no process makes another one before the wait is over."""
-        await self._shut(self._read_key, wait_seconds)
+        await self._block(self._read_key, wait_seconds)
 
     async def denied(self, reason: str) -> None:
         """The vendor refuses the operator's account: open the circuit for 30 seconds, in which nothing is started."""
-        VENDOR_DENIED.inc()
+        VENDOR_DENIALS.inc()
         logger.error("vendor_denied", extra={"reason": reason})
         try:
             await self._redis.set(self._circuit_key, reason, ex=_CIRCUIT_SECONDS)
@@ -72,9 +72,9 @@ class VendorBudget:
             return None
         return (reason.decode(), timedelta(milliseconds=max(0, left))) if reason else None
 
-    async def _shut(self, key: str, wait_seconds: float) -> None:
+    async def _block(self, key: str, wait_seconds: float) -> None:
         try:
-            await self._close(keys=[key], args=[int(wait_seconds * _MICROSECONDS)])
+            await self._block_until(keys=[key], args=[int(wait_seconds * _MICROSECONDS)])
         except (RedisError, OSError) as error:
             logger.warning("budget_away", extra={"reason": repr(error)})
 

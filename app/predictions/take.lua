@@ -7,10 +7,10 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local rate, burst = tonumber(ARGV[1]) / 60000000, tonumber(ARGV[2])
-local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'closed_until')
-local closed_until = tonumber(state[3] or 0)
-if closed_until > now then
-    return string.format('%.0f', closed_until - now)
+local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'blocked_until')
+local blocked_until = tonumber(state[3] or 0)
+if blocked_until > now then
+    return string.format('%.0f', blocked_until - now)
 end
 local tokens = math.min(burst, tonumber(state[1] or burst) + (now - tonumber(state[2] or now)) * rate)
 local wait = 0

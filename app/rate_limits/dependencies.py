@@ -11,12 +11,11 @@ from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNot
 from app.api_keys.scopes import Scope
 from app.core.errors import AppError
 from app.core.middleware import response_hooks
-from app.dependencies import get_resources
 from app.organizations.errors import SubscriptionRequiredError
-from app.rate_limits.address import client_address
+from app.rate_limits.decisions import Limits, Refusal
 from app.rate_limits.errors import ConcurrencyLimitExceededError, RateLimitExceededError
+from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import RateLimiter
-from app.rate_limits.policy import Decision, Limits, Refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -95,18 +94,12 @@ async def _authenticate(request: Request) -> Caller:
 
 async def _count_failure(request: Request, error: AppError) -> None:
     """Count the failed attempt for its address, and refuse it with 429 if there were too many."""
-    limiter = get_limiter(request)
-    settings = get_resources(request).settings
-    address = client_address(
-        request.client.host if request.client else None,
-        request.headers.getlist("x-forwarded-for"),
-        settings.trusted_proxies,
-    )
-    is_within, window = await limiter.fail(address, settings.failed_attempts_per_minute)
-    decision = Decision(None if is_within else Refusal.MINUTE, window.wait_seconds, window)
+    failures: FailedAttempts = request.app.state.failed_attempts
+    peer = request.client.host if request.client else None
+    decision = await failures.count(peer, request.headers.getlist("x-forwarded-for"))
     response_hooks(request).headers |= decision.headers()
-    if not is_within:
-        raise RateLimitExceededError(window.wait_seconds) from error
+    if decision.refusal is not None:
+        raise RateLimitExceededError(decision.wait_seconds) from error
 
 
 async def _show_limits(request: Request, caller: Caller) -> None:

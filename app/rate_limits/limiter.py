@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.metrics import REDIS_AWAY
+from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 from app.rate_limits.local_windows import LocalWindows
-from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class RateLimiter:
             try:
                 await self.renew()
             except Exception:  # a failed renewal must not stop the next one
-                logger.exception("leases_not_renewed")
+                logger.exception("slot_leases_not_renewed")
 
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         decision = await self._ask_redis(partial(self._decide_in_redis, limits, slot, is_counted=is_counted))

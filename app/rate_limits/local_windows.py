@@ -1,7 +1,7 @@
 import time
 from collections import deque
 
-from app.rate_limits.policy import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
+from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 
 # The least recently used one is dropped, because anybody can send requests from any number of addresses.
 _MOST_NAMES = 100_000

@@ -28,7 +28,7 @@ async def organization(database: Database) -> Organization:
 
 async def load(database: Database, organization: Organization, *entries: dict[str, Any]) -> int:
     async with database.transaction() as tx:
-        return await files.import_agents(
+        return await agents.import_agents(
             tx, organization.id, files.read_agents(agents_file(*entries)), actor=COMMAND_LINE
         )
 
@@ -84,7 +84,7 @@ def test_an_invalid_file_is_refused_with_the_location(text: str, said: str) -> N
 
 
 def test_a_second_orchestrator_is_refused() -> None:
-    with pytest.raises(AgentFileError, match="one orchestrator"):
+    with pytest.raises(AgentFileError, match="only one agent may be the orchestrator"):
         files.read_agents(agents_file(HOST, {"name": "other", "is_orchestrator": True}))
 
 
@@ -92,17 +92,17 @@ def test_a_second_orchestrator_is_refused() -> None:
     ("entries", "said"),
     [
         ([{"name": "a", "sub_agents": ["nobody"]}], "there is no agent nobody"),
-        ([{"name": "a", "sub_agents": ["a"]}], "a is below itself"),
-        ([{"name": "a", "sub_agents": ["b"]}, {"name": "b", "sub_agents": ["a"]}], "is below itself"),
+        ([{"name": "a", "sub_agents": ["a"]}], "a is its own sub-agent"),
+        ([{"name": "a", "sub_agents": ["b"]}, {"name": "b", "sub_agents": ["a"]}], "is its own sub-agent"),
         (
             [
                 {"name": "a", "sub_agents": ["b"]},
                 {"name": "b", "sub_agents": ["c"]},
                 {"name": "c", "sub_agents": ["host", "a"]},
             ],
-            "is below itself",
+            "is its own sub-agent",
         ),
-        ([{"name": "host", "sub_agents": ["a"]}, {"name": "a", "sub_agents": ["host"]}], "is below itself"),
+        ([{"name": "host", "sub_agents": ["a"]}, {"name": "a", "sub_agents": ["host"]}], "is its own sub-agent"),
     ],
 )
 async def test_unknown_and_circular_sub_agents_are_refused(
@@ -145,7 +145,7 @@ async def test_an_agent_that_can_be_reached_in_many_ways_is_visited_once(
     )
 
     assert len(list((await orchestrator_of(database, organization)).tree())) == 121
-    with pytest.raises(AgentFileError, match="is below itself"):
+    with pytest.raises(AgentFileError, match="is its own sub-agent"):
         await load(database, organization, {"name": "left-59", "sub_agents": ["host"]})
 
 
@@ -154,13 +154,13 @@ async def test_two_imports_at_the_same_time_cannot_make_a_circle(
 ) -> None:
     await load(database, organization, {"name": "poet"}, {"name": "critic"})
     async with database.transaction() as tx:
-        await files.import_agents(
+        await agents.import_agents(
             tx, organization.id, files.read_agents(agents_file(uses("poet", "critic"))), actor=COMMAND_LINE
         )
         second = asyncio.create_task(load(database, organization, uses("critic", "poet")))
         await until_ended_or_waiting(database, second)
 
-    with pytest.raises(AgentFileError, match="is below itself"):
+    with pytest.raises(AgentFileError, match="is its own sub-agent"):
         await second
 
 
@@ -186,7 +186,7 @@ async def test_a_circle_in_the_database_is_reported(
     elsewhere = await ask(http, team, "Hello", model="agent/loner")
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "agent_not_invocable")
-    assert "is below itself" in refused.json()["error"]["message"]
+    assert "is its own sub-agent" in refused.json()["error"]["message"]
     assert elsewhere.status_code == 200
     assert [call["model"] for call in upstream.calls()] == ["loner-model"]
 

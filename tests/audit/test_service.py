@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
-from app.agents.toml import STARTER_AGENTS, import_agents, read_agents
+from app.agents.service import import_agents
+from app.agents.toml import read_starter_agents
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
-from app.catalog.toml import import_catalog, read_catalog
+from app.catalog.service import import_catalog
+from app.catalog.toml import read_catalog
 from app.core.database import Database, Transaction
 from app.credits import service as credits
 from app.organizations import service as organizations
@@ -37,9 +40,15 @@ async def test_a_change_is_logged_with_its_actor_organization_and_object(
     database: Database, organization: Organization, logged: pytest.LogCaptureFixture
 ) -> None:
     async with database.transaction() as tx:
-        key, secret = await api_keys.create_key(
-            tx, organization_id=organization.id, user_id=organization.user_id, name="audited", actor=OPERATOR
+        new = await api_keys.create_key(
+            tx,
+            KeyRequest(name="audited"),
+            organization_id=organization.id,
+            user_id=organization.user_id,
+            actor=OPERATOR,
         )
+        key = new.row
+        secret = new.secret
         await api_keys.revoke_key(tx, organization.id, key.id, actor=COMMAND_LINE)
 
     of_the_key = {"organization_id": organization.id, "object_id": key.id}
@@ -65,9 +74,10 @@ async def test_a_change_that_is_rolled_back_is_not_logged(
 
 
 async def _create_and_rotate(tx: Transaction, organization: Organization) -> None:
-    key, _ = await api_keys.create_key(
-        tx, organization_id=organization.id, user_id=organization.user_id, name="audited", actor=OPERATOR
+    new = await api_keys.create_key(
+        tx, KeyRequest(name="audited"), organization_id=organization.id, user_id=organization.user_id, actor=OPERATOR
     )
+    key = new.row
     await api_keys.rotate_key(tx, organization.id, key.id, overlap=timedelta(0), actor=OPERATOR)
 
 
@@ -113,7 +123,7 @@ async def _import_catalog(tx: Transaction, organization: Organization) -> None:
 
 
 async def _import_agents(tx: Transaction, organization: Organization) -> None:
-    await import_agents(tx, organization.id, read_agents(STARTER_AGENTS.read_text()), actor=OPERATOR)
+    await import_agents(tx, organization.id, read_starter_agents(), actor=OPERATOR)
 
 
 async def _grant(tx: Transaction, organization: Organization) -> None:
@@ -121,6 +131,39 @@ async def _grant(tx: Transaction, organization: Organization) -> None:
         await credits.grant(
             tx, organization_id=organization.id, amount=Decimal(1), reference=f"a:{organization.id}", actor=OPERATOR
         )
+
+
+async def _repeat(tx: Transaction, organization: Organization) -> None:
+    """Changes that find everything as it is to be."""
+    made = await organizations.get_organization(tx, organization.id)
+    await organizations.add_member(tx, made.id, organization.user_id, MembershipRole.ADMIN, actor=OPERATOR)
+    await organizations.set_subscription(tx, made.id, SubscriptionStatus.ACTIVE, actor=OPERATOR)
+    await organizations.change_plan(tx, made.id, made.plan_name, actor=OPERATOR)
+    await organizations.set_plan(tx, name=made.plan_name, actor=OPERATOR)
+    (plan,) = [plan for plan in await organizations.list_plans(tx) if plan.name == made.plan_name]
+    await organizations.set_plan(tx, name=plan.name, monthly_credits=plan.monthly_credits, actor=OPERATOR)
+
+
+async def test_a_catalog_that_is_imported_again_changes_nothing(
+    database: Database, organization: Organization, logged: pytest.LogCaptureFixture
+) -> None:
+    async with database.transaction() as tx:
+        await import_catalog(tx, read_catalog(CATALOG.replace("audit/", "again/")), actor=OPERATOR)
+    logged.clear()
+
+    async with database.transaction() as tx:
+        await import_catalog(tx, read_catalog(CATALOG.replace("audit/", "again/")), actor=OPERATOR)
+
+    assert lines(logged) == []
+
+
+async def test_what_changes_nothing_is_not_logged(
+    database: Database, organization: Organization, logged: pytest.LogCaptureFixture
+) -> None:
+    async with database.transaction() as tx:
+        await _repeat(tx, organization)
+
+    assert lines(logged) == []
 
 
 @pytest.mark.parametrize(

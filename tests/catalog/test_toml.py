@@ -6,6 +6,7 @@ import pytest
 from app.audit.actor import COMMAND_LINE
 from app.catalog import toml as files
 from app.catalog.errors import CatalogFileError
+from app.catalog.service import import_catalog
 from app.core.database import Database
 
 MODEL = '[[models]]\nname = "{name}"\nkind = "generation"\nprice = {{ {price} }}\n'
@@ -18,7 +19,7 @@ def name() -> str:
 
 async def imported(database: Database, text: str) -> int:
     async with database.transaction() as tx:
-        return await files.import_catalog(tx, files.read_catalog(text), actor=COMMAND_LINE)
+        return (await import_catalog(tx, files.read_catalog(text), actor=COMMAND_LINE)).new_prices
 
 
 async def test_a_price_is_added_once(database: Database, name: str) -> None:

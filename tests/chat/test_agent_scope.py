@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from devstack.ports import free_port
@@ -41,16 +42,19 @@ async def narrow(database: Database) -> Organization:
     """An organization whose key has limits of its own and only the scope for the orchestrator."""
     host = await make_host(database)
     async with database.transaction() as tx:
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(
+                name="narrow",
+                scopes=["orchestrator:invoke"],
+                requests_per_minute=PER_MINUTE,
+                requests_per_hour=PER_HOUR,
+            ),
             organization_id=host.id,
             user_id=host.user_id,
-            name="narrow",
-            scopes=["orchestrator:invoke"],
-            requests_per_minute=PER_MINUTE,
-            requests_per_hour=PER_HOUR,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     return Organization(host.id, host.name, host.user_id, secret)
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.service import get_generation_model, list_model_names
+from app.catalog.repository import list_names
+from app.catalog.service import get_generation_model
 from app.catalog.toml import STARTER_CATALOG, read_catalog
 from app.cli.transaction import in_transaction
 from tests.cli.conftest import Junis
@@ -23,7 +24,7 @@ def test_without_a_file_the_starter_catalog_is_imported(database_url: str, junis
 
     assert imported.status == 0
     assert f"Imported {len(models)} models; new prices: {len(models)}" in imported.stderr
-    assert set(in_transaction(list_model_names)) == {model.name for model in models}
+    assert set(in_transaction(list_names)) == {model.name for model in models}
 
 
 def test_only_a_price_that_differs_is_added(database_url: str, junis: Junis, tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_only_a_price_that_differs_is_added(database_url: str, junis: Junis, tmp
 
 def test_a_catalog_may_be_read_from_standard_input(database_url: str) -> None:
     assert run_process("catalog", "import", "-", stdin=CATALOG.encode()).status == 0
-    assert in_transaction(list_model_names) == ["acme/painter"]
+    assert in_transaction(list_names) == ["acme/painter"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_if_part_of_a_file_is_bad_nothing_of_it_is_imported(
     assert refused.status == 1
     assert refused.stderr.startswith("error: ")
     assert refusal in refused.stderr
-    assert in_transaction(list_model_names) == []
+    assert in_transaction(list_names) == []
 
 
 def test_the_error_names_a_file_that_does_not_exist(junis: Junis) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from app.audit.actor import COMMAND_LINE
-from app.catalog.service import get_generation_model, list_model_names
-from app.catalog.toml import STARTER_CATALOG, import_catalog, read_catalog
+from app.catalog.repository import list_names
+from app.catalog.service import get_generation_model, import_catalog
+from app.catalog.toml import STARTER_CATALOG, read_catalog
 from app.cli.transaction import in_transaction
 from app.core.database import Transaction
 from tests.cli.conftest import Junis
@@ -93,7 +94,7 @@ def test_an_empty_catalog_can_be_exported(database_url: str, junis: Junis) -> No
     run_process("catalog", "export", "exported.toml")
 
     assert junis("catalog", "import", "exported.toml").stderr == "Imported 0 models; new prices: 0\n"
-    assert in_transaction(list_model_names) == []
+    assert in_transaction(list_names) == []
 
 
 def test_an_existing_file_is_not_overwritten_if_there_is_nothing_to_write(tmp_path: Path) -> None:

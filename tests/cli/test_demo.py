@@ -10,7 +10,8 @@ from app.agents.repository import list_agents
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
-from app.catalog.service import get_chat_model, get_generation_model, list_model_names
+from app.catalog.repository import list_names
+from app.catalog.service import get_chat_model, get_generation_model
 from app.catalog.toml import STARTER_CATALOG, read_catalog
 from app.cli.transaction import in_transaction
 from app.credits.service import get_balance, grant
@@ -51,7 +52,7 @@ def test_the_organization_has_credits_agents_and_a_catalog(database_url: str, ju
     assert (organization.id, organization.plan_name) == (organization_id, "pro")
     assert in_transaction(get_balance, organization_id).balance == 100
     assert any(agent.is_orchestrator for agent in in_transaction(list_agents, organization_id))
-    assert set(in_transaction(list_model_names)) == starter | SIMULATED
+    assert set(in_transaction(list_names)) == starter | SIMULATED
 
 
 def test_the_simulator_is_priced(database_url: str, junis: Junis) -> None:
@@ -145,5 +146,5 @@ def test_an_organization_with_that_name_that_the_command_did_not_make_is_not_cha
     refused = junis("demo")
 
     assert (refused.status, refused.stdout) == (1, "")
-    assert refused.stderr == "error: Demo has no member admin@example.com\n"
-    assert in_transaction(list_model_names) == []
+    assert refused.stderr == "error: The organization Demo has no member with the address admin@example.com\n"
+    assert in_transaction(list_names) == []

@@ -97,7 +97,11 @@ def test_a_key_may_have_limits_of_its_own(acme: str, junis: Junis) -> None:
         (("--org", "Nobody"), 1, "Organization not found: Nobody"),
         (("--name", " "), 1, "The key needs a name"),
         (("--scope", "content:write"), 1, "Unknown scope: content:write"),
-        (("--owner-email", "eve@evil.example"), 1, "Acme has no member eve@evil.example"),
+        (
+            ("--owner-email", "eve@evil.example"),
+            1,
+            "Acme has no member with the address eve@evil.example",
+        ),
         (("--expires-in", "0d"), 1, "The key would be expired already"),
         (("--expires-in", "soon"), 2, "'soon' is not a length of time such as 12h, 90d or 4w"),
         (("--expires-in", "999999d"), 2, "is not a length of time"),

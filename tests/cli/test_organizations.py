@@ -78,7 +78,7 @@ async def test_if_somebody_else_creates_it_at_the_same_time_the_error_is_one_lin
 
     refused = await creating
     assert (refused.status, refused.stdout) == (1, "")
-    assert refused.stderr == "error: Somebody else added the same at the same moment: try again\n"
+    assert refused.stderr == "error: Created by another process at the same time: try again\n"
 
 
 def test_list_shows_one_per_line_under_aligned_headers(acme: str, junis: Junis) -> None:

@@ -8,8 +8,8 @@ import asyncio
 import json
 import sys
 
+from app.rate_limits.decisions import Limits
 from app.rate_limits.limiter import RateLimiter
-from app.rate_limits.policy import Limits
 from tests.rate_limits.windows import redis_at
 
 AT_ONCE = 40

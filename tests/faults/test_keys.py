@@ -121,14 +121,14 @@ async def test_a_rotated_key_works_until_its_overlap_ends_and_the_new_key_keeps_
     old_id = await key_id_of(database, old)
 
     async with database.transaction() as tx:
-        _, new = await api_keys.rotate_key(
+        rotated = await api_keys.rotate_key(
             tx, organization.id, old_id, overlap=timedelta(seconds=1.5), actor=COMMAND_LINE
         )
         ends_at = await tx.fetchval("SELECT revoked_at FROM api_keys WHERE id = $1", old_id)
 
-    assert await keyring.statuses(new) == {200}
+    assert await keyring.statuses(rotated.secret) == {200}
     await check_until(keyring, old, ends_at)
-    assert await keyring.statuses(new) == {200}
+    assert await keyring.statuses(rotated.secret) == {200}
 
 
 async def test_changed_permissions_of_a_key_apply_everywhere_within_a_second(

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.database import Database
-from app.rate_limits.policy import MINUTE_SECONDS, Limits
+from app.rate_limits.decisions import MINUTE_SECONDS, Limits
 from tests import factories, programs
 from tests.faults.conftest import Replicas
 from tests.rate_limits.making import make_limits, make_plan

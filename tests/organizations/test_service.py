@@ -10,6 +10,7 @@ from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.organizations import service as organizations
 from app.organizations.errors import (
+    MemberNotFoundError,
     OrganizationExistsError,
     OrganizationNotFoundError,
     PlanIncompleteError,
@@ -129,7 +130,7 @@ async def test_a_user_who_is_not_a_member_is_not_found(database: Database, names
         )
         await organizations.ensure_user(tx, f"eve.{names.email}", actor=COMMAND_LINE)
 
-        with pytest.raises(OrganizationNotFoundError, match="has no member"):
+        with pytest.raises(MemberNotFoundError, match="has no member"):
             await organizations.get_member(tx, made, f"eve.{names.email}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.organizations import service as organizations
-from app.rate_limits.policy import Limits
+from app.rate_limits.decisions import Limits
 
 
 async def make_plan(

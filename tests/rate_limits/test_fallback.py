@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import ConnectionPool, Redis
 
+from app.rate_limits.decisions import Decision, Limits, Refusal
 from app.rate_limits.limiter import RateLimiter, Slot
 from app.rate_limits.local_windows import LocalWindows
-from app.rate_limits.policy import Decision, Limits, Refusal
 from devstack.valkey import Valkey
 from tests.rate_limits.making import make_limits
 from tests.rate_limits.windows import redis_at

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from app.rate_limits.decisions import MINUTE_SECONDS, Decision, Limits, Refusal
 from app.rate_limits.limiter import RateLimiter, Slot
-from app.rate_limits.policy import MINUTE_SECONDS, Decision, Limits, Refusal
 from tests.rate_limits.making import make_limits
 from tests.rate_limits.windows import MICROSECONDS, age, hour_key, minute_key, redis_seconds, slots_key
 

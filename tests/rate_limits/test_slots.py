@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
+from app.rate_limits.decisions import Limits, Refusal
 from app.rate_limits.limiter import LEASE_SECONDS, RENEW_SECONDS, RateLimiter, Slot
-from app.rate_limits.policy import Limits, Refusal
 from devstack.valkey import Valkey
 from tests.rate_limits.making import make_limits
 from tests.rate_limits.proxy import proxy_to

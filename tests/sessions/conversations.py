@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.api_keys import service as api_keys
+from app.api_keys.key_request import KeyRequest
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
@@ -40,12 +41,12 @@ async def make_colleague(database: Database, organization: Organization) -> Orga
     async with database.transaction() as tx:
         user = await ensure_user(tx, f"{secrets.token_hex(6)}@example.com", actor=COMMAND_LINE)
         await organizations.add_membership(tx, organization.id, user.id, MembershipRole.MEMBER)
-        _, secret = await api_keys.create_key(
+        new = await api_keys.create_key(
             tx,
+            KeyRequest(name="colleague", scopes=ALL_SCOPES),
             organization_id=organization.id,
             user_id=user.id,
-            name="colleague",
-            scopes=ALL_SCOPES,
             actor=COMMAND_LINE,
         )
+        secret = new.secret
     return replace(organization, user_id=user.id, api_key=secret)

@@ -34,7 +34,7 @@ async def test_generations_wait_for_a_token_that_works(
     assert ready.status_code == 200
     assert ready.json()["vendor"] == "denied"
     assert "junis_vendor_is_denied 1.0" in figures.text
-    assert re.search(r"^junis_vendor_denied_total [1-9]", of_worker.text, re.MULTILINE)
+    assert re.search(r"^junis_vendor_denials_total [1-9]", of_worker.text, re.MULTILINE)
     await check_waiting(workbench, *asked)
 
     with programs.running_worker(site, run_folder / "circuit-worker.log"):

@@ -4,7 +4,7 @@ from app.agents.repository import list_agents
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.credits.repository import find_balance
-from app.onboarding.founding import found_organization
+from app.onboarding.new_organization import set_up_organization
 from app.organizations import service as organizations
 
 
@@ -13,7 +13,7 @@ async def test_a_founded_organization_has_an_owner_an_account_and_an_orchestrato
     email = f"{secrets.token_hex(6)}@example.com"
 
     async with database.transaction() as tx:
-        made = await found_organization(tx, name=name, plan="roomy", owner_email=email, actor=COMMAND_LINE)
+        made = await set_up_organization(tx, name=name, plan="roomy", owner_email=email, actor=COMMAND_LINE)
 
     async with database.transaction() as tx:
         owner = await organizations.get_member(tx, made, None)

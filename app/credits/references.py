@@ -1,0 +1,29 @@
+"""The references of holds and ledger entries, each of which is used once, as text and as SQL."""
+
+import uuid
+
+_GENERATION = "generation"
+_MONTHLY = "monthly"
+
+# Matches the references of all generations.
+GENERATIONS_LIKE = f"{_GENERATION}:%"
+
+
+def generation_reference(content_id: uuid.UUID, attempt: int) -> str:
+    """What an attempt of a generation is held and charged under."""
+    return f"{_GENERATION}:{content_id}:{attempt}"
+
+
+def generation_reference_sql(content_id: str, attempt: str) -> str:
+    """`generation_reference` in SQL, of two expressions."""
+    return f"format('{_GENERATION}:%s:%s', {content_id}, {attempt})"
+
+
+def content_id_sql(reference: str) -> str:
+    """The content's id, as text, in the reference of one of its attempts: in SQL, of an expression."""
+    return f"split_part({reference}, ':', 2)"
+
+
+def monthly_reference_sql(organization_id: str, period: str) -> str:
+    """What an organization's credits for a month are granted under: in SQL, of two expressions."""
+    return f"format('{_MONTHLY}:%s:%s', {organization_id}, {period})"

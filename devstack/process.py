@@ -30,25 +30,23 @@ def spawn(
 ) -> Process:
     """Start a program in its own session.
 
-    Ctrl-C in a terminal therefore reaches only us, and we decide in which order programs end. If we are killed,
-    Linux sends the program `death_signal`. No signal is ignored or blocked in the program at its start, whatever we
-    inherited from our own caller (`nohup` and the background of a script ignore some).
+    Ctrl-C in a terminal therefore reaches only us, and we decide in which order programs end. No signal is ignored or
+    blocked in the program at its start, even if our own caller (`nohup`, a script's background) ignores some.
 
     Args:
         command: The program and its arguments.
         env: Its whole environment.
         log: Its error output is appended to this file, and its standard output too unless `stdout` is given.
-        death_signal: The signal it gets if we die without having stopped it.
+        death_signal: The signal that Linux sends it if we die without having stopped it.
         cwd: Its working directory; ours by default.
         stdin: What it reads: a file or PIPE; nothing by default.
         stdout: Where its standard output goes instead of the log: a file or PIPE.
 
     Raises:
-        RuntimeError: The caller is not the main thread. Linux sends the signal when the starting *thread* ends.
+        RuntimeError: The caller is not the main thread: Linux sends the signal when the starting *thread* ends.
         OSError: The program cannot be executed.
     """
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("programs must be started from the main thread: they die with the thread that did")
+    _require_main_thread()
     with log.open("ab") as log_file:
         return subprocess.Popen(  # noqa: S603 - the callers name the programs, no input of a user reaches them
             command,
@@ -60,6 +58,11 @@ def spawn(
             start_new_session=True,
             preexec_fn=_setup(os.getpid(), death_signal),  # noqa: PLW1509 - it only makes system calls
         )
+
+
+def _require_main_thread() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("programs must be started from the main thread: they die with the thread that did")
 
 
 def stop(processes: Iterable[tuple[Process, signal.Signals]], *, grace: float) -> None:

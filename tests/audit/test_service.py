@@ -134,7 +134,7 @@ async def _grant(tx: Transaction, organization: Organization) -> None:
 
 
 async def _repeat(tx: Transaction, organization: Organization) -> None:
-    """Changes that find everything as it is to be."""
+    """Changes that set what is set already."""
     made = await organizations.get_organization(tx, organization.id)
     await organizations.add_member(tx, made.id, organization.user_id, MembershipRole.ADMIN, actor=OPERATOR)
     await organizations.set_subscription(tx, made.id, SubscriptionStatus.ACTIVE, actor=OPERATOR)

@@ -109,5 +109,5 @@ class CopyStep:
                     is_ours = await claims.renew(tx, attempt.generation_id, attempt.number, self.lease)
             except AppError as error:
                 logger.warning(
-                    "lease_not_renewed", extra={"generation_id": str(attempt.generation_id), "reason": error.text}
+                    "copy_lease_not_renewed", extra={"generation_id": str(attempt.generation_id), "reason": error.text}
                 )

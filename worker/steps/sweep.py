@@ -111,7 +111,7 @@ class SweepStep:
             async with asyncio.timeout(_CANCEL_SECONDS):
                 await asyncio.gather(*(self._cancel_one(attempt, calls) for attempt in ended))
         except TimeoutError:
-            logger.warning("cancels_not_answered", extra={"predictions": len(ended)})
+            logger.warning("cancels_unconfirmed", extra={"predictions": len(ended)})
 
     async def _cancel_one(self, attempt: LateAttempt, calls: asyncio.Semaphore) -> None:
         assert attempt.prediction_id is not None  # noqa: S101 - what `is_running` says

@@ -4,8 +4,8 @@ from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
 from app.core.database import Base
-from app.credits.models import CreditAccount, CreditHold, LedgerEntry
-from app.generations.models import Generation, Output
+from app.credits.models import CreditAccount, CreditHold, LedgerEntry, MeteringEvent
+from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
@@ -15,13 +15,16 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
+    "CreateCall",
     "CreditAccount",
     "CreditHold",
     "Generation",
+    "GenerationAttempt",
     "IdempotencyKey",
     "LedgerEntry",
     "Membership",
     "Message",
+    "MeteringEvent",
     "Model",
     "Organization",
     "Output",

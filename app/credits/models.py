@@ -1,8 +1,23 @@
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.attribution import AttributionColumns
 from app.core.database import Base, Credits, Moment, one_of
 
 
@@ -22,6 +37,13 @@ class EntryKind(StrEnum):
     ADJUSTMENT = "adjustment"
 
 
+class EventKind(StrEnum):
+    """What a metering event measures."""
+
+    MODEL_CALL = "model_call"
+    GENERATION = "generation"
+
+
 class CreditAccount(Base):
     """The balance of an organization, and how much of it is held. The row is locked before any hold is touched."""
 
@@ -38,8 +60,11 @@ class CreditAccount(Base):
     held: Mapped[Credits] = mapped_column(default=0)
 
 
-class CreditHold(Base):
-    """The most that one action may cost, held until it is settled or voided. That happens exactly once."""
+class CreditHold(AttributionColumns, Base):
+    """The most that one action may cost, held until it is settled or voided. That happens exactly once.
+
+    What is charged may exceed the amount: the excess is taken from what was available then.
+    """
 
     __tablename__ = "credit_holds"
     __table_args__ = (
@@ -49,7 +74,8 @@ class CreditHold(Base):
         CheckConstraint(one_of("state", HoldState), name="state_known"),
         CheckConstraint(f"(state = '{HoldState.OPEN}') = (ended_at IS NULL)", name="ended_when_not_open"),
         CheckConstraint(f"(state = '{HoldState.SETTLED}') = (charged IS NOT NULL)", name="charged_when_settled"),
-        CheckConstraint("charged >= 0 AND charged <= amount", name="charged_within_amount"),
+        CheckConstraint("charged >= 0 AND charged < 'NaN'", name="charged_not_negative"),
+        CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
     )
@@ -64,9 +90,55 @@ class CreditHold(Base):
     # None: the hold ends only when the generation that it pays for ends.
     expires_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
+    # How many model calls may have been made. Those without a metering event were lost in a crash.
+    calls_opened: Mapped[int] = mapped_column(default=0, server_default="0")
+    # The hold of the run that has taken over this run's Idempotency-Key. Nothing of this hold is charged then.
+    superseded_by: Mapped[str | None] = mapped_column(Text)
 
 
-class LedgerEntry(Base):
+class MeteringEvent(AttributionColumns, Base):
+    """What one model call or one generation used, and what it costs. Events are only ever added.
+
+    A hold is settled from its events. Its times are by the clock of Postgres.
+    """
+
+    __tablename__ = "metering_events"
+    __table_args__ = (
+        UniqueConstraint("call_id"),
+        CheckConstraint(one_of("kind", EventKind), name="kind_known"),
+        CheckConstraint("cost >= 0 AND cost < 'NaN'", name="cost_not_negative"),
+        CheckConstraint(
+            "prompt_tokens >= 0 AND completion_tokens >= 0 AND delivered_bytes >= 0 AND predict_time >= 0"
+            " AND outputs >= 0",
+            name="quantities_not_negative",
+        ),
+        Index("ix_metering_events_hold", "hold_reference"),
+        Index("ix_metering_events_organization", "organization_id", "recorded_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    # The reference of the hold that it is settled from.
+    hold_reference: Mapped[str] = mapped_column(Text)
+    # Unique, so that an event which is written again after a lost reply is not counted twice.
+    call_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    price_id: Mapped[int] = mapped_column(ForeignKey("prices.id"))
+    prompt_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    delivered_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # Seconds.
+    predict_time: Mapped[Decimal | None] = mapped_column(Numeric)
+    outputs: Mapped[int | None]
+    is_estimated: Mapped[bool] = mapped_column(default=False)
+    cost: Mapped[Credits]
+    began_at: Mapped[Moment | None]
+    first_token_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class LedgerEntry(AttributionColumns, Base):
     """One change of a balance. Entries are only ever added: a trigger refuses to change or delete them."""
 
     __tablename__ = "ledger_entries"
@@ -87,4 +159,6 @@ class LedgerEntry(Base):
     balance_after: Mapped[Credits]
     is_estimated: Mapped[bool] = mapped_column(default=False)
     description: Mapped[str] = mapped_column(Text, default="")
+    # Of a charge: for each price [{"price_id", "calls", "prompt_tokens", …, "cost"}], the sums of its metering events.
+    quantities: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())

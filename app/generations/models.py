@@ -1,10 +1,23 @@
 import uuid
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.attribution import AttributionColumns
 from app.core.crypto import random_token
 from app.core.database import Base, Credits, Moment, one_of
 from app.generations.media_types import ContentType
@@ -71,6 +84,13 @@ class Generation(Base):
     failures: Mapped[int] = mapped_column(default=0)
     # Waits for another generation of its organization to end, and is not due before that.
     is_parked: Mapped[bool] = mapped_column(default=False)
+    # A fencing token: every claim on the row increments it, and every statement of a claim's holder names it.
+    claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # Whether the last claim has not been handed over. If such a row is due, its lease ran out: the holder crashed or
+    # sleeps, and may still write.
+    is_leased: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    # How often a lease on this attempt's copy ran out. Each time, the outputs get longer names.
+    lapses: Mapped[int] = mapped_column(default=0, server_default="0")
     # The secret part of this content's webhook URLs.
     webhook_nonce: Mapped[str] = mapped_column(Text, default=random_token)
     prediction_id: Mapped[str | None] = mapped_column(Text, unique=True)
@@ -83,6 +103,76 @@ class Generation(Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     started_at: Mapped[Moment | None]
     completed_at: Mapped[Moment | None]
+
+
+class AttemptEnding(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class GenerationAttempt(AttributionColumns, Base):
+    """One attempt of a generation, from its request to its end. The row is never reused for another attempt."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        # For ever: an attempt never gets the prediction of another one.
+        UniqueConstraint("prediction_id"),
+        CheckConstraint("number >= 0", name="number_not_negative"),
+        CheckConstraint(one_of("ending", AttemptEnding), name="ending_known"),
+        CheckConstraint("(ending IS NULL) = (ended_at IS NULL)", name="ended_somehow"),
+    )
+
+    generation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    prediction_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    # When its prediction was created.
+    started_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    ending: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+
+class CreateResult(StrEnum):
+    """What is known of a create call that has ended."""
+
+    ACCEPTED = "accepted"  # the vendor made a prediction, and its id is known
+    REFUSED = "refused"  # the vendor certainly made none
+    LOST = "lost"  # the response never arrived: the vendor may have made one
+
+
+class CreateCall(Base):
+    """One call that asked the vendor for a prediction. The row is written before the call is sent."""
+
+    __tablename__ = "create_calls"
+    __table_args__ = (
+        UniqueConstraint("prediction_id"),
+        UniqueConstraint("generation_id", "attempt", "claim"),
+        CheckConstraint(one_of("result", CreateResult), name="result_known"),
+        CheckConstraint("(result IS NULL) = (ended_at IS NULL)", name="ended_with_result"),
+        CheckConstraint(
+            f"result <> '{CreateResult.ACCEPTED}' OR prediction_id IS NOT NULL", name="accepted_has_prediction"
+        ),
+        Index(
+            "ix_create_calls_unresolved",
+            "sent_at",
+            postgresql_where=text(f"prediction_id IS NULL AND (result IS NULL OR result = '{CreateResult.LOST}')"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    generation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generations.id"))
+    attempt: Mapped[int]
+    # The claim under which it was sent.
+    claim: Mapped[int] = mapped_column(BigInteger)
+    sent_at: Mapped[Moment] = mapped_column(server_default=func.clock_timestamp())
+    ended_at: Mapped[Moment | None]
+    result: Mapped[str | None] = mapped_column(Text)
+    # Also of a lost call, once its prediction has been found.
+    prediction_id: Mapped[str | None] = mapped_column(Text)
 
 
 class Output(Base):
@@ -109,6 +199,8 @@ class Output(Base):
     generation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # How many leases of the attempt had run out when the path was reserved. Each such copy has paths of its own.
+    lapses: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=0, server_default="0")
     storage_path: Mapped[str] = mapped_column(Text)
     content_type: Mapped[str] = mapped_column(Text)
     media_type: Mapped[str] = mapped_column(Text)

@@ -22,6 +22,9 @@ class IdempotencyKey(Base):
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     # A fencing token: whoever takes over an expired claim writes its own.
     claim_id: Mapped[str] = mapped_column(Text)
+    # The credit hold of the run that has the claim, and that of the run before, whose claim it has taken over.
+    hold_reference: Mapped[str | None] = mapped_column(Text)
+    former_hold_reference: Mapped[str | None] = mapped_column(Text)
     lease_until: Mapped[Moment | None]
     # `json` and not `jsonb`: a replayed response has its fields in their original order.
     response: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

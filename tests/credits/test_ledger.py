@@ -64,8 +64,8 @@ async def test_an_impossible_balance_is_refused(
         ("1, 'voided', NULL, NULL)", "ended_when_not_open"),
         ("1, 'voided', 1, now())", "charged_when_settled"),
         ("1, 'settled', NULL, now())", "charged_when_settled"),
-        ("1, 'settled', 1.000001, now())", "charged_within_amount"),
-        ("1, 'settled', -1, now())", "charged_within_amount"),
+        ("1, 'settled', 'NaN', now())", "charged_not_negative"),
+        ("1, 'settled', -1, now())", "charged_not_negative"),
     ],
 )
 async def test_an_impossible_hold_is_refused(

@@ -3,9 +3,6 @@
 import uuid
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Text
-from sqlalchemy.orm import Mapped, mapped_column
-
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
@@ -39,19 +36,3 @@ class Attribution:
 
 
 ATTRIBUTION_COLUMNS = tuple(field.name for field in fields(Attribution))
-
-
-class AttributionColumns:
-    """The columns of a table whose rows carry an `Attribution`. `organization_id` is a column of the table itself.
-
-    They refer to no other table, because what they name may be deleted. Rows of before these columns have none.
-    """
-
-    user_id: Mapped[str | None] = mapped_column(Text)
-    api_key_id: Mapped[str | None] = mapped_column(Text)
-    agent: Mapped[str | None] = mapped_column(Text)
-    model: Mapped[str | None] = mapped_column(Text)
-    session_id: Mapped[uuid.UUID | None]
-    turn_id: Mapped[str | None] = mapped_column(Text)
-    request_id: Mapped[str | None] = mapped_column(Text)
-    traceparent: Mapped[str | None] = mapped_column(Text)

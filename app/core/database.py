@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,9 +12,9 @@ from typing import Annotated, Any, Self, cast
 
 import asyncpg
 import orjson
-from sqlalchemy import DateTime, MetaData, Numeric, exc
+from sqlalchemy import DateTime, MetaData, Numeric, Text, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.errors import ServiceUnavailableError
 from app.core.json import storable_json
@@ -72,6 +73,22 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+class AttributionColumns:
+    """The columns of a table whose rows carry an `Attribution`. `organization_id` is a column of the table itself.
+
+    See `app.core.attribution`. They refer to no other table, because what they name may be deleted. Rows of before these columns have none.
+    """
+
+    user_id: Mapped[str | None] = mapped_column(Text)
+    api_key_id: Mapped[str | None] = mapped_column(Text)
+    agent: Mapped[str | None] = mapped_column(Text)
+    model: Mapped[str | None] = mapped_column(Text)
+    session_id: Mapped[uuid.UUID | None]
+    turn_id: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(Text)
 
 
 class Transaction:

@@ -17,8 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.attribution import AttributionColumns
-from app.core.database import Base, Credits, Moment, one_of
+from app.core.database import AttributionColumns, Base, Credits, Moment, one_of
 
 
 class HoldState(StrEnum):

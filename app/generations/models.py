@@ -17,9 +17,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.attribution import AttributionColumns
 from app.core.crypto import random_token
-from app.core.database import Base, Credits, Moment, one_of
+from app.core.database import AttributionColumns, Base, Credits, Moment, one_of
 from app.generations.media_types import ContentType
 from app.generations.states import CONDITIONS, ENDED, PROCESSING, UNENDED, State, Status
 

@@ -4,6 +4,9 @@ import uuid
 
 _GENERATION = "generation"
 _MONTHLY = "monthly"
+# A charge for a metering event that came after its hold had ended, and the refund of a superseded hold's charges.
+LATE = "late"
+SUPERSEDED = "superseded"
 
 # Matches the references of all generations.
 GENERATIONS_LIKE = f"{_GENERATION}:%"

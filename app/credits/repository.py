@@ -1,13 +1,7 @@
-"""The SQL of accounts, holds and the ledger. One statement does one whole step.
-
-Every statement that touches a hold locks the organization's account row first, so that no two of them can deadlock. It
-then writes both amounts from the locked row and never from its own snapshot, which may be older: Postgres checks the
-constraints on the values computed from the snapshot before it looks for the newer row.
-"""
+"""The SQL of accounts and grants. That of holds is in `settlement`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Self
 
@@ -30,63 +24,6 @@ WITH account AS (
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
 SELECT $1, '{EntryKind.GRANT}', $2, $3, balance, false, $4 FROM account
 RETURNING balance_after
-"""
-
-_HOLD = f"""
-WITH account AS (
-    UPDATE credit_accounts SET held = held + $3
-    WHERE organization_id = $1 AND balance - held >= $3
-    RETURNING organization_id
-)
-INSERT INTO credit_holds (organization_id, reference, amount, state, expires_at)
-SELECT organization_id, $2, $3, '{HoldState.OPEN}', now() + $4 FROM account
-RETURNING id
-"""
-
-_TOP_UP = f"""
-WITH account AS MATERIALIZED (
-    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
-), hold AS (
-    UPDATE credit_holds h SET amount = h.amount + $3 FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-      AND account.balance - account.held >= $3
-    RETURNING h.amount
-)
-UPDATE credit_accounts a SET balance = account.balance, held = account.held + $3 FROM account, hold
-WHERE a.organization_id = account.organization_id
-RETURNING hold.amount
-"""
-
-_SETTLE = f"""
-WITH account AS MATERIALIZED (
-    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
-), hold AS (
-    UPDATE credit_holds h SET state = '{HoldState.SETTLED}', charged = LEAST($3, h.amount), ended_at = now()
-    FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-    RETURNING h.amount, h.charged
-), paid AS (
-    UPDATE credit_accounts a SET balance = account.balance - hold.charged, held = account.held - hold.amount
-    FROM account, hold WHERE a.organization_id = account.organization_id
-    RETURNING a.balance, hold.charged
-)
-INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
-SELECT $1, '{EntryKind.CHARGE}', $2, -paid.charged, paid.balance, $4, $5 FROM paid
-RETURNING -amount
-"""
-
-_VOID = f"""
-WITH account AS MATERIALIZED (
-    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
-), hold AS (
-    UPDATE credit_holds h SET state = '{HoldState.VOIDED}', ended_at = now()
-    FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-    RETURNING h.amount
-)
-UPDATE credit_accounts a SET balance = account.balance, held = account.held - hold.amount FROM account, hold
-WHERE a.organization_id = account.organization_id
-RETURNING hold.amount
 """
 
 _EXPIRED = f"""
@@ -159,31 +96,6 @@ async def grant(
     await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization_id)
     balance: Decimal | None = await tx.fetchval(_GRANT, organization_id, reference, amount, description)
     return balance
-
-
-async def hold(
-    tx: Transaction, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
-) -> bool:
-    """Hold an amount. False if less than that is available."""
-    return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_in) is not None
-
-
-async def top_up(tx: Transaction, organization_id: str, reference: str, amount: Decimal) -> bool:
-    """Add to an open hold. False if less than that is available, or if the hold has ended."""
-    return await tx.fetchval(_TOP_UP, organization_id, reference, amount) is not None
-
-
-async def settle(
-    tx: Transaction, organization_id: str, reference: str, cost: Decimal, *, is_estimated: bool, description: str
-) -> Decimal | None:
-    """Charge an open hold and release the rest. What was charged, or None if the hold had ended before."""
-    charged: Decimal | None = await tx.fetchval(_SETTLE, organization_id, reference, cost, is_estimated, description)
-    return charged
-
-
-async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
-    """Release an open hold without a charge. False if it had ended before."""
-    return await tx.fetchval(_VOID, organization_id, reference) is not None
 
 
 async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldId]:

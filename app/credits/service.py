@@ -1,16 +1,20 @@
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
-from app.catalog.pricing import SIX_DECIMALS, Cost
+from app.catalog.pricing import SIX_DECIMALS
+from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
-from app.core.errors import InvalidRequestError
+from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.metrics import COST_ABOVE_HOLD
-from app.credits import repository
+from app.credits import repository, settlement
 from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
+from app.credits.metering import MeteredUse, Settlement
+from app.credits.repository import HoldId
 
 logger = logging.getLogger(__name__)
 
@@ -48,65 +52,113 @@ async def grant(
 
 
 async def hold(
-    tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, expires_in: timedelta | None
+    tx: Transaction,
+    attribution: Attribution,
+    *,
+    reference: str,
+    amount: Decimal,
+    expires_in: timedelta | None,
+    calls_opened: int = 0,
 ) -> None:
     """Hold the most that an action can cost.
 
     Args:
         tx: the transaction that admits the action.
-        organization_id: who pays.
+        attribution: who pays, and for what.
         reference: names the action and is never used again: `turn:…` or `generation:…:attempt`.
         amount: credits.
         expires_in: how long until the action is taken to have crashed, by the clock of Postgres; None for a hold that
             ends only when its generation ends.
+        calls_opened: how many model calls begin with it.
 
     Raises:
         InsufficientCreditsError: less than the amount is available.
     """
-    if not await repository.hold(tx, organization_id, reference, amount, expires_in):
+    if not await settlement.hold(tx, attribution, reference, amount, expires_in, calls_opened):
         raise InsufficientCreditsError
 
 
-async def top_up(tx: Transaction, *, organization_id: str, reference: str, amount: Decimal) -> None:
-    """Hold more for an action that goes on.
+async def open_call(
+    tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, uses: Sequence[MeteredUse]
+) -> None:
+    """Hold more for an action that goes on with a further model call, and record what its earlier calls used.
 
     Raises:
-        InsufficientCreditsError: less than the amount is available.
+        InsufficientCreditsError: less than the amount is available, or the hold has ended.
     """
-    if not await repository.top_up(tx, organization_id, reference, amount):
+    if not await settlement.open_call(tx, organization_id, reference, amount, uses):
         raise InsufficientCreditsError
 
 
 async def settle(
-    tx: Transaction, *, organization_id: str, reference: str, cost: Cost, description: str
-) -> Decimal | None:
-    """End an action that costs something: charge at most what was held, and release the rest.
+    tx: Transaction, *, organization_id: str, reference: str, uses: Sequence[MeteredUse], description: str
+) -> Settlement | None:
+    """End an action: record its uses, charge every use of the hold that is recorded, and release the rest.
+
+    A cost above the hold is taken from what is available, as far as that goes. Without a use that counts, the hold is
+    voided.
 
     Returns:
-        What was charged; None if the hold had ended before. Nothing is charged again then.
+        None if the hold had ended before. Nothing is recorded or charged then.
     """
-    charged = await repository.settle(
-        tx, organization_id, reference, cost.amount, is_estimated=cost.is_estimated, description=description
-    )
-    if charged is None:
+    ended = await settlement.settle(tx, organization_id, reference, uses, description)
+    if ended is None:
         logger.warning("settle_without_hold", extra={"reference": reference})
-    elif charged < cost.amount:
+    elif ended.cost > ended.held:
         COST_ABOVE_HOLD.inc()
-        logger.warning("cost_above_hold", extra={"reference": reference, "lost": str(cost.amount - charged)})
-    return charged
+        lost = str(ended.cost - ended.charged)
+        logger.warning("cost_above_hold", extra={"reference": reference, "held": str(ended.held), "lost": lost})
+    return ended
+
+
+async def charge_late(
+    tx: Transaction, *, organization_id: str, reference: str, uses: Sequence[MeteredUse], description: str
+) -> None:
+    """Record uses whose hold has ended without them, and charge each under a reference of its own.
+
+    They are paid from what is available, as far as that goes. Uses of a superseded hold are recorded and not charged.
+    """
+    await settlement.lock_account(tx, organization_id)
+    for use in uses:
+        charged = await settlement.charge_late(tx, organization_id, reference, use, description)
+        if charged is not None:
+            logger.warning("charged_late", extra={"reference": use.call_id, "lost": str(use.cost - charged)})
 
 
 async def void(tx: Transaction, *, organization_id: str, reference: str) -> None:
     """End an action that costs nothing. A hold that had ended before stays as it is."""
-    await repository.void(tx, organization_id, reference)
+    await settlement.void(tx, organization_id, reference)
 
 
-async def void_expired(database: Database) -> int:
-    """Release what crashed actions had held. Returns how many holds were ended."""
+async def supersede(tx: Transaction, *, organization_id: str, reference: str, by_reference: str) -> None:
+    """End the hold of a run in favour of another run of the same request, which alone is charged.
+
+    What the former run was charged already is given back.
+    """
+    await settlement.lock_account(tx, organization_id)
+    await settlement.supersede(tx, organization_id, reference, by_reference, f"superseded by {by_reference}")
+
+
+async def settle_expired(database: Database) -> int:
+    """Charge what crashed actions have recorded, and release the rest. Returns how many holds were ended."""
     async with database.transaction() as tx:
         expired = await repository.find_expired(tx, _SWEEP_SIZE)
     for hold_id in expired:
-        # One transaction a hold, so that each locks the account of one organization only.
-        async with database.transaction() as tx:
-            await repository.void(tx, hold_id.organization_id, hold_id.reference)
+        try:
+            await _settle_expired(database, hold_id)
+        except ServiceUnavailableError:  # its account is locked; the others do not wait for it
+            logger.warning("expired_hold_locked", extra={"reference": hold_id.reference})
     return len(expired)
+
+
+async def _settle_expired(database: Database, hold_id: HoldId) -> None:
+    # One transaction a hold, so that each locks the account of one organization only.
+    async with database.transaction() as tx:
+        await settlement.lock_account(tx, hold_id.organization_id)
+        await settle(
+            tx,
+            organization_id=hold_id.organization_id,
+            reference=hold_id.reference,
+            uses=(),
+            description="settled after its hold expired",
+        )

@@ -1,11 +1,14 @@
 """The end of an attempt: its state, its charge and the start of the next generation, in one transaction."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from app.catalog.pricing import Cost
 from app.core.database import Transaction, one_of
 from app.core.json import storable_text
 from app.credits import service as credits
+from app.credits.metering import MeteredUse
+from app.credits.models import EventKind
 from app.generations import parking
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.generations.service import hold_reference
@@ -41,9 +44,16 @@ RETURNING id
 
 
 async def complete(
-    tx: Transaction, queue: WakeQueue, attempt: ClaimedAttempt, files: Sequence[StoredFile], cost: Cost
+    tx: Transaction,
+    queue: WakeQueue,
+    attempt: ClaimedAttempt,
+    files: Sequence[StoredFile],
+    cost: Cost,
+    predict_time: Decimal | None,
 ) -> bool:
     """Complete the attempt with these files, charge it, and let the organization's next generation start.
+
+    `predict_time` is in seconds; None if the vendor did not report it.
 
     Returns:
         False if it has already ended, or one of the files does not belong to it any more.
@@ -54,15 +64,28 @@ async def complete(
     sizes, hashes = [file.size_bytes for file in files], [file.sha256 for file in files]
     if await tx.fetchval(_COMPLETE, *key, files[0].content_type, cost.amount, paths, sizes, hashes) is None:
         return False
-    charged = await credits.settle(
+    reference = hold_reference(*key)
+    use = MeteredUse(
+        call_id=reference,
+        kind=EventKind.GENERATION,
+        agent=None,
+        model=attempt.model,
+        price_id=attempt.price_id,
+        cost=cost.amount,
+        is_estimated=cost.is_estimated,
+        predict_time=predict_time,
+        outputs=len(files),
+    )
+    ended = await credits.settle(
         tx,
         organization_id=attempt.organization_id,
-        reference=hold_reference(*key),
-        cost=cost,
+        reference=reference,
+        uses=[use],
         description=attempt.model,
     )
+    charged = ended.charged if ended else Decimal(0)
     if charged != cost.amount:
-        await tx.execute(_SET_COST, *key, charged or 0)
+        await tx.execute(_SET_COST, *key, charged)
     await unpark_next(tx, queue, attempt.organization_id)
     return True
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
 from app.catalog.service import PricedModel
+from app.core.attribution import Attribution
 from app.core.clock import now
 from app.core.database import Transaction
 from app.core.settings import Settings
@@ -101,7 +102,13 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
 async def _hold(tx: Transaction, content: Generation, attempt: int, model: PricedModel) -> None:
     await credits.hold(
         tx,
-        organization_id=content.organization_id,
+        Attribution(
+            organization_id=content.organization_id,
+            user_id=content.user_id,
+            model=content.model,
+            session_id=content.session_id,
+            turn_id=content.turn_id,
+        ),
         reference=hold_reference(content.id, attempt),
         amount=generation_ceiling(model.price),
         expires_in=None,

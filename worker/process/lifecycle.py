@@ -15,7 +15,7 @@ from app.core.crypto import random_token
 from app.core.database import Database
 from app.core.settings import Settings
 from app.credits.grants import grant_monthly_credits
-from app.credits.service import void_expired
+from app.credits.service import settle_expired
 from app.idempotency.service import forget_expired
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
@@ -99,7 +99,7 @@ def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
         "end_late": (sweep.end_late, _SWEEP_SECONDS),
         "fill_capacity": (sweep.fill_capacity, _SWEEP_SECONDS),
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
-        "void_expired_holds": (partial(void_expired, database), _HOUSEKEEPING_SECONDS),
+        "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(_grant_credits_of_this_month, database), _MONTHLY_GRANT_SECONDS),
     }

@@ -39,7 +39,7 @@ class Ending:
         async with self.database.transaction() as tx:
             price = await self._price(tx, attempt.price_id)
             cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
-            return await endings.complete(tx, self.queue, attempt, files, cost)
+            return await endings.complete(tx, self.queue, attempt, files, cost, predict_time)
 
     async def _price(self, tx: Transaction, price_id: int) -> PriceTag:
         if price_id not in self.prices:

@@ -102,8 +102,9 @@ WITH {_ACCOUNT}, {_given("$3")}, used AS (
     FROM account, hold WHERE a.organization_id = account.organization_id
     RETURNING a.balance
 ), sums AS (
-    SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
-           sum(predict_time)::text AS predict_time, sum(outputs) AS outputs, sum(cost)::text AS cost
+    SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
+           sum(completion_tokens) AS completion_tokens, sum(predict_time)::text AS predict_time,
+           sum(outputs) AS outputs, sum(cost)::text AS cost
     FROM used GROUP BY price_id
 ), entry AS (
     INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, quantities,

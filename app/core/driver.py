@@ -5,10 +5,11 @@ No wait on such a connection is without a limit. See docs/adr/0011-no-wait-witho
 
 import asyncio
 import logging
-import socket
 from typing import Any, TypeAlias
 
 import asyncpg
+
+from app.core import keepalive
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +26,10 @@ CONNECT_SECONDS = 5.0
 _MARGIN_SECONDS = 2.0
 _ROLLBACK_SECONDS = 1.0
 
-# A connection without traffic is probed after 10 s, then every 5 s; it is lost if nothing comes back for 20 s.
-_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 10, 5, 3
-_USER_TIMEOUT_MS = 20_000
 # For the server's side. Statements, because poolers refuse start-up options; over a Unix socket they do nothing.
 _KEEPALIVE_SQL = (
-    f"SET tcp_keepalives_idle = {_KEEPALIVE_IDLE}; SET tcp_keepalives_interval = {_KEEPALIVE_INTERVAL};"
-    f" SET tcp_keepalives_count = {_KEEPALIVE_COUNT}; SET tcp_user_timeout = {_USER_TIMEOUT_MS}"
-)
-# For ours. Some systems lack some of them.
-_KEEPALIVE_OPTIONS = (
-    ("TCP_KEEPIDLE", _KEEPALIVE_IDLE),
-    ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL),
-    ("TCP_KEEPCNT", _KEEPALIVE_COUNT),
-    ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    f"SET tcp_keepalives_idle = {keepalive.IDLE_SECONDS}; SET tcp_keepalives_interval = {keepalive.INTERVAL_SECONDS};"
+    f" SET tcp_keepalives_count = {keepalive.COUNT}; SET tcp_user_timeout = {keepalive.USER_TIMEOUT_MS}"
 )
 
 
@@ -77,22 +68,12 @@ async def open_connection(*args: Any, **options: Any) -> Driver:
         driver: Driver = await asyncpg.connect(*args, **options)
         try:
             transport = driver._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the driver shows it nowhere else
-            keep_alive(transport.get_extra_info("socket"))
+            keepalive.keep_alive(transport.get_extra_info("socket"))
             await driver.execute(_KEEPALIVE_SQL)
         except BaseException:  # raised again
             driver.terminate()
             raise
     return driver
-
-
-def keep_alive(connected: socket.socket) -> None:
-    """Have the kernel close the connection if the other side is gone without a word. A Unix socket needs nothing."""
-    if connected.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE_OPTIONS:
-        if (option := getattr(socket, name, None)) is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def commit(driver: Driver) -> None:

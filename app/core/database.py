@@ -65,7 +65,8 @@ class Base(DeclarativeBase):
 class AttributionColumns:
     """The columns of a table whose rows carry an `Attribution`. `organization_id` is a column of the table itself.
 
-    See `app.core.attribution`. They refer to no other table, because what they name may be deleted. Rows of before these columns have none.
+    See `app.core.attribution`. They refer to no other table, because what they name may be deleted. Older rows have
+    none.
     """
 
     user_id: Mapped[str | None] = mapped_column(Text)

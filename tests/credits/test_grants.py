@@ -2,14 +2,18 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
+from urllib.parse import urlsplit
 
 import pytest
 
 from app.audit.actor import COMMAND_LINE
 from app.catalog.pricing import SIX_DECIMALS
 from app.core.database import Database
+from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.grants import grant_monthly_credits
 from app.organizations import service as organizations
@@ -21,6 +25,37 @@ from tests.waiting import until
 
 NOVEMBER, DECEMBER = datetime(2031, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2031, 12, 1, tzinfo=UTC)
 MONTHLY = Decimal("2.500001")
+
+
+class Clocks:
+    """Databases whose Postgres believes that it is another time: the same rows, with `now()` replaced."""
+
+    def __init__(self, environment: dict[str, str], database: Database) -> None:
+        self._environment = environment
+        self._database = database
+
+    @asynccontextmanager
+    async def at(self, moment: datetime) -> AsyncIterator[Database]:
+        name = f"clock_{secrets.token_hex(6)}"
+        settings = Settings.model_validate({name.lower(): value for name, value in self._environment.items()})
+        url = urlsplit(settings.database_url)
+        async with self._database.transaction() as tx:
+            await tx.execute(f"CREATE SCHEMA {name}")
+            await tx.execute(
+                f"CREATE FUNCTION {name}.now() RETURNS timestamptz LANGUAGE sql STABLE AS"
+                f" $$SELECT timestamptz '{moment.isoformat()}'$$"
+            )
+            await tx.execute(f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{name}'")
+            await tx.execute(f"ALTER ROLE {name} SET search_path = {name}, pg_catalog, public")
+        netloc = f"{name}:{name}@{url.netloc.rpartition('@')[2]}"
+        opened = Database.open(settings.model_copy(update={"database_url": url._replace(netloc=netloc).geturl()}))
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+def clocks(environment: dict[str, str], database: Database) -> Clocks:
+    return Clocks(environment, database)
 
 
 @pytest.fixture
@@ -56,33 +91,64 @@ async def granted(database: Database, organization: Organization, year: int = 20
     return [(row["reference"].rpartition(":")[2], row["amount"]) for row in rows]
 
 
-async def test_each_month_is_granted_once_even_if_the_grant_runs_twice(
-    database: Database, subscriber: Organization
+async def test_each_month_is_granted_once_even_if_ten_workers_grant_it(
+    database: Database, clocks: Clocks, subscriber: Organization
 ) -> None:
-    await asyncio.gather(*(grant_monthly_credits(database, NOVEMBER) for _ in range(8)))
-    await grant_monthly_credits(database, NOVEMBER)
-    await asyncio.gather(*(grant_monthly_credits(database, DECEMBER) for _ in range(8)))
+    for month in (NOVEMBER, DECEMBER):
+        async with clocks.at(month) as then:
+            await asyncio.gather(*(grant_monthly_credits(then) for _ in range(10)))
+            await grant_monthly_credits(then)
 
     assert await granted(database, subscriber) == [("2031-11", MONTHLY), ("2031-12", MONTHLY)]
     assert await faults_of(database, subscriber) == []
 
 
-async def test_a_plan_without_credits_and_an_ended_subscription_get_none(database: Database, plan: str) -> None:
+async def test_a_month_that_ended_before_the_organization_existed_is_not_granted(
+    database: Database, clocks: Clocks, subscriber: Organization
+) -> None:
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE organizations SET created_at = $2 WHERE id = $1", subscriber.id, DECEMBER)
+
+    async with clocks.at(NOVEMBER) as behind:
+        await grant_monthly_credits(behind)
+    nothing_yet = await granted(database, subscriber)
+    async with clocks.at(DECEMBER) as then:
+        await grant_monthly_credits(then)
+
+    assert nothing_yet == []
+    assert await granted(database, subscriber) == [("2031-12", MONTHLY)]
+
+
+async def test_a_clock_that_is_behind_grants_nothing_for_the_month_before(
+    database: Database, clocks: Clocks, subscriber: Organization
+) -> None:
+    for clock in (DECEMBER, NOVEMBER):
+        async with clocks.at(clock) as then:
+            await grant_monthly_credits(then)
+
+    assert await granted(database, subscriber) == [("2031-12", MONTHLY)]
+
+
+async def test_a_plan_without_credits_and_an_ended_subscription_get_none(
+    database: Database, clocks: Clocks, plan: str
+) -> None:
     without = await factories.make_organization(database)
     ended = await factories.make_organization(database, plan=plan)
     async with database.transaction() as tx:
         await tx.execute("UPDATE organizations SET subscription_status = 'inactive' WHERE id = $1", ended.id)
 
-    await grant_monthly_credits(database, NOVEMBER)
+    async with clocks.at(NOVEMBER) as then:
+        await grant_monthly_credits(then)
 
     assert [await granted(database, organization) for organization in (without, ended)] == [[], []]
 
 
-async def test_if_one_grant_fails_the_others_are_still_made(database: Database, plan: str) -> None:
+async def test_if_one_grant_fails_the_others_are_still_made(database: Database, clocks: Clocks, plan: str) -> None:
     others = [await factories.make_organization(database, plan=plan) for _ in range(3)]
     await make_rich(database, others[1])
 
-    await grant_monthly_credits(database, NOVEMBER)
+    async with clocks.at(NOVEMBER) as then:
+        await grant_monthly_credits(then)
 
     assert [len(await granted(database, organization)) for organization in others] == [1, 0, 1]
     assert await faults_of(database, others[1]) == []

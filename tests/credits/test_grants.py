@@ -2,22 +2,19 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
-from urllib.parse import urlsplit
 
 import pytest
 
 from app.audit.actor import COMMAND_LINE
 from app.catalog.pricing import SIX_DECIMALS
 from app.core.database import Database
-from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.grants import grant_monthly_credits
 from app.organizations import service as organizations
 from tests import factories, programs
+from tests.clocks import Clocks
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.books import faults_of
@@ -25,37 +22,6 @@ from tests.waiting import until
 
 NOVEMBER, DECEMBER = datetime(2031, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2031, 12, 1, tzinfo=UTC)
 MONTHLY = Decimal("2.500001")
-
-
-class Clocks:
-    """Databases whose Postgres believes that it is another time: the same rows, with `now()` replaced."""
-
-    def __init__(self, environment: dict[str, str], database: Database) -> None:
-        self._environment = environment
-        self._database = database
-
-    @asynccontextmanager
-    async def at(self, moment: datetime) -> AsyncIterator[Database]:
-        name = f"clock_{secrets.token_hex(6)}"
-        settings = Settings.model_validate({name.lower(): value for name, value in self._environment.items()})
-        url = urlsplit(settings.database_url)
-        async with self._database.transaction() as tx:
-            await tx.execute(f"CREATE SCHEMA {name}")
-            await tx.execute(
-                f"CREATE FUNCTION {name}.now() RETURNS timestamptz LANGUAGE sql STABLE AS"
-                f" $$SELECT timestamptz '{moment.isoformat()}'$$"
-            )
-            await tx.execute(f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{name}'")
-            await tx.execute(f"ALTER ROLE {name} SET search_path = {name}, pg_catalog, public")
-        netloc = f"{name}:{name}@{url.netloc.rpartition('@')[2]}"
-        opened = Database.open(settings.model_copy(update={"database_url": url._replace(netloc=netloc).geturl()}))
-        yield opened
-        await opened.close()
-
-
-@pytest.fixture
-def clocks(environment: dict[str, str], database: Database) -> Clocks:
-    return Clocks(environment, database)
 
 
 @pytest.fixture

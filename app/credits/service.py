@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
-from app.catalog.pricing import SIX_DECIMALS
+from app.catalog.pricing import MOST_CREDITS, SIX_DECIMALS
 from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
@@ -20,8 +20,6 @@ from app.credits.repository import Entry, HoldId
 logger = logging.getLogger(__name__)
 
 _LARGEST_CHANGE = Decimal(10) ** 11
-# What NUMERIC(18, 6) can store.
-_LARGEST_BALANCE = Decimal(10) ** 12 - SIX_DECIMALS
 _SWEEP_SIZE = 100
 
 
@@ -78,8 +76,8 @@ async def add_entry(
             raise InvalidRequestError(f"{reference} is already the reference of another entry of the ledger")
         return False
     balance = await get_balance(tx, organization_id)
-    if balance.balance + amount > _LARGEST_BALANCE:
-        raise InvalidRequestError(f"The balance cannot exceed {_LARGEST_BALANCE:,}")
+    if balance.balance + amount > MOST_CREDITS:
+        raise InvalidRequestError(f"The balance cannot exceed {MOST_CREDITS:,}")
     if balance.available + amount < 0:
         raise InvalidRequestError(f"Only {balance.available:f} credits are available")
     await repository.add_entry(tx, organization_id, kind, reference, amount, description)

@@ -7,10 +7,12 @@ from app.core.database import Transaction
 from app.organizations import service as organizations
 from app.verification import delivery_checks, ledger_checks, metering_checks
 
-_SNAPSHOT = (
+_BEGIN = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
     # A large ledger takes longer than a request may.
     "SET LOCAL statement_timeout = 0",
+    # Postgres has no statistics of what a query computes on the way, and may take it for a few rows.
+    "SET LOCAL enable_nestloop = off",
 )
 _MOST_NAMED = 20
 
@@ -40,7 +42,7 @@ async def find_faults(tx: Transaction) -> list[str]:
     An empty list proves that the ledger is right. All queries see the same snapshot of the database. It must be the
     first thing that the transaction does.
     """
-    for statement in _SNAPSHOT:
+    for statement in _BEGIN:
         await tx.execute(statement)
     faults: list[str] = []
     for check in (*ledger_checks.CHECKS, *metering_checks.CHECKS, *delivery_checks.CHECKS):
@@ -57,8 +59,6 @@ async def find_notes(tx: Transaction) -> list[str]:
 
 
 def _note(what: str, count: str, references: Sequence[str] | None) -> str:
-    text = f"{what}: {count}"
-    if references is None:
-        return text
-    more = ", …" if len(references) > _MOST_NAMED else ""
-    return f"{text}; {len(references)} actions: {', '.join(references[:_MOST_NAMED])}{more}"
+    named = ", ".join((references or ())[:_MOST_NAMED])
+    more = len(references or ()) - _MOST_NAMED
+    return f"{what}: {count}" + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")

@@ -10,6 +10,7 @@ from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.metering import MeteredUse
+from app.credits.models import EventKind
 from app.generations.service import GenerationPolicy, GenerationRequest, request_generation
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
@@ -92,9 +93,28 @@ class Books:
             self.tx, organization_id=self._names["org"], reference=self._own(reference), by_reference="another"
         )
 
-    async def plant(self, statement: str, reference: str = "") -> None:
-        """Change the books in a way that the product never would."""
-        await self.tx.execute(statement.format(**self._names, reference=reference.format(**self._names)))
+    async def settle_content(self, outputs: int) -> None:
+        """Settle the hold of the content, for so many files."""
+        reference = f"generation:{self._names['content']}:0"
+        find_price = "SELECT price_id FROM generations WHERE id::text = $1"
+        price_id = await self.tx.fetchval(find_price, self._names["content"])
+        use = MeteredUse(
+            call_id=reference,
+            kind=EventKind.GENERATION,
+            agent=None,
+            model="simulator/video",
+            price_id=price_id,
+            cost=Decimal("0.5"),
+            outputs=outputs,
+        )
+        await credits.settle(
+            self.tx, organization_id=self._names["org"], reference=reference, uses=[use], description=""
+        )
+
+    async def plant(self, statement: str, **names: object) -> None:
+        """Change the books in a way that the product never would. Names may contain those of the organization."""
+        own = {name: str(value).format(**self._names) for name, value in names.items()}
+        await self.tx.execute(statement.format(**self._names, **own))
 
     async def notes(self) -> list[str]:
         """The notes on this organization."""

@@ -87,7 +87,7 @@ async def test_an_expired_hold_that_is_still_open(books: Books, age: str, is_fau
 
 
 async def test_an_action_that_is_charged_twice(books: Books) -> None:
-    await books.plant(_CHARGE, "paid:{org}")
+    await books.plant(_CHARGE, reference="paid:{org}")
 
     assert await books.faults() == ["paid:{org}: charged 2 times"]
 
@@ -95,8 +95,8 @@ async def test_an_action_that_is_charged_twice(books: Books) -> None:
 async def test_a_content_that_is_charged_for_two_attempts(books: Books) -> None:
     for attempt in (7, 8):
         reference = f"generation:{{content}}:{attempt}"
-        await books.plant(_SETTLED_HOLD, reference)
-        await books.plant(_CHARGE, reference)
+        await books.plant(_SETTLED_HOLD, reference=reference)
+        await books.plant(_CHARGE, reference=reference)
 
     assert await books.faults() == [
         "content {content}: charged 2 times",
@@ -111,19 +111,19 @@ async def test_a_settled_hold_whose_entry_has_another_amount(books: Books) -> No
 
 
 async def test_a_settled_hold_without_an_entry(books: Books) -> None:
-    await books.plant(_SETTLED_HOLD, "unpaid:{org}")
+    await books.plant(_SETTLED_HOLD, reference="unpaid:{org}")
 
     assert await books.faults() == ["unpaid:{org}: settled for 0.500000, but its entry says "]
 
 
 async def test_a_charge_without_a_hold(books: Books) -> None:
-    await books.plant(_CHARGE, "sudden:{org}")
+    await books.plant(_CHARGE, reference="sudden:{org}")
 
     assert await books.faults() == ["sudden:{org}: charged without a settled hold"]
 
 
 async def test_a_completed_content_that_was_not_charged(books: Books) -> None:
-    await books.plant(_END_HOLD, "generation:{content}:0")
+    await books.plant(_END_HOLD, reference="generation:{content}:0")
     await books.plant(_COMPLETE)
 
     assert await books.faults() == ["content {content}: completed for 0.500000, but charged nothing"]
@@ -148,13 +148,13 @@ async def test_a_hold_of_an_attempt_that_does_not_exist(books: Books) -> None:
 
 async def test_a_content_that_failed_and_was_charged(books: Books) -> None:
     await books.plant(_FAIL)
-    await books.plant(_END_HOLD, "generation:{content}:0")
-    await books.plant(_CHARGE, "generation:{content}:0")
+    await books.plant(_END_HOLD, reference="generation:{content}:0")
+    await books.plant(_CHARGE, reference="generation:{content}:0")
 
     assert "content {content}: it is failed, but was charged 0.500000" in await books.faults()
 
 
 async def test_a_pending_content_without_a_hold(books: Books) -> None:
-    await books.plant(_END_HOLD, "generation:{content}:0")
+    await books.plant(_END_HOLD, reference="generation:{content}:0")
 
     assert await books.faults() == ["content {content}: it is pending, but nothing is held for it"]

@@ -181,7 +181,7 @@ async def test_a_cost_that_was_not_available_is_a_note(books: Books) -> None:
 
     assert await books.faults() == []
     assert await books.notes() == [
-        "credits that were used and not charged, because no more were available: 4.000000; 1 actions: big:{org}"
+        "credits that were used and not charged, because no more were available: 4.000000 (big:{org})"
     ]
 
 
@@ -202,7 +202,7 @@ async def test_calls_that_a_crash_lost_are_a_note(books: Books) -> None:
     await books.hold("running", calls=1)
 
     assert await books.faults() == []
-    assert await books.notes() == ["model calls that were opened and lost in crashes: 2; 1 actions: crashed:{org}"]
+    assert await books.notes() == ["model calls that were opened and lost in crashes: 2 (crashed:{org})"]
 
 
 async def test_a_charge_that_is_older_than_events_is_no_fault(books: Books) -> None:

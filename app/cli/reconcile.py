@@ -13,9 +13,9 @@ from app.cli.transaction import in_transaction
 from app.core.database import Database
 from app.core.settings import load_settings
 from app.predictions.open import open_prediction_client
-from app.reconciliation.predictions import Difference, DifferenceKind
+from app.reconciliation.prediction_differences import Difference, DifferenceKind
 from app.reconciliation.service import reconcile_predictions, reconcile_usage
-from app.reconciliation.usage import UsageDifference
+from app.reconciliation.usage_differences import UsageDifference
 from app.reconciliation.usage_file import UsageColumns, read_usage
 
 app = typer.Typer(help="Compare the ledger with what the vendors say was used.", no_args_is_help=True)

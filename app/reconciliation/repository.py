@@ -11,8 +11,8 @@ from app.credits.models import EntryKind, EventKind
 from app.credits.references import generation_reference_sql
 from app.generations.models import AttemptEnding, CreateResult
 from app.generations.states import ENDED
-from app.reconciliation.predictions import Difference, DifferenceKind, KnownRun, LostCall
-from app.reconciliation.usage import Usage, UsageKey
+from app.reconciliation.prediction_differences import Difference, DifferenceKind, KnownRun, LostCall
+from app.reconciliation.usage_differences import Usage, UsageKey
 
 _ENDED = one_of("g.status", ENDED)
 

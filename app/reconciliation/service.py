@@ -9,8 +9,14 @@ from app.core.database import Database, Transaction
 from app.generations.callbacks import PATH
 from app.predictions.protocol import Prediction, PredictionClient
 from app.reconciliation import repository
-from app.reconciliation.predictions import Difference, DifferenceKind, VendorRun, compare_known, explain_unknown
-from app.reconciliation.usage import Usage, UsageDifference, UsageKey, compare_usage
+from app.reconciliation.prediction_differences import (
+    Difference,
+    DifferenceKind,
+    VendorRun,
+    compare_known,
+    explain_unknown,
+)
+from app.reconciliation.usage_differences import Usage, UsageDifference, UsageKey, compare_usage
 
 _BATCH = 500
 # A prediction is created a little later than its attempt starts, and by another clock.

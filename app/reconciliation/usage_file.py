@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from app.core.errors import InvalidRequestError
-from app.reconciliation.usage import Usage, UsageKey
+from app.reconciliation.usage_differences import Usage, UsageKey
 
 _LARGEST = 10**18
 

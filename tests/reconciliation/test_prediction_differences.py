@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.reconciliation.predictions import (
+from app.reconciliation.prediction_differences import (
     Difference,
     DifferenceKind,
     KnownRun,

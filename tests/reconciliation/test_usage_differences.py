@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from app.core.errors import InvalidRequestError
-from app.reconciliation.usage import Usage, UsageDifference, UsageKey, compare_usage
+from app.reconciliation.usage_differences import Usage, UsageDifference, UsageKey, compare_usage
 from app.reconciliation.usage_file import UsageColumns, read_usage
 
 DAY = date(2026, 11, 28)

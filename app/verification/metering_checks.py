@@ -69,7 +69,9 @@ CHECKS = (
     """
     SELECT format('%s: the event %s is of %s, but has a price of %s', e.hold_reference, e.call_id, e.model,
                   p.model_name)
-    FROM metering_events e JOIN prices p ON p.id = e.price_id WHERE e.model <> p.model_name
+    FROM metering_events e JOIN prices p ON p.id = e.price_id
+    -- A version of a model may have the price of the model.
+    WHERE p.model_name NOT IN (e.model, split_part(e.model, ':', 1))
     """,
     """
     SELECT format('%s: the event %s has no hold of its organization', e.hold_reference, e.call_id)

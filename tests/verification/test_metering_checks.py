@@ -205,6 +205,12 @@ async def test_calls_that_a_crash_lost_are_a_note(books: Books) -> None:
     assert await books.notes() == ["model calls that were opened and lost in crashes: 2 (crashed:{org})"]
 
 
+async def test_a_version_may_have_the_price_of_its_model(books: Books) -> None:
+    await books.plant("UPDATE metering_events SET model = model || ':version' WHERE call_id = 'paid:{org}:1'")
+
+    assert await books.faults() == []
+
+
 async def test_a_charge_that_is_older_than_events_is_no_fault(books: Books) -> None:
     await books.plant("DELETE FROM metering_events WHERE call_id = 'paid:{org}:1'")
     await books.plant("UPDATE ledger_entries SET quantities = NULL WHERE reference = 'paid:{org}'")

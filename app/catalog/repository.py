@@ -120,9 +120,3 @@ async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
         .order_by(Model.kind, Model.name, Price.effective_at.desc())
     )
     return [(model, price) for model, price in (await tx.session.execute(query)).all()]
-
-
-async def current_moment(tx: Transaction) -> datetime:
-    """The moment by Postgres's clock at which the transaction began."""
-    moment: datetime = await tx.fetchval("SELECT now()")
-    return moment

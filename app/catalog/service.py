@@ -10,6 +10,7 @@ from app.catalog.models import Model, ModelKind
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
 from app.catalog.toml import CatalogFile, ModelEntry, read_starter_catalog, write_catalog
+from app.core.clock import moment_of
 from app.core.database import Transaction
 
 
@@ -101,7 +102,7 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile | None, *, actor:
     """
     catalog = catalog or read_starter_catalog()
     # Prices are looked up by Postgres's clock. By the same clock, a new price is in force in this transaction already.
-    now = await repository.current_moment(tx)
+    now = await moment_of(tx)
     new_prices = 0
     for entry in catalog.models:
         is_changed = await _save_model(tx, entry)

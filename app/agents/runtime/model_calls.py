@@ -11,10 +11,17 @@ from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usag
 class MeteredCall(Protocol):
     """One model call, with credits held for the most that it can cost."""
 
-    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
-        """Record what the finished call costs.
+    def began_answering(self) -> None:
+        """Note that the first token of a streamed answer has arrived."""
+        ...
 
-        Without usage the cost is estimated from what was delivered. If nothing was delivered, the call is free.
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
+        """Record what the call costs, which has ended or was cut short. See `judge` for what is paid for.
+
+        Args:
+            reported: the best of the upstream's reports.
+            delivered_bytes: what arrived of the answer, in bytes of UTF-8.
+            is_final: whether the report came with the end of the answer. An earlier one does not count all of it.
         """
         ...
 
@@ -74,8 +81,12 @@ class ModelCalls:
                 return
             async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
                 async for chunk in chunks:
-                    if delta := answer.add_chunk(chunk):
+                    had_begun = answer.delivered_bytes > 0
+                    delta = answer.add_chunk(chunk)
+                    if answer.delivered_bytes and not had_begun:
+                        metered.began_answering()
+                    if delta:
                         yield delta
         finally:
             # Also if the call is cut short: what was delivered has to be paid for.
-            metered.settle(answer.usage, answer.delivered_bytes)
+            metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)

@@ -76,6 +76,8 @@ class ChatFault(StrEnum):
     """Refuses ``max_tokens``, as OpenAI's reasoning models do."""
     NO_MAX_COMPLETION_TOKENS = "no-max-completion-tokens"
     """Refuses ``max_completion_tokens``, as Mistral's API does."""
+    IGNORES_MAX_TOKENS = "ignores-max-tokens"
+    """Answers at any length, whatever ``max_tokens`` says."""
     IGNORES_MAX_COMPLETION_TOKENS = "ignores-max-completion-tokens"
     """Does not know ``max_completion_tokens`` and takes no notice of it, as Ollama does."""
     NO_STREAM_OPTIONS = "no-stream-options"

@@ -135,9 +135,11 @@ def _tool_choice(body: Json) -> str:
 
 
 def _max_tokens(body: Json, faults: ChatFaults) -> int | None:
-    new_name = None if ChatFault.IGNORES_MAX_COMPLETION_TOKENS in faults else body.get("max_completion_tokens")
-    limit: int | None = new_name or body.get("max_tokens")
-    return limit
+    names = {
+        "max_completion_tokens": ChatFault.IGNORES_MAX_COMPLETION_TOKENS,
+        "max_tokens": ChatFault.IGNORES_MAX_TOKENS,
+    }
+    return next((body[name] for name, fault in names.items() if body.get(name) and fault not in faults), None)
 
 
 def _stop(body: Json) -> list[str]:

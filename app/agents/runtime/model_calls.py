@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
+from app.agents.runtime.model_call_body import room_for_answer, with_limit
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
 
 
@@ -41,11 +42,28 @@ class Meter(Protocol):
 
 @dataclass(frozen=True)
 class ModelRoute:
-    """Where a model of the catalog runs, its name there, and the longest answer that it may give, in tokens."""
+    """Where a model of the catalog runs.
+
+    Attributes:
+        upstream: the server.
+        name: its name there.
+        max_output_tokens: the longest answer that it may give.
+        context_tokens: the most that it takes, prompt and answer together; None if that is not known.
+        image_tokens: the most that one image of a prompt counts as.
+    """
 
     upstream: Upstream
     name: str
     max_output_tokens: int
+    context_tokens: int | None = None
+    image_tokens: int = 0
+
+    def with_limit(self, body: JsonObject) -> JsonObject:
+        """The body with the one limit that its answer has: the client's, the catalog's or the context's."""
+        if self.context_tokens is None:
+            return with_limit(body, self.max_output_tokens)
+        room = room_for_answer(body, self.context_tokens, self.image_tokens)
+        return with_limit(body, min(self.max_output_tokens, room))
 
 
 @dataclass(frozen=True)

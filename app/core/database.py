@@ -11,13 +11,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Self, cast
 
 import asyncpg
-import orjson
 from sqlalchemy import DateTime, MetaData, Numeric, Text, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.errors import ServiceUnavailableError
-from app.core.json import storable_json
+from app.core.json import read_json, storable_json
 from app.core.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -171,7 +170,7 @@ class Database:
             # The parameters of a statement may be a prompt, which must not be logged.
             hide_parameters=True,
             json_serializer=storable_json,
-            json_deserializer=orjson.loads,
+            json_deserializer=read_json,
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=10,

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self, cast
 from weakref import WeakSet
 
 import asyncpg
-import orjson
 from sqlalchemy import DateTime, MetaData, Numeric, Text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -26,7 +25,7 @@ from app.core.driver import (
     roll_back,
 )
 from app.core.errors import ServiceUnavailableError
-from app.core.json import storable_json
+from app.core.json import read_json, storable_json
 from app.core.postgres_errors import is_away, is_outdated
 from app.core.settings import Settings
 from app.core.shares import Shares
@@ -181,7 +180,7 @@ class Database:
             # The parameters of a statement may be a prompt, which must not be logged.
             hide_parameters=True,
             json_serializer=storable_json,
-            json_deserializer=orjson.loads,
+            json_deserializer=read_json,
             pool_size=size,
             max_overflow=0,
             connect_args={

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from replicate.client import Client
 
-from app.predictions.parsing import UnreadableResponseError, parse_json, parse_page, parse_prediction
+from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
     PredictionMissingError,
@@ -153,7 +153,7 @@ class ReplicateClient:
     async def _request(self, method: str, path: str, **options: Any) -> Any:
         async with asyncio.timeout(self._deadline):
             response = await self._client._async_request(method, path, **options)  # noqa: SLF001 - see the class
-        return parse_json(response.content)
+        return parse_response(response.content)
 
     @contextmanager
     def _failures(self, *, is_create: bool = False) -> Iterator[None]:

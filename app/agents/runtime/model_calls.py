@@ -11,10 +11,17 @@ from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usag
 class MeteredCall(Protocol):
     """One model call, with credits held for the most that it can cost."""
 
-    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
-        """Record what the finished call costs.
+    def began_answering(self) -> None:
+        """Note that the answer has begun. Only the first time counts."""
+        ...
 
-        Without usage the cost is estimated from what was delivered. If nothing was delivered, the call is free.
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
+        """Note what the call has used, once it has ended in any way.
+
+        Args:
+            reported: what the upstream has reported, if anything.
+            delivered_bytes: UTF-8 bytes of the answer that have arrived.
+            is_final: whether the answer has come to its own end.
         """
         ...
 
@@ -22,8 +29,8 @@ class MeteredCall(Protocol):
 class Meter(Protocol):
     """Counts what a turn's model calls cost."""
 
-    async def open_call(self, model: str, body: JsonObject) -> MeteredCall:
-        """Make sure that the call can be paid for.
+    async def open_call(self, agent: str, model: str, body: JsonObject) -> MeteredCall:
+        """Make sure that the agent's call can be paid for.
 
         Raises:
             InsufficientCreditsError: it cannot.
@@ -57,8 +64,10 @@ class ModelCalls:
     meter: Meter
     timeout: float
 
-    async def call(self, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool) -> AsyncGenerator[Delta]:
-        """Call the model and collect what it says in `answer`.
+    async def call(
+        self, agent: str, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool
+    ) -> AsyncGenerator[Delta]:
+        """Call the model for the agent and collect what it says in `answer`.
 
         Yields:
             What the client may see, as it arrives; nothing if the call is not streamed.
@@ -66,16 +75,21 @@ class ModelCalls:
         Raises:
             AppError: the call cannot be paid for, or the provider failed.
         """
-        metered = await self.meter.open_call(model, body)
+        metered = await self.meter.open_call(agent, model, body)
         upstream = self.routes[model].upstream
+        is_final = False
         try:
-            if not is_streamed:
+            if is_streamed:
+                async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
+                    async for chunk in chunks:
+                        delta = answer.add_chunk(chunk)
+                        if answer.delivered_bytes:
+                            metered.began_answering()
+                        if delta:
+                            yield delta
+            else:
                 answer.add_completion(await self.client.complete(upstream, body, timeout=self.timeout))
-                return
-            async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
-                async for chunk in chunks:
-                    if delta := answer.add_chunk(chunk):
-                        yield delta
+            is_final = True
         finally:
             # Also if the call is cut short: what was delivered has to be paid for.
-            metered.settle(answer.usage, answer.delivered_bytes)
+            metered.settle(answer.usage, answer.delivered_bytes, is_final=is_final)

@@ -9,6 +9,7 @@ from app.chat.turns.result import TurnResult
 from app.chat.turns.settle import TurnSettlement
 from app.chat.turns.turn import hold_reference
 from app.core.backoff import backoff
+from app.core.concurrency import cancel_all
 from app.core.errors import ServiceUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class TurnEndings:
         self._writing: dict[asyncio.Task[TurnResult | None], TurnEnding] = {}
 
     def begin(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
-        """Begin to write the end of a turn. It must not be cancelled.
+        """Begin to write the end of a turn. Nobody else may cancel that.
 
         Returns:
             What writes it. Its result is that of the turn; None if the turn has no answer, or it cannot be stored.
@@ -41,11 +42,13 @@ class TurnEndings:
         return writing
 
     async def drain(self, seconds: float) -> None:
-        """Wait until everything is written, at most this long. The log says what is not."""
+        """Wait until everything is written, at most this long. The log says what is not, and is given up."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=seconds)
-        for ending in self._writing.values():
+        left = dict(self._writing)
+        for ending in left.values():
             logger.error("turn_not_settled", extra=_lost(ending))
+        await cancel_all(left)
 
     async def _write(self, ending: TurnEnding) -> TurnResult | None:
         answer = ending.answer

@@ -42,12 +42,13 @@ given AS (
 """
 
 
-# Only for a hold that the statement has found; an event that is recorded already stays as it is.
+# Only for a hold that the statement has found; an event that is recorded already stays as it is. Times are counted back
+# from when the statement arrived, because it may wait for the account.
 _RECORD = f"""
 INSERT INTO metering_events (hold_reference, kind, agent, model, {_USE}, began_at, first_token_at, ended_at, {_ORIGIN})
-SELECT $2, kind, given.agent, given.model, {_USE}, clock_timestamp() - make_interval(secs => began_ago),
-       clock_timestamp() - make_interval(secs => first_token_ago),
-       clock_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
+SELECT $2, kind, given.agent, given.model, {_USE}, statement_timestamp() - make_interval(secs => began_ago),
+       statement_timestamp() - make_interval(secs => first_token_ago),
+       statement_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
 FROM given, hold
 ON CONFLICT (call_id) DO NOTHING
 """

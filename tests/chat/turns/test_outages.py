@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -40,7 +41,7 @@ async def make_gated(database: Database) -> Organization:
     return host
 
 
-async def begin(opened: AsyncExitStack, far: CutOffApi, host: Organization, **body: object) -> OpenStream:
+async def begin(opened: AsyncExitStack, far: CutOffApi, host: Organization, **body: Any) -> OpenStream:
     """A stream that has begun its answer."""
     streaming = await opened.enter_async_context(opened_stream(far.http, host, "Hello", **body))
     await streaming.read(until=BEGINNING.encode())

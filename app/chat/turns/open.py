@@ -4,9 +4,9 @@ from contextlib import asynccontextmanager
 from app.agents.tools.protocol import ToolPorts
 from app.agents.tools.registry import open_tools
 from app.chat.turns.admit import TurnAdmission
-from app.chat.turns.endings import TurnEndings
 from app.chat.turns.run import Turns
 from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
@@ -25,7 +25,7 @@ async def open_turns(
     urls = FileUrls(store, settings.public_url)
     async with open_tools(settings, ToolPorts(database, queue, urls)) as tools:
         admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
-        turns = Turns(admission, TurnEndings(TurnSettlement(database, urls)), database)
+        turns = Turns(admission, SettlingTurns(TurnSettlement(database, urls)), database)
         try:
             yield turns
         finally:

@@ -9,10 +9,10 @@ from app.agents.runtime.events import Finished
 from app.chat.turns.admit import TurnAdmission
 from app.chat.turns.deltas import Deltas
 from app.chat.turns.ending import TurnEnding
-from app.chat.turns.endings import TurnEndings
 from app.chat.turns.leases import keep_leases
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnResult
+from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn import AdmittedTurn
 from app.core.database import Database
 from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
@@ -29,12 +29,12 @@ class RunningTurn:
     `deltas` has the answer as it arrives, `result()` the whole.
     """
 
-    def __init__(self, turn: AdmittedTurn, endings: TurnEndings, database: Database) -> None:
+    def __init__(self, turn: AdmittedTurn, settling: SettlingTurns, database: Database) -> None:
         self.turn = turn
         self.deltas = Deltas()
         if not turn.request.is_streamed:
             self.deltas.drop()
-        self._endings = endings
+        self._settling = settling
         self._is_abandoned = False
         self._renewing = asyncio.create_task(keep_leases(database, turn.session, turn.request.idempotent))
         # Only this task is ever cancelled. The one that stores the turn always runs to its end.
@@ -93,7 +93,7 @@ class RunningTurn:
 
     async def _stored(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
         """Begin to store the end of the turn, and wait until that is done, or for as long as the client can wait."""
-        storing = self._endings.begin(ending)
+        storing = self._settling.begin(ending)
         # Not a method of this object, which knows the whole conversation and is not needed any more.
         storing.add_done_callback(partial(_cancel, self._renewing))
         await asyncio.wait({storing}, timeout=STORING_SECONDS)
@@ -134,12 +134,12 @@ class RunningTurn:
 class Turns:
     """Begins turns, and knows those that are running in this process."""
 
-    def __init__(self, admission: TurnAdmission, endings: TurnEndings, database: Database) -> None:
+    def __init__(self, admission: TurnAdmission, settling: SettlingTurns, database: Database) -> None:
         self._admission = admission
-        self._endings = endings
+        self._settling = settling
         self._database = database
         self._running: dict[asyncio.Task[TurnResult], RunningTurn] = {}
-        self._is_draining = False
+        self._give_up_at: float | None = None
 
     async def begin(self, request: TurnRequest) -> RunningTurn | TurnResult:
         """Admit a turn and let it run.
@@ -156,21 +156,21 @@ class Turns:
     async def drain(self) -> None:
         """End every turn, also those that begin later. Each is charged and stored, and its client gets an error.
 
-        It takes little more than `STORING_SECONDS`, even if Postgres is away.
+        It may be called again. Altogether it takes little more than `STORING_SECONDS`, even if Postgres is away.
         """
-        self._is_draining = True
-        give_up_at = monotonic() + STORING_SECONDS
+        if self._give_up_at is None:
+            self._give_up_at = monotonic() + STORING_SECONDS
         for running in self._running.values():
             running.interrupt()
         if self._running:
             await asyncio.wait(self._running)
-        await self._endings.drain(give_up_at - monotonic())
+        await self._settling.drain(max(0, self._give_up_at - monotonic()))
 
     def _start(self, turn: AdmittedTurn) -> RunningTurn:
-        running = RunningTurn(turn, self._endings, self._database)
+        running = RunningTurn(turn, self._settling, self._database)
         self._running[running.task] = running
         running.task.add_done_callback(self._forget)
-        if self._is_draining:
+        if self._give_up_at is not None:
             running.interrupt()
         return running
 

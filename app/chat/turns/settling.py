@@ -23,8 +23,8 @@ _TRIES_AFTER_EXPIRY: Final = 60
 _T = TypeVar("_T")
 
 
-class TurnEndings:
-    """Writes how the turns of this process end, for as long as it takes, whether or not anybody waits for it."""
+class SettlingTurns:
+    """The turns of this process that have ended and are being settled, whether or not anybody waits for that."""
 
     def __init__(self, settlement: TurnSettlement) -> None:
         self._settlement = settlement
@@ -45,7 +45,7 @@ class TurnEndings:
         """Wait until everything is written, at most this long. The log says what is not, and is given up."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=seconds)
-        left = dict(self._writing)
+        left, self._writing = self._writing, {}
         for ending in left.values():
             logger.error("turn_not_settled", extra=_lost(ending))
         await cancel_all(left)
@@ -64,8 +64,8 @@ class TurnEndings:
             return await self._write(ending.without_answer())
 
     def _forget(self, writing: asyncio.Task[TurnResult | None]) -> None:
-        ending = self._writing.pop(writing)
-        if not writing.cancelled() and (error := writing.exception()):
+        ending = self._writing.pop(writing, None)
+        if ending and not writing.cancelled() and (error := writing.exception()):
             logger.error("turn_not_settled", exc_info=error, extra=_lost(ending))
 
 

@@ -187,7 +187,8 @@ def _result_of(storing: asyncio.Task[TurnResult | None]) -> TurnResult:
         ServiceUnavailableError: it is not stored yet, or will never be.
         AppError: it cannot be stored.
     """
-    if not storing.done() or isinstance(storing.exception(), ServiceUnavailableError):
+    is_given_up = storing.cancelled() or (storing.done() and isinstance(storing.exception(), ServiceUnavailableError))
+    if is_given_up or not storing.done():
         late = ServiceUnavailableError("The answer could not be stored in time")
         # The answer has been made and will be charged.
         late.retryable = False

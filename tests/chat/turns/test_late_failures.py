@@ -18,7 +18,7 @@ WORDS = "Ask the poet"
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-@pytest.mark.parametrize("fault", ["status-400", "status-500", "drop-before-response"])
+@pytest.mark.parametrize("fault", ["status-404", "status-500", "drop-before-response"])
 async def test_calls_before_one_that_is_refused_are_charged_and_their_messages_are_stored(
     held: HeldApi, stack: Stack, database: Database, upstream: UpstreamLog, fault: str, is_streamed: bool
 ) -> None:
@@ -37,7 +37,7 @@ async def test_calls_before_one_that_is_refused_are_charged_and_their_messages_a
     held.chat_models.let_pass()
     response = await asking
 
-    assert response.status_code >= 400
+    assert '"error"' in response.text
     host, poet, refused = upstream.calls()
     assert (host["outcome"], poet["outcome"]) == ("finished", "finished")
     assert refused["outcome"] != "finished"

@@ -4,7 +4,7 @@ from time import monotonic
 from app.agents.runtime.model_call_body import output_tokens_bound
 from app.catalog.pricing import chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
-from app.chat_models.judgement import judge
+from app.chat_models.judgement import is_free, judge
 from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
@@ -66,8 +66,8 @@ class TurnCall:
         self._first_token_at = self._first_token_at or monotonic()
 
     def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
-        """See `MeteredCall.settle`. A call without output is free, unless the upstream says otherwise at its end."""
-        if delivered_bytes == 0 and not (is_final and reported):
+        """See `MeteredCall.settle`."""
+        if is_free(reported, delivered_bytes, is_final=is_final):
             self._use = self._free()
             return
         estimate = -(-self._prompt_bound // BYTES_PER_TOKEN)

@@ -29,6 +29,7 @@ class TurnEnding:
         messages: what is stored in the session, each message with the name of the agent that wrote it.
         answer: its answer; None if it ended without one.
         is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
+        has_tools: whether its agents could generate something.
     """
 
     turn: TurnIdentity
@@ -42,6 +43,7 @@ class TurnEnding:
     messages: Sequence[Said]
     answer: Finished | None
     is_fault: bool
+    has_tools: bool
 
     @classmethod
     def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
@@ -70,6 +72,7 @@ class TurnEnding:
             messages=[*asked, *said],
             answer=answer,
             is_fault=is_fault,
+            has_tools=bool(turn.run.agent.tool_names()),
         )
 
     @property

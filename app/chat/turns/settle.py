@@ -4,6 +4,8 @@ Rows are locked in the same order as when a turn is admitted: first the idempote
 account. In different orders two turns could wait for each other.
 """
 
+from collections.abc import Sequence
+
 from app.agents.runtime.events import Finished
 from app.chat.turns.ending import TurnEnding
 from app.chat.turns.result import TurnContent, TurnResult
@@ -33,7 +35,7 @@ class TurnSettlement:
             ServiceUnavailableError: Postgres is away.
         """
         async with self._database.transaction() as tx:
-            contents = await content.list_of_turn(tx, ending.organization_id, ending.turn.id)
+            contents = await _contents_of(tx, ending)
             result = TurnResult(
                 turn=ending.turn,
                 message=answer.message,
@@ -66,6 +68,10 @@ class TurnSettlement:
             content_type=ContentType(found.content_type) if found.content_type else None,
             url=self._urls.of(found, item.outputs[0]) if item.outputs else None,
         )
+
+
+async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentWithOutputs]:
+    return await content.list_of_turn(tx, ending.organization_id, ending.turn.id) if ending.has_tools else []
 
 
 async def _end(tx: Transaction, ending: TurnEnding) -> None:

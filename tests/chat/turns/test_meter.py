@@ -114,7 +114,7 @@ async def test_a_call_that_may_have_been_opened_is_recorded_as_free(metered: Met
         (Usage(10, 5), 400, True, "0.00002", False),
         (None, 0, True, "0", False),
         (None, 0, False, "0", False),
-        (Usage(10, 5), 0, False, "0", False),
+        (Usage(10, 0), 0, False, "0", False),
         (Usage(10, 1), 400, False, "0.00021", True),
     ],
 )

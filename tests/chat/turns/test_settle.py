@@ -16,6 +16,7 @@ from tests.chat.locks import cut_off, locked_account, until_waiting
 from tests.chat.turns.rows import let_leases_run_out
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
+from tests.patient import patient_transaction
 from tests.sessions.reading import messages_of
 
 WORDS = "count to 4"
@@ -103,6 +104,6 @@ async def locked_key(
     losing = begin()
     await held.chat_models.wait_until_held()
     await let_leases_run_out(database, host)
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
         yield begin, lose

@@ -32,7 +32,7 @@ class RecordingMeter:
     heard: list[str | Settled] = field(default_factory=list)
     opened: list[tuple[str, JsonObject]] = field(default_factory=list)
 
-    async def open_call(self, agent: str, model: str, body: JsonObject) -> "RecordingMeter":
+    async def open_call(self, _agent: str, model: str, body: JsonObject) -> "RecordingMeter":
         self.opened.append((model, body))
         self.heard.append("opened")
         return self

@@ -6,6 +6,7 @@ from redis.asyncio import BlockingConnectionPool
 from app.core.keepalive import tcp_options
 from app.core.settings import Settings
 from app.queue.arq import deserialize, serialize
+from app.queue.connections import leaving_replicas
 
 _MOST_CONNECTIONS = 100
 
@@ -22,6 +23,7 @@ def open_redis(settings: Settings) -> ArqRedis:
         health_check_interval=30,
         **_keepalive(settings.redis_url),
     )
+    pool.connection_class = leaving_replicas(pool.connection_class)
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app.core.settings import Settings
+from chaos.strikes import POSTGRES, VALKEY
 from devstack import product
 from devstack.managed import ManagedProcess, stop_all
 from devstack.ports import free_port
@@ -13,8 +14,6 @@ from devstack.programs import Program, run_to_end
 from devstack.server import EmbeddedServer
 from devstack.servers import EmbeddedServers
 from devstack.vendors import choose_vendors
-
-POSTGRES, VALKEY = "postgres", "valkey"
 
 _GRACE_SECONDS = 10.0
 
@@ -27,13 +26,23 @@ class Plant:
         self.simulator_url = _free_origin()
         self.api_urls: dict[str, str] = {}
         self.environment = {**_environment(folder, servers, self.simulator_url), **settings}
-        self._servers: dict[str, EmbeddedServer] = {POSTGRES: servers.postgres, VALKEY: servers.valkey}
+        self._servers: Mapping[str, EmbeddedServer] = {POSTGRES: servers.postgres, VALKEY: servers.valkey}
         self._programs: dict[str, Program] = {}
 
     @property
     def settings(self) -> Settings:
         """The settings of all processes."""
         return Settings.model_validate({name.lower(): value for name, value in self.environment.items()})
+
+    @property
+    def servers(self) -> Mapping[str, EmbeddedServer]:
+        """Postgres and Valkey."""
+        return self._servers
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """The simulator, the API processes and the workers."""
+        return self._programs
 
     @property
     def objects(self) -> Path:
@@ -79,6 +88,15 @@ class Plant:
             self._servers[name].start()
         else:
             self._programs[name].launch()
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of `junis` to its end, as an operator would; returns its output.
+
+        Raises:
+            StartupError: It ended with a status other than 0.
+        """
+        log = self._log("junis")
+        return run_to_end(Program("junis", ("-m", "app.cli", *arguments), self._isolated(), log, folder=self.folder))
 
     def stop(self) -> None:
         """Stop all programs in an orderly way."""

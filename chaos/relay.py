@@ -36,7 +36,6 @@ class Relay:
         self.spoiled = 0
         self._target = target
         self._mood = Mood.FAITHFUL
-        self._loop = asyncio.new_event_loop()
         self._ready = Event()
 
     def lead_to(self, port: int) -> None:
@@ -49,7 +48,7 @@ class Relay:
 
     def run(self) -> None:
         """Serve until `end` is called, in the thread of its own that this is called in."""
-        self._loop.run_until_complete(self._serve())
+        asyncio.run(self._serve())
 
     def wait(self) -> None:
         """Wait until the port is known."""
@@ -60,7 +59,7 @@ class Relay:
         self._loop.call_soon_threadsafe(self._ending.set)
 
     async def _serve(self) -> None:
-        self._ending = asyncio.Event()
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -70,14 +69,17 @@ class Relay:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # closed connections are freed in the next turn of the loop
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            if self._mood is Mood.REFUSING:
-                await self._refuse(reader, writer)
-            else:
-                await self._join(reader, writer)
-        writer.close()
+        try:
+            with suppress(OSError):
+                if self._mood is Mood.REFUSING:
+                    await self._refuse(reader, writer)
+                else:
+                    await self._join(reader, writer)
+        finally:
+            writer.close()
 
     async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.spoiled += 1

@@ -114,19 +114,22 @@ class Plant:
 
 
 @contextmanager
-def running_plant(folder: Path, *, simulator: Sequence[str] = (), settings: Mapping[str, str]) -> Iterator[Plant]:
+def running_plant(
+    folder: Path, *, simulator: Sequence[str] = (), settings: Mapping[str, str], kind: type[Plant] = Plant
+) -> Iterator[Plant]:
     """Run the servers and the simulator over a migrated database for as long as the block takes.
 
     Args:
         folder: Where data, logs and objects go; created if it is missing.
         simulator: Options of `python -m simulator`.
         settings: Further settings of the product, in addition to those that say where everything is.
+        kind: What the plant is.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     # In a folder without `.env`, so that this process does not read a developer's own settings either.
     with chdir(folder), EmbeddedServers(folder / "servers", durable=False) as servers:
-        plant = Plant(folder, servers, settings)
+        plant = kind(folder, servers, settings)
         try:
             plant.migrate()
             plant.add_simulator(*simulator)

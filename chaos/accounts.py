@@ -58,6 +58,8 @@ def check_accounts(accounts: Mapping[str, Account], balances: Mapping[str, Balan
             due = account.due
             violations.append(f"{name}: charged {account.charged} in all; {due.least} to {due.most} are due")
         shown, left = balances.get(name), account.granted - account.charged
-        if shown is not None and shown != Balance(left, Decimal(0)):
+        if shown is None:
+            violations.append(f"{name}: the API does not say what it has")
+        elif shown != Balance(left, Decimal(0)):
             violations.append(f"{name}: shows {shown.balance}, of it held {shown.held}, instead of {left}")
     return violations

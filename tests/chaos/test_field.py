@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,8 +44,12 @@ def struck(tmp_path: Path) -> Iterator[Struck]:
         yield Struck(plant, Field(plant, valkeys, store))
 
 
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def is_asleep(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def is_awake(pid: int) -> bool:
+    return not is_asleep(pid)
 
 
 async def test_everything_can_be_struck(struck: Struck) -> None:
@@ -59,12 +64,12 @@ async def test_everything_can_be_struck(struck: Struck) -> None:
 def _sleeps(plant: Plant, field: Field) -> None:
     for victim, pid in ((WORKERS[0], plant.pid(WORKERS[0])), (VALKEY, plant.servers[VALKEY].pid)):
         wake = field.strike(Kind(Blow.SLEEP, victim))
-        assert wait_until(lambda pid=pid: state_of(pid) == "T")
+        assert wait_until(partial(is_asleep, pid))
         wake()
-        assert wait_until(lambda pid=pid: state_of(pid) != "T")
+        assert wait_until(partial(is_awake, pid))
     field.strike(Kind(Blow.LONG_SLEEP, APIS[1]))
     field.heal()
-    assert wait_until(lambda: state_of(plant.pid(APIS[1])) != "T")
+    assert wait_until(partial(is_awake, plant.pid(APIS[1])))
 
 
 async def _backends_sleep(plant: Plant, field: Field) -> None:

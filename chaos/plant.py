@@ -1,5 +1,6 @@
 """The whole product as real processes on this machine, each of which can be killed and started again."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from devstack.servers import EmbeddedServers
 from devstack.vendors import choose_vendors
 
 _GRACE_SECONDS = 10.0
+_COMMAND_SECONDS = 120.0
 
 
 class Plant:
@@ -89,14 +91,18 @@ class Plant:
         else:
             self._programs[name].launch()
 
-    def run(self, *arguments: str) -> str:
-        """Run a command of `junis` to its end, as an operator would; returns its output.
-
-        Raises:
-            StartupError: It ended with a status other than 0.
-        """
-        log = self._log("junis")
-        return run_to_end(Program("junis", ("-m", "app.cli", *arguments), self._isolated(), log, folder=self.folder))
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run a command of `junis` to its end, as an operator would; returns its exit status and its output."""
+        program = Program(
+            "junis", ("-m", "app.cli", *arguments), self._isolated(), self._log("junis"), folder=self.folder
+        )
+        with tempfile.TemporaryFile() as output:
+            try:
+                status = program.launch(stdout=output).wait(_COMMAND_SECONDS)
+            finally:
+                program.kill()
+            output.seek(0)
+            return status, output.read().decode()
 
     def stop(self) -> None:
         """Stop all programs in an orderly way."""

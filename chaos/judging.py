@@ -27,7 +27,7 @@ from chaos.plan import Plan
 from chaos.stored import check_store
 from chaos.striking import Struck
 from chaos.tables import Tables
-from chaos.turn_charges import Verdict, check_turns
+from chaos.turn_charges import Verdict, check_losses, check_turns
 from chaos.vendor import Vendor
 
 
@@ -76,6 +76,7 @@ async def judge(evidence: Evidence, http: httpx.AsyncClient) -> Judgement:
         *check_ends(tables.contents),
         *(f"{turn}: charged for a chat that nobody has sent" for turn in unknown),
         *verdict.violations,
+        *check_losses(verdict, tables.lost_calls),
         *check_generations(vendor, tables.contents, tables.entries),
         *check_entries(tables.entries),
         *check_accounts(accounts, evidence.balances),

@@ -53,6 +53,13 @@ def check_turns(chats: Sequence[ChargedChat], struck: Sequence[Struck]) -> Verdi
     return verdict
 
 
+def check_losses(verdict: Verdict, counted: int) -> list[str]:
+    """What crashes have lost can be counted: no more than the model calls that were opened and have no event."""
+    if verdict.lost <= counted:
+        return []
+    return [f"{verdict.lost} model calls were lost in crashes, {counted} are known to the holds"]
+
+
 def _answers(chat: ChargedChat) -> Iterator[str]:
     """What is wrong with the answers: each is charged, and one request has one."""
     for turn in sorted(chat.answered - chat.charges.keys()):

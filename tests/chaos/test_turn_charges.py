@@ -12,7 +12,7 @@ from chaos.prices import CUT_MODEL, SILENT_MODEL
 from chaos.strikes import Blow, Kind
 from chaos.striking import Struck
 from chaos.tables import LedgerEntry
-from chaos.turn_charges import Verdict, check_turns
+from chaos.turn_charges import Verdict, check_losses, check_turns
 from tests.chaos.evidence import MARKER, TURN, asked, charge, chat, delivery, sent
 
 # 0.000107 + 1000 * 0.00000137 + 100 * 0.00000291
@@ -157,3 +157,8 @@ def test_what_is_due_is_added_up_by_organization() -> None:
 
     [due] = verdict.due.values()
     assert (str(due.least), str(due.most)) == (TWICE, TWICE)
+
+
+def test_losses_that_no_hold_knows_of_are_reported() -> None:
+    assert check_losses(Verdict(lost=2), 2) == []
+    assert check_losses(Verdict(lost=3), 2) == ["3 model calls were lost in crashes, 2 are known to the holds"]

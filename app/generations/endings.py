@@ -21,7 +21,8 @@ _COMPLETE = f"""
 WITH reserved AS MATERIALIZED (
     SELECT FROM outputs WHERE generation_id = $1 AND attempt = $2 AND storage_path = ANY ($5) FOR UPDATE
 ), completed AS (
-    UPDATE generations SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now()
+    UPDATE generations SET status = 'completed', content_type = $3, credit_cost = $4, completed_at = now(),
+        outcome = NULL
     WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
       AND (SELECT count(*) FROM reserved) = cardinality($5)
     RETURNING id, retry_count
@@ -37,7 +38,8 @@ _SET_COST = "UPDATE generations SET credit_cost = $3 WHERE id = $1 AND retry_cou
 
 _FAIL = f"""
 UPDATE generations
-SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now(), is_parked = false
+SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now(), is_parked = false,
+    outcome = NULL
 WHERE id = $1 AND retry_count = $2 AND {one_of("status", UNENDED)}
 RETURNING id
 """

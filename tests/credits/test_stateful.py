@@ -151,7 +151,7 @@ class Books(RuleBasedStateMachine):
                 "UPDATE credit_holds SET expires_at = now() - interval '1 s' WHERE reference = $1 AND state = 'open'",
                 reference,
             )
-        await credits.void_expired(self._account.database)
+        await credits.settle_expired(self._account.database)
 
     async def _check(self) -> None:
         """Assert that the ledger agrees with the model."""
@@ -188,7 +188,8 @@ def _check_refusal(step: Step, refusal: Exception) -> None:
     allowed: dict[str, tuple[type[Exception], ...]] = {
         "hold": (InsufficientCreditsError, asyncpg.UniqueViolationError),
         "top_up": (InsufficientCreditsError,),
-        "grant": (InvalidRequestError,) if step.amount == 0 else (),
+        # The amount is 0, or the reference was granted with another one.
+        "grant": (InvalidRequestError,),
     }
     if not isinstance(refusal, allowed.get(step.kind, ())):
         raise refusal

@@ -17,6 +17,7 @@ from app.generations.callbacks import webhook_url
 from app.generations.media_types import JSON, TEXT, MediaType
 from app.predictions.protocol import Prediction
 from tests.core.sites import settings_of
+from tests.patient import patient_transaction
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench
 from tests.worker_faults.locks import until_waiting
@@ -143,7 +144,7 @@ async def test_a_worker_that_finds_another_one_copying_leaves_the_lease_unchange
     asked = await until_ended_at_vendor(workbench, worker, "simulator/image")
     # Three workers detect three types in the bytes. The first one is gone, and the others find its object.
     await reserve(worker, await begun(workbench, asked), TEXT)
-    async with worker.resources.database.transaction() as tx:
+    async with patient_transaction(worker.resources.database) as tx:
         await tx.execute("SELECT FROM outputs WHERE generation_id = $1 FOR UPDATE", uuid.UUID(asked))
         slower = asyncio.create_task(worker.copy(asked))
         await until_waiting(workbench, 1)

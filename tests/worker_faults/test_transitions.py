@@ -79,7 +79,7 @@ async def _complete(tx: Transaction, trial: Trial) -> object:
     assert output is not None
     file = StoredFile(output.storage_path, TEXT.content_type, 1, "0" * 64)
     queue = trial.workbench.resources.queue
-    return await endings.complete(tx, queue, trial.attempt, [file], Cost(Decimal(0)))
+    return await endings.complete(tx, queue, trial.attempt, [file], Cost(Decimal(0)), None)
 
 
 async def _retry(tx: Transaction, trial: Trial) -> object:

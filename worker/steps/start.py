@@ -24,6 +24,7 @@ from app.predictions.protocol import (
 )
 from worker.steps.accept import Acceptance
 from worker.steps.end import Ending
+from worker.steps.mismatch import refuse_run
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class StartStep:
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
             await self._put_off(attempt, error)
         else:
+            if not prediction.runs(attempt.model):
+                await refuse_run(self.predictions, self.ending, attempt, prediction)
+                return
             await self.acceptance.accept(attempt, prediction)
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:

@@ -51,7 +51,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds in a row are run (1)")
     parser.add_argument("--generations", type=int, default=500, help="how many are requested (500)")
     parser.add_argument("--minutes", type=float, default=4, help="by when everything must have ended (4)")
-    parser.add_argument("--strike-seconds", type=float, help="for how long there are strikes (two fifths of the minutes)")
+    parser.add_argument(
+        "--strike-seconds", type=float, help="for how long there are strikes (two fifths of the minutes)"
+    )
     parser.add_argument("--folder", type=Path, help="an empty folder in which data and logs are kept (a temporary one)")
     arguments = parser.parse_args()
     if arguments.folder is not None and arguments.folder.exists() and any(arguments.folder.iterdir()):

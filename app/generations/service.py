@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -38,7 +38,7 @@ class GenerationPolicy:
 class GenerationRequest:
     """What an agent asks to be generated, and for whom.
 
-    `request_key` identifies the client's request if it carries an Idempotency-Key.
+    `request_key` identifies the client's request if it carries an Idempotency-Key. `attribution` is that of the turn.
     """
 
     organization_id: str
@@ -48,6 +48,7 @@ class GenerationRequest:
     model: str
     input: Mapping[str, Any]
     request_key: bytes | None = None
+    attribution: Attribution | None = None
 
 
 def hold_reference(generation_id: uuid.UUID, attempt: int) -> str:
@@ -70,7 +71,7 @@ async def request_generation(
         return adopted
     model = await catalog.get_generation_model(tx, request.model)
     content = _pending(policy, request, model, is_parked=await repository.is_full(tx, request.organization_id))
-    await _hold(tx, content, 0, model)
+    await _hold(tx, content, 0, model, request.attribution)
     await repository.add(tx, content)
     _wake(tx, queue, content)
     return content
@@ -99,16 +100,18 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
     return True
 
 
-async def _hold(tx: Transaction, content: Generation, attempt: int, model: PricedModel) -> None:
+async def _hold(
+    tx: Transaction, content: Generation, attempt: int, model: PricedModel, origin: Attribution | None = None
+) -> None:
+    origin = origin or Attribution(
+        organization_id=content.organization_id,
+        user_id=content.user_id,
+        session_id=content.session_id,
+        turn_id=content.turn_id,
+    )
     await credits.hold(
         tx,
-        Attribution(
-            organization_id=content.organization_id,
-            user_id=content.user_id,
-            model=content.model,
-            session_id=content.session_id,
-            turn_id=content.turn_id,
-        ),
+        replace(origin, model=content.model),
         reference=hold_reference(content.id, attempt),
         amount=generation_ceiling(model.price),
         expires_in=None,

@@ -161,7 +161,7 @@ def test_missing_and_unwanted_files_in_the_store_are_reported(tmp_path: Path) ->
     left = replace(WANTED, storage_path="generation/image/c.png", is_wanted=False)
 
     assert check_paths(tmp_path, [WANTED, left]) == [
-        "generation/image/c.png: kept for an attempt that failed",
+        "generation/image/c.png: kept for an attempt that has not completed",
         "generation/image/b.png: belongs to nothing",
         "generation/image/a.png: missing in the store",
     ]

@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos bench clean
+.PHONY: help install quickstart test lint types check chaos mutants bench clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -13,7 +13,8 @@ help:
 	@echo 'make lint         style, formatting, import directions'
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
-	@echo 'make chaos        500 generations while everything is killed again and again; SEED=7 repeats a run'
+	@echo 'make chaos        500 generations while everything is struck again and again; SEED=7 repeats a run, SEEDS=5 makes five'
+	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make install      only create .venv with everything that the above need'
 	@echo 'make clean        remove the environments and caches, but no data'
@@ -42,11 +43,14 @@ types: install
 check: lint types test
 
 chaos: install
-	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(FULL),--seeds 5) $(if $(SEEDS),--seeds $(SEEDS))
+
+mutants: install
+	$(BIN)/python -m mutants $(if $(ARGS),"$(ARGS)")
 
 bench: install
 	$(BIN)/python -m bench
 
 clean:
 	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
-	find app worker simulator devstack chaos bench migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app worker simulator devstack chaos bench mutants migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

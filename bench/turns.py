@@ -13,7 +13,8 @@ from app.resources import open_resources
 from bench.figures import Figure, cpu_seconds
 from bench.generations import run_bench
 from chaos import organizations
-from chaos.plant import POSTGRES, Plant
+from chaos.plant import Plant
+from chaos.strikes import POSTGRES
 
 _API = "api-1"
 _AT_ONCE = 8

@@ -1,127 +1,106 @@
-"""The clients of a run: each request is sent at its time until it is accepted, and what failed is retried once."""
+"""Requests everything that is planned, helps as clients and operators would, and waits until all of it has ended."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from time import monotonic
 
 import httpx
 
+from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
-from app.generations import service as generations
-from app.generations.service import GenerationPolicy, GenerationRequest
-from app.resources import Resources
+from chaos import organizations
+from chaos.asked import Asked
+from chaos.clients import Clients
 from chaos.organizations import Organization
-from chaos.plan import APIS, Plan, Request, Way
+from chaos.plan import Plan
 from chaos.plant import Plant
+from chaos.preparing import TURN_SECONDS
+from chaos.tables import Postgres
 
-_CHAT_TIMEOUT_SECONDS = 30
-_TRIES = 60
-_BETWEEN_TRIES_SECONDS = 0.5
-_RETRY_SECONDS = 1.0
-_NO_ANSWER = "no answer"
-_FAILED_ONCE = """
-SELECT id::text, organization_id FROM generations WHERE status = 'failed' AND retry_count = 0
+_LOOK_SECONDS = 0.5
+_TOP_UP, _TOP_UP_SECONDS = Decimal("0.25"), 1.5
+_GRANT_WITHIN = 10.0
+# So long after its time limit, a turn that still wants to be settled has been.
+_SETTLED_SECONDS = 15.0
+_MOST_CONNECTIONS = 500
+_UNENDED = """
+SELECT (SELECT count(*) FROM generations
+        WHERE status IN ('pending', 'processing') OR status = 'failed' AND retry_count = 0)
+     + (SELECT count(*) FROM outputs o JOIN generations c ON c.id = o.generation_id
+        WHERE o.attempt <> c.retry_count OR c.status = 'failed' OR c.status = 'completed' AND o.sha256 IS NULL)
 """
+_LET_HOLDS_EXPIRE = """
+WITH expired AS (
+    UPDATE credit_holds SET expires_at = now() WHERE state = 'open' AND expires_at > now() RETURNING 1
+)
+SELECT count(*) FROM expired
+"""
+_HELD = "SELECT count(*) FROM credit_holds WHERE state = 'open'"
 
 
-@dataclass
-class Asked:
-    """The results of all requests.
+async def ask_everything(
+    plant: Plant, plan: Plan, asking: Sequence[Organization], began: float, seconds: float
+) -> tuple[Asked, int]:
+    """Request everything, and wait until all of it has ended.
 
-    `accepted` are contents that the database has confirmed. `answers` counts the API's responses to chats and retries
-    by way and status. `refused` counts calls of the service while Postgres was away. `never_accepted` are the requests
-    that no try succeeded for.
+    Args:
+        plant: The running product.
+        plan: What is requested.
+        asking: The organizations.
+        began: The moment by the monotonic clock from which times are counted.
+        seconds: What has not ended after them is given up.
+
+    Returns:
+        What the clients have sent and received, and how many holds were left by crashed turns.
     """
+    last_strike = max((strike.at + strike.down for strike in plan.strikes), default=0)
+    postgres = Postgres(plant.settings.database_url)
+    limits = httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=0)
+    async with httpx.AsyncClient(limits=limits) as http:
+        clients = Clients(plant.api_urls, asking, http, began)
+        async with _helping(plant, clients):
+            await clients.ask_all(plan)
+            await asyncio.sleep(max(0.0, began + last_strike - monotonic()))
+            await _wait_until_none(postgres, _UNENDED, began + seconds)
+            await asyncio.sleep(TURN_SECONDS + _SETTLED_SECONDS)
+            # No turn runs any more: every chat was answered or died with its process. Their holds expire now.
+            abandoned = await postgres.count(_LET_HOLDS_EXPIRE) or 0
+            await _wait_until_none(postgres, _HELD, began + seconds)
+    return clients.asked, abandoned
 
-    accepted: list[str] = field(default_factory=list)
-    answers: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
-    never_accepted: list[Request] = field(default_factory=list)
+
+@asynccontextmanager
+async def _helping(plant: Plant, clients: Clients) -> AsyncIterator[None]:
+    """Retry failed contents, and grant more to those in need, as long as the block takes."""
+    database = Database.open(plant.settings)
+    helping = [asyncio.create_task(clients.retry_failed()), asyncio.create_task(_top_up(database, clients))]
+    try:
+        yield
+    finally:
+        for helper in helping:
+            helper.cancel()
+        results = await asyncio.gather(*helping, return_exceptions=True)
+        await database.close()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
-class Asker:
-    """Requests the plan's generations through the service and through chats."""
+async def _top_up(database: Database, clients: Clients) -> None:
+    number = 0
+    while True:
+        await asyncio.sleep(_TOP_UP_SECONDS)
+        for organization_id in list(clients.in_need):
+            # A grant whose reply was lost is repeated under its name, and added once.
+            with suppress(ServiceUnavailableError, TimeoutError):
+                async with asyncio.timeout(_GRANT_WITHIN):
+                    await organizations.grant(database, organization_id, _TOP_UP, f"top-up {number}")
+                number += 1
+                clients.in_need.discard(organization_id)
 
-    def __init__(
-        self, plant: Plant, resources: Resources, organizations: Sequence[Organization], http: httpx.AsyncClient
-    ) -> None:
-        self._plant = plant
-        self._resources = resources
-        self._organizations = organizations
-        self._http = http
-        self.asked = Asked()
 
-    async def ask_all(self, plan: Plan, began: float) -> None:
-        """Send every request at its time, counted from `began` by the monotonic clock, until it is accepted."""
-        async with asyncio.TaskGroup() as group:
-            for request in plan.requests:
-                await asyncio.sleep(max(0.0, began + request.at - monotonic()))
-                group.create_task(self._ask(request))
-
-    async def retry_failed(self) -> None:
-        """Retry what has failed once, for ever; cancel it to end it."""
-        keys = {organization.id: organization.api_key for organization in self._organizations}
-        while True:
-            for content_id, organization_id in await self._failed_once():
-                await self._post("retry", APIS[0], f"/content/{content_id}/retry", keys[organization_id], None)
-            await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _ask(self, request: Request) -> None:
-        ask: Callable[[Request, int], Awaitable[bool]] = (
-            self._ask_service if request.way is Way.SERVICE else self._ask_chat
-        )
-        for number in range(_TRIES):
-            if await ask(request, number):
-                return
-            await asyncio.sleep(_BETWEEN_TRIES_SECONDS)
-        self.asked.never_accepted.append(request)
-
-    async def _ask_service(self, request: Request, _number: int) -> bool:
-        organization = self._organizations[request.organization]
-        wanted = GenerationRequest(
-            organization_id=organization.id,
-            user_id=organization.user_id,
-            session_id=None,
-            turn_id=None,
-            model=request.model,
-            input={"prompt": request.prompt, **({"num_outputs": request.outputs} if request.outputs > 1 else {})},
-        )
-        try:
-            async with self._resources.database.transaction() as tx:
-                made = await generations.request_generation(
-                    tx, self._resources.queue, GenerationPolicy.of(self._plant.settings), wanted
-                )
-        except ServiceUnavailableError:
-            self.asked.refused += 1
-            return False
-        self.asked.accepted.append(str(made.id))
-        return True
-
-    async def _ask_chat(self, request: Request, number: int) -> bool:
-        """Ask the request's API first, then each in turn; what a chat that was cut off has requested ends too."""
-        api = APIS[(APIS.index(request.api) + number) % len(APIS)]
-        body = {"model": "junis-orchestrator", "messages": [{"role": "user", "content": request.prompt}]}
-        key = self._organizations[request.organization].api_key
-        return await self._post("chat", api, "/v1/chat/completions", key, body)
-
-    async def _failed_once(self) -> list[tuple[str, str]]:
-        try:
-            async with self._resources.database.transaction() as tx:
-                return [(row["id"], row["organization_id"]) for row in await tx.fetch(_FAILED_ONCE)]
-        except ServiceUnavailableError:
-            return []
-
-    async def _post(self, way: str, api: str, path: str, api_key: str, body: object) -> bool:
-        url = f"{self._plant.api_urls[api]}/api/external{path}"
-        try:
-            response = await self._http.post(
-                url, json=body, headers={"X-API-Key": api_key}, timeout=_CHAT_TIMEOUT_SECONDS
-            )
-        except httpx.HTTPError:
-            self.asked.answers[f"{way}: {_NO_ANSWER}"] += 1
-            return False
-        self.asked.answers[f"{way}: {response.status_code}"] += 1
-        return response.status_code == HTTPStatus.OK
+async def _wait_until_none(postgres: Postgres, query: str, deadline: float) -> None:
+    while await postgres.count(query) != 0 and monotonic() < deadline:  # noqa: ASYNC110 - other processes do it
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,64 +1,35 @@
 """What must be true when everything has ended: each check returns a sentence for everything that is not."""
 
-from collections import Counter, defaultdict
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import httpx
-
-from app.core.database import Database
-from app.verification.service import find_faults
-from chaos.asking import Asked
-from chaos.plan import Plan, Request
-from chaos.plant import Plant
-from chaos.stored import check_store
+from chaos.asked import Asked
+from chaos.plan import Request
+from chaos.tables import Content, LedgerEntry
 from chaos.vendor import Vendor, attempt_of
-
-Row = Mapping[str, Any]
 
 _ENDED = ("completed", "failed")
 _ENDED_AT_VENDOR = ("succeeded", "failed", "canceled", "aborted")
 # After one of these the prediction has no usable output; everything else that the vendor does must be survived.
 _FATAL = frozenset({"fail", "fail-transient-e1000", "aborted", "canceled", "data-removed", "delivery-404"})
-
-_CONTENTS = """
-SELECT id::text, prompt, status, retry_count, prediction_id, error_message
-FROM generations ORDER BY created_at, id
-"""
-_HELD = "SELECT reference FROM credit_holds WHERE state = 'open' ORDER BY reference"
+_KNOWN_ACTIONS = ("turn:", "generation:", "chaos:")
 
 
-async def find_violations(plant: Plant, database: Database, plan: Plan, asked: Asked) -> list[str]:
-    """Everything that is not as promised; an empty list is the proof of the run."""
-    async with httpx.AsyncClient() as http:
-        vendor = await Vendor.read(http, plant.simulator_url)
-        async with database.transaction() as tx:
-            contents = [dict(row) for row in await tx.fetch(_CONTENTS)]
-        return [
-            *check_requests(contents, plan.requests, asked.never_accepted),
-            *check_answers(asked.answers),
-            *check_ends(contents, asked.accepted),
-            *await _check_books(database),
-            *check_runs(vendor),
-            *check_predictions(vendor, contents),
-            *check_failures(vendor, contents),
-            *await check_store(plant.objects, database, vendor, http),
-        ]
-
-
-def check_requests(
-    contents: Sequence[Row], requests: Sequence[Request], never_accepted: Sequence[Request]
-) -> list[str]:
-    """Every request was accepted and has a content. Contents have their prompt."""
-    prompts = {row["prompt"] for row in contents}
-    return [
-        *(f"request {request.number}: never accepted" for request in never_accepted),
-        *(
-            f"request {request.number}, by {request.way}: no content"
-            for request in requests
-            if request.prompt not in prompts and request not in never_accepted
-        ),
+def check_requests(asked: Asked, contents: Sequence[Content], requests: Sequence[Request]) -> list[str]:
+    """Every request was answered, and what an answer names exists: its prompt is the request's."""
+    known = {content.id: content for content in contents}
+    prompts = {str(request.number): request.prompt for request in requests}
+    lost = [
+        f"content {content_id}: named in an answer, but unknown" for content_id in sorted(asked.contents - known.keys())
     ]
+    mixed_up = [
+        f"content {content_id}: has not the prompt of request {delivery.marker}"
+        for delivery in asked.delivered
+        for content_id in delivery.contents
+        if content_id in known and known[content_id].prompt != prompts[delivery.marker.partition(".")[0]]
+    ]
+    return [*(f"request {number}: never answered" for number in asked.never_answered), *lost, *mixed_up]
 
 
 def check_answers(answers: Mapping[str, int]) -> list[str]:
@@ -66,60 +37,95 @@ def check_answers(answers: Mapping[str, int]) -> list[str]:
     return [f"{answer}: {count} times" for answer, count in answers.items() if answer.endswith(": 500")]
 
 
-def check_ends(contents: Sequence[Row], accepted: Sequence[str]) -> list[str]:
-    """What was accepted has ended. Contents have id, status, retry_count, prediction_id and error_message."""
-    known = {row["id"] for row in contents}
-    lost = [
-        f"content {content_id}: accepted, but no longer known" for content_id in accepted if content_id not in known
+def check_keys(asked: Asked) -> list[str]:
+    """All answers to one Idempotency-Key are the same: what comes after the first is a stored response."""
+    violations = []
+    for marker in sorted({delivery.marker for delivery in asked.delivered}):
+        answers = [got for got in asked.delivered if got.marker == marker and got.is_complete]
+        first = [got for got in answers if not got.is_replayed]
+        if len(first) > 1:
+            violations.append(f"chat {marker}: answered {len(first)} times, not replayed")
+        if len({(got.turn, got.contents, got.size) for got in answers}) > 1:
+            violations.append(f"chat {marker}: its answers differ")
+    return violations
+
+
+def check_ends(contents: Sequence[Content]) -> list[str]:
+    """Every generation has ended."""
+    return [
+        f"content {content.id}, attempt {content.retry_count}: still {content.status}"
+        for content in contents
+        if content.status not in _ENDED
     ]
-    return lost + [
-        f"content {row['id']}, attempt {row['retry_count']}: still {row['status']}"
-        for row in contents
-        if row["status"] not in _ENDED
+
+
+def check_entries(entries: Sequence[LedgerEntry]) -> list[str]:
+    """The ledger holds grants of the run, charges of its chats and generations, and what was given back of them."""
+    return [
+        f"{entry.reference}: an entry of {entry.amount} for nothing that the run has done"
+        for entry in entries
+        if not (entry.action or "").startswith(_KNOWN_ACTIONS)
     ]
 
 
-async def _check_books(database: Database) -> list[str]:
-    """The ledger is right, and no hold is open."""
-    async with database.transaction() as tx:
-        faults = await find_faults(tx)
-    async with database.transaction() as tx:
-        held = await tx.fetch(_HELD)
-    return faults + [f"{row['reference']}: still held" for row in held]
+def check_runs(vendor: Vendor, contents: Sequence[Content]) -> list[str]:
+    """Nothing runs any more, and no more predictions were left running than there were attempts.
 
-
-def check_runs(vendor: Vendor) -> list[str]:
-    """Nothing runs any more, and no more than one prediction of each attempt was left running."""
+    With webhooks, that is so for each attempt; without, for all attempts with the same model and input.
+    """
     running = [
         f"prediction {prediction['id']}: still {prediction['status']}"
         for prediction in vendor.predictions
         if prediction["status"] not in _ENDED_AT_VENDOR
     ]
-    ran = Counter(attempt_of(prediction) for prediction in vendor.predictions if prediction["id"] not in vendor.stopped)
-    return running + [
-        f"content {content_id}, attempt {attempt}: {count} predictions ran"
-        for (content_id, attempt), count in ran.items()
-        if count > 1
-    ]
-
-
-def check_predictions(vendor: Vendor, contents: Sequence[Row]) -> list[str]:
-    """Each content has the prediction that was made for its last attempt."""
-    attempts = {prediction["id"]: attempt_of(prediction) for prediction in vendor.predictions}
+    left = [prediction for prediction in vendor.predictions if prediction["id"] not in vendor.stopped]
+    named = Counter(attempt for prediction in left if (attempt := attempt_of(prediction)))
+    inputs = {creation["id"]: creation["input"] for creation in vendor.creations if creation["id"]}
+    ran = Counter((prediction["model"], _canonical(inputs[prediction["id"]])) for prediction in left)
+    allowed: Counter[tuple[str, str]] = Counter()
+    for content in contents:
+        allowed[content.model, _canonical(json.loads(content.input))] += 1 + content.retry_count
     return [
-        f"content {row['id']}, attempt {row['retry_count']}: its prediction {row['prediction_id']} belongs to another"
-        for row in contents
-        if row["prediction_id"] and attempts.get(row["prediction_id"]) != (row["id"], row["retry_count"])
+        *running,
+        *(f"content {name}, attempt {number}: {n} predictions ran" for (name, number), n in named.items() if n > 1),
+        *(
+            f"{model} of {values}: {count} predictions ran for {allowed[model, values]} attempts"
+            for (model, values), count in ran.items()
+            if count > allowed[model, values]
+        ),
     ]
 
 
-def check_failures(vendor: Vendor, contents: Sequence[Row]) -> list[str]:
+def check_predictions(vendor: Vendor, contents: Sequence[Content]) -> list[str]:
+    """Each content has a prediction that was made for its last attempt, or, without webhooks, for an equal one."""
+    made = {creation["id"]: creation for creation in vendor.creations if creation["id"]}
+    violations = []
+    for content in contents:
+        if content.prediction_id is None:
+            continue
+        creation = made.get(content.prediction_id)
+        is_equal = creation is not None and (creation["model"], _canonical(creation["input"])) == (
+            content.model,
+            _canonical(json.loads(content.input)),
+        )
+        named = attempt_of(creation) if creation is not None else None
+        if not is_equal or named not in {None, (content.id, content.retry_count)}:
+            violations.append(
+                f"content {content.id}, attempt {content.retry_count}:"
+                f" its prediction {content.prediction_id} belongs to another"
+            )
+    return violations
+
+
+def check_failures(vendor: Vendor, contents: Sequence[Content]) -> list[str]:
     """Nothing has failed except for a fault of the vendor that nobody could have survived."""
-    faults: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for creation in vendor.creations:
-        faults[attempt_of(creation)].update(creation["faults"])
+    faults = vendor.faults
     return [
-        f"content {row['id']}, attempt {row['retry_count']}: failed without a reason: {row['error_message']}"
-        for row in contents
-        if row["status"] == "failed" and _FATAL.isdisjoint(faults[row["id"], row["retry_count"]])
+        f"content {content.id}, attempt {content.retry_count}: failed without a reason: {content.error_message}"
+        for content in contents
+        if content.status == "failed" and _FATAL.isdisjoint(faults.get(content.prediction_id or "", frozenset()))
     ]
+
+
+def _canonical(values: object) -> str:
+    return json.dumps(values, sort_keys=True)

@@ -11,12 +11,12 @@ from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.catalog import service as catalog_service
 from app.catalog import toml as catalog_files
-from app.core.database import Database
+from app.core.database import Database, Transaction
 from app.credits import service as credits
 from app.organizations import service as organizations
 
 _PLAN = "busy"
-_CREDITS = Decimal(100_000)
+CREDITS = Decimal(100_000)
 _CHAT_MODEL = """
 [[models]]
 name = "{name}"
@@ -41,12 +41,13 @@ async def set_prices(database: Database, *models: str, chat_model: str = "sim-ch
         f'[[models]]\nname = "{name}"\nkind = "generation"\nprice = {{ per_output = 0.01, ceiling = 0.1 }}\n'
         for name in models
     ]
+    await import_catalog(database, "\n".join([_CHAT_MODEL.format(name=chat_model), *entries]))
+
+
+async def import_catalog(database: Database, text: str) -> None:
+    """Price what a catalog file names."""
     async with database.transaction() as tx:
-        await catalog_service.import_catalog(
-            tx,
-            catalog_files.read_catalog("\n".join([_CHAT_MODEL.format(name=chat_model), *entries])),
-            actor=COMMAND_LINE,
-        )
+        await catalog_service.import_catalog(tx, catalog_files.read_catalog(text), actor=COMMAND_LINE)
 
 
 async def set_plan(database: Database, *, concurrent_generations: int) -> None:
@@ -63,17 +64,21 @@ async def set_plan(database: Database, *, concurrent_generations: int) -> None:
         )
 
 
-async def make_organization(database: Database, name: str) -> Organization:
-    """A new organization with the starter agents and more credits than it will need."""
-    agents = agent_files.read_agents(agent_files.STARTER_AGENTS.read_text(encoding="utf-8"))
+async def make_organization(
+    database: Database, name: str, *, credit: Decimal = CREDITS, further_agents: str = ""
+) -> Organization:
+    """A new organization with the starter agents and, unless `credit` says otherwise, more credits than it will need.
+
+    `further_agents` is added to the file of the starter agents.
+    """
+    starters = agent_files.STARTER_AGENTS.read_text(encoding="utf-8")
+    agents = agent_files.read_agents(f"{starters}\n{further_agents}")
     async with database.transaction() as tx:
         made = await organizations.create_organization(
             tx, name=name, plan=_PLAN, owner_email=f"{name}@example.com", actor=COMMAND_LINE
         )
         await credits.open_account(tx, made.id)
-        await credits.grant(
-            tx, organization_id=made.id, amount=_CREDITS, reference=f"chaos:{made.id}", actor=COMMAND_LINE
-        )
+        await _grant(tx, made.id, credit, "first")
         await agents_service.import_agents(tx, made.id, agents, actor=COMMAND_LINE)
         owner = await organizations.get_member(tx, made, None)
         new = await api_keys.create_key(
@@ -85,3 +90,19 @@ async def make_organization(database: Database, name: str) -> Organization:
         )
         secret = new.secret
     return Organization(made.id, owner.id, secret)
+
+
+async def grant(database: Database, organization_id: str, amount: Decimal, name: str) -> None:
+    """Grant credits once for each name."""
+    async with database.transaction() as tx:
+        await _grant(tx, organization_id, amount, name)
+
+
+async def _grant(tx: Transaction, organization_id: str, amount: Decimal, name: str) -> None:
+    await credits.grant(
+        tx,
+        organization_id=organization_id,
+        amount=amount,
+        reference=f"chaos:{organization_id}:{name}",
+        actor=COMMAND_LINE,
+    )

@@ -1,11 +1,13 @@
 """The whole product as real processes on this machine, each of which can be killed and started again."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app.core.settings import Settings
+from chaos.strikes import POSTGRES, VALKEY
 from devstack import product
 from devstack.managed import ManagedProcess, stop_all
 from devstack.ports import free_port
@@ -14,9 +16,8 @@ from devstack.server import EmbeddedServer
 from devstack.servers import EmbeddedServers
 from devstack.vendors import choose_vendors
 
-POSTGRES, VALKEY = "postgres", "valkey"
-
 _GRACE_SECONDS = 10.0
+_COMMAND_SECONDS = 120.0
 
 
 class Plant:
@@ -27,13 +28,23 @@ class Plant:
         self.simulator_url = _free_origin()
         self.api_urls: dict[str, str] = {}
         self.environment = {**_environment(folder, servers, self.simulator_url), **settings}
-        self._servers: dict[str, EmbeddedServer] = {POSTGRES: servers.postgres, VALKEY: servers.valkey}
+        self._servers: Mapping[str, EmbeddedServer] = {POSTGRES: servers.postgres, VALKEY: servers.valkey}
         self._programs: dict[str, Program] = {}
 
     @property
     def settings(self) -> Settings:
         """The settings of all processes."""
         return Settings.model_validate({name.lower(): value for name, value in self.environment.items()})
+
+    @property
+    def servers(self) -> Mapping[str, EmbeddedServer]:
+        """Postgres and Valkey."""
+        return self._servers
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """The simulator, the API processes and the workers."""
+        return self._programs
 
     @property
     def objects(self) -> Path:
@@ -80,6 +91,19 @@ class Plant:
         else:
             self._programs[name].launch()
 
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run a command of `junis` to its end, as an operator would; returns its exit status and its output."""
+        program = Program(
+            "junis", ("-m", "app.cli", *arguments), self._isolated(), self._log("junis"), folder=self.folder
+        )
+        with tempfile.TemporaryFile() as output:
+            try:
+                status = program.launch(stdout=output).wait(_COMMAND_SECONDS)
+            finally:
+                program.kill()
+            output.seek(0)
+            return status, output.read().decode()
+
     def stop(self) -> None:
         """Stop all programs in an orderly way."""
         stop_all(*self._programs.values(), grace=_GRACE_SECONDS)
@@ -96,19 +120,22 @@ class Plant:
 
 
 @contextmanager
-def running_plant(folder: Path, *, simulator: Sequence[str] = (), settings: Mapping[str, str]) -> Iterator[Plant]:
+def running_plant(
+    folder: Path, *, simulator: Sequence[str] = (), settings: Mapping[str, str], kind: type[Plant] = Plant
+) -> Iterator[Plant]:
     """Run the servers and the simulator over a migrated database for as long as the block takes.
 
     Args:
         folder: Where data, logs and objects go; created if it is missing.
         simulator: Options of `python -m simulator`.
         settings: Further settings of the product, in addition to those that say where everything is.
+        kind: What the plant is.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     # In a folder without `.env`, so that this process does not read a developer's own settings either.
     with chdir(folder), EmbeddedServers(folder / "servers", durable=False) as servers:
-        plant = Plant(folder, servers, settings)
+        plant = kind(folder, servers, settings)
         try:
             plant.migrate()
             plant.add_simulator(*simulator)

@@ -1,9 +1,8 @@
-"""One run: start everything, send requests, kill programs, wait until everything has ended, and check."""
+"""One run: start everything, send requests, strike, wait until everything has ended, and judge."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,148 +10,126 @@ from time import monotonic
 
 import httpx
 
-from app.core.errors import ServiceUnavailableError
-from app.resources import Resources, open_resources
-from chaos import organizations
-from chaos.asking import Asked, Asker
-from chaos.checks import find_violations
+from chaos.asked import Asked
+from chaos.asking import ask_everything
 from chaos.coverage import Coverage, measure
+from chaos.field import Field
+from chaos.judging import Evidence, Judgement, judge, read_balances
 from chaos.organizations import Organization
-from chaos.plan import APIS, MODELS, ORGANIZATIONS, WORKERS, Plan
+from chaos.plan import Plan
 from chaos.plant import Plant, running_plant
-from chaos.striking import Blow, deal
+from chaos.preparing import prepare, settings_of, simulator_options
+from chaos.stores import open_store
+from chaos.strikes import APIS, VALKEY, WORKERS
+from chaos.striking import Struck, deal
+from chaos.tables import Postgres
+from chaos.valkeys import valkey_pair
 from chaos.vendor import Vendor
-
-_FAULT_RATE = 0.35
-_WEBHOOK_SECRET = "whsec_Y2hhb3M="  # noqa: S105 - the simulator's, for this run
-_CONCURRENT_GENERATIONS = 40
-_LOOK_SECONDS = 0.5
-# Leases and waits as short as they may be, so that what is struck does not outlast the run.
-_SETTINGS = {
-    "REPLICATE_WEBHOOK_SECRET": _WEBHOOK_SECRET,
-    "REPLICATE_CREATES_PER_MINUTE": "6000",
-    "REPLICATE_READS_PER_MINUTE": "60000",
-    "POLL_INTERVAL_SECONDS": "0.3",
-    "WORKER_LEASE_SECONDS": "8",
-    "GENERATION_WAIT_SECONDS": "1",
-    "CHAT_TURN_TIMEOUT_SECONDS": "10",
-    # All clients come from one address.
-    "FAILED_ATTEMPTS_PER_MINUTE": "100000",
-}
-_UNENDED = """
-SELECT (SELECT count(*) FROM generations
-        WHERE status IN ('pending', 'processing') OR status = 'failed' AND retry_count = 0)
-     + (SELECT count(*) FROM outputs o JOIN generations c ON c.id = o.generation_id
-        WHERE o.attempt <> c.retry_count OR c.status = 'failed')
-"""
-_LET_HOLDS_EXPIRE = """
-WITH expired AS (UPDATE credit_holds SET expires_at = now() WHERE state = 'open' AND expires_at > now() RETURNING 1)
-SELECT count(*) FROM expired
-"""
-_HELD = "SELECT count(*) FROM credit_holds WHERE state = 'open'"
-_CONTENTS = "SELECT status, retry_count, error_message, prediction_id FROM generations"
 
 
 @dataclass(frozen=True)
 class Result:
     """The result of a run.
 
-    `retries` counts attempts after the first, `abandoned_holds` the holds of turns that crashed.
+    Attributes:
+        seconds: How long it took until everything had ended.
+        asked: What the clients have sent and received.
+        struck: What was done to the product.
+        abandoned_holds: The holds of turns that crashed.
+        retries: Attempts after the first.
+        endings: Of generations.
+        coverage: What has happened.
+        judgement: How chats were charged, and the accounts.
+        lost_calls: Model calls that were opened and have no event.
+        violations: All of them.
     """
 
     seconds: float
     asked: Asked
-    blows: list[Blow]
+    struck: list[Struck]
     abandoned_holds: int
     retries: int
     endings: Counter[str]
     coverage: Coverage
+    judgement: Judgement
+    lost_calls: int
     violations: list[str]
 
 
-def run(folder: Path, seed: int, plan: Plan, *, seconds: float) -> Result:
+def run(folder: Path, plan: Plan, *, seconds: float) -> Result:
     """Carry out the plan, and wait at most so many seconds until everything has ended.
 
     Args:
         folder: Where data and logs go.
-        seed: From which the simulator draws its faults.
-        plan: What is requested, and which programs are killed when.
+        plan: What is requested and what is done to the product. Its seed also draws the simulator's faults.
         seconds: What has not ended after them counts as lost.
     """
-    simulator = ["--seed", str(seed), "--fault-rate", str(_FAULT_RATE), "--webhook-secret", _WEBHOOK_SECRET]
-    with running_plant(folder, simulator=simulator, settings=_SETTINGS) as plant:
-        # Our own warnings about what we kill do not belong among the results.
+    with (
+        running_plant(folder, simulator=simulator_options(plan), settings=settings_of(plan)) as plant,
+        valkey_pair(plant.servers[VALKEY], plant.folder / "replica") as valkeys,
+        open_store(plan.store, plant.folder, lambda: [plant.pid(name) for name in WORKERS]) as store,
+    ):
+        # Our own warnings about what we strike do not belong among the results.
         logging.basicConfig(filename=plant.folder / "chaos.log", level=logging.WARNING)
+        plant.environment |= {"REDIS_URL": valkeys.url, **store.settings}
         for name in APIS:
             plant.add_api(name)
         for name in WORKERS:
             plant.add_worker(name)
-        asking = asyncio.run(_prepare(plant))
+        asking = asyncio.run(prepare(plant))
+        field = Field(plant, valkeys, store)
         began = monotonic()
         with ThreadPoolExecutor(1) as thread:
-            asked = thread.submit(asyncio.run, _ask(plant, plan, asking, began, seconds))
-            blows = deal(plant, plan.strikes, began=began, is_over=asked.done)
-            return asyncio.run(_judge(plant, plan, *asked.result(), blows, monotonic() - began))
+            asked = thread.submit(asyncio.run, ask_everything(plant, plan, asking, began, seconds))
+            struck = deal(field, plan.strikes, began=began, is_over=asked.done)
+            took = monotonic() - began
+            told = [*_verify_ledger(plant), *(f"{name}: ended by itself" for name in field.ended)]
+            evidence = asyncio.run(_gather(plant, plan, asking, asked.result()[0], struck, store.objects))
+            return asyncio.run(_conclude(evidence, took, asked.result()[1], told))
 
 
-async def _prepare(plant: Plant) -> list[Organization]:
-    async with open_resources(plant.settings) as resources:
-        await organizations.set_prices(resources.database, *MODELS)
-        await organizations.set_plan(resources.database, concurrent_generations=_CONCURRENT_GENERATIONS)
-        return [
-            await organizations.make_organization(resources.database, f"organization-{number}")
-            for number in range(ORGANIZATIONS)
-        ]
+def _verify_ledger(plant: Plant) -> list[str]:
+    """What the operator's own command says of the ledger, if it finds faults."""
+    status, output = plant.run("verify-ledger")
+    return [f"verify-ledger: {line}" for line in output.splitlines() or ["failed"]] if status else []
 
 
-async def _ask(
-    plant: Plant, plan: Plan, asking: Sequence[Organization], began: float, seconds: float
-) -> tuple[Asked, int]:
-    """Request everything, and wait until all of it has ended or time is up; also returns how many holds expired."""
-    last_strike = max((strike.at + strike.down for strike in plan.strikes), default=0)
-    async with open_resources(plant.settings) as resources, httpx.AsyncClient() as http:
-        asker = Asker(plant, resources, asking, http)
-        retrying = asyncio.create_task(asker.retry_failed())
-        await asker.ask_all(plan, began)
-        await asyncio.sleep(began + last_strike - monotonic())
-        await _wait_until_none(resources, _UNENDED, began + seconds)
-        # No turn runs any more: every chat was answered or died with its process. Their holds expire now, not in a day.
-        abandoned = await _count(resources, _LET_HOLDS_EXPIRE) or 0
-        await _wait_until_none(resources, _HELD, began + seconds)
-        retrying.cancel()
-    return asker.asked, abandoned
+async def _gather(
+    plant: Plant, plan: Plan, asking: list[Organization], asked: Asked, struck: list[Struck], objects: Path
+) -> Evidence:
+    async with httpx.AsyncClient() as http:
+        return Evidence(
+            plan=plan,
+            asked=asked,
+            struck=struck,
+            # Before the checks, which fetch files themselves.
+            vendor=await Vendor.read(http, plant.simulator_url),
+            tables=await Postgres(plant.settings.database_url).read(),
+            balances=await read_balances(http, plant.api_urls[APIS[0]], asking),
+            objects=objects,
+        )
 
 
-async def _wait_until_none(resources: Resources, query: str, deadline: float) -> None:
-    while await _count(resources, query) != 0 and monotonic() < deadline:  # noqa: ASYNC110 - other processes do it
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _count(resources: Resources, query: str) -> int | None:
-    """What a query counts; None while Postgres is away."""
-    try:
-        async with resources.database.transaction() as tx:
-            count: int = await tx.fetchval(query)
-    except ServiceUnavailableError:
-        return None
-    return count
-
-
-async def _judge(plant: Plant, plan: Plan, asked: Asked, abandoned: int, blows: list[Blow], seconds: float) -> Result:
-    async with open_resources(plant.settings) as resources, httpx.AsyncClient() as http:
-        # Before the checks, which fetch files themselves.
-        vendor = await Vendor.read(http, plant.simulator_url)
-        async with resources.database.transaction() as tx:
-            contents = await tx.fetch(_CONTENTS)
-        violations = [f"{name}: not alive" for name in (*APIS, *WORKERS) if not plant.is_alive(name)]
-        violations += await find_violations(plant, resources.database, plan, asked)
+async def _conclude(evidence: Evidence, seconds: float, abandoned: int, told: list[str]) -> Result:
+    async with httpx.AsyncClient() as http:
+        judgement = await judge(evidence, http)
+    contents = evidence.tables.contents
     return Result(
         seconds=seconds,
-        asked=asked,
-        blows=blows,
+        asked=evidence.asked,
+        struck=evidence.struck,
         abandoned_holds=abandoned,
-        retries=sum(row["retry_count"] for row in contents),
-        endings=Counter(": ".join(filter(None, (row["status"], row["error_message"]))) for row in contents),
-        coverage=measure(vendor, blows, frozenset(row["prediction_id"] for row in contents)),
-        violations=violations,
+        retries=sum(content.retry_count for content in contents),
+        endings=Counter(": ".join(filter(None, (content.status, content.error_message))) for content in contents),
+        coverage=measure(
+            evidence.plan,
+            evidence.vendor,
+            evidence.struck,
+            evidence.asked,
+            judgement.verdict,
+            [content.prediction_id for content in contents],
+        ),
+        judgement=judgement,
+        lost_calls=evidence.tables.lost_calls,
+        violations=told + judgement.violations,
     )

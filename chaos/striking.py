@@ -1,66 +1,65 @@
-"""Kills and restarts, made from the main thread: a program that another thread starts dies with that thread."""
+"""Strikes, made from the main thread: a program that another thread starts dies with that thread."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
 
-from redis import Redis
-from redis.exceptions import RedisError
+from chaos.field import Field
+from chaos.strikes import Kind, Strike
 
-from chaos.plan import FLUSH, Strike
-from chaos.plant import Plant
-
-_PATIENCE_STEP = 0.1
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Blow:
-    """A strike as it was carried out, `at` seconds after the beginning."""
+class Struck:
+    """A strike as it was carried out, from `at` to `until` in seconds after the beginning."""
 
     at: float
-    victim: str
+    kind: Kind
+    until: float
 
 
-def deal(plant: Plant, strikes: Sequence[Strike], *, began: float, is_over: Callable[[], bool]) -> list[Blow]:
-    """Carry out each strike at its time, and start again what was killed; returns what was done, in order.
+def deal(field: Field, strikes: Sequence[Strike], *, began: float, is_over: Callable[[], bool]) -> list[Struck]:
+    """Carry out each strike at its time and take it back at its end; returns what was done, in order.
+
+    What takes longer than planned delays all that follows. Once everything is done, programs are kept running until
+    the run is over.
 
     Args:
-        plant: The running product.
-        strikes: In the order of their times.
+        field: What is struck.
+        strikes: What is done.
         began: The moment by the monotonic clock from which times are counted.
-        is_over: Called while waiting; once it returns true, nothing more is done.
+        is_over: Called while waiting; once it returns true, nothing new is done.
     """
-    dealt: list[Blow] = []
-    for strike in strikes:
-        if not _wait_until(began + strike.at, is_over):
-            break
-        dealt.append(Blow(monotonic() - began, strike.victim))
-        _deal(plant, strike)
-    return dealt
-
-
-def _wait_until(moment: float, is_over: Callable[[], bool]) -> bool:
-    while monotonic() < moment:
-        if is_over():
-            return False
-        sleep(_PATIENCE_STEP)
-    return True
-
-
-def _deal(plant: Plant, strike: Strike) -> None:
-    if strike.victim == FLUSH:
-        _flush(plant)
-        return
-    plant.kill(strike.victim)
-    sleep(strike.down)
-    plant.start(strike.victim)
-
-
-def _flush(plant: Plant) -> None:
-    redis = Redis.from_url(plant.settings.redis_url)
+    undo: dict[Strike, tuple[float, Callable[[], None]]] = {}
+    struck: list[Struck] = []
+    delay = 0.0
     try:
-        redis.flushall()
-    except RedisError:
-        return  # it is still starting, and has nothing to forget
+        for at, strike in _steps(strikes):
+            _wait_until(field, began + at + delay, is_over)
+            delay = max(delay, monotonic() - began - at)
+            now = monotonic() - began
+            if strike in undo:
+                since, take_back = undo[strike]
+                take_back()
+                struck.append(Struck(since, strike.kind, now))
+            elif not is_over():
+                undo[strike] = now, field.strike(strike.kind)
+        _wait_until(field, float("inf"), is_over)
     finally:
-        redis.close()
+        field.heal()
+    return sorted(struck, key=lambda done: done.at)
+
+
+def _steps(strikes: Sequence[Strike]) -> Iterator[tuple[float, Strike]]:
+    """The beginning and the end of each strike, in the order of their times."""
+    yield from sorted(
+        [step for strike in strikes for step in ((strike.at, strike), (strike.at + strike.down, strike))],
+        key=lambda step: step[0],
+    )
+
+
+def _wait_until(field: Field, moment: float, is_over: Callable[[], bool]) -> None:
+    while monotonic() < moment and not is_over():
+        field.revive()
+        sleep(_LOOK_SECONDS)

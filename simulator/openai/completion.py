@@ -65,6 +65,12 @@ def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
     return [{"content": word} for word in _words(reply)] + [{"tool_calls": [piece]} for piece in pieces]
 
 
+def size_of(request: ChatRequest, reply: Reply, chunks: int | None = None) -> int:
+    """UTF-8 bytes of text, names and arguments in an answer, or in its first so many chunks of content."""
+    deltas = (deltas_of(request, reply) * request.choices)[:chunks]
+    return sum(len(text.encode()) for delta in deltas for text in _texts(delta))
+
+
 def true_usage(request: ChatRequest, reply: Reply) -> dict[str, int]:
     """Token counts by the rule of four characters a token."""
     prompt = prompt_tokens(request)
@@ -130,6 +136,12 @@ def _call_pieces(index: int, call: ToolCall) -> list[Json]:
         {"index": index, **opening},
         *({"index": index, "function": {"arguments": fragment}} for fragment in fragments),
     ]
+
+
+def _texts(delta: Json) -> list[str]:
+    functions = [piece["function"] for piece in delta.get("tool_calls", [])]
+    names_and_arguments = [str(text) for function in functions for text in function.values()]
+    return [str(delta.get("content") or ""), *names_and_arguments]
 
 
 def _length(reply: Reply) -> int:

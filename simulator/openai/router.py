@@ -11,8 +11,8 @@ from simulator.connection import ClientLeftError, ConnectionCutError, CuttableRe
 from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import parse_chat_faults
 from simulator.log import LogKind, RequestLog
-from simulator.openai.assistant import reply_to
-from simulator.openai.completion import completion_object, deltas_of, head_of, true_usage
+from simulator.openai.assistant import Reply, reply_to
+from simulator.openai.completion import completion_object, deltas_of, head_of, size_of, true_usage
 from simulator.openai.errors import ApiError
 from simulator.openai.pace import pace_of
 from simulator.openai.refusals import refuse
@@ -56,7 +56,9 @@ async def complete(request: Request) -> Response:
         request=chat.body,
         faults=sorted(chat.faults),
         usage=None,
+        calls=[],
         chunks_sent=0,
+        sent_bytes=0,
         outcome=None,
     )
     try:
@@ -87,17 +89,21 @@ async def _respond(request: Request, chat: ChatRequest, entry: Json) -> Response
     reply = reply_to(chat)
     # What the answer costs the model's owner, whatever a fault lets the client know of it.
     entry["usage"] = true_usage(chat, reply)
+    # The ids of its tool calls, by which the next request of the same conversation is recognised.
+    entry["calls"] = [call.id for call in reply.calls]
     head = head_of(chat, f"chatcmpl-{secrets.token_urlsafe(22)}", int(simulator.clock.now()))
     pace = pace_of(chat, len(deltas_of(chat, reply)) * chat.choices)
     if chat.is_streamed:
         frames = stream_frames(chat, reply, head, pace)
-        return CuttableResponse(_logged(simulator.log, entry, frames), 200, _STREAM_HEADERS)
+        return CuttableResponse(_logged(simulator.log, entry, frames, chat, reply), 200, _STREAM_HEADERS)
     response = await whole_response(request, chat, completion_object(chat, reply, head), pace)
-    simulator.log.complete(entry, outcome="finished")
+    simulator.log.complete(entry, outcome="finished", sent_bytes=size_of(chat, reply))
     return response
 
 
-async def _logged(log: RequestLog, entry: Json, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _logged(
+    log: RequestLog, entry: Json, frames: AsyncGenerator[bytes, None], chat: ChatRequest, reply: Reply
+) -> AsyncGenerator[bytes, None]:
     outcome = "client_disconnected"
     try:
         async with aclosing(frames):
@@ -112,4 +118,6 @@ async def _logged(log: RequestLog, entry: Json, frames: AsyncGenerator[bytes, No
         outcome = "cut"
         raise
     finally:
-        log.complete(entry, outcome=outcome)
+        # The first frames only name the role.
+        words = max(0, entry["chunks_sent"] - chat.choices)
+        log.complete(entry, outcome=outcome, sent_bytes=size_of(chat, reply, words))

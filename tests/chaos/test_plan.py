@@ -1,7 +1,9 @@
-"""A seed determines a run: its requests, its kills, and the vendor's faults."""
+"""A seed determines a run: its requests, its strikes, its store, and whether the vendor sends webhooks."""
 
-from chaos.plan import ORGANIZATIONS, VICTIM_WEIGHTS, Plan, Way, make_plan
-from simulator.faults.draw import stable_key
+from collections import Counter
+
+from chaos.plan import GENERATING, ORGANIZATIONS, RICH, TALKING, TWINS_MODEL, Plan, Way, make_plan
+from chaos.strikes import StoreKind
 
 SECONDS = 25.0
 
@@ -19,28 +21,43 @@ def test_another_seed_makes_another_plan() -> None:
     assert plan(5).strikes != plan(6).strikes
 
 
-def test_the_number_of_requests_does_not_change_the_kills() -> None:
+def test_the_number_of_requests_does_not_change_the_strikes() -> None:
     assert plan(5, generations=500).strikes == plan(5).strikes
 
 
-def test_every_request_is_different_so_that_each_draws_its_own_faults() -> None:
-    """The simulator draws faults from model and input; for two equal requests, their order would decide."""
-    requests = plan(5, generations=500).requests
+def test_four_seeds_in_a_row_have_each_store_with_and_without_webhooks() -> None:
+    made = {(plan(seed).store, plan(seed).has_webhooks) for seed in range(7, 11)}
 
-    keys = {stable_key(request.model, {"prompt": request.prompt}) for request in requests}
-
-    assert len(keys) == 500
+    assert made == {(store, has_webhooks) for store in StoreKind for has_webhooks in (True, False)}
 
 
-def test_every_process_is_killed_while_there_are_requests() -> None:
-    made = plan(5)
+def test_as_many_generations_are_requested_as_were_ordered() -> None:
+    for generations in (3, 60, 500):
+        requests = plan(5, generations=generations).requests
+        assert sum(request.way in GENERATING for request in requests) == generations
+        assert [request.number for request in requests] == list(range(len(requests)))
 
-    assert {strike.victim for strike in made.strikes} == set(VICTIM_WEIGHTS)
-    assert all(0 <= strike.at < SECONDS for strike in made.strikes)
-    assert max(request.at for request in made.requests) < max(strike.at for strike in made.strikes)
+
+def test_each_group_of_equal_requests_is_of_two_organizations_at_once() -> None:
+    twins = [request for request in plan(5, generations=500).requests if request.model == TWINS_MODEL]
+
+    groups = Counter((request.prompt, request.at) for request in twins)
+    organizations = {(request.prompt, request.organization) for request in twins}
+
+    assert len(groups) >= 10
+    assert set(groups.values()) == {4}
+    assert len(organizations) == 2 * len(groups)
 
 
-def test_every_organization_makes_both_kinds_of_request() -> None:
-    asked = {(request.organization, request.way) for request in plan(5, generations=500).requests}
+def test_all_other_requests_differ_so_that_each_draws_its_own_faults() -> None:
+    prompts = Counter(request.prompt for request in plan(5, generations=500).requests if request.model != TWINS_MODEL)
 
-    assert asked == {(organization, way) for organization in range(ORGANIZATIONS) for way in Way}
+    assert set(prompts.values()) == {1}
+
+
+def test_every_organization_asks_in_every_way() -> None:
+    asked = {(request.organization, request.way) for request in plan(5, generations=900).requests}
+
+    assert asked == {(organization, way) for organization in range(ORGANIZATIONS) for way in (*GENERATING, *TALKING)}
+    assert RICH < ORGANIZATIONS
+    assert set(Way) == {*GENERATING, *TALKING}

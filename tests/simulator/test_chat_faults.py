@@ -101,6 +101,7 @@ def test_a_stream_may_be_cut(simulator: RunningSimulator) -> None:
     assert words_in(arrived) == ["1", "2", "3"]
     assert broken == "RemoteProtocolError"
     assert (last_outcome(simulator)["outcome"], last_outcome(simulator)["chunks_sent"]) == ("cut", 4)
+    assert last_outcome(simulator)["sent_bytes"] == len("1 2 3 ")
 
 
 def test_a_stream_shorter_than_the_cut_is_cut_at_its_end(simulator: RunningSimulator) -> None:
@@ -253,6 +254,19 @@ def test_the_log_holds_the_request(simulator: RunningSimulator) -> None:
     assert entry["request"]["user"] == "somebody"
     assert (entry["model"], entry["stream"], entry["outcome"]) == ("sim-chat", True, "finished")
     assert entry["chunks_sent"] == 13  # role, nine words, finish, usage, [DONE]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_log_holds_what_was_sent(simulator: RunningSimulator, stream: bool) -> None:
+    tool = {"type": "function", "function": {"name": "roll_dice", "parameters": {}}}
+
+    post(simulator, "", words="repeat after me: ä b", stream=stream)
+    assert (last_outcome(simulator)["sent_bytes"], last_outcome(simulator)["calls"]) == (4, [])
+
+    text = post(simulator, "", words="roll dice", tools=[tool], stream=stream).text
+    assert last_outcome(simulator)["sent_bytes"] == len("roll_dice{}")
+    [call_id] = last_outcome(simulator)["calls"]
+    assert call_id in text
 
 
 def test_ordered_faults_apply_to_chats(simulator: RunningSimulator) -> None:

@@ -204,7 +204,7 @@ async def test_a_prediction_that_is_found_after_its_attempt_has_ended_is_cancell
     late = await create(worker, generation)
     await worker.steps.ending.fail(generation, "late")
 
-    await worker.steps.acceptance.accept(generation, late)
+    await worker.steps.acceptance.accept(generation, late.id)
 
     assert [prediction["status"] for prediction in await workbench.predictions(asked)] == ["canceled"]
     assert (await workbench.row(asked)).prediction_id is None
@@ -217,9 +217,9 @@ async def test_the_second_of_two_predictions_for_one_attempt_is_cancelled(
     generation = await begin(worker, asked)
     first, second = await create(worker, generation), await create(worker, generation)
 
-    await worker.steps.acceptance.accept(generation, first)
-    await worker.steps.acceptance.accept(generation, second)
-    await worker.steps.acceptance.accept(generation, first)
+    await worker.steps.acceptance.accept(generation, first.id)
+    await worker.steps.acceptance.accept(generation, second.id)
+    await worker.steps.acceptance.accept(generation, first.id)
 
     status_of = {prediction["id"]: prediction["status"] for prediction in await workbench.predictions(asked)}
     assert status_of[second.id] == "canceled"
@@ -266,9 +266,10 @@ async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
 async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
     """The content's current attempt, as the worker that claimed it knows it."""
     row = await workbench.row(content_id)
-    names = set(ClaimedAttempt.__dataclass_fields__) - {"generation_id", "number", "claimed_at"}
+    others = {"generation_id", "number", "claimed_at", "time_left", "found_prediction_id"}
+    names = set(ClaimedAttempt.__dataclass_fields__) - others
     values = {name: getattr(row, name) for name in names}
-    return ClaimedAttempt(generation_id=row.id, number=row.retry_count, **values)
+    return ClaimedAttempt(generation_id=row.id, number=row.retry_count, time_left=timedelta(hours=1), **values)
 
 
 async def create(worker: ManualWorker, generation: ClaimedAttempt) -> Prediction:

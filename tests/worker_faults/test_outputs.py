@@ -14,6 +14,7 @@ import pytest
 
 from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
+from app.core.attribution import Attribution
 from app.core.clock import now
 from app.credits import service as credits
 from app.generations.models import Generation
@@ -117,7 +118,9 @@ async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: dateti
         model = await catalog.get_generation_model(tx, _MODEL)
         reference = hold_reference(content_id, 0)
         ceiling = generation_ceiling(model.price)
-        await credits.hold(tx, organization_id=organization.id, reference=reference, amount=ceiling, expires_in=None)
+        await credits.hold(
+            tx, Attribution(organization_id=organization.id), reference=reference, amount=ceiling, expires_in=None
+        )
         asked = Generation(
             id=content_id,
             organization_id=organization.id,

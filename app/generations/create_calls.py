@@ -132,7 +132,10 @@ _RIVALS = f"""
 SELECT DISTINCT g.model FROM create_calls o JOIN generations g ON g.id = o.generation_id
 WHERE o.prediction_id IS NULL AND o.id <> $1 AND o.sent_at > now() - interval '1 day'
   AND (o.result IS NULL AND o.sent_at <= $3
-       OR $4 AND o.result = 'lost' AND g.retry_count = o.attempt AND {CONDITIONS[State.STARTING]})
+       OR $4 AND o.result = 'lost' AND EXISTS (
+           SELECT FROM generations w
+           WHERE w.id = o.generation_id AND w.retry_count = o.attempt AND {CONDITIONS[State.STARTING]}
+       ))
   AND g.input = (SELECT input FROM generations WHERE id = $2)
 """
 

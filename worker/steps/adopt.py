@@ -86,7 +86,8 @@ class AdoptStep:
             if orphan.found_prediction_id is not None:
                 # The response to one of its calls came after all.
                 await self.acceptance.accept(orphan, orphan.found_prediction_id)
-        return _Search(waiting, calls)
+        order = {(call.generation_id, call.attempt): index for index, call in reversed(list(enumerate(calls)))}
+        return _Search(sorted(waiting, key=lambda orphan: order.get(orphan.key[:2], len(calls))), calls)
 
     async def _list(self, search: _Search) -> list[Found]:
         """The listed predictions that name an attempt, or that fit one of the calls."""

@@ -43,7 +43,7 @@ _UNENDED = """
 SELECT (SELECT count(*) FROM generations
         WHERE status IN ('pending', 'processing') OR status = 'failed' AND retry_count = 0)
      + (SELECT count(*) FROM outputs o JOIN generations c ON c.id = o.generation_id
-        WHERE o.attempt <> c.retry_count OR c.status = 'failed')
+        WHERE o.attempt <> c.retry_count OR c.status = 'failed' OR c.status = 'completed' AND o.size_bytes IS NULL)
 """
 _LET_HOLDS_EXPIRE = """
 WITH expired AS (UPDATE credit_holds SET expires_at = now() WHERE state = 'open' AND expires_at > now() RETURNING 1)

@@ -21,6 +21,7 @@ _OUTPUTS = """
 SELECT c.id::text, c.outcome, c.prediction_id, o.storage_path, o.sha256,
        c.status = 'completed' AND o.attempt = c.retry_count AS is_wanted
 FROM outputs o JOIN generations c ON c.id = o.generation_id
+WHERE o.size_bytes IS NOT NULL OR c.status <> 'completed' OR o.attempt <> c.retry_count
 ORDER BY c.id, o.attempt, o.position
 """
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from app.core.database import Transaction
-from app.generations import create_calls, history, progress
+from app.generations import attempt_history, create_calls, progress
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import NamedAttempt
 from app.generations.create_calls import LostCall, Surplus
@@ -61,8 +61,8 @@ async def adopt(
     tx: Transaction, orphan: ClaimedAttempt, call: LostCall | None, found: Found, first_poll: timedelta
 ) -> Decision:
     """Give the prediction to an attempt that waits for one. `call` is the attempt's lost call that it fits."""
-    await history.lock_prediction(tx, found.id)
-    if found.id in await history.find_known(tx, [found.id]):
+    await attempt_history.lock_prediction(tx, found.id)
+    if found.id in await attempt_history.find_known(tx, [found.id]):
         return Decision.KNOWN
     if found.named is None and call is not None and await _has_rival(tx, call, found, with_waiting=False):
         return Decision.OPEN
@@ -78,8 +78,8 @@ async def claim_surplus(tx: Transaction, call: LostCall, found: Found, lease: ti
 
     Each lost call accounts for one prediction at most, so no more are cancelled than calls were lost.
     """
-    await history.lock_prediction(tx, found.id)
-    if found.id in await history.find_known(tx, [found.id]):
+    await attempt_history.lock_prediction(tx, found.id)
+    if found.id in await attempt_history.find_known(tx, [found.id]):
         return Decision.KNOWN
     if await _has_rival(tx, call, found, with_waiting=True):
         return Decision.OPEN
@@ -96,9 +96,13 @@ async def claim_named_surplus(tx: Transaction, found: Found, lease: timedelta) -
     named = found.named
     if named is None:
         return []
-    await history.lock_prediction(tx, found.id)
+    await attempt_history.lock_prediction(tx, found.id)
     row = await tx.fetchrow(_NAMED, named.generation_id, named.nonce)
-    if row is None or named.attempt > row["retry_count"] or found.id in await history.find_known(tx, [found.id]):
+    if (
+        row is None
+        or named.attempt > row["retry_count"]
+        or found.id in await attempt_history.find_known(tx, [found.id])
+    ):
         return []
     has_ended = named.attempt < row["retry_count"] or row["status"] not in UNENDED
     if not (has_ended or row["prediction_id"]) or await create_calls.is_open(tx, named.generation_id, named.attempt):
@@ -109,7 +113,7 @@ async def claim_named_surplus(tx: Transaction, found: Found, lease: timedelta) -
 
 async def find_unknown(tx: Transaction, found: Sequence[Found]) -> list[Found]:
     """Those of the predictions that no attempt and no create call has or had, oldest first."""
-    known = await history.find_known(tx, [prediction.id for prediction in found])
+    known = await attempt_history.find_known(tx, [prediction.id for prediction in found])
     return sorted(
         (prediction for prediction in found if prediction.id not in known),
         key=lambda prediction: (prediction.created_at, prediction.id),

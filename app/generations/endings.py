@@ -10,7 +10,7 @@ from app.core.json import storable_text
 from app.credits import service as credits
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
-from app.generations import create_calls, history, parking
+from app.generations import attempt_history, create_calls, parking
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.generations.due import COPY_GRACE, is_late_sql
 from app.generations.service import hold_reference
@@ -94,7 +94,7 @@ async def complete(
     charged = ended.charged if ended else Decimal(0)
     if charged != cost.amount:
         await tx.execute(_SET_COST, *key, charged)
-    await history.record(tx, *key)
+    await attempt_history.record(tx, *key)
     await unpark_next(tx, queue, attempt.organization_id)
     return True
 
@@ -123,7 +123,7 @@ async def _fail(
     row = await tx.fetchrow(statement, *key, message, *values)
     if row is None:
         return False
-    await history.record(tx, *key)
+    await attempt_history.record(tx, *key)
     if row["prediction_id"] is not None:
         await create_calls.record(tx, *key, row["prediction_id"])
     # What the vendor may still run for the attempt must not go on costing.

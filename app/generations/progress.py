@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from app.core.database import Transaction
 from app.core.json import storable_text
-from app.generations import create_calls, history
+from app.generations import attempt_history, create_calls
 from app.generations.attempts import ClaimedAttempt, Outcome
 from app.generations.create_calls import Surplus
 from app.generations.states import CONDITIONS, State
@@ -48,11 +48,11 @@ UPDATE generations SET due_at = now(), prediction_id = $2, is_leased = false WHE
 async def set_prediction(tx: Transaction, attempt: ClaimedAttempt, prediction_id: str, first_poll: timedelta) -> bool:
     """Store the prediction of a claimed attempt, to be polled after `first_poll`. False if the claim was lost.
 
-    Nobody else may give the prediction to another attempt meanwhile: see `history.lock_prediction`.
+    Nobody else may give the prediction to another attempt meanwhile: see `attempt_history.lock_prediction`.
     """
     if await tx.fetchval(_SET_PREDICTION, *attempt.key, prediction_id, first_poll) is None:
         return False
-    await history.record(tx, attempt.generation_id, attempt.number)
+    await attempt_history.record(tx, attempt.generation_id, attempt.number)
     return True
 
 
@@ -67,8 +67,8 @@ async def accept(
     Returns:
         The predictions that the attempt does not need: the caller cancels them, or others do after a lease.
     """
-    await history.lock_prediction(tx, prediction_id)
-    if await history.belongs_elsewhere(tx, prediction_id, attempt.generation_id, attempt.number):
+    await attempt_history.lock_prediction(tx, prediction_id)
+    if await attempt_history.belongs_elsewhere(tx, prediction_id, attempt.generation_id, attempt.number):
         # An equal orphan has adopted it meanwhile; the one of that orphan is left for this attempt.
         await create_calls.lose(tx, attempt, look_after=lease)
         return []
@@ -112,15 +112,15 @@ async def note_callback(
 
     An attempt whose create call never returned learns its prediction this way. False if no attempt waits for the call.
     """
-    await history.lock_prediction(tx, prediction_id)
+    await attempt_history.lock_prediction(tx, prediction_id)
     row = await tx.fetchrow(_FIND_CALLED_BACK, generation_id, attempt, nonce)
     if row is None or row["prediction_id"] not in {None, prediction_id}:
         return False
     # A prediction that belongs to another attempt cannot belong to this one, too.
-    if await history.belongs_elsewhere(tx, prediction_id, generation_id, attempt):
+    if await attempt_history.belongs_elsewhere(tx, prediction_id, generation_id, attempt):
         return False
     await tx.execute(_NOTE_CALLBACK, generation_id, prediction_id)
     if row["prediction_id"] is None:
-        await history.record(tx, generation_id, attempt)
+        await attempt_history.record(tx, generation_id, attempt)
         await create_calls.record(tx, generation_id, attempt, prediction_id)
     return True

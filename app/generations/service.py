@@ -14,7 +14,7 @@ from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.references import generation_reference
-from app.generations import history, repository
+from app.generations import attempt_history, repository
 from app.generations.models import Generation
 from app.idempotency import service as idempotency
 from app.queue.protocol import WakeKind, WakeQueue
@@ -75,7 +75,7 @@ async def request_generation(
     attribution = _attribution_of(request)
     await _hold(tx, content, 0, model, attribution)
     await repository.add(tx, content, policy.deadline)
-    await history.add(tx, content.id, 0, attribution)
+    await attempt_history.add(tx, content.id, 0, attribution)
     _wake(tx, queue, content)
     return content
 
@@ -94,7 +94,7 @@ async def retry(
         InsufficientCreditsError: the organization cannot pay the ceiling.
     """
     is_parked = await repository.is_full(tx, content.organization_id)
-    await history.record(tx, content.id, content.retry_count)
+    await attempt_history.record(tx, content.id, content.retry_count)
     attempt = await repository.retry(
         tx, content.organization_id, content.id, content.retry_count, policy.deadline, is_parked=is_parked
     )
@@ -104,7 +104,7 @@ async def retry(
     model = await catalog.get_generation_model(tx, content.model)
     content.price_id = model.price.id
     await _hold(tx, content, attempt, model, attribution)
-    await history.add(tx, content.id, attempt, attribution)
+    await attempt_history.add(tx, content.id, attempt, attribution)
     _wake(tx, queue, content)
     return True
 

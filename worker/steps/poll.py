@@ -11,7 +11,7 @@ import orjson
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.json import storable_json
-from app.generations import claims, history, progress
+from app.generations import attempt_history, claims, progress
 from app.generations.attempts import Attempt, Outcome, RunningAttempt
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
@@ -131,7 +131,7 @@ class PollStep:
         """The vendor does not know the prediction. If it has said so for a while, cancel it, then fail the attempt."""
         assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
         async with self.database.transaction() as tx:
-            missing = await history.note_missing(tx, attempt)
+            missing = await attempt_history.note_missing(tx, attempt)
         if missing.count < _MISSING_TIMES or missing.duration < _MISSING_FOR:
             return
         try:
@@ -147,7 +147,7 @@ class PollStep:
     async def _clear_missing(self, attempts: Sequence[RunningAttempt]) -> None:
         if missed := [attempt for attempt in attempts if attempt.missing_count]:
             async with self.database.transaction() as tx:
-                await history.clear_missing(tx, missed)
+                await attempt_history.clear_missing(tx, missed)
 
     async def _fail(self, attempt: Attempt, reason: str) -> None:
         try:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-_BENCHES = ("latency", "fairness", "inflight", "copy", "silence")
+_BENCHES = ("latency", "fairness", "inflight", "copy", "silence", "turns")
 
 
 def main() -> int:

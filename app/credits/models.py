@@ -108,7 +108,7 @@ class MeteringEvent(AttributionColumns, Base):
         CheckConstraint("cost >= 0 AND cost < 'NaN'", name="cost_not_negative"),
         CheckConstraint(
             "prompt_tokens >= 0 AND completion_tokens >= 0 AND delivered_bytes >= 0 AND predict_time >= 0"
-            " AND outputs >= 0",
+            " AND predict_time < 'Infinity' AND outputs >= 0",
             name="quantities_not_negative",
         ),
         Index("ix_metering_events_hold", "hold_reference"),

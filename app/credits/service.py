@@ -118,7 +118,6 @@ async def charge_late(
 
     They are paid from what is available, as far as that goes. Uses of a superseded hold are recorded and not charged.
     """
-    await settlement.lock_account(tx, organization_id)
     for use in uses:
         charged = await settlement.charge_late(tx, organization_id, reference, use, description)
         if charged is not None:
@@ -135,7 +134,6 @@ async def supersede(tx: Transaction, *, organization_id: str, reference: str, by
 
     What the former run was charged already is given back.
     """
-    await settlement.lock_account(tx, organization_id)
     await settlement.supersede(tx, organization_id, reference, by_reference, f"superseded by {by_reference}")
 
 
@@ -143,22 +141,21 @@ async def settle_expired(database: Database) -> int:
     """Charge what crashed actions have recorded, and release the rest. Returns how many holds were ended."""
     async with database.transaction() as tx:
         expired = await repository.find_expired(tx, _SWEEP_SIZE)
+    ended = 0
     for hold_id in expired:
         try:
-            await _settle_expired(database, hold_id)
+            ended += await _settle_expired(database, hold_id)
         except ServiceUnavailableError:  # its account is locked; the others do not wait for it
             logger.warning("expired_hold_locked", extra={"reference": hold_id.reference})
-    return len(expired)
+        except Exception:  # a fault of one hold must not keep the others; it is tried again in the next round
+            logger.exception("expired_hold_not_settled", extra={"reference": hold_id.reference})
+    return ended
 
 
-async def _settle_expired(database: Database, hold_id: HoldId) -> None:
+async def _settle_expired(database: Database, hold_id: HoldId) -> bool:
     # One transaction a hold, so that each locks the account of one organization only.
     async with database.transaction() as tx:
-        await settlement.lock_account(tx, hold_id.organization_id)
-        await settle(
-            tx,
-            organization_id=hold_id.organization_id,
-            reference=hold_id.reference,
-            uses=(),
-            description="settled after its hold expired",
+        ended = await settlement.settle(
+            tx, hold_id.organization_id, hold_id.reference, uses=(), description="settled after its hold expired"
         )
+    return ended is not None

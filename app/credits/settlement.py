@@ -1,8 +1,7 @@
-"""The SQL of holds: how they are placed, how calls are opened on them, and how they end. One statement is one step.
+"""The SQL of holds: how they are placed, how calls are opened on them, and how they end.
 
-Every statement that touches a hold locks the organization's account row first, so that no two of them can deadlock. It
-then writes both amounts from the locked row and never from its own snapshot, which may be older: Postgres checks the
-constraints on the values computed from the snapshot before it looks for the newer row.
+Every step that touches a hold locks the organization's account first, by a statement of its own. So no two of them can
+deadlock, and the statement that follows sees everything that the steps before it have left.
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,7 @@ _HOLDS_ORIGIN = ", ".join(f"hold.{name}" for name in ATTRIBUTION_COLUMNS if name
 _QUANTITIES = "prompt_tokens, completion_tokens, delivered_bytes, predict_time, outputs"
 _USE = f"call_id, price_id, is_estimated, cost, {_QUANTITIES}"
 
-_ACCOUNT = """
-account AS MATERIALIZED (
-    SELECT organization_id, balance, held FROM credit_accounts WHERE organization_id = $1 FOR UPDATE
-)
-"""
+_LOCK = "SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE"
 
 
 def _given(parameter: str) -> str:
@@ -45,13 +40,25 @@ given AS (
 # Only for a hold that the statement has found; an event that is recorded already stays as it is.
 _RECORD = f"""
 INSERT INTO metering_events (hold_reference, kind, agent, model, {_USE}, began_at, first_token_at, ended_at, {_ORIGIN})
-SELECT $2, kind, given.agent, given.model, {_USE}, clock_timestamp() - make_interval(secs => began_ago),
-       clock_timestamp() - make_interval(secs => first_token_ago),
-       clock_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
+SELECT $2, kind, given.agent, given.model, {_USE}, statement_timestamp() - make_interval(secs => began_ago),
+       statement_timestamp() - make_interval(secs => first_token_ago),
+       statement_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
 FROM given, hold
 ON CONFLICT (call_id) DO NOTHING
 """
 
+# Of the uses: for each price their number and the sums of their quantities. Decimals are texts, to be read exactly.
+_SUMS = """
+SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(sums)) ORDER BY price_id)
+FROM (SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
+             sum(completion_tokens) AS completion_tokens, sum(predict_time)::text AS predict_time,
+             sum(outputs) AS outputs, sum(cost)::text AS cost
+      FROM used GROUP BY price_id) sums
+"""
+
+_OPEN_HOLD = f"organization_id = $1 AND reference = $2 AND state = '{HoldState.OPEN}'"
+
+# The one step without a lock before it: it reads nothing but the row that it changes.
 _HOLD = f"""
 WITH account AS (
     UPDATE credit_accounts SET held = held + $3
@@ -65,93 +72,81 @@ RETURNING id
 """
 
 _OPEN_CALL = f"""
-WITH {_ACCOUNT}, {_given("$4")}, hold AS (
-    UPDATE credit_holds h SET amount = h.amount + $3, calls_opened = h.calls_opened + 1 FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-      AND account.balance - account.held >= $3
+WITH {_given("$4")}, hold AS (
+    UPDATE credit_holds h SET amount = h.amount + $3, calls_opened = h.calls_opened + 1 FROM credit_accounts a
+    WHERE a.organization_id = $1 AND a.balance - a.held >= $3
+      AND h.organization_id = $1 AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
     RETURNING h.*
 ), recorded AS ({_RECORD})
-UPDATE credit_accounts a SET balance = account.balance, held = account.held + $3 FROM account, hold
-WHERE a.organization_id = account.organization_id
-RETURNING hold.amount
+UPDATE credit_accounts SET held = held + $3 FROM hold WHERE credit_accounts.organization_id = $1
+RETURNING amount
 """
 
-# The caller's events count whether or not this statement's snapshot shows them: they may have been recorded by a
-# transaction whose reply was lost.
+# `recorded` are the uses that were not recorded before, as they are stored.
 _SETTLE = f"""
-WITH {_ACCOUNT}, {_given("$3")}, used AS (
+WITH {_given("$3")}, hold AS (
+    SELECT h.*, a.balance - a.held AS available FROM credit_holds h JOIN credit_accounts a USING (organization_id)
+    WHERE {_OPEN_HOLD}
+), recorded AS ({_RECORD} RETURNING {_USE}), used AS (
     SELECT {_USE} FROM metering_events WHERE hold_reference = $2
     UNION ALL
-    SELECT {_USE} FROM given
-    WHERE NOT EXISTS (SELECT FROM metering_events e WHERE e.hold_reference = $2 AND e.call_id = given.call_id)
+    SELECT {_USE} FROM recorded
 ), total AS (
     SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(is_estimated), false) AS is_estimated,
            coalesce(bool_or(cost > 0 OR prompt_tokens > 0 OR completion_tokens > 0 OR outputs > 0), false) AS is_used
     FROM used
-), hold AS (
+), ended AS (
     UPDATE credit_holds h
-    SET state = CASE WHEN total.is_used THEN '{HoldState.SETTLED}' ELSE '{HoldState.VOIDED}' END, ended_at = now(),
-        charged = CASE WHEN total.is_used
-                       THEN GREATEST(0, LEAST(total.cost, h.amount + account.balance - account.held)) END
-    FROM account, total
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-    RETURNING h.*
-), recorded AS ({_RECORD}), paid AS (
-    UPDATE credit_accounts a
-    SET balance = account.balance - coalesce(hold.charged, 0), held = account.held - hold.amount
-    FROM account, hold WHERE a.organization_id = account.organization_id
-    RETURNING a.balance
-), sums AS (
-    SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
-           sum(predict_time)::text AS predict_time, sum(outputs) AS outputs, sum(cost)::text AS cost
-    FROM used GROUP BY price_id
+    SET state = CASE WHEN is_used THEN '{HoldState.SETTLED}' ELSE '{HoldState.VOIDED}' END, ended_at = now(),
+        charged = CASE WHEN is_used THEN LEAST(cost, hold.amount + hold.available) END
+    FROM hold, total WHERE h.id = hold.id
+    RETURNING h.amount, h.charged
+), paid AS (
+    UPDATE credit_accounts a SET balance = balance - coalesce(charged, 0), held = held - amount
+    FROM ended WHERE organization_id = $1
+    RETURNING balance
 ), entry AS (
     INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, quantities,
                                 {_ATTRIBUTION})
-    SELECT '{EntryKind.CHARGE}', $2, -hold.charged, paid.balance, total.is_estimated, $4,
-           (SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(sums)) ORDER BY price_id) FROM sums), {_HOLDS_ATTRIBUTION}
-    FROM hold, paid, total WHERE hold.charged IS NOT NULL
+    SELECT '{EntryKind.CHARGE}', $2, -ended.charged, paid.balance, total.is_estimated, $4, ({_SUMS}),
+           {_HOLDS_ATTRIBUTION}
+    FROM hold, ended, paid, total WHERE ended.charged IS NOT NULL
 )
-SELECT hold.amount, total.cost, coalesce(hold.charged, 0) AS charged FROM hold, total
+SELECT ended.amount, total.cost, coalesce(ended.charged, 0) AS charged FROM ended, total
 """
 
 _VOID = f"""
-WITH {_ACCOUNT}, hold AS (
-    UPDATE credit_holds h SET state = '{HoldState.VOIDED}', ended_at = now()
-    FROM account
-    WHERE h.organization_id = account.organization_id AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
-    RETURNING h.amount
+WITH hold AS (
+    UPDATE credit_holds SET state = '{HoldState.VOIDED}', ended_at = now() WHERE {_OPEN_HOLD}
+    RETURNING amount
 )
-UPDATE credit_accounts a SET balance = account.balance, held = account.held - hold.amount FROM account, hold
-WHERE a.organization_id = account.organization_id
-RETURNING hold.amount
+UPDATE credit_accounts SET held = held - amount FROM hold WHERE organization_id = $1
+RETURNING amount
 """
 
-# The statements below follow `lock_account`, so that their snapshots show the hold as its last transaction left it.
 _CHARGE_LATE = f"""
-WITH {_ACCOUNT}, {_given("$3")}, hold AS (
+WITH {_given("$3")}, hold AS (
     SELECT * FROM credit_holds WHERE organization_id = $1 AND reference = $2 AND state <> '{HoldState.OPEN}'
-), recorded AS ({_RECORD} RETURNING {_USE}), paid AS (
-    UPDATE credit_accounts a SET balance = account.balance - LEAST(recorded.cost, account.balance - account.held)
-    FROM account, recorded, hold
-    WHERE a.organization_id = account.organization_id AND recorded.cost > 0 AND hold.superseded_by IS NULL
-    RETURNING a.balance, LEAST(recorded.cost, account.balance - account.held) AS charged
+), recorded AS ({_RECORD} RETURNING {_USE}), used AS (
+    SELECT recorded.* FROM recorded, hold WHERE cost > 0 AND superseded_by IS NULL
+), charge AS (
+    SELECT LEAST(cost, balance - held) AS amount FROM used, credit_accounts WHERE organization_id = $1
+), paid AS (
+    UPDATE credit_accounts SET balance = balance - amount FROM charge WHERE organization_id = $1
+    RETURNING balance
 ), entry AS (
     INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, quantities,
                                 {_ATTRIBUTION})
-    SELECT '{EntryKind.CHARGE}', '{LATE}:' || recorded.call_id, -paid.charged, paid.balance, recorded.is_estimated, $4,
-           jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
-               'price_id', price_id, 'calls', 1, 'prompt_tokens', prompt_tokens,
-               'completion_tokens', completion_tokens, 'predict_time', predict_time::text, 'outputs', outputs,
-               'cost', cost::text))), {_HOLDS_ATTRIBUTION}
-    FROM hold, recorded, paid
+    SELECT '{EntryKind.CHARGE}', '{LATE}:' || used.call_id, -charge.amount, paid.balance, used.is_estimated, $4,
+           ({_SUMS}), {_HOLDS_ATTRIBUTION}
+    FROM hold, used, charge, paid
 )
-SELECT charged FROM paid
+SELECT amount FROM charge
 """
 
 # A hold that is open is voided. What a hold that has ended was charged, also late, is given back.
 _SUPERSEDE = f"""
-WITH {_ACCOUNT}, hold AS (
+WITH hold AS (
     SELECT h.*, CASE WHEN state = '{HoldState.OPEN}' THEN amount ELSE 0 END AS released, coalesce(charged, 0) + (
         SELECT coalesce(-sum(l.amount), 0) FROM metering_events e JOIN ledger_entries l
         ON l.reference = '{LATE}:' || e.call_id WHERE e.hold_reference = $2
@@ -164,14 +159,19 @@ WITH {_ACCOUNT}, hold AS (
         state = CASE WHEN h.state = '{HoldState.OPEN}' THEN '{HoldState.VOIDED}' ELSE h.state END
     FROM hold WHERE h.id = hold.id
 ), paid AS (
-    UPDATE credit_accounts a SET balance = account.balance + hold.refunded, held = account.held - hold.released
-    FROM account, hold WHERE a.organization_id = account.organization_id
-    RETURNING a.balance
+    UPDATE credit_accounts a SET balance = balance + refunded, held = held - released
+    FROM hold WHERE a.organization_id = $1
+    RETURNING balance
 )
 INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, {_ATTRIBUTION})
 SELECT '{EntryKind.ADJUSTMENT}', '{SUPERSEDED}:' || $2, hold.refunded, paid.balance, false, $4, {_HOLDS_ATTRIBUTION}
 FROM hold, paid WHERE hold.refunded > 0
 """
+
+
+async def lock_account(tx: Transaction, organization_id: str) -> None:
+    """Lock the account, so that the next statement sees what the transactions before have left."""
+    await tx.execute(_LOCK, organization_id)
 
 
 async def hold(
@@ -195,6 +195,7 @@ async def open_call(
     Returns:
         False if less than the amount is available, or the hold has ended. Nothing has changed then.
     """
+    await lock_account(tx, organization_id)
     return await tx.fetchval(_OPEN_CALL, organization_id, reference, amount, events_json(uses)) is not None
 
 
@@ -206,28 +207,26 @@ async def settle(
     Returns:
         None if the hold had ended before. Nothing has changed then.
     """
+    await lock_account(tx, organization_id)
     row = await tx.fetchrow(_SETTLE, organization_id, reference, events_json(uses), description)
     return None if row is None else Settlement(held=row["amount"], cost=row["cost"], charged=row["charged"])
 
 
 async def void(tx: Transaction, organization_id: str, reference: str) -> bool:
     """Release an open hold without a charge. False if it had ended before."""
+    await lock_account(tx, organization_id)
     return await tx.fetchval(_VOID, organization_id, reference) is not None
-
-
-async def lock_account(tx: Transaction, organization_id: str) -> None:
-    """Lock the account, so that the next statement sees what the transactions before have left."""
-    await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization_id)
 
 
 async def charge_late(
     tx: Transaction, organization_id: str, reference: str, use: MeteredUse, description: str
 ) -> Decimal | None:
-    """Record a use whose hold has ended, and charge it from what is available. The account must be locked.
+    """Record a use whose hold has ended, and charge it from what is available.
 
     Returns:
         What was charged; None if nothing was: the use was recorded before, is free, or its hold is superseded.
     """
+    await lock_account(tx, organization_id)
     charged: Decimal | None = await tx.fetchval(
         _CHARGE_LATE, organization_id, reference, events_json([use]), description
     )
@@ -235,5 +234,6 @@ async def charge_late(
 
 
 async def supersede(tx: Transaction, organization_id: str, reference: str, by_reference: str, description: str) -> None:
-    """End a hold at no cost in favour of another one. The account must be locked."""
+    """End a hold at no cost in favour of another one."""
+    await lock_account(tx, organization_id)
     await tx.execute(_SUPERSEDE, organization_id, reference, by_reference, description)

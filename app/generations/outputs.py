@@ -48,7 +48,8 @@ JOIN generations c ON c.id = o.generation_id
 LEFT JOIN attempts a ON (a.generation_id, a.number) = (o.generation_id, o.attempt)
 WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position, o.lapses) > ($2, $3, $4, $5)
   AND (o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status IN ('completed', 'failed')))
-  AND coalesce(a.ended_at, CASE WHEN o.attempt = c.retry_count THEN c.completed_at END, '-infinity') <= now() - $6::interval
+  AND coalesce(a.ended_at, CASE WHEN o.attempt = c.retry_count THEN c.completed_at END, '-infinity')
+      <= now() - $6::interval
 ORDER BY o.generation_id, o.attempt, o.position, o.lapses LIMIT $1
 """
 

@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.CheckConstraint("cost >= 0 AND cost < 'NaN'", name=op.f("ck_metering_events_cost_not_negative")),
         sa.CheckConstraint(
             "prompt_tokens >= 0 AND completion_tokens >= 0 AND delivered_bytes >= 0 AND predict_time >= 0"
-            " AND outputs >= 0",
+            " AND predict_time < 'Infinity' AND outputs >= 0",
             name=op.f("ck_metering_events_quantities_not_negative"),
         ),
         sa.ForeignKeyConstraint(

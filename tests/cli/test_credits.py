@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 
 from app.cli.transaction import in_transaction
+from app.core.attribution import Attribution
 from app.credits.service import get_balance, hold
 from tests.cli.conftest import Junis
 
@@ -47,7 +48,8 @@ def test_an_unknown_organization_is_refused(acme: str, junis: Junis, command: tu
 
 def test_balance_shows_held_and_available_credits(acme: str, junis: Junis) -> None:
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
-    in_transaction(hold, organization_id=acme, reference="turn:1", amount=Decimal("0.25"), expires_in=None)
+    payer = Attribution(organization_id=acme)
+    in_transaction(hold, payer, reference="turn:1", amount=Decimal("0.25"), expires_in=None)
 
     shown = junis("credits", "balance", "--org", "Acme").stdout
     printed = junis("credits", "balance", "--org", "Acme", "--json").stdout

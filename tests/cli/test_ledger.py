@@ -1,11 +1,13 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from app.catalog.pricing import Cost
 from app.cli.transaction import in_transaction
-from app.credits.service import hold, settle
+from app.core.attribution import Attribution
+from app.core.database import Transaction
+from app.credits import service as credits
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute
+from tests.credits.uses import make_use
 
 HOUR = timedelta(hours=1)
 
@@ -13,14 +15,21 @@ HOUR = timedelta(hours=1)
 def test_for_a_correct_ledger_one_line_is_printed(acme: str, junis: Junis) -> None:
     junis("orgs", "create", "--name", "Other", "--plan", "pro", "--owner-email", "ada@acme.example")
     junis("credits", "grant", "--org", "Acme", "--amount", "10")
-    for reference in ("turn:1", "turn:2"):
-        in_transaction(hold, organization_id=acme, reference=reference, amount=Decimal(1), expires_in=HOUR)
-    in_transaction(settle, organization_id=acme, reference="turn:1", cost=Cost(Decimal("0.5")), description="chat")
+    junis("catalog", "import")
+    in_transaction(_hold_twice_and_settle_once, acme)
 
     verified = junis("verify-ledger")
 
     assert (verified.status, verified.stdout) == (0, "")
     assert verified.stderr == "The ledger is right; organizations: 2\n"
+
+
+async def _hold_twice_and_settle_once(tx: Transaction, organization_id: str) -> None:
+    payer = Attribution(organization_id=organization_id)
+    for reference in ("turn:1", "turn:2"):
+        await credits.hold(tx, payer, reference=reference, amount=Decimal(1), expires_in=HOUR)
+    use = await make_use(tx, "turn:1:1", "0.5")
+    await credits.settle(tx, organization_id=organization_id, reference="turn:1", uses=[use], description="chat")
 
 
 def test_a_ledger_without_organizations_is_correct(database_url: str, junis: Junis) -> None:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.audit.actor import COMMAND_LINE
-from app.catalog.pricing import Cost
+from app.core.attribution import Attribution
 from app.core.database import Database
 from app.credits import service as credits
 from app.credits.balance import Balance
 from tests import factories
+from tests.credits.uses import make_use
 from tests.factories import Organization
 
 
@@ -23,7 +24,7 @@ class Account:
         async with self.database.transaction() as tx:
             await credits.hold(
                 tx,
-                organization_id=self.organization.id,
+                Attribution(organization_id=self.organization.id),
                 reference=self.own(reference),
                 amount=Decimal(amount),
                 expires_in=None,
@@ -31,19 +32,25 @@ class Account:
 
     async def top_up(self, reference: str, amount: str = "1") -> None:
         async with self.database.transaction() as tx:
-            await credits.top_up(
-                tx, organization_id=self.organization.id, reference=self.own(reference), amount=Decimal(amount)
+            await credits.open_call(
+                tx,
+                organization_id=self.organization.id,
+                reference=self.own(reference),
+                amount=Decimal(amount),
+                uses=(),
             )
 
     async def settle(self, reference: str, cost: str = "1", *, is_estimated: bool = False) -> Decimal | None:
         async with self.database.transaction() as tx:
-            return await credits.settle(
+            use = await make_use(tx, f"{self.own(reference)}:1", cost, is_estimated=is_estimated)
+            ended = await credits.settle(
                 tx,
                 organization_id=self.organization.id,
                 reference=self.own(reference),
-                cost=Cost(Decimal(cost), is_estimated),
+                uses=[use],
                 description="test",
             )
+        return None if ended is None else ended.charged
 
     async def void(self, reference: str) -> None:
         async with self.database.transaction() as tx:

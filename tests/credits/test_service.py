@@ -3,13 +3,14 @@ from decimal import Decimal
 
 import pytest
 
-from app.catalog.pricing import Cost
+from app.core.attribution import Attribution
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.credits import service as credits
 from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
 from tests.credits.accounts import Account
+from tests.credits.uses import make_use
 
 
 async def test_a_hold_reduces_what_is_available(account: Account) -> None:
@@ -41,11 +42,19 @@ async def test_settling_a_hold_charges_the_cost_and_releases_the_rest(account: A
     assert await account.entries("charge") == [Decimal("-0.123456")]
 
 
-async def test_no_more_is_charged_than_was_held(account: Account) -> None:
+async def test_what_exceeds_a_hold_is_taken_from_what_is_available(account: Account) -> None:
     await account.hold("a", "2")
 
-    assert await account.settle("a", "5") == 2
-    assert await account.balance() == Balance(Decimal(5), Decimal(0))
+    assert await account.settle("a", "5") == 5
+    assert await account.balance() == Balance(Decimal(2), Decimal(0))
+
+
+async def test_what_others_hold_is_never_taken(account: Account) -> None:
+    await account.hold("a", "2")
+    await account.hold("b", "4")
+
+    assert await account.settle("a", "5") == 3
+    assert await account.balance() == Balance(Decimal(4), Decimal(4))
 
 
 async def test_a_charge_of_zero_is_entered_in_the_ledger_too(account: Account) -> None:
@@ -112,9 +121,9 @@ async def test_a_hold_that_was_never_made_is_not_charged(account: Account) -> No
 async def test_a_hold_of_another_organization_cannot_be_changed(account: Account, database: Database) -> None:
     await account.hold("a", "2")
     async with database.transaction() as tx:
-        cost = Cost(Decimal(1))
+        use = await make_use(tx, account.own("a"))
         assert not await credits.settle(
-            tx, organization_id="org-other", reference=account.own("a"), cost=cost, description=""
+            tx, organization_id="org-other", reference=account.own("a"), uses=[use], description=""
         )
         await credits.void(tx, organization_id="org-other", reference=account.own("a"))
 
@@ -142,7 +151,11 @@ async def test_an_organization_without_an_account_has_nothing(database: Database
         assert await credits.get_balance(tx, "org-unknown") == Balance(Decimal(0), Decimal(0))
         with pytest.raises(InsufficientCreditsError):
             await credits.hold(
-                tx, organization_id="org-unknown", reference="x", amount=Decimal("0.000001"), expires_in=None
+                tx,
+                Attribution(organization_id="org-unknown"),
+                reference="x",
+                amount=Decimal("0.000001"),
+                expires_in=None,
             )
 
 
@@ -158,7 +171,7 @@ async def test_a_transaction_that_fails_holds_nothing(account: Account, database
         async with database.transaction() as tx:
             await credits.hold(
                 tx,
-                organization_id=account.organization.id,
+                Attribution(organization_id=account.organization.id),
                 reference=account.own("a"),
                 amount=Decimal(1),
                 expires_in=None,
@@ -177,13 +190,13 @@ async def test_only_holds_whose_expiry_has_passed_are_voided(account: Account, d
         for name, expires_in in (("crashed", -hour), ("running", hour), ("content", None)):
             await credits.hold(
                 tx,
-                organization_id=account.organization.id,
+                Attribution(organization_id=account.organization.id),
                 reference=account.own(name),
                 amount=Decimal(1),
                 expires_in=expires_in,
             )
 
-    await credits.void_expired(database)
+    await credits.settle_expired(database)
 
     assert (await account.balance()).held == 2
     assert await account.settle("crashed") is None

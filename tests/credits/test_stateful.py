@@ -151,7 +151,7 @@ class Books(RuleBasedStateMachine):
                 "UPDATE credit_holds SET expires_at = now() - interval '1 s' WHERE reference = $1 AND state = 'open'",
                 reference,
             )
-        await credits.void_expired(self._account.database)
+        await credits.settle_expired(self._account.database)
 
     async def _check(self) -> None:
         """Assert that the ledger agrees with the model."""

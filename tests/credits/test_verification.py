@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.catalog.pricing import Cost
+from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
@@ -19,6 +19,7 @@ from app.generations.service import GenerationPolicy, GenerationRequest, request
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
 from tests import factories
+from tests.credits.uses import make_use
 from tests.factories import Organization
 
 _UNPROTECTED = (
@@ -87,7 +88,7 @@ async def books(database: Database, environment: dict[str, str]) -> AsyncIterato
         for name in ("open", "paid"):
             await credits.hold(
                 tx,
-                organization_id=organization.id,
+                Attribution(organization_id=organization.id),
                 reference=f"{name}:{organization.id}",
                 amount=Decimal(1),
                 expires_in=timedelta(hours=1),
@@ -96,7 +97,7 @@ async def books(database: Database, environment: dict[str, str]) -> AsyncIterato
             tx,
             organization_id=organization.id,
             reference=f"paid:{organization.id}",
-            cost=Cost(Decimal("0.5")),
+            uses=[await make_use(tx, f"paid:{organization.id}:1", "0.5")],
             description="",
         )
         wanted = GenerationRequest(organization.id, organization.user_id, None, None, "simulator/video", {})

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import httpx
 
+from app.core.attribution import Attribution
 from app.core.database import Database
 from app.credits import service as credits
 from tests import factories
@@ -41,7 +42,7 @@ async def hold_everything(database: Database, tenant: Tenant) -> None:
     async with database.transaction() as tx:
         await credits.hold(
             tx,
-            organization_id=tenant.organization.id,
+            Attribution(organization_id=tenant.organization.id),
             reference=f"everything:{tenant.organization.id}",
             amount=balance.available,
             expires_in=timedelta(hours=1),

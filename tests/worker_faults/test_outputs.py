@@ -119,9 +119,8 @@ async def ask_as(workbench: Workbench, content_id: uuid.UUID, created_at: dateti
         model = await catalog.get_generation_model(tx, _MODEL)
         reference = hold_reference(content_id, 0)
         ceiling = generation_ceiling(model.price)
-        await credits.hold(
-            tx, Attribution(organization_id=organization.id), reference=reference, amount=ceiling, expires_in=None
-        )
+        payer = Attribution(organization_id=organization.id)
+        await credits.hold(tx, payer, reference=reference, amount=ceiling, expires_in=None)
         asked = Generation(
             id=content_id,
             organization_id=organization.id,

@@ -15,6 +15,8 @@ from app.queue.heartbeat import read_loops
 
 router = APIRouter(tags=["Operations"])
 
+# Probes give up soon, and a late response means a dead process to them.
+_POSTGRES_SECONDS = 2.0
 _REDIS_SECONDS = 1.0
 _VENDOR_IS_DENIED = Gauge("junis_vendor_is_denied", "Whether the vendor refuses the operator's account now: 1 or 0")
 
@@ -28,7 +30,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
     """Ready: 503 only if Postgres is away or its schema is behind. The other states are for information only."""
-    database = await _database_state(resources.database)
+    database = await _database_state(resources.probes)
     is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
     return {
@@ -52,9 +54,9 @@ async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Reque
 
 async def _database_state(database: Database) -> str:
     try:
-        async with database.transaction() as tx:
+        async with asyncio.timeout(_POSTGRES_SECONDS), database.transaction() as tx:
             state = await read_schema_state(tx)
-    except ServiceUnavailableError:
+    except (ServiceUnavailableError, TimeoutError):
         return "away"
     return {SchemaState.MISSING: "schema_missing", SchemaState.BEHIND: "schema_behind"}.get(state, "ok")
 
@@ -62,7 +64,6 @@ async def _database_state(database: Database) -> str:
 async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:
     """Redis itself, the workers and their loops, and whether the vendor refuses the operator's account."""
     try:
-        # Probes give up soon, and a late response means a dead process to them.
         async with asyncio.timeout(_REDIS_SECONDS):
             loops = await read_loops(redis)
             denial = await budget.denial()

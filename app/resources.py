@@ -17,13 +17,20 @@ from app.queue.protocol import WakeQueue
 from app.storage.open import open_store
 from app.storage.protocol import ObjectStore
 
+_PROBE_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Resources:
-    """What a process talks to. The API, the worker and the tests open the same."""
+    """What a process talks to. The API, the worker and the tests open the same.
+
+    `probes` is the same database as `database`, over one connection that only health checks use, so that these never
+    wait behind other work.
+    """
 
     settings: Settings
     database: Database
+    probes: Database
     redis: ArqRedis
     queue: WakeQueue
     chat_models: ChatModelClient
@@ -38,6 +45,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         database = Database.open(settings)
         stack.push_async_callback(database.close)
+        probes = Database.open(settings, pool_size=1, statement_seconds=_PROBE_SECONDS)
+        stack.push_async_callback(probes.close)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose, close_connection_pool=True)
         chat_models = open_chat_model_client()
@@ -52,4 +61,4 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             creates_per_minute=settings.replicate_creates_per_minute,
             reads_per_minute=settings.replicate_reads_per_minute,
         )
-        yield Resources(settings, database, redis, ArqQueue(redis), chat_models, predictions, budget, store)
+        yield Resources(settings, database, probes, redis, ArqQueue(redis), chat_models, predictions, budget, store)

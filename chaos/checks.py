@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from app.core.database import Database
-from app.credits.verification import find_faults
+from app.verification.service import find_faults
 from chaos.asking import Asked
 from chaos.plan import Plan, Request
 from chaos.plant import Plant

@@ -18,7 +18,7 @@ _LOGIN_PAGE = b"<html>"
 _HIDDEN = "."
 
 _OUTPUTS = """
-SELECT c.id::text, c.outcome, c.prediction_id, o.storage_path, o.sha256,
+SELECT c.id::text, c.prediction_id, o.storage_path, o.sha256,
        c.status = 'completed' AND o.attempt = c.retry_count AS is_wanted
 FROM outputs o JOIN generations c ON c.id = o.generation_id
 WHERE o.size_bytes IS NOT NULL OR c.status <> 'completed' OR o.attempt <> c.retry_count
@@ -39,8 +39,10 @@ async def check_store(objects: Path, database: Database, vendor: Vendor, http: h
     if len(files) != completed:
         violations.append(f"{completed} contents are completed, {len(files)} have files")
     misled = _misled(vendor)
+    outputs = {prediction["id"]: prediction["output"] for prediction in vendor.predictions}
     for content_files in files.values():
-        violations += await _check_bytes(objects, content_files, http, misled)
+        made = await _made(outputs[content_files[0]["prediction_id"]], http)
+        violations += _check_bytes(objects, content_files, made, misled)
     return violations
 
 
@@ -64,11 +66,9 @@ def _misled(vendor: Vendor) -> set[str]:
     return {entry["prediction_id"] for entry in vendor.deliveries if "delivery-wrong-type" in entry.get("faults", [])}
 
 
-async def _check_bytes(objects: Path, files: Sequence[Record], http: httpx.AsyncClient, misled: set[str]) -> list[str]:
-    content_id, outcome = files[0]["id"], files[0]["outcome"]
-    made = await _made(outcome["output"], http)
+def _check_bytes(objects: Path, files: Sequence[Record], made: Sequence[bytes], misled: set[str]) -> list[str]:
     if len(made) != len(files):
-        return [f"content {content_id}: {len(files)} files of {len(made)}"]
+        return [f"content {files[0]['id']}: {len(files)} files of {len(made)}"]
     violations: list[str] = []
     for row, expected in zip(files, made, strict=True):
         path = objects / row["storage_path"]

@@ -29,8 +29,16 @@ _WRITE_USES_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class _Entry:
+    """A caller, and when it was read, by the monotonic clock."""
+
     caller: Caller
     loaded_at: float
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the key has stopped working since. The clocks of this machine and of Postgres may differ."""
+        usable_for = self.caller.usable_for
+        return usable_for is not None and time.monotonic() - self.loaded_at >= usable_for.total_seconds()
 
 
 class CallerCache:
@@ -62,13 +70,13 @@ class CallerCache:
         if not is_well_formed(secret):
             raise InvalidApiKeyError
         key_hash = sha256(secret)
-        caller = self._known(key_hash) or await self._load(key_hash)
-        if caller.unusable_at is not None and caller.unusable_at <= now():
+        entry = self._known(key_hash) or await self._load(key_hash)
+        if entry.is_expired:
             raise InvalidApiKeyError
-        self._uses[caller.key_id] = now()
-        return caller
+        self._uses[entry.caller.key_id] = now()
+        return entry.caller
 
-    def _known(self, key_hash: bytes) -> Caller | None:
+    def _known(self, key_hash: bytes) -> _Entry | None:
         entry = self._entries.get(key_hash)
         if entry is None:
             return None
@@ -76,18 +84,19 @@ class CallerCache:
         if max(entry.loaded_at, proven_until) < time.monotonic() - _UNPROVEN_SECONDS:
             return None
         self._entries.move_to_end(key_hash)
-        return entry.caller
+        return entry
 
-    async def _load(self, key_hash: bytes) -> Caller:
+    async def _load(self, key_hash: bytes) -> _Entry:
         version, loaded_at = self._version, time.monotonic()
         async with self._database.transaction() as tx:
             caller = await service.find_caller(tx, key_hash)
+        entry = _Entry(caller, loaded_at)
         if version == self._version:
             # Otherwise something changed during the read, and what was read may be out of date.
-            self._entries[key_hash] = _Entry(caller, loaded_at)
+            self._entries[key_hash] = entry
             if len(self._entries) > _MOST_ENTRIES:
                 self._entries.popitem(last=False)
-        return caller
+        return entry
 
     async def write_uses(self) -> None:
         """Store when keys were last used, in one statement. What cannot be stored is kept for the next time."""

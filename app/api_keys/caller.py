@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Caller:
         user_id: the user who created the key.
         scopes: what the key may do.
         is_subscribed: whether the organization has an active subscription.
-        unusable_at: when the key expires or its rotation's overlap ends, whichever comes first; None for never.
+        usable_for: how long the key still works, by Postgres's clock: until it expires or its rotation's overlap ends;
+            None for ever.
         requests_per_minute: the limit of the organization's plan.
         concurrent_requests: how many of the organization's requests may run at once.
         key_requests_per_minute: the key's own limit, or None.
@@ -24,7 +25,7 @@ class Caller:
     user_id: str
     scopes: frozenset[str]
     is_subscribed: bool
-    unusable_at: datetime | None
+    usable_for: timedelta | None
     requests_per_minute: int
     concurrent_requests: int
     key_requests_per_minute: int | None

@@ -10,7 +10,7 @@ from app.core.database import Transaction
 from app.organizations.models import SubscriptionStatus
 
 _FIND_CALLER = f"""
-SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) AS unusable_at,
+SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) - now() AS usable_for,
        k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,
        o.subscription_status = '{SubscriptionStatus.ACTIVE}' AS is_subscribed,
        p.requests_per_minute, p.concurrent_requests
@@ -43,7 +43,7 @@ def _caller_from_row(row: Record) -> Caller:
         user_id=row["user_id"],
         scopes=frozenset(row["scopes"]),
         is_subscribed=row["is_subscribed"],
-        unusable_at=row["unusable_at"],
+        usable_for=row["usable_for"],
         requests_per_minute=row["requests_per_minute"],
         concurrent_requests=row["concurrent_requests"],
         key_requests_per_minute=row["key_requests_per_minute"],

@@ -11,7 +11,7 @@ from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
 from app.audit.actor import Actor
 from app.audit.service import log_change
-from app.core.clock import now
+from app.core.clock import moment_of
 from app.core.crypto import sha256
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError, NotFoundError
@@ -47,6 +47,8 @@ async def create_key(
     """
     if not request.name.strip():
         raise InvalidRequestError("The key needs a name")
+    if request.expires_at is not None and request.expires_at <= await moment_of(tx):
+        raise InvalidRequestError("The key would be expired already")
     _check_limits(request)
     secret = new_secret()
     key = ApiKey(
@@ -92,7 +94,7 @@ async def create_member_key(
     organization = await organizations.get_organization(tx, id_or_name)
     member = await organizations.get_member(tx, organization, email)
     if expires_in is not None:
-        request = replace(request, expires_at=now() + expires_in)
+        request = replace(request, expires_at=await moment_of(tx) + expires_in)
     return await create_key(tx, request, organization_id=organization.id, user_id=member.id, actor=actor)
 
 
@@ -121,7 +123,7 @@ async def rotate_key(
         requests_per_hour=old.requests_per_hour,
     )
     new = await create_key(tx, request, organization_id=organization_id, user_id=old.user_id, actor=actor)
-    works_until = now() + overlap
+    works_until = await moment_of(tx) + overlap
     await repository.set_rotated(tx, old, new.row.id, works_until)
     log_change(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
     return RotatedKey(new.row, new.secret, works_until)
@@ -148,7 +150,7 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     Raises:
         NotFoundError: the organization has no such key, or it is revoked already.
     """
-    if not await repository.revoke(tx, organization_id, key_id, now()):
+    if not await repository.revoke(tx, organization_id, key_id, await moment_of(tx)):
         raise NotFoundError(f"No usable key of that id: {key_id}")
     log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
 
@@ -171,8 +173,6 @@ async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
 
 
 def _check_limits(request: KeyRequest) -> None:
-    if request.expires_at is not None and request.expires_at <= now():
-        raise InvalidRequestError("The key would be expired already")
     _check_limit("requests_per_minute", request.requests_per_minute, MOST_PER_MINUTE)
     _check_limit("requests_per_hour", request.requests_per_hour, MOST_PER_HOUR)
 

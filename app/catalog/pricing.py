@@ -10,6 +10,8 @@ from app.catalog.errors import ModelNotPricedError
 
 # Credits are stored with this precision.
 SIX_DECIMALS = Decimal("0.000001")
+# The largest amount that can be stored. No balance is larger, so a cost above it is charged as if it were this.
+MOST_CREDITS = Decimal(10) ** 12 - SIX_DECIMALS
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
 
 _MILLION = Decimal(1_000_000)
@@ -21,7 +23,8 @@ class UnitPrices:
     """The credits that a model costs per unit. This is the one list of the units that a price can have.
 
     The columns of the table with their check, the form of catalog files and the export are made from it. A new unit is
-    a field here, its line where the repository reads a price, a migration, and its part in a cost below.
+    a field here, its line where the repository reads a price, a migration, and its part in a cost below and in
+    `app.verification.cost_sql`.
     """
 
     per_call: Amount = _ZERO
@@ -86,7 +89,8 @@ def generation_cost(price: PriceTag, *, predict_time: Decimal | None, outputs: i
 
 def chat_cost(price: PriceTag, *, prompt_tokens: int, completion_tokens: int) -> Decimal:
     """What one model call with these numbers of tokens costs, streamed or not."""
-    return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_DECIMALS, ROUND_HALF_UP)
+    amount = _chat_amount(price, prompt_tokens, completion_tokens)
+    return min(MOST_CREDITS, amount.quantize(SIX_DECIMALS, ROUND_HALF_UP))
 
 
 def chat_ceiling(price: PriceTag, *, prompt_tokens: int, completion_tokens: int) -> Decimal:

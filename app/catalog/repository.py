@@ -14,7 +14,7 @@ from app.core.database import Transaction
 
 # All columns of `prices` are selected, because only app.catalog.pricing lists the units that a price can have.
 _WITH_PRICE = """
-SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.upstream, m.upstream_model
+SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.context_tokens, m.upstream, m.upstream_model
 FROM models m
 LEFT JOIN LATERAL (
     SELECT * FROM prices WHERE model_name = m.name AND effective_at <= now() ORDER BY effective_at DESC LIMIT 1
@@ -30,6 +30,7 @@ class ModelRow:
     name: str
     max_output_tokens: int | None
     image_tokens: int | None
+    context_tokens: int | None
     upstream: str | None
     upstream_model: str | None
     price: PriceTag | None
@@ -41,6 +42,7 @@ class ModelRow:
             name=row["name"],
             max_output_tokens=row["max_output_tokens"],
             image_tokens=row["image_tokens"],
+            context_tokens=row["context_tokens"],
             upstream=row["upstream"],
             upstream_model=row["upstream_model"],
             price=None if row["id"] is None else _price_from_row(row),
@@ -120,9 +122,3 @@ async def list_priced(tx: Transaction) -> Sequence[tuple[Model, Price]]:
         .order_by(Model.kind, Model.name, Price.effective_at.desc())
     )
     return [(model, price) for model, price in (await tx.session.execute(query)).all()]
-
-
-async def current_moment(tx: Transaction) -> datetime:
-    """The moment by Postgres's clock at which the transaction began."""
-    moment: datetime = await tx.fetchval("SELECT now()")
-    return moment

@@ -10,6 +10,7 @@ from app.catalog.models import Model, ModelKind
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
 from app.catalog.toml import CatalogFile, ModelEntry, read_starter_catalog, write_catalog
+from app.core.clock import moment_of
 from app.core.database import Transaction
 
 
@@ -22,6 +23,7 @@ class PricedModel:
         price: what it costs.
         max_output_tokens: of a chat model, the longest answer that is paid for; 0 for generation models.
         image_tokens: of a chat model, the most tokens that an image of a prompt counts as; None for the default.
+        context_tokens: of a chat model, the most tokens of prompt and answer together; None if it is not known.
         upstream: of a chat model, the operator's upstream that has it; None for the default.
         upstream_model: of a chat model, its name at the upstream; None for the same name.
     """
@@ -30,6 +32,7 @@ class PricedModel:
     price: PriceTag
     max_output_tokens: int
     image_tokens: int | None
+    context_tokens: int | None
     upstream: str | None
     upstream_model: str | None
 
@@ -101,7 +104,7 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile | None, *, actor:
     """
     catalog = catalog or read_starter_catalog()
     # Prices are looked up by Postgres's clock. By the same clock, a new price is in force in this transaction already.
-    now = await repository.current_moment(tx)
+    now = await moment_of(tx)
     new_prices = 0
     for entry in catalog.models:
         is_changed = await _save_model(tx, entry)
@@ -152,6 +155,7 @@ def _priced(row: ModelRow) -> PricedModel:
         price=row.price,
         max_output_tokens=row.max_output_tokens or 0,
         image_tokens=row.image_tokens,
+        context_tokens=row.context_tokens,
         upstream=row.upstream,
         upstream_model=row.upstream_model,
     )

@@ -41,6 +41,7 @@ class ModelEntry(BaseModel):
     description: str = ""
     max_output_tokens: int | None = Field(default=None, ge=1)
     image_tokens: int | None = Field(default=None, ge=0)
+    context_tokens: int | None = Field(default=None, ge=1)
     upstream: str | None = Field(default=None, min_length=1)
     upstream_model: str | None = Field(default=None, min_length=1)
     is_active: bool = True
@@ -97,6 +98,8 @@ def _model_lines(model: Model) -> Iterator[str]:
         yield f"max_output_tokens = {model.max_output_tokens}"
     if model.image_tokens is not None:
         yield f"image_tokens = {model.image_tokens}"
+    if model.context_tokens is not None:
+        yield f"context_tokens = {model.context_tokens}"
     if model.upstream:
         yield f"upstream = {_quoted(model.upstream)}"
     if model.upstream_model:

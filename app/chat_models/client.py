@@ -7,11 +7,13 @@ from io import BytesIO
 import aiohttp
 import orjson
 
+from app.chat_models.dialects import Dialects
+from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
 from app.chat_models.sse_reader import SseReader
-from app.core.errors import ProviderError, ProviderTimeoutError
+from app.core.errors import AppError, ProviderError, ProviderTimeoutError
 
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 120
@@ -32,22 +34,23 @@ class AiohttpChatModelClient:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self._dialects = Dialects()
 
     async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
         """See `ChatModelClient.complete`."""
-        request = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
         # No limit on silence: the whole answer comes at once, when the model has finished it.
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
-        async with self._open_response(upstream, request, limits) as content:
+        async with self._open_response(upstream, body, limits, is_streamed=False) as content:
             return parse_completion(await _read_up_to(content, _MAX_COMPLETION_BYTES))
 
     async def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
         """See `ChatModelClient.stream`."""
-        options = {**(body.get("stream_options") or {}), "include_usage": True}
-        request = {**body, "stream": True, "stream_options": options}
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         is_finished = False
-        async with self._open_response(upstream, request, limits) as content, aclosing(_events(content)) as events:
+        async with (
+            self._open_response(upstream, body, limits, is_streamed=True) as content,
+            aclosing(_events(content)) as events,
+        ):
             try:
                 async for data in events:
                     chunk = parse_chunk(data)
@@ -66,15 +69,33 @@ class AiohttpChatModelClient:
 
     @asynccontextmanager
     async def _open_response(
-        self, upstream: Upstream, request: JsonObject, limits: aiohttp.ClientTimeout
+        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The unread body of a response with status 200. Leaving the block before its end closes the connection."""
         with _failures_as_provider_errors(upstream):
-            async with await self._post(upstream, orjson.dumps(request), limits) as response:
-                if response.status != 200:
-                    body = await _read_up_to(response.content, _MAX_REFUSAL_BYTES)
-                    raise refusal(upstream, response.status, response.headers.get("Retry-After"), body)
+            async with await self._ask(upstream, body, limits, is_streamed=is_streamed) as response:
                 yield response.content
+
+    async def _ask(
+        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
+    ) -> aiohttp.ClientResponse:
+        """The response with status 200, in the first dialect that the upstream does not refuse.
+
+        Each of its features is changed once at most: a refusal of the second name of the limit is final.
+        """
+        dialect = self._dialects.of(upstream, body)
+        tried = {dialect}
+        while True:
+            request = orjson.dumps(dialect.request(body, is_streamed=is_streamed))
+            response = await self._post(upstream, request, limits)
+            if response.status == 200:
+                self._dialects.learn(upstream, body, dialect)
+                return response
+            error = await _refusal_of(upstream, response)
+            dialect = dialect.after(error) if isinstance(error, UpstreamRejectedError) else dialect
+            if dialect in tried:
+                raise error
+            tried.add(dialect)
 
     async def _post(self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send the request, and send it once more if no connection could be opened.
@@ -122,6 +143,13 @@ async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
                 await _drain(content)
                 return
             yield data
+
+
+async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> AppError:
+    """Read the error of a response with another status than 200, and end the response."""
+    async with response:
+        body = await _read_up_to(response.content, _MAX_REFUSAL_BYTES)
+        return refusal(upstream, response.status, response.headers.get("Retry-After"), body)
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

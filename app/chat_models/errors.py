@@ -2,9 +2,18 @@ from app.core.errors import AppError
 
 
 class UpstreamRejectedError(AppError):
-    """The upstream refuses the request: a parameter, its size or its content. Nothing was run."""
+    """The upstream refuses the request: a parameter, its size or its content. Nothing was run.
+
+    `upstream_code` is the code that the upstream gave for it, such as `unsupported_parameter`.
+    """
 
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
     message = "The model provider refused the request"
+
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, upstream_code: str | None = None
+    ) -> None:
+        super().__init__(message, param=param)
+        self.upstream_code = upstream_code

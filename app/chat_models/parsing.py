@@ -5,6 +5,7 @@ import orjson
 
 from app.chat_models.protocol import JsonObject
 from app.core.errors import ProviderError
+from app.core.json import MOST_LEVELS, has_too_many_levels
 
 
 class UpstreamReportedError(Exception):
@@ -52,6 +53,9 @@ def _object(text: bytes) -> JsonObject:
     value = _json(text)
     if not isinstance(value, dict):
         raise ProviderError("The model provider sent an answer that is not valid JSON")
+    # Few answers have so many brackets. One with too many levels could neither be sent to the client nor stored.
+    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
+        raise ProviderError("The model provider sent an answer that is nested too deeply")
     if value.get("error"):
         raise UpstreamReportedError(text)
     return value

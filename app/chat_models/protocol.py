@@ -1,20 +1,31 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
 JsonObject = dict[str, Any]
+OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
+# The limit of an answer's length has this name in a body, whatever the upstream calls it.
+OUTPUT_LIMIT: OutputLimitName = "max_completion_tokens"
 # Of text in UTF-8, on average: for estimates.
 BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """One OpenAI-compatible server: its base URL, which ends in `/v1` or similar, and its key."""
+    """One OpenAI-compatible server.
+
+    Attributes:
+        base_url: it ends in `/v1` or similar.
+        api_key: its key, or empty.
+        output_limit_name: the parameter that limits the length of an answer there. A server that refuses the name is
+            asked again with the other one. One that ignores it would answer without a limit.
+    """
 
     base_url: str
     api_key: str
+    output_limit_name: OutputLimitName = "max_tokens"
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,10 @@ class Usage:
 
 class ChatModelClient(Protocol):
     """Calls chat models. One client serves all upstreams.
+
+    A body has the form of OpenAI's API with `OUTPUT_LIMIT` as the limit of the answer's length, and is sent as the
+    upstream understands it: if it refuses a parameter that all bodies have (the limit's name, `stream_options`), it is
+    asked once more in another way, which is remembered.
 
     Every method raises `ProviderError`, `ProviderTimeoutError` or `ProviderRateLimitedError` of `app.core.errors`, or
     `UpstreamRejectedError` if the upstream refuses the request itself.

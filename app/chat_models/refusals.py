@@ -57,7 +57,7 @@ def refusal(upstream: Upstream, status: int, retry_after: str | None, body: byte
     if status == 429:
         return ProviderRateLimitedError(wait_seconds(retry_after, clock.now()))
     if status in _REJECTED:
-        return UpstreamRejectedError(message, param=stated.param)
+        return UpstreamRejectedError(message, param=stated.param, upstream_code=stated.code)
     return ProviderError()
 
 
@@ -91,7 +91,10 @@ def _seconds(retry_after: str, now: datetime) -> float:
 
 
 def _stated(body: bytes) -> _Stated:
-    """Reads OpenAI's `{"error": {...}}` and the forms of others: a text, a list with one entry, a bare object."""
+    """Reads OpenAI's `{"error": {...}}` and the forms of others: a text, a list with one entry, a bare object.
+
+    FastAPI's servers send `detail` instead of a message; others send that as their message.
+    """
     try:
         value: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -99,10 +102,21 @@ def _stated(body: bytes) -> _Stated:
     if isinstance(value, list) and value:
         value = value[0]
     error = value.get("error", value) if isinstance(value, dict) else None
-    if isinstance(error, Mapping):
-        message, code, param = error.get("message"), error.get("code"), error.get("param")
-        return _Stated(_text(message) or "", _text(code), _text(param))
-    return _Stated(_text(error) or "")
+    if not isinstance(error, Mapping):
+        return _Stated(_text(error) or "")
+    message, code, param = error.get("message"), error.get("code"), error.get("param")
+    inner = message if isinstance(message, Mapping) else error
+    return _Stated(_text(message) or _detail(inner.get("detail")), _text(code), _text(param))
+
+
+def _detail(detail: Any) -> str:
+    """The text of FastAPI's `detail`: itself, or of its first entry the location, the reason and the kind."""
+    first = detail[0] if isinstance(detail, list) and detail else detail
+    if not isinstance(first, Mapping):
+        return _text(first) or ""
+    location = first.get("loc")
+    path = ".".join(map(str, location)) if isinstance(location, list) else ""
+    return ": ".join(part for part in (path, _text(first.get("msg")), _text(first.get("type"))) if part)
 
 
 def _text(value: Any) -> str | None:

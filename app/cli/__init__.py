@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import agents, catalog, credits, keys, organizations, plans
+from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
 from app.cli.demo import demo
 from app.cli.ledger import verify_ledger
 from app.cli.migrate import migrate
@@ -28,6 +28,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(agents.app, name="agents")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
+app.add_typer(reconcile.app, name="reconcile")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,7 +25,8 @@ _BY_SQLSTATE = MappingProxyType(
         "3D000": "The database that DATABASE_URL names does not exist",
         "42P01": _SCHEMA_BEHIND,
         "42703": _SCHEMA_BEHIND,
-        "55P03": "Another process is using a table: try again when it has finished",
+        "57014": "Postgres took too long for a statement: try again when it is less busy",
+        "55P03": "Another process is using the same rows or tables: try again when it has finished",
     }
 )
 
@@ -46,7 +47,7 @@ def reported_errors() -> Iterator[None]:
     except InvalidSettingsError as error:
         _exit(_NOT_UNDERSTOOD, *str(error).splitlines())
     except ServiceUnavailableError as error:
-        _exit(_REFUSED, f"Postgres cannot be reached: {_reason(error)}")
+        _exit(_REFUSED, _BY_SQLSTATE.get(_sqlstate(error.__cause__)) or f"Postgres cannot be reached: {_reason(error)}")
     except AppError as error:
         _exit(_REFUSED, error.text)
     except (CommandFailedError, CommandError) as error:
@@ -69,7 +70,7 @@ def _reason(error: ServiceUnavailableError) -> str:
     return str(cause).partition("\n")[0] or type(cause).__name__
 
 
-def _sqlstate(error: asyncpg.PostgresError | DBAPIError) -> str:
+def _sqlstate(error: BaseException | None) -> str:
     # SQLAlchemy wraps the driver's error. Statements on the driver's own connection raise it directly.
     raised = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(raised, "sqlstate", ""))

@@ -3,11 +3,14 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from app.core.database import Database, Transaction
+from app.core.driver import STATEMENT_SECONDS
 from app.core.settings import load_settings
 from app.organizations.service import get_organization
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_REPORT_STATEMENT_SECONDS = 3600.0
 
 
 def in_transaction(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -20,16 +23,21 @@ def in_transaction(action: Callable[Concatenate[Transaction, P], Awaitable[T]], 
         InvalidSettingsError: a setting is missing or wrong.
         ServiceUnavailableError: Postgres cannot be reached.
     """
+    return asyncio.run(_run(STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
 
-    async def run() -> T:
-        database = Database.open(load_settings())
-        try:
-            async with database.transaction() as tx:
-                return await action(tx, *args, **kwargs)
-        finally:
-            await database.close()
 
-    return asyncio.run(run())
+def in_report(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run an action that reads much; see `in_transaction`. Each of its statements may take up to an hour."""
+    return asyncio.run(_run(_REPORT_STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
+
+
+async def _run(statement_seconds: float, action: Callable[[Transaction], Awaitable[T]]) -> T:
+    database = Database.open(load_settings(), pool_size=1, statement_seconds=statement_seconds)
+    try:
+        async with database.transaction() as tx:
+            return await action(tx)
+    finally:
+        await database.close()
 
 
 def in_organization(

@@ -7,6 +7,7 @@ from typing import Self
 
 from asyncpg import Record
 from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import undefer
 
 from app.core.database import Transaction
 from app.generations.models import Generation, Output
@@ -58,16 +59,18 @@ class ContentFilter:
         return and_(*conditions)
 
 
-async def list_content(tx: Transaction, wanted: ContentFilter, *, offset: int, limit: int) -> Sequence[Generation]:
-    """One page, newest first."""
+async def list_content(
+    tx: Transaction, wanted: ContentFilter, *, offset: int, limit: int, prompt_length: int
+) -> Sequence[tuple[Generation, str]]:
+    """One page, newest first, each with the first `prompt_length` characters of its prompt."""
     query = (
-        select(Generation)
+        select(Generation, func.left(Generation.prompt, prompt_length))
         .where(wanted.condition())
         .order_by(Generation.created_at.desc(), Generation.id.desc())
         .offset(offset)
         .limit(limit)
     )
-    return (await tx.session.scalars(query)).all()
+    return [(content, prompt) for content, prompt in await tx.session.execute(query)]
 
 
 async def count_content(tx: Transaction, wanted: ContentFilter) -> int:
@@ -77,9 +80,16 @@ async def count_content(tx: Transaction, wanted: ContentFilter) -> int:
 
 
 async def find_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:
-    """One content of the organization; None if it has none of this id."""
+    """One content of the organization, without its input and prompt; None if it has none of this id."""
     query = select(Generation).where(Generation.organization_id == organization_id, Generation.id == content_id)
     return (await tx.session.scalars(query)).first()
+
+
+async def find_whole_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:
+    """One content of the organization with its input and prompt; None if it has none of this id."""
+    query = select(Generation).where(Generation.organization_id == organization_id, Generation.id == content_id)
+    shown = (undefer(Generation.input), undefer(Generation.prompt))
+    return (await tx.session.scalars(query.options(*shown).execution_options(populate_existing=True))).first()
 
 
 async def find_outputs(tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]) -> Sequence[Output]:

@@ -33,7 +33,7 @@ async def list_content(
 @router.get("/{content_id}", response_model_exclude_unset=True)
 async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep, urls: FileUrlsDep) -> ContentDetail:
     """One generated content in full."""
-    return ContentDetail.of(await service.get_content(tx, caller.organization_id, content_id), urls)
+    return ContentDetail.of(await service.get_whole_content(tx, caller.organization_id, content_id), urls)
 
 
 @router.post("/{content_id}/retry", openapi_extra={"x-billing": "metered"})

@@ -3,16 +3,15 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from app.content.service import ContentWithOutputs
+from app.content.service import PROMPT_IN_LIST, ContentWithOutputs, ListedContent
 from app.content.urls import FileUrls
 from app.core.clock import Seconds
+from app.core.json import has_too_many_levels
 from app.core.page import Page
 from app.credits.schemas import CreditNumber
 from app.generations.media_types import ContentType
 from app.generations.models import Generation
 from app.generations.states import Status
-
-_PROMPT_IN_LIST = 200
 
 
 class ContentRead(BaseModel):
@@ -32,17 +31,17 @@ class ContentRead(BaseModel):
     completed_at: Seconds | None
 
     @classmethod
-    def of(cls, item: ContentWithOutputs, urls: FileUrls) -> Self:
+    def of(cls, item: ListedContent, urls: FileUrls) -> Self:
         """The content as a list shows it."""
-        content = item.content
+        content, outputs = item.shown.content, item.shown.outputs
         return cls(
             id=str(content.id),
             content_type=_content_type(content),
             status=Status(content.status),
-            prompt=_shortened(content.prompt),
+            prompt=_shortened(item.prompt),
             replicate_version=content.model,
             output_url=content.output_url,
-            storage_url=urls.of(content, item.outputs[0]) if item.outputs else None,
+            storage_url=urls.of(content, outputs[0]) if outputs else None,
             error_message=content.error_message,
             processing_time_ms=_processing_time_ms(content),
             credit_cost=content.credit_cost,
@@ -61,7 +60,7 @@ class ContentPageRead(BaseModel):
     has_more: bool
 
     @classmethod
-    def of(cls, page: Page[ContentWithOutputs], urls: FileUrls) -> Self:
+    def of(cls, page: Page[ListedContent], urls: FileUrls) -> Self:
         """The page as the API shows it."""
         return cls(
             items=[ContentRead.of(item, urls) for item in page.items],
@@ -120,7 +119,7 @@ class ContentDetail(BaseModel):
             prompt=content.prompt,
             replicate_version=content.model,
             replicate_prediction_id=content.prediction_id,
-            replicate_input=content.input,
+            replicate_input=_shown_input(content.input),
             output_url=content.output_url,
             storage_path=first.storage_path if first else None,
             storage_url=urls.of(content, first) if first else None,
@@ -167,7 +166,12 @@ def _content_type(content: Generation) -> ContentType | None:
 
 
 def _shortened(prompt: str) -> str:
-    return prompt if len(prompt) <= _PROMPT_IN_LIST else prompt[:_PROMPT_IN_LIST] + "…"
+    return prompt if len(prompt) <= PROMPT_IN_LIST else prompt[:PROMPT_IN_LIST] + "…"
+
+
+def _shown_input(values: Any) -> dict[str, Any]:
+    # Inputs that older versions have stored may be unreadable, or too deep for a response.
+    return values if isinstance(values, dict) and not has_too_many_levels(values) else {}
 
 
 def _processing_time_ms(content: Generation) -> int | None:

@@ -19,6 +19,9 @@ from app.generations.service import GenerationPolicy
 from app.generations.states import Status
 from app.queue.protocol import WakeQueue
 
+# How much of a prompt a list shows.
+PROMPT_IN_LIST = 200
+
 
 @dataclass(frozen=True)
 class ContentWithOutputs:
@@ -28,9 +31,15 @@ class ContentWithOutputs:
     outputs: Sequence[Output]
 
 
-async def list_content(
-    tx: Transaction, wanted: ContentFilter, *, page: int, page_size: int
-) -> Page[ContentWithOutputs]:
+@dataclass(frozen=True)
+class ListedContent:
+    """A content in a list. `prompt` is one character longer than `PROMPT_IN_LIST` if the whole prompt is longer."""
+
+    shown: ContentWithOutputs
+    prompt: str
+
+
+async def list_content(tx: Transaction, wanted: ContentFilter, *, page: int, page_size: int) -> Page[ListedContent]:
     """One page of an organization's content, newest first.
 
     Raises:
@@ -39,20 +48,32 @@ async def list_content(
     _check_filter("content_type", wanted.content_type, ContentType)
     _check_filter("status", wanted.status, Status)
     total = await repository.count_content(tx, wanted)
-    found = await repository.list_content(tx, wanted, offset=(page - 1) * page_size, limit=page_size)
-    return Page(await _with_outputs(tx, wanted.organization_id, found), total, page, page_size)
+    found = await repository.list_content(
+        tx, wanted, offset=(page - 1) * page_size, limit=page_size, prompt_length=PROMPT_IN_LIST + 1
+    )
+    shown = await _with_outputs(tx, wanted.organization_id, [content for content, _ in found])
+    items = [ListedContent(item, prompt) for item, (_, prompt) in zip(shown, found, strict=True)]
+    return Page(items, total, page, page_size)
 
 
 async def get_content(tx: Transaction, organization_id: str, content_id: str) -> ContentWithOutputs:
-    """One content of the organization.
+    """The state of one content of the organization, without its input and prompt.
 
     Raises:
         ContentNotFoundError: it has no content of that id, or the id is not a UUID.
     """
     content = await repository.find_content(tx, organization_id, _parse_id(content_id))
-    if content is None:
-        raise ContentNotFoundError(content_id)
-    return (await _with_outputs(tx, organization_id, [content]))[0]
+    return await _found(tx, content, content_id)
+
+
+async def get_whole_content(tx: Transaction, organization_id: str, content_id: str) -> ContentWithOutputs:
+    """One content of the organization with all that its detail shows.
+
+    Raises:
+        ContentNotFoundError: it has no content of that id, or the id is not a UUID.
+    """
+    content = await repository.find_whole_content(tx, organization_id, _parse_id(content_id))
+    return await _found(tx, content, content_id)
 
 
 async def get_file(tx: Transaction, token: str, name: str) -> File:
@@ -109,6 +130,12 @@ def _attribution(caller: Caller, content: Generation) -> Attribution:
         turn_id=content.turn_id,
         request_id=request_id_var.get(),
     )
+
+
+async def _found(tx: Transaction, content: Generation | None, content_id: str) -> ContentWithOutputs:
+    if content is None:
+        raise ContentNotFoundError(content_id)
+    return (await _with_outputs(tx, content.organization_id, [content]))[0]
 
 
 async def _with_outputs(

@@ -3,10 +3,18 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
+from app.core.database import Transaction
+
 
 def now() -> datetime:
-    """The current moment: aware, in UTC."""
+    """The current moment by the clock of this machine: aware, in UTC. Nothing that others rely on is decided by it."""
     return datetime.now(UTC)
+
+
+async def moment_of(tx: Transaction) -> datetime:
+    """The moment at which the transaction began, by the clock of Postgres: the only one that all processes share."""
+    moment: datetime = await tx.fetchval("SELECT now()")
+    return moment
 
 
 def whole_seconds(moment: datetime) -> str:

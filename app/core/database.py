@@ -1,55 +1,41 @@
 from __future__ import annotations
 
+import asyncio
 import logging
-import socket
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self, cast
+from weakref import WeakSet
 
 import asyncpg
-import orjson
-from sqlalchemy import DateTime, MetaData, Numeric, Text, exc
+from sqlalchemy import DateTime, MetaData, Numeric, Text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.core.driver import (
+    STATEMENT_SECONDS,
+    Driver,
+    begin_sql,
+    commit,
+    driver_seconds,
+    open_connection,
+    roll_back,
+)
 from app.core.errors import ServiceUnavailableError
-from app.core.json import storable_json
+from app.core.json import read_json, storable_json
+from app.core.postgres_errors import is_away, is_outdated
 from app.core.settings import Settings
+from app.core.shares import Shares
 
 logger = logging.getLogger(__name__)
 
-_AWAY = (
-    # Postgres rolls back one of two transactions that wait for each other. It can simply be run again.
-    asyncpg.DeadlockDetectedError,
-    # Another transaction has kept a lock for longer than this one was to wait for it.
-    asyncpg.LockNotAvailableError,
-    asyncpg.PostgresConnectionError,
-    # Postgres is starting or stopping, or its main process is gone.
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    # The server is a standby, as after a failover. The next connection may reach the primary.
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InterfaceError,
-    # Postgres has closed the connection, and the driver has not noticed it yet.
-    asyncpg.InternalClientError,
-    exc.InterfaceError,
-    exc.OperationalError,
-    exc.TimeoutError,
-    ConnectionError,
-    TimeoutError,
-    # A host name cannot be resolved, or a socket does not exist.
-    socket.gaierror,
-    FileNotFoundError,
-    # The certificate is not the one that `sslmode` requires.
-    ssl.SSLError,
-)
-
+# How long a transaction waits for its connection.
+_ACQUIRE_SECONDS = 10.0
+_RETRY_AFTER_SECONDS = 1
+_CLOSE_SECONDS = 5.0
 
 Credits = Annotated[Decimal, mapped_column(Numeric(18, 6))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -99,7 +85,7 @@ class Transaction:
     faster. Both work in the same transaction, which only `Database.transaction()` commits.
     """
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection[asyncpg.Record]) -> None:
+    def __init__(self, connection: AsyncConnection, driver: Driver) -> None:
         self._connection = connection
         self._driver = driver
         self._session: AsyncSession | None = None
@@ -154,15 +140,38 @@ class Transaction:
                 logger.exception("after_commit_failed")
 
 
+class OutdatedStatementError(ServiceUnavailableError):
+    """The schema has changed under a prepared statement. Nothing was stored, and a second try will succeed."""
+
+
 class Database:
     """The connection pool, and the only code that commits."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, drivers: WeakSet[Driver], shares: Shares, begin: str) -> None:
         self._engine = engine
+        self._drivers = drivers
+        self._shares = shares
+        self._begin = begin
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Create the pool. Connections are opened when they are needed."""
+    def open(
+        cls, settings: Settings, *, pool_size: int | None = None, statement_seconds: float = STATEMENT_SECONDS
+    ) -> Self:
+        """Create the pool. Connections are opened when they are needed.
+
+        Args:
+            settings: where Postgres is.
+            pool_size: how many connections at most, if not as many as the settings say.
+            statement_seconds: how long one statement may take. More than the default is for reports only.
+        """
+        drivers: WeakSet[Driver] = WeakSet()
+        size = pool_size or settings.database_pool_size
+
+        async def connect(*args: Any, **options: Any) -> Driver:
+            driver = await open_connection(*args, command_timeout=driver_seconds(statement_seconds), **options)
+            drivers.add(driver)
+            return driver
+
         # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share
         # one real transaction, and no session can commit a part of it.
         engine = create_async_engine(
@@ -171,53 +180,86 @@ class Database:
             # The parameters of a statement may be a prompt, which must not be logged.
             hide_parameters=True,
             json_serializer=storable_json,
-            json_deserializer=orjson.loads,
-            pool_size=settings.database_pool_size,
+            json_deserializer=read_json,
+            pool_size=size,
             max_overflow=0,
-            pool_timeout=10,
-            connect_args={"timeout": 5, "server_settings": {"application_name": "junis", "timezone": "UTC"}},
+            connect_args={
+                "async_creator_fn": connect,
+                "server_settings": {"application_name": "junis", "timezone": "UTC"},
+            },
         )
-        return cls(engine)
+        return cls(engine, drivers, Shares(size), begin_sql(statement_seconds))
 
     async def close(self) -> None:
-        """Close every pooled connection."""
-        await self._engine.dispose()
+        """Close every pooled connection, within a few seconds even if Postgres does not respond."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._engine.dispose()
+        except TimeoutError:
+            for driver in list(self._drivers):
+                driver.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Run the block in one transaction, which is committed at its end, or rolled back if it raises an error.
 
+        If the connection is lost during the commit, or the commit is cancelled, it is not known whether it happened.
+
         Raises:
-            ServiceUnavailableError: Postgres cannot be reached, or the connection was lost.
+            ServiceUnavailableError: Postgres cannot be reached, the connection was lost, or a limit was reached: for a
+                connection, for a lock, for a statement, or between two statements.
+            OutdatedStatementError: the schema has changed under a prepared statement.
+            LostTransactionError: the block has ignored an error of one of its statements.
         """
         try:
-            async with self._connect() as (connection, driver):
+            async with self._connection() as (connection, driver):
                 transaction = Transaction(connection, driver)
-                async with driver.transaction():
+                try:
+                    await driver.execute(self._begin)
                     yield transaction
                     await transaction._finish()  # noqa: SLF001 - the two classes are one mechanism
+                except BaseException as error:  # raised again
+                    await roll_back(driver, error)
+                    raise
+                await commit(driver)
         except Exception as error:  # raised again, as ServiceUnavailableError if Postgres is away
-            if not _is_away(error):
-                raise
-            logger.warning("database_away", extra={"reason": repr(error)})
-            raise ServiceUnavailableError from error
+            await self._translate(error)
+            raise
         await transaction._run_after_commit()  # noqa: SLF001 - see above
 
+    async def _translate(self, error: Exception) -> None:
+        if is_outdated(error):
+            await self._forget_statements()
+            raise OutdatedStatementError(retry_after=_RETRY_AFTER_SECONDS) from error
+        if is_away(error):
+            logger.warning("database_away", extra={"reason": repr(error)})
+            raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
+
+    async def _forget_statements(self) -> None:
+        """Forget the prepared statements of every connection, so that the schema's change is met only once."""
+        logger.info("prepared_statements_forgotten")
+        for driver in list(self._drivers):
+            if not driver.is_closed():
+                await driver.reload_schema_state()
+        self._engine.sync_engine.dialect._invalidate_schema_cache()  # type: ignore[attr-defined]  # noqa: SLF001 - the dialect of asyncpg has it, and it is the only way to its cache
+
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[asyncpg.Record]]]:
-        async with self._engine.connect() as connection:
-            driver = await self._live_driver(connection)
+    async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, Driver]]:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                if (share := self._shares.current()) is not None:
+                    await stack.enter_async_context(share)
+                connection = await stack.enter_async_context(self._engine.connect())
+                driver = await self._live_driver(connection)
             try:
                 yield connection, driver
-            except asyncpg.InternalClientError:
-                # Postgres does not answer on it any more, so closing it in the usual way could take forever.
-                driver.terminate()
-                raise
             finally:
+                if not driver.is_closed() and driver.is_in_transaction():
+                    driver.terminate()
                 if driver.is_closed():
                     await connection.invalidate()
 
-    async def _live_driver(self, connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    async def _live_driver(self, connection: AsyncConnection) -> Driver:
         """The driver's connection. A pooled one that Postgres has closed is replaced, without a round trip."""
         driver = await _driver_of(connection)
         while driver.is_closed():
@@ -226,12 +268,6 @@ class Database:
         return driver
 
 
-async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+async def _driver_of(connection: AsyncConnection) -> Driver:
     pooled = await connection.get_raw_connection()
-    return cast("asyncpg.Connection[asyncpg.Record]", pooled.driver_connection)
-
-
-def _is_away(error: Exception) -> bool:
-    # SQLAlchemy wraps errors while it opens a connection, and has no class of its own for some of them.
-    wrapped = error.orig.__cause__ if isinstance(error, exc.DBAPIError) and error.orig else None
-    return isinstance(error, _AWAY) or isinstance(wrapped, _AWAY)
+    return cast("Driver", pooled.driver_connection)

@@ -1,31 +1,124 @@
+"""JSON from outside: whether it can be stored, and how it is read again.
+
+What is stored was read back before, by the reader of every stored row. So no row can be written that a later query
+could not show.
+"""
+
 import json
+import logging
 import re
 from typing import Any
 
 import orjson
 
+logger = logging.getLogger(__name__)
+
+# How many objects and lists a value may have inside each other. orjson and pydantic write 254 levels at most; the rest
+# is for what messages and responses put around a value.
+MOST_LEVELS = 200
+_WRAPPED_LEVELS = 254 - MOST_LEVELS
 # Postgres cannot store NUL in text or jsonb. In JSON it is written \u0000, after an even number of backslashes.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def storable_json(value: Any) -> str:
-    """`value` as JSON text that Postgres can store: U+FFFD replaces NUL characters and lone surrogates."""
+class UnstorableJsonError(ValueError):
+    """A value that cannot be stored as JSON and read again. Its text says why, without a subject."""
+
+
+def exact_json(value: Any) -> str:
+    """`value` as JSON text from which the same value will be read again.
+
+    Raises:
+        UnstorableJsonError: it contains a NUL character, a lone surrogate or an integer of more than 64 bits, or has
+            more than `MOST_LEVELS` levels.
+    """
     try:
         text = orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        # orjson refuses lone surrogates and integers of more than 64 bits, and a vendor's JSON may contain both. `json`
-        # writes Infinity for a number that is too large for a float, which is not JSON; it becomes null, as in orjson.
-        finite = json.loads(json.dumps(value), parse_constant=lambda _name: None)
-        text = _UNSTORABLE.sub("\ufffd", json.dumps(finite, ensure_ascii=False))
-    return _NUL.sub(r"\1\\ufffd", text)
+    except (TypeError, orjson.JSONEncodeError):
+        raise UnstorableJsonError("holds text or a number that cannot be passed on, or is nested too deeply") from None
+    if "\\u0000" in text and _NUL.search(text):
+        raise UnstorableJsonError("holds a NUL character")
+    _check_levels(text, value)
+    _read_back(text)
+    return text
 
 
-def holds_nul(text: str) -> bool:
-    """Whether JSON text contains a NUL character. An escaped backslash followed by `u0000` is none."""
-    return _NUL.search(text) is not None
+def storable_json(value: Any) -> str:
+    """`value` as JSON text that Postgres can store and every reader can read.
+
+    U+FFFD replaces NUL characters and lone surrogates, null replaces NaN and infinite numbers, and an integer of more
+    than 64 bits becomes the nearest float.
+
+    Raises:
+        UnstorableJsonError: it has more than `MOST_LEVELS` levels, or an integer that is too large for a float.
+    """
+    try:
+        return exact_json(value)
+    except UnstorableJsonError:
+        return exact_json(_read_back(_repaired(value)))
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a stored JSON text. It raises no error, because one unreadable row must not fail a query of many.
+
+    Rows that another version has written may hold what `storable_json` refuses: a number that is too large for a float
+    is None, and so is a text that has too many levels for any reader.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        logger.warning("stored_json_repaired", extra={"length": len(text)})
+    try:
+        return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=lambda _name: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def has_too_many_levels(value: Any) -> bool:
+    """Whether a value that was read from JSON has more than `MOST_LEVELS` levels."""
+    for _ in range(_WRAPPED_LEVELS):
+        value = [value]
+    try:
+        orjson.dumps(value)  # counts the levels without a walk in Python, which would take as long as a request may
+    except (TypeError, orjson.JSONEncodeError):
+        return True
+    return False
 
 
 def storable_text(value: str) -> str:
     """`value` as text that Postgres can store: NUL characters and lone surrogates become U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", value)
+
+
+def _check_levels(text: str, value: Any) -> None:
+    # Few values have so many brackets; those of all others need not be counted again.
+    if text.count("[") + text.count("{") > MOST_LEVELS and has_too_many_levels(value):
+        raise UnstorableJsonError("is nested too deeply")
+
+
+def _read_back(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UnstorableJsonError(f"could not be read again: {error.msg}") from None
+
+
+def _repaired(value: Any) -> str:
+    """The value as JSON text without NUL characters, lone surrogates, NaN and infinite numbers."""
+    try:
+        # `json` writes NaN and Infinity, which are not JSON but which some models return.
+        finite = json.loads(json.dumps(value), parse_constant=lambda _name: None)
+        text = _UNSTORABLE.sub("\ufffd", json.dumps(finite, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError):
+        raise UnstorableJsonError("cannot be written as JSON, or is nested too deeply") from None
+    return _NUL.sub(r"\1\\ufffd", text)
+
+
+def _number(digits: str) -> float | int | None:
+    """What orjson reads for a number, but None for one that is too large for a float."""
+    try:
+        number: float | int = orjson.loads(digits)
+    except orjson.JSONDecodeError:
+        return None
+    return number

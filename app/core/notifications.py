@@ -3,9 +3,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
+
+from app.core.driver import open_connection
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +46,15 @@ class NotificationListener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            self._dsn, timeout=5, server_settings={"application_name": "junis-listener"}
+        connection = await open_connection(
+            self._dsn, command_timeout=_ANSWER_SECONDS, server_settings={"application_name": "junis-listener"}
         )
         try:
             await connection.add_listener(self._channel, lambda *_: self._on_event())
             self._on_event()
             while True:
                 asked_at = time.monotonic()
-                await connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
+                await connection.execute("SELECT 1")
                 self._complete_until = asked_at
                 await asyncio.sleep(_HEARTBEAT_SECONDS)
         finally:

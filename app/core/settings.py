@@ -71,11 +71,15 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 DatabaseUrl = Annotated[str, _scheme("postgresql", "postgres"), AfterValidator(_database_parameters)]
 
 
+OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
+
+
 class UpstreamSettings(BaseModel):
     """One more OpenAI-compatible server. Entries of the catalog refer to it by its name in `upstream`."""
 
     base_url: HttpUrl
     api_key: SecretStr = SecretStr("")
+    output_limit_name: OutputLimitName = "max_tokens"
 
 
 class Settings(BaseSettings):
@@ -110,6 +114,7 @@ class Settings(BaseSettings):
     llm_base_url: HttpUrl = "https://api.openai.com/v1"
     llm_api_key: SecretStr = SecretStr("")
     llm_model: str = Field(default="gpt-4o-mini", min_length=1)
+    llm_output_limit_name: OutputLimitName = "max_tokens"
     llm_upstreams: Annotated[dict[str, UpstreamSettings], NoDecode] = Field(default_factory=dict)
     chat_turn_timeout_seconds: float = Field(default=240, gt=0, le=280)
     chat_stream_timeout_seconds: float = Field(default=1800, gt=0)

@@ -3,14 +3,12 @@
 import logging
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from app.audit.actor import SERVER, Actor
 from app.core.database import Database, Transaction
-from app.credits import repository, service
+from app.credits import repository, service, settlement
 from app.credits.balance import Balance
-from app.credits.repository import MonthlyGrant
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,8 @@ async def grant_manually(
     """Add credits to an organization's balance, once for a reference. Without a reference, a random one is used.
 
     Raises:
-        InvalidRequestError: the amount is not a positive number with at most 6 decimals.
+        InvalidRequestError: the amount is not a positive number with at most 6 decimals, the reference is that of
+            another entry, or the balance would become too large.
     """
     reference = reference or f"grant:{uuid.uuid4()}"
     is_new = await service.grant(
@@ -50,35 +49,40 @@ async def grant_manually(
     return ManualGrant(reference, is_new, await service.get_balance(tx, organization_id))
 
 
-async def grant_monthly_credits(database: Database, moment: datetime) -> int:
-    """Grant every organization with a subscription its plan's credits for the calendar month (UTC) of `moment`.
+async def grant_monthly_credits(database: Database) -> int:
+    """Grant every organization with a subscription its plan's credits for this calendar month (UTC).
 
-    It is idempotent, and any number of workers may do it at the same time: each organization is granted once a month.
+    The month is that of Postgres's clock. It is idempotent, and any number of workers may do it at the same time: each
+    organization is granted once a month.
 
     Returns:
         How many organizations were granted their credits now.
     """
-    period = f"{moment:%Y-%m}"
     async with database.transaction() as tx:
-        due = await repository.find_monthly_grants(tx, period)
+        due = await repository.find_monthly_grants(tx)
     granted = 0
     for grant in due:
         try:
-            granted += await _grant(database, grant, period)
+            granted += await _grant(database, grant.organization_id)
         except Exception:  # one that fails must not keep the others from theirs; it is tried again later
             logger.exception("monthly_credits_not_granted", extra={"organization_id": grant.organization_id})
     if granted:
-        logger.info("monthly_credits_granted", extra={"period": period, "organizations": granted})
+        logger.info("monthly_credits_granted", extra={"organizations": granted})
     return granted
 
 
-async def _grant(database: Database, grant: MonthlyGrant, period: str) -> bool:
+async def _grant(database: Database, organization_id: str) -> bool:
     async with database.transaction() as tx:
-        return await service.grant(
-            tx,
-            organization_id=grant.organization_id,
-            amount=grant.amount,
-            reference=grant.reference,
-            description=f"{grant.plan_name} {period}",
-            actor=SERVER,
-        )
+        await settlement.lock_account(tx, organization_id)
+        # Read again: the month, the plan and what other workers have granted may have changed since.
+        due = await repository.find_monthly_grants(tx, organization_id)
+        for grant in due:
+            await service.grant(
+                tx,
+                organization_id=organization_id,
+                amount=grant.amount,
+                reference=grant.reference,
+                description=f"{grant.plan_name} {grant.period}",
+                actor=SERVER,
+            )
+        return bool(due)

@@ -4,6 +4,7 @@ import uuid
 
 _GENERATION = "generation"
 _MONTHLY = "monthly"
+_ADJUSTMENT = "adjustment"
 # A charge for a metering event that came after its hold had ended, and the refund of a superseded hold's charges.
 LATE = "late"
 SUPERSEDED = "superseded"
@@ -25,6 +26,11 @@ def generation_reference_sql(content_id: str, attempt: str) -> str:
 def content_id_sql(reference: str) -> str:
     """The content's id, as text, in the reference of one of its attempts: in SQL, of an expression."""
     return f"split_part({reference}, ':', 2)"
+
+
+def adjustment_reference(name: str) -> str:
+    """What an operator's adjustment is entered under. The prefix keeps it apart from every other reference."""
+    return f"{_ADJUSTMENT}:{name}"
 
 
 def monthly_reference_sql(organization_id: str, period: str) -> str:

@@ -13,18 +13,18 @@ from app.credits.models import EntryKind, HoldState
 from app.credits.references import monthly_reference_sql
 from app.organizations.models import SubscriptionStatus
 
-_MONTHLY_REFERENCE = monthly_reference_sql("o.id", "$1::text")
+_MONTHLY_REFERENCE = monthly_reference_sql("o.id", "to_char(month.begins, 'YYYY-MM')")
+_NEXT_REFERENCE = monthly_reference_sql("o.id", "to_char(month.ends, 'YYYY-MM')")
 
-_GRANT = f"""
+_ADD_ENTRY = """
 WITH account AS (
-    UPDATE credit_accounts SET balance = balance + $3
-    WHERE organization_id = $1 AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = $2)
-    RETURNING balance
+    UPDATE credit_accounts SET balance = balance + $4 WHERE organization_id = $1 RETURNING balance
 )
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description)
-SELECT $1, '{EntryKind.GRANT}', $2, $3, balance, false, $4 FROM account
-RETURNING balance_after
+SELECT $1, $2, $3, $4, balance, false, $5 FROM account
 """
+
+_FIND_ENTRY = "SELECT organization_id, kind, amount FROM ledger_entries WHERE reference = $1"
 
 _EXPIRED = f"""
 SELECT organization_id, reference FROM credit_holds
@@ -32,12 +32,17 @@ WHERE state = '{HoldState.OPEN}' AND expires_at <= now()
 ORDER BY expires_at LIMIT $1
 """
 
+# The month is that of Postgres's clock, in UTC. After a failover that clock may be a little behind the one before: an
+# organization that has the credits of the next month already, or did not exist in this one, gets nothing for this one.
 _MONTHLY_GRANTS = f"""
-SELECT o.id AS organization_id, p.name AS plan_name, p.monthly_credits,
-       {_MONTHLY_REFERENCE} AS reference
+SELECT o.id AS organization_id, p.name AS plan_name, p.monthly_credits, {_MONTHLY_REFERENCE} AS reference,
+       to_char(month.begins, 'YYYY-MM') AS period
 FROM organizations o JOIN plans p ON p.name = o.plan_name
+CROSS JOIN (SELECT begins, begins + interval '1 month' AS ends
+            FROM date_trunc('month', now() AT TIME ZONE 'UTC') AS begins) month
 WHERE o.subscription_status = '{SubscriptionStatus.ACTIVE}' AND p.monthly_credits > 0
-  AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference = {_MONTHLY_REFERENCE})
+  AND o.created_at < month.ends AT TIME ZONE 'UTC' AND o.id = coalesce($1, o.id)
+  AND NOT EXISTS (SELECT FROM ledger_entries WHERE reference IN ({_MONTHLY_REFERENCE}, {_NEXT_REFERENCE}))
 """
 
 
@@ -55,11 +60,26 @@ class HoldId:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry of the ledger: whose balance it changed, why, and by how much."""
+
+    organization_id: str
+    kind: EntryKind
+    amount: Decimal
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The entry of a row of `ledger_entries`."""
+        return cls(organization_id=row["organization_id"], kind=EntryKind(row["kind"]), amount=row["amount"])
+
+
+@dataclass(frozen=True)
 class MonthlyGrant:
-    """The credits that an organization's plan gives it for a month, and the reference of the grant."""
+    """The credits that an organization's plan gives it for a month (`2026-11`), and the reference of the grant."""
 
     organization_id: str
     plan_name: str
+    period: str
     amount: Decimal
     reference: str
 
@@ -69,6 +89,7 @@ class MonthlyGrant:
         return cls(
             organization_id=row["organization_id"],
             plan_name=row["plan_name"],
+            period=row["period"],
             amount=row["monthly_credits"],
             reference=row["reference"],
         )
@@ -88,14 +109,17 @@ async def find_balance(tx: Transaction, organization_id: str) -> Balance | None:
     return Balance(balance=row["balance"], held=row["held"]) if row else None
 
 
-async def grant(
-    tx: Transaction, organization_id: str, reference: str, amount: Decimal, description: str
-) -> Decimal | None:
-    """Add credits once for a reference. The balance after it, or None if the reference was granted before."""
-    # The lock is a statement of its own, so that the next one sees a grant that it had to wait for.
-    await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization_id)
-    balance: Decimal | None = await tx.fetchval(_GRANT, organization_id, reference, amount, description)
-    return balance
+async def find_entry(tx: Transaction, reference: str) -> Entry | None:
+    """The entry with this reference, of whichever organization."""
+    row = await tx.fetchrow(_FIND_ENTRY, reference)
+    return Entry.from_row(row) if row else None
+
+
+async def add_entry(
+    tx: Transaction, organization_id: str, kind: EntryKind, reference: str, amount: Decimal, description: str
+) -> None:
+    """Change the balance, and add the entry that says why. The account must be locked."""
+    await tx.execute(_ADD_ENTRY, organization_id, kind.value, reference, amount, description)
 
 
 async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldId]:
@@ -103,6 +127,6 @@ async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldId]:
     return [HoldId.from_row(row) for row in await tx.fetch(_EXPIRED, limit)]
 
 
-async def find_monthly_grants(tx: Transaction, period: str) -> Sequence[MonthlyGrant]:
-    """What is still to be granted for a month (`2026-11`) to organizations with a subscription."""
-    return [MonthlyGrant.from_row(row) for row in await tx.fetch(_MONTHLY_GRANTS, period)]
+async def find_monthly_grants(tx: Transaction, organization_id: str | None = None) -> Sequence[MonthlyGrant]:
+    """What is still to be granted for this month to organizations with a subscription: to all of them, or to one."""
+    return [MonthlyGrant.from_row(row) for row in await tx.fetch(_MONTHLY_GRANTS, organization_id)]

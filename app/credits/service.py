@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
-from app.catalog.pricing import SIX_DECIMALS
+from app.catalog.pricing import MOST_CREDITS, SIX_DECIMALS
 from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
@@ -14,11 +14,12 @@ from app.credits import repository, settlement
 from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
 from app.credits.metering import MeteredUse, Settlement
-from app.credits.repository import HoldId
+from app.credits.models import EntryKind
+from app.credits.repository import Entry, HoldId
 
 logger = logging.getLogger(__name__)
 
-_LARGEST = Decimal(10) ** 11
+_LARGEST_CHANGE = Decimal(10) ** 11
 _SWEEP_SIZE = 100
 
 
@@ -41,13 +42,45 @@ async def grant(
         Whether the credits were added now; False if this reference was granted before.
 
     Raises:
-        InvalidRequestError: the amount is not a positive number with at most 6 decimals.
+        InvalidRequestError: the amount is not a positive number with at most 6 decimals; see `add_entry`, too.
     """
-    if not amount.is_finite() or not 0 < amount < _LARGEST or amount != amount.quantize(SIX_DECIMALS):
+    if not is_amount(amount) or amount <= 0:
         raise InvalidRequestError("A grant is a positive amount of at most 6 decimals")
-    if await repository.grant(tx, organization_id, reference, amount, description) is None:
+    if not await add_entry(tx, organization_id, EntryKind.GRANT, reference, amount, description):
         return False
     log_change(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
+    return True
+
+
+def is_amount(amount: Decimal) -> bool:
+    """Whether a balance can be changed by this at once: a number with at most 11 digits and 6 decimals."""
+    return amount.is_finite() and abs(amount) < _LARGEST_CHANGE and amount == amount.quantize(SIX_DECIMALS)
+
+
+async def add_entry(
+    tx: Transaction, organization_id: str, kind: EntryKind, reference: str, amount: Decimal, description: str
+) -> bool:
+    """Change the balance, once for a reference, and add the entry that says why.
+
+    Returns:
+        False if the same entry was added before.
+
+    Raises:
+        InvalidRequestError: the reference is that of another entry, the balance would become too large, or less would
+            be left than is held.
+    """
+    await settlement.lock_account(tx, organization_id)
+    former = await repository.find_entry(tx, reference)
+    if former is not None:
+        if former != Entry(organization_id, kind, amount):
+            raise InvalidRequestError(f"{reference} is already the reference of another entry of the ledger")
+        return False
+    balance = await get_balance(tx, organization_id)
+    if balance.balance + amount > MOST_CREDITS:
+        raise InvalidRequestError(f"The balance cannot exceed {MOST_CREDITS:,}")
+    if balance.available + amount < 0:
+        raise InvalidRequestError(f"Only {balance.available:f} credits are available")
+    await repository.add_entry(tx, organization_id, kind, reference, amount, description)
     return True
 
 

@@ -24,7 +24,8 @@ WITH reserved AS MATERIALIZED (
     SELECT FROM outputs WHERE generation_id = $1 AND attempt = $2 AND storage_path = ANY ($6) FOR UPDATE
 ), completed AS (
     UPDATE generations
-    SET status = 'completed', content_type = $4, credit_cost = $5, completed_at = now(), is_leased = false
+    SET status = 'completed', content_type = $4, credit_cost = $5, completed_at = now(), is_leased = false,
+        outcome = NULL
     WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.COPYING]}
       AND (SELECT count(*) FROM reserved) = cardinality($6)
     RETURNING id, retry_count
@@ -40,11 +41,15 @@ _SET_COST = "UPDATE generations SET credit_cost = $3 WHERE id = $1 AND retry_cou
 
 # `claim` is incremented so that no holder of an earlier claim takes the row for its own.
 _FAIL = """
+WITH unended AS (
+    SELECT id, outcome IS NOT NULL AS has_outcome FROM generations
+    WHERE id = $1 AND retry_count = $2 AND {condition} FOR UPDATE
+)
 UPDATE generations
 SET status = 'failed', error_message = $3, credit_cost = 0, completed_at = now(), is_parked = false, is_leased = false,
-    claim = claim + 1
-WHERE id = $1 AND retry_count = $2 AND {condition}
-RETURNING prediction_id, outcome IS NOT NULL AS has_outcome
+    outcome = NULL, claim = claim + 1
+FROM unended WHERE generations.id = unended.id
+RETURNING prediction_id, has_outcome
 """
 _FAIL_CLAIMED = _FAIL.format(condition=f"claim = $4 AND ({CONDITIONS[State.STARTING]} OR {CONDITIONS[State.COPYING]})")
 _FAIL_RUNNING = _FAIL.format(condition=f"prediction_id = $4 AND {CONDITIONS[State.RUNNING]}")

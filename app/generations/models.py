@@ -68,8 +68,9 @@ class Generation(Base):
     # Identifies the turn's request if it has an Idempotency-Key: repeated after a crash, it finds this generation.
     request_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     model: Mapped[str] = mapped_column(Text)
-    input: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    prompt: Mapped[str] = mapped_column(Text)
+    # These two and `outcome` may be megabytes: a query loads them only if it names them.
+    input: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True, deferred_raiseload=True)
+    prompt: Mapped[str] = mapped_column(Text, deferred=True, deferred_raiseload=True)
     price_id: Mapped[int] = mapped_column(ForeignKey("prices.id"))
     max_retries: Mapped[int]
     file_token: Mapped[str] = mapped_column(Text, default=random_token)
@@ -93,8 +94,9 @@ class Generation(Base):
     # The secret part of this content's webhook URLs.
     webhook_nonce: Mapped[str] = mapped_column(Text, default=random_token)
     prediction_id: Mapped[str | None] = mapped_column(Text, unique=True)
-    # What the vendor returned, kept because it forgets outputs after an hour: {"output", "predict_time"}.
-    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    # What the vendor returned: {"output", "predict_time"}. Kept until the attempt ends, because the vendor forgets its
+    # outputs after an hour.
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True, deferred_raiseload=True)
     content_type: Mapped[str | None] = mapped_column(Text)
     output_url: Mapped[str | None] = mapped_column(Text)
     error_message: Mapped[str | None] = mapped_column(Text)

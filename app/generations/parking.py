@@ -12,8 +12,8 @@ from app.generations.states import CONDITIONS, UNENDED, State
 _UNPARKED = f"{one_of('status', UNENDED)} AND NOT is_parked"
 _KEY = "hashtextextended('generations:' || {}, 0)"
 
-# A transaction that waits longer is told so, as if Postgres were away: its organization waits, and no other one.
-_LOCK = f"SELECT set_config('lock_timeout', '2s', true), pg_advisory_xact_lock({_KEY.format('$1')})"
+# Like every wait for a lock it ends after two seconds: its organization waits, and no other one.
+_LOCK = f"SELECT pg_advisory_xact_lock({_KEY.format('$1')})"
 
 # The limit ends the scan, so that no more are locked than are wanted.
 _TRY_LOCK = f"""

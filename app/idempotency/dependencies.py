@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from app.api_keys.caller import Caller
 from app.core.database import Transaction
+from app.core.errors import InvalidRequestError
 from app.dependencies import TransactionDep
 from app.idempotency import service
 from app.idempotency.service import REPLAYED_HEADERS, IdempotentRequest
@@ -17,9 +18,17 @@ _Body = TypeVar("_Body", bound=BaseModel)
 async def get_idempotent_request(
     request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None
 ) -> IdempotentRequest | None:
-    """The request as one that is to run once; None if it has no Idempotency-Key."""
+    """The request as one that is to run once; None if it has no Idempotency-Key.
+
+    A key that is sent twice is one key. A value with a comma is one key, too.
+
+    Raises:
+        InvalidRequestError: several keys were sent, and they differ.
+    """
     if idempotency_key is None:
         return None
+    if len(set(request.headers.getlist("idempotency-key"))) > 1:
+        raise InvalidRequestError("Several Idempotency-Key headers were sent, and they differ")
     caller: Caller = request.state.caller
     # The path is hashed as well: with the same key but another id in its path, it is another request.
     content = request.url.path.encode() + b"\0" + await request.body()

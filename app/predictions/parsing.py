@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,13 @@ from app.predictions.protocol import Prediction
 
 # The vendor ends a run after half an hour. A figure of days is an error, and must not be charged for.
 MAX_PREDICT_SECONDS = 7 * 24 * 3600
+# `json` recurses, and gives up at a depth that depends on the version of Python. What is deeper than this is left out
+# then: the rest is still too deep to be stored.
+_MOST_LEVELS = 300
+# A longer integer is too large for a float, and Python converts no more than 4300 digits.
+_MOST_DIGITS = 309
+_STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class UnreadableResponseError(Exception):
@@ -28,12 +36,36 @@ def parse_json(body: bytes) -> Any:
     """Parse any JSON. NaN and Infinity, which are not JSON but which some models return, become null.
 
     Raises:
+        UnreadableResponseError: it is not JSON, or has too many levels.
+    """
+    try:
+        return _parse(body)
+    except RecursionError as error:
+        raise UnreadableResponseError("it has too many levels") from error
+
+
+def parse_response(body: bytes) -> Any:
+    """Parse any JSON as `parse_json` does. What is too deep to be parsed becomes null.
+
+    One prediction that has too deep an output must not make a page of the list unreadable, and has to fail itself.
+
+    Raises:
         UnreadableResponseError: it is not JSON.
     """
     try:
-        return json.loads(body, parse_constant=lambda _name: None)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableResponseError("it is not JSON") from error
+        return _parse(body)
+    except RecursionError:
+        return parse_json(_without_deepest(body))
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, and any other JSON as JSON; nothing if it has too many levels."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return ""
 
 
 def parse_prediction(value: Any) -> Prediction:
@@ -44,7 +76,7 @@ def parse_prediction(value: Any) -> Prediction:
     """
     fields = _mapping(value)
     return Prediction(
-        id=_required_text(fields, "id"),
+        id=_id(fields),
         status=_required_text(fields, "status"),
         model=_text(fields.get("model")) or "",
         version=_text(fields.get("version")) or "",
@@ -76,6 +108,44 @@ def parse_page(value: Any) -> Page:
     return Page([parse_prediction(result) for result in results], query or None)
 
 
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=lambda _name: None, parse_int=_integer)
+    except ValueError as error:
+        raise UnreadableResponseError("it is not JSON") from error
+
+
+def _integer(digits: str) -> int | Decimal:
+    # A Decimal of any length can be made, and nothing takes it for a number that can be stored or charged for.
+    return int(digits) if len(digits) <= _MOST_DIGITS else Decimal(digits)
+
+
+def _without_deepest(body: bytes) -> bytes:
+    """The same JSON, with null instead of each object or list that would be in level `_MOST_LEVELS` + 1."""
+    kept: list[bytes] = []
+    level = start = 0
+    for token in _STRINGS_AND_BRACKETS.finditer(body):
+        if token[0] in {b"[", b"{"}:
+            level += 1
+            if level == _MOST_LEVELS + 1:
+                kept.append(body[start : token.start()])
+        elif token[0] in {b"]", b"}"}:
+            if level == _MOST_LEVELS + 1:
+                kept.append(b"null")
+                start = token.end()
+            level -= 1
+    rest = body[start:] if level <= _MOST_LEVELS else b""
+    return b"".join([*kept, rest])
+
+
+def _id(fields: Mapping[str, Any]) -> str:
+    # It is stored, compared and put into URLs, so anything but a short word would fail later.
+    text = _required_text(fields, "id")
+    if not _ID.fullmatch(text):
+        raise UnreadableResponseError("a prediction whose id is not a word")
+    return text
+
+
 def _required_text(fields: Mapping[str, Any], name: str) -> str:
     text = _text(fields.get(name))
     if text is None:
@@ -93,7 +163,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _error(value: Any) -> str | None:
     # A text, according to the documentation. A model may return other JSON, which still says more than nothing.
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return None if value is None else as_text(value)
 
 
 def _moment(text: str) -> datetime:

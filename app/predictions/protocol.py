@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from app.core.errors import AppError
 
+# What the vendor says instead of the version of an official model.
+_UNTOLD = {"", "hidden"}
+
 
 class PredictionError(AppError):
     """A call to the vendor failed. `text` is what the vendor said. It may be shown and never contains the token."""
@@ -78,6 +81,18 @@ class Prediction:
         """Whether the vendor will not change it any more. An unknown status is not terminal."""
         return self.status in {"succeeded", "failed", "canceled", "aborted"}
 
+    def runs(self, model: str) -> bool:
+        """Whether nothing that the vendor says contradicts that this is a run of the model.
+
+        Args:
+            model: as it was asked for: `owner/name`, `owner/name:version` or a bare version.
+        """
+        name, _, version = model.partition(":")
+        if "/" not in name:
+            name, version = "", name
+        is_version = version in {"", self.version} or self.version in _UNTOLD
+        return is_version and (not name or not self.model or self.model.casefold() == name.casefold())
+
 
 class PredictionClient(Protocol):
     """Runs models at the vendor. Every method may raise the errors of this module."""
@@ -94,6 +109,7 @@ class PredictionClient(Protocol):
             cancel_after: seconds from creation after which the vendor cancels the run; at least 5.
 
         Raises:
+            PredictionRejectedError: the vendor refuses the model or the input, or the version is not one of the model.
             PredictionUncertainError: the connection was lost or timed out after the request was sent, or a 5xx came.
         """
         ...

@@ -1,10 +1,9 @@
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.predictions.parsing import UnreadableResponseError, parse_json
+from app.predictions.parsing import UnreadableResponseError, as_text, parse_json
 from app.predictions.protocol import (
     PredictionDeniedError,
     PredictionError,
@@ -62,9 +61,7 @@ def _text(status: int, problem: Mapping[str, Any]) -> str:
 
 
 def _part(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value)
+    return "" if value is None else as_text(value)
 
 
 def _wait_seconds(retry_after: str | None, problem: Mapping[str, Any]) -> float:

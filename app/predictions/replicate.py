@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from replicate.client import Client
 
-from app.predictions.parsing import UnreadableResponseError, parse_json, parse_page, parse_prediction
+from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
     PredictionMissingError,
@@ -29,6 +30,7 @@ _TIMEOUT = httpx.Timeout(connect=5, read=15, write=15, pool=5)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _NO_RESPONSE = (httpx.RequestError, TimeoutError, UnreadableResponseError)
+_VERSION = re.compile(r"[0-9a-f]{64}")
 # A shorter token, such as a test server takes, is no secret and may be an ordinary word.
 _SHORTEST_TOKEN = 8
 
@@ -48,6 +50,7 @@ class ReplicateClient:
         self._version_seconds = version_seconds
         # By model: the version that is run for it, and until when by the monotonic clock.
         self._newest_versions: dict[str, tuple[str, float]] = {}
+        self._checked_versions: set[str] = set()
         self._transport = _RefusingTransport(limits=_LIMITS)
         self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
 
@@ -56,9 +59,13 @@ class ReplicateClient:
     ) -> Prediction:
         """See `PredictionClient.create`.
 
+        Replicate does not document whether it refuses a version under another model's name, so each version is looked
+        up once among those of its model.
+
         Replicate runs only official models by their names. If it refuses a name for that reason, nothing runs, and the
         newest version of the model is run instead.
         """
+        await self._check_version(model)
         try:
             return await self._create(self._known_version(model), input, webhook, cancel_after)
         except PredictionRejectedError as error:
@@ -68,6 +75,27 @@ class ReplicateClient:
             newest = f"{model}:{await self._newest_version(model, error)}"
         self._newest_versions[model] = (newest, time.monotonic() + self._version_seconds)
         return await self._create(newest, input, webhook, cancel_after)
+
+    async def _check_version(self, model: str) -> None:
+        """Refuse a version that is not one of the model. A bare version or a bare name says nothing wrong.
+
+        Raises:
+            PredictionRejectedError: the model has no such version.
+        """
+        name, colon, version = model.partition(":")
+        if not colon or model in self._checked_versions:
+            return
+        refused = PredictionRejectedError(f"The model {name} has no version {version}")
+        if not _VERSION.fullmatch(version):
+            raise refused
+        try:
+            with self._failures():
+                found = await self._request("GET", f"/v1/models/{quote(name)}/versions/{version}")
+        except PredictionMissingError:
+            raise refused from None
+        if not isinstance(found, dict) or found.get("id") != version:
+            raise refused
+        self._checked_versions.add(model)
 
     def _known_version(self, model: str) -> str:
         """The newest version, if it was looked up recently; otherwise the model itself."""
@@ -125,7 +153,7 @@ class ReplicateClient:
     async def _request(self, method: str, path: str, **options: Any) -> Any:
         async with asyncio.timeout(self._deadline):
             response = await self._client._async_request(method, path, **options)  # noqa: SLF001 - see the class
-        return parse_json(response.content)
+        return parse_response(response.content)
 
     @contextmanager
     def _failures(self, *, is_create: bool = False) -> Iterator[None]:

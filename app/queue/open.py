@@ -1,6 +1,9 @@
+from typing import Any
+
 from arq import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 
+from app.core.keepalive import tcp_options
 from app.core.settings import Settings
 from app.queue.arq import deserialize, serialize
 
@@ -17,5 +20,13 @@ def open_redis(settings: Settings) -> ArqRedis:
         socket_timeout=2,
         socket_connect_timeout=2,
         health_check_interval=30,
+        **_keepalive(settings.redis_url),
     )
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
+
+
+def _keepalive(url: str) -> dict[str, Any]:
+    # A connection that only listens for wakes would not notice otherwise that Redis is gone.
+    if url.startswith("unix:"):
+        return {}
+    return {"socket_keepalive": True, "socket_keepalive_options": tcp_options()}

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, NoReturn
 
 from fastapi import Depends, Request, Response
@@ -9,8 +10,10 @@ from app.api_keys.caller import Caller
 from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
 from app.api_keys.scopes import Scope
+from app.core.database import OutdatedStatementError
 from app.core.errors import AppError
 from app.core.middleware import response_hooks
+from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
 from app.rate_limits.decisions import Limits, Refusal
 from app.rate_limits.errors import ConcurrencyLimitExceededError, RateLimitExceededError
@@ -74,14 +77,33 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             caller = request.state.caller = await guard.admit(request)
+            organization_var.set(caller.organization_id)
             try:
-                return await handle(request)
+                return await _handle(handle, request)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
                 await _uncount(request, caller)
                 raise
 
         return guarded
+
+
+async def _handle(handle: Handler, request: Request) -> Response:
+    """Handle a request, and once more if the schema has changed under a prepared statement and nothing was done yet."""
+    try:
+        return await _handle_once(handle, request)
+    except OutdatedStatementError as error:
+        if not error.retryable:
+            raise
+        return await _handle_once(handle, request)
+
+
+async def _handle_once(handle: Handler, request: Request) -> Response:
+    async with AsyncExitStack() as stack:
+        # Where the framework keeps the dependencies of a request until its route has returned. The transaction is one
+        # of them, and must end before a second try begins.
+        request.scope["fastapi_function_astack"] = stack
+        return await handle(request)
 
 
 async def _authenticate(request: Request) -> Caller:

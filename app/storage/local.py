@@ -1,58 +1,57 @@
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
-from contextlib import ExitStack, aclosing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, contextmanager
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
 from app.storage.chunks import Tally, in_parts, measure, span
+from app.storage.local_files import Folder, NotARegularFileError
 from app.storage.object_paths import check_path
-from app.storage.protocol import ByteRange, ObjectMissingError, Stored, StoreError
+from app.storage.protocol import ByteRange, ObjectIsNoFileError, ObjectMissingError, Stored, StoreError
 from app.storage.threads import Threads
+
+logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1024**2
 THREADS = 8
 INCOMING = ".incoming"
+PART = ".part"
 LEFTOVER_SECONDS = 24 * 3600
 
 
 class LocalStore:
-    """Stores objects as files in one folder, each at its own path."""
+    """Stores objects as files in one folder, each at its own path. No symbolic link below the folder is followed."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._incoming = root / INCOMING
+        self._folder = Folder(root)
         self._threads = Threads(THREADS, errors=_os_errors)
-
-    def file_path(self, path: str) -> Path:
-        """The absolute path of the file of an object, whether it exists or not.
-
-        Raises:
-            ValueError: `path` cannot be the path of an object.
-        """
-        return self._root / check_path(path)
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:  # noqa: ARG002 - protocol
         """See `ObjectStore.write`. The media type is not stored: the database has it."""
-        target = self.file_path(path)
-        part = self._incoming / f"{uuid4().hex}.part"
+        target = check_path(path)
+        part = f"{INCOMING}/{uuid4().hex}{PART}"
         try:
             stored = await self._receive(part, chunks)
-            await self._threads.run(_publish, part, target)
+            await self._threads.run(self._folder.publish, part, target)
         finally:
-            await self._threads.run(part.unlink, missing_ok=True)
+            await self._threads.run(self._folder.remove, part)
         return stored
 
-    async def _receive(self, part: Path, chunks: AsyncIterable[bytes]) -> Stored:
+    async def _receive(self, part: str, chunks: AsyncIterable[bytes]) -> Stored:
         tally = Tally()
         with ExitStack() as stack:
-            file = await self._threads.run(_create, stack, part)
+            file = await self._threads.run(self._create, stack, part)
             async with aclosing(in_parts(chunks, CHUNK_SIZE)) as pieces:
                 async for piece in pieces:
                     await self._threads.run(_append, file, tally, piece)
             await self._threads.run(os.fsync, file)
         return tally.stored()
+
+    def _create(self, stack: ExitStack, part: str) -> FileIO:
+        return stack.enter_context(self._folder.create(part))
 
     async def verify(self, path: str) -> Stored:
         """See `ObjectStore.verify`."""
@@ -60,17 +59,28 @@ class LocalStore:
 
     async def read(self, path: str, byte_range: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
         """See `ObjectStore.read`. An object that is replaced during the read is read to its end as it was."""
-        target = self.file_path(path)
         first, remaining = span(byte_range)
         with ExitStack() as stack:
-            file = await self._threads.run(_open_at, stack, target, first)
+            file = await self._threads.run(self._open_at, stack, check_path(path), first)
             while remaining > 0 and (chunk := await self._threads.run(file.read, min(CHUNK_SIZE, remaining))):
                 remaining -= len(chunk)
                 yield chunk
 
+    def _open_at(self, stack: ExitStack, path: str, first: int) -> FileIO:
+        try:
+            file = stack.enter_context(self._folder.open(path))
+        except FileNotFoundError as error:
+            raise ObjectMissingError from error
+        except NotARegularFileError as error:
+            # Nothing of ours makes one, so somebody else writes to the folder.
+            logger.warning("object_is_no_file", extra={"path": path})
+            raise ObjectIsNoFileError from error
+        file.seek(first)
+        return file
+
     async def delete(self, path: str) -> None:
         """See `ObjectStore.delete`."""
-        await self._threads.run(_remove, self.file_path(path))
+        await self._threads.run(self._folder.remove, check_path(path))
 
     def public_url(self, path: str) -> str | None:  # noqa: ARG002 - protocol
         """None: nothing but this server serves the folder."""
@@ -92,9 +102,11 @@ def open_local_store(folder: Path) -> LocalStore:
         StoreError: the folder cannot be created or written to.
     """
     root = folder.resolve()
+    files = Folder(root)
     with _os_errors():
-        _ensure_folder(root / INCOMING)
-        _remove_leftovers(root / INCOMING)
+        _ensure_folder(root)
+        files.ensure(INCOMING)
+        files.remove_older(INCOMING, PART, time.time() - LEFTOVER_SECONDS)
     return LocalStore(root)
 
 
@@ -104,19 +116,8 @@ def _os_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{StoreError.message}: {error.strerror or type(error).__name__}") from error
-
-
-def _remove_leftovers(incoming: Path) -> None:
-    oldest = time.time() - LEFTOVER_SECONDS
-    for part in incoming.glob("*.part"):
-        with suppress(FileNotFoundError):  # another process may remove it too
-            if part.stat().st_mtime < oldest:
-                part.unlink()
-
-
-def _create(stack: ExitStack, part: Path) -> FileIO:
-    _ensure_folder(part.parent)
-    return stack.enter_context(part.open("xb", buffering=0))
+    except NotARegularFileError as error:
+        raise StoreError(f"{StoreError.message}: {error} is not a folder") from error
 
 
 def _append(file: FileIO, tally: Tally, piece: bytes) -> None:
@@ -126,38 +127,14 @@ def _append(file: FileIO, tally: Tally, piece: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _publish(part: Path, target: Path) -> None:
-    _ensure_folder(target.parent)
-    part.replace(target)
-    _sync_folder(target.parent)
-
-
 def _ensure_folder(folder: Path) -> None:
     """Create the folder and its parents. Each new folder is synced to the disk before anything is put into it."""
     if folder.is_dir():
         return
     _ensure_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _open_at(stack: ExitStack, target: Path, first: int) -> FileIO:
-    try:
-        file = stack.enter_context(target.open("rb", buffering=0))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise ObjectMissingError from error
-    file.seek(first)
-    return file
-
-
-def _remove(target: Path) -> None:
-    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        target.unlink()

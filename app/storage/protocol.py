@@ -35,6 +35,14 @@ class ObjectMissingError(StoreError):
     message = "There is no object at that path"
 
 
+class ObjectIsNoFileError(ObjectMissingError):
+    """There is something else than a file at the path, which is as good as nothing."""
+
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+
+
 class ObjectStore(Protocol):
     """Stores the bytes of generated content. Paths are relative, with `/` and without `..`."""
 

@@ -60,10 +60,30 @@ class ChatFault(StrEnum):
     """Usage in the trillions."""
     NAN_USAGE = "nan-usage"
     """Usage that is not a number (a bare ``NaN``, which is not JSON)."""
+    EARLY_USAGE = "early-usage"
+    """The first chunk of a stream reports the prompt and one token of the answer."""
+    LATE_ZERO_USAGE = "late-zero-usage"
+    """The usage comes with the last content of a stream, and zeros in the chunk that should have it."""
+    HIDDEN_REASONING = "hidden-reasoning"
+    """N more tokens of the answer (default 100), which only ``total_tokens`` counts."""
     CONTENT_FILTER = "content-filter"
     """Finish reason ``content_filter``, with half of the content."""
     TOOL_INDEX_MISSING = "tool-index-missing"
     """Streamed tool calls without their index."""
+
+    # What it knows of the protocol
+    NO_MAX_TOKENS = "no-max-tokens"
+    """Refuses ``max_tokens``, as OpenAI's reasoning models do."""
+    NO_MAX_COMPLETION_TOKENS = "no-max-completion-tokens"
+    """Refuses ``max_completion_tokens``, as Mistral's API does."""
+    IGNORES_MAX_TOKENS = "ignores-max-tokens"
+    """Answers at any length, whatever ``max_tokens`` says."""
+    IGNORES_MAX_COMPLETION_TOKENS = "ignores-max-completion-tokens"
+    """Does not know ``max_completion_tokens`` and takes no notice of it, as Ollama does."""
+    NO_STREAM_OPTIONS = "no-stream-options"
+    """Refuses ``stream_options``."""
+    CONTEXT = "context"
+    """Refuses a prompt that leaves less than the limit of the answer in a context of N tokens, as vLLM does."""
 
 
 DEFAULT_ARGUMENTS: Mapping[ChatFault, float] = MappingProxyType(
@@ -74,5 +94,7 @@ DEFAULT_ARGUMENTS: Mapping[ChatFault, float] = MappingProxyType(
         ChatFault.CUT: 1,
         ChatFault.ERROR_FRAME: 1,
         ChatFault.GARBAGE: 1,
+        ChatFault.HIDDEN_REASONING: 100,
+        ChatFault.CONTEXT: 1000,
     }
 )

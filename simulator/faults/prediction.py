@@ -69,6 +69,8 @@ class PredictionFault(StrEnum):
     """Internal error as problem JSON; nothing was created."""
     CREATE_502_HTML = "create-502-html"
     """A gateway's HTML page; nothing was created."""
+    OTHER_MODEL = "other-model"
+    """Creates a prediction that says it runs another model."""
     CREATE_ACCEPT_THEN_TIMEOUT = "create-accept-then-timeout"
     """Creates and runs it, but never answers the POST."""
     CREATE_ACCEPT_THEN_DROP = "create-accept-then-drop"

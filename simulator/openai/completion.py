@@ -25,16 +25,29 @@ def completion_object(request: ChatRequest, reply: Reply, head: Json) -> Json:
     return {**head, "object": "chat.completion", "choices": choices, "usage": usage_of(request, reply)}
 
 
-def chunk_object(request: ChatRequest, head: Json, index: int, delta: Json, finish_reason: str | None = None) -> Json:
-    """One chunk of a stream."""
+def chunk_object(
+    request: ChatRequest, head: Json, index: int, delta: Json, finish_reason: str | None = None, usage: Any = None
+) -> Json:
+    """One chunk of a stream. ``usage`` is what it reports, which is null in the chunks of a sensible model."""
     choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    usage = {"usage": None} if request.has_usage else {}
-    return {**head, "object": "chat.completion.chunk", "choices": [choice], **usage}
+    report = {"usage": usage} if request.has_usage else {}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice], **report}
 
 
 def usage_chunk(request: ChatRequest, reply: Reply, head: Json) -> Json:
     """The chunk that ends a stream whose client asked for usage."""
-    return {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage_of(request, reply)}
+    usage = usage_of(request, reply)
+    if ChatFault.LATE_ZERO_USAGE in request.faults:
+        usage = dict.fromkeys(true_usage(request, reply), 0)
+    return {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+def early_usage(request: ChatRequest, reply: Reply, *, is_first: bool, is_last: bool) -> Any:
+    """What a chunk before the end of a stream reports because of a fault; usually nothing."""
+    if is_first and ChatFault.EARLY_USAGE in request.faults:
+        prompt = prompt_tokens(request)
+        return {"prompt_tokens": prompt, "completion_tokens": 1, "total_tokens": prompt + 1}
+    return true_usage(request, reply) if is_last and ChatFault.LATE_ZERO_USAGE in request.faults else None
 
 
 def head_of(request: ChatRequest, completion_id: str, created: int) -> Json:
@@ -54,9 +67,18 @@ def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
 
 def true_usage(request: ChatRequest, reply: Reply) -> dict[str, int]:
     """Token counts by the rule of four characters a token."""
-    prompt = _tokens(character_count(request.messages))
-    completion = _tokens(_length(reply)) * request.choices
+    prompt = prompt_tokens(request)
+    completion = _tokens(_length(reply)) * request.choices + _hidden(request)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def prompt_tokens(request: ChatRequest) -> int:
+    """The tokens of the conversation, by the same rule."""
+    return _tokens(character_count(request.messages))
+
+
+def _hidden(request: ChatRequest) -> int:
+    return int(request.faults.get(ChatFault.HIDDEN_REASONING) or 0)
 
 
 def usage_of(request: ChatRequest, reply: Reply) -> Any:
@@ -69,8 +91,9 @@ def usage_of(request: ChatRequest, reply: Reply) -> Any:
         return dict.fromkeys(usage, broken)
     return {
         **usage,
+        "completion_tokens": usage["completion_tokens"] - _hidden(request),
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": _hidden(request), "audio_tokens": 0},
     }
 
 

@@ -67,6 +67,30 @@ def model_not_found(model: str) -> ApiError:
     return ApiError(404, message, code="model_not_found")
 
 
+def unsupported_parameter(name: str, *, instead: str) -> ApiError:
+    """400: the model does not take this parameter, in OpenAI's words."""
+    message = f"Unsupported parameter: '{name}' is not supported with this model. Use '{instead}' instead."
+    return ApiError(400, message, code="unsupported_parameter", param=name)
+
+
+def extra_field(name: str) -> ApiError:
+    """422: the request has a field that the server does not know, in the form of FastAPI's servers."""
+    error = ApiError(422, f"{name}: Extra inputs are not permitted")
+    error.body = {
+        "detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}]
+    }
+    return error
+
+
+def context_exceeded(context: int, prompt: int, answer: int) -> ApiError:
+    """400: the prompt and the longest answer do not fit into the context together, in vLLM's words."""
+    message = (
+        f"'max_tokens' or 'max_completion_tokens' is too large: {answer}. This model's maximum context length is "
+        f"{context} tokens and your request has {prompt} input tokens ({answer} > {context} - {prompt})."
+    )
+    return ApiError(400, message, code="context_length_exceeded", param="max_tokens")
+
+
 def rate_limited(retry_after: float | None) -> ApiError:
     """429, with the seconds to wait in a header if they are given."""
     headers = None if retry_after is None else {"Retry-After": f"{retry_after:g}"}

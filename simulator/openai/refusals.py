@@ -7,8 +7,11 @@ from simulator.connection import drop
 from simulator.faults.chat import ChatFault
 from simulator.faults.draw import stable_key
 from simulator.faults.parsing import happens
+from simulator.openai.completion import prompt_tokens
 from simulator.openai.errors import (
     ApiError,
+    context_exceeded,
+    extra_field,
     forbidden,
     incorrect_key,
     insufficient_quota,
@@ -16,6 +19,7 @@ from simulator.openai.errors import (
     overloaded,
     rate_limited,
     server_error,
+    unsupported_parameter,
 )
 from simulator.openai.requests import ChatRequest
 from simulator.state import simulator_of
@@ -29,6 +33,10 @@ _ERRORS: dict[ChatFault, Callable[[ChatRequest], ApiError]] = {
     ChatFault.STATUS_500: lambda _: server_error(),
     ChatFault.STATUS_503: lambda _: overloaded(),
 }
+_UNKNOWN_FIELDS = {
+    ChatFault.NO_MAX_COMPLETION_TOKENS: "max_completion_tokens",
+    ChatFault.NO_STREAM_OPTIONS: "stream_options",
+}
 
 
 async def refuse(request: Request, chat: ChatRequest) -> Response | None:
@@ -41,6 +49,7 @@ async def refuse(request: Request, chat: ChatRequest) -> Response | None:
     faults = chat.faults
     if not faults:
         return None
+    _check_parameters(chat)
     nth = simulator_of(request).occurrences.next(stable_key(chat.model, chat.messages))
     if ChatFault.STATUS_429 in faults:
         raise rate_limited(faults[ChatFault.STATUS_429])
@@ -52,3 +61,14 @@ async def refuse(request: Request, chat: ChatRequest) -> Response | None:
     if happens(faults, ChatFault.DROP_BEFORE_RESPONSE, nth):
         await drop(request)
     return None
+
+
+def _check_parameters(chat: ChatRequest) -> None:
+    if ChatFault.NO_MAX_TOKENS in chat.faults and "max_tokens" in chat.body:
+        raise unsupported_parameter("max_tokens", instead="max_completion_tokens")
+    for fault, name in _UNKNOWN_FIELDS.items():
+        if fault in chat.faults and name in chat.body:
+            raise extra_field(name)
+    context = chat.faults.get(ChatFault.CONTEXT)
+    if context is not None and prompt_tokens(chat) + (chat.max_tokens or 1) > context:
+        raise context_exceeded(int(context), prompt_tokens(chat), chat.max_tokens or 1)

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import SEPARATOR, ChatFaults, UnknownFaultError, parse_chat_faults
 from simulator.openai.errors import ApiError, forbidden, incorrect_key, insufficient_quota, missing_key
 from simulator.wire import Json
@@ -100,7 +101,7 @@ def parse_chat_request(content: bytes) -> ChatRequest:
         is_parallel=body.get("parallel_tool_calls") is not False,
         is_streamed=bool(body.get("stream")),
         has_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        max_tokens=_max_tokens(body),
+        max_tokens=_max_tokens(body, faults),
         stop=_stop(body),
         choices=_choices(body),
         seed=body.get("seed"),
@@ -133,9 +134,12 @@ def _tool_choice(body: Json) -> str:
     return str(choice)
 
 
-def _max_tokens(body: Json) -> int | None:
-    limit: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
-    return limit
+def _max_tokens(body: Json, faults: ChatFaults) -> int | None:
+    names = {
+        "max_completion_tokens": ChatFault.IGNORES_MAX_COMPLETION_TOKENS,
+        "max_tokens": ChatFault.IGNORES_MAX_TOKENS,
+    }
+    return next((body[name] for name, fault in names.items() if body.get(name) and fault not in faults), None)
 
 
 def _stop(body: Json) -> list[str]:

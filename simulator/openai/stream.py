@@ -7,7 +7,7 @@ from simulator.connection import ConnectionCutError
 from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import ChatFaults
 from simulator.openai.assistant import Reply
-from simulator.openai.completion import chunk_object, deltas_of, usage_chunk
+from simulator.openai.completion import chunk_object, deltas_of, early_usage, usage_chunk
 from simulator.openai.errors import server_error
 from simulator.openai.pace import Pace
 from simulator.openai.requests import ChatRequest
@@ -27,7 +27,8 @@ async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pa
     """
     await asyncio.sleep(pace.before_first)
     for index in range(request.choices):
-        yield _frame(chunk_object(request, head, index, _role(reply)))
+        usage = early_usage(request, reply, is_first=True, is_last=False)
+        yield _frame(chunk_object(request, head, index, _role(reply), usage=usage))
     contents = [(index, delta) for index in range(request.choices) for delta in deltas_of(request, reply)]
     accidents = _accidents(request.faults, len(contents))
     for position in range(len(contents) + 1):
@@ -37,7 +38,8 @@ async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pa
                 return
         if position < len(contents):
             await asyncio.sleep(pace.between)
-            yield _frame(chunk_object(request, head, *contents[position]))
+            usage = early_usage(request, reply, is_first=False, is_last=position == len(contents) - 1)
+            yield _frame(chunk_object(request, head, *contents[position], usage=usage))
     for frame in _ending(request, reply, head):
         yield frame
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -27,6 +29,7 @@ from simulator.state import base_url_of, simulator_of
 from simulator.wire import GATEWAY_PAGE, Json, JsonResponse
 
 _RETRY_AFTER = 1  # seconds
+_OTHER = "simulator/another"
 _POLL = 0.02  # seconds between two looks while the caller waits for the end
 
 _REFUSALS = {
@@ -95,7 +98,7 @@ async def _make(
     outputs = await make_outputs(reference.model, body.values, faults, base_url=base_url, media=simulator.media)
     prediction = Prediction(
         id=new_id(),
-        reference=reference,
+        reference=replace(reference, label=_OTHER) if PredictionFault.OTHER_MODEL in faults else reference,
         values=body.values,
         faults=faults,
         plan=make_plan(reference.model.medium, body.values, faults, speed=simulator.config.speed),

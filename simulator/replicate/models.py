@@ -102,6 +102,9 @@ class ModelReference:
 def resolve_version(text: str, *, is_lenient: bool) -> ModelReference:
     """Find what ``version`` names: ``owner/name``, ``owner/name:<64 hex>`` or ``<64 hex>``.
 
+    A version of another model than the one that is named runs that other model. A version of no model is taken for an
+    old one of the model that is named.
+
     Raises:
         Problem: 422, there is no such model, or it may not be named like this.
     """
@@ -112,7 +115,9 @@ def resolve_version(text: str, *, is_lenient: bool) -> ModelReference:
         model = _BY_VERSION.get(text, _DEFAULT)
         return ModelReference(model, model.full_name, {}, text)
     model, faults = find_model(match["name"], refusal=invalid_version())
-    return ModelReference(model, match["name"], faults, match["version"])
+    owner = _BY_VERSION.get(match["version"], model)
+    label = match["name"] if owner is model else owner.full_name
+    return ModelReference(owner, label, faults, match["version"])
 
 
 def resolve_name(owner: str, name: str, *, is_lenient: bool) -> ModelReference:

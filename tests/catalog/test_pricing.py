@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import (
+    MOST_CREDITS,
     SIX_DECIMALS,
     Cost,
     PriceTag,
@@ -138,3 +139,9 @@ def test_the_documented_prices_are_per_million_tokens() -> None:
 def test_a_free_model_costs_nothing() -> None:
     assert chat_cost(FREE, prompt_tokens=10**9, completion_tokens=10**9) == 0
     assert generation_cost(FREE, predict_time=None, outputs=4) == Cost(Decimal(0))
+
+
+def test_a_cost_that_cannot_be_stored_is_the_largest_that_can() -> None:
+    price = replace(FREE, per_million_completion_tokens=MOST_CREDITS)
+
+    assert chat_cost(price, prompt_tokens=0, completion_tokens=100_000_000) == MOST_CREDITS

@@ -74,6 +74,7 @@ def test_the_starter_catalog_can_be_read() -> None:
         (MODEL.format(name="", price="ceiling = 1"), "models.0.name"),
         (MODEL.format(name="o/n", price="ceiling = 1, effective_at = 2026-01-01T00:00:00"), "effective_at"),
         ('[[models]]\nname = "m"\nkind = "chat"\nprice = {}\n', "needs max_output_tokens"),
+        ('[[models]]\nname = "m"\nkind = "chat"\ncontext_tokens = 0\nprice = {}\n', "models.0.context_tokens"),
         ('[[models]]\nname = "m"\nkind = "song"\nprice = {}\n', "models.0.kind"),
     ],
 )

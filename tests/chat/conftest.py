@@ -85,6 +85,7 @@ def tuned_url(stack: Stack, second_simulator: RunningSimulator, odd_model: OddMo
     base_url = f"{second_simulator.url}/openai/v1"
     upstreams = {
         "second": {"base_url": base_url, "api_key": "of-the-second"},
+        "modern": {"base_url": base_url, "api_key": "k", "output_limit_name": "max_completion_tokens"},
         "denied": {"base_url": base_url, "api_key": "revoked"},
         "odd": {"base_url": odd_model.url},
         "flood": {"base_url": flood.url},

@@ -9,6 +9,7 @@ import httpx
 
 from app.core.database import Database
 from tests.factories import Organization
+from tests.patient import patient_transaction
 from tests.waiting import PATIENCE
 
 _WAITING = """
@@ -20,7 +21,7 @@ WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '
 @asynccontextmanager
 async def locked_account(database: Database, organization: Organization) -> AsyncIterator[None]:
     """During the block nobody can hold or charge credits of this organization."""
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         await tx.execute("SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE", organization.id)
         yield
 
@@ -44,7 +45,7 @@ async def admitted(
 @asynccontextmanager
 async def _locked_accounts(database: Database) -> AsyncIterator[None]:
     """During the block nobody can hold or charge credits."""
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         await tx.execute("LOCK TABLE credit_accounts IN EXCLUSIVE MODE")
         yield
 

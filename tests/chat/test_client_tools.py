@@ -202,7 +202,7 @@ async def test_tool_choices_without_tools_are_not_sent_to_the_model(
 
     await answer_of(http, host, "Hello", tool_choice="auto", parallel_tool_calls=True)
 
-    assert upstream.the_request().keys() == {"model", "messages"}
+    assert upstream.the_request().keys() == {"model", "messages", "max_tokens"}
 
 
 async def test_a_tool_named_like_one_of_the_servers_is_refused(

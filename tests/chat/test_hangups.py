@@ -15,6 +15,7 @@ from tests.chat.locks import until_waiting
 from tests.chat.openai.grammar import read_stream
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
+from tests.patient import patient_transaction
 from tests.sessions.reading import messages_of
 from tests.waiting import until
 
@@ -92,7 +93,7 @@ async def test_leaving_while_the_turn_is_being_settled_does_not_interrupt_it(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, fault: str
 ) -> None:
     host = await make_host(database, f"sim-chat--{fault}")
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         async with opened_stream(http, host, WORDS) as opened:
             await opened.read(until=b'"1 "')
             # The turn cannot settle while we hold this lock.

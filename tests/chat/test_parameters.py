@@ -16,7 +16,7 @@ SCHEMA = {"type": "object", "properties": {"size": {"type": "integer"}}, "requir
 PARAMETERS: dict[str, Any] = {
     "temperature": 0,
     "top_p": 0.25,
-    "max_completion_tokens": 88,
+    "max_tokens": 88,
     "frequency_penalty": -0.5,
     "presence_penalty": 2,
     "stop": ["never", "nowhere"],
@@ -50,18 +50,22 @@ async def test_parameters_reach_the_model_unchanged(
 @pytest.mark.parametrize(
     ("limits", "sent"),
     [
-        ({"max_tokens": 77}, {"max_tokens": 77}),
-        ({"max_tokens": 5000}, {"max_tokens": LONGEST_ANSWER}),
-        ({"max_completion_tokens": 5000}, {"max_completion_tokens": LONGEST_ANSWER}),
+        ({}, LONGEST_ANSWER),
+        ({"max_tokens": 77}, 77),
+        ({"max_tokens": 5000}, LONGEST_ANSWER),
+        ({"max_completion_tokens": 77}, 77),
+        ({"max_completion_tokens": 5000}, LONGEST_ANSWER),
+        ({"max_completion_tokens": 77, "max_tokens": 88}, 77),
+        ({"max_completion_tokens": 88, "max_tokens": 77}, 77),
     ],
 )
-async def test_the_length_of_an_answer_is_limited_to_what_the_hold_covers(
-    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, limits: dict[str, Any], sent: dict[str, Any]
+async def test_an_answer_always_has_one_limit_which_the_hold_covers(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, limits: dict[str, Any], sent: int
 ) -> None:
     await answer_of(http, host, "Hello", **limits)
 
     request = upstream.the_request()
-    assert {name: value for name, value in request.items() if name.startswith("max_")} == sent
+    assert {name: value for name, value in request.items() if name.startswith("max_")} == {"max_tokens": sent}
 
 
 async def test_the_response_is_openais_plus_the_session(
@@ -102,7 +106,11 @@ async def test_unknown_and_empty_parameters_are_ignored(
 ) -> None:
     await answer_of(http, host, "Hello", **ignored)
 
-    assert upstream.the_request() == {"model": "sim-chat", "messages": [user("Hello")]}
+    assert upstream.the_request() == {
+        "model": "sim-chat",
+        "messages": [user("Hello")],
+        "max_tokens": LONGEST_ANSWER,
+    }
 
 
 async def test_pictures_reach_the_model(http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog) -> None:

@@ -13,6 +13,9 @@ from app.core.errors import ProviderError
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, always, chunk, raw_server, response
 from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stream, upstream
 
+# JSON in which the model's reply has more levels than can be written.
+DEEP = b'{"choices": [{"%b": {"content": "words"}, "logprobs": {"content": ' + b"[" * 300 + b"]" * 300 + b"}}]}"
+
 
 @pytest.mark.parametrize(
     "body",
@@ -27,12 +30,21 @@ from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stre
         pytest.param(b'{"choices": [{"text": "x"}]}', id="no message"),
         pytest.param(b'{"choices": [{"message": {"content": "\\ud800"}}]}', id="half a character"),
         pytest.param(b"[" * 100_000, id="JSON that is nested too deeply"),
+        pytest.param(DEEP % b"message", id="a message that is nested too deeply"),
     ],
 )
 async def test_a_200_without_a_completion_is_a_failure(client: ChatModelClient, body: bytes) -> None:
     async with raw_server(always(response(body))) as server:
         with pytest.raises(ProviderError):
             await complete(client, server)
+
+
+@pytest.mark.parametrize("ending", [b"", b"data: [DONE]\n\n"])
+async def test_a_delta_that_is_nested_too_deeply_is_a_failure(client: ChatModelClient, ending: bytes) -> None:
+    """It could neither be sent to the client nor stored."""
+    async with raw_server(always(response(b"data: %b\n\n%b" % (DEEP % b"delta", ending)))) as server:
+        with pytest.raises(ProviderError, match="too deeply"):
+            await stream(client, server)
 
 
 async def test_numbers_that_json_does_not_allow_become_null(client: ChatModelClient) -> None:

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chat_models.protocol import Usage
-from app.chat_models.usage import MAX_TOKENS, parse_usage
+from app.chat_models.usage import MAX_TOKENS, UsageReports, parse_usage
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
+
+
+Figures = list[tuple[int, int]]
 
 
 def reported(prompt_tokens: Any, completion_tokens: Any) -> dict[str, Any]:
@@ -44,6 +47,59 @@ def test_usage_with_one_bad_figure_is_discarded(name: str, figure: Any, caplog: 
 
     assert usage is None
     assert caplog.messages == ["upstream_usage_refused"]
+
+
+@pytest.mark.parametrize(
+    ("total", "completion_tokens"),
+    [(15, 5), (1015, 1005), (14, 5), (0, 5), (None, 5), (-1, 5), (1015.0, 5), ("1015", 5), (True, 5), (10**12, 5)],
+)
+def test_what_only_the_total_counts_is_part_of_the_completion(total: Any, completion_tokens: int) -> None:
+    body = reported(10, 5)
+    body["usage"]["total_tokens"] = total
+
+    assert parse_usage(body) == Usage(10, completion_tokens)
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "best"),
+    [
+        pytest.param([(10, 1)], [(10, 900)], (10, 900), id="an early report of one token"),
+        pytest.param([(1000, 1)], [(0, 50)], (1000, 50), id="the prompt early, the completion at the end"),
+        pytest.param([], [(1000, 500), (0, 0)], (1000, 500), id="zeros after the end"),
+        pytest.param([(10, 9)], [(10, 5)], (10, 5), id="a smaller figure at the end"),
+        pytest.param([], [(0, 0)], (0, 0), id="an explicit zero"),
+        pytest.param([(0, 0)], [(0, 0)], (0, 0), id="nothing but zeros"),
+        pytest.param([(10, 0)], [(10, 0)], (10, 0), id="an answer of no tokens"),
+    ],
+)
+def test_the_last_figure_that_is_not_zero_counts(early: Figures, final: Figures, best: tuple[int, int]) -> None:
+    reports = reports_of(early, final)
+
+    assert (reports.best, reports.is_final) == (Usage(*best), True)
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "best"),
+    [
+        pytest.param([(10, 1)], [], (10, 1), id="no report at the end"),
+        pytest.param([(10, 1)], [(0, 0)], (10, 1), id="zeros at the end"),
+        pytest.param([(10, 1)], [(10, 0)], (10, 1), id="only the prompt at the end"),
+        pytest.param([(10, 1), (10, 7)], [], (10, 7), id="a running count that was cut"),
+    ],
+)
+def test_a_figure_from_before_the_end_is_not_final(early: Figures, final: Figures, best: tuple[int, int]) -> None:
+    reports = reports_of(early, final)
+
+    assert (reports.best, reports.is_final) == (Usage(*best), False)
+
+
+def reports_of(early: Figures, final: Figures) -> UsageReports:
+    reports = UsageReports()
+    for is_finished, figures in ((False, early), (True, final)):
+        for prompt_tokens, completion_tokens in figures:
+            reports.add(Usage(prompt_tokens, completion_tokens), is_finished=is_finished)
+            reports.add(None, is_finished=is_finished)
+    return reports
 
 
 @pytest.mark.parametrize("report", [[], "12", 12, {}, {"prompt_tokens": 3}])

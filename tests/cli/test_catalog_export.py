@@ -20,6 +20,7 @@ name = "acme/chat"
 kind = "chat"
 max_output_tokens = 4096
 image_tokens = 0
+context_tokens = 8192
 upstream = "local"
 upstream_model = "llama"
 price = { per_million_prompt_tokens = 0.15, effective_at = 2026-01-02T03:04:05.678901+02:00 }

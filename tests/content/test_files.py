@@ -1,10 +1,13 @@
+import asyncio
 import hashlib
+import os
 
 import httpx
 import pytest
 
 from tests.conftest import Stack
 from tests.content.gallery import Picture, generate
+from tests.waiting import PATIENCE
 from tests.worker.workbench import Workbench
 
 
@@ -196,6 +199,29 @@ async def test_a_file_that_the_store_has_lost_is_a_503(
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "service_unavailable"
     assert "cache-control" not in response.headers
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+async def test_what_is_no_file_in_the_store_is_not_found_and_stops_no_other_request(
+    browser: httpx.AsyncClient, stack: Stack, workbench: Workbench, picture: Picture, kind: str
+) -> None:
+    odd = await generate(workbench, stack.base_url, "simulator/text")
+    path = stack.objects / odd.detail["storage_path"]
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/etc/passwd")
+
+    async with asyncio.timeout(PATIENCE):
+        # As many as would fill the threads of the store.
+        asked = [asyncio.ensure_future(browser.get(odd.url)) for _ in range(10)]
+        other = await browser.get(picture.url)
+        refused = await asyncio.gather(*asked)
+
+    assert (other.status_code, other.content) == (200, picture.delivered)
+    assert {response.status_code for response in refused} == {404}
+    assert refused[0].json()["error"]["code"] == "not_found"
 
 
 async def test_a_file_cannot_be_changed_or_listed(browser: httpx.AsyncClient, stack: Stack, picture: Picture) -> None:

@@ -6,6 +6,7 @@ import pytest
 from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
+from tests.core.notes import Note, open_note
 from tests.waiting import PATIENCE
 
 
@@ -21,4 +22,10 @@ async def customer(stack: Stack, database: Database) -> AsyncIterator[httpx.Asyn
     """A client at the base of the API with a key that has every scope."""
     organization = await factories.make_organization(database)
     async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def note(environment: dict[str, str]) -> AsyncIterator[Note]:
+    async with open_note(environment) as opened:
         yield opened

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 _SSL_REQUEST_BYTES = 8
@@ -46,6 +47,29 @@ async def slow_to_close(url: str) -> AsyncIterator[str]:
         await asyncio.gather(*passing, return_exceptions=True)
         # One more turn of the event loop, so that the connections are released.
         await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def over_unix_socket(url: str) -> AsyncIterator[str]:
+    """Run a proxy on a Unix socket; yields the URL of the same database over it."""
+    parts = urlsplit(url)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+
+    with TemporaryDirectory() as folder:
+        async with await asyncio.start_unix_server(connect, f"{folder}/.s.PGSQL.{parts.port}"):
+            credentials = parts.netloc.rpartition("@")[0]
+            yield f"postgresql://{credentials}@:{parts.port}{parts.path}?host={folder}"
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,44 +1,13 @@
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
+from tests.core.notes import Note
 from tests.core.postgres_away import slow_to_close, unready_postgres
 from tests.core.sites import settings_of
-
-
-@dataclass(frozen=True)
-class Note:
-    """One row of its own table, read and written over a pool of one connection."""
-
-    database: Database
-    table: str
-
-    async def words(self) -> str:
-        async with self.database.transaction() as tx:
-            found: str = await tx.fetchval(f"SELECT words FROM {self.table}")
-        return found
-
-    def write(self, words: str) -> str:
-        """The statement that changes the row."""
-        return f"UPDATE {self.table} SET words = '{words}'"
-
-
-@pytest.fixture
-async def note(environment: dict[str, str]) -> AsyncIterator[Note]:
-    opened = Database.open(settings_of(environment | {"DATABASE_POOL_SIZE": "1"}))
-    table = f"note_{secrets.token_hex(6)}"
-    async with opened.transaction() as tx:
-        await tx.execute(f"CREATE TABLE {table} AS SELECT 'old' AS words")
-    yield Note(opened, table)
-    async with opened.transaction() as tx:
-        await tx.execute(f"DROP TABLE {table}")
-    await opened.close()
 
 
 async def test_a_transaction_is_committed_at_the_end_of_its_block(note: Note) -> None:

@@ -23,6 +23,7 @@ BAD = {
     "S3_PUBLIC_BASE_URL": f"{SECRET}",
     "S3_PRESIGN_ENDPOINT_URL": f"//{SECRET}",
     "LLM_BASE_URL": f"https:/{SECRET}",
+    "LLM_OUTPUT_LIMIT_NAME": f"max_{SECRET}",
     "LLM_UPSTREAMS": f'{{"other": {{"base_url": "{SECRET}"}}}}',
     "CHAT_TURN_TIMEOUT_SECONDS": f"281{SECRET}",
     "CHAT_STREAM_TIMEOUT_SECONDS": f"{SECRET}",

@@ -4,6 +4,7 @@ import pytest
 
 from app.core.database import Database
 from tests import factories
+from tests.clocks import Clocks
 from tests.credits.accounts import Account
 
 
@@ -13,3 +14,9 @@ async def account(database: Database) -> AsyncIterator[Account]:
     opened = Account(database, await factories.make_organization(database, credit="7"))
     yield opened
     await opened.check()
+
+
+@pytest.fixture
+def clocks(environment: dict[str, str], database: Database) -> Clocks:
+    """Lets Postgres believe that it is another time."""
+    return Clocks(environment, database)

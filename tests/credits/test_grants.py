@@ -14,6 +14,7 @@ from app.credits import service as credits
 from app.credits.grants import grant_monthly_credits
 from app.organizations import service as organizations
 from tests import factories, programs
+from tests.clocks import Clocks
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.faults.books import faults_of
@@ -56,33 +57,64 @@ async def granted(database: Database, organization: Organization, year: int = 20
     return [(row["reference"].rpartition(":")[2], row["amount"]) for row in rows]
 
 
-async def test_each_month_is_granted_once_even_if_the_grant_runs_twice(
-    database: Database, subscriber: Organization
+async def test_each_month_is_granted_once_even_if_ten_workers_grant_it(
+    database: Database, clocks: Clocks, subscriber: Organization
 ) -> None:
-    await asyncio.gather(*(grant_monthly_credits(database, NOVEMBER) for _ in range(8)))
-    await grant_monthly_credits(database, NOVEMBER)
-    await asyncio.gather(*(grant_monthly_credits(database, DECEMBER) for _ in range(8)))
+    for month in (NOVEMBER, DECEMBER):
+        async with clocks.at(month) as then:
+            await asyncio.gather(*(grant_monthly_credits(then) for _ in range(10)))
+            await grant_monthly_credits(then)
 
     assert await granted(database, subscriber) == [("2031-11", MONTHLY), ("2031-12", MONTHLY)]
     assert await faults_of(database, subscriber) == []
 
 
-async def test_a_plan_without_credits_and_an_ended_subscription_get_none(database: Database, plan: str) -> None:
+async def test_a_month_that_ended_before_the_organization_existed_is_not_granted(
+    database: Database, clocks: Clocks, subscriber: Organization
+) -> None:
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE organizations SET created_at = $2 WHERE id = $1", subscriber.id, DECEMBER)
+
+    async with clocks.at(NOVEMBER) as behind:
+        await grant_monthly_credits(behind)
+    nothing_yet = await granted(database, subscriber)
+    async with clocks.at(DECEMBER) as then:
+        await grant_monthly_credits(then)
+
+    assert nothing_yet == []
+    assert await granted(database, subscriber) == [("2031-12", MONTHLY)]
+
+
+async def test_a_clock_that_is_behind_grants_nothing_for_the_month_before(
+    database: Database, clocks: Clocks, subscriber: Organization
+) -> None:
+    for clock in (DECEMBER, NOVEMBER):
+        async with clocks.at(clock) as then:
+            await grant_monthly_credits(then)
+
+    assert await granted(database, subscriber) == [("2031-12", MONTHLY)]
+
+
+async def test_a_plan_without_credits_and_an_ended_subscription_get_none(
+    database: Database, clocks: Clocks, plan: str
+) -> None:
     without = await factories.make_organization(database)
     ended = await factories.make_organization(database, plan=plan)
     async with database.transaction() as tx:
         await tx.execute("UPDATE organizations SET subscription_status = 'inactive' WHERE id = $1", ended.id)
 
-    await grant_monthly_credits(database, NOVEMBER)
+    async with clocks.at(NOVEMBER) as then:
+        await grant_monthly_credits(then)
 
     assert [await granted(database, organization) for organization in (without, ended)] == [[], []]
 
 
-async def test_if_one_grant_fails_the_others_are_still_made(database: Database, plan: str) -> None:
+async def test_if_one_grant_fails_the_others_are_still_made(database: Database, clocks: Clocks, plan: str) -> None:
     others = [await factories.make_organization(database, plan=plan) for _ in range(3)]
     await make_rich(database, others[1])
 
-    await grant_monthly_credits(database, NOVEMBER)
+    async with clocks.at(NOVEMBER) as then:
+        await grant_monthly_credits(then)
 
     assert [len(await granted(database, organization)) for organization in others] == [1, 0, 1]
     assert await faults_of(database, others[1]) == []

@@ -138,6 +138,15 @@ async def test_a_reference_is_granted_once(account: Account) -> None:
     assert await account.entries("grant") == [7, 5]
 
 
+async def test_a_reference_that_was_granted_with_another_amount_is_refused(account: Account) -> None:
+    await account.grant("invoice", "5")
+
+    with pytest.raises(InvalidRequestError, match="another entry of the ledger"):
+        await account.grant("invoice", "50")
+
+    assert await account.entries("grant") == [7, 5]
+
+
 @pytest.mark.parametrize("amount", ["0", "-1", "0.0000001", "NaN", "Infinity", "-Infinity", "100000000000"])
 async def test_a_grant_must_be_a_positive_whole_number_of_millionths(account: Account, amount: str) -> None:
     with pytest.raises(InvalidRequestError):

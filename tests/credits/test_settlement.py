@@ -249,8 +249,8 @@ async def test_a_charge_says_for_whom_and_for_how_much_of_what_it_is(account: Ac
     )
     async with account.database.transaction() as tx:
         await credits.hold(tx, origin, reference=account.own("a"), amount=Decimal(2), expires_in=HOUR)
-    await record(account, "a", "first", "0.5")
-    await account.settle("a", "0.25")
+    await record(account, "a", "first", "0.375")
+    await account.settle("a", "0.375")
 
     columns = ", ".join(ATTRIBUTION_COLUMNS)
     entry = await row_of(
@@ -264,9 +264,8 @@ async def test_a_charge_says_for_whom_and_for_how_much_of_what_it_is(account: Ac
         (2, 2, "0.750000")
     ]
     # The event has its own call's agent and model.
-    assert tuple(event) == tuple(
-        "test" if name in {"agent", "model"} else getattr(origin, name) for name in ATTRIBUTION_COLUMNS
-    )
+    own = {"agent": "test", "model": "test-0.375"}
+    assert tuple(event) == tuple(own.get(name, getattr(origin, name)) for name in ATTRIBUTION_COLUMNS)
 
 
 @pytest.mark.parametrize("change", ["UPDATE metering_events SET cost = 0", "DELETE FROM metering_events"])

@@ -188,7 +188,8 @@ def _check_refusal(step: Step, refusal: Exception) -> None:
     allowed: dict[str, tuple[type[Exception], ...]] = {
         "hold": (InsufficientCreditsError, asyncpg.UniqueViolationError),
         "top_up": (InsufficientCreditsError,),
-        "grant": (InvalidRequestError,) if step.amount == 0 else (),
+        # The amount is 0, or the reference was granted with another one.
+        "grant": (InvalidRequestError,),
     }
     if not isinstance(refusal, allowed.get(step.kind, ())):
         raise refusal

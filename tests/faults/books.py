@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from app.core.database import Database
-from app.credits.verification import find_faults
+from app.verification.service import find_faults
 from tests.factories import Organization
 from tests.waiting import until
 

@@ -18,6 +18,7 @@ from devstack import process
 from devstack.servers import EmbeddedServers
 from tests import factories, programs
 from tests.factories import Organization
+from tests.patient import patient_transaction
 from tests.programs import Api, api_process, running_apis
 from tests.rate_limits.making import make_plan
 from tests.rate_limits.windows import redis_seconds, slot_leases
@@ -130,7 +131,7 @@ async def crash(installed: Installation) -> AsyncIterator[Crash]:
         with programs.running_worker(installed.settings, logs[2]) as worker:
             await chats.enter_async_context(_chat(survivor, living, "I stay", stream=True))
             # From now on, work that is about to be charged blocks at its last step.
-            async with installed.database.transaction() as tx:
+            async with patient_transaction(installed.database) as tx:
                 await tx.execute("LOCK TABLE ledger_entries IN SHARE MODE")
                 for number in range(SLOTS):
                     chat = _chat(doomed, chatting, f"Chat {number}", stream=number % 2 == 0)

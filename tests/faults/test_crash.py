@@ -8,8 +8,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from app.credits.verification import find_faults
 from app.rate_limits.limiter import LEASE_SECONDS
+from app.verification.service import find_faults
 from tests.faults.books import charges, content_statuses, until_ended
 from tests.faults.crash import CHAT, COMPLETING, COPYING, CREATING, KEY, RUNNING, SLOTS, Crash, crash, installation
 from tests.rate_limits.windows import redis_seconds, slot_leases

@@ -28,6 +28,7 @@ from tests.faults.keyring import (
     last_use,
     revoke,
 )
+from tests.patient import patient_transaction
 from tests.rate_limits.making import make_plan
 from tests.waiting import until
 
@@ -192,7 +193,7 @@ async def test_a_last_use_that_could_not_be_saved_is_saved_the_next_time(
     cache = CallerCache(database)
     await cache.get(organization.api_key)
 
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         await tx.execute("SELECT FROM api_keys WHERE organization_id = $1 FOR UPDATE", organization.id)
         own = await tx.fetchval("SELECT pg_backend_pid()")
         writing = asyncio.create_task(cache.write_uses())

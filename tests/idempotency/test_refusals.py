@@ -1,5 +1,6 @@
 """When a request is refused because of its key, and when a failure frees the key."""
 
+import uuid
 from decimal import Decimal
 
 import httpx
@@ -117,6 +118,25 @@ async def test_a_stream_that_breaks_off_frees_the_key(stack: Stack, database: Da
     assert len(model_calls(stack, words)) == 2
     assert len(await charges(database, failing)) == 2
     assert await faults_of(database, failing) == []
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), ("a", "b", "a"), ("a", "A"), ("a, b", "a")])
+async def test_keys_that_differ_are_refused(client: httpx.AsyncClient, keys: tuple[str, ...]) -> None:
+    headers = [("Idempotency-Key", key) for key in keys]
+
+    refused = [await client.post(path, json={}, headers=headers) for path in (CHAT, f"/content/{uuid.uuid4()}/retry")]
+
+    text = "Several Idempotency-Key headers were sent, and they differ"
+    assert [response.status_code for response in refused] == [400, 400]
+    assert refused[0].json()["error"] == {"message": text, "type": "invalid_request_error", "code": "invalid_request"}
+    assert refused[1].json() == {"detail": text}
+
+
+async def test_a_key_that_is_sent_twice_is_one_key(client: httpx.AsyncClient) -> None:
+    headers = [("Idempotency-Key", "a, b")] * 2
+
+    # The key is accepted, and the content is not found.
+    assert (await client.post(f"/content/{uuid.uuid4()}/retry", headers=headers)).status_code == 404
 
 
 async def test_a_request_that_is_not_admitted_does_not_use_up_its_key(client: httpx.AsyncClient) -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.json import UnstorableJsonError, storable_json
 from app.predictions.parsing import (
     MAX_PREDICT_SECONDS,
     UnreadableResponseError,
     parse_json,
     parse_page,
     parse_prediction,
+    parse_response,
 )
 
 SMALLEST = {"id": "ufawqhfynnddngldkgtslldrkq", "status": "starting", "created_at": "2026-03-01T12:00:00.5Z"}
@@ -110,7 +112,7 @@ def test_numbers_that_json_does_not_allow_become_null() -> None:
     assert parse_json(b'{"output": [NaN, Infinity, -Infinity, 1.5]}') == {"output": [None, None, None, 1.5]}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b"1" * 5000])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b"1" * 5000 + b"x"])
 def test_a_response_that_is_not_json_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableResponseError):
         parse_json(body)
@@ -165,3 +167,38 @@ def test_any_page_is_valid_or_unreadable(value: Any) -> None:
         return
 
     assert page.predictions == []
+
+
+def test_one_deep_or_large_value_does_not_make_a_response_unreadable() -> None:
+    """The rest of a page of predictions can be used, and what is left of the value is still refused."""
+    files = ["https://replicate.delivery/a"] * 3
+    deep = b"[" * 50_000 + b'"x]\\"]"' + b"]" * 50_000
+    body = b'[{"id": "a", "output": %b}, {"id": "b", "output": %b}]' % (deep, json.dumps(files).encode())
+
+    first, second = parse_response(body)
+    (large,) = parse_response(b"[" + b"1" * 5000 + b"]")
+
+    assert (first["id"], second) == ("a", {"id": "b", "output": files})
+    for value in (first["output"], large):
+        with pytest.raises(UnstorableJsonError):
+            storable_json(value)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[" * 100_000 + b"]" * 99_999, b"]" * 100_000])
+def test_a_deep_response_that_is_not_whole_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableResponseError):
+        parse_response(body)
+
+
+def test_an_error_of_any_depth_is_no_reason_to_fail() -> None:
+    error: Any = "x"
+    for _ in range(100_000):
+        error = [error]
+
+    assert parse_prediction({**SMALLEST, "error": error}).error == ""
+
+
+@pytest.mark.parametrize("prediction_id", ["a\0b", "\ud800", "a b", "x" * 256])
+def test_an_id_that_could_not_be_stored_is_unreadable(prediction_id: str) -> None:
+    with pytest.raises(UnreadableResponseError):
+        parse_prediction({**SMALLEST, "id": prediction_id})

@@ -4,8 +4,10 @@ from typing import Any
 import httpx
 
 from app.core.database import Database
+from app.sessions.repository import find_history
 from tests.factories import Organization
 from tests.sessions.conversations import insert_talk
+from tests.sessions.reading import messages_of
 
 MESSAGE_FIELDS = ["id", "role", "content", "agent", "tool_calls", "tool_call_id", "created_at"]
 MOMENT = datetime(2025, 12, 6, 10, 30, 0, 900_000, UTC)
@@ -94,3 +96,24 @@ async def test_a_page_that_would_be_too_large_leaves_out_the_last_messages(
     left_out = "(Left out: this page would be too large. Ask for fewer messages at once.)"
     assert [message["content"] for message in page["messages"]] == [huge, "small", left_out, left_out]
     assert [message["content"] for message in alone["messages"]] == [huge]
+
+
+async def test_a_message_that_cannot_be_read_fails_no_page_and_no_turn(
+    client: httpx.AsyncClient, database: Database, organization: Organization
+) -> None:
+    """Postgres stores numbers that are too large for a float. Another version of the server may have stored one."""
+    session = await insert_talk(
+        database, organization, {"role": "user", "content": "odd"}, {"role": "assistant", "content": "words"}
+    )
+    async with database.transaction() as tx:
+        await tx.execute(
+            """UPDATE messages SET content = $2::text::jsonb WHERE session_id = $1 AND content = '"odd"'""",
+            session.id,
+            f'[{{"type": "text", "text": "odd", "n": {"1" * 400}}}]',
+        )
+
+    odd = [{"type": "text", "text": "odd", "n": None}]
+    assert await messages_of(client, organization, session.public_id) == [("user", odd), ("assistant", "words")]
+    async with database.transaction() as tx:
+        history = await find_history(tx, session.id, limit=10, most_bytes=1000)
+    assert [message.content for message in history] == [odd, "words"]

@@ -22,6 +22,25 @@ async def test_a_community_model_runs_by_its_version(replicate_client: Client, f
     assert prediction.version == model.latest_version.id
 
 
+async def test_a_version_of_another_model_runs_that_model(replicate_client: Client) -> None:
+    other = await replicate_client.models.async_get("simulator/video")
+    assert other.latest_version is not None
+
+    prediction = await replicate_client.predictions.async_create(
+        version=f"simulator/image:{other.latest_version.id}", input={"prompt": "a boat"}
+    )
+
+    assert (prediction.model, prediction.version) == ("simulator/video", other.latest_version.id)
+
+
+async def test_a_fault_makes_a_prediction_of_another_model(replicate_client: Client) -> None:
+    prediction = await replicate_client.predictions.async_create(
+        version="simulator/image--other-model", input={"prompt": "a boat"}
+    )
+
+    assert prediction.model == "simulator/another"
+
+
 async def test_an_unknown_version_is_an_image_model(replicate_client: Client) -> None:
     prediction = await replicate_client.predictions.async_create(version="0" * 64, input={"prompt": "a boat"})
 

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from app.core.settings import Settings
+from app.storage.local import LocalStore, open_local_store
 from app.storage.open import open_store
 from app.storage.protocol import ObjectStore
 from tests.storage import rclone
@@ -108,3 +109,16 @@ async def under_test(
 @pytest.fixture
 def store(under_test: StoreUnderTest) -> ObjectStore:
     return under_test.store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The store's folder."""
+    return tmp_path / "objects"
+
+
+@pytest.fixture
+async def local_store(folder: Path) -> AsyncIterator[LocalStore]:
+    store = open_local_store(folder)
+    yield store
+    await store.close()

@@ -68,3 +68,27 @@ async def test_an_uncertain_start_that_was_accepted_is_adopted(workbench: Workbe
 async def _let_lease_of_first_start_run_out(workbench: Workbench, content_id: str) -> None:
     await workbench.until_requested(content_id)
     await workbench.let_lease_run_out(content_id)
+
+
+async def test_a_version_of_another_model_buys_nothing(workbench: Workbench) -> None:
+    dear = workbench.vendors.version("stability-ai/sdxl")
+    asked = await workbench.ask(f"simulator/image:{dear}")
+
+    ended = await workbench.until_ended(asked)
+
+    assert (ended.status, ended.error_message) == ("failed", f"The model simulator/image has no version {dear}")
+    assert await workbench.creations(asked) == []
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0
+
+
+async def test_a_prediction_that_runs_another_model_is_cancelled_and_free(workbench: Workbench) -> None:
+    asked = await workbench.ask("simulator/image--other-model--slow-60")
+
+    ended = await workbench.until_ended(asked)
+
+    assert ended.status == "failed"
+    assert "ran another model than simulator/image--other-model--slow-60" in (ended.error_message or "")
+    assert [prediction["status"] for prediction in await workbench.predictions(asked)] == ["canceled"]
+    assert await workbench.charges(asked) == []
+    assert await workbench.held(asked) == 0

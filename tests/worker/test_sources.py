@@ -44,6 +44,31 @@ def test_files_are_in_the_order_of_the_output() -> None:
     assert found == [Remote(url) for url in urls]
 
 
+def test_a_file_that_is_named_several_times_is_one_file() -> None:
+    urls = [f"https://replicate.delivery/{number}" for number in range(2)]
+    inline = f"data:image/png;base64,{base64.b64encode(b'png').decode()}"
+
+    found = sources_of({"image": urls[0], "images": [urls[1], urls[0], inline], "all": [[urls[0]], inline, urls[1]]})
+
+    assert found == [Remote(urls[0]), Remote(urls[1]), Inline(b"png", None)]
+
+
+@pytest.mark.parametrize("levels", [200, 1500, 100_000])
+def test_a_file_is_found_in_any_number_of_levels(levels: int) -> None:
+    output: Any = URL
+    for level in range(levels):
+        output = [output] if level % 2 else {"a": 1, "b": output}
+
+    assert sources_of(output) == [Remote(URL)]
+
+
+def test_a_text_that_is_too_long_for_an_address_is_text() -> None:
+    text = URL + "x" * 10_000
+
+    assert sources_of(text) == [Inline(text.encode(), TEXT)]
+    assert first_url(text) is None
+
+
 def test_addresses_on_other_hosts_are_ignored_if_there_are_other_files() -> None:
     terms, other = "https://creativecommons.org/licenses/by/4.0/", "http://files.example:9000/a.png"
     output = {"license": terms, "image": URL, "mask": other}

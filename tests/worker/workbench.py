@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from sqlalchemy.orm import undefer
 
 from app.api_keys.service import find_caller
 from app.content import service as content
@@ -62,8 +63,9 @@ class Workbench:
 
     async def row(self, content_id: str) -> Generation:
         """The content as the database has it."""
+        columns = (undefer(Generation.input), undefer(Generation.prompt), undefer(Generation.outcome))
         async with self.resources.database.transaction() as tx:
-            return (await content.get_content(tx, self.organization.id, content_id)).content
+            return await tx.session.get_one(Generation, uuid.UUID(content_id), options=columns)
 
     async def until(
         self, content_id: str, is_so: Callable[[Generation], bool], *, is_hurried: bool = False
@@ -155,6 +157,11 @@ class Workbench:
         async with httpx.AsyncClient() as client:
             response = await client.get(f"{self.vendors.url}/_sim/predictions")
         return [prediction for prediction in response.json()["predictions"] if prediction["input"] == asked]
+
+    async def output(self, content_id: str) -> Any:
+        """The output of the vendor's only prediction for it."""
+        (prediction,) = await self.predictions(content_id)
+        return prediction["output"]
 
     async def creations(self, content_id: str) -> list[int | None]:
         """The status of the vendor's response to each create call for it; None if there was no response."""

@@ -75,7 +75,7 @@ async def test_a_prediction_of_another_version_is_not_adopted(
     workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator
 ) -> None:
     orphan = await lose_start(workbench, worker, f"{_MODEL}:{vendors.version(_MODEL)}")
-    await create_prediction(worker, orphan, model=f"{_MODEL}:{'0' * 64}")
+    await create_prediction(worker, orphan, model="0" * 64)
 
     await worker.steps.adopt.run()
 

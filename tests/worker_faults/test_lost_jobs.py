@@ -14,6 +14,7 @@ from app.queue.arq import queue_of
 from app.queue.protocol import WakeKind
 from tests import programs
 from tests.core.sites import settings_of
+from tests.patient import patient_transaction
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench
@@ -86,7 +87,7 @@ async def test_a_wake_whose_worker_is_killed_before_it_claims_is_sent_again(
 ) -> None:
     """This happens twice: each time the worker is killed while its claim waits for a lock."""
     asked = await workbench.ask("simulator/text")
-    async with workbench.resources.database.transaction() as tx:
+    async with patient_transaction(workbench.resources.database) as tx:
         await parking.lock_organization(tx, workbench.organization.id)
         for _ in range(2):
             with start_worker() as killed:

@@ -39,8 +39,7 @@ async def test_each_file_of_an_output_is_stored(workbench: Workbench, model: str
 
     ended = await workbench.until_ended(asked)
 
-    assert ended.outcome is not None
-    urls = re.findall(r'"(http://[^"]+)"', json.dumps(ended.outcome["output"]))
+    urls = re.findall(r'"(http://[^"]+)"', json.dumps(await workbench.output(asked)))
     delivered = [await download(url) for url in urls]
     assert len(set(delivered)) == 3
     paths = await workbench.reserved(asked)
@@ -55,8 +54,7 @@ async def test_files_inside_the_output_are_stored(workbench: Workbench) -> None:
 
     ended = await workbench.until_ended(asked)
 
-    assert ended.outcome is not None
-    sent = [base64.b64decode(url.partition(",")[2]) for url in ended.outcome["output"]]
+    sent = [base64.b64decode(url.partition(",")[2]) for url in await workbench.output(asked)]
     assert [await workbench.stored(path) for path in await workbench.reserved(asked)] == sent
     assert (ended.content_type, ended.output_url) == ("image", None)
 
@@ -65,12 +63,11 @@ async def test_files_inside_the_output_are_stored(workbench: Workbench) -> None:
 async def test_an_output_that_is_not_a_file_is_stored_as_one(workbench: Workbench, model: str, extension: str) -> None:
     asked = await workbench.ask(model)
 
-    ended = await workbench.until_ended(asked)
+    await workbench.until_ended(asked)
 
-    assert ended.outcome is not None
     (path,) = await workbench.reserved(asked)
     stored = (await workbench.stored(path)).decode()
-    answered = ended.outcome["output"]
+    answered = await workbench.output(asked)
     assert stored == "".join(answered) if extension == "txt" else json.loads(stored) == answered
     assert path.endswith(f".{extension}")
 

@@ -14,6 +14,7 @@ from app.generations import outputs
 from app.queue.arq import queue_of
 from app.queue.protocol import WakeKind
 from tests.core.sites import settings_of
+from tests.patient import patient_transaction
 from tests.vendors_simulator import VendorsSimulator
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench, open_workbench
@@ -135,7 +136,7 @@ async def test_only_the_worker_that_ended_the_attempt_cancels_its_prediction(
         return b"{}"
 
     async with answering(note) as host, open_manual_worker(settings_of(asking(site, host))) as worker:
-        async with workbench.resources.database.transaction() as tx:
+        async with patient_transaction(workbench.resources.database) as tx:
             await tx.execute("SELECT FROM generations WHERE id = $1 FOR UPDATE", uuid.UUID(late))
             sweeps = [asyncio.create_task(worker.sweep()) for _ in range(2)]
             await until_waiting(workbench, 2)

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.clock import now
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
@@ -102,13 +101,9 @@ def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
-        "grant_monthly_credits": (partial(_grant_credits_of_this_month, database), _MONTHLY_GRANT_SECONDS),
+        "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
     }
     return [Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()]
-
-
-async def _grant_credits_of_this_month(database: Database) -> None:
-    await grant_monthly_credits(database, now())
 
 
 async def _beat_for_ever(redis: Redis, pulse: Pulse) -> NoReturn:

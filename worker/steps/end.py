@@ -6,7 +6,7 @@ from decimal import Decimal
 from app.catalog import service as catalog
 from app.catalog.pricing import PriceTag, generation_cost
 from app.core.database import Database, Transaction
-from app.generations import endings
+from app.generations import create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.queue.protocol import WakeQueue
 
@@ -23,6 +23,14 @@ class Ending:
         """End a claimed attempt at no cost, with this error message; False if the claim was lost."""
         async with self.database.transaction() as tx:
             return await endings.fail_claimed(tx, self.queue, attempt, message)
+
+    async def fail_made(self, attempt: ClaimedAttempt, prediction_id: str, message: str) -> bool:
+        """As `fail`, for an attempt whose create call has made a prediction that it cannot use; it is cancelled."""
+        async with self.database.transaction() as tx:
+            has_failed = await endings.fail_claimed(tx, self.queue, attempt, message)
+            await create_calls.record(tx, attempt.generation_id, attempt.number, prediction_id, claim=attempt.claim)
+            await create_calls.order_cancel(tx, prediction_id, after=timedelta(0))
+            return has_failed
 
     async def fail_running(self, attempt: Attempt, message: str) -> bool:
         """As `fail`, after the attempt's prediction has failed; False if it does not run that prediction."""

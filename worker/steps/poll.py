@@ -6,11 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
-
 from app.core.database import Database
 from app.core.errors import AppError
-from app.core.json import storable_json
+from app.core.json import UnstorableJsonError, storable_json
 from app.generations import attempt_history, claims, progress
 from app.generations.attempts import Attempt, Outcome, RunningAttempt
 from app.predictions.budget import VendorBudget
@@ -40,7 +38,10 @@ _CLOCK_MARGIN = timedelta(seconds=60)
 # A vendor that does not find a prediction may find it at the next look, so its word counts only if it is repeated.
 _MISSING_TIMES = 3
 _MISSING_FOR = timedelta(seconds=30)
-_CANNOT_BE_STORED = "The prediction succeeded, but its output cannot be stored"
+# Outcomes may hold whole files, and Postgres takes a gigabyte in one statement.
+_MOST_CHARACTERS_AT_ONCE = 16 * 1024 * 1024
+# Every list of contents shows why an attempt failed, and a vendor's error may be of any length.
+_LONGEST_REASON = 10_000
 
 
 @dataclass(frozen=True)
@@ -164,35 +165,65 @@ class PollStep:
         """Store how predictions ended. One with an unknown status counts as still running."""
         outcomes: list[Outcome] = []
         for attempt, prediction in seen:
-            if not prediction.is_terminal:
-                continue
-            reason = _failure(prediction)
-            outcome = None if reason else _outcome(attempt, prediction, self.other_hosts)
-            if outcome is not None:
+            if prediction.is_terminal and (outcome := await self._ended(attempt, prediction)):
                 outcomes.append(outcome)
-            else:
-                await self._fail(attempt, reason or _CANNOT_BE_STORED)
-        if outcomes:
+            if sum(len(each.json) for each in outcomes) > _MOST_CHARACTERS_AT_ONCE:
+                await self._store(outcomes)
+                outcomes = []
+        await self._store(outcomes)
+
+    async def _ended(self, attempt: Attempt, prediction: Prediction) -> Outcome | None:
+        """The outcome of an attempt whose prediction has ended. If there is none, the attempt is failed.
+
+        Whatever is wrong with one prediction, the others of its batch are not affected.
+        """
+        try:
+            reason = _failure(prediction)
+            if reason is None:
+                return _outcome(attempt, prediction, self.other_hosts)
+        except UnstorableJsonError as error:
+            reason = f"The prediction succeeded, but its output {error}"
+        except Exception:  # a bug, which the same output would meet again at the next poll
+            logger.exception("outcome_unreadable", extra={"generation_id": str(attempt.generation_id)})
+            reason = "The prediction succeeded, but its output cannot be stored"
+        await self._fail(attempt, reason)
+        return None
+
+    async def _store(self, outcomes: Sequence[Outcome]) -> None:
+        """Store outcomes, all at once if possible: one that Postgres refuses must not keep the others from it."""
+        if not outcomes:
+            return
+        try:
             async with self.database.transaction() as tx:
                 if await progress.set_outcomes(tx, outcomes):
                     self.queue.wake(tx, WakeKind.COPY)
+        except AppError:
+            raise  # Postgres is away: all of them are polled again when they are due again
+        except Exception:
+            if len(outcomes) == 1:
+                # It is polled again when it is due again, and fails at its deadline.
+                logger.exception("outcome_not_stored", extra={"generation_id": str(outcomes[0].attempt.generation_id)})
+                return
+            for outcome in outcomes:
+                await self._store([outcome])
 
 
 def _failure(prediction: Prediction) -> str | None:
     """Why a finished prediction has no output; None if it has one."""
     if prediction.status != "succeeded":
-        return prediction.error or f"The prediction was {prediction.status}"
+        return (prediction.error or f"The prediction was {prediction.status}")[:_LONGEST_REASON]
     if is_empty(prediction.output):
         reason = "has removed the output already" if prediction.data_removed else "returned no output"
         return f"The prediction succeeded, but the vendor {reason}"
     return None
 
 
-def _outcome(attempt: Attempt, prediction: Prediction, other_hosts: frozenset[str]) -> Outcome | None:
-    """The outcome of an attempt; None if it is JSON that cannot be stored, such as half a surrogate pair."""
+def _outcome(attempt: Attempt, prediction: Prediction, other_hosts: frozenset[str]) -> Outcome:
+    """The outcome of an attempt.
+
+    Raises:
+        UnstorableJsonError: its output cannot be stored, or could not be read again.
+    """
     predict_time = None if prediction.predict_time is None else str(prediction.predict_time)
-    try:
-        text = storable_json({"output": prediction.output, "predict_time": predict_time})
-    except (orjson.JSONEncodeError, RecursionError):
-        return None
+    text = storable_json({"output": prediction.output, "predict_time": predict_time})
     return Outcome(attempt, text, first_url(prediction.output, other_hosts))

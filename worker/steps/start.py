@@ -23,6 +23,7 @@ from app.predictions.protocol import (
 )
 from worker.steps.accept import Acceptance
 from worker.steps.end import Ending
+from worker.steps.mismatch import refuse_run
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,10 @@ class StartStep:
             logger.warning("start_left", extra={"generation_id": str(attempt.generation_id)})
             await self._note_refusal(attempt)
             return
+        await self._call(attempt)
+
+    async def _call(self, attempt: ClaimedAttempt) -> None:
+        """Send the create call, and write down what became of it."""
         try:
             prediction = await self._create(attempt)
         except (PredictionUncertainError, TimeoutError):
@@ -85,6 +90,9 @@ class StartStep:
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
             await self._put_off(attempt, error)
         else:
+            if not prediction.runs(attempt.model):
+                await refuse_run(self.predictions, self.ending, attempt, prediction)
+                return
             await self.acceptance.accept(attempt, prediction.id)
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:

@@ -3,6 +3,8 @@ from urllib.parse import urljoin
 
 import aiohttp
 
+from worker.transfer.decoding import DamagedEncodingError, Decoder, decoder_of
+from worker.transfer.digests import Digests
 from worker.transfer.hosts import is_allowed
 
 _MOST_REDIRECTS = 3
@@ -37,14 +39,18 @@ class Downloader:
         """The file in chunks. It is whole only if the last chunk has arrived without an error.
 
         Raises:
-            DownloadRefusedError: the host is not allowed, the file is gone or too large.
-            DownloadInterruptedError: the connection or the host failed, or the file was empty.
+            DownloadRefusedError: the host is not allowed, the file is gone, too large or in an unknown encoding.
+            DownloadInterruptedError: the connection or the host failed, or the file was empty or damaged.
         """
         try:
             response = await self._open(url)
             async with response:
                 async for chunk in self._chunks(response):
                     yield chunk
+        except aiohttp.InvalidURL as error:
+            raise DownloadRefusedError("the output's address is malformed") from error
+        except DamagedEncodingError as error:
+            raise DownloadInterruptedError(f"the output could not be decoded: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise DownloadInterruptedError(f"the output could not be fetched: {type(error).__name__}") from error
 
@@ -54,7 +60,7 @@ class Downloader:
             response = await self._session.get(url, allow_redirects=False)
             if response.status in _REDIRECTS:
                 response.release()
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = _redirected(url, response.headers.get("Location", ""))
                 continue
             if response.status == 200:
                 return response
@@ -66,13 +72,30 @@ class Downloader:
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
         size = 0
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        digests = Digests(response.headers)
+        async for chunk in self._decoded(response, digests):
             size += len(chunk)
             check_size(size, self._max_bytes)
+            digests.add_decoded(chunk)
             yield chunk
         if not size:
             # No model makes an empty file: the host has responded before the bytes were there.
             raise DownloadInterruptedError("the output arrived without a byte")
+        if not digests.are_right():
+            raise DownloadInterruptedError("the output is not what its host's hash says")
+
+    async def _decoded(self, response: aiohttp.ClientResponse, digests: Digests) -> AsyncGenerator[bytes]:
+        decoder = _decoder_of(response)
+        sent = 0
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            # The encoded bytes are limited, too: a body may be endless and decode to nothing.
+            sent += len(chunk)
+            check_size(sent, self._max_bytes)
+            digests.add_sent(chunk)
+            for piece in decoder.pieces(chunk):
+                yield piece
+        if rest := decoder.rest():
+            yield rest
 
     def _check_host(self, url: str) -> None:
         try:
@@ -81,3 +104,18 @@ class Downloader:
             raise DownloadRefusedError("the output's address is malformed") from None
         if not is_ours:
             raise DownloadRefusedError("the output's host is not allowed")
+
+
+def _decoder_of(response: aiohttp.ClientResponse) -> Decoder:
+    encoding = ", ".join(response.headers.getall("Content-Encoding", []))
+    decoder = decoder_of(encoding)
+    if decoder is None:
+        raise DownloadRefusedError("the output is in an encoding that was not asked for")
+    return decoder
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise DownloadRefusedError("the output's address is malformed") from None

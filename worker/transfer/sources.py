@@ -11,6 +11,9 @@ from app.core.json import storable_json
 from app.generations.media_types import JSON, TEXT, MediaType
 from worker.transfer.hosts import is_allowed
 
+# Servers refuse longer ones, and every list of contents shows the address.
+_LONGEST_ADDRESS = 8192
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -36,19 +39,23 @@ def is_empty(output: Any) -> bool:
 
 
 def sources_of(output: Any, other_hosts: frozenset[str] = frozenset()) -> list[Source]:
-    """The files of an output, in order; none if there is no output.
+    """The files of an output, in the order in which they appear first; none if there is no output.
 
-    If the output names files, at whatever depth, those are its files. Otherwise text, or pieces of text, are one text
-    file, and anything else is one JSON file.
+    If the output names files, at whatever depth, those are its files. A URL that is named several times is one file,
+    and so are equal data URLs. Without files, text, or pieces of text, are one text file, and anything else is one JSON
+    file.
 
     Args:
         output: any JSON.
         other_hosts: hosts from which files may be fetched, in addition to the vendor's. Addresses on any other host,
             such as that of a licence, are ignored, unless the output has no other files: then they are returned.
+
+    Raises:
+        UnstorableJsonError: it is neither files nor text, and cannot be stored as JSON.
     """
     if is_empty(output):
         return []
-    files = [source for text in _strings(output) if (source := _file(text))]
+    files = [source for text in dict.fromkeys(_strings(output)) if (source := _file(text))]
     if files:
         return [file for file in files if isinstance(file, Inline) or is_allowed(file.url, other_hosts)] or files
     if isinstance(output, str):
@@ -64,15 +71,18 @@ def first_url(output: Any, other_hosts: frozenset[str] = frozenset()) -> str | N
     return next((source.url for source in sources if isinstance(source, Remote)), None)
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
+def _strings(output: Any) -> Iterator[str]:
+    """The texts in a JSON value, in order. Without recursion, because an output may have any number of levels."""
+    remaining = [iter((output,))]
+    while remaining:
+        for value in remaining[-1]:
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, list | dict):
+                remaining.append(iter(value if isinstance(value, list) else value.values()))
+                break
+        else:
+            remaining.pop()
 
 
 def _file(text: str) -> Source | None:
@@ -85,7 +95,9 @@ def _file(text: str) -> Source | None:
 
 def _is_address(text: str) -> bool:
     """Whether a text is the address of a file, and not just words that begin like one."""
-    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
+    if not text.startswith(("https://", "http://")) or len(text) > _LONGEST_ADDRESS:
+        return False
+    if any(character.isspace() for character in text):
         return False
     try:
         parts = urlsplit(text)

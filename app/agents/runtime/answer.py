@@ -4,12 +4,15 @@ from typing import Any
 
 from app.agents.runtime.events import REASONING, Delta
 from app.agents.runtime.tool_calls import Calls, readable
+from app.chat_models.parsing import is_finished_by
 from app.chat_models.protocol import JsonObject, Usage
-from app.chat_models.usage import parse_usage
+from app.chat_models.usage import UsageReports, parse_usage
 from app.core.errors import ProviderError
 
 # The OpenAI SDKs fail on any other.
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+# Other servers' words for an answer that reached its limit. As `stop` it would pass for a whole one.
+_LENGTH = {"model_length", "max_tokens", "MAX_TOKENS", "max_output_tokens"}
 # The names under which servers send a model's reasoning. Some send it under both at once.
 _REASONING_NAMES = (REASONING, "reasoning")
 
@@ -30,9 +33,18 @@ class Answer:
         self._logprobs: list[Any] = []
         self._calls = Calls()
         self._shown_as: dict[int, int] = {}
+        self._reports = UsageReports()
+        self._is_finished = False
         self.finish_reason = "stop"
-        self.usage: Usage | None = None
         self.delivered_bytes = 0
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._reports.best
+
+    @property
+    def is_usage_final(self) -> bool:
+        return self._reports.is_final
 
     @property
     def text(self) -> str:
@@ -66,7 +78,7 @@ class Answer:
         """
         with _malformed_as_provider_error():
             self._take_completion(completion)
-        self.usage = parse_usage(completion)
+        self._reports.add(parse_usage(completion), is_finished=True)
 
     def _take_completion(self, completion: JsonObject) -> None:
         choice = (completion.get("choices") or [{}])[0]
@@ -80,7 +92,8 @@ class Answer:
         Raises:
             ProviderError: it does not have the form of one.
         """
-        self.usage = parse_usage(chunk) or self.usage
+        self._is_finished = self._is_finished or is_finished_by(chunk)
+        self._reports.add(parse_usage(chunk), is_finished=self._is_finished)
         with _malformed_as_provider_error():
             choices = chunk.get("choices")
             return self._take(choices[0]) if choices else None
@@ -99,7 +112,7 @@ class Answer:
 
     def _take(self, choice: JsonObject) -> Delta | None:
         if reason := choice.get("finish_reason"):
-            self.finish_reason = reason if reason in _FINISH_REASONS else "stop"
+            self.finish_reason = _finish_reason(reason)
         delta = choice.get("delta") or {}
         shown = self._take_reasoning(delta)
         for name, kept in (("content", self._text), ("refusal", self._refusal)):
@@ -147,6 +160,13 @@ def _malformed_as_provider_error() -> Iterator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ProviderError("The model provider's answer has an unknown form") from error
+
+
+def _finish_reason(reason: Any) -> str:
+    """The reason as one of OpenAI's."""
+    if reason in _LENGTH:
+        return "length"
+    return str(reason) if reason in _FINISH_REASONS else "stop"
 
 
 def _text(value: Any) -> str:

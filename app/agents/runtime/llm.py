@@ -7,7 +7,7 @@ from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun, LoopSignal
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
-from app.agents.runtime.model_call_body import build_body, fill_in, with_limit
+from app.agents.runtime.model_call_body import build_body, fill_in
 from app.agents.runtime.model_calls import ModelCalls
 from app.agents.tools.protocol import ServerTool, ToolCall
 from app.chat_models.protocol import JsonObject
@@ -83,7 +83,7 @@ class LlmAgents:
             tools=[*own, *run.client_tools],
             is_first=call_number == 0,
         )
-        return with_limit(body, route.max_output_tokens)
+        return route.with_limit(body)
 
 
 def _is_last(agent: AgentDefinition, call_number: int) -> bool:

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
 from app.agents.definition import AgentDefinition
-from app.chat_models.protocol import JsonObject
+from app.chat_models.protocol import BYTES_PER_TOKEN, OUTPUT_LIMIT, JsonObject, OutputLimitName
 
 # Either of them limits the length of the answer.
-_LIMITS = ("max_tokens", "max_completion_tokens")
+_LIMITS: tuple[str, ...] = get_args(OutputLimitName)
+# The fewest bytes that a token of any natural language, or of code, has on average.
+_DENSE_BYTES_PER_TOKEN = 3
+# In tokens. If less is left, the upstream's refusal says more than an answer that breaks off at once, and is free.
+_SHORTEST_ANSWER = 256
 _KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -32,7 +36,7 @@ def build_body(
     if agent.temperature is not None:
         body["temperature"] = agent.temperature
     if agent.max_output_tokens is not None and parameters.keys().isdisjoint(_LIMITS):
-        body["max_tokens"] = agent.max_output_tokens
+        body[OUTPUT_LIMIT] = agent.max_output_tokens
     body |= parameters
     if not tools:
         return {name: value for name, value in body.items() if name not in {"tool_choice", "parallel_tool_calls"}}
@@ -59,19 +63,49 @@ def prompt_tokens_bound(body: JsonObject, image_tokens: int) -> int:
     Each image counts as `image_tokens`, whatever the size of its data.
     """
     images = [part for part in _parts(body["messages"]) if part.get("type") == "image_url"]
-    size = len(orjson.dumps([body["messages"], body.get("tools"), body.get("response_format")]))
-    return size - sum(len(orjson.dumps(image)) for image in images) + image_tokens * len(images)
+    return _prompt_bytes(body) - _bytes_of(images) + image_tokens * len(images)
 
 
 def output_tokens_bound(body: JsonObject, model_maximum: int) -> int:
-    """The most tokens that the answer can have: the limit in the body, or else the model's own."""
-    wanted = [body[name] for name in _LIMITS if name in body]
-    return min(max(wanted, default=model_maximum), model_maximum)
+    """The most tokens that the answer can have: the model's own limit, or the smallest of those in the body."""
+    wanted: list[int] = [body[name] for name in _LIMITS if name in body]
+    return min([model_maximum, *wanted])
 
 
 def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
-    """The body, its limits on the answer's length reduced to the model's own if they are higher."""
-    return {**body, **{name: min(body[name], model_maximum) for name in _LIMITS if name in body}}
+    """The body with `output_tokens_bound` as its only limit on the answer's length."""
+    unlimited = {name: value for name, value in body.items() if name not in _LIMITS}
+    return {**unlimited, OUTPUT_LIMIT: output_tokens_bound(body, model_maximum)}
+
+
+def room_for_answer(body: JsonObject, context_tokens: int, image_tokens: int) -> int:
+    """How many tokens of the context the prompt probably leaves for the answer; at least a short one.
+
+    Some upstreams refuse a request if the prompt and the limit of the answer exceed the context together. The tokens of
+    the prompt can only be estimated. If the estimate is low, a prompt is refused that would fit; if it is high, the
+    answer is cut. So the prompt counts as dense text with images of the largest size as long as that leaves more than
+    half of the room that average text leaves; otherwise the answer gets this half, and the other is the margin. Data
+    that is neither text nor an image, such as sound, is not counted: its tokens have no relation to its bytes.
+
+    Args:
+        body: the body with the prompt.
+        context_tokens: the most that the model takes, prompt and answer together.
+        image_tokens: the most that one image counts as.
+    """
+    data = [part for part in _parts(body["messages"]) if part.get("type") != "text"]
+    images = len([part for part in data if part.get("type") == "image_url"])
+    size = _prompt_bytes(body) - _bytes_of(data)
+    least = context_tokens - size // _DENSE_BYTES_PER_TOKEN - image_tokens * images
+    probable = context_tokens - size // BYTES_PER_TOKEN
+    return max(min(_SHORTEST_ANSWER, -(-context_tokens // 2)), least, probable // 2)
+
+
+def _prompt_bytes(body: JsonObject) -> int:
+    return len(orjson.dumps([body["messages"], body.get("tools"), body.get("response_format")]))
+
+
+def _bytes_of(parts: Iterable[JsonObject]) -> int:
+    return sum(len(orjson.dumps(part)) for part in parts)
 
 
 def _parts(messages: Iterable[JsonObject]) -> Iterable[Any]:

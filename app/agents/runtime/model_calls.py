@@ -5,16 +5,24 @@ from typing import Protocol
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
+from app.agents.runtime.model_call_body import room_for_answer, with_limit
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
 
 
 class MeteredCall(Protocol):
     """One model call, with credits held for the most that it can cost."""
 
-    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
-        """Record what the finished call costs.
+    def began_answering(self) -> None:
+        """Note that the first token of a streamed answer has arrived."""
+        ...
 
-        Without usage the cost is estimated from what was delivered. If nothing was delivered, the call is free.
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
+        """Record what the call costs, which has ended or was cut short. See `judge` for what is paid for.
+
+        Args:
+            reported: the best of the upstream's reports.
+            delivered_bytes: what arrived of the answer, in bytes of UTF-8.
+            is_final: whether the report came with the end of the answer. An earlier one does not count all of it.
         """
         ...
 
@@ -34,11 +42,28 @@ class Meter(Protocol):
 
 @dataclass(frozen=True)
 class ModelRoute:
-    """Where a model of the catalog runs, its name there, and the longest answer that it may give, in tokens."""
+    """Where a model of the catalog runs.
+
+    Attributes:
+        upstream: the server.
+        name: its name there.
+        max_output_tokens: the longest answer that it may give.
+        context_tokens: the most that it takes, prompt and answer together; None if that is not known.
+        image_tokens: the most that one image of a prompt counts as.
+    """
 
     upstream: Upstream
     name: str
     max_output_tokens: int
+    context_tokens: int | None = None
+    image_tokens: int = 0
+
+    def with_limit(self, body: JsonObject) -> JsonObject:
+        """The body with the one limit that its answer has: the client's, the catalog's or the context's."""
+        if self.context_tokens is None:
+            return with_limit(body, self.max_output_tokens)
+        room = room_for_answer(body, self.context_tokens, self.image_tokens)
+        return with_limit(body, min(self.max_output_tokens, room))
 
 
 @dataclass(frozen=True)
@@ -74,8 +99,12 @@ class ModelCalls:
                 return
             async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
                 async for chunk in chunks:
-                    if delta := answer.add_chunk(chunk):
+                    had_begun = answer.delivered_bytes > 0
+                    delta = answer.add_chunk(chunk)
+                    if answer.delivered_bytes and not had_begun:
+                        metered.began_answering()
+                    if delta:
                         yield delta
         finally:
             # Also if the call is cut short: what was delivered has to be paid for.
-            metered.settle(answer.usage, answer.delivered_bytes)
+            metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)

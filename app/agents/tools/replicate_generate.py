@@ -15,7 +15,7 @@ from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
-from app.core.json import storable_json
+from app.core.json import UnstorableJsonError, storable_json
 from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
 from app.generations import service as generations
@@ -63,6 +63,8 @@ class ReplicateGenerate:
                 requested = await generations.request_generation(
                     tx, self.queue, self.policy, self._request(model, values)
                 )
+        except UnstorableJsonError as error:
+            return _result(error=f"The input {error}.")
         except UnknownModelError:
             return _result(error=f"There is no model {model}.", models=[offered.name for offered in self.models])
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:

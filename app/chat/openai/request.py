@@ -1,13 +1,12 @@
 from typing import Annotated, Any, Literal, Self
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from app.api_keys.caller import Caller
 from app.chat.openai.parts import check_part
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
-from app.core.json import holds_nul
+from app.core.json import exact_json
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
 
@@ -26,15 +25,9 @@ def _can_be_passed_on(value: Any) -> Any:
     """The value, unchanged.
 
     Raises:
-        ValueError: it cannot be sent to a model as JSON, or cannot be stored.
+        UnstorableJsonError: it cannot be sent to a model as JSON, or cannot be stored.
     """
-    try:
-        text = orjson.dumps(value).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        # A lone surrogate, an integer of more than 64 bits, or hundreds of nested levels.
-        raise ValueError("holds text or a number that cannot be passed on") from None
-    if holds_nul(text):
-        raise ValueError("holds a NUL character")
+    exact_json(value)
     return value
 
 

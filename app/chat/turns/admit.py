@@ -116,7 +116,7 @@ class TurnAdmission:
         )
 
     def _model_calls(self, models: Mapping[str, PricedModel], meter: Meter, time_limit: float) -> ModelCalls:
-        routes = {name: self._upstreams.route(model) for name, model in models.items()}
+        routes = {name: self._upstreams.route(model, self._policy.image_tokens) for name, model in models.items()}
         return ModelCalls(self._chat_models, routes, meter, time_limit)
 
 

@@ -6,6 +6,7 @@ from app.agents.runtime.model_call_body import output_tokens_bound, prompt_token
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.pricing import Cost, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
+from app.chat_models.judgement import is_free, judge
 from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
@@ -126,13 +127,14 @@ class TurnCall:
     ceiling: Decimal
     prompt_bound: int
 
-    def settle(self, usage: Usage | None, delivered_bytes: int) -> None:
+    def began_answering(self) -> None:
+        """See `MeteredCall.began_answering`."""
+
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
         """See `MeteredCall.settle`."""
-        if usage is not None:
-            self.meter.close_call(self, usage, is_estimated=False)
-        elif delivered_bytes == 0:
+        if is_free(reported, delivered_bytes, is_final=is_final):
             self.meter.drop_call(self)
-        else:
-            # The provider has reported no usage.
-            estimate = Usage(-(-self.prompt_bound // BYTES_PER_TOKEN), -(-delivered_bytes // BYTES_PER_TOKEN))
-            self.meter.close_call(self, estimate, is_estimated=True)
+            return
+        prompt_estimate = -(-self.prompt_bound // BYTES_PER_TOKEN)
+        usage, is_estimated = judge(reported, delivered_bytes, prompt_estimate, is_final=is_final)
+        self.meter.close_call(self, usage, is_estimated=is_estimated)

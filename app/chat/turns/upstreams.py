@@ -20,13 +20,14 @@ class Upstreams:
     def of(cls, settings: Settings) -> Self:
         """The servers in the settings."""
         named = {
-            name: Upstream(upstream.base_url, upstream.api_key.get_secret_value())
+            name: Upstream(upstream.base_url, upstream.api_key.get_secret_value(), upstream.output_limit_name)
             for name, upstream in settings.llm_upstreams.items()
         }
-        return cls(Upstream(settings.llm_base_url, settings.llm_api_key.get_secret_value()), named)
+        key = settings.llm_api_key.get_secret_value()
+        return cls(Upstream(settings.llm_base_url, key, settings.llm_output_limit_name), named)
 
-    def route(self, model: PricedModel) -> ModelRoute:
-        """Where a chat model runs.
+    def route(self, model: PricedModel, image_tokens: int) -> ModelRoute:
+        """Where a chat model runs. `image_tokens`: what an image counts as if the catalog does not say it.
 
         Raises:
             ProviderError: its catalog entry names an upstream that is not configured.
@@ -34,4 +35,10 @@ class Upstreams:
         upstream = self.default if model.upstream is None else self.named.get(model.upstream)
         if upstream is None:
             raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
-        return ModelRoute(upstream, model.upstream_model or model.name, model.max_output_tokens)
+        return ModelRoute(
+            upstream,
+            model.upstream_model or model.name,
+            model.max_output_tokens,
+            model.context_tokens,
+            image_tokens if model.image_tokens is None else model.image_tokens,
+        )

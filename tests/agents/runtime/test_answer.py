@@ -255,3 +255,10 @@ def test_an_answer_of_any_form_is_understood_or_refused(choices: list[Any]) -> N
     for made in message.get("tool_calls", []):
         assert all(isinstance(value, str) for value in (made["id"], *made["function"].values()))
     assert all(delta is None or orjson.dumps(delta.delta) for delta in shown)
+
+
+@pytest.mark.parametrize("reason", ["length", "model_length", "max_tokens", "MAX_TOKENS", "max_output_tokens"])
+def test_an_answer_that_reached_its_limit_never_passes_for_a_whole_one(reason: str) -> None:
+    answer, _ = streamed([{"content": "The answer is for"}], reason)
+
+    assert answer.finish_reason == "length"

@@ -3,10 +3,17 @@
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.runtime.model_call_body import fill_in, output_tokens_bound, prompt_tokens_bound, with_limit
+from app.agents.runtime.model_call_body import (
+    fill_in,
+    output_tokens_bound,
+    prompt_tokens_bound,
+    room_for_answer,
+    with_limit,
+)
 from simulator.openai.assistant import reply_to
 from simulator.openai.completion import true_usage
 from simulator.openai.requests import parse_chat_request
@@ -76,17 +83,67 @@ def test_the_data_of_audio_counts() -> None:
 def test_the_length_of_an_answer_is_limited_by_client_and_catalog() -> None:
     assert output_tokens_bound({}, 1000) == 1000
     assert output_tokens_bound({"max_tokens": 10}, 1000) == 10
-    assert output_tokens_bound({"max_completion_tokens": 20, "max_tokens": 10}, 1000) == 20
+    assert output_tokens_bound({"max_completion_tokens": 20, "max_tokens": 10}, 1000) == 10
+    assert output_tokens_bound({"max_completion_tokens": 10, "max_tokens": 20}, 1000) == 10
     assert output_tokens_bound({"max_tokens": 5000}, 1000) == 1000
 
 
 @given(limits=st.dictionaries(st.sampled_from(["max_tokens", "max_completion_tokens"]), st.integers(1, 2000)))
-def test_the_hold_covers_the_longest_answer(limits: dict[str, int]) -> None:
+def test_one_limit_is_always_sent_and_the_hold_covers_it(limits: dict[str, int]) -> None:
     sent = with_limit({"model": "m", **limits}, 1000)
 
-    assert sent.keys() == {"model", *limits}
-    # Whichever limit the model obeys, the hold covers it.
-    assert all(sent[name] <= output_tokens_bound(limits, 1000) <= 1000 for name in limits)
+    assert sent == {"model": "m", "max_completion_tokens": min([1000, *limits.values()])}
+    assert output_tokens_bound(sent, 1000) == sent["max_completion_tokens"]
+
+
+def asking(text: str, *data: dict[str, Any]) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": text}, *data]}]}
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 50_000}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 50_000, "format": "mp3"}}
+CONTEXT = 8000
+
+
+# Bytes per token: of dense text such as code or Chinese, of average text, of very light text.
+@pytest.mark.parametrize("density", [3, 4, 6])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.6])
+def test_a_prompt_of_any_density_that_leaves_room_is_not_refused_for_its_limit(share: float, density: int) -> None:
+    tokens = int(CONTEXT * share)
+
+    room = room_for_answer(asking("x" * (tokens * density)), CONTEXT, IMAGE_TOKENS)
+
+    assert tokens + room <= CONTEXT
+    # The client's answer is not cut to nothing by a careful estimate.
+    assert room >= (CONTEXT - tokens) // 10
+
+
+def test_average_text_has_room_up_to_the_end_of_the_context() -> None:
+    room = room_for_answer(asking("x" * 4 * (CONTEXT - 1000)), CONTEXT, IMAGE_TOKENS)
+
+    assert 400 < room <= 500
+
+
+def test_a_prompt_without_room_is_sent_with_a_short_limit_so_that_the_upstream_says_so() -> None:
+    assert room_for_answer(asking("x" * 4 * CONTEXT), CONTEXT, IMAGE_TOKENS) == 256
+
+
+def test_an_image_counts_as_its_tokens_and_sound_not_at_all() -> None:
+    empty = room_for_answer(asking(""), 100_000, IMAGE_TOKENS)
+
+    assert empty > 99_900
+    assert empty - 2 * IMAGE_TOKENS - 10 < room_for_answer(asking("", PICTURE, PICTURE), 100_000, IMAGE_TOKENS)
+    assert room_for_answer(asking("", PICTURE, PICTURE), 100_000, IMAGE_TOKENS) <= empty - 2 * IMAGE_TOKENS
+    assert empty - 10 < room_for_answer(asking("", SOUND), 100_000, IMAGE_TOKENS) <= empty
+
+
+def test_images_of_the_largest_size_never_take_all_the_room() -> None:
+    assert room_for_answer(asking("", *[PICTURE] * 9), 100_000, 48_200) > 49_000
+
+
+@given(body=bodies, context_tokens=st.integers(1, 5000))
+def test_there_is_always_room_for_something(body: dict[str, Any], context_tokens: int) -> None:
+    assert 1 <= room_for_answer(body, context_tokens, IMAGE_TOKENS) <= context_tokens
 
 
 def test_an_instruction_is_filled_in_from_what_agents_have_written() -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import BROKEN, STUCK, agent, container, make_team
+from tests.agents.definitions import BROKEN, LONGEST_ANSWER, STUCK, agent, container, make_team
 from tests.chat.asking import answer_of, ask, ask_to_stream, asked, conversation, opened_stream, stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, cost_of
 from tests.chat.upstream import UpstreamLog
@@ -20,7 +20,7 @@ async def test_parallel_agents_run_at_the_same_time(
         # If they ran one after the other, the second call would never be made.
         await upstream.begun(2)
 
-    assert upstream.requests() == [{"model": STUCK, "messages": [user("count to 2")]}] * 2
+    assert upstream.requests() == [{"model": STUCK, "messages": [user("count to 2")], "max_tokens": LONGEST_ANSWER}] * 2
 
 
 async def test_parallel_agents_answer_in_their_order(

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
-from tests.agents.definitions import BROKEN, agent, container, make_team, prose
+from tests.agents.definitions import BROKEN, LONGEST_ANSWER, agent, container, make_team, prose
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, books_of, charged, cost_of, estimate_of
 from tests.chat.upstream import UpstreamLog
@@ -59,7 +59,8 @@ async def test_only_the_answering_agent_gets_the_parameters_of_the_answer(
     await answer_of(http, team, "count to 2", seed=7, user="ada", **form)
 
     counter, writer = upstream.requests()
-    assert counter.keys() == {"model", "messages", "seed", "user"}
+    assert counter.keys() == {"model", "messages", "max_tokens", "seed", "user"}
+    assert counter["max_tokens"] == LONGEST_ANSWER
     assert {name: writer[name] for name in form} == form
 
 

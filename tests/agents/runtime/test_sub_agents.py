@@ -143,7 +143,7 @@ async def test_an_agent_that_may_call_once_is_offered_no_tools(
 
     await answer_of(http, team, "Ask the poet")
 
-    assert upstream.the_request().keys() == {"model", "messages"}
+    assert upstream.the_request().keys() == {"model", "messages", "max_tokens"}
 
 
 async def test_the_session_remembers_the_callers_side_only(

@@ -14,6 +14,7 @@ from tests.chat.conftest import HeldApi
 from tests.chat.locks import cut_off, locked_account, until_waiting
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
+from tests.patient import patient_transaction
 from tests.sessions.reading import messages_of
 
 WORDS = "count to 4"
@@ -57,7 +58,7 @@ async def test_a_lost_turn_and_the_one_that_took_over_its_key_do_not_block_each_
     await held.chat_models.wait_until_held()
     await let_the_leases_run_out(database, host)
 
-    async with database.transaction() as tx:
+    async with patient_transaction(database) as tx:
         await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
         taking = asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
         await until_waiting(database, "idempotency_keys")

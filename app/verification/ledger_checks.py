@@ -1,17 +1,14 @@
-"""Checks of the ledger: each query finds one kind of fault and describes each one in a sentence."""
+"""Checks that accounts, holds, entries and content agree. Each query describes each fault of one kind in a sentence."""
 
-from dataclasses import dataclass
-
-from app.core.database import Transaction
+from app.core.database import one_of
 from app.credits.models import EntryKind, HoldState
-from app.credits.references import GENERATIONS_LIKE, content_id_sql, generation_reference_sql
-from app.organizations import service as organizations
+from app.credits.references import GENERATIONS_LIKE, LATE, content_id_sql, generation_reference_sql
+from app.generations.states import UNENDED, Status
 
 _ATTEMPT = generation_reference_sql("c.id", "c.retry_count")
 _CONTENT_ID = content_id_sql("reference")
 
-# Every query has one text column, which describes the fault.
-_CHECKS = (
+CHECKS = (
     """
     SELECT format('%s: balance %s, but its entries add up to %s', a.organization_id, a.balance, e.total)
     FROM credit_accounts a
@@ -52,68 +49,46 @@ _CHECKS = (
     """,
     f"""
     SELECT format('%s: settled for %s, but its entry says %s', h.reference, h.charged, -e.amount)
-    FROM credit_holds h LEFT JOIN ledger_entries e ON e.reference = h.reference AND e.kind = '{EntryKind.CHARGE}'
+    FROM credit_holds h
+    LEFT JOIN ledger_entries e ON e.reference = h.reference AND e.organization_id = h.organization_id
+                              AND e.kind = '{EntryKind.CHARGE}'
     WHERE h.state = '{HoldState.SETTLED}' AND h.charged IS DISTINCT FROM -e.amount
     """,
     f"""
     SELECT format('%s: charged without a settled hold', e.reference)
-    FROM ledger_entries e LEFT JOIN credit_holds h ON h.reference = e.reference AND h.state = '{HoldState.SETTLED}'
-    WHERE e.kind = '{EntryKind.CHARGE}' AND h.id IS NULL
+    FROM ledger_entries e
+    LEFT JOIN credit_holds h ON h.reference = e.reference AND h.organization_id = e.organization_id
+                            AND h.state = '{HoldState.SETTLED}'
+    WHERE e.kind = '{EntryKind.CHARGE}' AND e.reference NOT LIKE '{LATE}:%' AND h.id IS NULL
     """,
     f"""
-    SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost, coalesce(-e.amount, 0))
+    SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost,
+                  coalesce((-e.amount)::text, 'nothing'))
     FROM generations c
     LEFT JOIN ledger_entries e ON e.reference = {_ATTEMPT} AND e.kind = '{EntryKind.CHARGE}'
-    WHERE c.status = 'completed' AND c.credit_cost IS DISTINCT FROM coalesce(-e.amount, 0)
+    WHERE c.status = '{Status.COMPLETED}' AND (e.id IS NULL OR c.credit_cost <> -e.amount)
     """,
     f"""
     SELECT format('content %s: it is %s, but was charged %s', c.id, c.status, -sum(e.amount))
     FROM ledger_entries e JOIN generations c ON c.id::text = {content_id_sql("e.reference")}
-    WHERE e.kind = '{EntryKind.CHARGE}' AND e.reference LIKE '{GENERATIONS_LIKE}' AND c.status <> 'completed'
+    WHERE e.kind = '{EntryKind.CHARGE}' AND e.reference LIKE '{GENERATIONS_LIKE}' AND c.status <> '{Status.COMPLETED}'
     GROUP BY c.id, c.status
     """,
     f"""
     SELECT format('%s: held until its content ends, but none of that attempt is under way', h.reference)
     FROM credit_holds h
     LEFT JOIN generations c ON h.reference = {_ATTEMPT}
-                                  AND c.status IN ('pending', 'processing')
+                                  AND {one_of("c.status", UNENDED)}
     WHERE h.state = '{HoldState.OPEN}' AND h.expires_at IS NULL AND c.id IS NULL
     """,
     f"""
     SELECT format('content %s: it is %s, but nothing is held for it', c.id, c.status)
     FROM generations c
     LEFT JOIN credit_holds h ON h.reference = {_ATTEMPT} AND h.state = '{HoldState.OPEN}'
-    WHERE c.status IN ('pending', 'processing') AND h.id IS NULL
+    WHERE {one_of("c.status", UNENDED)} AND h.id IS NULL
     """,
     """
     SELECT format('%s: the organization has no account', id)
     FROM organizations WHERE id NOT IN (SELECT organization_id FROM credit_accounts)
     """,
 )
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The faults of the ledger, one sentence each, and how many organizations there are."""
-
-    faults: list[str]
-    organizations: int
-
-
-async def verify_ledger(tx: Transaction) -> Verification:
-    """Check the ledgers of all organizations; see `find_faults`."""
-    # The faults come first: only the first query of a transaction can choose what its snapshot is.
-    faults = await find_faults(tx)
-    return Verification(faults, len(await organizations.list_organizations(tx)))
-
-
-async def find_faults(tx: Transaction) -> list[str]:
-    """Every contradiction between accounts, holds, ledger and content. An empty list proves that the ledger is right.
-
-    All queries see the same snapshot of the database. It must be the first thing that the transaction does.
-    """
-    await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    faults: list[str] = []
-    for check in _CHECKS:
-        faults += [row[0] for row in await tx.fetch(check)]
-    return faults

@@ -1,0 +1,112 @@
+"""The driver's connections to Postgres: how they are opened, and how their transactions begin and end.
+
+No wait on such a connection is without a limit. See docs/adr/0011-no-wait-without-a-limit.md.
+"""
+
+import asyncio
+import logging
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from app.core import keepalive
+
+logger = logging.getLogger(__name__)
+
+# What is read of a connection's rows is typed where they are read.
+Driver: TypeAlias = "asyncpg.Connection[Any]"
+
+# How long a transaction waits for a lock, and how long Postgres lets it stay open between two statements.
+LOCK_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+# How long one statement may take. Reports ask for more.
+STATEMENT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+# The driver waits a little longer than Postgres does, so that only a Postgres that does not respond meets its limit.
+_MARGIN_SECONDS = 2.0
+_ROLLBACK_SECONDS = 1.0
+
+# For the server's side. Statements, because poolers refuse start-up options; over a Unix socket they do nothing.
+_KEEPALIVE_SQL = (
+    f"SET tcp_keepalives_idle = {keepalive.IDLE_SECONDS}; SET tcp_keepalives_interval = {keepalive.INTERVAL_SECONDS};"
+    f" SET tcp_keepalives_count = {keepalive.COUNT}; SET tcp_user_timeout = {keepalive.USER_TIMEOUT_MS}"
+)
+
+
+class LostTransactionError(Exception):
+    """A block has gone on after a statement of its transaction had failed, so nothing was stored: a defect."""
+
+
+def driver_seconds(statement_seconds: float) -> float:
+    """How long the driver waits for the response to a statement that may take so many seconds."""
+    return statement_seconds + _MARGIN_SECONDS
+
+
+def begin_sql(statement_seconds: float) -> str:
+    """What begins a transaction with its limits, in one round trip.
+
+    SET LOCAL and not a setting of the role or of the session: it works with any role and through any pooler.
+    """
+    return (
+        f"BEGIN; SET LOCAL lock_timeout = {_ms(LOCK_SECONDS)};"
+        f" SET LOCAL idle_in_transaction_session_timeout = {_ms(IDLE_SECONDS)};"
+        f" SET LOCAL statement_timeout = {_ms(statement_seconds)}"
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+async def open_connection(*args: Any, **options: Any) -> Driver:
+    """Open a connection that notices on both sides if the other one is gone. The arguments are `asyncpg.connect`'s.
+
+    Raises:
+        TimeoutError: Postgres has not responded within `CONNECT_SECONDS`.
+    """
+    async with asyncio.timeout(CONNECT_SECONDS):
+        driver: Driver = await asyncpg.connect(*args, **options)
+        try:
+            transport = driver._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the driver shows it nowhere else
+            keepalive.keep_alive(transport.get_extra_info("socket"))
+            await driver.execute(_KEEPALIVE_SQL)
+        except BaseException:  # raised again
+            driver.terminate()
+            raise
+    return driver
+
+
+async def commit(driver: Driver) -> None:
+    """Commit the transaction. If it is not known whether that has happened, the connection is closed.
+
+    Raises:
+        LostTransactionError: Postgres has rolled it back, because one of its statements had failed.
+    """
+    try:
+        done = await driver.execute("COMMIT")
+    except asyncpg.PostgresError:
+        raise  # Postgres has said what is wrong. It has rolled back, or it closes the connection
+    except BaseException:  # raised again
+        driver.terminate()
+        raise
+    if done != "COMMIT":
+        raise LostTransactionError(f"COMMIT ended as {done}")
+
+
+async def roll_back(driver: Driver, error: BaseException) -> None:
+    """Roll the transaction back after an error. A connection on which that fails is closed, which does the same."""
+    if driver.is_closed():
+        return
+    if isinstance(error, (TimeoutError, asyncpg.InternalClientError)):
+        # Postgres does not respond on it. The caller has waited long enough.
+        driver.terminate()
+        return
+    try:
+        # If the block was cancelled, this also waits until its statement has ended.
+        await driver.execute("ROLLBACK", timeout=_ROLLBACK_SECONDS)
+    except Exception:  # the first error is the one to raise
+        logger.warning("rollback_failed", exc_info=True)
+        driver.terminate()
+    except BaseException:  # cancelled once more
+        driver.terminate()
+        raise

@@ -1,0 +1,102 @@
+"""What a call tells its meter: when the answer began, what arrived, and whether the report of its usage is final."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+import orjson
+import pytest
+
+from app.agents.runtime.answer import Answer
+from app.agents.runtime.model_calls import ModelCalls, ModelRoute
+from app.chat_models.client import open_chat_model_client
+from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+from app.core.errors import ProviderError
+from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, always, chunk, raw_server, response
+
+Settled = tuple[Usage | None, int, bool]
+
+ROLE: JsonObject = {"choices": [{"delta": {"role": "assistant", "content": ""}}]}
+HELLO: JsonObject = {"choices": [{"delta": {"content": "Hello"}}]}
+STOP: JsonObject = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+
+
+def report(prompt_tokens: int, completion_tokens: int) -> JsonObject:
+    return {"usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}}
+
+
+@dataclass
+class RecordingMeter:
+    """A meter, and its only call, that keep what they are told."""
+
+    heard: list[str | Settled] = field(default_factory=list)
+    opened: list[tuple[str, JsonObject]] = field(default_factory=list)
+
+    async def open_call(self, model: str, body: JsonObject) -> "RecordingMeter":
+        self.opened.append((model, body))
+        self.heard.append("opened")
+        return self
+
+    def began_answering(self) -> None:
+        self.heard.append("began")
+
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
+        self.heard.append((reported, delivered_bytes, is_final))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[ChatModelClient]:
+    client = open_chat_model_client()
+    yield client
+    await client.close()
+
+
+async def heard_of(client: ChatModelClient, *pieces: bytes, is_streamed: bool = True, most: int = 100) -> list[object]:
+    """What the meter hears of one call that gets these bytes, if its reader leaves after `most` deltas."""
+    meter = RecordingMeter()
+    async with raw_server(always(*pieces, is_closed=True)) as server:
+        routes = {"m": ModelRoute(Upstream(server.url, ""), "m", 100)}
+        calls = ModelCalls(client, routes, meter, timeout=30)
+        with suppress(ProviderError):
+            async with aclosing(calls.call("m", {"messages": []}, Answer(()), is_streamed=is_streamed)) as deltas:
+                left = most
+                async for _ in deltas:
+                    left -= 1
+                    if not left:
+                        break
+    return list(meter.heard)
+
+
+def events(*bodies: JsonObject) -> bytes:
+    return SSE_HEAD + b"".join(chunk(b"data: " + orjson.dumps(body) + b"\n\n") for body in bodies)
+
+
+async def test_an_answer_begins_with_its_first_token(client: ChatModelClient) -> None:
+    heard = await heard_of(client, events(ROLE, HELLO, HELLO, STOP | report(3, 2)) + LAST_CHUNK)
+
+    assert heard == ["opened", "began", (Usage(3, 2), 10, True)]
+
+
+async def test_an_answer_that_never_began_is_settled_too(client: ChatModelClient) -> None:
+    assert await heard_of(client, events(ROLE)) == ["opened", (None, 0, False)]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_report_is_not_final_if_the_reader_leaves_before_the_end(client: ChatModelClient, most: int) -> None:
+    heard = await heard_of(client, events(ROLE | report(3, 1), HELLO, HELLO, STOP) + LAST_CHUNK, most=most)
+
+    assert heard == ["opened", "began", (Usage(3, 1), 5 * most, False)]
+
+
+async def test_a_report_with_the_end_is_final_though_the_connection_is_lost_then(client: ChatModelClient) -> None:
+    heard = await heard_of(client, events(HELLO, STOP, {"choices": [], **report(3, 2)}))
+
+    assert heard == ["opened", "began", (Usage(3, 2), 5, True)]
+
+
+async def test_a_whole_completion_has_no_first_token(client: ChatModelClient) -> None:
+    body = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}], **report(3, 2)}
+
+    heard = await heard_of(client, response(orjson.dumps(body)), is_streamed=False)
+
+    assert heard == ["opened", (Usage(3, 2), 5, True)]

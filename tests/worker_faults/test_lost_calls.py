@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.generations import create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.predictions.protocol import Prediction
@@ -223,6 +224,19 @@ async def test_a_start_of_the_version_before_is_adopted_too(workbench: Workbench
     await worker.steps.adopt.run()
 
     assert await prediction_of(workbench, orphan) == made.id
+
+
+async def test_a_start_that_was_refused_by_a_worker_that_died_then_is_made_again(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
+    """It had written down that its call was refused, and not yet that the attempt is pending again."""
+    orphan = await lose_start(workbench, worker)
+    async with worker.resources.database.transaction() as tx:
+        await create_calls.refuse(tx, orphan)
+
+    await worker.steps.adopt.run()
+
+    assert await state_of(workbench, orphan) == ("pending", None)
 
 
 async def test_lost_calls_are_looked_for_less_and_less_often(workbench: Workbench, worker: ManualWorker) -> None:

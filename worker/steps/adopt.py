@@ -55,6 +55,10 @@ class AdoptStep:
         attempt is started again. What fits a lost call of which no attempt waits for a prediction is cancelled.
         """
         search = await self._claim()
+        for orphan in [orphan for orphan in search.orphans if not search.calls_of(orphan)]:
+            # Its calls were certainly refused, or never sent.
+            search.orphans.remove(orphan)
+            await self._start_again(orphan)
         # If the budget allows no call, they are looked for again when this lease has ended.
         if not search.calls or await self.budget.wait_before_read():
             return

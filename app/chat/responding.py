@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.chat.turns.result import TurnIdentity, TurnResult
-from app.chat.turns.run import RunningTurn
+from app.chat.turns.run import STORING_SECONDS, RunningTurn
 from app.chat_models.protocol import JsonObject
 from app.core import sse
 from app.core.middleware import response_hooks
@@ -20,7 +20,7 @@ from app.idempotency.service import REPLAYED_HEADERS
 
 # An error that comes this early is still reported by the status of the response; then the stream has to begin.
 _FIRST_WORD_SECONDS = 4.5
-# How much longer than its turn a stream may take to be read.
+# How much longer than its turn, and the storing of its answer, a stream may take to be read.
 _READING_SECONDS = 10.0
 
 
@@ -53,7 +53,7 @@ class _TurnStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._running.turn.time_limit + _READING_SECONDS):
+                async with asyncio.timeout(self._running.turn.time_limit + STORING_SECONDS + _READING_SECONDS):
                     await super().__call__(scope, receive, send)
         finally:
             # Not in the generator of the events: a client may hang up before the generator has started.

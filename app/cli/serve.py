@@ -10,8 +10,9 @@ import uvicorn
 from app.core.settings import load_settings
 
 _EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - a server in a container is reached from outside it
-# How long ended turns have to charge and store what was delivered, and clients to read the end of their streams.
-_CLOSING_SECONDS: Final = 10
+# How long ended turns have to charge and store what was delivered, and clients to read the end of their streams. A
+# client is told after ten seconds if its turn cannot be stored.
+_CLOSING_SECONDS: Final = 13
 
 
 class _Server(uvicorn.Server):

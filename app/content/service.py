@@ -10,7 +10,7 @@ from app.content.repository import ContentFilter, File
 from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.core.errors import NotFoundError
-from app.core.middleware import request_id_var
+from app.core.middleware import request_id_var, traceparent_var
 from app.core.page import Page
 from app.generations import service as generations
 from app.generations.media_types import ContentType
@@ -129,6 +129,7 @@ def _attribution(caller: Caller, content: Generation) -> Attribution:
         session_id=content.session_id,
         turn_id=content.turn_id,
         request_id=request_id_var.get(),
+        traceparent=traceparent_var.get(),
     )
 
 

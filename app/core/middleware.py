@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError
+from app.core.traceparent import traceparent_of
 
 logger = logging.getLogger("app.access")
 
@@ -21,6 +22,8 @@ logger = logging.getLogger("app.access")
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+# The same for everything that a request does, so that all of it belongs to one trace.
+traceparent_var: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 @dataclass
@@ -48,7 +51,10 @@ def response_hooks(connection: HTTPConnection) -> ResponseHooks:
 
 
 class RequestMiddleware:
-    """Gives each request its id, its hooks and its line in the log, and responds to errors that nothing else caught."""
+    """Gives each request its id, its trace, its hooks and its line in the log.
+
+    It also responds to errors that nothing else caught.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -57,7 +63,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get("x-request-id"))
         hooks = scope["junis.hooks"] = ResponseHooks()
         status = 0
 
@@ -71,12 +78,14 @@ class RequestMiddleware:
             await send(message)
 
         token = request_id_var.set(request_id)
+        trace_token = traceparent_var.set(traceparent_of(headers.getlist("traceparent")))
         started = time.perf_counter()
         try:
             await self._respond(scope, receive, send_with_hooks)
         finally:
             await hooks.end()
             _log(scope, status, time.perf_counter() - started)
+            traceparent_var.reset(trace_token)
             request_id_var.reset(token)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:

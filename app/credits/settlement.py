@@ -37,7 +37,8 @@ given AS (
 """
 
 
-# Only for a hold that the statement has found; an event that is recorded already stays as it is.
+# Only for a hold that the statement has found; an event that is recorded already stays as it is. Times are counted back
+# from when the statement arrived, because it may wait for the account.
 _RECORD = f"""
 INSERT INTO metering_events (hold_reference, kind, agent, model, {_USE}, began_at, first_token_at, ended_at, {_ORIGIN})
 SELECT $2, kind, given.agent, given.model, {_USE}, statement_timestamp() - make_interval(secs => began_ago),

@@ -10,6 +10,7 @@ from app.core.database import Transaction
 from app.core.errors import InvalidRequestError
 from app.dependencies import TransactionDep
 from app.idempotency import service
+from app.idempotency.claim import Claim
 from app.idempotency.service import REPLAYED_HEADERS, IdempotentRequest
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -58,9 +59,11 @@ class Once:
             IdempotencyKeyReusedError: the key was used for another request.
             IdempotencyKeyInProgressError: the same request is running at the moment.
         """
-        if self._request and (stored := await service.claim(self._tx, self._request)):
-            self._response.headers.update(REPLAYED_HEADERS)
-            return model.model_validate(stored)
+        if self._request:
+            claimed = await service.claim(self._tx, self._request)
+            if not isinstance(claimed, Claim):
+                self._response.headers.update(REPLAYED_HEADERS)
+                return model.model_validate(claimed)
         result = await action()
         if self._request:
             await service.store_response(self._tx, self._request, result.model_dump())

@@ -6,15 +6,19 @@ from asyncpg import Record
 
 from app.core.database import Transaction
 from app.core.json import storable_json
+from app.idempotency.claim import Claim
 
+# Only a lapsed claim is taken over, with its hold. A key that has expired is used for a new request.
 _CLAIM = """
-INSERT INTO idempotency_keys AS k (organization_id, route, key, request_hash, claim_id, lease_until, expires_at)
-VALUES ($1, $2, $3, $4, $5, now() + $6, now() + $7)
+INSERT INTO idempotency_keys AS k (organization_id, route, key, request_hash, claim_id, lease_until, expires_at,
+                                   hold_reference)
+VALUES ($1, $2, $3, $4, $5, now() + $6, now() + $7, $8)
 ON CONFLICT (organization_id, route, key) DO UPDATE
 SET request_hash = excluded.request_hash, claim_id = excluded.claim_id, lease_until = excluded.lease_until,
-    response = NULL, created_at = now(), expires_at = excluded.expires_at
+    response = NULL, created_at = now(), expires_at = excluded.expires_at, hold_reference = excluded.hold_reference,
+    former_hold_reference = CASE WHEN k.expires_at > now() THEN k.hold_reference END
 WHERE k.expires_at <= now() OR (k.lease_until <= now() AND k.request_hash = excluded.request_hash)
-RETURNING claim_id
+RETURNING former_hold_reference
 """
 
 _FIND = "SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND route = $2 AND key = $3"
@@ -58,14 +62,21 @@ class StoredRequest:
 
 
 async def claim(
-    tx: Transaction, key_id: KeyId, request_hash: bytes, claim_id: str, lease: timedelta, lifetime: timedelta
-) -> bool:
-    """Claim the key. False if it is in use: stored with a response, or claimed with a lease that is still valid.
+    tx: Transaction,
+    key_id: KeyId,
+    request_hash: bytes,
+    claim_id: str,
+    lease: timedelta,
+    lifetime: timedelta,
+    hold_reference: str | None,
+) -> Claim | None:
+    """Claim the key. None if it is in use: stored with a response, or claimed with a lease that is still valid.
 
     An expired key, and one whose lease has expired for the same request, are taken over. A concurrent transaction that
     claims the same key is waited for.
     """
-    return await tx.fetchval(_CLAIM, *key_id, request_hash, claim_id, lease, lifetime) is not None
+    row = await tx.fetchrow(_CLAIM, *key_id, request_hash, claim_id, lease, lifetime, hold_reference)
+    return Claim.from_row(row) if row else None
 
 
 async def find(tx: Transaction, key_id: KeyId) -> StoredRequest | None:

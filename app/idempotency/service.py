@@ -12,6 +12,7 @@ from typing import Any
 
 from app.core.database import Database, Transaction
 from app.idempotency import repository
+from app.idempotency.claim import Claim
 from app.idempotency.errors import IdempotencyKeyInProgressError, IdempotencyKeyReusedError
 
 LEASE = timedelta(seconds=60)
@@ -41,18 +42,28 @@ class IdempotentRequest:
         return hashlib.sha256("\0".join([*self.key_id, self.request_hash.hex()]).encode()).digest()
 
 
-async def claim(tx: Transaction, request: IdempotentRequest) -> dict[str, Any] | None:
+async def claim(
+    tx: Transaction, request: IdempotentRequest, *, hold_reference: str | None = None
+) -> Claim | dict[str, Any]:
     """Claim the key, in the transaction that admits the request.
 
+    Args:
+        tx: the transaction.
+        request: the request.
+        hold_reference: the credit hold of this run, if it will have one. Whoever takes over the claim ends that hold.
+
     Returns:
-        None if the request is to run; otherwise the response that is stored for it.
+        The claim if the request is to run; otherwise the response that is stored for it.
 
     Raises:
         IdempotencyKeyReusedError: the key was used for another request.
         IdempotencyKeyInProgressError: the same request is running at the moment, as its lease has not expired.
     """
-    if await repository.claim(tx, request.key_id, request.request_hash, request.claim_id, LEASE, LIFETIME):
-        return None
+    claimed = await repository.claim(
+        tx, request.key_id, request.request_hash, request.claim_id, LEASE, LIFETIME, hold_reference
+    )
+    if claimed is not None:
+        return claimed
     found = await repository.find(tx, request.key_id)
     if found is not None and found.request_hash != request.request_hash:
         raise IdempotencyKeyReusedError

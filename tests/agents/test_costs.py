@@ -66,6 +66,7 @@ async def test_a_turn_that_cannot_pay_its_next_call_ends_and_is_charged_for_the_
     (call,) = upstream.calls()
     assert call["model"] == "host-model"
     assert await books_of(database, team) == charged(cost_of([call["usage"]]))
+    assert await messages_of(http, team, "ours") == [("user", "Ask the poet"), ("assistant", None)]
 
 
 async def test_a_refusal_after_the_first_words_is_an_error_frame(

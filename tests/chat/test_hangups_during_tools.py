@@ -63,7 +63,8 @@ async def test_leaving_while_the_server_runs_a_tool(
     # The turn is over; the generation that it requested goes on, and its hold stays open until it ends.
     turn = cost_of([call["usage"]])
     assert await books_of(database, host) == Books([turn], [False], ["settled", "open"], held=Decimal(1))
-    assert await messages_of(http, host, "ours") == [("user", words)]
+    # The complete call is kept, as it is charged.
+    assert await messages_of(http, host, "ours") == [("user", words), ("assistant", None)]
     assert (await closed_books_of(database, host)).charges == [turn, Decimal("0.1")]
     assert await content_statuses(database, host) == ["completed"]
     assert len(upstream.calls()) == 1
@@ -87,4 +88,4 @@ async def test_leaving_while_a_sub_agent_runs(
     (call,) = upstream.calls("host-model")
     assert await closed_books_of(database, team) == charged(cost_of([call["usage"]]))
     await until(lambda: is_free(redis, team))
-    assert await messages_of(http, team, "ours") == [("user", "Ask the poet")]
+    assert await messages_of(http, team, "ours") == [("user", "Ask the poet"), ("assistant", None)]

@@ -62,15 +62,18 @@ async def narrow(stack: Stack) -> AsyncIterator[NarrowApi]:
 
 async def test_a_warm_turn_costs_two_transactions_and_two_round_trips(narrow: NarrowApi, database: Database) -> None:
     host = await make_host(database)
-    transactions, round_trips = [], []
+    transactions, statements, round_trips = [], [], []
     for _ in range(9):
-        before = narrow.postgres.transactions, narrow.redis.requests
+        before = narrow.postgres.transactions, narrow.postgres.requests, narrow.redis.requests
         await answer_of(narrow.http, host, "count to 2")
         transactions.append(narrow.postgres.transactions - before[0])
-        round_trips.append(narrow.redis.requests - before[1])
+        statements.append(narrow.postgres.requests - before[1])
+        round_trips.append(narrow.redis.requests - before[2])
 
     # The first turn also loads the key, and the process's own periodic work falls into some turn: hence the median.
     assert median(transactions) == 2
+    # With the beginning and the end of each transaction. Metering events are written by the statement that settles.
+    assert median(statements) == 13
     assert median(round_trips) == 2
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import agent, container, make_team
 from tests.chat.asking import ask, ask_to_stream
-from tests.chat.books import NOTHING_CHARGED, books_of, closed_books_of
+from tests.chat.books import NOTHING_CHARGED, books_of, charged, closed_books_of, cost_of
 from tests.chat.conftest import HeldApi
 from tests.chat.locks import admitted, cut_off, locked_account
 from tests.chat.upstream import UpstreamLog
@@ -31,19 +31,20 @@ async def chain(database: Database, *models: str) -> Organization:
 async def test_a_turn_that_loses_postgres_between_two_calls_must_not_be_retried(
     held: HeldApi, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
-    team = await make_team(database, agent("host", sub_agents=["poet"]), agent("poet"))
+    team = await chain(database, "first-model", "second-model")
     held.chat_models.hold_next()
-    asking = asyncio.create_task((ask_to_stream if is_streamed else ask)(held.http, team, "Ask the poet"))
+    asking = asyncio.create_task((ask_to_stream if is_streamed else ask)(held.http, team, "Hello"))
     await held.chat_models.wait_until_held()
 
     async with locked_account(database, team):
         held.chat_models.let_pass()
-        # The poet's call is covered by what is left of the first hold; the host's second call needs more.
+        # The second call cannot be opened.
         await cut_off(database)
 
     check_unavailable(await asking, may_repeat=False)
-    assert [call["model"] for call in upstream.calls()] == ["host-model", "poet-model"]
-    assert await closed_books_of(database, team) == NOTHING_CHARGED
+    (call,) = upstream.calls()
+    assert call["model"] == "first-model"
+    assert await closed_books_of(database, team) == charged(cost_of([call["usage"]]))
 
 
 async def test_a_turn_that_loses_postgres_before_its_first_call_may_be_retried(
@@ -69,8 +70,9 @@ async def test_a_turn_that_is_throttled_in_the_middle_must_not_be_retried(
 
     assert (response.status_code, response.json()["error"]["code"]) == (429, "provider_rate_limited")
     assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("7", "false")
-    assert [call["outcome"] for call in upstream.calls("first-model")] == ["finished"]
-    assert await books_of(database, team) == NOTHING_CHARGED
+    (call,) = upstream.calls("first-model")
+    assert call["outcome"] == "finished"
+    assert await books_of(database, team) == charged(cost_of([call["usage"]]))
 
 
 async def test_a_turn_that_is_throttled_at_its_first_call_may_be_retried(

@@ -106,7 +106,8 @@ async def test_a_repeat_with_the_same_key_adopts_the_generation_of_the_failed_tu
     assert failed.status_code == 502, failed.text
     made = ["generation"] if is_kept else ["generation", "generation"]
     charged = sorted(reference.partition(":")[0] for reference in await charges(database, organization))
-    assert charged == [*made, "turn"]
+    # The failed turn is charged for the call that asked for the generation.
+    assert charged == [*made, "turn", "turn"]
     (content,) = completion["generated_content"]
     assert content["status"] == "completed"
     assert content["storage_url"] in completion["choices"][0]["message"]["content"]

@@ -8,6 +8,9 @@ from app.chat_models.protocol import JsonObject
 # The client's parameters that also apply to agents below the answering one. The rest shape the client's answer.
 _FOR_ALL_AGENTS = ("seed", "user", "metadata")
 
+# A message, and the name of the agent that wrote it; None for the client.
+Said = tuple[str | None, JsonObject]
+
 
 @dataclass
 class LoopSignal:
@@ -39,6 +42,8 @@ class AgentRun:
         is_streamed: whether the client wants the answer as it arrives.
         loop: the signal of the loop that the agent runs in, if any.
         transcript: every message that the run adds to the conversation, each with the name of its agent.
+        below_runs: runs of agents below whose answers are not in the transcript yet, each with the length that the
+            transcript had when it began.
     """
 
     agent: AgentDefinition
@@ -47,13 +52,14 @@ class AgentRun:
     client_tools: Sequence[JsonObject]
     is_streamed: bool
     loop: LoopSignal | None = None
-    transcript: list[tuple[str | None, JsonObject]] = field(default_factory=list)
+    transcript: list[Said] = field(default_factory=list)
+    below_runs: list[tuple[int, "AgentRun"]] = field(default_factory=list)
 
     def below(
         self, agent: AgentDefinition, messages: Sequence[JsonObject], *, loop: LoopSignal | None = None
     ) -> "AgentRun":
         """A run whose answer goes to another agent and not to the client."""
-        return AgentRun(
+        below = AgentRun(
             agent=agent,
             messages=messages,
             parameters={name: value for name, value in self.parameters.items() if name in _FOR_ALL_AGENTS},
@@ -61,6 +67,8 @@ class AgentRun:
             is_streamed=False,
             loop=loop or self.loop,
         )
+        self.below_runs.append((len(self.transcript), below))
+        return below
 
     def continued_by(self, agent: AgentDefinition, messages: Sequence[JsonObject]) -> "AgentRun":
         """The rest of this run, done by another agent whose answer is the answer of this run."""
@@ -71,6 +79,20 @@ class AgentRun:
         message: JsonObject = {"role": "assistant", "content": text}
         self.transcript.append((self.agent.name, message))
         return message
+
+    def conclude(self, text: str) -> JsonObject:
+        """Say the text that is made of the answers of all runs below."""
+        self.below_runs.clear()
+        return self.say(text)
+
+    def everything_said(self) -> list[Said]:
+        """What a run that was cut short leaves: its transcript, and what was said below and is not part of that."""
+        said: list[Said] = []
+        position = 0
+        for begun_at, below in self.below_runs:
+            said += [*self.transcript[position:begun_at], *below.everything_said()]
+            position = begun_at
+        return said + self.transcript[position:]
 
 
 @dataclass(frozen=True)

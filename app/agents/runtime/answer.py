@@ -114,13 +114,15 @@ class Answer:
         if reason := choice.get("finish_reason"):
             self.finish_reason = _finish_reason(reason)
         delta = choice.get("delta") or {}
+        # First, because a call may have an unknown form. Then nothing of this piece of the answer has been delivered.
+        calls = [call for raw in delta.get("tool_calls") or [] if (call := self._take_call(raw))]
         shown = self._take_reasoning(delta)
         for name, kept in (("content", self._text), ("refusal", self._refusal)):
             if text := _text(delta.get(name)):
                 kept.append(text)
                 self.delivered_bytes += len(text.encode())
                 shown[name] = text
-        if calls := [call for raw in delta.get("tool_calls") or [] if (call := self._take_call(raw))]:
+        if calls:
             shown["tool_calls"] = calls
         logprobs = choice.get("logprobs")
         if logprobs and logprobs.get("content"):

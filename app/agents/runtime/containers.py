@@ -39,10 +39,10 @@ class Containers:
         said = list(run.messages)
         if run.loop is not None:
             text = await self._run_one_after_another(run, said, LoopSignal(outer=run.loop))
-            yield Finished(run.say(text), "stop")
+            yield Finished(run.conclude(text), "stop")
             return
         if not run.agent.sub_agents:
-            yield Finished(run.say(""), "stop")
+            yield Finished(run.conclude(""), "stop")
             return
         *earlier, last = run.agent.sub_agents
         for below in earlier:
@@ -68,16 +68,11 @@ class Containers:
             for below, task in zip(agents, tasks, strict=True):
                 texts.append(await _text_of(below, task))
                 yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
-        except BaseException:  # raised again
-            # The answer was cut short: the conversation keeps what the client has seen of it.
-            if texts:
-                run.say(BETWEEN_TEXTS.join(texts))
-            raise
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        yield Finished(run.say(BETWEEN_TEXTS.join(texts)), "stop")
+        yield Finished(run.conclude(BETWEEN_TEXTS.join(texts)), "stop")
 
     async def run_loop(self, run: AgentRun) -> AsyncGenerator[Event]:
         """Run the agents one after the other, repeatedly, until one ends the loop or the iterations are used up.
@@ -93,7 +88,7 @@ class Containers:
                 break
         if text:
             yield Delta({"content": text})
-        yield Finished(run.say(text), "stop")
+        yield Finished(run.conclude(text), "stop")
 
     async def _run_one_after_another(self, run: AgentRun, said: list[JsonObject], signal: LoopSignal) -> str:
         """Run the agents one after the other until one sets the signal. The last text, or "" if none said anything.

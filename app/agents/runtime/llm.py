@@ -45,20 +45,18 @@ class LlmAgents:
             try:
                 if call_number > 0:
                     body = self._body(run, said, tools, call_number)
-                call = self._models.call(agent.model, body, answer, is_streamed=run.is_streamed)
+                call = self._models.call(agent.name, agent.model, body, answer, is_streamed=run.is_streamed)
                 async with aclosing(call) as deltas:
                     async for delta in _separated(texts, deltas):
                         yield delta
-                added = [answer.message(), *await _run_tools(tools, answer, exit_signal)]
             except BaseException:  # raised again
                 # The answer was cut short: the conversation keeps what the client has seen of it.
                 if answer.text:
                     run.say(answer.text)
                 raise
+            said += await _reply(run, tools, answer, exit_signal)
             texts["content"] += [answer.text] if answer.text else []
             texts[REASONING] += [answer.reasoning] if answer.reasoning else []
-            said += added
-            run.transcript.extend((agent.name, message) for message in added)
             if _is_over(agent, answer, call_number, exit_signal):
                 yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
                 return
@@ -103,6 +101,20 @@ async def _separated(earlier: Mapping[str, Sequence[str]], deltas: AsyncIterator
             yield Delta({name: BETWEEN_TEXTS})
             to_separate.remove(name)
         yield delta
+
+
+async def _reply(
+    run: AgentRun, tools: Mapping[str, ServerTool], answer: Answer, exit_signal: LoopSignal | None
+) -> list[JsonObject]:
+    """Add a complete answer and the results of its server tools to the transcript, and return these messages."""
+    message, begun_before = answer.message(), len(run.below_runs)
+    # Before the tools run: the conversation keeps the answer even if one of them fails.
+    run.transcript.append((run.agent.name, message))
+    results = await _run_tools(tools, answer, exit_signal)
+    run.transcript.extend((run.agent.name, result) for result in results)
+    # What the agents that were called as tools have answered is in the results.
+    del run.below_runs[begun_before:]
+    return [message, *results]
 
 
 async def _run_tools(

@@ -30,8 +30,8 @@ class MeteredCall(Protocol):
 class Meter(Protocol):
     """Counts what a turn's model calls cost."""
 
-    async def open_call(self, model: str, body: JsonObject) -> MeteredCall:
-        """Make sure that the call can be paid for.
+    async def open_call(self, agent: str, model: str, body: JsonObject) -> MeteredCall:
+        """Make sure that the agent's call can be paid for.
 
         Raises:
             InsufficientCreditsError: it cannot.
@@ -82,8 +82,10 @@ class ModelCalls:
     meter: Meter
     timeout: float
 
-    async def call(self, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool) -> AsyncGenerator[Delta]:
-        """Call the model and collect what it says in `answer`.
+    async def call(
+        self, agent: str, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool
+    ) -> AsyncGenerator[Delta]:
+        """Call the model for the agent and collect what it says in `answer`.
 
         Yields:
             What the client may see, as it arrives; nothing if the call is not streamed.
@@ -91,7 +93,7 @@ class ModelCalls:
         Raises:
             AppError: the call cannot be paid for, or the provider failed.
         """
-        metered = await self.meter.open_call(model, body)
+        metered = await self.meter.open_call(agent, model, body)
         upstream = self.routes[model].upstream
         try:
             if not is_streamed:

@@ -3,9 +3,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
-from uuid import UUID
 
 from app.content.urls import FileUrls
+from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.queue.protocol import WakeQueue
@@ -46,12 +46,16 @@ class ServerTool(Protocol):
 
 @dataclass(frozen=True)
 class ToolTurn:
-    """The turn that a tool is bound to. `request_key` identifies the request if it carries an Idempotency-Key."""
+    """The turn that a tool is bound to.
 
-    organization_id: str
+    Attributes:
+        user_id: the user who talks to the agents.
+        attribution: for whom and by what the tool runs: its organization, session, turn and request.
+        request_key: identifies the request if it carries an Idempotency-Key.
+    """
+
     user_id: str
-    session_id: UUID
-    turn_id: str
+    attribution: Attribution
     request_key: bytes | None
 
 

@@ -73,14 +73,15 @@ class ReplicateGenerate:
 
     def _request(self, model: str, values: dict[str, Any]) -> GenerationRequest:
         return GenerationRequest(
-            organization_id=self.turn.organization_id,
+            organization_id=self.turn.attribution.organization_id,
             user_id=self.turn.user_id,
-            session_id=self.turn.session_id,
-            turn_id=self.turn.turn_id,
+            session_id=self.turn.attribution.session_id,
+            turn_id=self.turn.attribution.turn_id,
             model=model,
             # What is sent to the vendor is what Postgres stores.
             input=orjson.loads(storable_json(values)),
             request_key=self.turn.request_key,
+            attribution=self.turn.attribution,
         )
 
     async def _wait_for(self, content_id: str) -> ContentWithOutputs:
@@ -92,7 +93,7 @@ class ReplicateGenerate:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             async with self.database.transaction() as tx:
-                item = await content.get_content(tx, self.turn.organization_id, content_id)
+                item = await content.get_content(tx, self.turn.attribution.organization_id, content_id)
             if item.content.status in ENDED or monotonic() + pause > give_up_at:
                 return item
             await asyncio.sleep(pause)

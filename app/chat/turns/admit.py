@@ -20,11 +20,14 @@ from app.chat.turns.turn import AdmittedTurn, hold_reference
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
+from app.core.attribution import Attribution
 from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
+from app.core.middleware import request_id_var, traceparent_var
 from app.credits import service as credits
 from app.idempotency import service as idempotency
+from app.idempotency.claim import Claim
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent
@@ -34,7 +37,7 @@ from app.sessions.messages import WireMessage
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
 # If a hold still exists so long after the time limit of its turn, the turn's process has crashed.
-_HOLD_MARGIN = timedelta(seconds=60)
+_HOLD_MARGIN_SECONDS = 60.0
 
 
 class TurnAdmission:
@@ -68,43 +71,48 @@ class TurnAdmission:
         """
         check_scope(request.caller, request.target)
         asked_at = monotonic()
+        turn_id = new_id("turn")
         while True:
             try:
                 async with self._database.transaction() as tx:
-                    if request.idempotent and (stored := await idempotency.claim(tx, request.idempotent)):
-                        return TurnResult.from_json(stored)
-                    return await self._admit(tx, request, asked_at)
+                    claim = await _claim(tx, request, turn_id)
+                    if isinstance(claim, TurnResult):
+                        return claim
+                    turn = await self._admit(tx, request, turn_id, asked_at)
+                    await _hold_first_call(tx, turn, claim)
+                    return turn
             except SessionBusyError:
                 if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
-    async def _admit(self, tx: Transaction, request: TurnRequest, asked_at: float) -> AdmittedTurn:
+    async def _admit(self, tx: Transaction, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
         caller = request.caller
         agent = await find_agent(tx, caller.organization_id, request.target, self._policy.default_model)
         session = await sessions.begin_turn(
-            tx, caller, new_id("turn"), session_name=request.session_name, conversation_name=request.conversation_name
+            tx, caller, turn_id, session_name=request.session_name, conversation_name=request.conversation_name
         )
+        attribution = _attribution(request, agent, session)
         models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
         meter = self._meter(caller.organization_id, session, models)
         time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
         model_calls = self._model_calls(models, meter, time_limit)
-        tools = await self._tools.bind(tx, _tool_turn(request, session), agent.tool_names())
+        tools = await self._tools.bind(tx, _tool_turn(request, attribution), agent.tool_names())
         refuse_taken_names(agent, tools, request.client_tools)
         runner = AgentRunner(model_calls, tools)
         run = _run(request, agent, await sessions.load_history(tx, session))
-        turn = AdmittedTurn(
+        return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
             asked_at=asked_at,
             time_limit=time_limit,
+            hold_expires_at=monotonic() + time_limit + _HOLD_MARGIN_SECONDS,
+            attribution=attribution,
             session=session,
             prepared=runner.prepare(run),
             runner=runner,
             meter=meter,
         )
-        await _hold_first_call(tx, turn)
-        return turn
 
     def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
         return TurnMeter(
@@ -130,12 +138,25 @@ def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefiniti
     )
 
 
-def _tool_turn(request: TurnRequest, session: LeasedSession) -> ToolTurn:
-    return ToolTurn(
+def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSession) -> Attribution:
+    # Of the request that is being handled: the turn's own task may outlive it.
+    return Attribution(
         organization_id=request.caller.organization_id,
         user_id=request.caller.user_id,
+        api_key_id=request.caller.key_id,
+        agent=agent.name,
+        model=agent.model,
         session_id=session.id,
         turn_id=session.turn_id,
+        request_id=request_id_var.get(),
+        traceparent=traceparent_var.get(),
+    )
+
+
+def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
+    return ToolTurn(
+        user_id=request.caller.user_id,
+        attribution=attribution,
         request_key=request.idempotent.request_key if request.idempotent else None,
     )
 
@@ -152,13 +173,31 @@ def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMes
     )
 
 
-async def _hold_first_call(tx: Transaction, turn: AdmittedTurn) -> None:
+async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim | TurnResult | None:
+    """The claim on the request's Idempotency-Key, or the result that is stored under it; None without a key."""
+    if request.idempotent is None:
+        return None
+    claimed = await idempotency.claim(tx, request.idempotent, hold_reference=hold_reference(turn_id))
+    return claimed if isinstance(claimed, Claim) else TurnResult.from_json(claimed)
+
+
+async def _hold_first_call(tx: Transaction, turn: AdmittedTurn, claim: Claim | None) -> None:
     if turn.prepared.first_body is not None:
-        turn.meter.expect_call(turn.run.agent.model, turn.prepared.first_body)
+        turn.meter.expect_call(turn.run.agent.name, turn.run.agent.model, turn.prepared.first_body)
+    reference = hold_reference(turn.id)
+    if claim is not None and claim.former_hold_reference is not None:
+        # Only one run of a request is charged. The former one may go on to its end without knowing of this one.
+        await credits.supersede(
+            tx,
+            organization_id=turn.attribution.organization_id,
+            reference=claim.former_hold_reference,
+            by_reference=reference,
+        )
     await credits.hold(
         tx,
-        organization_id=turn.request.caller.organization_id,
-        reference=hold_reference(turn.id),
+        turn.attribution,
+        reference=reference,
         amount=turn.meter.held,
-        expires_in=timedelta(seconds=turn.time_limit) + _HOLD_MARGIN,
+        expires_in=timedelta(seconds=turn.time_limit + _HOLD_MARGIN_SECONDS),
+        calls_opened=1 if turn.prepared.first_body is not None else 0,
     )

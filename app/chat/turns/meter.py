@@ -1,34 +1,26 @@
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
-from app.agents.runtime.model_call_body import output_tokens_bound, prompt_tokens_bound
+from app.agents.runtime.model_call_body import prompt_tokens_bound
 from app.catalog.errors import ModelNotPricedError
-from app.catalog.pricing import Cost, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
-from app.chat_models.judgement import is_free, judge
-from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
+from app.chat.turns.call import TurnCall, call_ceiling
+from app.chat_models.protocol import JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
-
-
-def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
-    """The most that a model call with this body can cost, in credits. `prompt_tokens` is a bound for its prompt."""
-    return chat_ceiling(
-        model.price,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=output_tokens_bound(body, model.max_output_tokens),
-    )
+from app.credits.errors import InsufficientCreditsError
+from app.credits.metering import MeteredUse
 
 
 class TurnMeter:
-    """Counts what a turn's model calls cost. Before a call that the turn's hold does not cover, it tops up the hold.
+    """Meters a turn's model calls. Each call after the first is opened in Postgres, with what the earlier ones used.
+
+    So what a crash can lose is what was used since a call was opened last.
 
     Attributes:
-        held: credits that the turn holds.
+        held: credits that the turn holds, at least.
         was_opened: whether a model may have been called.
-        was_used: whether a call has ended that costs something.
-        usage: tokens of the calls that have ended.
     """
 
     def __init__(
@@ -45,96 +37,82 @@ class TurnMeter:
         self._reference = reference
         self._models = models
         self._image_tokens = image_tokens
+        self._calls: list[TurnCall] = []
+        self._expected: TurnCall | None = None
+        # Calls are opened one after the other, so that concurrent ones neither rely on the same credits nor need more
+        # than one connection.
+        self._opening = asyncio.Lock()
         self.held = Decimal(0)
-        self._open = Decimal(0)
-        self._spent = Decimal(0)
-        self._is_estimated = False
         self.was_opened = False
-        self.was_used = False
-        self.usage = Usage(0, 0)
 
     @property
-    def cost(self) -> Cost:
-        """What the calls that have ended cost."""
-        return Cost(self._spent, self._is_estimated)
+    def was_used(self) -> bool:
+        """Whether a call has ended that was not free."""
+        return any(call.was_used for call in self._calls)
 
-    def expect_call(self, model: str, body: JsonObject) -> None:
-        """Add the most that a call can cost to `held`. For the first call only, before the hold is placed."""
-        priced = self._priced(model)
-        self.held += call_ceiling(priced, body, self._prompt_tokens(priced, body))
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the calls that have ended."""
+        return sum((call.usage for call in self._calls), Usage(0, 0))
 
-    async def open_call(self, model: str, body: JsonObject) -> "TurnCall":
+    @property
+    def uses(self) -> list[MeteredUse]:
+        """What each call has used, once all of them have ended."""
+        return [call.use for call in self._calls]
+
+    def expect_call(self, agent: str, model: str, body: JsonObject) -> None:
+        """Open the turn's first call. It is opened by the hold, which must cover `held`."""
+        self._expected = self._add_call(agent, model, body)
+        self.held += self._expected.ceiling
+
+    async def open_call(self, agent: str, model: str, body: JsonObject) -> TurnCall:
         """See `Meter.open_call`."""
-        priced = self._priced(model)
-        prompt_tokens = self._prompt_tokens(priced, body)
-        ceiling = call_ceiling(priced, body, prompt_tokens)
-        missing = self._spent + self._open + ceiling - self.held
-        # Counted before the wait, so that concurrent calls do not rely on the same credits.
-        self._open += ceiling
-        if missing > 0:
-            try:
-                await self._top_up(missing)
-            except BaseException:  # raised again
-                self._open -= ceiling
-                raise
+        async with self._opening:
+            call, self._expected = self._expected, None
+            if call is None:
+                call = self._add_call(agent, model, body)
+                await self._open(call)
         self.was_opened = True
-        return TurnCall(self, priced, ceiling, prompt_tokens)
+        call.begin()
+        return call
 
-    def _prompt_tokens(self, model: PricedModel, body: JsonObject) -> int:
-        return prompt_tokens_bound(body, self._image_tokens if model.image_tokens is None else model.image_tokens)
+    async def _open(self, call: TurnCall) -> None:
+        missing = max(Decimal(0), self._needed() - self.held)
+        unrecorded = [each for each in self._calls if each.has_ended and not each.is_recorded]
+        try:
+            async with self._database.transaction() as tx:
+                await credits.open_call(
+                    tx,
+                    organization_id=self._organization_id,
+                    reference=self._reference,
+                    amount=missing,
+                    uses=[each.use for each in unrecorded],
+                )
+        except InsufficientCreditsError:
+            self._calls.remove(call)
+            raise
+        except BaseException:  # raised again
+            # It may have been opened. Then it was free, because it is not made.
+            call.settle(None, 0, is_final=False)
+            raise
+        self.held += missing
+        for each in unrecorded:
+            each.is_recorded = True
+
+    def _needed(self) -> Decimal:
+        """What the calls that have ended cost, and the others can cost."""
+        return sum((call.use.cost if call.has_ended else call.ceiling for call in self._calls), Decimal(0))
+
+    def _add_call(self, agent: str, model: str, body: JsonObject) -> TurnCall:
+        priced = self._priced(model)
+        image_tokens = self._image_tokens if priced.image_tokens is None else priced.image_tokens
+        prompt_tokens = prompt_tokens_bound(body, image_tokens)
+        call_id = f"{self._reference}:{len(self._calls) + 1}"
+        call = TurnCall(call_id, agent, priced, call_ceiling(priced, body, prompt_tokens), prompt_tokens)
+        self._calls.append(call)
+        return call
 
     def _priced(self, model: str) -> PricedModel:
         if model not in self._models:
             raise ModelNotPricedError(f"The model {model} has no price in the catalog")
         return self._models[model]
-
-    async def _top_up(self, amount: Decimal) -> None:
-        self.held += amount
-        try:
-            async with self._database.transaction() as tx:
-                await credits.top_up(
-                    tx, organization_id=self._organization_id, reference=self._reference, amount=amount
-                )
-        except BaseException:  # raised again
-            self.held -= amount
-            raise
-
-    def close_call(self, call: "TurnCall", usage: Usage, *, is_estimated: bool) -> None:
-        """Add the cost of a call that has ended. Called by `TurnCall`."""
-        self.was_used = True
-        self._open -= call.ceiling
-        self._spent += chat_cost(
-            call.model.price, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
-        )
-        self._is_estimated = self._is_estimated or is_estimated
-        self.usage = self.usage + usage
-
-    def drop_call(self, call: "TurnCall") -> None:
-        """Forget a call that costs nothing. Called by `TurnCall`."""
-        self._open -= call.ceiling
-
-
-@dataclass(frozen=True)
-class TurnCall:
-    """One model call of a turn.
-
-    `ceiling`, the most that it can cost, is held for it. `prompt_bound` is a bound for the tokens of its prompt: for
-    text, its length in bytes.
-    """
-
-    meter: TurnMeter
-    model: PricedModel
-    ceiling: Decimal
-    prompt_bound: int
-
-    def began_answering(self) -> None:
-        """See `MeteredCall.began_answering`."""
-
-    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
-        """See `MeteredCall.settle`."""
-        if is_free(reported, delivered_bytes, is_final=is_final):
-            self.meter.drop_call(self)
-            return
-        prompt_estimate = -(-self.prompt_bound // BYTES_PER_TOKEN)
-        usage, is_estimated = judge(reported, delivered_bytes, prompt_estimate, is_final=is_final)
-        self.meter.close_call(self, usage, is_estimated=is_estimated)

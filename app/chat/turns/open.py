@@ -6,6 +6,7 @@ from app.agents.tools.registry import open_tools
 from app.chat.turns.admit import TurnAdmission
 from app.chat.turns.run import Turns
 from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
@@ -24,7 +25,7 @@ async def open_turns(
     urls = FileUrls(store, settings.public_url)
     async with open_tools(settings, ToolPorts(database, queue, urls)) as tools:
         admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
-        turns = Turns(admission, TurnSettlement(database, urls))
+        turns = Turns(admission, SettlingTurns(TurnSettlement(database, urls)), database)
         try:
             yield turns
         finally:

@@ -1,19 +1,26 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from functools import partial
+from time import monotonic
+from typing import Final
 
 from app.agents.runtime.events import Finished
 from app.chat.turns.admit import TurnAdmission
 from app.chat.turns.deltas import Deltas
+from app.chat.turns.ending import TurnEnding
+from app.chat.turns.leases import keep_leases
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnResult
-from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn import AdmittedTurn
+from app.core.database import Database
 from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
-from app.credits.errors import InsufficientCreditsError
-from app.sessions.lease import TURN_LEASE
 
 logger = logging.getLogger(__name__)
+
+# How long after the end of an answer the client is told that it could not be stored. It goes on being stored.
+STORING_SECONDS: Final = 10.0
 
 
 class RunningTurn:
@@ -22,14 +29,15 @@ class RunningTurn:
     `deltas` has the answer as it arrives, `result()` the whole.
     """
 
-    def __init__(self, turn: AdmittedTurn, settlement: TurnSettlement) -> None:
+    def __init__(self, turn: AdmittedTurn, settling: SettlingTurns, database: Database) -> None:
         self.turn = turn
         self.deltas = Deltas()
         if not turn.request.is_streamed:
             self.deltas.drop()
-        self._settlement = settlement
+        self._settling = settling
         self._is_abandoned = False
-        # Only this task is ever cancelled. The one that settles the turn always runs to its end.
+        self._renewing = asyncio.create_task(keep_leases(database, turn.session, turn.request.idempotent))
+        # Only this task is ever cancelled. The one that stores the turn always runs to its end.
         self._answering = asyncio.create_task(self._answer(), name=turn.id)
         self.task = asyncio.create_task(self._run(), name=turn.id)
 
@@ -42,6 +50,7 @@ class RunningTurn:
         """The result, once the turn is charged and stored.
 
         Raises:
+            ServiceUnavailableError: it could not be stored in time.
             AppError: the turn failed.
         """
         try:
@@ -71,16 +80,24 @@ class RunningTurn:
         self._answering.cancel()
 
     async def _run(self) -> TurnResult:
-        renewing = asyncio.create_task(self._renew_leases())
         try:
-            return await self._settlement.complete(self.turn, await self._answered())
-        except BaseException as error:  # raised again once the turn is settled
+            answer = await self._answered()
+        except BaseException as error:  # raised again once the turn is stored
             self._forbid_retries(error)
-            await self._fail(error)
+            await self._stored(TurnEnding.cut_short(self.turn, is_fault=not self._is_abandoned))
             raise
+        else:
+            return _result_of(await self._stored(TurnEnding.answered(self.turn, answer)))
         finally:
-            renewing.cancel()
             self.deltas.end()
+
+    async def _stored(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
+        """Begin to store the end of the turn, and wait until that is done, or for as long as the client can wait."""
+        storing = self._settling.begin(ending)
+        # Not a method of this object, which knows the whole conversation and is not needed any more.
+        storing.add_done_callback(partial(_cancel, self._renewing))
+        await asyncio.wait({storing}, timeout=STORING_SECONDS)
+        return storing
 
     async def _answered(self) -> Finished:
         try:
@@ -113,34 +130,16 @@ class RunningTurn:
         elif isinstance(error, AppError):
             error.retryable = error.retryable and not meter.was_opened
 
-    async def _fail(self, error: BaseException) -> None:
-        try:
-            # What was streamed has been delivered. Any other failed turn is free, unless the client caused the end by
-            # hanging up or by running out of credits.
-            is_delivered = self.turn.request.is_streamed and self.deltas.have_begun
-            is_charged = is_delivered or self._is_abandoned or isinstance(error, InsufficientCreditsError)
-            await self._settlement.fail(self.turn, is_fault=not self._is_abandoned, is_charged=is_charged)
-        except Exception:  # the error that ended the turn is the one to raise
-            # The leases expire, and the sweeper voids the hold.
-            logger.exception("turn_not_closed", extra={"turn_id": self.turn.id})
-
-    async def _renew_leases(self) -> None:
-        while True:
-            await asyncio.sleep(TURN_LEASE.total_seconds() / 3)
-            try:
-                await self._settlement.renew_leases(self.turn)
-            except Exception:  # there will be another try before the leases expire
-                logger.exception("turn_lease_not_renewed", extra={"turn_id": self.turn.id})
-
 
 class Turns:
     """Begins turns, and knows those that are running in this process."""
 
-    def __init__(self, admission: TurnAdmission, settlement: TurnSettlement) -> None:
+    def __init__(self, admission: TurnAdmission, settling: SettlingTurns, database: Database) -> None:
         self._admission = admission
-        self._settlement = settlement
+        self._settling = settling
+        self._database = database
         self._running: dict[asyncio.Task[TurnResult], RunningTurn] = {}
-        self._is_draining = False
+        self._give_up_at: float | None = None
 
     async def begin(self, request: TurnRequest) -> RunningTurn | TurnResult:
         """Admit a turn and let it run.
@@ -155,18 +154,23 @@ class Turns:
         return admitted if isinstance(admitted, TurnResult) else self._start(admitted)
 
     async def drain(self) -> None:
-        """End every turn, also those that begin later. Each is charged and stored, and its client gets an error."""
-        self._is_draining = True
+        """End every turn, also those that begin later. Each is charged and stored, and its client gets an error.
+
+        It may be called again. Altogether it takes little more than `STORING_SECONDS`, even if Postgres is away.
+        """
+        if self._give_up_at is None:
+            self._give_up_at = monotonic() + STORING_SECONDS
         for running in self._running.values():
             running.interrupt()
         if self._running:
             await asyncio.wait(self._running)
+        await self._settling.drain(max(0, self._give_up_at - monotonic()))
 
     def _start(self, turn: AdmittedTurn) -> RunningTurn:
-        running = RunningTurn(turn, self._settlement)
+        running = RunningTurn(turn, self._settling, self._database)
         self._running[running.task] = running
         running.task.add_done_callback(self._forget)
-        if self._is_draining:
+        if self._give_up_at is not None:
             running.interrupt()
         return running
 
@@ -174,3 +178,26 @@ class Turns:
         self._running.pop(task, None)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, AppError):
             logger.error("turn_failed", exc_info=error, extra={"turn_id": task.get_name()})
+
+
+def _result_of(storing: asyncio.Task[TurnResult | None]) -> TurnResult:
+    """The result of a turn with an answer.
+
+    Raises:
+        ServiceUnavailableError: it is not stored yet, or will never be.
+        AppError: it cannot be stored.
+    """
+    is_given_up = storing.cancelled() or (storing.done() and isinstance(storing.exception(), ServiceUnavailableError))
+    if is_given_up or not storing.done():
+        late = ServiceUnavailableError("The answer could not be stored in time")
+        # The answer has been made and will be charged.
+        late.retryable = False
+        raise late
+    result = storing.result()
+    if result is None:
+        raise AppError
+    return result
+
+
+def _cancel(task: asyncio.Task[None], _: object) -> None:
+    task.cancel()

@@ -5,6 +5,7 @@ from app.agents.runtime.runner import AgentRunner
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity
+from app.core.attribution import Attribution
 from app.sessions.lease import LeasedSession
 
 
@@ -17,16 +18,20 @@ class AdmittedTurn:
         request: what the client asked for.
         asked_at: the monotonic time of the request. It may have waited for a busy session since.
         time_limit: seconds that the turn may take.
+        hold_expires_at: the monotonic time when its hold expires, at the earliest.
+        attribution: for whom and by what it runs.
         session: its session.
         prepared: the run of its agent on the session's history and the client's new messages.
         runner: runs the agent, and the agents below it.
-        meter: counts what the model calls cost.
+        meter: meters the model calls.
     """
 
     identity: TurnIdentity
     request: TurnRequest
     asked_at: float
     time_limit: float
+    hold_expires_at: float
+    attribution: Attribution
     session: LeasedSession
     prepared: PreparedRun
     runner: AgentRunner

@@ -32,7 +32,7 @@ class RecordingMeter:
     heard: list[str | Settled] = field(default_factory=list)
     opened: list[tuple[str, JsonObject]] = field(default_factory=list)
 
-    async def open_call(self, model: str, body: JsonObject) -> "RecordingMeter":
+    async def open_call(self, _agent: str, model: str, body: JsonObject) -> "RecordingMeter":
         self.opened.append((model, body))
         self.heard.append("opened")
         return self
@@ -58,7 +58,7 @@ async def heard_of(client: ChatModelClient, *pieces: bytes, is_streamed: bool = 
         routes = {"m": ModelRoute(Upstream(server.url, ""), "m", 100)}
         calls = ModelCalls(client, routes, meter, timeout=30)
         with suppress(ProviderError):
-            async with aclosing(calls.call("m", {"messages": []}, Answer(()), is_streamed=is_streamed)) as deltas:
+            async with aclosing(calls.call("a", "m", {"messages": []}, Answer(()), is_streamed=is_streamed)) as deltas:
                 left = most
                 async for _ in deltas:
                     left -= 1

@@ -6,7 +6,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import BROKEN, LONGEST_ANSWER, agent, container, make_team, prose
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream, text_of, user
-from tests.chat.books import NOTHING_CHARGED, books_of, charged, cost_of, estimate_of
+from tests.chat.books import books_of, charged, cost_of, estimate_of
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
@@ -81,18 +81,20 @@ async def test_the_last_agent_of_a_sequence_is_streamed(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_a_sequence_that_fails_before_it_says_anything_costs_nothing(
+async def test_a_sequence_that_fails_late_is_charged_for_the_finished_calls_and_keeps_them(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
 ) -> None:
     names = ("counter", "broken", "writer")
     models = [agent("counter"), agent("broken", BROKEN), agent("writer")]
     team = await make_team(database, container("SEQUENTIAL", *names), *models)
 
-    response = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2")
+    response = await (ask_to_stream if is_streamed else ask)(http, team, "count to 2", **conversation("ours"))
 
     assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
-    assert [call["outcome"] for call in upstream.calls()] == ["finished", "refused"]
-    assert await books_of(database, team) == NOTHING_CHARGED
+    counter, broken = upstream.calls()
+    assert (counter["outcome"], broken["outcome"]) == ("finished", "refused")
+    assert await books_of(database, team) == charged(cost_of([counter["usage"]]))
+    assert await messages_of(http, team, "ours") == [("user", "count to 2"), ("assistant", "1 2")]
 
 
 async def test_a_sequence_that_fails_in_its_last_answer_is_charged_up_to_there(

@@ -1,6 +1,5 @@
 """What a tool opens for itself lives as long as the process that offers the tool."""
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from app.agents.tools.protocol import ServerTool, ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
 from app.agents.tools.registry import open_tools
 from app.content.urls import FileUrls
+from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
 from app.queue.arq import ArqQueue
@@ -39,7 +39,7 @@ async def test_a_tool_is_opened_once_bound_to_each_turn_and_closed_at_the_end(
     @asynccontextmanager
     async def open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[ToolFactory]:
         async def bind(tx: Transaction, turn: ToolTurn) -> ServerTool:
-            log.append(f"bind to {turn.turn_id}")
+            log.append(f"bind to {turn.attribution.turn_id}")
             return Searches(log)
 
         log.append("open")
@@ -51,7 +51,7 @@ async def test_a_tool_is_opened_once_bound_to_each_turn_and_closed_at_the_end(
     ports = ToolPorts(database, ArqQueue(redis), FileUrls(LocalStore(tmp_path), settings.public_url))
     async with open_tools(settings, ports, [ToolEntry("search", open_factory)]) as tools:
         for turn_id in ("turn-1", "turn-2"):
-            turn = ToolTurn("an-organization", "a-user", uuid.uuid4(), turn_id, request_key=None)
+            turn = ToolTurn("a-user", Attribution(organization_id="an-organization", turn_id=turn_id), request_key=None)
             async with database.transaction() as tx:
                 bound = await tools.bind(tx, turn, ["search"])
             await bound.named["search"].run(ToolCall({"text": turn_id}))

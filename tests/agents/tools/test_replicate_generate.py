@@ -1,5 +1,4 @@
 import json
-import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from app.agents.tools.protocol import ToolCall, ToolTurn
 from app.agents.tools.replicate_generate import ReplicateGenerate
 from app.content.urls import FileUrls
+from app.core.attribution import Attribution
 from app.core.database import Database
 from app.core.settings import Settings
 from app.generations.service import GenerationPolicy
@@ -33,7 +33,7 @@ async def test_a_model_is_told_that_its_input_cannot_be_stored(
         GenerationPolicy(timedelta(hours=1), max_retries=3),
         wait_seconds=0,
         models=[],
-        turn=ToolTurn(organization.id, organization.user_id, uuid.uuid4(), uuid.uuid4().hex, request_key=None),
+        turn=ToolTurn(organization.user_id, Attribution(organization_id=organization.id), request_key=None),
     )
 
     result = await tool.run(ToolCall({"model": "simulator/image", "input": {"prompt": deep}}))

@@ -2,16 +2,18 @@
 
 import asyncio
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
 from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import CHAT, conversation, opened_stream, user
-from tests.chat.books import charged, closed_books_of, estimate_of
+from tests.chat.books import charged, closed_books_of, cost_of, estimate_of
 from tests.chat.conftest import HeldApi
 from tests.chat.locks import cut_off, locked_account, until_waiting
+from tests.chat.turns.rows import let_leases_run_out
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 from tests.patient import patient_transaction
@@ -19,10 +21,7 @@ from tests.sessions.reading import messages_of
 
 WORDS = "count to 4"
 
-_LET_LEASES_RUN_OUT = (
-    "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
-    "UPDATE sessions SET turn_lease_until = turn_lease_until - interval '60 seconds' WHERE organization_id = $1",
-)
+Asking = asyncio.Task[httpx.Response]
 
 
 async def status_of(http: httpx.AsyncClient, headers: dict[str, str], session_id: str) -> object:
@@ -51,29 +50,60 @@ async def test_a_lost_turn_and_the_one_that_took_over_its_key_do_not_block_each_
     held: HeldApi, database: Database
 ) -> None:
     host = await make_host(database)
-    headers = {**host.headers, "Idempotency-Key": secrets.token_hex(8)}
-    body = {"messages": [user(WORDS)], **conversation("ours")}
-    held.chat_models.hold_next()
-    losing = asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
-    await held.chat_models.wait_until_held()
-    await let_the_leases_run_out(database, host)
-
-    async with patient_transaction(database) as tx:
-        await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
-        taking = asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
+    async with locked_key(held, database, host) as (begin, lose):
+        taking = begin()
         await until_waiting(database, "idempotency_keys")
-        held.chat_models.let_pass()
+        losing = lose()
         await until_waiting(database, "idempotency_keys", count=2)
     lost, taken = await asyncio.gather(losing, taking)
 
     assert (lost.status_code, taken.status_code) == (200, 200)
+    assert "Idempotent-Replayed" not in taken.headers
     assert "Deadlock" not in held.log.read_text()
     assert (await closed_books_of(database, host)).holds == ["voided", "settled"]
     assert await messages_of(held.http, host, "ours") == [("user", WORDS), ("assistant", "1 2 3 4")]
 
 
-async def let_the_leases_run_out(database: Database, host: Organization) -> None:
-    """Let the turn's leases expire, as if its process had hung for a minute."""
-    async with database.transaction() as tx:
-        for statement in _LET_LEASES_RUN_OUT:
-            await tx.execute(statement, host.id)
+async def test_a_turn_that_ends_just_before_its_key_is_taken_over_is_the_only_one(
+    held: HeldApi, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database)
+    async with locked_key(held, database, host) as (begin, lose):
+        ending = lose()
+        await until_waiting(database, "idempotency_keys")
+        repeating = begin()
+        await until_waiting(database, "idempotency_keys", count=2)
+    ended, repeated = await asyncio.gather(ending, repeating)
+
+    assert repeated.headers["Idempotent-Replayed"] == "true"
+    assert repeated.content == ended.content
+    (call,) = upstream.calls()
+    assert await closed_books_of(database, host) == charged(cost_of([call["usage"]]))
+
+
+@asynccontextmanager
+async def locked_key(
+    held: HeldApi, database: Database, host: Organization
+) -> AsyncIterator[tuple[Callable[[], Asking], Callable[[], Asking]]]:
+    """During the block nobody can touch the key of a turn whose leases have run out, and whose model call is held.
+
+    Yields:
+        What sends the same request again, and what lets the turn end.
+    """
+    headers = {**host.headers, "Idempotency-Key": secrets.token_hex(8)}
+    body = {"messages": [user(WORDS)], **conversation("ours")}
+
+    def begin() -> Asking:
+        return asyncio.create_task(held.http.post(CHAT, json=body, headers=headers))
+
+    def lose() -> Asking:
+        held.chat_models.let_pass()
+        return losing
+
+    held.chat_models.hold_next()
+    losing = begin()
+    await held.chat_models.wait_until_held()
+    await let_leases_run_out(database, host)
+    async with patient_transaction(database) as tx:
+        await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
+        yield begin, lose

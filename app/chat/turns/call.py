@@ -1,0 +1,111 @@
+from decimal import Decimal
+from time import monotonic
+
+from app.agents.runtime.model_call_body import output_tokens_bound
+from app.catalog.pricing import chat_ceiling, chat_cost
+from app.catalog.service import PricedModel
+from app.chat_models.judgement import is_free, judge
+from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
+from app.credits.metering import MeteredUse
+from app.credits.models import EventKind
+
+
+def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
+    """The most that a model call with this body can cost, in credits. `prompt_tokens` is a bound for its prompt."""
+    return chat_ceiling(
+        model.price,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=output_tokens_bound(body, model.max_output_tokens),
+    )
+
+
+class TurnCall:
+    """One model call of a turn: from when it is opened until it is known what it has used.
+
+    `ceiling`, the most that it can cost, is held for it. `prompt_bound` is a bound for the tokens of its prompt: for
+    text, its length in bytes.
+
+    Attributes:
+        ceiling: credits.
+        usage: the tokens that it has used; none while it runs, and if it was free.
+        is_recorded: whether its use is known to be in Postgres.
+    """
+
+    def __init__(self, call_id: str, agent: str, model: PricedModel, ceiling: Decimal, prompt_bound: int) -> None:
+        self.ceiling = ceiling
+        self.usage = Usage(0, 0)
+        self.is_recorded = False
+        self._call_id = call_id
+        self._agent = agent
+        self._model = model
+        self._prompt_bound = prompt_bound
+        self._began_at: float | None = None
+        self._first_token_at: float | None = None
+        self._use: MeteredUse | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self._use is not None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether it has ended and was not free."""
+        return self._use is not None and self._use.completion_tokens is not None
+
+    @property
+    def use(self) -> MeteredUse:
+        """What it has used. A call that was opened and never made is free."""
+        return self._use or self._free()
+
+    def begin(self) -> None:
+        """Note that the call begins."""
+        self._began_at = monotonic()
+
+    def began_answering(self) -> None:
+        """See `MeteredCall.began_answering`."""
+        self._first_token_at = self._first_token_at or monotonic()
+
+    def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
+        """See `MeteredCall.settle`."""
+        if is_free(reported, delivered_bytes, is_final=is_final):
+            self._use = self._free()
+            return
+        estimate = -(-self._prompt_bound // BYTES_PER_TOKEN)
+        self.usage, is_estimated = judge(reported, delivered_bytes, estimate, is_final=is_final)
+        self._use = self._metered(
+            chat_cost(
+                self._model.price,
+                prompt_tokens=self.usage.prompt_tokens,
+                completion_tokens=self.usage.completion_tokens,
+            ),
+            is_estimated=is_estimated,
+            tokens=self.usage,
+            delivered_bytes=delivered_bytes,
+        )
+
+    def _free(self) -> MeteredUse:
+        return self._metered(Decimal(0))
+
+    def _metered(
+        self,
+        cost: Decimal,
+        *,
+        is_estimated: bool = False,
+        tokens: Usage | None = None,
+        delivered_bytes: int | None = None,
+    ) -> MeteredUse:
+        return MeteredUse(
+            call_id=self._call_id,
+            kind=EventKind.MODEL_CALL,
+            agent=self._agent,
+            model=self._model.name,
+            price_id=self._model.price.id,
+            cost=cost,
+            is_estimated=is_estimated,
+            prompt_tokens=tokens.prompt_tokens if tokens else None,
+            completion_tokens=tokens.completion_tokens if tokens else None,
+            delivered_bytes=delivered_bytes,
+            began_at=self._began_at,
+            first_token_at=self._first_token_at,
+            ended_at=monotonic() if self._began_at else None,
+        )

@@ -1,0 +1,85 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Self
+
+from app.agents.runtime.agent_run import Said
+from app.agents.runtime.events import Finished
+from app.chat.turns.result import TurnIdentity
+from app.chat.turns.turn import AdmittedTurn
+from app.chat_models.protocol import Usage
+from app.credits.metering import MeteredUse
+from app.idempotency.service import IdempotentRequest
+from app.sessions.lease import LeasedSession
+
+
+@dataclass(frozen=True)
+class TurnEnding:
+    """How a turn has ended: all that is to be written of it, and nothing else, as it may have to wait for Postgres.
+
+    Attributes:
+        turn: the turn.
+        organization_id: who pays.
+        agent: the name of the turn's agent.
+        session: the turn's session.
+        idempotent: its claim on an Idempotency-Key, if it has one.
+        hold_expires_at: the monotonic time when its hold expires, at the earliest.
+        uses: what each of its model calls has used.
+        usage: the tokens of all of them.
+        messages: what is stored in the session, each message with the name of the agent that wrote it.
+        answer: its answer; None if it ended without one.
+        is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
+        has_tools: whether its agents could generate something.
+    """
+
+    turn: TurnIdentity
+    organization_id: str
+    agent: str
+    session: LeasedSession
+    idempotent: IdempotentRequest | None
+    hold_expires_at: float
+    uses: Sequence[MeteredUse]
+    usage: Usage
+    messages: Sequence[Said]
+    answer: Finished | None
+    is_fault: bool
+    has_tools: bool
+
+    @classmethod
+    def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
+        """The end of a turn that has its answer."""
+        return cls._of(turn, turn.run.transcript, answer, is_fault=False)
+
+    @classmethod
+    def cut_short(cls, turn: AdmittedTurn, *, is_fault: bool) -> Self:
+        """The end of a turn without an answer. What was said until then is kept, as its model calls are charged."""
+        return cls._of(turn, turn.run.everything_said(), None, is_fault=is_fault)
+
+    @classmethod
+    def _of(cls, turn: AdmittedTurn, said: Sequence[Said], answer: Finished | None, *, is_fault: bool) -> Self:
+        # If a turn fails before anything was said, the client's messages are not stored. The client will send them
+        # again, and messages that the provider rejects would make every later turn fail.
+        asked: list[Said] = [] if is_fault and not said else [(None, dict(each)) for each in turn.request.messages]
+        return cls(
+            turn=turn.identity,
+            organization_id=turn.request.caller.organization_id,
+            agent=turn.run.agent.name,
+            session=turn.session,
+            idempotent=turn.request.idempotent,
+            hold_expires_at=turn.hold_expires_at,
+            uses=turn.meter.uses,
+            usage=turn.meter.usage,
+            messages=[*asked, *said],
+            answer=answer,
+            is_fault=is_fault,
+            has_tools=bool(turn.run.agent.tool_names()),
+        )
+
+    @property
+    def cost(self) -> Decimal:
+        """What the turn costs, in credits."""
+        return sum((use.cost for use in self.uses), Decimal(0))
+
+    def without_answer(self) -> Self:
+        """The end of the same turn if its answer cannot be stored."""
+        return replace(self, answer=None, is_fault=True)

@@ -1,0 +1,91 @@
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from app.chat.turns.ending import TurnEnding
+from app.chat.turns.result import TurnResult
+from app.chat.turns.settle import TurnSettlement
+from app.chat.turns.turn import hold_reference
+from app.core.backoff import backoff
+from app.core.concurrency import cancel_all
+from app.core.errors import ServiceUnavailableError
+
+logger = logging.getLogger(__name__)
+
+# Seconds to wait before the second try, and at most before a further one.
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+# Further tries once the hold has expired, after which what was used can only be charged late.
+_TRIES_AFTER_EXPIRY: Final = 60
+
+_T = TypeVar("_T")
+
+
+class SettlingTurns:
+    """The turns of this process that have ended and are being settled, whether or not anybody waits for that."""
+
+    def __init__(self, settlement: TurnSettlement) -> None:
+        self._settlement = settlement
+        self._writing: dict[asyncio.Task[TurnResult | None], TurnEnding] = {}
+
+    def begin(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
+        """Begin to write the end of a turn. Nobody else may cancel that.
+
+        Returns:
+            What writes it. Its result is that of the turn; None if the turn has no answer, or it cannot be stored.
+        """
+        writing = asyncio.create_task(self._write(ending), name=ending.turn.id)
+        self._writing[writing] = ending
+        writing.add_done_callback(self._forget)
+        return writing
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until everything is written, at most this long. The log says what is not, and is given up."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=seconds)
+        left, self._writing = self._writing, {}
+        for ending in left.values():
+            logger.error("turn_not_settled", extra=_lost(ending))
+        await cancel_all(left)
+
+    async def _write(self, ending: TurnEnding) -> TurnResult | None:
+        answer = ending.answer
+        if answer is None:
+            await _until_done(ending, lambda: self._settlement.fail(ending))
+            return None
+        try:
+            return await _until_done(ending, lambda: self._settlement.complete(ending, answer))
+        except ServiceUnavailableError:
+            raise
+        except Exception:  # a defect of this program; what was used is charged nevertheless
+            logger.exception("turn_failed", extra={"turn_id": ending.turn.id})
+            return await self._write(ending.without_answer())
+
+    def _forget(self, writing: asyncio.Task[TurnResult | None]) -> None:
+        ending = self._writing.pop(writing, None)
+        if ending and not writing.cancelled() and (error := writing.exception()):
+            logger.error("turn_not_settled", exc_info=error, extra=_lost(ending))
+
+
+async def _until_done(ending: TurnEnding, step: Callable[[], Awaitable[_T]]) -> _T:
+    """Run the step, and again for as long as Postgres is away and the hold has not expired; then some more times."""
+    failures = late_failures = 0
+    while True:
+        try:
+            return await step()
+        except ServiceUnavailableError:
+            late_failures += monotonic() > ending.hold_expires_at
+            if late_failures > _TRIES_AFTER_EXPIRY:
+                raise
+        await asyncio.sleep(backoff(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE).total_seconds())
+        failures += 1
+
+
+def _lost(ending: TurnEnding) -> dict[str, Any]:
+    return {
+        "organization_id": ending.organization_id,
+        "reference": hold_reference(ending.turn.id),
+        "cost": str(ending.cost),
+    }

@@ -46,7 +46,11 @@ def check_paths(objects: Path, outputs: Sequence[StoredOutput]) -> list[str]:
         if path.is_file() and not path.relative_to(objects).parts[0].startswith(_HIDDEN)
     }
     return [
-        *(f"{output.storage_path}: kept for an attempt that has not completed" for output in outputs if not output.is_wanted),
+        *(
+            f"{output.storage_path}: kept for an attempt that has not completed"
+            for output in outputs
+            if not output.is_wanted
+        ),
         *(f"{path}: belongs to nothing" for path in sorted(found - wanted)),
         *(f"{path}: missing in the store" for path in sorted(wanted - found)),
     ]

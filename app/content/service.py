@@ -7,8 +7,10 @@ from app.api_keys.caller import Caller
 from app.content import repository
 from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter, File
+from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.core.errors import NotFoundError
+from app.core.middleware import request_id_var, traceparent_var
 from app.core.page import Page
 from app.generations import service as generations
 from app.generations.media_types import ContentType
@@ -112,10 +114,23 @@ async def retry(
     """
     found = (await get_content(tx, caller.organization_id, content_id)).content
     _check_retry(found)
-    if not await generations.retry(tx, queue, policy, found):
+    if not await generations.retry(tx, queue, policy, found, _attribution(caller, found)):
         _check_retry(found)
         raise ContentRequestError(f"Cannot retry content with status '{found.status}'.")
     return found
+
+
+def _attribution(caller: Caller, content: Generation) -> Attribution:
+    return Attribution(
+        organization_id=caller.organization_id,
+        user_id=caller.user_id,
+        api_key_id=caller.key_id,
+        model=content.model,
+        session_id=content.session_id,
+        turn_id=content.turn_id,
+        request_id=request_id_var.get(),
+        traceparent=traceparent_var.get(),
+    )
 
 
 async def _found(tx: Transaction, content: Generation | None, content_id: str) -> ContentWithOutputs:

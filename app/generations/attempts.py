@@ -3,17 +3,22 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Self
 
 from asyncpg import Record
 
 # The columns that `from_row` reads, in a query that names the table `c`.
-ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at, c.deadline_at"
+ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at"
 CLAIMED_COLUMNS = (
-    f"{ATTEMPT_COLUMNS}, c.model, c.input, c.price_id, c.outcome, c.created_at, c.failures, c.webhook_nonce"
+    f"{ATTEMPT_COLUMNS}, c.claim, c.model, c.input, c.price_id, c.outcome, c.created_at, c.failures, c.webhook_nonce,"
+    " c.deadline_at - now() AS time_left"
 )
+
+
+class AttemptLostError(Exception):
+    """The attempt has ended, or another worker has claimed it: this one must change nothing more."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,6 @@ class Attempt:
     organization_id: str
     prediction_id: str | None
     started_at: datetime | None
-    deadline_at: datetime
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
@@ -39,7 +43,25 @@ class Attempt:
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
-            deadline_at=row["deadline_at"],
+        )
+
+
+@dataclass(frozen=True)
+class RunningAttempt(Attempt):
+    """One attempt whose prediction is polled. `missing_count`: how often in a row the vendor did not know it."""
+
+    missing_count: int
+
+    @classmethod
+    def from_row(cls, row: Record) -> Self:
+        """The attempt in a row of `ATTEMPT_COLUMNS` and `missing_count`."""
+        return cls(
+            generation_id=row["id"],
+            number=row["retry_count"],
+            organization_id=row["organization_id"],
+            prediction_id=row["prediction_id"],
+            started_at=row["started_at"],
+            missing_count=row["missing_count"],
         )
 
 
@@ -47,9 +69,21 @@ class Attempt:
 class ClaimedAttempt(Attempt):
     """One attempt with all that the steps need.
 
-    `outcome` is what the vendor returned, once it has finished. `claimed_at` is a moment of the monotonic clock.
+    Attributes:
+        claim: the fencing token, which every statement of the claim's holder names.
+        model: as the client named it.
+        input: the model's parameters.
+        price_id: the price that it was accepted at.
+        outcome: what the vendor returned, once it has finished.
+        created_at: when the generation was requested.
+        failures: how often this step has failed in a row.
+        webhook_nonce: the secret part of its webhook's URL.
+        time_left: how long, from the claim on, until its deadline.
+        found_prediction_id: a prediction that an earlier create call of the attempt has made, and that it can use.
+        claimed_at: when it was claimed, by the monotonic clock.
     """
 
+    claim: int
     model: str
     input: Mapping[str, Any]
     price_id: int
@@ -57,18 +91,20 @@ class ClaimedAttempt(Attempt):
     created_at: datetime
     failures: int
     webhook_nonce: str
+    time_left: timedelta
+    found_prediction_id: str | None = None
     claimed_at: float = field(default_factory=monotonic)
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The attempt in a row of `CLAIMED_COLUMNS`."""
+        """The attempt in a row of `CLAIMED_COLUMNS` and perhaps `found_prediction_id`."""
         return cls(
             generation_id=row["id"],
             number=row["retry_count"],
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
-            deadline_at=row["deadline_at"],
+            claim=row["claim"],
             model=row["model"],
             input=row["input"],
             price_id=row["price_id"],
@@ -76,32 +112,18 @@ class ClaimedAttempt(Attempt):
             created_at=row["created_at"],
             failures=row["failures"],
             webhook_nonce=row["webhook_nonce"],
+            time_left=row["time_left"],
+            found_prediction_id=row.get("found_prediction_id"),
         )
-
-
-@dataclass(frozen=True)
-class LateAttempt(Attempt):
-    """One attempt that has reached its deadline, and whether the vendor had finished it."""
-
-    has_outcome: bool
 
     @property
-    def is_running(self) -> bool:
-        """Whether the vendor may still run it."""
-        return self.prediction_id is not None and not self.has_outcome
+    def key(self) -> tuple[uuid.UUID, int, int]:
+        """What every statement of the claim's holder names: generation, attempt and claim."""
+        return self.generation_id, self.number, self.claim
 
-    @classmethod
-    def from_row(cls, row: Record) -> Self:
-        """The attempt in a row of `ATTEMPT_COLUMNS` and `has_outcome`."""
-        return cls(
-            generation_id=row["id"],
-            number=row["retry_count"],
-            organization_id=row["organization_id"],
-            prediction_id=row["prediction_id"],
-            started_at=row["started_at"],
-            deadline_at=row["deadline_at"],
-            has_outcome=row["has_outcome"],
-        )
+    def seconds_left(self) -> float:
+        """Seconds until its deadline, negative after it."""
+        return self.time_left.total_seconds() - (monotonic() - self.claimed_at)
 
 
 @dataclass(frozen=True)

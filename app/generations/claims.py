@@ -2,16 +2,19 @@
 
 A claim locks rows with `FOR UPDATE SKIP LOCKED`, so that workers who claim at the same time get different rows. The
 lease is the row's `due_at`: unless it is renewed, the row is due again when it ends, for whichever worker claims next.
-Every other statement about a claimed row names its id, attempt and state, and changes nothing if one of them differs.
+Each claim has a number of its own, a fencing token. Every statement of its holder names it together with id, attempt
+and state, and changes nothing if one of them differs: a worker that slept beyond its lease can do no harm.
+
+Polls need no token: what the vendor says of a prediction is a fact, whoever reads it. Their statements name the attempt
+and the prediction.
 """
 
-import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
 from app.core.database import Transaction
-from app.generations import parking
-from app.generations.attempts import ATTEMPT_COLUMNS, CLAIMED_COLUMNS, Attempt, ClaimedAttempt
+from app.generations import create_calls, parking
+from app.generations.attempts import ATTEMPT_COLUMNS, CLAIMED_COLUMNS, ClaimedAttempt, RunningAttempt
 from app.generations.states import CONDITIONS, State
 
 # Due rows whose organizations are candidates for one claim.
@@ -47,19 +50,29 @@ UPDATE generations c
 SET status = CASE WHEN d.starts THEN 'processing' ELSE 'pending' END,
     started_at = CASE WHEN d.starts THEN now() END,
     due_at = CASE WHEN d.starts THEN now() + $3 ELSE c.due_at END,
+    claim = c.claim + d.starts::int,
+    is_leased = d.starts,
     is_parked = NOT d.starts
 FROM decided d WHERE c.id = d.id
-RETURNING {CLAIMED_COLUMNS}, d.starts
+RETURNING {CLAIMED_COLUMNS}, d.starts, (
+    SELECT k.prediction_id FROM create_calls k
+    WHERE k.generation_id = c.id AND k.attempt = c.retry_count AND k.prediction_id IS NOT NULL
+    ORDER BY k.sent_at, k.id LIMIT 1
+) AS found_prediction_id
 """
 
 _CLAIM_ORPHANS = f"""
-UPDATE generations c SET due_at = now() + $3
+UPDATE generations c SET due_at = now() + $3, claim = claim + 1, is_leased = true
 WHERE id IN (
     SELECT id FROM generations
     WHERE {CONDITIONS[State.STARTING]} AND due_at <= now() - $2::interval AND deadline_at > now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-RETURNING {CLAIMED_COLUMNS}
+RETURNING {CLAIMED_COLUMNS}, (
+    SELECT k.prediction_id FROM create_calls k
+    WHERE k.generation_id = c.id AND k.attempt = c.retry_count AND k.prediction_id IS NOT NULL
+    ORDER BY k.sent_at, k.id LIMIT 1
+) AS found_prediction_id
 """
 
 _CLAIM_POLLS = f"""
@@ -70,11 +83,16 @@ WHERE id IN (
     WHERE {CONDITIONS[State.RUNNING]} AND due_at <= now() + $4::interval
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-RETURNING {ATTEMPT_COLUMNS}
+RETURNING {ATTEMPT_COLUMNS}, coalesce((
+    SELECT a.missing_count FROM attempts a WHERE a.generation_id = c.id AND a.number = c.retry_count
+), 0) AS missing_count
 """
 
+# If the last claim was not handed over, its lease has run out: its holder may still write, so this claim's outputs get
+# longer names.
 _CLAIM_COPIES = f"""
-UPDATE generations c SET due_at = now() + $2
+UPDATE generations c
+SET due_at = now() + $2, claim = claim + 1, lapses = lapses + is_leased::int, is_leased = true
 WHERE id IN (
     SELECT id FROM generations
     WHERE {CONDITIONS[State.COPYING]} AND due_at <= now() AND deadline_at > now()
@@ -83,23 +101,25 @@ WHERE id IN (
 RETURNING {CLAIMED_COLUMNS}
 """
 
-# `started_at` distinguishes this start from a later one of the same attempt, whose response may still arrive.
 _POSTPONE = f"""
-UPDATE generations SET status = 'pending', started_at = NULL, due_at = now() + $4, failures = failures + $5
-WHERE id = $1 AND retry_count = $2 AND started_at = $3 AND {CONDITIONS[State.STARTING]}
+UPDATE generations
+SET status = 'pending', started_at = NULL, is_leased = false, due_at = now() + $4, failures = failures + $5
+WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.STARTING]}
+RETURNING id
 """
 
 _RENEW = f"""
-UPDATE generations SET due_at = now() + $3
-WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
+UPDATE generations SET due_at = now() + $4
+WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.COPYING]}
 RETURNING id
 """
 
 # Nobody goes on copying after the deadline, so there is no reason to wait longer.
 _HAND_OVER = f"""
 UPDATE generations
-SET due_at = LEAST(now() + $3, GREATEST(now(), deadline_at)), failures = failures + $4
-WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.COPYING]}
+SET due_at = LEAST(now() + $4, GREATEST(now(), deadline_at)), is_leased = false, failures = failures + $5
+WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.COPYING]}
+RETURNING id
 """
 
 
@@ -114,7 +134,8 @@ class ClaimedStarts:
 async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> ClaimedStarts:
     """Claim pending generations to start, oldest first, as many of each organization as its plan allows.
 
-    Those that the plan does not allow yet are parked.
+    Those that the plan does not allow yet are parked. For each start that may call the vendor, a create call is opened
+    in the same transaction: whatever becomes of the caller, the call is known.
     """
     # More than are wanted, so that there is another choice if the first of them are locked.
     due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, max(limit, _MOST_CANDIDATES))]
@@ -122,22 +143,27 @@ async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed
         return ClaimedStarts([], is_final=True)
     locked = await parking.lock_organizations(tx, due, limit)
     rows = await tx.fetch(_CLAIM_STARTS, locked, limit, lease)
-    return ClaimedStarts([ClaimedAttempt.from_row(row) for row in rows if row["starts"]], is_final=False)
+    claimed = [ClaimedAttempt.from_row(row) for row in rows if row["starts"]]
+    await create_calls.open_calls(tx, [attempt for attempt in claimed if attempt.found_prediction_id is None])
+    return ClaimedStarts(claimed, is_final=False)
 
 
 async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[ClaimedAttempt]:
-    """Claim attempts whose create call never returned and whose lease ended `grace` ago."""
-    return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
+    """Claim attempts whose create call never returned and whose lease ended `grace` ago. Their calls become lost."""
+    orphans = [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_ORPHANS, limit, grace, lease)]
+    if orphans:
+        await create_calls.lose_calls_of(tx, orphans, look_after=lease)
+    return orphans
 
 
 async def claim_polls(
     tx: Transaction, limit: int, *, shortest: timedelta, longest: timedelta, ahead: timedelta
-) -> list[Attempt]:
+) -> list[RunningAttempt]:
     """Claim running attempts that are due to be polled within `ahead` from now.
 
     The next poll is due after a tenth of the time that the attempt has run, within the two bounds.
     """
-    return [Attempt.from_row(row) for row in await tx.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
+    return [RunningAttempt.from_row(row) for row in await tx.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
 
 
 async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[ClaimedAttempt]:
@@ -145,16 +171,19 @@ async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[Cl
     return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_COPIES, limit, lease)]
 
 
-async def postpone(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> None:
-    """Make a start that the vendor certainly did not accept pending again, due after the wait."""
-    await tx.execute(_POSTPONE, attempt.generation_id, attempt.number, attempt.started_at, wait, int(is_failure))
+async def postpone(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> bool:
+    """Make a start that the vendor certainly did not accept pending again, due after the wait; False if it was lost."""
+    return await tx.fetchval(_POSTPONE, *attempt.key, wait, int(is_failure)) is not None
 
 
-async def renew(tx: Transaction, generation_id: uuid.UUID, attempt: int, lease: timedelta) -> bool:
-    """Renew the lease of a copy; False if the attempt is no longer being copied."""
-    return await tx.fetchval(_RENEW, generation_id, attempt, lease) is not None
+async def renew(tx: Transaction, attempt: ClaimedAttempt, lease: timedelta) -> bool:
+    """Renew the lease of a copy; False if it was lost."""
+    return await tx.fetchval(_RENEW, *attempt.key, lease) is not None
 
 
-async def hand_over(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> None:
-    """End the lease of a copy: it is due for any worker after the wait, or at its deadline."""
-    await tx.execute(_HAND_OVER, attempt.generation_id, attempt.number, wait, int(is_failure))
+async def hand_over(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> bool:
+    """End the lease of a copy: it is due for any worker after the wait, or at its deadline; False if it was lost.
+
+    The holder must have stopped writing: the next claim writes the same objects.
+    """
+    return await tx.fetchval(_HAND_OVER, *attempt.key, wait, int(is_failure)) is not None

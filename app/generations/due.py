@@ -3,19 +3,22 @@
 from datetime import timedelta
 
 from app.core.database import Transaction, one_of
-from app.generations.attempts import ATTEMPT_COLUMNS, LateAttempt
+from app.generations.attempts import ATTEMPT_COLUMNS, Attempt
 from app.generations.states import CONDITIONS, UNENDED, State
 from app.queue.protocol import WakeKind
 
 # How long after its deadline an attempt may still be copied, if the copy had begun before.
 COPY_GRACE = timedelta(minutes=5)
 
+# A copy whose lease ended more than `{grace}` ago never began, or was interrupted. Any other goes on for a while.
+_IS_LATE = f"""
+{one_of("status", UNENDED)} AND deadline_at <= now()
+AND (outcome IS NULL OR due_at <= now() - {{grace}}::interval OR deadline_at <= now() - {{copy_grace}}::interval)
+"""
+
 _LATE = f"""
-SELECT {ATTEMPT_COLUMNS}, c.outcome IS NOT NULL AS has_outcome
-FROM generations c
-WHERE {one_of("status", UNENDED)} AND deadline_at <= now()
-  AND (outcome IS NULL OR due_at <= now() - $2::interval OR deadline_at <= now() - $3::interval)
-ORDER BY deadline_at LIMIT $1
+SELECT {ATTEMPT_COLUMNS} FROM generations c
+WHERE {_IS_LATE.format(grace="$2", copy_grace="$3")} ORDER BY deadline_at LIMIT $1
 """
 
 _DUE = f"""
@@ -26,12 +29,20 @@ SELECT EXISTS (SELECT FROM generations
 """
 
 
-async def find_late(tx: Transaction, limit: int, grace: timedelta) -> list[LateAttempt]:
+def is_late_sql(grace: str, copy_grace: str) -> str:
+    """The SQL condition that a generation has reached its deadline, and that no copy of it may go on.
+
+    The arguments are the parameters of the two intervals, such as `$2`: see `find_late` and `COPY_GRACE`.
+    """
+    return _IS_LATE.format(grace=grace, copy_grace=copy_grace)
+
+
+async def find_late(tx: Transaction, limit: int, grace: timedelta) -> list[Attempt]:
     """Attempts that have reached their deadline, except those that are being copied within `COPY_GRACE` of it.
 
     A copy whose lease ended more than `grace` ago never began, or was interrupted.
     """
-    return [LateAttempt.from_row(row) for row in await tx.fetch(_LATE, limit, grace, COPY_GRACE)]
+    return [Attempt.from_row(row) for row in await tx.fetch(_LATE, limit, grace, COPY_GRACE)]
 
 
 async def find_due_kinds(tx: Transaction) -> set[WakeKind]:

@@ -135,6 +135,9 @@ class GenerationAttempt(AttributionColumns, Base):
     ended_at: Mapped[Moment | None]
     ending: Mapped[str | None] = mapped_column(Text)
     error_message: Mapped[str | None] = mapped_column(Text)
+    # How often in a row the vendor did not know its prediction, and since when.
+    missing_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    missing_since: Mapped[Moment | None]
 
 
 class CreateResult(StrEnum):
@@ -162,18 +165,22 @@ class CreateCall(Base):
             "sent_at",
             postgresql_where=text(f"prediction_id IS NULL AND (result IS NULL OR result = '{CreateResult.LOST}')"),
         ),
+        Index("ix_create_calls_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     generation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generations.id"))
     attempt: Mapped[int]
-    # The claim under which it was sent.
+    # The claim under which it was sent; negative if that is not known.
     claim: Mapped[int] = mapped_column(BigInteger)
     sent_at: Mapped[Moment] = mapped_column(server_default=func.clock_timestamp())
     ended_at: Mapped[Moment | None]
     result: Mapped[str | None] = mapped_column(Text)
     # Also of a lost call, once its prediction has been found.
     prediction_id: Mapped[str | None] = mapped_column(Text)
+    # When the vendor is next searched for its prediction, or told to cancel the one that no attempt needs. Null if
+    # nothing is left to do.
+    due_at: Mapped[Moment | None]
 
 
 class Output(Base):

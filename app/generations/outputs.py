@@ -1,44 +1,64 @@
-"""Which objects in the store belong to an attempt. A path is reserved before its bytes are written, so none is lost."""
+"""Which objects in the store belong to an attempt. A path is reserved before its bytes are written, so none is lost.
+
+A claim writes only to paths that it has reserved itself, or that a claim before it has reserved and handed over. If a
+lease ran out instead, its holder may still write, so the next claim's outputs have other, longer names. Only the
+sweeper deletes objects, and only those of attempts that have ended and not been completed with them.
+"""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Self
 
 from asyncpg import Record
 
 from app.core.database import Transaction
-from app.generations.attempts import ClaimedAttempt
-from app.generations.media_types import MediaType
+from app.generations.attempts import AttemptLostError, ClaimedAttempt
+from app.generations.media_types import ContentType, MediaType
+from app.generations.states import CONDITIONS, State
+
+_HELD = f"WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.COPYING]}"
+_LOCK_HELD = f"SELECT lapses FROM generations {_HELD} FOR UPDATE"
+_LAPSE = f"UPDATE generations SET lapses = lapses + 1 {_HELD}"
 
 _RESERVE = """
-INSERT INTO outputs (generation_id, attempt, position, storage_path, content_type, media_type)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO outputs (generation_id, attempt, position, lapses, storage_path, content_type, media_type)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
-RETURNING storage_path
+RETURNING generation_id
 """
 
 _FIND = """
-SELECT generation_id, attempt, position, storage_path FROM outputs
-WHERE generation_id = $1 AND attempt = $2 AND position = $3
+SELECT generation_id, attempt, position, lapses, storage_path, content_type, media_type FROM outputs
+WHERE generation_id = $1 AND attempt = $2 AND position = $3 AND lapses = $4
 """
 
-_IS_RESERVED = "SELECT EXISTS (SELECT FROM outputs WHERE storage_path = $1)"
-
-_RELEASE = "DELETE FROM outputs WHERE generation_id = $1 AND attempt = $2 AND position = $3"
+# What is verified is part of a completed content.
+_RELEASE = """
+DELETE FROM outputs
+WHERE generation_id = $1 AND attempt = $2 AND position = $3 AND lapses = $4 AND size_bytes IS NULL
+"""
 
 # Only outputs that completed their attempt are verified. The others are few: those being copied and abandoned ones.
 _ABANDONED = """
-SELECT o.generation_id, o.attempt, o.position, o.storage_path
-FROM outputs o JOIN generations c ON c.id = o.generation_id
-WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position) > ($2, $3, $4)
-  AND (o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status = 'failed'))
-ORDER BY o.generation_id, o.attempt, o.position LIMIT $1
+SELECT o.generation_id, o.attempt, o.position, o.lapses, o.storage_path, o.content_type, o.media_type
+FROM outputs o
+JOIN generations c ON c.id = o.generation_id
+LEFT JOIN attempts a ON (a.generation_id, a.number) = (o.generation_id, o.attempt)
+WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position, o.lapses) > ($2, $3, $4, $5)
+  AND (o.attempt < c.retry_count OR (o.attempt = c.retry_count AND c.status IN ('completed', 'failed')))
+  AND coalesce(a.ended_at, CASE WHEN o.attempt = c.retry_count THEN c.completed_at END, '-infinity')
+      <= now() - $6::interval
+ORDER BY o.generation_id, o.attempt, o.position, o.lapses LIMIT $1
 """
 
-# Content, attempt and position of the output after which a walk through the outputs continues.
-Cursor = tuple[uuid.UUID, int, int]
-START: Cursor = (uuid.UUID(int=0), 0, -1)
+# Digits of the content's id in a path. The longer ones are used if another content has the path, and after a lapse.
+_LENGTHS = (8, 12, 32)
+
+# Content, attempt, position and lapses of the output after which a walk through the outputs continues.
+Cursor = tuple[uuid.UUID, int, int, int]
+START: Cursor = (uuid.UUID(int=0), 0, -1, 0)
 
 
 @dataclass(frozen=True)
@@ -48,46 +68,58 @@ class ReservedOutput:
     generation_id: uuid.UUID
     attempt: int
     position: int
+    lapses: int
     storage_path: str
+    media: MediaType
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
         """The object in a row of `outputs`."""
-        return cls(row["generation_id"], row["attempt"], row["position"], row["storage_path"])
+        path = row["storage_path"]
+        return cls(
+            generation_id=row["generation_id"],
+            attempt=row["attempt"],
+            position=row["position"],
+            lapses=row["lapses"],
+            storage_path=path,
+            media=MediaType(ContentType(row["content_type"]), row["media_type"], path.rpartition(".")[2]),
+        )
 
     @property
     def cursor(self) -> Cursor:
         """From where a walk continues after this object."""
-        return self.generation_id, self.attempt, self.position
+        return self.generation_id, self.attempt, self.position, self.lapses
 
 
-async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput | None:
-    """Reserve the path for one output of the attempt. It is idempotent: asked again, it returns the same path.
+async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
+    """Reserve the path for one output of a claimed attempt. It is idempotent: asked again, it returns the same path.
 
-    Returns:
-        The object; None if this output has been reserved with another type, see `find`.
+    If a claim before this one has reserved it for another type, another path is reserved. The first one is abandoned.
+
+    Raises:
+        AttemptLostError: the claim was lost.
     """
-    key = (attempt.generation_id, attempt.number, position)
-    paths = storage_paths(attempt, position, media)
-    for path in paths:
-        if await tx.fetchval(_RESERVE, *key, path, media.content_type, media.media_type) is not None:
-            return ReservedOutput(*key, path)
-        known = await find(tx, *key)
-        if known is not None:
-            return known if known.storage_path in paths else None
-        # The path belongs to another content.
+    lapses = await tx.fetchval(_LOCK_HELD, *attempt.key)
+    if lapses is None:
+        raise AttemptLostError("the attempt is not this worker's any more")
+    row = await tx.fetchrow(_FIND, attempt.generation_id, attempt.number, position, lapses)
+    if row is not None:
+        if row["storage_path"] in storage_paths(attempt, position, media, lapses):
+            return ReservedOutput.from_row(row)
+        await tx.execute(_LAPSE, *attempt.key)
+        lapses += 1
+    for path in storage_paths(attempt, position, media, lapses):
+        output = ReservedOutput(attempt.generation_id, attempt.number, position, lapses, path, media)
+        if await _insert(tx, output):
+            return output
+        # The path belongs to another content, or to an earlier copy of this attempt.
     raise LookupError(f"every path for output {position} of {attempt.generation_id} is taken")
 
 
-async def find(tx: Transaction, generation_id: uuid.UUID, attempt: int, position: int) -> ReservedOutput | None:
-    """The object that is reserved for an output."""
-    row = await tx.fetchrow(_FIND, generation_id, attempt, position)
-    return ReservedOutput.from_row(row) if row else None
-
-
-async def is_reserved(tx: Transaction, storage_path: str) -> bool:
-    """Whether the object at this path belongs to an attempt."""
-    return bool(await tx.fetchval(_IS_RESERVED, storage_path))
+async def reserve_again(tx: Transaction, written: Sequence[ReservedOutput]) -> None:
+    """Make rows again for objects that were written although their rows had been released: the sweeper finds them."""
+    for output in written:
+        await _insert(tx, output)
 
 
 async def release(tx: Transaction, output: ReservedOutput) -> None:
@@ -95,17 +127,28 @@ async def release(tx: Transaction, output: ReservedOutput) -> None:
     await tx.execute(_RELEASE, *output.cursor)
 
 
-async def find_abandoned(tx: Transaction, after: Cursor, limit: int) -> list[ReservedOutput]:
-    """Objects of attempts that failed, after the cursor."""
-    return [ReservedOutput.from_row(row) for row in await tx.fetch(_ABANDONED, limit, *after)]
+async def find_abandoned(tx: Transaction, after: Cursor, limit: int, wait: timedelta) -> list[ReservedOutput]:
+    """Objects, after the cursor, of attempts that ended at least `wait` ago and were not completed with them."""
+    return [ReservedOutput.from_row(row) for row in await tx.fetch(_ABANDONED, limit, *after, wait)]
 
 
-def storage_paths(attempt: ClaimedAttempt, position: int, media: MediaType) -> list[str]:
-    """The path of an output, and the longer ones to use if another content has it already."""
+async def _insert(tx: Transaction, output: ReservedOutput) -> bool:
+    values = (output.storage_path, output.media.content_type, output.media.media_type)
+    return await tx.fetchval(_RESERVE, *output.cursor, *values) is not None
+
+
+def storage_paths(attempt: ClaimedAttempt, position: int, media: MediaType, lapses: int = 0) -> list[str]:
+    """The path of an output, and the longer ones to use if it is taken.
+
+    Each time that a lease on the attempt's copy has run out, it begins with a longer one. The last one ends with the
+    claim's number, and is never taken.
+    """
     moment = attempt.created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
     retry = f"_r{attempt.number}" if attempt.number else ""
     further = f"_{position + 1}" if position else ""
+    digits = attempt.generation_id.hex
+    names = [*(digits[:length] for length in _LENGTHS), f"{digits}-{attempt.claim}"]
     return [
-        f"generation/{media.content_type}/{attempt.generation_id.hex[:length]}_{moment}{retry}{further}.{media.extension}"
-        for length in (8, 12, 32)
+        f"generation/{media.content_type}/{name}_{moment}{retry}{further}.{media.extension}"
+        for name in names[min(lapses, len(_LENGTHS)) :]
     ]

@@ -6,45 +6,86 @@ from datetime import timedelta
 
 from app.core.database import Transaction
 from app.core.json import storable_text
-from app.generations.attempts import Outcome
+from app.generations import attempt_history, create_calls
+from app.generations.attempts import ClaimedAttempt, Outcome
+from app.generations.create_calls import Surplus
 from app.generations.states import CONDITIONS, State
 
+_LOCK = "SELECT FROM generations WHERE id = $1 FOR UPDATE"
+
 _SET_PREDICTION = f"""
-UPDATE generations SET prediction_id = $3, due_at = now() + $4, failures = 0
-WHERE id = $1 AND retry_count = $2 AND {CONDITIONS[State.STARTING]}
+UPDATE generations SET prediction_id = $4, due_at = now() + $5, is_leased = false, failures = 0
+WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.STARTING]}
 RETURNING id
 """
-
-_IS_KNOWN = "SELECT EXISTS (SELECT FROM generations WHERE prediction_id = $1)"
 
 _SET_OUTCOMES = f"""
-UPDATE generations SET outcome = finished.json, output_url = finished.url, due_at = now(), failures = 0
-FROM unnest($1::uuid[], $2::int[], $3::jsonb[], $4::text[]) AS finished (generation_id, attempt, json, url)
-WHERE id = finished.generation_id AND retry_count = finished.attempt AND {CONDITIONS[State.RUNNING]}
+UPDATE generations SET outcome = finished.json, output_url = finished.url, due_at = now(), is_leased = false,
+                       failures = 0
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::text[])
+     AS finished (generation_id, attempt, prediction, json, url)
+WHERE id = finished.generation_id AND retry_count = finished.attempt AND prediction_id = finished.prediction
+  AND {CONDITIONS[State.RUNNING]}
 RETURNING id
 """
 
-# A prediction that belongs to another content cannot belong to this one, too.
-_NOTE_CALLBACK = f"""
-UPDATE generations c SET due_at = now(), prediction_id = coalesce(prediction_id, $4)
+_ATTEMPT = """
+SELECT a.prediction_id, a.ended_at IS NOT NULL AS has_ended FROM attempts a WHERE a.generation_id = $1 AND a.number = $2
+"""
+
+_FIND_CALLED_BACK = f"""
+SELECT prediction_id FROM generations
 WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3
   AND ({CONDITIONS[State.STARTING]} OR {CONDITIONS[State.RUNNING]})
-  AND (prediction_id = $4 OR prediction_id IS NULL)
-  AND NOT EXISTS (SELECT FROM generations o WHERE o.prediction_id = $4 AND o.id <> c.id)
-RETURNING id
+FOR UPDATE
+"""
+
+_NOTE_CALLBACK = """
+UPDATE generations SET due_at = now(), prediction_id = $2, is_leased = false WHERE id = $1
 """
 
 
-async def set_prediction(
-    tx: Transaction, generation_id: uuid.UUID, attempt: int, prediction_id: str, first_poll: timedelta
-) -> bool:
-    """Store the attempt's prediction, to be polled after `first_poll`. False if it already has one or has ended."""
-    return await tx.fetchval(_SET_PREDICTION, generation_id, attempt, prediction_id, first_poll) is not None
+async def set_prediction(tx: Transaction, attempt: ClaimedAttempt, prediction_id: str, first_poll: timedelta) -> bool:
+    """Store the prediction of a claimed attempt, to be polled after `first_poll`. False if the claim was lost.
+
+    Nobody else may give the prediction to another attempt meanwhile: see `attempt_history.lock_prediction`.
+    """
+    if await tx.fetchval(_SET_PREDICTION, *attempt.key, prediction_id, first_poll) is None:
+        return False
+    await attempt_history.record(tx, attempt.generation_id, attempt.number)
+    return True
 
 
-async def is_prediction_known(tx: Transaction, prediction_id: str) -> bool:
-    """Whether the prediction already belongs to an attempt."""
-    return bool(await tx.fetchval(_IS_KNOWN, prediction_id))
+async def accept(
+    tx: Transaction, attempt: ClaimedAttempt, prediction_id: str, first_poll: timedelta, *, lease: timedelta
+) -> list[Surplus]:
+    """Write down what the response to a create call says: which prediction it has made.
+
+    It becomes the attempt's prediction if the claim was not lost. If it was, and the attempt still waits for one,
+    whoever claims it next finds the prediction with its calls.
+
+    Returns:
+        The predictions that the attempt does not need: the caller cancels them, or others do after a lease.
+    """
+    await attempt_history.lock_prediction(tx, prediction_id)
+    if await attempt_history.belongs_elsewhere(tx, prediction_id, attempt.generation_id, attempt.number):
+        # An equal orphan has adopted it meanwhile; the one of that orphan is left for this attempt.
+        await create_calls.lose(tx, attempt, look_after=lease)
+        return []
+    await tx.execute(_LOCK, attempt.generation_id)
+    await set_prediction(tx, attempt, prediction_id, first_poll)
+    await create_calls.record(tx, attempt.generation_id, attempt.number, prediction_id, claim=attempt.claim)
+    return await cancel_surplus(tx, attempt.generation_id, attempt.number, after=lease)
+
+
+async def cancel_surplus(
+    tx: Transaction, generation_id: uuid.UUID, attempt: int, *, after: timedelta = timedelta(0)
+) -> list[Surplus]:
+    """Have the predictions of the attempt's calls cancelled that it does not need; none while it may still need one."""
+    row = await tx.fetchrow(_ATTEMPT, generation_id, attempt)
+    if row is None or not (row["prediction_id"] or row["has_ended"]):
+        return []
+    return await create_calls.order_cancels(tx, generation_id, attempt, but=row["prediction_id"], after=after)
 
 
 async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
@@ -57,6 +98,7 @@ async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
         _SET_OUTCOMES,
         [outcome.attempt.generation_id for outcome in outcomes],
         [outcome.attempt.number for outcome in outcomes],
+        [outcome.attempt.prediction_id for outcome in outcomes],
         [outcome.json for outcome in outcomes],
         [outcome.output_url and storable_text(outcome.output_url) for outcome in outcomes],
     )
@@ -70,4 +112,15 @@ async def note_callback(
 
     An attempt whose create call never returned learns its prediction this way. False if no attempt waits for the call.
     """
-    return await tx.fetchval(_NOTE_CALLBACK, generation_id, attempt, nonce, prediction_id) is not None
+    await attempt_history.lock_prediction(tx, prediction_id)
+    row = await tx.fetchrow(_FIND_CALLED_BACK, generation_id, attempt, nonce)
+    if row is None or row["prediction_id"] not in {None, prediction_id}:
+        return False
+    # A prediction that belongs to another attempt cannot belong to this one, too.
+    if await attempt_history.belongs_elsewhere(tx, prediction_id, generation_id, attempt):
+        return False
+    await tx.execute(_NOTE_CALLBACK, generation_id, prediction_id)
+    if row["prediction_id"] is None:
+        await attempt_history.record(tx, generation_id, attempt)
+        await create_calls.record(tx, generation_id, attempt, prediction_id)
+    return True

@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.core.database import Transaction, one_of
 from app.generations.models import Generation
@@ -14,7 +14,7 @@ from app.generations.states import CONDITIONS, UNENDED, State, Status
 _RETRY = f"""
 UPDATE generations
 SET status = 'pending', retry_count = retry_count + 1, due_at = now(), deadline_at = now() + $4,
-    failures = 0, is_parked = $5,
+    failures = 0, is_parked = $5, is_leased = false, lapses = 0,
     prediction_id = NULL, outcome = NULL, content_type = NULL, output_url = NULL, error_message = NULL,
     credit_cost = NULL, started_at = NULL, completed_at = NULL
 WHERE organization_id = $1 AND id = $2 AND {CONDITIONS[State.FAILED]}
@@ -40,9 +40,17 @@ WHERE o.id = $1
 
 
 async def find_lost(
-    tx: Transaction, request_key: bytes, turn_id: str | None, model: str, values: Mapping[str, Any], *, since: datetime
+    tx: Transaction,
+    request_key: bytes,
+    turn_id: str | None,
+    model: str,
+    values: Mapping[str, Any],
+    lifetime: timedelta,
 ) -> Generation | None:
-    """The same generation, if another turn of the same request has asked for it since then; locked against a third."""
+    """The same generation, if another turn of the same request has asked for it, less than `lifetime` ago.
+
+    It is locked against a third turn.
+    """
     query = (
         select(Generation)
         .where(
@@ -51,7 +59,7 @@ async def find_lost(
             Generation.model == model,
             Generation.input == dict(values),
             Generation.status != Status.FAILED,
-            Generation.created_at > since,
+            Generation.created_at > func.now() - lifetime,
         )
         .order_by(Generation.created_at, Generation.id)
         .limit(1)
@@ -79,10 +87,12 @@ async def retry(
     return attempt
 
 
-async def add(tx: Transaction, generation: Generation) -> None:
-    """Insert the row."""
+async def add(tx: Transaction, generation: Generation, deadline: timedelta) -> None:
+    """Insert the row. The deadline is counted from now on, by the clock of Postgres."""
     tx.session.add(generation)
+    generation.deadline_at = func.now() + deadline
     await tx.session.flush()
+    await refresh(tx, generation)
 
 
 async def refresh(tx: Transaction, generation: Generation) -> None:

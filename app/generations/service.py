@@ -10,12 +10,11 @@ from app.catalog import service as catalog
 from app.catalog.pricing import generation_ceiling
 from app.catalog.service import PricedModel
 from app.core.attribution import Attribution
-from app.core.clock import now
 from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits.references import generation_reference
-from app.generations import repository
+from app.generations import attempt_history, repository
 from app.generations.models import Generation
 from app.idempotency import service as idempotency
 from app.queue.protocol import WakeKind, WakeQueue
@@ -70,15 +69,23 @@ async def request_generation(
     if adopted := await _adopt(tx, request):
         return adopted
     model = await catalog.get_generation_model(tx, request.model)
-    content = _pending(policy, request, model, is_parked=await repository.is_full(tx, request.organization_id))
-    await _hold(tx, content, 0, model, request.attribution)
-    await repository.add(tx, content)
+    content = _pending(
+        policy.max_retries, request, model, is_parked=await repository.is_full(tx, request.organization_id)
+    )
+    attribution = _attribution_of(request)
+    await _hold(tx, content, 0, model, attribution)
+    await repository.add(tx, content, policy.deadline)
+    await attempt_history.add(tx, content.id, 0, attribution)
     _wake(tx, queue, content)
     return content
 
 
-async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: Generation) -> bool:
+async def retry(
+    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: Generation, attribution: Attribution
+) -> bool:
     """Make a failed generation pending again, with its original parameters and at today's price.
+
+    `attribution` says by whom the retry is requested; its model is the generation's.
 
     Returns:
         False if it is no longer failed: another request has retried it.
@@ -87,6 +94,7 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
         InsufficientCreditsError: the organization cannot pay the ceiling.
     """
     is_parked = await repository.is_full(tx, content.organization_id)
+    await attempt_history.record(tx, content.id, content.retry_count)
     attempt = await repository.retry(
         tx, content.organization_id, content.id, content.retry_count, policy.deadline, is_parked=is_parked
     )
@@ -95,27 +103,33 @@ async def retry(tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, con
         return False
     model = await catalog.get_generation_model(tx, content.model)
     content.price_id = model.price.id
-    await _hold(tx, content, attempt, model)
+    await _hold(tx, content, attempt, model, attribution)
+    await attempt_history.add(tx, content.id, attempt, attribution)
     _wake(tx, queue, content)
     return True
 
 
 async def _hold(
-    tx: Transaction, content: Generation, attempt: int, model: PricedModel, origin: Attribution | None = None
+    tx: Transaction, content: Generation, attempt: int, model: PricedModel, attribution: Attribution
 ) -> None:
-    origin = origin or Attribution(
-        organization_id=content.organization_id,
-        user_id=content.user_id,
-        session_id=content.session_id,
-        turn_id=content.turn_id,
-    )
     await credits.hold(
         tx,
-        replace(origin, model=content.model),
+        attribution,
         reference=hold_reference(content.id, attempt),
         amount=generation_ceiling(model.price),
         expires_in=None,
     )
+
+
+def _attribution_of(request: GenerationRequest) -> Attribution:
+    """That of the turn, with the generation's model instead of the agent's."""
+    of_turn = request.attribution or Attribution(
+        organization_id=request.organization_id,
+        user_id=request.user_id,
+        session_id=request.session_id,
+        turn_id=request.turn_id,
+    )
+    return replace(of_turn, model=request.model)
 
 
 def _wake(tx: Transaction, queue: WakeQueue, content: Generation) -> None:
@@ -124,9 +138,7 @@ def _wake(tx: Transaction, queue: WakeQueue, content: Generation) -> None:
         queue.wake(tx, WakeKind.START)
 
 
-def _pending(
-    policy: GenerationPolicy, request: GenerationRequest, model: PricedModel, *, is_parked: bool
-) -> Generation:
+def _pending(max_retries: int, request: GenerationRequest, model: PricedModel, *, is_parked: bool) -> Generation:
     return Generation(
         id=uuid.uuid4(),
         organization_id=request.organization_id,
@@ -138,8 +150,7 @@ def _pending(
         input=dict(request.input),
         prompt=_prompt_of(request.input),
         price_id=model.price.id,
-        max_retries=policy.max_retries,
-        deadline_at=now() + policy.deadline,
+        max_retries=max_retries,
         is_parked=is_parked,
     )
 
@@ -149,7 +160,7 @@ async def _adopt(tx: Transaction, request: GenerationRequest) -> Generation | No
     if request.request_key is None:
         return None
     content = await repository.find_lost(
-        tx, request.request_key, request.turn_id, request.model, request.input, since=now() - idempotency.LIFETIME
+        tx, request.request_key, request.turn_id, request.model, request.input, idempotency.LIFETIME
     )
     if content is not None:
         content.session_id, content.turn_id = request.session_id, request.turn_id

@@ -70,8 +70,11 @@ TRANSITIONS = (
     Transition("note_callback", State.STARTING, State.RUNNING),
     Transition("set_outcomes", State.RUNNING, State.COPYING),
     Transition("complete", State.COPYING, State.COMPLETED),
+    Transition("fail_claimed", State.STARTING, State.FAILED),
+    Transition("fail_claimed", State.COPYING, State.FAILED),
+    Transition("fail_running", State.RUNNING, State.FAILED),
     *(
-        Transition("fail", before, State.FAILED)
+        Transition("fail_late", before, State.FAILED)
         for before in (State.PARKED, State.PENDING, State.STARTING, State.RUNNING, State.COPYING)
     ),
     Transition("retry", State.FAILED, State.PENDING),

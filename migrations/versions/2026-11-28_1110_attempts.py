@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.Column("ending", sa.Text()),
         sa.Column("error_message", sa.Text()),
+        sa.Column("missing_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("missing_since", sa.DateTime(timezone=True)),
         sa.Column("user_id", sa.Text()),
         sa.Column("api_key_id", sa.Text()),
         sa.Column("agent", sa.Text()),
@@ -64,6 +66,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.Column("result", sa.Text()),
         sa.Column("prediction_id", sa.Text()),
+        sa.Column("due_at", sa.DateTime(timezone=True)),
         sa.CheckConstraint("result IN ('accepted', 'refused', 'lost')", name=op.f("ck_create_calls_result_known")),
         sa.CheckConstraint("(result IS NULL) = (ended_at IS NULL)", name=op.f("ck_create_calls_ended_with_result")),
         sa.CheckConstraint(
@@ -84,6 +87,7 @@ def upgrade() -> None:
         ["sent_at"],
         postgresql_where=sa.text("prediction_id IS NULL AND (result IS NULL OR result = 'lost')"),
     )
+    op.create_index("ix_create_calls_due", "create_calls", ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
     op.add_column("outputs", sa.Column("lapses", sa.Integer(), server_default="0", nullable=False))
     _key_of_outputs("generation_id", "attempt", "position", "lapses")
 

@@ -17,6 +17,7 @@ from tests import programs
 from tests.core.sites import new_site
 from tests.vendors_simulator import VendorsSimulator
 from tests.waiting import PATIENCE
+from tests.worker.manual_worker import open_manual_worker
 from tests.worker.workbench import Workbench, open_workbench
 
 _SLOW_COPY = "delivery-slow-60"
@@ -52,6 +53,9 @@ async def check_it_ended_once(workbench: Workbench, asked: str) -> None:
     assert len(await workbench.predictions(asked)) == 1
     assert len(await workbench.charges(asked)) == 1
     assert await workbench.held(asked) == 0
+    await workbench.let_writers_be_gone(asked)
+    async with open_manual_worker(workbench.resources.settings) as worker:
+        await worker.steps.sweep.remove_abandoned()
     (path,) = await workbench.objects(asked)
     assert await workbench.reserved(asked) == [path]
     assert await workbench.stored(path) == await workbench.delivered(asked)

@@ -73,6 +73,7 @@ async def test_files_copied_before_a_failure_are_removed(workbench: Workbench) -
     asked = await workbench.ask("simulator/image", num_outputs=2)
     assert (await workbench.until_ended(asked)).status == "failed"
 
+    await workbench.let_writers_be_gone(asked)
     async with open_manual_worker(workbench.resources.settings) as worker:
         await worker.steps.sweep.remove_abandoned()
 

@@ -110,15 +110,18 @@ async def test_an_attempts_own_prediction_is_adopted_if_another_contents_matches
     assert (await row_of(workbench, second)).prediction_id == own.id
 
 
-async def test_an_attempt_with_several_matching_predictions_waits(workbench: Workbench, worker: ManualWorker) -> None:
-    """Adopting the wrong one, or starting a third one, would be worse than waiting for the deadline."""
-    orphan = await lose_start(workbench, worker)
-    for _ in range(2):
-        await create_prediction(worker, orphan)
+async def test_a_prediction_that_no_lost_call_can_have_made_is_left_running(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
+    """One call was lost, and two predictions fit it: the other one is somebody else's, who uses the same account."""
+    orphan = await lose_start(workbench, worker, f"{_MODEL}--slow-600")
+    first, second = [await create_prediction(worker, orphan) for _ in range(2)]
 
     await worker.steps.adopt.run()
+    await worker.steps.cancel.run()
 
-    await check_waiting(workbench, orphan)
+    assert (await row_of(workbench, orphan)).prediction_id == first.id
+    assert await status_of(worker, second) != "canceled"
 
 
 async def test_a_prediction_from_before_the_start_is_not_adopted_even_if_another_start_is_older(
@@ -129,7 +132,8 @@ async def test_a_prediction_from_before_the_start_is_not_adopted_even_if_another
     orphan = await lose_start(workbench, worker, **earlier.input)
     # As if it had been started five minutes after that prediction.
     await workbench.execute(
-        "UPDATE generations SET started_at = started_at + interval '5 min' WHERE id = $1", str(orphan.generation_id)
+        "UPDATE create_calls SET sent_at = sent_at + interval '5 min' WHERE generation_id = $1",
+        str(orphan.generation_id),
     )
 
     await worker.steps.adopt.run()
@@ -245,6 +249,11 @@ async def create_prediction(
     return await worker.resources.predictions.create(
         model=model or orphan.model, input=input or orphan.input, webhook=webhook, cancel_after=3600
     )
+
+
+async def status_of(worker: ManualWorker, prediction: Prediction) -> str:
+    """How far the prediction is at the vendor."""
+    return (await worker.resources.predictions.get(prediction.id)).status
 
 
 async def row_of(workbench: Workbench, orphan: ClaimedAttempt) -> Generation:

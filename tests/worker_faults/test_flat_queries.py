@@ -1,4 +1,4 @@
-"""However many generations of one organization are parked, no statement that a worker runs reads them all.
+"""However many generations of one organization are parked or have ended, no statement of a worker reads them all.
 
 The plans are those of the statements that the steps really run: Postgres's `auto_explain` logs each plan.
 """
@@ -19,8 +19,10 @@ from tests.worker.workbench import Workbench
 from tests.worker_faults.plans import AT_ONCE
 
 _WAITING = 60_000
-# Due organizations and starts, late attempts, their end, unparking, due kinds, free capacity, orphans, polls, copies.
-_STATEMENTS = 10
+_ENDED = 20_000
+# Due organizations and starts, late attempts, their end, unparking, due kinds, free capacity, orphans, polls, copies;
+# then those about attempts and create calls.
+_STATEMENTS = 20
 # How many rows a statement may read, however many are parked.
 _FEW = 1000
 _MODEL = "simulator/image"
@@ -31,6 +33,18 @@ SELECT made.* FROM generations c, generate_series(1, $2) AS number, jsonb_popula
 )) AS made
 WHERE c.id = $1
 """
+# As if this generation had been tried very often.
+_ADD_ATTEMPTS = """
+INSERT INTO attempts (generation_id, number, organization_id, prediction_id, ended_at, ending)
+SELECT c.id, 10 + number, c.organization_id, 'made-' || number, now(), 'failed'
+FROM generations c, generate_series(1, $2) AS number WHERE c.id = $1
+"""
+_ADD_CALLS = """
+INSERT INTO create_calls (generation_id, attempt, claim, ended_at, result, prediction_id)
+SELECT c.id, 10 + number, number, now(), 'accepted', 'made-' || number
+FROM generations c, generate_series(1, $2) AS number WHERE c.id = $1
+"""
+_TABLES = ("generations", "attempts", "create_calls")
 _SETTINGS = {
     "session_preload_libraries": "'auto_explain'",
     "auto_explain.log_min_duration": "0",
@@ -49,7 +63,7 @@ class PlanLog:
         self._begin = path.stat().st_size
 
     def rows_read(self) -> dict[str, int]:
-        """For each statement about generations, how many rows or index entries it read."""
+        """For each statement about these tables, how many rows or index entries it read."""
         with self._path.open() as log:
             log.seek(self._begin)
             found = _PLAN.findall(log.read())
@@ -57,7 +71,7 @@ class PlanLog:
         return {
             plan["Query Text"]: sum(_rows_of(node) for node in _nodes(plan["Plan"]))
             for plan in plans
-            if "generations" in plan["Query Text"]
+            if any(table in plan["Query Text"] for table in _TABLES)
         }
 
 
@@ -84,7 +98,10 @@ async def test_no_statement_reads_all_parked_rows(
     asked = [await busy.ask(_MODEL) for _ in range(AT_ONCE + 1)]
     async with busy.resources.database.transaction() as tx:
         await tx.execute(_ADD_PARKED, uuid.UUID(asked[-1]), _WAITING)
-        await tx.execute("ANALYZE generations")
+        await tx.execute(_ADD_ATTEMPTS, uuid.UUID(asked[-1]), _ENDED)
+        await tx.execute(_ADD_CALLS, uuid.UUID(asked[-1]), _ENDED)
+        for table in _TABLES:
+            await tx.execute(f"ANALYZE {table}")
     log = PlanLog(embedded.postgres.log)
 
     await worker.start(asked[0])
@@ -92,6 +109,9 @@ async def test_no_statement_reads_all_parked_rows(
     sweep, steps = worker.steps.sweep, worker.steps
     for step in (sweep.end_late, sweep.wake_due, sweep.fill_capacity, sweep.remove_abandoned):
         await step()
+    await steps.cancel.run()
+    await worker.claim_start(asked[1])
+    await busy.let_lease_run_out(asked[1])
     await steps.adopt.run()
     await steps.poll.run()
     await steps.copy.claim(20)

@@ -100,6 +100,7 @@ async def test_a_failed_attempts_files_are_removed_and_the_next_attempts_files_s
 
     await workbench.retry(asked)
     assert (await workbench.until_ended(asked)).status == "completed"
+    await workbench.let_writers_be_gone(asked)
     async with open_manual_worker(workbench.resources.settings) as worker:
         await worker.steps.sweep.remove_abandoned()
 

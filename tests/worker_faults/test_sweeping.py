@@ -6,6 +6,7 @@ No worker runs at this site: the tests run its steps themselves.
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -163,6 +164,7 @@ async def test_an_object_that_cannot_be_removed_does_not_keep_others(
             )
     await workbench.let_deadline_pass(asked)
     await worker.sweep()
+    await workbench.let_writers_be_gone(asked)
 
     await worker.steps.sweep.remove_abandoned()
 
@@ -177,7 +179,7 @@ async def test_finding_abandoned_objects_does_not_read_completed_ones(workbench:
         await tx.execute(_VERIFIED)
         await tx.execute("ANALYZE generations")
         await tx.execute("ANALYZE outputs")
-        rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.START)
+        rows = await tx.fetch(f"EXPLAIN {outputs._ABANDONED}", 200, *outputs.START, timedelta(0))
 
     plan = "\n".join(row[0] for row in rows)
     assert "ix_outputs_unverified" in plan

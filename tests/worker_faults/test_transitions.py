@@ -12,9 +12,10 @@ from decimal import Decimal
 import pytest
 
 from app.catalog.pricing import Cost
+from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.generations import claims, endings, outputs, parking, progress, service
-from app.generations.attempts import ClaimedAttempt, Outcome, StoredFile
+from app.generations.attempts import AttemptLostError, ClaimedAttempt, Outcome, StoredFile
 from app.generations.media_types import TEXT
 from app.generations.models import Generation
 from app.generations.service import GenerationPolicy
@@ -60,7 +61,7 @@ class Trial:
             organization_id=row.organization_id,
             prediction_id=row.prediction_id,
             started_at=row.started_at,
-            deadline_at=row.deadline_at,
+            claim=row.claim,
             model=row.model,
             input=row.input,
             price_id=row.price_id,
@@ -68,6 +69,7 @@ class Trial:
             created_at=row.created_at,
             failures=row.failures,
             webhook_nonce=row.webhook_nonce,
+            time_left=timedelta(hours=1),
         )
 
 
@@ -75,31 +77,40 @@ Step = Callable[[Transaction, Trial], Awaitable[object]]
 
 
 async def _complete(tx: Transaction, trial: Trial) -> object:
-    output = await outputs.reserve(tx, trial.attempt, 0, TEXT)
-    assert output is not None
+    try:
+        output = await outputs.reserve(tx, trial.attempt, 0, TEXT)
+    except AttemptLostError:
+        return False
     file = StoredFile(output.storage_path, TEXT.content_type, 1, "0" * 64)
     queue = trial.workbench.resources.queue
     return await endings.complete(tx, queue, trial.attempt, [file], Cost(Decimal(0)), None)
 
 
+async def _fail_late(tx: Transaction, trial: Trial) -> object:
+    await tx.execute("UPDATE generations SET deadline_at = now(), due_at = now() WHERE id = $1", trial.row.id)
+    return await endings.fail_late(tx, trial.workbench.resources.queue, trial.attempt, "late", timedelta(0))
+
+
 async def _retry(tx: Transaction, trial: Trial) -> object:
     row = await tx.session.get_one(Generation, trial.row.id)
-    return await service.retry(tx, trial.workbench.resources.queue, _POLICY, row)
+    return await service.retry(
+        tx, trial.workbench.resources.queue, _POLICY, row, Attribution(organization_id=row.organization_id)
+    )
 
 
 _STEPS: Mapping[str, Step] = {
     "unpark": lambda tx, trial: parking.unpark(tx, trial.row.organization_id),
     "claim_starts": lambda tx, _: claims.claim_starts(tx, _MANY, _LEASE),
     "postpone": lambda tx, trial: claims.postpone(tx, trial.attempt, timedelta(0), is_failure=False),
-    "set_prediction": lambda tx, trial: progress.set_prediction(
-        tx, trial.row.id, 0, f"new-{trial.row.id}", timedelta(0)
-    ),
+    "set_prediction": lambda tx, trial: progress.set_prediction(tx, trial.attempt, f"new-{trial.row.id}", timedelta(0)),
     "note_callback": lambda tx, trial: progress.note_callback(
         tx, trial.row.id, 0, trial.row.webhook_nonce, trial.row.prediction_id or str(trial.row.id)
     ),
     "set_outcomes": lambda tx, trial: progress.set_outcomes(tx, [Outcome(trial.attempt, "{}", None)]),
     "complete": _complete,
-    "fail": lambda tx, trial: endings.fail(tx, trial.workbench.resources.queue, trial.attempt, "late"),
+    "fail_claimed": lambda tx, trial: endings.fail_claimed(tx, trial.workbench.resources.queue, trial.attempt, "no"),
+    "fail_running": lambda tx, trial: endings.fail_running(tx, trial.workbench.resources.queue, trial.attempt, "no"),
+    "fail_late": _fail_late,
     "retry": _retry,
 }
 

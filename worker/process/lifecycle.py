@@ -94,6 +94,7 @@ def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
     sweep = steps.sweep
     pauses: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
         "adopt": (steps.adopt.run, _SWEEP_SECONDS),
+        "cancel": (steps.cancel.run, _SWEEP_SECONDS),
         "wake_due": (sweep.wake_due, _SWEEP_SECONDS),
         "end_late": (sweep.end_late, _SWEEP_SECONDS),
         "fill_capacity": (sweep.fill_capacity, _SWEEP_SECONDS),

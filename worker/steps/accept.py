@@ -4,7 +4,7 @@ from datetime import timedelta
 from app.core.database import Database
 from app.generations import progress
 from app.generations.attempts import ClaimedAttempt
-from app.predictions.protocol import Prediction, PredictionClient
+from worker.steps.cancel import CancelStep
 
 
 @dataclass(frozen=True)
@@ -12,16 +12,12 @@ class Acceptance:
     """Stores which prediction an attempt has. The attempt is polled for the first time after `first_poll`."""
 
     database: Database
-    predictions: PredictionClient
+    cancels: CancelStep
     first_poll: timedelta
+    lease: timedelta
 
-    async def accept(self, attempt: ClaimedAttempt, prediction: Prediction) -> None:
-        """Store the attempt's prediction. If the attempt has another one or has ended, cancel the prediction."""
+    async def accept(self, attempt: ClaimedAttempt, prediction_id: str) -> None:
+        """Store what a create call of the attempt has made. What the attempt does not need is cancelled."""
         async with self.database.transaction() as tx:
-            is_accepted = await progress.set_prediction(
-                tx, attempt.generation_id, attempt.number, prediction.id, self.first_poll
-            )
-            is_known = is_accepted or await progress.is_prediction_known(tx, prediction.id)
-        if not is_known:
-            # Nobody waits for it, so it must not go on costing.
-            await self.predictions.cancel(prediction.id)
+            surplus = await progress.accept(tx, attempt, prediction_id, self.first_poll, lease=self.lease)
+        await self.cancels.cancel(surplus)

@@ -1,94 +1,162 @@
-"""Create calls that never returned: the vendor's list shows whether a prediction runs for them, and which."""
+"""Create calls that never returned: the vendor's list shows whether predictions run for them, and which."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from app.core.clock import now
 from app.core.database import Database
-from app.generations import claims, progress
+from app.generations import adoption, claims, create_calls
+from app.generations.adoption import Decision, Found
 from app.generations.attempts import ClaimedAttempt
-from app.generations.callbacks import is_webhook_of
+from app.generations.callbacks import name_of, named_attempt
+from app.generations.create_calls import LostCall, Surplus
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import Prediction, PredictionClient, PredictionError
 from worker.steps.accept import Acceptance
+from worker.steps.cancel import CancelStep
 
 logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 500
 _GRACE = timedelta(seconds=1)
-# The vendor's clock and ours may differ.
-_CLOCK_MARGIN = timedelta(seconds=60)
+
+
+@dataclass
+class _Search:
+    """What is looked for in one walk through the vendor's list, and what is left of it."""
+
+    orphans: list[ClaimedAttempt]
+    calls: list[LostCall]
+    # Oldest first, without those that belong to an attempt.
+    found: list[Found] = field(default_factory=list)
+    surplus: list[Surplus] = field(default_factory=list)
+
+    def calls_of(self, orphan: ClaimedAttempt) -> list[LostCall]:
+        return [call for call in self.calls if (call.generation_id, call.attempt) == orphan.key[:2]]
 
 
 @dataclass(frozen=True)
 class AdoptStep:
-    """Finds the predictions of attempts whose create call never returned."""
+    """Finds the predictions of create calls whose responses were lost."""
 
     database: Database
     predictions: PredictionClient
     budget: VendorBudget
     acceptance: Acceptance
+    cancels: CancelStep
     lease: timedelta
 
     async def run(self) -> None:
-        """Look for the predictions of all such attempts, in one walk through the vendor's list.
+        """Look for the predictions of all lost calls that are due, in one walk through the vendor's list.
 
-        The attempt's prediction is the one whose webhook names the attempt, or else the one without a webhook that has
-        its model and input. If there is none, nothing runs, and the attempt is started again. If there are several,
-        nobody can tell which it is: the attempt waits for its deadline, by which the vendor has cancelled them.
+        An attempt that waits adopts the prediction whose webhook names it, or else one without a webhook that fits one
+        of its lost calls. Predictions that fit several calls equally are given to them in order. If none fits, the
+        attempt is started again. What fits a lost call of which no attempt waits for a prediction is cancelled.
         """
-        async with self.database.transaction() as tx:
-            orphans = await claims.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, self.lease)
+        search = await self._claim()
+        for orphan in [orphan for orphan in search.orphans if not search.calls_of(orphan)]:
+            # Its calls were certainly refused, or never sent.
+            search.orphans.remove(orphan)
+            await self._start_again(orphan)
         # If the budget allows no call, they are looked for again when this lease has ended.
-        if not orphans or await self.budget.wait_before_read():
+        if not search.calls or await self.budget.wait_before_read():
             return
         try:
-            candidates = await self._find_candidates(orphans)
+            found = await self._list(search)
         except PredictionError as error:
             # They are looked for again when this lease has ended.
-            logger.warning("adoption_failed", extra={"orphans": len(orphans), "reason": error.text})
+            logger.warning("adoption_failed", extra={"orphans": len(search.orphans), "reason": error.text})
             return
-        for orphan, predictions in zip(orphans, candidates, strict=True):
-            await self._adopt(orphan, predictions)
-
-    async def _find_candidates(self, orphans: Sequence[ClaimedAttempt]) -> list[list[Prediction]]:
-        """For each orphan, the predictions that may be its own."""
-        candidates: list[list[Prediction]] = [[] for _ in orphans]
-        oldest = min(_earliest_start(orphan) for orphan in orphans)
-        async for prediction in self.predictions.recent(oldest):
-            for orphan, found in zip(orphans, candidates, strict=True):
-                if _fits(prediction, orphan):
-                    found.append(prediction)
-        return candidates
-
-    async def _adopt(self, orphan: ClaimedAttempt, candidates: Sequence[Prediction]) -> None:
-        # A prediction whose webhook names the attempt is its own; the others only look like it.
-        named = [prediction for prediction in candidates if prediction.webhook is not None] or candidates
-        found = [prediction for prediction in named if not await self._is_known(prediction.id)]
-        if len(found) == 1:
-            await self.acceptance.accept(orphan, found[0])
-        elif not found:
-            async with self.database.transaction() as tx:
-                await claims.postpone(tx, orphan, timedelta(0), is_failure=False)
-
-    async def _is_known(self, prediction_id: str) -> bool:
         async with self.database.transaction() as tx:
-            return await progress.is_prediction_known(tx, prediction_id)
+            search.found = await adoption.find_unknown(tx, found)
+        for orphan in search.orphans:
+            if not await self._adopt(search, orphan):
+                await self._start_again(orphan)
+        for call in search.calls:
+            await self._cancel_surplus_of(search, call)
+        for named in [prediction for prediction in search.found if prediction.named]:
+            async with self.database.transaction() as tx:
+                search.surplus += await adoption.claim_named_surplus(tx, named, self.lease)
+        await self.cancels.cancel(search.surplus)
+
+    async def _claim(self) -> _Search:
+        async with self.database.transaction() as tx:
+            await create_calls.lose_silent(tx, older_than=self.lease + _GRACE, look_after=self.lease)
+            orphans = await claims.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, self.lease)
+            waiting = [orphan for orphan in orphans if orphan.found_prediction_id is None]
+            calls = await create_calls.claim_lost(tx, waiting, _MOST_AT_ONCE, self.lease)
+        for orphan in orphans:
+            if orphan.found_prediction_id is not None:
+                # The response to one of its calls came after all.
+                await self.acceptance.accept(orphan, orphan.found_prediction_id)
+        order = {(call.generation_id, call.attempt): index for index, call in reversed(list(enumerate(calls)))}
+        return _Search(sorted(waiting, key=lambda orphan: order.get(orphan.key[:2], len(calls))), calls)
+
+    async def _list(self, search: _Search) -> list[Found]:
+        """The listed predictions that name an attempt, or that fit one of the calls."""
+        oldest = min(call.sent_at for call in search.calls) - adoption.CLOCK_MARGIN
+        found: list[Found] = []
+        async for prediction in self.predictions.recent(oldest):
+            listed = _found(prediction, search.calls)
+            if listed.named or listed.fits:
+                found.append(listed)
+        return found
+
+    async def _adopt(self, search: _Search, orphan: ClaimedAttempt) -> bool:
+        """Give the orphan a prediction. False if none of those that were found can be its own, now or later."""
+        is_undecided = False
+        for found, call in _candidates(search, orphan):
+            async with self.database.transaction() as tx:
+                decision = await adoption.adopt(tx, orphan, call, found, self.acceptance.first_poll)
+            if decision is Decision.OPEN:
+                is_undecided = True
+                continue
+            search.found.remove(found)
+            if decision is not Decision.KNOWN:
+                return True
+        return is_undecided
+
+    async def _start_again(self, orphan: ClaimedAttempt) -> None:
+        async with self.database.transaction() as tx:
+            await claims.postpone(tx, orphan, timedelta(0), is_failure=False)
+
+    async def _cancel_surplus_of(self, search: _Search, call: LostCall) -> None:
+        """Find a prediction that the call has made and that nobody waits for."""
+        for found in [each for each in search.found if _may_be_of(each, call)]:
+            async with self.database.transaction() as tx:
+                decision = await adoption.claim_surplus(tx, call, found, self.lease)
+            if decision is Decision.TAKEN:
+                search.found.remove(found)
+                search.surplus.append(Surplus(call.id, found.id))
+            if decision in {Decision.TAKEN, Decision.LOST}:
+                return
 
 
-def _fits(prediction: Prediction, orphan: ClaimedAttempt) -> bool:
-    # Only the end of a webhook's URL counts: the server's address may have changed since the attempt was started.
-    if prediction.webhook is not None:
-        return is_webhook_of(prediction.webhook, orphan)
-    if prediction.created_at < _earliest_start(orphan):
-        return False
-    name, _, version = orphan.model.partition(":")
-    is_model = name in {prediction.model, prediction.version} and version in {"", prediction.version}
-    return is_model and dict(prediction.input) == dict(orphan.input)
+def _candidates(search: _Search, orphan: ClaimedAttempt) -> list[tuple[Found, LostCall | None]]:
+    """The predictions that may be the orphan's, the best first, each with the call that made it if that is known."""
+    name = name_of(orphan)
+    named: list[tuple[Found, LostCall | None]] = [(found, None) for found in search.found if found.named == name]
+    calls = search.calls_of(orphan)
+    return named + [
+        (found, call) for found in search.found if (call := next((c for c in calls if _may_be_of(found, c)), None))
+    ]
 
 
-def _earliest_start(orphan: ClaimedAttempt) -> datetime:
-    """The earliest time that the vendor may report as the start of the attempt's prediction."""
-    return (orphan.started_at or now()) - _CLOCK_MARGIN
+def _may_be_of(found: Found, call: LostCall) -> bool:
+    """Whether a prediction without a webhook may have been made by the call."""
+    return call.id in found.fits and adoption.is_in_window(call, found.created_at)
+
+
+def _found(prediction: Prediction, calls: Sequence[LostCall]) -> Found:
+    # Without input and output: there may be many.
+    named = named_attempt(prediction.webhook) if prediction.webhook else None
+    fits = () if prediction.webhook else (call.id for call in calls if _fits(prediction, call))
+    return Found(
+        prediction.id, prediction.model, prediction.version, prediction.created_at, named, fits=frozenset(fits)
+    )
+
+
+def _fits(prediction: Prediction, call: LostCall) -> bool:
+    is_model = adoption.is_run_of(call.model, prediction.model, prediction.version)
+    return is_model and dict(prediction.input) == dict(call.input)

@@ -11,11 +11,11 @@ from app.core.backoff import backoff
 from app.core.database import Database
 from app.core.errors import AppError
 from app.generations import claims
-from app.generations.attempts import ClaimedAttempt
+from app.generations.attempts import AttemptLostError, ClaimedAttempt
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import StoreError
 from worker.steps.end import Ending
-from worker.transfer.copying import AttemptLostError, OutputCopier
+from worker.transfer.copying import OutputCopier
 from worker.transfer.downloads import DownloadInterruptedError, DownloadRefusedError
 from worker.transfer.sources import sources_of
 
@@ -65,7 +65,7 @@ class CopyStep:
             raise
         finally:
             if not is_completed:
-                await self.copier.remove_strays(touched)
+                await self.copier.keep_known(touched)
 
     async def _copy(self, attempt: ClaimedAttempt, touched: list[ReservedOutput]) -> bool:
         assert attempt.outcome is not None  # noqa: S101 - what `claim_copies` selects
@@ -79,7 +79,8 @@ class CopyStep:
 
     async def _hand_over(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:
         async with self.database.transaction() as tx:
-            await claims.hand_over(tx, attempt, wait, is_failure=is_failure)
+            if not await claims.hand_over(tx, attempt, wait, is_failure=is_failure):
+                logger.warning("copy_lost", extra={"generation_id": str(attempt.generation_id)})
 
     async def _while_leased(self, attempt: ClaimedAttempt, work: Coroutine[None, None, bool]) -> bool:
         """Do the work, and renew the lease until it is done.
@@ -106,7 +107,7 @@ class CopyStep:
             await asyncio.sleep(self.lease.total_seconds() / _RENEWALS_PER_LEASE)
             try:
                 async with self.database.transaction() as tx:
-                    is_ours = await claims.renew(tx, attempt.generation_id, attempt.number, self.lease)
+                    is_ours = await claims.renew(tx, attempt, self.lease)
             except AppError as error:
                 logger.warning(
                     "copy_lease_not_renewed", extra={"generation_id": str(attempt.generation_id), "reason": error.text}

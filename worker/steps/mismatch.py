@@ -24,6 +24,7 @@ async def refuse_run(
     try:
         await predictions.cancel(prediction.id)
     except PredictionError as error:
-        # It runs on until the vendor's limit ends it. Nobody but the operator pays for it.
+        # It is tried again once the attempt has failed. Nobody but the operator pays for it.
         logger.error("other_model_not_cancelled", extra={"prediction_id": prediction.id, "reason": error.text})
-    await ending.fail(attempt, f"The model provider ran another model than {attempt.model}, so the run was cancelled")
+    reason = f"The model provider ran another model than {attempt.model}, so the run was cancelled"
+    await ending.fail_made(attempt, prediction.id, reason)

@@ -11,6 +11,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app.resources import Resources
 from worker.steps.accept import Acceptance
 from worker.steps.adopt import AdoptStep
+from worker.steps.cancel import CancelStep
 from worker.steps.copy import CopyStep
 from worker.steps.end import Ending
 from worker.steps.poll import PollStep
@@ -29,6 +30,7 @@ class Steps:
     poll: PollStep
     copy: CopyStep
     sweep: SweepStep
+    cancel: CancelStep
     acceptance: Acceptance
     ending: Ending
 
@@ -47,17 +49,19 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     lease = timedelta(seconds=settings.worker_lease_seconds)
     interval = timedelta(seconds=settings.poll_interval_seconds)
     ending = Ending(database, queue)
-    acceptance = Acceptance(database, predictions, first_poll=interval)
+    cancels = CancelStep(database, predictions, lease)
+    acceptance = Acceptance(database, cancels, first_poll=interval, lease=lease)
     downloader = Downloader(session, hosts, settings.max_output_bytes)
-    copier = OutputCopier(database, resources.store, downloader, lease, settings.max_output_bytes)
+    copier = OutputCopier(database, resources.store, downloader, settings.max_output_bytes)
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
     async with session:
         yield Steps(
             start=StartStep(database, predictions, budget, acceptance, ending, lease, webhook_base),
-            adopt=AdoptStep(database, predictions, budget, acceptance, lease),
+            adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
             poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
             copy=CopyStep(database, copier, ending, hosts, lease),
-            sweep=SweepStep(database, queue, predictions, resources.store, ending),
+            sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
+            cancel=cancels,
             acceptance=acceptance,
             ending=ending,
         )

@@ -6,12 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.core.clock import now
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.json import UnstorableJsonError, storable_json
-from app.generations import claims, progress
-from app.generations.attempts import Attempt, Outcome
+from app.generations import attempt_history, claims, progress
+from app.generations.attempts import Attempt, Outcome, RunningAttempt
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
     Prediction,
@@ -36,6 +35,9 @@ _MOST_LISTED = 10_000
 _PAGE_SIZE = 100
 _MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
+# A vendor that does not find a prediction may find it at the next look, so its word counts only if it is repeated.
+_MISSING_TIMES = 3
+_MISSING_FOR = timedelta(seconds=30)
 # Outcomes may hold whole files, and Postgres takes a gigabyte in one statement.
 _MOST_CHARACTERS_AT_ONCE = 16 * 1024 * 1024
 # Every list of contents shows why an attempt failed, and a vendor's error may be of any length.
@@ -64,22 +66,23 @@ class PollStep:
         calls = asyncio.Semaphore(_MOST_CALLS_AT_ONCE)
         await asyncio.gather(*(self._poll_one(attempt, calls) for attempt in due[:_WORTH_A_LIST]))
 
-    async def _claim(self, *, ahead: timedelta) -> list[Attempt]:
+    async def _claim(self, *, ahead: timedelta) -> list[RunningAttempt]:
         async with self.database.transaction() as tx:
             return await claims.claim_polls(
                 tx, _MOST_AT_ONCE, shortest=self.interval, longest=_LONGEST_PAUSE, ahead=ahead
             )
 
-    async def _poll_listed(self, due: Sequence[Attempt]) -> list[Attempt]:
+    async def _poll_listed(self, due: Sequence[RunningAttempt]) -> list[RunningAttempt]:
         """Store what the vendor's list says about these attempts. Those that it does not list are returned."""
         left = {attempt.prediction_id: attempt for attempt in due}
-        oldest = min(attempt.started_at or now() for attempt in due) - _CLOCK_MARGIN
+        oldest = min(attempt.started_at for attempt in due if attempt.started_at) - _CLOCK_MARGIN
         seen: list[tuple[Attempt, Prediction]] = []
         if await self.budget.denial() or await self.budget.wait_before_read():
             return []
         try:
             async for prediction in self._listed(oldest):
                 if attempt := left.pop(prediction.id, None):
+                    await self._clear_missing([attempt])
                     seen.append((attempt, prediction))
                 if len(seen) >= _MOST_WRITTEN_AT_ONCE:
                     await self._observe(seen)
@@ -105,28 +108,51 @@ class PollStep:
             if listed % _PAGE_SIZE == 0 and (listed >= _MOST_LISTED or await self.budget.wait_before_read()):
                 return
 
-    async def _poll_one(self, attempt: Attempt, calls: asyncio.Semaphore) -> None:
+    async def _poll_one(self, attempt: RunningAttempt, calls: asyncio.Semaphore) -> None:
         async with calls:
             # If the budget allows no call, the attempt is polled when it is due again.
             if not await self.budget.wait_before_read():
                 await self._ask(attempt)
 
-    async def _ask(self, attempt: Attempt) -> None:
+    async def _ask(self, attempt: RunningAttempt) -> None:
         assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
         try:
             prediction = await self.predictions.get(attempt.prediction_id)
         except PredictionMissingError:
-            await self._fail(attempt, "The vendor does not know the prediction any more")
+            await self._miss(attempt)
         except PredictionError as error:
             # The attempt is polled again when it is due again.
             await self._note_throttling(error)
             logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
+            await self._clear_missing([attempt])
             await self._observe([(attempt, prediction)])
+
+    async def _miss(self, attempt: RunningAttempt) -> None:
+        """The vendor does not know the prediction. If it has said so for a while, cancel it, then fail the attempt."""
+        assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
+        async with self.database.transaction() as tx:
+            missing = await attempt_history.note_missing(tx, attempt)
+        if missing.count < _MISSING_TIMES or missing.duration < _MISSING_FOR:
+            return
+        try:
+            prediction = await self.predictions.cancel(attempt.prediction_id)
+        except PredictionMissingError:
+            await self._fail(attempt, "The vendor does not know the prediction any more")
+        except PredictionError as error:
+            # It may still run. It is polled again when it is due again.
+            logger.warning("cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
+        else:
+            await self._observe([(attempt, prediction)])
+
+    async def _clear_missing(self, attempts: Sequence[RunningAttempt]) -> None:
+        if missed := [attempt for attempt in attempts if attempt.missing_count]:
+            async with self.database.transaction() as tx:
+                await attempt_history.clear_missing(tx, missed)
 
     async def _fail(self, attempt: Attempt, reason: str) -> None:
         try:
-            await self.ending.fail(attempt, reason)
+            await self.ending.fail_running(attempt, reason)
         except AppError as error:
             # Its organization is locked, or Postgres is away. It is polled again when it is due again.
             logger.warning("end_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})

@@ -7,9 +7,8 @@ from datetime import timedelta
 from time import monotonic
 
 from app.core.backoff import backoff
-from app.core.clock import now
 from app.core.database import Database
-from app.generations import claims
+from app.generations import claims, create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.predictions.budget import VendorBudget
@@ -59,20 +58,34 @@ class StartStep:
         return []
 
     async def run(self, attempt: ClaimedAttempt) -> None:
-        """Create the prediction of a claimed attempt. If the vendor certainly refused it, it becomes pending again."""
+        """Create the prediction of a claimed attempt. If the vendor certainly refused it, it becomes pending again.
+
+        If an earlier create call has made one, of which the response came late, the attempt takes that one.
+        """
+        if attempt.found_prediction_id is not None:
+            await self.acceptance.accept(attempt, attempt.found_prediction_id)
+            return
         if wait := await self._await_vendor(attempt):
             await self._postpone(attempt, wait)
             return
         if monotonic() > attempt.claimed_at + self.lease.total_seconds() / 2:
             # This process slept. Others may have found meanwhile that nothing runs, and started it.
             logger.warning("start_left", extra={"generation_id": str(attempt.generation_id)})
+            await self._note_refusal(attempt)
             return
+        await self._call(attempt)
+
+    async def _call(self, attempt: ClaimedAttempt) -> None:
+        """Send the create call, and write down what became of it."""
         try:
             prediction = await self._create(attempt)
         except (PredictionUncertainError, TimeoutError):
             # The prediction may exist: the adoption step looks for it when the lease has ended.
             logger.warning("prediction_uncertain", extra={"generation_id": str(attempt.generation_id)})
+            async with self.database.transaction() as tx:
+                await create_calls.lose(tx, attempt, look_after=self.lease)
         except PredictionRejectedError as error:
+            await self._note_refusal(attempt)
             await self.ending.fail(attempt, error.text)
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
             await self._put_off(attempt, error)
@@ -80,7 +93,7 @@ class StartStep:
             if not prediction.runs(attempt.model):
                 await refuse_run(self.predictions, self.ending, attempt, prediction)
                 return
-            await self.acceptance.accept(attempt, prediction)
+            await self.acceptance.accept(attempt, prediction.id)
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:
         # The lease must outlast the call, so that nobody looks for the prediction while it is being created.
@@ -89,7 +102,7 @@ class StartStep:
                 model=attempt.model,
                 input=attempt.input,
                 webhook=webhook_url(self.webhook_base, attempt) if self.webhook_base else None,
-                cancel_after=_seconds_left(attempt),
+                cancel_after=max(_SHORTEST_CANCEL_AFTER, int(attempt.seconds_left())),
             )
 
     async def _await_vendor(self, attempt: ClaimedAttempt) -> timedelta:
@@ -126,8 +139,10 @@ class StartStep:
 
     async def _postpone(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:
         async with self.database.transaction() as tx:
-            await claims.postpone(tx, attempt, wait, is_failure=is_failure)
+            if not await claims.postpone(tx, attempt, wait, is_failure=is_failure):
+                logger.warning("start_lost", extra={"generation_id": str(attempt.generation_id)})
+            await create_calls.refuse(tx, attempt)
 
-
-def _seconds_left(attempt: ClaimedAttempt) -> int:
-    return max(_SHORTEST_CANCEL_AFTER, int((attempt.deadline_at - now()).total_seconds()))
+    async def _note_refusal(self, attempt: ClaimedAttempt) -> None:
+        async with self.database.transaction() as tx:
+            await create_calls.refuse(tx, attempt)

@@ -1,8 +1,6 @@
 """Repairs what a crash, a lost wake or a silent vendor left behind. Every worker sweeps; each step is idempotent."""
 
-import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,30 +10,30 @@ from redis.exceptions import RedisError
 from app.core.database import Database
 from app.core.errors import AppError, ServiceUnavailableError
 from app.generations import due, endings, outputs, parking
-from app.generations.attempts import LateAttempt
 from app.generations.outputs import ReservedOutput
-from app.predictions.protocol import PredictionClient, PredictionError
 from app.queue.protocol import WakeQueue
 from app.storage.protocol import ObjectStore, StoreError
+from worker.steps.cancel import CancelStep
 from worker.steps.end import Ending
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 200
 _GRACE = timedelta(seconds=1)
-_MOST_CANCELS_AT_ONCE = 20
-_CANCEL_SECONDS = 5
+# A worker that is not asleep finds within a lease that it has lost an attempt.
+_LEASES = 2
 
 
 @dataclass(frozen=True)
 class SweepStep:
-    """Finds everything that no wake and no poll would move on."""
+    """Finds everything that no wake and no poll would move on. `lease` is how long a worker may be silent."""
 
     database: Database
     queue: WakeQueue
-    predictions: PredictionClient
     store: ObjectStore
     ending: Ending
+    cancels: CancelStep
+    lease: timedelta
 
     async def wake_due(self) -> None:
         """Wake the workers for due rows: their wake was lost, or they have become due since it was sent."""
@@ -54,20 +52,19 @@ class SweepStep:
         """
         async with self.database.transaction() as tx:
             late = await due.find_late(tx, _BATCH, _GRACE)
-        ended: list[LateAttempt] = []
         # Each attempt of an organization that is locked would wait for as long as the first.
         locked: set[str] = set()
         for attempt in late:
             if attempt.organization_id in locked:
                 continue
             try:
-                if await self.ending.fail(attempt, "The generation did not end by its deadline"):
-                    ended.append(attempt)
+                await self.ending.fail_late(attempt, "The generation did not end by its deadline", _GRACE)
             except AppError:
                 locked.add(attempt.organization_id)
             except Exception:  # the others do not wait for this one; it is tried again in the next round
                 logger.exception("end_failed", extra={"generation_id": str(attempt.generation_id)})
-        await self._cancel([attempt for attempt in ended if attempt.is_running])
+        if late:
+            await self.cancels.run()
 
     async def fill_capacity(self) -> None:
         """Start parked generations that would not be started by the end of another one.
@@ -83,11 +80,15 @@ class SweepStep:
                     await endings.unpark_next(tx, self.queue, organization_id)
 
     async def remove_abandoned(self) -> None:
-        """Delete from the store what failed attempts left there."""
+        """Delete from the store what ended attempts left there and no content needs.
+
+        It waits until the workers that may still write for such an attempt have found that they have lost it. A worker
+        that slept for longer makes the row of its object again.
+        """
         cursor, is_more = outputs.START, True
         while is_more:
             async with self.database.transaction() as tx:
-                abandoned = await outputs.find_abandoned(tx, cursor, _BATCH)
+                abandoned = await outputs.find_abandoned(tx, cursor, _BATCH, _LEASES * self.lease)
             for output in abandoned:
                 cursor = output.cursor
                 await self._remove(output)
@@ -99,26 +100,15 @@ class SweepStep:
             async with self.database.transaction() as tx:
                 await outputs.release(tx, output)
             # A worker may have finished writing it since; one that finishes later sees that it is released.
-            await self.store.delete(output.storage_path)
+            await self._delete_released(output)
         except StoreError as error:
             # The others must not wait for this one; it is tried again in the next round.
             logger.warning("object_not_removed", extra={"path": output.storage_path, "reason": str(error)})
 
-    async def _cancel(self, ended: Sequence[LateAttempt]) -> None:
-        """Have the vendor cancel them. If it does not respond in time, its own limit ends them: each start sets one."""
-        calls = asyncio.Semaphore(_MOST_CANCELS_AT_ONCE)
+    async def _delete_released(self, output: ReservedOutput) -> None:
         try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await asyncio.gather(*(self._cancel_one(attempt, calls) for attempt in ended))
-        except TimeoutError:
-            logger.warning("cancels_unconfirmed", extra={"predictions": len(ended)})
-
-    async def _cancel_one(self, attempt: LateAttempt, calls: asyncio.Semaphore) -> None:
-        assert attempt.prediction_id is not None  # noqa: S101 - what `is_running` says
-        async with calls:
-            try:
-                await self.predictions.cancel(attempt.prediction_id)
-            except PredictionError as error:
-                logger.warning(
-                    "cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": repr(error)}
-                )
+            await self.store.delete(output.storage_path)
+        except StoreError:
+            async with self.database.transaction() as tx:
+                await outputs.reserve_again(tx, [output])
+            raise

@@ -3,10 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
 
 from app.core.database import Database
-from app.generations import claims, outputs
+from app.generations import outputs
 from app.generations.attempts import ClaimedAttempt, StoredFile
 from app.generations.media_types import SNIFF_BYTES, MediaType, sniff
 from app.generations.outputs import ReservedOutput
@@ -19,18 +18,13 @@ class NotStoredAsSentError(DownloadInterruptedError):
     """What was read back from the store is not what was sent to it."""
 
 
-class AttemptLostError(Exception):
-    """The attempt has ended, or another worker copies it."""
-
-
 @dataclass(frozen=True)
 class OutputCopier:
-    """Copies outputs into the store. An attempt's lease is renewed before an output is stored under another type."""
+    """Copies outputs into the store. It deletes nothing there: only the sweeper does."""
 
     database: Database
     store: ObjectStore
     downloader: Downloader
-    lease: timedelta
     max_bytes: int
 
     async def copy(
@@ -52,7 +46,7 @@ class OutputCopier:
         Raises:
             DownloadRefusedError: the output cannot be copied.
             DownloadInterruptedError, StoreError: another try may succeed.
-            AttemptLostError: the attempt has ended, or another worker copies it.
+            AttemptLostError: the attempt has ended, or another worker has claimed it.
         """
         async with aclosing(self._bytes_of(source)) as chunks:
             head = await _read_head(chunks)
@@ -66,33 +60,18 @@ class OutputCopier:
             raise NotStoredAsSentError(f"the store holds {stored.size} bytes of {sent.size}")
         return StoredFile(reserved.storage_path, media.content_type, stored.size, stored.sha256)
 
-    async def remove_strays(self, touched: Sequence[ReservedOutput]) -> None:
-        """Delete the objects that no row names any more: their rows were deleted while the objects were written."""
-        for output in touched:
+    async def keep_known(self, touched: Sequence[ReservedOutput]) -> None:
+        """Make sure that these objects have rows, so that the sweeper finds them if no content needs them.
+
+        If this worker slept while it wrote them, the sweeper may have removed their rows before they were there.
+        """
+        if touched:
             async with self.database.transaction() as tx:
-                is_known = await outputs.is_reserved(tx, output.storage_path)
-            if not is_known:
-                await self.store.delete(output.storage_path)
+                await outputs.reserve_again(tx, touched)
 
     async def _reserve(self, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
-        key = (attempt.generation_id, attempt.number)
         async with self.database.transaction() as tx:
-            reserved = await outputs.reserve(tx, attempt, position, media)
-            if reserved is not None:
-                return reserved
-            # An earlier copy of this attempt detected another type. Its object is deleted first, unless that copy has
-            # completed the attempt with it.
-            other = await outputs.find(tx, *key, position)
-            is_ours = await claims.renew(tx, *key, self.lease)
-        if other is None or not is_ours:
-            raise AttemptLostError("the attempt is no longer being copied")
-        await self.store.delete(other.storage_path)
-        async with self.database.transaction() as tx:
-            await outputs.release(tx, other)
-            reserved = await outputs.reserve(tx, attempt, position, media)
-        if reserved is None:
-            raise AttemptLostError("another worker stores this output")
-        return reserved
+            return await outputs.reserve(tx, attempt, position, media)
 
     async def _bytes_of(self, source: Source) -> AsyncGenerator[bytes]:
         if isinstance(source, Inline):

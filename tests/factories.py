@@ -28,6 +28,12 @@ max_output_tokens = 1000
 price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }
 
 [[models]]
+name = "sim-metered"
+kind = "chat"
+max_output_tokens = 1000
+price = { per_million_prompt_tokens = 0, per_million_completion_tokens = 1 }
+
+[[models]]
 name = "simulator/image"
 kind = "generation"
 description = "Pictures."

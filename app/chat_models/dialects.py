@@ -54,7 +54,7 @@ class Dialect:
 
 
 class Dialects:
-    """The dialect of each upstream and model, as far as this process has learned it. A model has few upstreams."""
+    """The dialects that this process has learned; at most one for each chat model of the catalog."""
 
     def __init__(self) -> None:
         self._learned: dict[tuple[Upstream, str], Dialect] = {}

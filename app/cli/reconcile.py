@@ -9,7 +9,7 @@ import typer
 from app.cli.parameters import AsJson, parse_duration, read_text
 from app.cli.printing import print_rows, tell
 from app.cli.reporting import CommandFailedError
-from app.cli.transaction import in_transaction
+from app.cli.transaction import REPORT_STATEMENT_SECONDS, in_report
 from app.core.database import Database
 from app.core.settings import load_settings
 from app.predictions.open import open_prediction_client
@@ -83,14 +83,15 @@ def compare_upstream_usage(
         requests=requests_column,
     )
     billed = read_usage(read_text(file).splitlines(keepends=True), columns)
-    found = in_transaction(reconcile_usage, billed, upstream=upstream, tolerance=Decimal(str(tolerance)))
+    found = in_report(reconcile_usage, billed, upstream=upstream, tolerance=Decimal(str(tolerance)))
     print_rows(_USAGE_COLUMNS, [_usage_row(difference) for difference in found], as_json=as_json)
     _conclude(len(found), 0)
 
 
 async def _compare_predictions(since: timedelta, until: timedelta) -> list[Difference]:
     settings = load_settings()
-    database, client = Database.open(settings), open_prediction_client(settings)
+    database = Database.open(settings, pool_size=1, statement_seconds=REPORT_STATEMENT_SECONDS)
+    client = open_prediction_client(settings)
     try:
         return await reconcile_predictions(database, client, since=since, until=until)
     finally:

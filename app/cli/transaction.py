@@ -10,7 +10,7 @@ from app.organizations.service import get_organization
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_REPORT_STATEMENT_SECONDS = 3600.0
+REPORT_STATEMENT_SECONDS = 3600.0
 
 
 def in_transaction(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -28,7 +28,7 @@ def in_transaction(action: Callable[Concatenate[Transaction, P], Awaitable[T]], 
 
 def in_report(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run an action that reads much; see `in_transaction`. Each of its statements may take up to an hour."""
-    return asyncio.run(_run(_REPORT_STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
+    return asyncio.run(_run(REPORT_STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
 
 
 async def _run(statement_seconds: float, action: Callable[[Transaction], Awaitable[T]]) -> T:

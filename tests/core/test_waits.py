@@ -77,6 +77,7 @@ async def test_a_wait_for_a_lock_ends(note: Note, database: Database, run: Run) 
         error = await refused(note.database, run, f"SELECT words FROM {note.table}")
 
     assert error.retry_after == 1
+    assert "lock timeout" in str(error.__cause__)
     assert await note.words() == "old"
 
 
@@ -87,6 +88,7 @@ async def test_a_statement_that_takes_too_long_ends(hasty: Note, run: Run) -> No
     error = await refused(hasty.database, run, f"SELECT pg_sleep({_FOR_EVER})::text")
 
     assert (error.status, error.retry_after) == (503, 1)
+    assert "statement timeout" in str(error.__cause__)
     assert await hasty.backend() == pid
 
 

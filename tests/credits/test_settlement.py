@@ -264,7 +264,7 @@ async def test_a_charge_says_for_whom_and_for_how_much_of_what_it_is(account: Ac
         (2, 2, "0.750000")
     ]
     # The event has its own call's agent and model.
-    own = {"agent": "test", "model": "test-0.375"}
+    own = {"agent": "test", "model": "sim-metered"}
     assert tuple(event) == tuple(own.get(name, getattr(origin, name)) for name in ATTRIBUTION_COLUMNS)
 
 

@@ -1,37 +1,36 @@
 from decimal import Decimal
 
+from app.audit.actor import COMMAND_LINE
+from app.catalog import service as catalog
+from app.catalog.toml import read_catalog
 from app.core.database import Transaction
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
+from tests import factories
 
-# A model that nobody can call, because it is not active. Its prices are never in force.
-_PRICE = """
-WITH model AS (
-    INSERT INTO models (name, kind, description, max_output_tokens, is_active)
-    VALUES ('test-' || $1, 'chat', '', 1, false) ON CONFLICT (name) DO NOTHING
-), price AS (
-    INSERT INTO prices (model_name, effective_at, per_call, per_second, per_output, per_million_prompt_tokens,
-                        per_million_completion_tokens)
-    VALUES ('test-' || $1, 'epoch', $1::numeric, 0, 0, 0, 0) ON CONFLICT (model_name, effective_at) DO NOTHING
-    RETURNING id
-)
-SELECT id FROM price UNION ALL SELECT id FROM prices WHERE model_name = 'test-' || $1
-"""
+# A completion token costs a millionth of a credit, so that every cost is that of some number of tokens.
+_MODEL = "sim-metered"
+_FIND_PRICE = "SELECT min(id) FROM prices WHERE model_name = $1"
 
 
 async def make_use(
     tx: Transaction, call_id: str, cost: str = "1", *, is_estimated: bool = False, tokens: int = 1
 ) -> MeteredUse:
-    """A model call that has used so many tokens of a prompt, at a price at which each call costs this much."""
+    """A model call that has used so many tokens of a prompt, which are free, and cost this much."""
+    amount = Decimal(cost)
+    price_id = await tx.fetchval(_FIND_PRICE, _MODEL)
+    if price_id is None:
+        await catalog.import_catalog(tx, read_catalog(factories.TEST_CATALOG), actor=COMMAND_LINE)
+        price_id = await tx.fetchval(_FIND_PRICE, _MODEL)
     return MeteredUse(
         call_id=call_id,
         kind=EventKind.MODEL_CALL,
         agent="test",
-        model=f"test-{cost}",
-        price_id=await tx.fetchval(_PRICE, cost),
-        cost=Decimal(cost),
+        model=_MODEL,
+        price_id=price_id,
+        cost=amount,
         is_estimated=is_estimated,
         prompt_tokens=tokens,
-        completion_tokens=0,
+        completion_tokens=int(amount * 1_000_000) if amount.is_finite() else 0,
         delivered_bytes=0,
     )

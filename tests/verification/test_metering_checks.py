@@ -1,16 +1,17 @@
 """Each charge is computed again from its metering events, and each event from its price."""
 
+from decimal import Decimal
+
 import pytest
 
 from tests.verification.books import Books
 
-_PRICE_OF_PAID = "(SELECT price_id FROM metering_events WHERE call_id = 'paid:{org}:1')"
 _QUANTITY = "UPDATE ledger_entries SET quantities = jsonb_set(quantities, '{{{{0,{name}}}}}', '{value}') WHERE {entry}"
 _PAID = "reference = 'paid:{org}'"
 # So that the event and the entry agree, and only the charge does not.
 _COST_OF_PAID = (
-    f"UPDATE prices SET per_call = {{cost}} WHERE id = {_PRICE_OF_PAID}",
-    "UPDATE metering_events SET cost = {cost} WHERE call_id = 'paid:{org}:1'",
+    "UPDATE metering_events SET cost = {cost}, completion_tokens = {cost} * 1000000 WHERE call_id = 'paid:{org}:1'",
+    _QUANTITY.format(name="completion_tokens", value='"{tokens}"', entry=_PAID),
     _QUANTITY.format(name="cost", value='"{cost}"', entry=_PAID),
 )
 _UNSETTLE = """
@@ -28,7 +29,8 @@ UPDATE credit_accounts SET balance = balance + 2 WHERE organization_id = '{org}'
 
 def costing(cost: str) -> tuple[str, ...]:
     """Statements that make the call that was paid cost this much."""
-    return tuple(statement.replace("{cost}", cost) for statement in _COST_OF_PAID)
+    tokens = str(int(Decimal(cost) * 1_000_000))
+    return tuple(statement.replace("{cost}", cost).replace("{tokens}", tokens) for statement in _COST_OF_PAID)
 
 
 async def test_what_the_product_does_is_right(books: Books) -> None:
@@ -66,7 +68,7 @@ async def test_what_the_product_does_is_right(books: Books) -> None:
         ),
         (
             ["UPDATE metering_events SET model = 'simulator/image' WHERE call_id = 'paid:{org}:1'"],
-            ["paid:{org}: the event paid:{org}:1 is of simulator/image, but has a price of test-0.5"],
+            ["paid:{org}: the event paid:{org}:1 is of simulator/image, but has a price of sim-metered"],
         ),
         (
             ["UPDATE metering_events SET hold_reference = 'none:{org}' WHERE call_id = 'paid:{org}:1'"],
@@ -135,7 +137,7 @@ async def test_what_the_product_does_is_right(books: Books) -> None:
     ],
 )
 async def test_a_doctored_charge_is_found(books: Books, statements: list[str], faults: list[str]) -> None:
-    price = await books.tx.fetchval("SELECT id FROM prices WHERE model_name = 'test-0.5'")
+    price = await books.tx.fetchval("SELECT id FROM prices WHERE model_name = 'sim-metered'")
 
     for statement in statements:
         await books.plant(statement)
@@ -148,7 +150,7 @@ async def test_a_doctored_charge_is_found(books: Books, statements: list[str], f
 
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "predict_time", "outputs", "cost"])
 async def test_a_doctored_quantity_is_found(books: Books, name: str) -> None:
-    price = await books.tx.fetchval("SELECT id FROM prices WHERE model_name = 'test-0.5'")
+    price = await books.tx.fetchval("SELECT id FROM prices WHERE model_name = 'sim-metered'")
 
     await books.plant(_QUANTITY.format(name=name, value='"9"', entry=_PAID))
 

@@ -30,10 +30,10 @@ class RecordingMeter:
     """A meter, and its only call, that keep what they are told."""
 
     heard: list[str | Settled] = field(default_factory=list)
-    opened: list[tuple[str, JsonObject]] = field(default_factory=list)
+    opened: list[tuple[str, str, JsonObject]] = field(default_factory=list)
 
-    async def open_call(self, _agent: str, model: str, body: JsonObject) -> "RecordingMeter":
-        self.opened.append((model, body))
+    async def open_call(self, agent: str, model: str, body: JsonObject) -> "RecordingMeter":
+        self.opened.append((agent, model, body))
         self.heard.append("opened")
         return self
 

@@ -138,6 +138,7 @@ async def test_a_run_that_wakes_after_its_hold_has_expired_is_charged_for_the_re
         (f"late:{reference}:2", cost_of([USAGE])),
     ]
     assert rows.lost_calls == 0
+    assert await faults_of(database, team) == []
 
 
 async def test_the_former_run_of_a_key_that_has_expired_stays_charged(

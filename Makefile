@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos mutants bench clean
+.PHONY: help install quickstart test lint types check chaos drills mutants bench clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -14,6 +14,7 @@ help:
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
 	@echo 'make chaos        500 generations while everything is struck again and again; SEED=7 repeats a run, SEEDS=5 makes five'
+	@echo 'make drills       the long forms of tests: a process falls asleep in every statement, an outage of 30 s'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make install      only create .venv with everything that the above need'
@@ -44,6 +45,9 @@ check: lint types test
 
 chaos: install
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(FULL),--seeds 5) $(if $(SEEDS),--seeds $(SEEDS))
+
+drills: install
+	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/chat/turns/test_outages.py
 
 mutants: install
 	$(BIN)/python -m mutants $(if $(ARGS),"$(ARGS)")

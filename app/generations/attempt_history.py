@@ -9,6 +9,9 @@ from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution
 from app.core.database import Transaction
 from app.generations.attempts import Attempt
 
+_MISSING_TIMES = 3
+_MISSING_FOR = timedelta(seconds=30)
+
 _KEY = "hashtextextended('prediction:' || $1, 0)"
 _LOCK = f"SELECT pg_advisory_xact_lock({_KEY})"
 
@@ -34,7 +37,11 @@ SET prediction_id = coalesce(a.prediction_id, excluded.prediction_id),
     started_at = coalesce(a.started_at, excluded.started_at),
     ended_at = coalesce(a.ended_at, excluded.ended_at),
     ending = coalesce(a.ending, excluded.ending),
-    error_message = coalesce(a.error_message, excluded.error_message)
+    error_message = coalesce(a.error_message, excluded.error_message),
+    missing_count = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
+                         THEN 0 ELSE a.missing_count END,
+    missing_since = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
+                         THEN NULL ELSE a.missing_since END
 """
 
 # Each of the three has an index of its own.
@@ -57,7 +64,7 @@ SELECT prediction_id FROM generations WHERE prediction_id = ANY ($1)
 
 _NOTE_MISSING = """
 UPDATE attempts SET missing_count = missing_count + 1, missing_since = coalesce(missing_since, now())
-WHERE generation_id = $1 AND number = $2 AND prediction_id = $3
+WHERE generation_id = $1 AND number = $2 AND prediction_id IS NOT DISTINCT FROM $3
 RETURNING missing_count, now() - missing_since AS missing_for
 """
 
@@ -70,10 +77,15 @@ WHERE a.generation_id = found.generation_id AND a.number = found.number
 
 @dataclass(frozen=True)
 class Missing:
-    """How often in a row, and for how long, the vendor has not known an attempt's prediction."""
+    """How often in a row, and for how long, the vendor has not known an attempt's prediction, or its model."""
 
     count: int
     duration: timedelta
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the vendor has said so often enough, and for long enough. One of its servers may be wrong."""
+        return self.count >= _MISSING_TIMES and self.duration >= _MISSING_FOR
 
 
 async def add(tx: Transaction, generation_id: uuid.UUID, number: int, attribution: Attribution) -> None:
@@ -102,7 +114,7 @@ async def find_known(tx: Transaction, prediction_ids: Sequence[str]) -> set[str]
 
 
 async def note_missing(tx: Transaction, attempt: Attempt) -> Missing:
-    """Count that the vendor did not know the attempt's prediction."""
+    """Count that the vendor did not know the attempt's prediction; or its model, if it has no prediction yet."""
     await record(tx, attempt.generation_id, attempt.number)
     row = await tx.fetchrow(_NOTE_MISSING, attempt.generation_id, attempt.number, attempt.prediction_id)
     return Missing(row["missing_count"], row["missing_for"]) if row else Missing(0, timedelta(0))

@@ -19,7 +19,7 @@ class PredictionError(AppError):
 
 
 class PredictionRejectedError(PredictionError):
-    """The vendor refuses this model or input (400, 404, 413, 422). Nothing runs, and repeating does not help."""
+    """The vendor refuses this model or input (400, 413, 422). Nothing runs, and repeating does not help."""
 
 
 class PredictionDeniedError(PredictionError):
@@ -43,7 +43,7 @@ class PredictionUncertainError(PredictionError):
 
 
 class PredictionMissingError(PredictionError):
-    """The vendor has no prediction with that id (404 on get or cancel)."""
+    """The vendor has no prediction with that id, or no such model or version (404). Nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ class PredictionClient(Protocol):
 
         Raises:
             PredictionRejectedError: the vendor refuses the model or the input, or the version is not one of the model.
+            PredictionMissingError: the vendor does not find the model or its version.
             PredictionUncertainError: the connection was lost or timed out after the request was sent, or a 5xx came.
         """
         ...

@@ -37,8 +37,10 @@ def refusal(status: int, retry_after: str | None, body: bytes, *, is_create: boo
         return PredictionThrottledError(text, wait_seconds=_wait_seconds(retry_after, problem))
     if status in _DENIED:
         return PredictionDeniedError(text)
+    if status == 404:
+        return PredictionMissingError(text)
     if not is_create:
-        return PredictionMissingError(text) if status == 404 else PredictionUnavailableError(text)
+        return PredictionUnavailableError(text)
     # 408 may come from a proxy, while the vendor still works on the request.
     if 400 <= status < 500 and status != 408:
         return PredictionRejectedError(text)

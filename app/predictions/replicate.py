@@ -14,6 +14,7 @@ from replicate.client import Client
 from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
+    PredictionError,
     PredictionMissingError,
     PredictionRejectedError,
     PredictionUnavailableError,
@@ -68,7 +69,7 @@ class ReplicateClient:
         await self._check_version(model)
         try:
             return await self._create(self._known_version(model), input, webhook, cancel_after)
-        except PredictionRejectedError as error:
+        except (PredictionRejectedError, PredictionMissingError) as error:
             if ":" in model or "/" not in model or "version" not in error.text.lower():
                 raise
             # It is also looked up again if the version that was known does not exist any more.
@@ -81,20 +82,21 @@ class ReplicateClient:
 
         Raises:
             PredictionRejectedError: the model has no such version.
+            PredictionMissingError: the vendor finds no such version of the model.
         """
         name, colon, version = model.partition(":")
         if not colon or model in self._checked_versions:
             return
-        refused = PredictionRejectedError(f"The model {name} has no version {version}")
+        refusal = f"The model {name} has no version {version}"
         if not _VERSION.fullmatch(version):
-            raise refused
+            raise PredictionRejectedError(refusal)
         try:
             with self._failures():
                 found = await self._request("GET", f"/v1/models/{quote(name)}/versions/{version}")
         except PredictionMissingError:
-            raise refused from None
+            raise PredictionMissingError(refusal) from None
         if not isinstance(found, dict) or found.get("id") != version:
-            raise refused
+            raise PredictionRejectedError(refusal)
         self._checked_versions.add(model)
 
     def _known_version(self, model: str) -> str:
@@ -102,7 +104,7 @@ class ReplicateClient:
         version, until = self._newest_versions.get(model, (model, 0.0))
         return version if time.monotonic() < until else model
 
-    async def _newest_version(self, model: str, refused: PredictionRejectedError) -> str:
+    async def _newest_version(self, model: str, refused: PredictionError) -> str:
         try:
             with self._failures():
                 found = await self._request("GET", f"/v1/models/{quote(model)}")

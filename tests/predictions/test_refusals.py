@@ -32,7 +32,7 @@ def error_of(
     ("status", "kind"),
     [
         (400, PredictionRejectedError),
-        (404, PredictionRejectedError),
+        (404, PredictionMissingError),
         (413, PredictionRejectedError),
         (422, PredictionRejectedError),
         (401, PredictionDeniedError),

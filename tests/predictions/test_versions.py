@@ -9,6 +9,7 @@ from app.predictions.protocol import (
     Prediction,
     PredictionDeniedError,
     PredictionError,
+    PredictionMissingError,
     PredictionRejectedError,
     PredictionUnavailableError,
 )
@@ -38,7 +39,7 @@ MADE = Prediction(
 async def test_a_version_of_another_model_is_refused_before_anything_runs(
     client: ReplicateClient, simulator: VendorsSimulator
 ) -> None:
-    with pytest.raises(PredictionRejectedError, match=f"The model {CHEAP} has no version"):
+    with pytest.raises(PredictionMissingError, match=f"The model {CHEAP} has no version"):
         await create(client, f"{CHEAP}:{simulator.version(DEAR)}")
 
     assert simulator.log("prediction") == []
@@ -81,7 +82,7 @@ def _answer(request: bytes, version: bytes, made: bytes) -> bytes:
     [
         ("200 OK", b'{"results": []}', PredictionRejectedError),
         ("200 OK", b'{"id": "%s"}' % OTHER_VERSION.encode(), PredictionRejectedError),
-        ("404 Not Found", b"{}", PredictionRejectedError),
+        ("404 Not Found", b"{}", PredictionMissingError),
         ("200 OK", b"<html>", PredictionUnavailableError),
         ("500 Internal Server Error", b"{}", PredictionUnavailableError),
         ("401 Unauthorized", b"{}", PredictionDeniedError),

@@ -4,6 +4,7 @@ No worker runs at this site, and the vendor is a host whose responses the test c
 """
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,10 @@ class Vendor:
         if path.endswith("/cancel"):
             self.cancels.append(path)
             status = self.status_if_cancelled
-        return _MISSING if status is None else (200, json.dumps(prediction(path.split("/")[3], status)).encode())
+        # A create call names no prediction.
+        _, _, _, *named = path.split("/")
+        shown = prediction(named[0] if named else secrets.token_hex(13), status) if status else None
+        return _MISSING if shown is None else (200, json.dumps(shown).encode())
 
 
 @pytest.fixture
@@ -145,3 +149,45 @@ async def let_pass(workbench: Workbench, content_id: str) -> None:
     await workbench.execute(
         "UPDATE attempts SET missing_since = missing_since - interval '31 s' WHERE generation_id = $1", content_id
     )
+
+
+async def test_one_404_to_a_create_call_ends_nothing(
+    workbench: Workbench, worker: ManualWorker, vendor: Vendor
+) -> None:
+    asked = await workbench.ask("simulator/text")
+    vendor.status = None
+    for _ in range(4):
+        await start(workbench, worker, asked)
+    assert (await workbench.row(asked)).status == "pending"
+
+    vendor.status = "starting"
+    await start(workbench, worker, asked)
+
+    assert (await workbench.row(asked)).prediction_id is not None
+    # Its prediction is not known to be missing, because its model was.
+    vendor.status = None
+    await let_pass(workbench, asked)
+    await poll(workbench, worker, asked)
+    assert (await workbench.row(asked)).status == "processing"
+
+
+async def test_several_404s_to_create_calls_over_a_while_end_the_attempt(
+    workbench: Workbench, worker: ManualWorker, vendor: Vendor
+) -> None:
+    asked = await workbench.ask("simulator/text")
+    vendor.status = None
+    for _ in range(2):
+        await start(workbench, worker, asked)
+
+    await let_pass(workbench, asked)
+    await start(workbench, worker, asked)
+
+    row = await workbench.row(asked)
+    assert (row.status, row.error_message) == ("failed", "The requested resource could not be found.")
+    assert await workbench.held(asked) == 0
+
+
+async def start(workbench: Workbench, worker: ManualWorker, content_id: str) -> None:
+    """Start the content, if it waits to be started."""
+    await workbench.execute("UPDATE generations SET due_at = now() WHERE id = $1", content_id)
+    await worker.start(content_id)

@@ -36,8 +36,6 @@ _PAGE_SIZE = 100
 _MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
 # A vendor that does not find a prediction may find it at the next look, so its word counts only if it is repeated.
-_MISSING_TIMES = 3
-_MISSING_FOR = timedelta(seconds=30)
 # Outcomes may hold whole files, and Postgres takes a gigabyte in one statement.
 _MOST_CHARACTERS_AT_ONCE = 16 * 1024 * 1024
 # Every list of contents shows why an attempt failed, and a vendor's error may be of any length.
@@ -133,7 +131,7 @@ class PollStep:
         assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
         async with self.database.transaction() as tx:
             missing = await attempt_history.note_missing(tx, attempt)
-        if missing.count < _MISSING_TIMES or missing.duration < _MISSING_FOR:
+        if not missing.is_believed:
             return
         try:
             prediction = await self.predictions.cancel(attempt.prediction_id)

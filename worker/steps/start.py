@@ -8,7 +8,7 @@ from time import monotonic
 
 from app.core.backoff import backoff
 from app.core.database import Database
-from app.generations import claims, create_calls
+from app.generations import attempt_history, claims, create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.predictions.budget import VendorBudget
@@ -16,6 +16,7 @@ from app.predictions.protocol import (
     Prediction,
     PredictionClient,
     PredictionDeniedError,
+    PredictionMissingError,
     PredictionRejectedError,
     PredictionThrottledError,
     PredictionUnavailableError,
@@ -87,6 +88,8 @@ class StartStep:
         except PredictionRejectedError as error:
             await self._note_refusal(attempt)
             await self.ending.fail(attempt, error.text)
+        except PredictionMissingError as error:
+            await self._miss(attempt, error)
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
             await self._put_off(attempt, error)
         else:
@@ -94,6 +97,16 @@ class StartStep:
                 await refuse_run(self.predictions, self.ending, attempt, prediction)
                 return
             await self.acceptance.accept(attempt, prediction.id)
+
+    async def _miss(self, attempt: ClaimedAttempt, error: PredictionMissingError) -> None:
+        """The vendor does not know the model. If it has said so for a while, fail the attempt."""
+        async with self.database.transaction() as tx:
+            missing = await attempt_history.note_missing(tx, attempt)
+        if not missing.is_believed:
+            await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
+            return
+        await self._note_refusal(attempt)
+        await self.ending.fail(attempt, error.text)
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:
         # The lease must outlast the call, so that nobody looks for the prediction while it is being created.

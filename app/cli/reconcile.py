@@ -12,7 +12,6 @@ from app.cli.reporting import CommandFailedError
 from app.cli.transaction import REPORT_STATEMENT_SECONDS, in_report
 from app.core.database import Database
 from app.core.settings import load_settings
-from app.predictions.open import open_prediction_client
 from app.reconciliation.prediction_differences import Difference, DifferenceKind
 from app.reconciliation.service import reconcile_predictions, reconcile_usage
 from app.reconciliation.usage_differences import UsageDifference
@@ -89,6 +88,9 @@ def compare_upstream_usage(
 
 
 async def _compare_predictions(since: timedelta, until: timedelta) -> list[Difference]:
+    # The vendor's SDK is slow to load, and no other command needs it.
+    from app.predictions.open import open_prediction_client  # noqa: PLC0415 - see above
+
     settings = load_settings()
     database = Database.open(settings, pool_size=1, statement_seconds=REPORT_STATEMENT_SECONDS)
     client = open_prediction_client(settings)

@@ -10,8 +10,8 @@ from app.content.repository import ContentFilter, File
 from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.core.errors import NotFoundError
-from app.core.middleware import request_id_var, traceparent_var
 from app.core.page import Page
+from app.core.request_context import request_id_var, traceparent_var
 from app.generations import service as generations
 from app.generations.media_types import ContentType
 from app.generations.models import Generation, Output

@@ -4,7 +4,6 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,16 +13,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError
+from app.core.request_context import request_id_var, traceparent_var
 from app.core.traceparent import traceparent_of
 
 logger = logging.getLogger("app.access")
 
 # The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
-
-request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
-# The same for everything that a request does, so that all of it belongs to one trace.
-traceparent_var: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 @dataclass

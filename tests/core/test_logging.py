@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.logging import JsonFormatter
-from app.core.middleware import request_id_var
+from app.core.request_context import request_id_var
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,12 @@ async def test_stored_outputs_are_complete(crashed: Crash) -> None:
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT storage_path, size_bytes FROM outputs")
     objects = crashed.installation.folder / "objects"
-    assert len(rows) == 4
-    assert all((objects / row["storage_path"]).stat().st_size == row["size_bytes"] for row in rows)
-    assert sum(path.is_file() for path in objects.rglob("*.png")) == 4
+    stored = [row for row in rows if row["size_bytes"] is not None]
+    assert len(stored) == 4
+    assert all((objects / row["storage_path"]).stat().st_size == row["size_bytes"] for row in stored)
+    # The sweeper has yet to delete what interrupted copies have left. It finds that by the rows.
+    found = {str(path.relative_to(objects)) for path in objects.rglob("*.png")}
+    assert found <= {row["storage_path"] for row in rows}
 
 
 async def test_chats_that_were_cut_off_cost_nothing_and_leave_no_hold(crashed: Crash) -> None:

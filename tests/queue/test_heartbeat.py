@@ -49,7 +49,7 @@ async def test_the_running_worker_reports_every_loop(stack: object, environment:
             loops = await read_loops(redis)
 
     assert set(loops) == {
-        "adopt", "copy", "end_late", "fill_capacity", "forget_idempotency_keys", "grant_monthly_credits", "listen",
-        "poll", "remove_abandoned", "start", "void_expired_holds", "wake_due",
+        "adopt", "cancel", "copy", "end_late", "fill_capacity", "forget_idempotency_keys", "grant_monthly_credits",
+        "listen", "poll", "remove_abandoned", "settle_expired_holds", "start", "wake_due",
     }  # fmt: skip
     assert all(loops.values())

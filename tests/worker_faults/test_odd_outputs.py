@@ -21,7 +21,6 @@ _MODEL = "simulator/image"
 _WORDS = '"words"'
 # Enough for the poller to read the vendor's list.
 _MANY = 32
-_CREATED_AT = datetime.now(UTC).isoformat()
 
 UNSTORABLE = {
     "a number too large for a float": '{"seed": %s, "a": "words"}' % ("1" * 400),
@@ -40,7 +39,7 @@ STORABLE = {
 
 def prediction(prediction_id: str, output: str) -> str:
     return (
-        f'{{"id": "{prediction_id}", "status": "succeeded", "created_at": "{_CREATED_AT}",'
+        f'{{"id": "{prediction_id}", "status": "succeeded", "created_at": "{datetime.now(UTC).isoformat()}",'
         f' "metrics": {{"predict_time": 0.5}}, "output": {output}}}'
     )
 

@@ -24,7 +24,7 @@ from app.core.attribution import Attribution
 from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
-from app.core.middleware import request_id_var, traceparent_var
+from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim

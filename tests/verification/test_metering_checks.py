@@ -177,6 +177,7 @@ async def test_a_late_event_that_was_not_charged_is_found(books: Books) -> None:
 
 
 async def test_a_cost_that_was_not_available_is_a_note(books: Books) -> None:
+    await books.forget_others()
     # 6.5 are left, of which 1 and 0.5 are held for others.
     await books.hold("big", "1")
     await books.settle("big", "9")
@@ -197,6 +198,7 @@ async def test_a_cost_that_was_available_and_is_not_charged_is_found(books: Book
 
 
 async def test_calls_that_a_crash_lost_are_a_note(books: Books) -> None:
+    await books.forget_others()
     await books.hold("crashed", calls=1)
     await books.open_call("crashed", "0.1")
     await books.open_call("crashed")

@@ -133,6 +133,23 @@ async def test_an_outcome_is_stored_once(workbench: Workbench) -> None:
     assert (await workbench.row(asked)).outcome == {"output": "first"}
 
 
+@pytest.mark.parametrize(("attempt", "is_noted"), [(1, False), (0, True)])
+async def test_a_webhook_that_names_another_attempt_assigns_no_prediction(
+    workbench: Workbench, worker: ManualWorker, attempt: int, is_noted: bool
+) -> None:
+    """The create call of that attempt was never answered: only the webhook says whose the prediction is."""
+    asked = await workbench.ask(_MODEL)
+    claimed = await worker.claim_start(asked)
+    assert claimed is not None
+    made = uuid.uuid4().hex
+
+    async with workbench.resources.database.transaction() as tx:
+        nonce = claimed.webhook_nonce
+        assert await progress.note_callback(tx, claimed.generation_id, attempt, nonce, made) == is_noted
+
+    assert (await workbench.row(asked)).prediction_id == (made if is_noted else None)
+
+
 async def test_the_failure_of_another_prediction_does_not_end_an_attempt(workbench: Workbench) -> None:
     attempt = await attempt_of(workbench, asked := await ask_running(workbench))
     stale = replace(attempt, prediction_id="of another attempt")

@@ -201,6 +201,24 @@ async def test_of_two_predictions_that_name_one_attempt_the_second_is_cancelled(
     assert await status_of(worker, second) == "canceled"
 
 
+async def test_a_prediction_that_names_an_ended_attempt_is_left_while_a_call_of_it_is_in_flight(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
+    """The response may still come. It says what the call has made, and the prediction is cancelled then."""
+    in_flight = await claim_start(workbench, worker)
+    made = await create(worker, in_flight, webhook=webhook_url("http://localhost:9", in_flight))
+    await workbench.let_deadline_pass(str(in_flight.generation_id))
+    await worker.sweep()
+    # Another call makes the worker read the vendor's list.
+    await lose_start(workbench, worker)
+
+    await worker.steps.adopt.run()
+    assert await status_of(worker, made) != "canceled"
+
+    await worker.steps.acceptance.accept(in_flight, made.id)
+    assert await status_of(worker, made) == "canceled"
+
+
 async def test_a_prediction_with_a_wrong_nonce_is_never_cancelled(workbench: Workbench, worker: ManualWorker) -> None:
     """Its webhook names an attempt that has a prediction, but it is not one of ours."""
     orphan = await lose_start(workbench, worker)

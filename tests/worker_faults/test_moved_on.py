@@ -6,6 +6,7 @@ No worker runs at this site: the tests run the steps of several workers themselv
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -165,6 +166,22 @@ async def test_a_start_that_never_reached_the_vendor_is_made_again(workbench: Wo
 
     await worker.steps.adopt.run()
 
+    assert (await workbench.row(asked)).status == "pending"
+
+
+async def test_a_worker_that_slept_after_it_claimed_a_start_does_not_call_the_vendor(
+    workbench: Workbench, worker: ManualWorker
+) -> None:
+    """Another worker may have found meanwhile that nothing runs, and started it."""
+    asked = await workbench.ask("simulator/image")
+    claimed = await begin(worker, asked)
+    slept = replace(claimed, claimed_at=claimed.claimed_at - worker.steps.start.lease.total_seconds())
+
+    await worker.steps.start.run(slept)
+    assert await workbench.predictions(asked) == []
+
+    await workbench.let_lease_run_out(asked)
+    await worker.steps.adopt.run()
     assert (await workbench.row(asked)).status == "pending"
 
 

@@ -26,6 +26,7 @@ def describe(result: Result) -> str:
         f"chats charged exactly: {verdict.exact}, by an estimate: {verdict.estimated}",
         f"runs not charged because their request was run again: {verdict.superseded}",
         f"model calls lost in crashes: {verdict.lost}; opened without an event: {result.lost_calls}",
+        f"model calls that their turn did not wait for: {verdict.unread}",
         "charges by the ledger, and due by the vendors' log:",
         *_accounts(result),
         *_listed("never happened", coverage.missing),

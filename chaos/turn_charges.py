@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from chaos.charged_chats import ChargedChat
 from chaos.model_runs import NOTHING, Bounds, ModelRun
@@ -25,6 +26,8 @@ class Verdict:
         estimated: How many are within the bounds of an estimate.
         superseded: Runs that were free because another run with their Idempotency-Key was charged.
         lost: Model calls that died with their process before they were recorded.
+        unread: Model calls that were answered, and that their turn did not wait for: its time was up, or its process
+            slept.
         due: What the charged chats of each organization may cost.
     """
 
@@ -33,6 +36,7 @@ class Verdict:
     estimated: int = 0
     superseded: int = 0
     lost: int = 0
+    unread: int = 0
     due: defaultdict[str, Bounds] = field(default_factory=lambda: defaultdict(lambda: NOTHING))
 
 
@@ -41,15 +45,15 @@ def check_turns(chats: Sequence[ChargedChat], struck: Sequence[Struck]) -> Verdi
     verdict = Verdict()
     for chat in chats:
         verdict.violations += [f"chat {chat.marker}: {text}" for text in _answers(chat)]
-        was_killed = _was_killed(chat, struck)
+        was_killed, was_cut = _was_killed(chat, struck), _was_cut(chat, struck)
         # Those that were answered first: they have the fewest runs that fit.
         turns = sorted(chat.charges, key=lambda turn: turn not in chat.answered)
-        assigned = _assign(chat, turns, chat.runs, may_lose=was_killed)
+        assigned = _assign(chat, turns, chat.runs, may_lose=was_killed or was_cut)
         if assigned is None:
             verdict.violations.append(f"chat {chat.marker}: {_wrong(chat)}")
         else:
-            _count(chat, assigned, verdict)
-            _judge_uncharged(chat, assigned, verdict, was_killed=was_killed)
+            _count(chat, assigned, verdict, was_killed=was_killed)
+            _judge_uncharged(chat, assigned, verdict, was_killed=was_killed, was_cut=was_cut)
     return verdict
 
 
@@ -87,22 +91,26 @@ def _assign(chat: ChargedChat, turns: Sequence[str], runs: Sequence[ModelRun], *
 
 
 def _fitting(chat: ChargedChat, turn: str, run: ModelRun, *, may_lose: bool) -> Bounds | None:
-    """What the run costs, if that was charged. If its process was killed, its last call may have been lost."""
+    """What the run costs, if that was charged. If it was killed or cut, its last call may be missing."""
     every = len(run.calls)
     fewest = every - 1 if may_lose and turn not in chat.answered and every > 1 else every
     costs = [run.cost(calls, chat.received(turn)) for calls in range(every, fewest - 1, -1)]
     return next((cost for cost in costs if chat.charges[turn] in cost), None)
 
 
-def _count(chat: ChargedChat, assigned: Assigned, verdict: Verdict) -> None:
+def _count(chat: ChargedChat, assigned: Assigned, verdict: Verdict, *, was_killed: bool) -> None:
     for turn, (run, cost) in assigned.items():
         verdict.due[chat.organization_id] += cost
         verdict.exact += cost.is_exact
         verdict.estimated += not cost.is_exact
-        verdict.lost += cost.most < run.cost(len(run.calls), chat.received(turn)).least
+        is_missing = cost.most < run.cost(len(run.calls), chat.received(turn)).least
+        verdict.lost += is_missing and was_killed
+        verdict.unread += is_missing and not was_killed
 
 
-def _judge_uncharged(chat: ChargedChat, assigned: Assigned, verdict: Verdict, *, was_killed: bool) -> None:
+def _judge_uncharged(
+    chat: ChargedChat, assigned: Assigned, verdict: Verdict, *, was_killed: bool, was_cut: bool
+) -> None:
     charged = [run for run, _ in assigned.values()]
     for run in chat.runs:
         if any(run is other for other in charged) or run.cost(len(run.calls), chat.received()).least == 0:
@@ -111,6 +119,8 @@ def _judge_uncharged(chat: ChargedChat, assigned: Assigned, verdict: Verdict, *,
             verdict.superseded += 1
         elif was_killed and len(run.calls) == 1:
             verdict.lost += 1
+        elif was_cut and len(run.calls) == 1:
+            verdict.unread += 1
         else:
             cost = run.cost(len(run.calls), chat.received())
             verdict.violations.append(
@@ -129,8 +139,19 @@ def _was_killed(chat: ChargedChat, struck: Sequence[Struck]) -> bool:
     )
 
 
+def _was_cut(chat: ChargedChat, struck: Sequence[Struck]) -> bool:
+    """Whether a turn of the chat may not have waited for its model: its time was up, or its process slept."""
+    sleeps = [blow for blow in struck if blow.kind.blow in {Blow.SLEEP, Blow.LONG_SLEEP}]
+    return any(sent.status == HTTPStatus.GATEWAY_TIMEOUT for sent in chat.sent) or any(
+        blow.kind.victim == sent.api and sent.at <= blow.until and blow.at <= sent.until
+        for blow in sleeps
+        for sent in chat.sent
+    )
+
+
 def _wrong(chat: ChargedChat) -> str:
     charged = ", ".join(f"{turn} {amount}" for turn, amount in chat.charges.items())
     costs = [run.cost(len(run.calls), chat.received()) for run in chat.runs]
     priced = ", ".join(f"{cost.least} to {cost.most}" for cost in costs) or "nothing"
-    return f"charged {charged}; by the vendor's log its model calls cost {priced}"
+    told = ", ".join(str(sent.status) for sent in chat.sent)
+    return f"charged {charged}; by the vendor's log its model calls cost {priced}; the client was told {told}"

@@ -97,6 +97,19 @@ def test_one_call_may_be_lost_if_its_process_was_killed() -> None:
     assert len(check(TWO_CALLS, [], unanswered, [], struck=KILLED).violations) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "struck"), [(504, []), (None, [Struck(9.0, Kind(Blow.SLEEP, "api-1"), 30.0)])], ids=["limit", "sleep"]
+)
+def test_the_last_call_may_be_free_if_its_turn_did_not_wait_for_it(status: int | None, struck: list[Struck]) -> None:
+    unanswered = [sent(status=status)]
+
+    verdict = check([chat()], [], unanswered, [], struck=struck)
+    assert (verdict.violations, verdict.unread, verdict.lost) == ([], 1, 0)
+    verdict = check(TWO_CALLS, [charge(COST, TURN, marker=MARKER)], unanswered, [], struck=struck)
+    assert (verdict.violations, verdict.unread) == ([], 1)
+    assert len(check(TWO_CALLS, [], unanswered, [], struck=struck).violations) == 1
+
+
 def test_no_call_may_be_lost_if_another_process_was_killed() -> None:
     assert len(check([chat()], [], [sent(api="api-2", status=None)], [], struck=KILLED).violations) == 1
 

@@ -15,8 +15,8 @@ from chaos.organizations import Organization
 from chaos.plan import KEYED, Plan, Request, Way
 from chaos.strikes import APIS
 
-# Longer than the lease of an Idempotency-Key whose process was killed.
-_PATIENCE_SECONDS = 110.0
+# Longer than all strikes and the lease of an Idempotency-Key whose process was killed by the last of them.
+_PATIENCE_SECONDS = 200.0
 _BETWEEN_TRIES_SECONDS = 0.7
 _RETRY_SECONDS = 1.5
 _API = "/api/external"

@@ -25,6 +25,7 @@ from chaos.model_runs import runs_of
 from chaos.organizations import Organization
 from chaos.plan import Plan
 from chaos.stored import check_store
+from chaos.strikes import WORKERS, Blow
 from chaos.striking import Struck
 from chaos.tables import Tables
 from chaos.turn_charges import Verdict, check_losses, check_turns
@@ -68,6 +69,7 @@ async def judge(evidence: Evidence, http: httpx.AsyncClient) -> Judgement:
     asked, vendor, tables = evidence.asked, evidence.vendor, evidence.tables
     chats, unknown = collect_chats(runs_of(vendor.chats), tables.entries, tables.markers, asked)
     verdict = check_turns(chats, evidence.struck)
+    sleeps = sum(blow.kind.blow is Blow.SLEEP and blow.kind.victim in WORKERS for blow in evidence.struck)
     accounts = accounts_of(vendor, tables.contents, tables.entries, verdict.due)
     violations = [
         *check_requests(asked, tables.contents, evidence.plan.requests),
@@ -81,7 +83,7 @@ async def judge(evidence: Evidence, http: httpx.AsyncClient) -> Judgement:
         *check_entries(tables.entries),
         *check_accounts(accounts, evidence.balances),
         *(f"{reference}: still held" for reference in tables.open_holds),
-        *check_runs(vendor, tables.contents),
+        *check_runs(vendor, tables.contents, sleeps),
         *check_predictions(vendor, tables.contents),
         *check_failures(vendor, tables.contents),
         *await check_store(evidence.objects, tables.contents, tables.outputs, vendor, http),

@@ -13,7 +13,8 @@ TURN_SECONDS = 10
 _FAULT_RATE = 0.35
 _WEBHOOK_SECRET = "whsec_Y2hhb3M="  # noqa: S105 - the simulator's, for this run
 _CONCURRENT_GENERATIONS = 40
-_POOR_CREDITS = Decimal("0.3")
+# The second one cannot pay for its first chat.
+_POOR_CREDITS = (Decimal("0.3"), Decimal("0.000001"))
 # Leases and waits as short as they may be, so that what is struck does not outlast the run.
 _SETTINGS = {
     "REPLICATE_CREATES_PER_MINUTE": "6000",
@@ -53,7 +54,7 @@ async def prepare(plant: Plant) -> list[Organization]:
             await organizations.make_organization(
                 database,
                 f"organization-{number}",
-                credit=organizations.CREDITS if number < RICH else _POOR_CREDITS,
+                credit=organizations.CREDITS if number < RICH else _POOR_CREDITS[number - RICH],
                 further_agents=_AGENTS,
             )
             for number in range(ORGANIZATIONS)

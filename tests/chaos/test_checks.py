@@ -102,6 +102,14 @@ def test_without_webhooks_more_runs_than_equal_attempts_are_reported() -> None:
     assert "2 predictions ran for 1 attempts" in told
 
 
+def test_each_sleep_of_a_worker_may_have_led_to_a_second_run() -> None:
+    twice = vendor(predictions=[prediction("first"), prediction("second")])
+    thrice = vendor(predictions=[prediction("first"), prediction("second"), prediction("third")])
+
+    assert check_runs(twice, [content()], sleeps=1) == []
+    assert check_runs(thrice, [content()], sleeps=1) != []
+
+
 def test_a_second_run_that_was_cancelled_is_not_reported() -> None:
     predictions = [prediction("first"), prediction("second", status="canceled")]
     stopped = [{"id": "second", "status": "canceled"}]

@@ -69,18 +69,20 @@ class ModelCall:
             sent_bytes=entry["sent_bytes"],
         )
 
-    def cost(self, delivered_bytes: int) -> Bounds:
+    def cost(self, delivered_bytes: int, *, is_cut: bool = False) -> Bounds:
         """What it may cost if at least so many bytes of its answer reached the client.
+
+        `is_cut`: the server did not read its answer to the end, though the vendor may have sent all of it.
 
         If its usage is not known, the completion counts as a token for every four bytes: at least of those that reached
         the client, at most of those that the vendor has sent. A call that has delivered nothing may be free.
         """
         price = CHAT_PRICES[self.model]
-        if self.is_reported:
+        if self.is_reported and not is_cut:
             exact = price.cost(*self.usage)
             return Bounds(exact, exact)
         prompts = sorted((self.usage[0], self.prompt_estimate))
-        certain = self.sent_bytes if self.is_finished else min(delivered_bytes, self.sent_bytes)
+        certain = self.sent_bytes if self.is_finished and not is_cut else min(delivered_bytes, self.sent_bytes)
         least = price.cost(prompts[0], _tokens(certain)) if certain else Decimal(0)
         return Bounds(least, price.cost(prompts[1], _tokens(self.sent_bytes)))
 
@@ -97,10 +99,13 @@ class ModelRun:
         """How many of its calls were answered to the end."""
         return sum(call.is_finished for call in self.calls)
 
-    def cost(self, calls: int, delivered_bytes: int) -> Bounds:
-        """What its first so many calls may cost; the delivered bytes are those of its last one."""
+    def cost(self, calls: int, delivered_bytes: int, *, is_cut: bool = False) -> Bounds:
+        """What its first so many calls may cost; the delivered bytes are those of its last one, as is `is_cut`."""
         last = len(self.calls) - 1
-        costs = [call.cost(delivered_bytes if at == last else 0) for at, call in enumerate(self.calls[:calls])]
+        costs = [
+            call.cost(delivered_bytes, is_cut=is_cut) if at == last else call.cost(0)
+            for at, call in enumerate(self.calls[:calls])
+        ]
         return sum(costs, NOTHING)
 
 

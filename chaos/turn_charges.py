@@ -91,10 +91,16 @@ def _assign(chat: ChargedChat, turns: Sequence[str], runs: Sequence[ModelRun], *
 
 
 def _fitting(chat: ChargedChat, turn: str, run: ModelRun, *, may_lose: bool) -> Bounds | None:
-    """What the run costs, if that was charged. If it was killed or cut, its last call may be missing."""
+    """What the run costs, if that was charged.
+
+    If it was killed or cut, its last call may be missing. If its answer did not arrive as a whole, the last call may be
+    an estimate: the server left before it had read what the vendor reported.
+    """
     every = len(run.calls)
     fewest = every - 1 if may_lose and turn not in chat.answered and every > 1 else every
     costs = [run.cost(calls, chat.received(turn)) for calls in range(every, fewest - 1, -1)]
+    if turn not in chat.answered:
+        costs.append(run.cost(every, chat.received(turn), is_cut=True))
     return next((cost for cost in costs if chat.charges[turn] in cost), None)
 
 

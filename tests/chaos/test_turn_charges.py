@@ -1,6 +1,7 @@
 """A chat that is charged otherwise than by the vendor's log, not at all or for nothing is reported."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,6 +109,16 @@ def test_the_last_call_may_be_free_if_its_turn_did_not_wait_for_it(status: int |
     verdict = check(TWO_CALLS, [charge(COST, TURN, marker=MARKER)], unanswered, [], struck=struck)
     assert (verdict.violations, verdict.unread) == ([], 1)
     assert len(check(TWO_CALLS, [], unanswered, [], struck=struck).violations) == 1
+
+
+def test_an_answer_that_did_not_arrive_as_a_whole_may_be_an_estimate() -> None:
+    """The vendor had sent all of it, with its usage; the client had left before the server read that."""
+    partly = [replace(delivery(), is_complete=False)]
+    estimate = str(runs_of([chat()])[0].cost(1, partly[0].size, is_cut=True).least)
+
+    verdict = check([chat()], [charge(estimate, TURN)], answers=partly)
+    assert (verdict.violations, verdict.exact, verdict.estimated) == ([], 0, 1)
+    assert len(check([chat()], [charge(estimate, TURN)]).violations) == 1
 
 
 def test_no_call_may_be_lost_if_another_process_was_killed() -> None:

@@ -45,7 +45,7 @@ def is_away(error: Exception) -> bool:
 
 
 def is_outdated(error: Exception) -> bool:
-    """Whether a statement was prepared before the schema changed. Prepared anew, it will work."""
+    """Whether a statement was prepared before the schema changed. It works once it is prepared again."""
     return isinstance(error, _OUTDATED) or isinstance(_wrapped(error), _OUTDATED)
 
 

@@ -17,7 +17,7 @@ class MeteredUse:
     Attributes:
         call_id: names the use, so that it is recorded once however often it is written.
         kind: what was used.
-        agent: the agent that made the call.
+        agent: the agent that made the call; None for the one that its hold names.
         model: the model's name in the catalog.
         price_id: the price that `cost` is computed from.
         cost: credits.

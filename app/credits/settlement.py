@@ -16,7 +16,7 @@ from app.credits.references import LATE, SUPERSEDED
 
 _ATTRIBUTION = ", ".join(ATTRIBUTION_COLUMNS)
 _HOLDS_ATTRIBUTION = ", ".join(f"hold.{name}" for name in ATTRIBUTION_COLUMNS)
-# Of an event, agent and model are the call's own.
+# The agent and the model of an event are those of its call; if it names no agent, that of the hold.
 _ORIGIN = ", ".join(name for name in ATTRIBUTION_COLUMNS if name not in {"agent", "model"})
 _HOLDS_ORIGIN = ", ".join(f"hold.{name}" for name in ATTRIBUTION_COLUMNS if name not in {"agent", "model"})
 _QUANTITIES = "prompt_tokens, completion_tokens, delivered_bytes, predict_time, outputs"
@@ -41,7 +41,8 @@ given AS (
 # from when the statement arrived, because it may wait for the account.
 _RECORD = f"""
 INSERT INTO metering_events (hold_reference, kind, agent, model, {_USE}, began_at, first_token_at, ended_at, {_ORIGIN})
-SELECT $2, kind, given.agent, given.model, {_USE}, statement_timestamp() - make_interval(secs => began_ago),
+SELECT $2, kind, coalesce(given.agent, hold.agent), given.model, {_USE},
+       statement_timestamp() - make_interval(secs => began_ago),
        statement_timestamp() - make_interval(secs => first_token_ago),
        statement_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
 FROM given, hold

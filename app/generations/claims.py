@@ -134,8 +134,8 @@ class ClaimedStarts:
 async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> ClaimedStarts:
     """Claim pending generations to start, oldest first, as many of each organization as its plan allows.
 
-    Those that the plan does not allow yet are parked. For each start that may call the vendor, a create call is opened
-    in the same transaction: whatever becomes of the caller, the call is known.
+    Those that the plan does not allow yet are parked. For each start that may call the vendor, a create call is noted
+    in the same transaction, so that the call is known even if its caller crashes.
     """
     # More than are wanted, so that there is another choice if the first of them are locked.
     due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, max(limit, _MOST_CANDIDATES))]

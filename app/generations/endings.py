@@ -77,23 +77,11 @@ async def complete(
     sizes, hashes = [file.size_bytes for file in files], [file.sha256 for file in files]
     if await tx.fetchval(_COMPLETE, *attempt.key, files[0].content_type, cost.amount, paths, sizes, hashes) is None:
         return False
-    reference = hold_reference(*key)
-    use = MeteredUse(
-        call_id=reference,
-        kind=EventKind.GENERATION,
-        agent=None,
-        model=attempt.model,
-        price_id=attempt.price_id,
-        cost=cost.amount,
-        is_estimated=cost.is_estimated,
-        predict_time=predict_time,
-        outputs=len(files),
-    )
     ended = await credits.settle(
         tx,
         organization_id=attempt.organization_id,
-        reference=reference,
-        uses=[use],
+        reference=hold_reference(*key),
+        uses=[_use_of(attempt, cost, predict_time, len(files))],
         description=attempt.model,
     )
     charged = ended.charged if ended else Decimal(0)
@@ -102,6 +90,20 @@ async def complete(
     await attempt_history.record(tx, *key)
     await unpark_next(tx, queue, attempt.organization_id)
     return True
+
+
+def _use_of(attempt: ClaimedAttempt, cost: Cost, predict_time: Decimal | None, outputs: int) -> MeteredUse:
+    return MeteredUse(
+        call_id=hold_reference(attempt.generation_id, attempt.number),
+        kind=EventKind.GENERATION,
+        agent=None,
+        model=attempt.model,
+        price_id=attempt.price_id,
+        cost=cost.amount,
+        is_estimated=cost.is_estimated,
+        predict_time=predict_time,
+        outputs=outputs,
+    )
 
 
 async def fail_claimed(tx: Transaction, queue: WakeQueue, attempt: ClaimedAttempt, error_message: str) -> bool:

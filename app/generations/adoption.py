@@ -15,6 +15,7 @@ from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import NamedAttempt
 from app.generations.create_calls import LostCall, Surplus
 from app.generations.states import UNENDED
+from app.predictions.protocol import is_run_of
 
 # The vendor's clock and ours may differ by so much.
 CLOCK_MARGIN = timedelta(seconds=60)
@@ -44,12 +45,6 @@ class Decision(Enum):
     KNOWN = auto()  # another attempt has it
     OPEN = auto()  # it may be that of a call in flight, so nothing is decided yet
     LOST = auto()  # the claim, or the lost call, is not what it was: another worker has decided
-
-
-def is_run_of(model: str, found_model: str, found_version: str) -> bool:
-    """Whether a run of the model, as the client named it, has this model and version according to the vendor."""
-    name, _, version = model.partition(":")
-    return name in {found_model, found_version} and version in {"", found_version}
 
 
 def is_in_window(call: LostCall, created_at: datetime) -> bool:

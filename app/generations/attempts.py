@@ -48,19 +48,24 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RunningAttempt(Attempt):
-    """One attempt whose prediction is polled. `missing_count`: how often in a row the vendor did not know it."""
+    """One attempt whose prediction is polled.
 
+    `model` is as the client named it. `missing_count`: how often in a row the vendor did not know the prediction.
+    """
+
+    model: str
     missing_count: int
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The attempt in a row of `ATTEMPT_COLUMNS` and `missing_count`."""
+        """The attempt in a row of `ATTEMPT_COLUMNS`, `model` and `missing_count`."""
         return cls(
             generation_id=row["id"],
             number=row["retry_count"],
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
+            model=row["model"],
             missing_count=row["missing_count"],
         )
 

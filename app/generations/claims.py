@@ -83,7 +83,7 @@ WHERE id IN (
     WHERE {CONDITIONS[State.RUNNING]} AND due_at <= now() + $4::interval
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-RETURNING {ATTEMPT_COLUMNS}, coalesce((
+RETURNING {ATTEMPT_COLUMNS}, c.model, coalesce((
     SELECT a.missing_count FROM attempts a WHERE a.generation_id = c.id AND a.number = c.retry_count
 ), 0) AS missing_count
 """

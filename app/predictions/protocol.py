@@ -87,11 +87,32 @@ class Prediction:
         Args:
             model: as it was asked for: `owner/name`, `owner/name:version` or a bare version.
         """
-        name, _, version = model.partition(":")
-        if "/" not in name:
-            name, version = "", name
-        is_version = version in {"", self.version} or self.version in _UNTOLD
-        return is_version and (not name or not self.model or self.model.casefold() == name.casefold())
+        return may_be_run_of(model, self.model, self.version)
+
+
+def may_be_run_of(asked: str, model: str, version: str) -> bool:
+    """Whether nothing contradicts that a run of this model and version is one of the model that was asked for.
+
+    Args:
+        asked: `owner/name`, `owner/name:version` or a bare version.
+        model: what the vendor says that it runs; it may be empty.
+        version: what the vendor says that it runs; it may be empty, or a word for a version that is not told.
+    """
+    name, wanted = _name_and_version(asked)
+    is_version = wanted in {"", version} or version in _UNTOLD
+    return is_version and (not name or not model or model.casefold() == name.casefold())
+
+
+def is_run_of(asked: str, model: str, version: str) -> bool:
+    """As `may_be_run_of`, and the name or the version confirms it."""
+    name, wanted = _name_and_version(asked)
+    is_confirmed = (name != "" and model.casefold() == name.casefold()) or (wanted != "" and version == wanted)
+    return is_confirmed and may_be_run_of(asked, model, version)
+
+
+def _name_and_version(asked: str) -> tuple[str, str]:
+    name, _, version = asked.partition(":")
+    return (name, version) if "/" in name else ("", name)
 
 
 class PredictionClient(Protocol):

@@ -12,6 +12,7 @@ from app.predictions.protocol import (
     PredictionMissingError,
     PredictionRejectedError,
     PredictionUnavailableError,
+    is_run_of,
 )
 from app.predictions.replicate import ReplicateClient
 from tests.chat_models.raw_server import always, raw_server, response
@@ -123,3 +124,26 @@ async def test_a_version_that_cannot_be_looked_up_is_not_run(
 )
 def test_a_prediction_must_run_what_was_asked(asked: str, model: str, version: str, is_so: bool) -> None:
     assert replace(MADE, model=model, version=version).runs(asked) is is_so
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "version", "is_so"),
+    [
+        (CHEAP, CHEAP, "", True),
+        (CHEAP, CHEAP.upper(), "hidden", True),
+        (f"{CHEAP}:{VERSION}", CHEAP, VERSION, True),
+        (f"{CHEAP}:{VERSION}", CHEAP, "hidden", True),
+        (f"{CHEAP}:{VERSION}", "", VERSION, True),
+        (VERSION, DEAR, VERSION, True),
+        (CHEAP, "", VERSION, False),
+        (CHEAP, DEAR, VERSION, False),
+        (f"{CHEAP}:{VERSION}", CHEAP, OTHER_VERSION, False),
+        (f"{CHEAP}:{VERSION}", DEAR, VERSION, False),
+        (VERSION, DEAR, "hidden", False),
+        (VERSION, "", "", False),
+    ],
+)
+def test_a_run_is_taken_for_one_of_a_model_only_if_its_name_or_version_confirms_it(
+    asked: str, model: str, version: str, is_so: bool
+) -> None:
+    assert is_run_of(asked, model, version) is is_so

@@ -165,6 +165,27 @@ async def test_a_prediction_is_found_even_if_the_webhook_settings_have_changed(
     assert (await row_of(workbench, orphan)).prediction_id == lost.id
 
 
+async def test_an_adopted_prediction_that_runs_another_model_is_cancelled_and_free(
+    site: dict[str, str], workbench: Workbench
+) -> None:
+    """The response that would have said so was lost."""
+    async with open_manual_worker(settings_of(site | _WITH_WEBHOOKS)) as worker:
+        orphan = await lose_start(workbench, worker)
+        webhook = webhook_url(worker.settings.public_url, orphan)
+        lost = await create_prediction(worker, orphan, model="simulator/video--slow-60", webhook=webhook)
+        await worker.steps.adopt.run()
+        assert (await row_of(workbench, orphan)).prediction_id == lost.id
+
+        await workbench.execute("UPDATE generations SET due_at = now() WHERE id = $1", str(orphan.generation_id))
+        await worker.steps.poll.run()
+
+        assert await status_of(worker, lost) == "canceled"
+    row = await row_of(workbench, orphan)
+    assert row.status == "failed"
+    assert row.credit_cost == 0
+    assert f"ran another model than {_MODEL}" in (row.error_message or "")
+
+
 @pytest.mark.parametrize("settings", [{}, _WITH_WEBHOOKS], ids=["without webhooks", "with webhooks"])
 @pytest.mark.parametrize(
     "tail",

@@ -12,7 +12,7 @@ from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import name_of, named_attempt
 from app.generations.create_calls import LostCall, Surplus
 from app.predictions.budget import VendorBudget
-from app.predictions.protocol import Prediction, PredictionClient, PredictionError
+from app.predictions.protocol import Prediction, PredictionClient, PredictionError, is_run_of
 from worker.steps.accept import Acceptance
 from worker.steps.cancel import CancelStep
 
@@ -158,5 +158,4 @@ def _found(prediction: Prediction, calls: Sequence[LostCall]) -> Found:
 
 
 def _fits(prediction: Prediction, call: LostCall) -> bool:
-    is_model = adoption.is_run_of(call.model, prediction.model, prediction.version)
-    return is_model and dict(prediction.input) == dict(call.input)
+    return is_run_of(call.model, prediction.model, prediction.version) and dict(prediction.input) == dict(call.input)

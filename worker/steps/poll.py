@@ -22,6 +22,7 @@ from app.predictions.protocol import (
 )
 from app.queue.protocol import WakeKind, WakeQueue
 from worker.steps.end import Ending
+from worker.steps.mismatch import refuse_run
 from worker.transfer.sources import first_url, is_empty
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class PollStep:
         """Store what the vendor's list says about these attempts. Those that it does not list are returned."""
         left = {attempt.prediction_id: attempt for attempt in due}
         oldest = min(attempt.started_at for attempt in due if attempt.started_at) - _CLOCK_MARGIN
-        seen: list[tuple[Attempt, Prediction]] = []
+        seen: list[tuple[RunningAttempt, Prediction]] = []
         if await self.budget.denial() or await self.budget.wait_before_read():
             return []
         try:
@@ -159,11 +160,16 @@ class PollStep:
         if isinstance(error, PredictionThrottledError):
             await self.budget.throttled_reads(error.wait_seconds)
 
-    async def _observe(self, seen: Sequence[tuple[Attempt, Prediction]]) -> None:
+    async def _observe(self, seen: Sequence[tuple[RunningAttempt, Prediction]]) -> None:
         """Store how predictions ended. One with an unknown status counts as still running."""
         outcomes: list[Outcome] = []
         for attempt, prediction in seen:
-            if prediction.is_terminal and (outcome := await self._ended(attempt, prediction)):
+            if not prediction.runs(attempt.model):
+                # The response to its create call was lost: it has come by a webhook or by the list.
+                await self._fail(
+                    attempt, await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
+                )
+            elif prediction.is_terminal and (outcome := await self._ended(attempt, prediction)):
                 outcomes.append(outcome)
             if sum(len(each.json) for each in outcomes) > _MOST_CHARACTERS_AT_ONCE:
                 await self._store(outcomes)

@@ -94,7 +94,8 @@ class StartStep:
             await self._put_off(attempt, error)
         else:
             if not prediction.runs(attempt.model):
-                await refuse_run(self.predictions, self.ending, attempt, prediction)
+                reason = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
+                await self.ending.fail_made(attempt, prediction.id, reason)
                 return
             await self.acceptance.accept(attempt, prediction.id)
 

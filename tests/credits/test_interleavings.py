@@ -1,210 +1,37 @@
 """Steps whose transactions overlap: one is kept open while the next waits for it, with a snapshot that is older."""
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
 
 import asyncpg
 import pytest
 
-from app.audit.actor import COMMAND_LINE
-from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
-from app.core.settings import Settings
 from app.credits import service as credits
 from app.credits import settlement
 from app.credits.balance import Balance
-from app.credits.errors import InsufficientCreditsError
-from app.credits.metering import MeteredUse
-from app.organizations import service as organizations
 from tests.credits.accounts import Account
-from tests.credits.uses import make_use
-from tests.factories import Organization
-
-Step = Callable[[Account, Transaction], Awaitable[object]]
-
-
-async def use_of(account: Account, call: str, cost: str = "1") -> MeteredUse:
-    async with account.database.transaction() as tx:
-        return await make_use(tx, account.own(call), cost)
-
-
-def hold(reference: str, amount: str, expires_in: timedelta | None = None) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        await credits.hold(
-            tx,
-            Attribution(organization_id=account.organization.id),
-            reference=account.own(reference),
-            amount=Decimal(amount),
-            expires_in=expires_in,
-        )
-
-    return step
-
-
-def open_call(reference: str, amount: str, **costs: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        uses = [await make_use(tx, account.own(call), cost) for call, cost in costs.items()]
-        await credits.open_call(
-            tx,
-            organization_id=account.organization.id,
-            reference=account.own(reference),
-            amount=Decimal(amount),
-            uses=uses,
-        )
-
-    return step
-
-
-def settle(reference: str, **costs: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> object:
-        uses = [await make_use(tx, account.own(call), cost) for call, cost in costs.items()]
-        return await credits.settle(
-            tx,
-            organization_id=account.organization.id,
-            reference=account.own(reference),
-            uses=uses,
-            description="test",
-        )
-
-    return step
-
-
-def sweep(reference: str) -> Step:
-    """What the sweeper does with one hold that has expired."""
-
-    async def step(account: Account, tx: Transaction) -> None:
-        await settlement.lock_account(tx, account.organization.id)
-        await settle(reference)(account, tx)
-
-    return step
-
-
-def charge_late(reference: str, **costs: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        uses = [await make_use(tx, account.own(call), cost) for call, cost in costs.items()]
-        await credits.charge_late(
-            tx,
-            organization_id=account.organization.id,
-            reference=account.own(reference),
-            uses=uses,
-            description="test",
-        )
-
-    return step
-
-
-def supersede(reference: str, by: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        await credits.supersede(
-            tx,
-            organization_id=account.organization.id,
-            reference=account.own(reference),
-            by_reference=account.own(by),
-        )
-
-    return step
-
-
-def void(reference: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        await credits.void(tx, organization_id=account.organization.id, reference=account.own(reference))
-
-    return step
-
-
-def grant(reference: str, amount: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        await credits.grant(
-            tx,
-            organization_id=account.organization.id,
-            amount=Decimal(amount),
-            reference=account.own(reference),
-            actor=COMMAND_LINE,
-        )
-
-    return step
-
-
-async def take(account: Account, step: Step) -> str:
-    """Take the step in a transaction of its own. Returns whether it was refused."""
-    try:
-        async with account.database.transaction() as tx:
-            await step(account, tx)
-    except (InsufficientCreditsError, asyncpg.UniqueViolationError) as error:
-        return type(error).__name__
-    return "taken"
-
-
-class RolledBackError(Exception):
-    """Ends a transaction without effect."""
-
-
-async def overlap(account: Account, first: Step, second: Step, *, commits: bool = True) -> list[str]:
-    """Take the first step, then the second before the first one's transaction has ended. It waits where it must."""
-    outcomes = ["taken"]
-    waiting: asyncio.Task[str] | None = None
-    try:
-        async with account.database.transaction() as tx:
-            await first(account, tx)
-            waiting = asyncio.create_task(take(account, second))
-            await _until_it_waits(account.database, waiting)
-            if not commits:
-                raise RolledBackError
-    except RolledBackError:
-        outcomes = []
-    except InsufficientCreditsError as error:
-        outcomes = [type(error).__name__]
-    outcomes.append(await (waiting or take(account, second)))
-    return outcomes
-
-
-async def _until_it_waits(database: Database, task: asyncio.Task[Any]) -> None:
-    while not task.done():
-        async with database.transaction() as tx:
-            if await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                return
-        await asyncio.sleep(0.002)
-
-
-async def books_of(account: Account) -> str:
-    """Everything that is stored about the account's credits, in one text that is the same for equal accounts."""
-    await account.check()
-    async with account.database.transaction() as tx:
-        tables = [
-            await tx.fetch(sql, account.organization.id)
-            for sql in (
-                "SELECT balance, held FROM credit_accounts WHERE organization_id = $1",
-                (
-                    "SELECT reference, amount, state, charged, superseded_by, calls_opened FROM credit_holds"
-                    " WHERE organization_id = $1 ORDER BY reference"
-                ),
-                "SELECT call_id, hold_reference, cost FROM metering_events WHERE organization_id = $1 ORDER BY call_id",
-                "SELECT kind, reference, amount FROM ledger_entries WHERE organization_id = $1 ORDER BY id",
-            )
-        ]
-    return repr([[tuple(row) for row in table] for table in tables]).replace(account.organization.id, "")
-
-
-async def new_account(database: Database, *before: Step) -> Account:
-    name = f"org {secrets.token_hex(6)}"
-    async with database.transaction() as tx:
-        made = await organizations.create_organization(
-            tx, name=name, plan="roomy", owner_email=f"{name[4:]}@example.com", actor=COMMAND_LINE
-        )
-        await credits.open_account(tx, made.id)
-    account = Account(database, Organization(made.id, name, "", ""))
-    assert await account.grant("first", "7")
-    for step in before:
-        assert await take(account, step) == "taken"
-    return account
-
+from tests.credits.steps import (
+    Step,
+    books_of,
+    charge_late,
+    grant,
+    hold,
+    new_account,
+    open_call,
+    overlap,
+    settle,
+    supersede,
+    sweep,
+    take,
+    use_of,
+    void,
+)
 
 BEFORE: dict[str, Sequence[Step]] = {
     "nearly all is held": [hold("a", "2"), open_call("a", "0", c1="0.5"), hold("other", "4.75")],
@@ -443,60 +270,3 @@ async def test_each_use_is_charged_once_whatever_overlaps(database: Database, se
         )
     kept = {account.own(call) for run in runs if run.reference not in superseded for call in run.uses}
     assert kept <= {row["call_id"] for row in recorded}
-
-
-@pytest.fixture
-async def own_pool(environment: dict[str, str]) -> AsyncIterator[Database]:
-    """A pool that no other test uses, of one connection."""
-    values = {**environment, "DATABASE_POOL_SIZE": "1"}
-    opened = Database.open(Settings.model_validate({name.lower(): value for name, value in values.items()}))
-    yield opened
-    await opened.close()
-
-
-@pytest.mark.parametrize("times", [1, 2, 3])
-async def test_a_step_that_is_cancelled_leaves_no_lock_and_no_broken_connection(
-    account: Account, own_pool: Database, times: int
-) -> None:
-    async def wait_with_the_lock(is_locked: asyncio.Event) -> None:
-        async with own_pool.transaction() as tx:
-            await settlement.lock_account(tx, account.organization.id)
-            is_locked.set()
-            while True:
-                await tx.execute("SELECT 1")
-
-    for _ in range(5):
-        is_locked = asyncio.Event()
-        waiting = asyncio.create_task(wait_with_the_lock(is_locked))
-        await is_locked.wait()
-        # Cancelled again while it rolls back, as by a time limit after a shutdown, or by a scope of anyio.
-        for _ in range(times):
-            waiting.cancel()
-            await asyncio.sleep(0)
-        await asyncio.wait({waiting})
-
-        async with asyncio.timeout(5):
-            await account.grant(secrets.token_hex(4))
-        async with own_pool.transaction() as tx:
-            await tx.fetchval("SELECT 1")
-
-
-@pytest.mark.parametrize("turns", range(12))
-async def test_after_a_step_that_is_cancelled_when_it_begins_the_next_one_is_committed(
-    account: Account, own_pool: Database, turns: int
-) -> None:
-    async def nothing() -> None:
-        async with own_pool.transaction():
-            pass
-
-    await nothing()
-    beginning = asyncio.create_task(nothing())
-    # So many turns of the event loop, and the connection is being checked, or BEGIN is under way, or COMMIT.
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    beginning.cancel()
-    await asyncio.wait({beginning})
-
-    await take(replace(account, database=own_pool), grant("gift", "1"))
-
-    assert (await account.balance()).balance == 8

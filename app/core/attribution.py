@@ -36,3 +36,8 @@ class Attribution:
 
 
 ATTRIBUTION_COLUMNS = tuple(field.name for field in fields(Attribution))
+
+
+def attribution_parameters(first: int) -> str:
+    """The parameters of a statement for the values of an attribution, of which the first has this number."""
+    return ", ".join(f"${number}" for number in range(first, first + len(ATTRIBUTION_COLUMNS)))

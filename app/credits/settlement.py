@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution
+from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution, attribution_parameters
 from app.core.database import Transaction
 from app.credits.metering import MeteredUse, Settlement, events_json
 from app.credits.models import EntryKind, HoldState
@@ -68,8 +68,7 @@ WITH account AS (
     RETURNING organization_id
 )
 INSERT INTO credit_holds (reference, amount, state, expires_at, calls_opened, {_ATTRIBUTION})
-SELECT $2, $3, '{HoldState.OPEN}', now() + $4, $5, account.organization_id, $6, $7, $8, $9, $10, $11, $12, $13
-FROM account
+SELECT $2, $3, '{HoldState.OPEN}', now() + $4, $5, {attribution_parameters(6)} FROM account
 RETURNING id
 """
 
@@ -185,8 +184,8 @@ async def hold(
     calls_opened: int,
 ) -> bool:
     """Hold an amount. False if less than that is available."""
-    organization_id, *rest = attribution.values()
-    return await tx.fetchval(_HOLD, organization_id, reference, amount, expires_in, calls_opened, *rest) is not None
+    values = (attribution.organization_id, reference, amount, expires_in, calls_opened, *attribution.values())
+    return await tx.fetchval(_HOLD, *values) is not None
 
 
 async def open_call(

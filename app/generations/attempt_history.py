@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution
+from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution, attribution_parameters
 from app.core.database import Transaction
 from app.generations.attempts import Attempt
 
@@ -17,7 +17,7 @@ _LOCK = f"SELECT pg_advisory_xact_lock({_KEY})"
 
 _ADD = f"""
 INSERT INTO attempts (generation_id, number, {", ".join(ATTRIBUTION_COLUMNS)})
-VALUES ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(ATTRIBUTION_COLUMNS)))})
+VALUES ($1, $2, {attribution_parameters(3)})
 ON CONFLICT (generation_id, number) DO NOTHING
 """
 
@@ -46,21 +46,15 @@ SET prediction_id = coalesce(a.prediction_id, excluded.prediction_id),
 
 # Each of the three has an index of its own.
 _OWNERS = """
-SELECT generation_id, number FROM attempts WHERE prediction_id = ANY ($1)
+SELECT prediction_id, generation_id, number FROM attempts WHERE prediction_id = ANY ($1)
 UNION ALL
-SELECT generation_id, attempt FROM create_calls WHERE prediction_id = ANY ($1)
+SELECT prediction_id, generation_id, attempt FROM create_calls WHERE prediction_id = ANY ($1)
 UNION ALL
-SELECT id, retry_count FROM generations WHERE prediction_id = ANY ($1)
+SELECT prediction_id, id, retry_count FROM generations WHERE prediction_id = ANY ($1)
 """
 _BELONGS_ELSEWHERE = f"SELECT EXISTS (SELECT FROM ({_OWNERS}) AS o WHERE (o.generation_id, o.number) <> ($2, $3))"
 
-_KNOWN = """
-SELECT prediction_id FROM attempts WHERE prediction_id = ANY ($1)
-UNION
-SELECT prediction_id FROM create_calls WHERE prediction_id = ANY ($1)
-UNION
-SELECT prediction_id FROM generations WHERE prediction_id = ANY ($1)
-"""
+_KNOWN = f"SELECT DISTINCT prediction_id FROM ({_OWNERS}) AS o"
 
 _NOTE_MISSING = """
 UPDATE attempts SET missing_count = missing_count + 1, missing_since = coalesce(missing_since, now())

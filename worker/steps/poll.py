@@ -36,7 +36,6 @@ _MOST_LISTED = 10_000
 _PAGE_SIZE = 100
 _MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
-# A vendor that does not find a prediction may find it at the next look, so its word counts only if it is repeated.
 # Outcomes may hold whole files, and Postgres takes a gigabyte in one statement.
 _MOST_CHARACTERS_AT_ONCE = 16 * 1024 * 1024
 # Every list of contents shows why an attempt failed, and a vendor's error may be of any length.

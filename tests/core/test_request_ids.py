@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from tests.conftest import Stack
+from tests.waiting import wait_until
 
 MADE = re.compile(r"[0-9a-f]{32}")
 
@@ -54,7 +55,12 @@ async def test_a_stream_has_an_id_too(customer: httpx.AsyncClient) -> None:
 async def test_the_log_holds_the_requests_id_but_not_its_content(visitor: httpx.AsyncClient, stack: Stack) -> None:
     await visitor.get("/files/hunter2/name?secret=hunter3", headers={"X-Request-ID": "to-be-found"})
 
+    def logged() -> list[str]:
+        # The line is written once the response is complete, and may be read before its end is.
+        lines = (stack.folder / "api.log").read_text().splitlines()
+        return [line for line in lines if "to-be-found" in line and line.endswith("}")]
+
+    (line,) = wait_until(logged)
     log = (stack.folder / "api.log").read_text()
-    (line,) = [line for line in log.splitlines() if "to-be-found" in line]
     assert json.loads(line).items() >= {"event": "request", "method": "GET", "status": 404}.items()
     assert "hunter" not in log

@@ -9,7 +9,7 @@ from app.core.settings import Settings
 from app.storage.open import open_store
 from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore, StoreError
 from tests.storage.bytestreams import MB, in_chunks, noise, read, write
-from tests.storage.conftest import S3Server
+from tests.storage.servers import S3Server
 from tests.waiting import PATIENCE
 
 PATH = "generation/image/550e8400_20251206_103000.png"

@@ -11,10 +11,15 @@ from app.core.settings import Settings
 from app.storage.local import LocalStore, open_local_store
 from app.storage.open import open_store
 from app.storage.protocol import ObjectStore
+from tests.storage import faulty_s3
+from tests.storage.faulty_s3 import FaultyS3, Site
+from tests.storage.opening import opened
 from tests.storage.servers import S3Server, paths, pending, rclone_server, seaweedfs_server
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+StoreOver = Callable[[FaultyS3], ObjectStore]
 
 STORES = ["local", "rclone", "rclone virtual", "seaweedfs", "seaweedfs virtual"]
 
@@ -115,3 +120,40 @@ async def local_store(folder: Path) -> AsyncIterator[LocalStore]:
     store = open_local_store(folder)
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="module")
+async def site() -> AsyncIterator[tuple[Site, ObjectStore]]:
+    site = Site()
+    async with faulty_s3.serving(site) as url, opened(_settings(url)) as store:
+        yield site, store
+
+
+@pytest.fixture
+def store_over(site: tuple[Site, ObjectStore]) -> StoreOver:
+    """Start the server and return a store that uses it."""
+
+    def start(server: FaultyS3) -> ObjectStore:
+        site[0].server = server
+        return site[1]
+
+    return start
+
+
+@pytest.fixture
+async def prefixed() -> AsyncIterator[tuple[FaultyS3, ObjectStore]]:
+    """A server, and a store whose endpoint is a path on it."""
+    server = FaultyS3()
+    async with faulty_s3.serving(Site(server)) as url, opened(_settings(f"{url}/storage/v1/s3")) as store:
+        yield server, store
+
+
+def _settings(endpoint: str) -> Settings:
+    settings = {
+        "storage": "s3",
+        "s3_endpoint_url": endpoint,
+        "s3_bucket": "bucket",
+        "s3_access_key_id": "id",
+        "s3_secret_access_key": "secret",
+    }
+    return Settings.model_validate(settings)

@@ -35,7 +35,7 @@ class FaultyS3:
 
     content: bytes = b""
     cut_at: int | None = None  # the connection of a GET is closed after this many bytes
-    length: str | None = "Content-Length"  # how a GET's response says where its body ends, if it does
+    has_length: bool = True  # of the body of a GET; otherwise it is sent in chunks
     page: str | None = None  # every response is this text with status 200
     refused: str | None = None  # the response to this call, as it is named in `calls`, is 403
     held: str | None = None  # the response to this call is sent only after `release` is set
@@ -76,12 +76,10 @@ class FaultyS3:
     async def _send(self, request: web.Request) -> web.StreamResponse:
         # A range in the request is ignored, as HTTP permits.
         response = web.StreamResponse()
-        if self.length == "Content-Length":
+        if self.has_length:
             response.content_length = len(self.content)
-        elif self.length == "chunks":
-            response.enable_chunked_encoding()
         else:
-            response.force_close()
+            response.enable_chunked_encoding()
         await response.prepare(request)
         await response.write(self.content[: self.cut_at])
         if self.cut_at is not None:

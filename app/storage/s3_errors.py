@@ -18,7 +18,7 @@ def s3_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         code = code_of(error)
-        if code in {"NoSuchKey", "NotFound", "404"}:
+        if code in {"NoSuchKey", "NotFound"}:
             raise ObjectMissingError from error
         raise StoreError(f"{StoreError.message}: {code or status_of(error)}") from error
     except (BotoCoreError, ResponseParserError, HTTPError, OSError, KeyError, ValueError) as error:

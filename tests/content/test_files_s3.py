@@ -167,4 +167,4 @@ async def test_anybody_gets_a_file_of_a_public_bucket(
     if private.bucket.server.name == "seaweedfs":
         assert (response.status_code, response.content) == (200, private.picture.delivered)
     else:
-        assert response.status_code == 403
+        assert response.is_client_error

@@ -168,6 +168,16 @@ async def test_a_missing_object_may_be_reported_when_it_is_deleted(store_over: S
     await store_over(FaultyS3(replies={"delete": [Reply(404, "NoSuchKey")]})).delete(PATH)
 
 
+async def test_a_bare_404_does_not_say_that_an_object_is_missing(store_over: StoreOver) -> None:
+    """Any web server responds so, for example to an endpoint with a wrong path. S3 names what is missing."""
+    store = store_over(FaultyS3(replies={call: [Reply(404)] for call in ("put", "get", "delete")}))
+
+    for using in (write(store, PATH, b"content"), read(store, PATH), store.delete(PATH)):
+        with pytest.raises(StoreError, match="404") as failure:
+            await using
+        assert not isinstance(failure.value, ObjectMissingError)
+
+
 async def test_an_object_that_becomes_visible_late_is_missing_until_then(store_over: StoreOver) -> None:
     store = store_over(FaultyS3(content=b"content", replies={"get": [Reply(404, "NoSuchKey")]}))
 

@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 
 _ALL = ["Read", "Write", "List", "Tagging"]
 _PARTS = ("master", "volume", "filer", "s3", "admin")
+_GRPC = 10_000  # added to the port of each part
 
 
 @contextmanager
@@ -41,8 +42,8 @@ def serving(folder: Path, log: Path, *, public_bucket: str, domain: str) -> Iter
         yield ports["s3"]
     finally:
         process.kill(server)
-        for socket in Path("/tmp").glob(f"seaweedfs-s3*{ports['s3']}.sock"):  # noqa: S108 - the server's own choice
-            socket.unlink()
+        for name in (f"s3-{ports['s3']}", f"s3-grpc-{ports['s3'] + _GRPC}"):
+            Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108 - the server's own choice
 
 
 def _identities(public_bucket: str) -> list[dict[str, object]]:

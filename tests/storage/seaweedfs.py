@@ -42,8 +42,9 @@ def serving(folder: Path, log: Path, *, public_bucket: str, domain: str) -> Iter
         yield ports["s3"]
     finally:
         process.kill(server)
-        for name in (f"s3-{ports['s3']}", f"s3-grpc-{ports['s3'] + _GRPC}"):
-            Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108 - the server's own choice
+        for part, port in ports.items():
+            for name in (f"{part}-{port}", f"{part}-grpc-{port + _GRPC}"):
+                Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108 - the server's own choice
 
 
 def _identities(public_bucket: str) -> list[dict[str, object]]:

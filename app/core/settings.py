@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.addresses import REDIS_PORT, address_of
+
 _DATABASE_PARAMETERS = ("host", "sslmode")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -173,6 +175,11 @@ class Settings(BaseSettings):
         """The secrets that a webhook may be signed with; none if webhooks are not used."""
         parts = self.replicate_webhook_secret.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
+
+    @cached_property
+    def redis_address(self) -> str:
+        """Host and port of Redis, or its socket, as they are shown in logs."""
+        return address_of(self.redis_url, REDIS_PORT)
 
     @cached_property
     def sqlalchemy_url(self) -> str:

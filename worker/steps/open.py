@@ -56,10 +56,12 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
     async with session:
         yield Steps(
-            start=StartStep(database, predictions, budget, acceptance, ending, lease, webhook_base),
+            start=StartStep(
+                database, predictions, budget, resources.object_watch, acceptance, ending, lease, webhook_base
+            ),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
             poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
-            copy=CopyStep(database, copier, ending, hosts, lease),
+            copy=CopyStep(database, copier, resources.object_watch, ending, hosts, lease),
             sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
             cancel=cancels,
             acceptance=acceptance,

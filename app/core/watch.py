@@ -106,6 +106,8 @@ class Watch:
             await cancel_all([self._probing])
 
     def _is_fresh(self, within: float) -> bool:
+        # What could not be used may work again at any time.
+        within = within if self._finding.is_ok else min(within, LOOK_SECONDS)
         return self._since > self._doubted_at and time.monotonic() - self._since <= within
 
     async def _run_probe(self) -> None:

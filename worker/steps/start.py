@@ -86,7 +86,7 @@ class StartStep:
         await self._call(attempt)
 
     async def _may_call(self, attempt: ClaimedAttempt) -> bool:
-        """Whether the vendor may be called now. If the store or the vendor does not allow it, the start is postponed."""
+        """Whether the vendor may be called now. If the store or the vendor does not permit it, the start is put off."""
         found = await self.objects.find(within=_STORE_SECONDS, patience=self.lease.total_seconds() / 8)
         if not found.is_ok:
             logger.info("start_waits", extra={"generation_id": str(attempt.generation_id), "reason": found.reason})

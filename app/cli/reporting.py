@@ -1,7 +1,8 @@
 """Reports expected failures as one line on standard error and an exit status."""
 
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import NoReturn
@@ -14,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from app.core.errors import AppError, ServiceUnavailableError
 from app.core.postgres_errors import PostgresUnreachableError, explain, is_away, is_told_by_postgres, sqlstate
 from app.core.settings import InvalidSettingsError
+
+logger = logging.getLogger(__name__)
 
 _REFUSED, _NOT_UNDERSTOOD = 1, 2
 
@@ -34,8 +37,11 @@ class CommandFailedError(Exception):
 
 
 @contextmanager
-def reported_errors() -> Iterator[None]:
-    """Print an expected failure as `error: …` and exit. Any other is a defect and keeps its traceback.
+def reported_errors(report: Callable[[str], None]) -> Iterator[None]:
+    """Report an expected failure in a line and exit. Any other is a defect and keeps its traceback.
+
+    Args:
+        report: prints or logs a line.
 
     Raises:
         SystemExit: 1 for a refusal, 2 for settings with which the program cannot start.
@@ -43,23 +49,33 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except InvalidSettingsError as error:
-        _exit(_NOT_UNDERSTOOD, *str(error).splitlines())
+        _exit(report, _NOT_UNDERSTOOD, *str(error).splitlines())
     except ServiceUnavailableError as error:
-        _exit(_REFUSED, _reason(error.__cause__ or error))
+        _exit(report, _REFUSED, _reason(error.__cause__ or error))
     except AppError as error:
-        _exit(_REFUSED, error.text)
+        _exit(report, _REFUSED, error.text)
     except (CommandFailedError, CommandError) as error:
-        _exit(_REFUSED, str(error))
+        _exit(report, _REFUSED, str(error))
     except (asyncpg.PostgresError, DBAPIError, PostgresUnreachableError) as error:
         # Alembic has a connection of its own, whose errors are not translated.
         if not is_away(error) and sqlstate(error) not in _BY_SQLSTATE:
             raise
-        _exit(_REFUSED, _reason(error))
+        _exit(report, _REFUSED, _reason(error))
 
 
-def _exit(status: int, *lines: str) -> NoReturn:
+def print_failure(line: str) -> None:
+    """Print a failure on standard error, for whoever has called the command."""
+    typer.echo(f"error: {line}", err=True)
+
+
+def log_failure(line: str) -> None:
+    """Log a failure, for a command that runs as a service."""
+    logger.error("command_failed", extra={"reason": line})
+
+
+def _exit(report: Callable[[str], None], status: int, *lines: str) -> NoReturn:
     for line in lines:
-        typer.echo(f"error: {line}", err=True)
+        report(line)
     sys.exit(status)
 
 

@@ -12,6 +12,15 @@ from tests import programs
 from tests.waiting import until
 
 LONG = "a-secret-of-a-good-length"
+# Of a shell, of containers, of Kubernetes, of other vendors, and of Compose itself.
+OTHERS = (
+    "PATH HOME HOSTNAME LANG TZ PWD SHLVL TERM USER LOGNAME MAIL SHELL PYTHONPATH PYTHONUNBUFFERED VIRTUAL_ENV "
+    "SSL_CERT_FILE GPG_KEY PYTHON_VERSION PYTHON_SHA256 PGSSLROOTCERT PGHOST PGPASSWORD AWS_ACCESS_KEY_ID "
+    "AWS_SECRET_ACCESS_KEY AWS_REGION OPENAI_API_KEY OPENAI_BASE_URL REDIS_SERVICE_HOST REDIS_PORT "
+    "REDIS_PORT_6379_TCP POSTGRES_PORT POSTGRES_USER POSTGRES_DB POSTGRES_PASSWORD REDIS_PASSWORD "
+    "SERVER_DATABASE_PASSWORD HOST PORT DATA_DIR COMPOSE_PROFILES COMPOSE_PROJECT_NAME KUBERNETES_SERVICE_HOST "
+    "JUNIS_API_PORT HTTP_PROXY NO_PROXY LOG_DRIVER STORAGE_DRIVER PUBLIC_IP SECRET_NAME "
+)
 
 
 def doubted(**values: Any) -> dict[str, str]:
@@ -73,60 +82,7 @@ def test_a_similar_name_is_not_doubted_if_the_setting_itself_is_set() -> None:
 
 
 def test_other_variables_are_not_doubted() -> None:
-    """Those of a shell, of containers, of Kubernetes' services, of other vendors, and of Compose's own settings."""
-    others = [
-        "PATH",
-        "HOME",
-        "HOSTNAME",
-        "LANG",
-        "TZ",
-        "PWD",
-        "SHLVL",
-        "TERM",
-        "USER",
-        "LOGNAME",
-        "MAIL",
-        "SHELL",
-        "PYTHONPATH",
-        "PYTHONUNBUFFERED",
-        "VIRTUAL_ENV",
-        "SSL_CERT_FILE",
-        "GPG_KEY",
-        "PYTHON_VERSION",
-        "PYTHON_SHA256",
-        "PGSSLROOTCERT",
-        "PGHOST",
-        "PGPASSWORD",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_REGION",
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-        "REDIS_SERVICE_HOST",
-        "REDIS_PORT",
-        "REDIS_PORT_6379_TCP",
-        "POSTGRES_PORT",
-        "POSTGRES_USER",
-        "POSTGRES_DB",
-        "POSTGRES_PASSWORD",
-        "REDIS_PASSWORD",
-        "SERVER_DATABASE_PASSWORD",
-        "HOST",
-        "PORT",
-        "DATA_DIR",
-        "COMPOSE_PROFILES",
-        "COMPOSE_PROJECT_NAME",
-        "KUBERNETES_SERVICE_HOST",
-        "JUNIS_API_PORT",
-        "HTTP_PROXY",
-        "NO_PROXY",
-        "LOG_DRIVER",
-        "STORAGE_DRIVER",
-        "PUBLIC_IP",
-        "SECRET_NAME",
-    ]
-
-    assert list(doubts_about_names(others)) == []
+    assert list(doubts_about_names(OTHERS.split())) == []
 
 
 async def test_both_programs_warn_at_their_start(environment: dict[str, str], tmp_path: Path) -> None:

@@ -86,11 +86,11 @@ def test_other_variables_are_not_doubted() -> None:
 
 
 async def test_both_programs_warn_at_their_start(environment: dict[str, str], tmp_path: Path) -> None:
-    doubtful = {**environment, "SECRET_KEY": "ab", "REPLICATE_TOKEN": "geheim"}
+    doubtful = {**environment, "SECRET_KEY": "ab", "SESSION_ACTIVE_HOUR": "geheim"}
     logs = [tmp_path / "worker.log", tmp_path / "api.log"]
 
     async def warned() -> bool:
-        return all({"SECRET_KEY", "REPLICATE_TOKEN"} <= set(warnings_in(log)) for log in logs)
+        return all({"SECRET_KEY", "SESSION_ACTIVE_HOUR"} <= set(warnings_in(log)) for log in logs)
 
     with programs.running_worker(doubtful, logs[0]), programs.running_api(doubtful, logs[1]):
         await until(warned)

@@ -62,7 +62,7 @@ async def repeat(
             await step()
         except ServiceUnavailableError as error:
             # Postgres is away, as its own line says. What was not done now is done in a later round.
-            logger.info("step_interrupted", extra={"step": name, "reason": error.text})
+            logger.debug("step_interrupted", extra={"step": name, "reason": error.text})
         except Exception:  # the loop must go on with its next round
             logger.exception("step_failed", extra={"step": name})
         await wait(wake, pause)

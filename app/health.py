@@ -8,10 +8,14 @@ from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.core.postgres_errors import is_refused as is_postgres_refused
+from app.core.redis_errors import is_refused as is_redis_refused
 from app.core.schema import SchemaState, read_schema_state
+from app.core.watch import UNKNOWN, Watch
 from app.dependencies import ResourcesDep, SettingsDep
 from app.predictions.budget import VendorBudget
 from app.queue.heartbeat import read_loops
+from app.storage.probe import MISCONFIGURED
 
 router = APIRouter(tags=["Operations"])
 
@@ -29,13 +33,14 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
-    """Ready: 503 only if Postgres is away or its schema is behind. The other states are for information only."""
+    """Ready: 503 if Postgres cannot be used, or if the object store refuses a process that has just been started."""
     database = await _database_state(resources.probes)
-    is_ready = database == "ok"
+    is_ready = database == "ok" and not _is_set_up_wrongly(resources.object_watch)
     response.status_code = 200 if is_ready else 503
     return {
         "status": "ready" if is_ready else "not_ready",
         "database": database,
+        "objects": resources.object_watch.finding.state,
         **await _states_in_redis(resources.redis, resources.vendor_budget),
     }
 
@@ -56,9 +61,19 @@ async def _database_state(database: Database) -> str:
     try:
         async with asyncio.timeout(_POSTGRES_SECONDS), database.transaction() as tx:
             state = await read_schema_state(tx)
-    except (ServiceUnavailableError, TimeoutError):
+    except ServiceUnavailableError as error:
+        return "refused" if error.__cause__ and is_postgres_refused(error.__cause__) else "away"
+    except TimeoutError:
         return "away"
     return {SchemaState.MISSING: "schema_missing", SchemaState.BEHIND: "schema_behind"}.get(state, "ok")
+
+
+def _is_set_up_wrongly(objects: Watch) -> bool:
+    """Whether the store refuses a process that it has never served, or is still being asked for the first time.
+
+    A deployment is stopped by that. A store that fails later takes no process out of rotation: chat works without it.
+    """
+    return not objects.was_ok and (objects.finding is UNKNOWN or objects.finding.state in MISCONFIGURED)
 
 
 async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:
@@ -67,8 +82,8 @@ async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str 
         async with asyncio.timeout(_REDIS_SECONDS):
             loops = await read_loops(redis)
             denial = await budget.denial()
-    except (RedisError, OSError):
-        return {"redis": "away", "worker": "unknown", "vendor": "unknown"}
+    except (RedisError, OSError) as error:
+        return {"redis": "refused" if is_redis_refused(error) else "away", "worker": "unknown", "vendor": "unknown"}
     states = {name: "ok" if comes_round else "stalled" for name, comes_round in (loops or {}).items()}
     worker = "silent" if loops is None else "stalled" if "stalled" in states.values() else "ok"
     return {

@@ -11,6 +11,7 @@ from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.settings import Settings
+from app.core.watch import watching
 from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
@@ -24,6 +25,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with (
             open_resources(settings) as resources,
+            watching(resources.object_watch, resources.redis_watch),
             open_caller_cache(resources.database, settings.database_url) as callers,
             open_rate_limiter(resources.redis) as limiter,
             open_turns(

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from arq import ArqRedis
 
@@ -8,13 +9,16 @@ from app.chat_models.client import open_chat_model_client
 from app.chat_models.protocol import ChatModelClient
 from app.core.database import Database
 from app.core.settings import Settings
+from app.core.watch import Watch
 from app.predictions.budget import VendorBudget
 from app.predictions.open import open_prediction_client
 from app.predictions.protocol import PredictionClient
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
+from app.queue.probe import probe_redis
 from app.queue.protocol import WakeQueue
 from app.storage.open import open_store
+from app.storage.probe import probe_store
 from app.storage.protocol import ObjectStore
 
 _PROBE_SECONDS = 1.0
@@ -25,7 +29,8 @@ class Resources:
     """What a process talks to. The API, the worker and the tests open the same.
 
     `probes` is the same database as `database`, over one connection that only health checks use, so that these never
-    wait behind other work.
+    wait behind other work. The watches know whether the object store and Redis can be used; `watching` keeps their
+    findings up to date.
     """
 
     settings: Settings
@@ -37,6 +42,8 @@ class Resources:
     predictions: PredictionClient
     vendor_budget: VendorBudget
     store: ObjectStore
+    object_watch: Watch
+    redis_watch: Watch
 
 
 @asynccontextmanager
@@ -55,10 +62,26 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(predictions.close)
         store = open_store(settings)
         stack.push_async_callback(store.close)
+        object_watch = Watch("objects", partial(probe_store, store))
+        stack.push_async_callback(object_watch.close)
+        redis_watch = Watch("redis", partial(probe_redis, redis))
+        stack.push_async_callback(redis_watch.close)
         budget = VendorBudget(
             redis,
             settings.replicate_api_token.get_secret_value(),
             creates_per_minute=settings.replicate_creates_per_minute,
             reads_per_minute=settings.replicate_reads_per_minute,
         )
-        yield Resources(settings, database, probes, redis, ArqQueue(redis), chat_models, predictions, budget, store)
+        yield Resources(
+            settings=settings,
+            database=database,
+            probes=probes,
+            redis=redis,
+            queue=ArqQueue(redis),
+            chat_models=chat_models,
+            predictions=predictions,
+            vendor_budget=budget,
+            store=store,
+            object_watch=object_watch,
+            redis_watch=redis_watch,
+        )

@@ -43,7 +43,7 @@ def check_paths(objects: Path, outputs: Sequence[StoredOutput]) -> list[str]:
     found = {
         str(path.relative_to(objects))
         for path in objects.rglob("*")
-        if path.is_file() and not path.relative_to(objects).parts[0].startswith(_HIDDEN)
+        if path.is_file() and not any(name.startswith(_HIDDEN) for name in path.relative_to(objects).parts)
     }
     return [
         *(

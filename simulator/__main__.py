@@ -1,7 +1,9 @@
 """Run the simulator of Replicate and OpenAI: real files and faults on demand, no model behind them."""
 
 import argparse
+import json
 import sys
+from datetime import UTC, datetime
 
 from simulator.config import SimulatorConfig
 from simulator.main import create_server
@@ -11,9 +13,19 @@ def main() -> None:
     """Run the simulator until it is asked to stop."""
     arguments = _parser().parse_args()
     config = SimulatorConfig(**{name: value for name, value in vars(arguments).items() if name in _OPTIONS})
-    sys.stdout.write(f"Simulator on http://{arguments.host}:{arguments.port}, seed {config.seed}\n")
-    sys.stdout.flush()
+    _report_start(f"http://{arguments.host}:{arguments.port}", config.seed)
     create_server(config, host=arguments.host, port=arguments.port).run()
+
+
+def _report_start(url: str, seed: int) -> None:
+    """Say where it is and what it draws from: to a person on a terminal, and to a log as an object of JSON."""
+    line = f"Simulator on {url}, seed {seed}"
+    if not sys.stdout.isatty():
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        fields = {"time": time, "level": "info", "logger": "simulator", "event": "simulator_started"}
+        line = json.dumps({**fields, "url": url, "seed": seed})
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 _OPTIONS = frozenset(SimulatorConfig.__dataclass_fields__)

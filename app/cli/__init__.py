@@ -1,6 +1,7 @@
 """The operator's command line, `junis`."""
 
 import logging
+import sys
 from collections.abc import Sequence
 
 import typer
@@ -8,10 +9,12 @@ import typer
 from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
 from app.cli.demo import demo
 from app.cli.ledger import verify_ledger
+from app.cli.logged import is_logged, logged_crash
 from app.cli.migrate import migrate
 from app.cli.programs import quickstart, worker
-from app.cli.reporting import reported_errors
+from app.cli.reporting import log_failure, print_failure, reported_errors
 from app.cli.serve import serve
+from app.core.logging import configure_logging
 
 app = typer.Typer(
     help="Run and administer a Junis server. Settings come from the environment and from .env.",
@@ -37,9 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always; 0 if the command succeeded, 1 if it was refused, 2 if it could not be understood.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if is_logged(arguments):
+        configure_logging("INFO")
+        with logged_crash(), reported_errors(log_failure):
+            app(arguments, prog_name="junis")
     # Commands print what they do. What the services log below the level of an error would only repeat it.
     handler = logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler])
-    with reported_errors():
+    with reported_errors(print_failure):
         app(arguments, prog_name="junis")

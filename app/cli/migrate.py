@@ -8,11 +8,13 @@ import typer
 from alembic import command
 from alembic.config import Config
 
-from app.cli.printing import tell
 from app.cli.reporting import CommandFailedError
 from app.cli.transaction import in_transaction
+from app.core.logging import JsonFormatter
 from app.core.paths import ALEMBIC_INI
 from app.core.schema import SchemaState, read_schema_state
+
+logger = logging.getLogger(__name__)
 
 
 def migrate(
@@ -21,28 +23,43 @@ def migrate(
     ] = False,
 ) -> None:
     """Bring the database schema up to date. It may be run at any time, and several times at once."""
+    with _shown_steps():
+        _migrate(check=check)
+
+
+def _migrate(*, check: bool) -> None:
     state = in_transaction(read_schema_state)
     if state is SchemaState.AHEAD:
-        tell("The database schema is of a newer version of Junis; this version works with it, too")
+        logger.info("The database schema is of a newer version of Junis; this version works with it, too")
         return
     if check and state is not SchemaState.CURRENT:
         raise CommandFailedError("The database schema is missing or behind: run `junis migrate`")
     if not check:
-        with _shown_steps():
-            command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
-    tell("The database schema is up to date")
+        command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+    logger.info("The database schema is up to date")
 
 
 @contextmanager
 def _shown_steps() -> Iterator[None]:
-    """Print the line that Alembic logs for each revision that it applies, and nothing else of its log."""
-    log = logging.getLogger("alembic.runtime.migration")
-    handler = logging.StreamHandler()
-    handler.addFilter(lambda record: record.getMessage().startswith("Running "))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    """Show what this command logs, and of Alembic's log the line for each revision that it applies.
+
+    If the command's log is lines of JSON, they are among them. On a terminal they are printed.
+    """
+    steps = logging.getLogger("alembic.runtime.migration")
+    is_logged = any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+    handler = logging.NullHandler() if is_logged else logging.StreamHandler()
+    steps.addFilter(_is_step)
+    for log in (steps, logger):
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.setLevel(logging.NOTSET)
-        log.removeHandler(handler)
+        steps.removeFilter(_is_step)
+        for log in (steps, logger):
+            log.setLevel(logging.NOTSET)
+            log.removeHandler(handler)
+
+
+def _is_step(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or record.getMessage().startswith("Running ")

@@ -1,7 +1,8 @@
 """Reports expected failures as one line on standard error and an exit status."""
 
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import NoReturn
@@ -12,7 +13,10 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import AppError, ServiceUnavailableError
+from app.core.postgres_errors import PostgresUnreachableError, explain, is_away, is_told_by_postgres, sqlstate
 from app.core.settings import InvalidSettingsError
+
+logger = logging.getLogger(__name__)
 
 _REFUSED, _NOT_UNDERSTOOD = 1, 2
 
@@ -20,9 +24,6 @@ _SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
 _BY_SQLSTATE = MappingProxyType(
     {
         "23505": "Created by another process at the same time: try again",
-        "28000": "Postgres refuses the user of DATABASE_URL",
-        "28P01": "Postgres refuses the user or the password of DATABASE_URL",
-        "3D000": "The database that DATABASE_URL names does not exist",
         "42P01": _SCHEMA_BEHIND,
         "42703": _SCHEMA_BEHIND,
         "57014": "Postgres took too long for a statement: try again when it is less busy",
@@ -36,8 +37,11 @@ class CommandFailedError(Exception):
 
 
 @contextmanager
-def reported_errors() -> Iterator[None]:
-    """Print an expected failure as `error: …` and exit. Any other is a defect and keeps its traceback.
+def reported_errors(report: Callable[[str], None]) -> Iterator[None]:
+    """Report an expected failure in a line and exit. Any other is a defect and keeps its traceback.
+
+    Args:
+        report: prints or logs a line.
 
     Raises:
         SystemExit: 1 for a refusal, 2 for settings with which the program cannot start.
@@ -45,32 +49,37 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except InvalidSettingsError as error:
-        _exit(_NOT_UNDERSTOOD, *str(error).splitlines())
+        _exit(report, _NOT_UNDERSTOOD, *str(error).splitlines())
     except ServiceUnavailableError as error:
-        _exit(_REFUSED, _BY_SQLSTATE.get(_sqlstate(error.__cause__)) or f"Postgres cannot be reached: {_reason(error)}")
+        _exit(report, _REFUSED, _reason(error.__cause__ or error))
     except AppError as error:
-        _exit(_REFUSED, error.text)
+        _exit(report, _REFUSED, error.text)
     except (CommandFailedError, CommandError) as error:
-        _exit(_REFUSED, str(error))
-    except (asyncpg.PostgresError, DBAPIError) as error:
-        if (text := _BY_SQLSTATE.get(_sqlstate(error))) is None:
+        _exit(report, _REFUSED, str(error))
+    except (asyncpg.PostgresError, DBAPIError, PostgresUnreachableError) as error:
+        # Alembic has a connection of its own, whose errors are not translated.
+        if not is_away(error) and sqlstate(error) not in _BY_SQLSTATE:
             raise
-        _exit(_REFUSED, text)
+        _exit(report, _REFUSED, _reason(error))
 
 
-def _exit(status: int, *lines: str) -> NoReturn:
+def print_failure(line: str) -> None:
+    """Print a failure on standard error, for whoever has called the command."""
+    typer.echo(f"error: {line}", err=True)
+
+
+def log_failure(line: str) -> None:
+    """Log a failure, for a command that runs as a service."""
+    logger.error("command_failed", extra={"reason": line})
+
+
+def _exit(report: Callable[[str], None], status: int, *lines: str) -> NoReturn:
     for line in lines:
-        typer.echo(f"error: {line}", err=True)
+        report(line)
     sys.exit(status)
 
 
-def _reason(error: ServiceUnavailableError) -> str:
-    cause = error.__cause__
-    # Some errors, such as TimeoutError, have no text.
-    return str(cause).partition("\n")[0] or type(cause).__name__
-
-
-def _sqlstate(error: BaseException | None) -> str:
-    # SQLAlchemy wraps the driver's error. Statements on the driver's own connection raise it directly.
-    raised = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(raised, "sqlstate", ""))
+def _reason(error: BaseException) -> str:
+    if known := _BY_SQLSTATE.get(sqlstate(error)):
+        return known
+    return explain(error) if is_told_by_postgres(error) else f"Postgres cannot be reached: {explain(error)}"

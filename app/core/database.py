@@ -26,7 +26,7 @@ from app.core.driver import (
 )
 from app.core.errors import ServiceUnavailableError
 from app.core.json import read_json, storable_json
-from app.core.postgres_errors import is_away, is_outdated
+from app.core.postgres_errors import explain, is_away, is_outdated, is_refused
 from app.core.settings import Settings
 from app.core.shares import Shares
 
@@ -206,8 +206,8 @@ class Database:
         If the connection is lost during the commit, or the commit is cancelled, it is not known whether it happened.
 
         Raises:
-            ServiceUnavailableError: Postgres cannot be reached, the connection was lost, or a limit was reached: for a
-                connection, for a lock, for a statement, or between two statements.
+            ServiceUnavailableError: Postgres cannot be reached or refuses us, the connection was lost, or a limit was
+                reached: for a connection, for a lock, for a statement, or between two statements.
             OutdatedStatementError: the schema has changed under a prepared statement.
             LostTransactionError: the block has ignored an error of one of its statements.
         """
@@ -232,7 +232,10 @@ class Database:
             await self._forget_statements()
             raise OutdatedStatementError(retry_after=_RETRY_AFTER_SECONDS) from error
         if is_away(error):
-            logger.warning("database_away", extra={"reason": repr(error)})
+            if is_refused(error):
+                logger.error("database_refused", extra={"reason": explain(error)})
+            else:
+                logger.warning("database_away", extra={"reason": explain(error)})
             raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
 
     async def _forget_statements(self) -> None:
@@ -246,11 +249,7 @@ class Database:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, Driver]]:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
-                if (share := self._shares.current()) is not None:
-                    await stack.enter_async_context(share)
-                connection = await stack.enter_async_context(self._engine.connect())
-                driver = await self._live_driver(connection)
+            connection, driver = await self._acquire(stack)
             try:
                 yield connection, driver
             finally:
@@ -258,6 +257,16 @@ class Database:
                     driver.terminate()
                 if driver.is_closed():
                     await connection.invalidate()
+
+    async def _acquire(self, stack: AsyncExitStack) -> tuple[AsyncConnection, Driver]:
+        try:
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                if (share := self._shares.current()) is not None:
+                    await stack.enter_async_context(share)
+                connection = await stack.enter_async_context(self._engine.connect())
+                return connection, await self._live_driver(connection)
+        except TimeoutError as error:
+            raise TimeoutError(f"No connection of the pool was free within {_ACQUIRE_SECONDS:.0f} s") from error
 
     async def _live_driver(self, connection: AsyncConnection) -> Driver:
         """The driver's connection. A pooled one that Postgres has closed is replaced, without a round trip."""

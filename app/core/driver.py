@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from app.core import keepalive
+from app.core.addresses import POSTGRES_PORT, address_of
+from app.core.postgres_errors import PostgresUnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -62,17 +64,35 @@ async def open_connection(*args: Any, **options: Any) -> Driver:
     """Open a connection that notices on both sides if the other one is gone. The arguments are `asyncpg.connect`'s.
 
     Raises:
-        TimeoutError: Postgres has not responded within `CONNECT_SECONDS`.
+        PostgresUnreachableError: nobody responds there, or not within `CONNECT_SECONDS`.
+        asyncpg.PostgresError: Postgres refuses the connection.
     """
-    async with asyncio.timeout(CONNECT_SECONDS):
-        driver: Driver = await asyncpg.connect(*args, **options)
-        try:
-            transport = driver._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the driver shows it nowhere else
-            keepalive.keep_alive(transport.get_extra_info("socket"))
-            await driver.execute(_KEEPALIVE_SQL)
-        except BaseException:  # raised again
-            driver.terminate()
-            raise
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await _connect(*args, **options)
+    except TimeoutError as error:
+        reason = f"no response within {CONNECT_SECONDS:.0f} s"
+        raise PostgresUnreachableError(f"{_address(*args, **options)}: {reason}") from error
+    except OSError as error:
+        # For a name with several addresses this is a plain OSError, whatever each of them has said.
+        raise PostgresUnreachableError(f"{_address(*args, **options)}: {error}") from error
+
+
+def _address(dsn: str | None = None, *, host: object = None, port: object = None, **_options: object) -> str:
+    if dsn is not None:
+        return address_of(dsn, POSTGRES_PORT)
+    return str(host) if str(host).startswith("/") else f"{host or 'localhost'}:{port or POSTGRES_PORT}"
+
+
+async def _connect(*args: Any, **options: Any) -> Driver:
+    driver: Driver = await asyncpg.connect(*args, **options)
+    try:
+        transport = driver._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the driver shows it nowhere else
+        keepalive.keep_alive(transport.get_extra_info("socket"))
+        await driver.execute(_KEEPALIVE_SQL)
+    except BaseException:  # raised again
+        driver.terminate()
+        raise
     return driver
 
 

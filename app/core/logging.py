@@ -1,10 +1,21 @@
 import json
 import logging
 import sys
+import threading
+import time
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from app.core.request_context import request_id_var
+
+logger = logging.getLogger(__name__)
+
+# Events of which there is one for each use of what is away: one in a while says the same.
+_REPEATED = frozenset(
+    {"database_away", "database_refused", "listener_lost", "claim_failed", "redis_away", "queue_away", "budget_away"}
+)
+_QUIET_SECONDS = 10.0
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
@@ -27,13 +38,71 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Repetitions(logging.Filter):
+    """Lets a line about something that is away pass once in a while, although each use of it fails.
+
+    The next line that passes says in `repeated` how many were left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By event and reason: until when its lines are left out, and how many were.
+        self._quiet: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if (event := record.getMessage()) not in _REPEATED:
+            return True
+        key = (event, str(getattr(record, "reason", "")))
+        until, left_out = self._quiet.get(key, (0.0, 0))
+        now = time.monotonic()
+        if now < until:
+            self._quiet[key] = (until, left_out + 1)
+            return False
+        self._quiet = {known: value for known, value in self._quiet.items() if value[0] > now}
+        self._quiet[key] = (now + _QUIET_SECONDS, 0)
+        if left_out:
+            record.repeated = left_out
+        return True
+
+
 def configure_logging(level: str) -> None:
-    """Send the process's log to standard error, one JSON object a line."""
+    """Send everything that the process reports to standard error, one JSON object a line: also its last words."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(Repetitions())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    log_the_unhandled()
     # These two log a line for each request, with URLs that may be secret. Our own line says as much.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+def log_the_unhandled() -> None:
+    """Log warnings, and errors that nothing handles, instead of printing them."""
+    logging.captureWarnings(True)
+    sys.excepthook = _on_crash
+    threading.excepthook = _on_thread_crash
+    sys.unraisablehook = _on_unraisable
+
+
+def _on_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger.critical("crashed", exc_info=(kind, error, trace))
+
+
+def _on_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    error = crash.exc_value or crash.exc_type()
+    logger.error("thread_crashed", exc_info=(crash.exc_type, error, crash.exc_traceback))
+
+
+def _on_unraisable(left: "sys.UnraisableHookArgs") -> None:
+    error = left.exc_value or left.exc_type()
+    logger.error(
+        "error_ignored",
+        extra={"reason": left.err_msg or "", "object": repr(left.object)},
+        exc_info=(left.exc_type, error, left.exc_traceback),
+    )

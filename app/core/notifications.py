@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.core.driver import open_connection
+from app.core.postgres_errors import explain, is_refused
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class NotificationListener:
             try:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("listener_lost", extra={"channel": self._channel, "reason": repr(error)})
+                level = logging.ERROR if is_refused(error) else logging.WARNING
+                logger.log(level, "listener_lost", extra={"channel": self._channel, "reason": explain(error)})
             finally:
                 self._complete_until = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)

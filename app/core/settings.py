@@ -5,74 +5,43 @@ import secrets
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_DATABASE_PARAMETERS = ("host", "sslmode")
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+from app.core.addresses import REDIS_PORT, address_of
+from app.core.url_checks import database_parameters, http_url, server_url
 
 
 class InvalidSettingsError(Exception):
     """The program cannot start with these settings. The message names each variable that is wrong."""
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    return value.rstrip("/")
-
-
-def _has_usable_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
-
-
-def _scheme(*allowed: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not _has_usable_port(value):
-            # It is not shown, as it is probably a part of the password.
-            raise ValueError(
-                "the port is not a number from 1 to 65535; in a password, write / as %2F, # as %23, ? as %3F"
-            )
-        if urlsplit(value).scheme not in allowed:
-            raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _database_parameters(value: str) -> str:
-    """Allow only parameters that SQLAlchemy's dialect and the driver's own URL parser understand in the same way."""
-    url = urlsplit(value)
-    try:
-        parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
-    except ValueError:
-        raise ValueError("after the ?, parameters must be written as name=value") from None
-    for name, given in parameters:
-        if name not in _DATABASE_PARAMETERS:
-            raise ValueError(
-                f"the parameter {name} is not supported; supported: {', '.join(_DATABASE_PARAMETERS)}."
-                " Certificates are set by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
-            )
-        if name == "sslmode" and given not in _SSL_MODES:
-            raise ValueError(f"sslmode must be one of: {', '.join(_SSL_MODES)}")
-        if name == "host" and url.hostname:
-            raise ValueError("the host is given both before the path and as a parameter")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-DatabaseUrl = Annotated[str, _scheme("postgresql", "postgres"), AfterValidator(_database_parameters)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+DatabaseUrl = Annotated[str, server_url("postgresql", "postgres"), AfterValidator(database_parameters)]
 
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
+
+
+def stripped(values: Any) -> Any:
+    """The values without white space at their ends. One that consists of it counts as not set."""
+    if not isinstance(values, dict):
+        return values
+    texts = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+    return {name: value for name, value in texts.items() if value != "" or values[name] == ""}
 
 
 class UpstreamSettings(BaseModel):
@@ -81,6 +50,11 @@ class UpstreamSettings(BaseModel):
     base_url: HttpUrl
     api_key: SecretStr = SecretStr("")
     output_limit_name: OutputLimitName = "max_tokens"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: Any) -> Any:
+        return stripped(values)
 
 
 class Settings(BaseSettings):
@@ -92,7 +66,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl = "postgresql://junis:junis@localhost:5432/junis"
     database_pool_size: int = Field(default=10, ge=1, le=200)
-    redis_url: Annotated[str, _scheme("redis", "rediss", "unix")] = "redis://localhost:6379/0"
+    redis_url: Annotated[str, server_url("redis", "rediss", "unix")] = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
     # Will sign the console's sessions. Nothing is signed with it yet.
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
@@ -100,15 +74,17 @@ class Settings(BaseSettings):
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # How commands that run as services report; see `app.cli.logged`. The server's own log is always JSON.
+    log_format: Literal["auto", "json", "text"] = "auto"
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
 
     storage: Literal["s3", "local"] = "local"
     local_storage_dir: Path = Path(".data/objects")
     s3_endpoint_url: HttpUrl | None = None
     s3_region: str = "us-east-1"
-    s3_bucket: str = ""
-    s3_access_key_id: str = ""
-    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_bucket: str = Field(default="", validate_default=True)
+    s3_access_key_id: str = Field(default="", validate_default=True)
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), validate_default=True)
     s3_public_base_url: HttpUrl | None = None
     s3_presign_endpoint_url: HttpUrl | None = None
     s3_addressing_style: AddressingStyle = "auto"
@@ -157,24 +133,29 @@ class Settings(BaseSettings):
             # Reported like every other bad value. The settings library would end with a traceback.
             raise ValueError("must be a JSON object") from None
 
-    @model_validator(mode="after")
-    def _s3_is_complete(self) -> Self:
-        if self.storage == "s3":
-            needed = {
-                "S3_BUCKET": self.s3_bucket,
-                "S3_ACCESS_KEY_ID": self.s3_access_key_id,
-                "S3_SECRET_ACCESS_KEY": self.s3_secret_access_key.get_secret_value(),
-            }
-            missing = [name for name, value in needed.items() if not value]
-            if missing:
-                raise ValueError(f"{', '.join(missing)}: required if STORAGE is 's3'")
-        return self
+    @field_validator("s3_bucket", "s3_access_key_id", "s3_secret_access_key")
+    @classmethod
+    def _required_for_s3(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        # A check of each field, so that what is missing is reported together with what is wrong.
+        if info.data.get("storage") == "s3" and not value:
+            raise ValueError("required if STORAGE is 's3'")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: Any) -> Any:
+        return stripped(values)
 
     @cached_property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
         """The secrets that a webhook may be signed with; none if webhooks are not used."""
         parts = self.replicate_webhook_secret.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
+
+    @cached_property
+    def redis_address(self) -> str:
+        """Host and port of Redis, or its socket, as they are shown in logs."""
+        return address_of(self.redis_url, REDIS_PORT)
 
     @cached_property
     def sqlalchemy_url(self) -> str:

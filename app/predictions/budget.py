@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.metrics import VENDOR_DENIALS
+from app.core.redis_errors import explain
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class VendorBudget:
         try:
             await self._redis.set(self._circuit_key, reason, ex=_CIRCUIT_SECONDS)
         except (RedisError, OSError) as error:
-            logger.warning("budget_away", extra={"reason": repr(error)})
+            logger.warning("budget_away", extra={"reason": explain(error, self._redis)})
 
     async def denial(self) -> tuple[str, timedelta] | None:
         """Why the vendor refuses the account, and how long the circuit stays open; None if it is closed."""
@@ -76,7 +77,7 @@ class VendorBudget:
         try:
             await self._block_until(keys=[key], args=[int(wait_seconds * _MICROSECONDS)])
         except (RedisError, OSError) as error:
-            logger.warning("budget_away", extra={"reason": repr(error)})
+            logger.warning("budget_away", extra={"reason": explain(error, self._redis)})
 
     async def _wait(self, key: str, per_minute: int) -> timedelta:
         burst = max(1, int(per_minute * _BURST_SHARE))

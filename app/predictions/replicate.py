@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from replicate.client import Client
 
+from app.core.addresses import http_address_of
 from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
@@ -47,6 +48,7 @@ class ReplicateClient:
         self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS, version_seconds: float = VERSION_SECONDS
     ) -> None:
         self._token = token
+        self._address = http_address_of(base_url)
         self._deadline = deadline
         self._version_seconds = version_seconds
         # By model: the version that is run for it, and until when by the monotonic clock.
@@ -168,9 +170,13 @@ class ReplicateClient:
                 refused.status, refused.retry_after, self._redacted(refused.body), is_create=is_create
             ) from None
         except _NEVER_SENT as error:
-            raise PredictionUnavailableError("The model provider could not be reached") from error
+            raise PredictionUnavailableError(
+                f"The model provider at {self._address} could not be reached: {_reason(error)}"
+            ) from error
         except _NO_RESPONSE as error:
-            raise no_response("The model provider gave no usable response") from error
+            raise no_response(
+                f"The model provider at {self._address} gave no usable response: {_reason(error)}"
+            ) from error
 
     def _redacted(self, body: bytes) -> bytes:
         return body.replace(self._token.encode(), b"[redacted]") if len(self._token) >= _SHORTEST_TOKEN else body
@@ -204,6 +210,11 @@ class _RefusedError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.body = body
+
+
+def _reason(error: Exception) -> str:
+    # Some errors, such as TimeoutError, have no text.
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

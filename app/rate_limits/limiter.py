@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.metrics import REDIS_AWAY
+from app.core.redis_errors import explain
 from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 from app.rate_limits.local_windows import LocalWindows
 
@@ -147,7 +148,7 @@ class RateLimiter:
         except (RedisError, OSError) as error:
             REDIS_AWAY.inc()
             if not self._away_until:
-                logger.error("redis_away", extra={"reason": repr(error)})
+                logger.error("redis_away", extra={"reason": explain(error, self._redis)})
             self._away_until = time.monotonic() + _AWAY_PAUSE_SECONDS
             return None
         if self._away_until:

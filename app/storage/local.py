@@ -1,8 +1,10 @@
+import errno
 import logging
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager, suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +12,15 @@ from uuid import uuid4
 from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.local_files import Folder, NotARegularFileError
 from app.storage.object_paths import check_path
-from app.storage.protocol import ByteRange, ObjectIsNoFileError, ObjectMissingError, Stored, StoreError
+from app.storage.protocol import (
+    PROBE,
+    ByteRange,
+    ObjectIsNoFileError,
+    ObjectMissingError,
+    Stored,
+    StoreError,
+    StoreFault,
+)
 from app.storage.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -20,14 +30,39 @@ THREADS = 8
 INCOMING = ".incoming"
 PART = ".part"
 LEFTOVER_SECONDS = 24 * 3600
+# A disk with less free space than a few outputs need counts as full.
+LEAST_FREE_BYTES = 64 * 1024**2
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_WRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ELOOP}
+)
 
 
 class LocalStore:
     """Stores objects as files in one folder, each at its own path. No symbolic link below the folder is followed."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._folder = Folder(root)
-        self._threads = Threads(THREADS, errors=_os_errors)
+        self._threads = Threads(THREADS, errors=partial(_os_errors, root))
+        self._prober = Threads(1, errors=partial(_os_errors, root))
+        self._is_prepared = False
+
+    def prepare(self) -> None:
+        """Create the folder if it is missing, and remove what a crash left behind more than a day ago.
+
+        Raises:
+            StoreError: the folder cannot be created or written to.
+        """
+        with _os_errors(self._root):
+            self._prepare()
+
+    def _prepare(self) -> None:
+        _ensure_folder(self._root)
+        self._folder.ensure(INCOMING)
+        self._folder.remove_older(INCOMING, PART, time.time() - LEFTOVER_SECONDS)
+        self._is_prepared = True
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:  # noqa: ARG002 - protocol
         """See `ObjectStore.write`. The media type is not stored: the database has it."""
@@ -82,6 +117,27 @@ class LocalStore:
         """See `ObjectStore.delete`."""
         await self._threads.run(self._folder.remove, check_path(path))
 
+    async def probe(self) -> None:
+        """See `ObjectStore.probe`. A folder that could not be created when the process started is created."""
+        await self._prober.run(self._probe)
+
+    def _probe(self) -> None:
+        if not self._is_prepared:
+            self._prepare()
+        part = f"{INCOMING}/{uuid4().hex}{PART}"
+        try:
+            with self._folder.create(part) as file:
+                file.write(PROBE)
+                os.fsync(file)
+            with self._folder.open(part) as file:
+                if file.read() != PROBE:
+                    raise StoreError(f"{self._root} (LOCAL_STORAGE_DIR) returns other bytes than were written")
+        finally:
+            self._folder.remove(part)
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def public_url(self, path: str) -> str | None:  # noqa: ARG002 - protocol
         """None: nothing but this server serves the folder."""
         return None
@@ -93,31 +149,33 @@ class LocalStore:
     async def close(self) -> None:
         """See `ObjectStore.close`."""
         await self._threads.close()
+        await self._prober.close()
 
 
 def open_local_store(folder: Path) -> LocalStore:
-    """Create the folder if it is missing, and remove what a crash left behind more than a day ago.
-
-    Raises:
-        StoreError: the folder cannot be created or written to.
-    """
-    root = folder.resolve()
-    files = Folder(root)
-    with _os_errors():
-        _ensure_folder(root)
-        files.ensure(INCOMING)
-        files.remove_older(INCOMING, PART, time.time() - LEFTOVER_SECONDS)
-    return LocalStore(root)
+    """A store in the folder, which is created if it is missing. If that fails, probes say why, and try again."""
+    store = LocalStore(folder.resolve())
+    with suppress(StoreError):
+        store.prepare()
+    return store
 
 
 @contextmanager
-def _os_errors() -> Iterator[None]:
+def _os_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{StoreError.message}: {error.strerror or type(error).__name__}") from error
+        reason = error.strerror or type(error).__name__
+        raise StoreError(f"{root} (LOCAL_STORAGE_DIR): {reason}", fault=_fault_of(error)) from error
     except NotARegularFileError as error:
-        raise StoreError(f"{StoreError.message}: {error} is not a folder") from error
+        reason = f"{error} is not a folder"
+        raise StoreError(f"{root} (LOCAL_STORAGE_DIR): {reason}", fault=StoreFault.NOT_WRITABLE) from error
+
+
+def _fault_of(error: OSError) -> StoreFault:
+    if error.errno in _FULL:
+        return StoreFault.FULL
+    return StoreFault.NOT_WRITABLE if error.errno in _NOT_WRITABLE else StoreFault.UNAVAILABLE
 
 
 def _append(file: FileIO, tally: Tally, piece: bytes) -> None:

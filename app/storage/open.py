@@ -5,11 +5,7 @@ from app.storage.s3 import open_s3_store
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """The object store that the settings choose. `close()` ends its threads.
-
-    Raises:
-        StoreError: the local folder cannot be created or written to. A bucket is not contacted before its first use.
-    """
+    """The object store that the settings choose. It opens in any case: `probe()` finds out whether it can be used."""
     if settings.storage == "s3":
         return open_s3_store(settings)
     return open_local_store(settings.local_storage_dir)

@@ -1,8 +1,14 @@
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from app.core.errors import AppError
+
+_RETRY_AFTER_SECONDS = 5
+
+# What a probe writes and reads.
+PROBE = b"junis"
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,34 @@ class ByteRange:
     last: int
 
 
+class StoreFault(StrEnum):
+    """Why a store cannot be used. Only the first goes away by itself; the others need the operator."""
+
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    BUCKET_MISSING = "bucket_missing"
+    NOT_WRITABLE = "not_writable"
+    FULL = "full"
+
+
 class StoreError(AppError):
-    """The object store refused or failed. What was being written is not visible at its path."""
+    """The object store refused or failed. What was being written is not visible at its path.
+
+    `str()` says to the operator what is wrong and where. A client only learns that it may try again.
+    """
 
     status = 503
     code = "service_unavailable"
     retryable = True
     message = "The object store is temporarily unavailable"
+
+    def __init__(self, detail: str | None = None, *, fault: StoreFault = StoreFault.UNAVAILABLE) -> None:
+        super().__init__(retry_after=_RETRY_AFTER_SECONDS if self.retryable else None)
+        self.detail = detail or self.message
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class ObjectMissingError(StoreError):
@@ -80,6 +107,16 @@ class ObjectStore(Protocol):
 
     async def delete(self, path: str) -> None:
         """Remove the object. If there is none, nothing happens."""
+        ...
+
+    async def probe(self) -> None:
+        """Write a few bytes and read them back, as a copy does, without leaving an object among the others.
+
+        It needs no more permissions than the other methods, and does not wait behind them.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
         ...
 
     def public_url(self, path: str) -> str | None:

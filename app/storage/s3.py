@@ -1,6 +1,7 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import ExitStack, aclosing, closing, suppress
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -10,11 +11,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from app.core.addresses import http_address_of
 from app.core.settings import AddressingStyle, Settings
 from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.multipart import multipart_upload
 from app.storage.object_paths import check_path
-from app.storage.protocol import ByteRange, ObjectMissingError, Stored, StoreError
+from app.storage.protocol import PROBE, ByteRange, ObjectMissingError, Stored, StoreError
 from app.storage.s3_errors import s3_errors, status_of
 from app.storage.threads import Threads
 
@@ -26,6 +28,14 @@ CHUNK_SIZE = 1024**2
 PART_SIZE = 8 * 1024**2
 THREADS = 16
 PRESIGNED_SECONDS = 300
+# No object's path has a segment that begins with a dot.
+PROBE_KEY = "generation/.probe"
+
+_ATTEMPTS = 3
+_READ_SECONDS = 60
+# A probe is to end soon, also if the store does not respond.
+_PROBE_ATTEMPTS = 2
+_PROBE_SECONDS = 5
 
 
 class S3Store:
@@ -36,6 +46,8 @@ class S3Store:
         client: "S3Client",
         bucket: str,
         *,
+        prober: "S3Client",
+        address: str,
         presigner: "S3Client | None" = None,
         public_base_url: str | None = None,
     ) -> None:
@@ -43,7 +55,10 @@ class S3Store:
         self._bucket = bucket
         self._presigner = presigner
         self._public_base_url = public_base_url
-        self._threads = Threads(THREADS, errors=s3_errors)
+        self._address = address
+        self._threads = Threads(THREADS, errors=partial(s3_errors, address))
+        self._prober = prober
+        self._probe_thread = Threads(1, errors=partial(s3_errors, address))
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
         """See `ObjectStore.write`. An object larger than one part becomes a multipart upload."""
@@ -66,7 +81,7 @@ class S3Store:
         with suppress(ObjectMissingError):
             if await self.verify(path) == sent:
                 return
-        raise StoreError(f"{StoreError.message}: the upload was aborted by somebody else")
+        raise StoreError(f"The store at {self._address} lost an upload: somebody else aborted it")
 
     def _put(self, key: str, body: bytes, media_type: str) -> Stored:
         tally = Tally()
@@ -113,6 +128,20 @@ class S3Store:
         with suppress(ObjectMissingError):
             await self._threads.run(self._client.delete_object, Bucket=self._bucket, Key=check_path(path))
 
+    async def probe(self) -> None:
+        """See `ObjectStore.probe`. All processes write the same bytes to one key below that of the objects."""
+        try:
+            read = await self._probe_thread.run(self._write_and_read)
+        except ObjectMissingError as error:
+            raise StoreError(f"The store at {self._address} does not return what it has accepted") from error
+        if read != PROBE:
+            raise StoreError(f"The store at {self._address} returns other bytes than were written")
+
+    def _write_and_read(self) -> bytes:
+        self._prober.put_object(Bucket=self._bucket, Key=PROBE_KEY, Body=PROBE, ContentType="text/plain")
+        with closing(self._prober.get_object(Bucket=self._bucket, Key=PROBE_KEY)["Body"]) as body:
+            return body.read(len(PROBE) + 1)
+
     def public_url(self, path: str) -> str | None:
         """See `ObjectStore.public_url`."""
         return f"{self._public_base_url}/{quote(check_path(path))}" if self._public_base_url else None
@@ -135,7 +164,9 @@ class S3Store:
     async def close(self) -> None:
         """See `ObjectStore.close`."""
         await self._threads.close()
+        await self._probe_thread.close()
         self._client.close()
+        self._prober.close()
         if self._presigner is not None:
             self._presigner.close()
 
@@ -146,12 +177,22 @@ def open_s3_store(settings: Settings) -> S3Store:
     return S3Store(
         _client(settings, settings.s3_endpoint_url),
         settings.s3_bucket,
+        prober=_client(settings, settings.s3_endpoint_url, attempts=_PROBE_ATTEMPTS, read_seconds=_PROBE_SECONDS),
+        address=_address(settings),
         presigner=_client(settings, presign_endpoint) if presign_endpoint else None,
         public_base_url=settings.s3_public_base_url,
     )
 
 
-def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
+def _address(settings: Settings) -> str:
+    if settings.s3_endpoint_url is None:
+        return f"AWS, region {settings.s3_region}"
+    return f"{http_address_of(settings.s3_endpoint_url)} (S3_ENDPOINT_URL)"
+
+
+def _client(
+    settings: Settings, endpoint_url: str | None, *, attempts: int = _ATTEMPTS, read_seconds: int = _READ_SECONDS
+) -> "S3Client":
     session = Session(
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
@@ -160,9 +201,9 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": _addressing_style(settings, endpoint_url)},
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=read_seconds,
         max_pool_connections=THREADS * 2,  # a download keeps its connection between two reads
         # Not every server other than AWS supports the checksums that newer clients send by default.
         request_checksum_calculation="when_required",

@@ -5,26 +5,52 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from app.storage.protocol import ObjectMissingError, StoreError
+from app.storage.protocol import ObjectMissingError, StoreError, StoreFault
+
+_NO_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName"})
+# The region is a part of what is signed.
+_REFUSED = frozenset({"AuthorizationHeaderMalformed", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"})
+_FULL = frozenset({"QuotaExceeded", "QuotaExceededException", "XMinioStorageFull", "InsufficientStorage"})
+# Its status is that of a refusal, but the keys are right.
+_CLOCK = "RequestTimeTooSkewed"
+
+_KEYS = "S3_ACCESS_KEY_ID or S3_SECRET_ACCESS_KEY"
 
 
 @contextmanager
-def s3_errors() -> Iterator[None]:
+def s3_errors(address: str) -> Iterator[None]:
     """Turn what the S3 client raises into the errors of the protocol.
 
     Their texts contain only codes and class names: a server's own text may repeat what was sent to it.
+
+    Args:
+        address: where the store is, for these texts.
     """
     try:
         yield
     except ClientError as error:
-        code = code_of(error)
-        if code in {"NoSuchKey", "NotFound"}:
-            raise ObjectMissingError from error
-        raise StoreError(f"{StoreError.message}: {code or status_of(error)}") from error
+        raise _meaning(error, address) from error
     except (BotoCoreError, ResponseParserError, HTTPError, OSError, KeyError, ValueError) as error:
         # KeyError: a response with status 200 that lacks a required part, such as a server's that does not speak S3.
         # ValueError: one with a header that cannot be parsed, such as a date of a form of its own.
-        raise StoreError(f"{StoreError.message}: {type(error).__name__}") from error
+        raise StoreError(f"The store at {address} cannot be used: {type(error).__name__}") from error
+
+
+def _meaning(error: ClientError, address: str) -> StoreError:
+    code = code_of(error)
+    status = status_of(error)
+    if code in {"NoSuchKey", "NotFound"}:
+        return ObjectMissingError()
+    told = code or status
+    if code in _NO_BUCKET:
+        return StoreError(f"The store at {address} has no bucket S3_BUCKET: {told}", fault=StoreFault.BUCKET_MISSING)
+    if code == _CLOCK:
+        return StoreError(f"The clocks of this machine and of the store at {address} differ: {code}")
+    if code in _REFUSED or status in {401, 403}:
+        return StoreError(f"The store at {address} refuses {_KEYS}: {told}", fault=StoreFault.REFUSED)
+    if code in _FULL or status == 507:
+        return StoreError(f"The store at {address} is full: {told}", fault=StoreFault.FULL)
+    return StoreError(f"The store at {address} failed: {told}")
 
 
 def status_of(error: ClientError) -> int:

@@ -25,6 +25,8 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working directory without a .env, and defaults for the settings that a command reads."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LLM_MODEL", raising=False)
+    # As on a terminal. What a container's log shows has tests of its own.
+    monkeypatch.setenv("LOG_FORMAT", "text")
 
 
 @pytest.fixture

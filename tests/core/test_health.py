@@ -19,7 +19,14 @@ from tests.core.sites import furnish, settings_of
 from tests.factories import Organization
 from tests.waiting import PATIENCE
 
-WITHOUT_REDIS = {"status": "ready", "database": "ok", "redis": "away", "worker": "unknown", "vendor": "unknown"}
+WITHOUT_REDIS = {
+    "status": "ready",
+    "database": "ok",
+    "objects": "ok",
+    "redis": "away",
+    "worker": "unknown",
+    "vendor": "unknown",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,14 @@ async def test_it_is_ready_without_a_worker(fragile: Fragile) -> None:
     status, body = await fragile.ready()
 
     assert status == 200
-    assert body == {"status": "ready", "database": "ok", "redis": "ok", "worker": "silent", "vendor": "ok"}
+    assert body == {
+        "status": "ready",
+        "database": "ok",
+        "objects": "ok",
+        "redis": "ok",
+        "worker": "silent",
+        "vendor": "ok",
+    }
 
 
 async def test_a_running_worker_is_reported(visitor: httpx.AsyncClient) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,8 @@ def test_a_program_does_not_start_with_bad_settings_and_names_them_all(
     )
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert {line.removeprefix("error: ").partition(":")[0] for line in ended.stderr.splitlines()} == set(BAD)
+    reasons = [json.loads(line)["reason"] for line in ended.stderr.splitlines()]
+    assert {reason.partition(":")[0] for reason in reasons} == set(BAD)
     assert SECRET not in ended.stderr
 
 
@@ -161,3 +163,59 @@ def test_urls_lose_their_trailing_slash_and_hosts_become_lower_case(monkeypatch:
 
     assert settings.public_url == "https://junis.example.com"
     assert settings.output_hosts == {"files.example.com", "cdn.example.com:8443"}
+
+
+def test_white_space_at_the_ends_of_any_setting_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "DATABASE_URL": "postgresql://app:pw@db/junis",
+        "S3_BUCKET": "bucket",
+        "SECRET_KEY": SECRET,
+        "REPLICATE_API_TOKEN": SECRET,
+        "LLM_UPSTREAMS": '{"other": {"base_url": "http://host/v1", "api_key": " key\\n"}}',
+        "LOG_LEVEL": "WARNING",
+        "WORKER_CONCURRENCY": "7",
+        "LLM_API_KEY": "",
+    }
+    for name, value in texts.items():
+        monkeypatch.setenv(name, f" {value}\t\n")
+
+    settings = load_settings()
+
+    assert (settings.database_url, settings.s3_bucket) == ("postgresql://app:pw@db/junis", "bucket")
+    assert (settings.log_level, settings.worker_concurrency) == ("WARNING", 7)
+    for secret in (settings.secret_key, settings.replicate_api_token):
+        assert secret.get_secret_value() == SECRET
+    assert settings.llm_upstreams["other"].api_key.get_secret_value() == "key"
+    assert settings.llm_api_key.get_secret_value() == ""
+
+
+def test_what_is_missing_is_reported_together_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = refusal(monkeypatch, STORAGE="s3", S3_BUCKET="b", PUBLIC_URL=SECRET, LOG_LEVEL=SECRET)
+
+    assert {line.partition(":")[0] for line in text.splitlines()} == {
+        "S3_ACCESS_KEY_ID",
+        "S3_SECRET_ACCESS_KEY",
+        "PUBLIC_URL",
+        "LOG_LEVEL",
+    }
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgresql"), ("REDIS_URL", "redis")])
+@pytest.mark.parametrize(
+    "password", ["12#geheim", "12/geheim", "12?geheim", "geheim%", "geheim%zz", "geheim#", "[geheim"]
+)
+def test_a_password_that_is_not_escaped_is_told_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, scheme: str, password: str
+) -> None:
+    text = refusal(monkeypatch, **{name: f"{scheme}://app:{password}@host/0"})
+
+    assert text.startswith(f"{name}: ")
+    assert "in a password, write / as %2F, # as %23, ? as %3F, @ as %40, % as %25" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("password", ["a:b", "a%40b%2Fc%25", "a!$&'()*+,;=~._-b"])
+def test_a_password_that_is_escaped_is_accepted(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://app:{password}@host/junis")
+
+    assert password in load_settings().database_url

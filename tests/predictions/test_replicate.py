@@ -140,7 +140,7 @@ async def test_the_vendor_cancels_a_run_that_takes_too_long(
         ("create-429", PredictionThrottledError, "Request was throttled."),
         ("create-500", PredictionUncertainError, "An internal error occurred"),
         ("create-502-html", PredictionUncertainError, "The model provider answered with status 502"),
-        ("create-accept-then-drop", PredictionUncertainError, "The model provider gave no usable response"),
+        ("create-accept-then-drop", PredictionUncertainError, "The model provider at 127.0.0.1:"),
     ],
 )
 async def test_each_failed_create_has_its_error_and_is_sent_once(

@@ -1,5 +1,6 @@
 """The simulator's own controls, and the program."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -120,5 +121,6 @@ def test_the_program_runs_until_it_is_stopped(tmp_path: Path) -> None:
         health = httpx.get(f"{origin}/_sim/health", timeout=PATIENCE).json()
 
     assert program.running.returncode in {0, -signal.SIGTERM}
-    assert program.log.read_text().startswith(f"Simulator on {origin}, seed 42\n")
+    started = json.loads(program.log.read_text().splitlines()[0])
+    assert (started["event"], started["url"], started["seed"]) == ("simulator_started", origin, 42)
     assert health["seed"] == 42

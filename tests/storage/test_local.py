@@ -1,4 +1,7 @@
+import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +11,8 @@ import pytest
 from app.core.settings import Settings
 from app.storage.local import LocalStore, open_local_store
 from app.storage.open import open_store
-from app.storage.protocol import StoreError
+from app.storage.protocol import StoreError, StoreFault
+from tests.programs import ROOT
 from tests.storage.bytestreams import MB, in_chunks, noise, read, read_all, stored, write
 
 
@@ -110,11 +114,42 @@ async def test_the_folder_may_be_emptied_while_the_store_is_open(local_store: Lo
     assert await read(local_store, "a.bin") == b"content"
 
 
-def test_a_folder_that_cannot_be_created_is_a_store_error(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_is_reported_by_the_probe_until_it_can(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
+    store = open_local_store(tmp_path / "file" / "objects")
 
-    with pytest.raises(StoreError, match="File exists"):
-        open_local_store(tmp_path / "file" / "objects")
+    with pytest.raises(StoreError, match="File exists") as refused:
+        await store.probe()
+    (tmp_path / "file").unlink()
+    await store.probe()
+    await store.close()
+
+    assert refused.value.fault == StoreFault.NOT_WRITABLE
+    assert "LOCAL_STORAGE_DIR" in str(refused.value)
+
+
+async def test_a_probe_leaves_nothing_behind(local_store: LocalStore, folder: Path) -> None:
+    await local_store.probe()
+
+    assert files_in(folder) == []
+
+
+async def test_a_disk_that_takes_no_more_bytes_is_full(folder: Path) -> None:
+    """The limit is the child's own: no file of it may grow, as on a full disk."""
+    code = """
+import asyncio, resource, sys
+from pathlib import Path
+from app.storage.local import open_local_store
+from app.storage.probe import probe_store
+store = open_local_store(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+print(asyncio.run(probe_store(store)).state)
+"""
+    ended = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "full\n"
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -104,8 +104,10 @@ async def test_no_temporary_file_is_written_through_a_link(
         await local_store.write("a.png", watching(), media_type="image/png")
 
     assert seen == []
+    again = open_local_store(folder)
     with pytest.raises(StoreError, match=r"\.incoming is not a folder"):
-        open_local_store(folder)
+        await again.probe()
+    await again.close()
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, make_socket], ids=["pipe", "socket"])
@@ -149,7 +151,7 @@ def test_no_leftover_is_removed_through_a_link(folder: Path, outside: Path) -> N
     (folder / ".incoming").symlink_to(outside)
 
     with pytest.raises(StoreError):
-        open_local_store(folder)
+        LocalStore(folder).prepare()
 
     assert old.exists()
 

@@ -19,6 +19,7 @@ SMALL, LARGE = "generation/image/550e8400.png", "generation/video/550e8400.mp4"
 
 async def use(store: ObjectStore) -> None:
     """Whatever the product does with a store."""
+    await store.probe()
     await write(store, SMALL, noise(MB))
     await write(store, "generation/empty", b"")
     await store.write(LARGE, in_chunks(noise(9 * MB), 999_983), media_type="video/mp4")

@@ -82,6 +82,9 @@ class PausedStore:
     async def presigned_url(self, path: str, *, filename: str) -> str | None:
         return await self.store.presigned_url(path, filename=filename)
 
+    async def probe(self) -> None:
+        await self.store.probe()
+
     async def close(self) -> None:
         await self.store.close()
 

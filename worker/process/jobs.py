@@ -9,6 +9,7 @@ from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from app.core.redis_errors import explain
 from app.queue.arq import deserialize, queue_of, serialize
 from app.queue.protocol import WakeKind
 from worker.process.lanes import Lanes
@@ -57,7 +58,7 @@ class WakingWorker(Worker):
                 await self._poll_iteration()
             except (RedisError, OSError) as error:
                 # Work on rows that are already claimed goes on: it does not need Redis.
-                logger.warning("queue_away", extra={"reason": repr(error)})
+                logger.warning("queue_away", extra={"reason": explain(error, self.pool)})
             await wait(self._wake, _POLL_SECONDS)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:

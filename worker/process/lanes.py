@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.core.concurrency import cancel_all
-from app.core.errors import AppError
+from app.core.errors import AppError, ServiceUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,8 @@ class Lanes(Generic[Row]):
                 return await self.claim(limit)
         except (AppError, TimeoutError) as error:
             # Postgres is away or slow: the rows stay due, and the sweeper wakes the workers for them.
-            logger.warning("claim_failed", extra={"reason": repr(error)})
+            reason = str(error) or f"no claim within {_CLAIM_SECONDS:.0f} s"
+            logger.warning("claim_failed", extra={"reason": reason})
         except Exception:  # what other lanes work on must not suffer for it
             logger.exception("claim_failed")
         return ()
@@ -88,10 +89,17 @@ class Lanes(Generic[Row]):
         try:
             async with asyncio.timeout(self.time_limit):
                 await self.work(row)
+        except ServiceUnavailableError as error:
+            # Postgres is away, as its own line says. The row is due again when its lease has ended.
+            logger.info("row_interrupted", extra={"generation_id": _id_of(row), "reason": error.text})
         except Exception:  # the row is due again when its lease has ended
-            logger.exception("row_failed", extra={"generation_id": str(getattr(row, "generation_id", row))})
+            logger.exception("row_failed", extra={"generation_id": _id_of(row)})
 
     def _release(self, count: int) -> None:
         self._busy -= count
         if count:
             self.freed.set()
+
+
+def _id_of(row: object) -> str:
+    return str(getattr(row, "generation_id", row))

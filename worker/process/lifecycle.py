@@ -13,6 +13,7 @@ from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
 from app.core.settings import Settings
+from app.core.watch import LOOK_SECONDS, Watch
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import settle_expired
 from app.idempotency.service import forget_expired
@@ -49,6 +50,8 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         loops = [
             *_clocks(steps, resources.database, pulse),
             _poller(steps.poll, pulse, pause=settings.poll_interval_seconds / 2, wake=wakes[WakeKind.POLL]),
+            _looker(resources.object_watch, pulse, name="watch_objects"),
+            _looker(resources.redis_watch, pulse, name="watch_redis"),
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
         ]
         for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items():
@@ -87,6 +90,10 @@ async def _close(worker: WakingWorker) -> None:
 
 def _poller(step: PollStep, pulse: Pulse, *, pause: float, wake: asyncio.Event) -> Loop:
     return Loop("poll", partial(repeat, step.run, pulse, name="poll", pause=pause, wake=wake))
+
+
+def _looker(watch: Watch, pulse: Pulse, *, name: str) -> Loop:
+    return Loop(name, partial(repeat, watch.look, pulse, name=name, pause=LOOK_SECONDS, wake=watch.doubted))
 
 
 def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from app.core.concurrency import cancel_all
+from app.core.errors import ServiceUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ async def repeat(
         wake.clear()
         try:
             await step()
+        except ServiceUnavailableError as error:
+            # Postgres is away, as its own line says. What was not done now is done in a later round.
+            logger.debug("step_interrupted", extra={"step": name, "reason": error.text})
         except Exception:  # the loop must go on with its next round
             logger.exception("step_failed", extra={"step": name})
         await wait(wake, pause)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from app.core.backoff import backoff
 from app.core.database import Database
 from app.core.errors import AppError
+from app.core.watch import Watch
 from app.generations import claims
 from app.generations.attempts import AttemptLostError, ClaimedAttempt
 from app.generations.outputs import ReservedOutput
@@ -27,10 +28,14 @@ _MOST_OUTPUTS = 1000
 
 @dataclass(frozen=True)
 class CopyStep:
-    """Copies outputs into the store. They may be fetched from `other_hosts`, in addition to the vendor's."""
+    """Copies outputs into the store. They may be fetched from `other_hosts`, in addition to the vendor's.
+
+    If the store fails, `objects` is told, and nothing more is bought before it has accepted a write again.
+    """
 
     database: Database
     copier: OutputCopier
+    objects: Watch
     ending: Ending
     other_hosts: frozenset[str]
     lease: timedelta
@@ -55,6 +60,8 @@ class CopyStep:
             # Another worker has the lease now, or the attempt has ended.
             logger.warning("copy_left", extra={"generation_id": str(attempt.generation_id), "reason": str(error)})
         except (DownloadInterruptedError, StoreError) as error:
+            if isinstance(error, StoreError):
+                self.objects.doubt()
             logger.warning(
                 "copy_interrupted", extra={"generation_id": str(attempt.generation_id), "reason": str(error)}
             )

@@ -40,6 +40,7 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     """The steps over the process's resources, with a session for downloads that knows no vendor's token."""
     settings, database, queue = resources.settings, resources.database, resources.queue
     predictions, budget, hosts = resources.predictions, resources.vendor_budget, settings.output_hosts
+    objects = resources.object_watch
     session = aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -56,10 +57,10 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
     async with session:
         yield Steps(
-            start=StartStep(database, predictions, budget, acceptance, ending, lease, webhook_base),
+            start=StartStep(database, predictions, budget, objects, acceptance, ending, lease, webhook_base),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
             poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
-            copy=CopyStep(database, copier, ending, hosts, lease),
+            copy=CopyStep(database, copier, objects, ending, hosts, lease),
             sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
             cancel=cancels,
             acceptance=acceptance,

@@ -8,6 +8,7 @@ from time import monotonic
 
 from app.core.backoff import backoff
 from app.core.database import Database
+from app.core.watch import Watch
 from app.generations import attempt_history, claims, create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
@@ -31,11 +32,13 @@ logger = logging.getLogger(__name__)
 _SHORTEST_CANCEL_AFTER = 5
 _MOST_CLAIMS = 10
 _LONGEST_WAIT = timedelta(seconds=1)
+# How recently the store must have accepted a write. It is more than the time between two probes.
+_STORE_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
 class StartStep:
-    """Creates predictions for pending attempts.
+    """Creates predictions for pending attempts, as long as the store accepts what they are going to make.
 
     `webhook_base` is the server's public URL; None if the operator has set no secret, and so wants no webhooks.
     """
@@ -43,6 +46,7 @@ class StartStep:
     database: Database
     predictions: PredictionClient
     budget: VendorBudget
+    objects: Watch
     acceptance: Acceptance
     ending: Ending
     lease: timedelta
@@ -66,8 +70,13 @@ class StartStep:
         if attempt.found_prediction_id is not None:
             await self.acceptance.accept(attempt, attempt.found_prediction_id)
             return
-        if wait := await self._await_vendor(attempt):
-            await self._postpone(attempt, wait)
+        try:
+            may_call = await self._may_call(attempt)
+        except asyncio.CancelledError:
+            # The worker is shutting down, and nothing was started: another one may do so at once.
+            await self._postpone(attempt, timedelta(0))
+            raise
+        if not may_call:
             return
         if monotonic() > attempt.claimed_at + self.lease.total_seconds() / 2:
             # This process slept. Others may have found meanwhile that nothing runs, and started it.
@@ -75,6 +84,18 @@ class StartStep:
             await self._note_refusal(attempt)
             return
         await self._call(attempt)
+
+    async def _may_call(self, attempt: ClaimedAttempt) -> bool:
+        """Whether the vendor may be called now. If the store or the vendor does not permit it, the start is put off."""
+        found = await self.objects.find(within=_STORE_SECONDS, patience=self.lease.total_seconds() / 8)
+        if not found.is_ok:
+            logger.info("start_waits", extra={"generation_id": str(attempt.generation_id), "reason": found.reason})
+            await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
+            return False
+        if wait := await self._await_vendor(attempt):
+            await self._postpone(attempt, wait)
+            return False
+        return True
 
     async def _call(self, attempt: ClaimedAttempt) -> None:
         """Send the create call, and write down what became of it."""
@@ -126,16 +147,11 @@ class StartStep:
             How long the budget, or the vendor's refusal of our account, still allows no start; 0 if it does.
         """
         give_up_at = attempt.claimed_at + self.lease.total_seconds() / 4
-        try:
-            while not (denial := await self.budget.denial()):
-                wait = await self.budget.wait_before_create()
-                if not wait or wait > _LONGEST_WAIT or monotonic() > give_up_at:
-                    return wait
-                await asyncio.sleep(wait.total_seconds())
-        except asyncio.CancelledError:
-            # The worker is shutting down, and nothing was started: another one may do so at once.
-            await self._postpone(attempt, timedelta(0))
-            raise
+        while not (denial := await self.budget.denial()):
+            wait = await self.budget.wait_before_create()
+            if not wait or wait > _LONGEST_WAIT or monotonic() > give_up_at:
+                return wait
+            await asyncio.sleep(wait.total_seconds())
         return denial[1]
 
     async def _put_off(
@@ -149,6 +165,9 @@ class StartStep:
             return
         if isinstance(error, PredictionDeniedError):
             await self.budget.denied(error.text)
+        else:
+            details = {"generation_id": str(attempt.generation_id), "reason": error.text}
+            logger.warning("vendor_unavailable", extra=details)
         await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
 
     async def _postpone(self, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool = False) -> None:

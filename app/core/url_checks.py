@@ -1,0 +1,71 @@
+"""Checks of settings that are URLs. Their errors show nothing of the URL, which may have a password."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator
+
+_DATABASE_PARAMETERS = ("host", "sslmode")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_ESCAPES = "in a password, write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
+_BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def http_url(value: str) -> str:
+    """Allow only URLs of HTTP servers; a slash at the end is removed."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _has_unescaped_password(url: str) -> bool:
+    """Whether the URL ends its host too early, because the password has a character that has another meaning there."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    return "@" in parts.path + parts.query + parts.fragment or _BARE_PERCENT.search(parts.netloc) is not None
+
+
+def server_url(*allowed: str) -> AfterValidator:
+    """Allow only URLs with one of these schemes whose password is escaped."""
+
+    def check(value: str) -> str:
+        # What is wrong is not shown, as it is probably a part of the password.
+        if not _has_usable_port(value):
+            raise ValueError(f"the port is not a number from 1 to 65535; {_ESCAPES}")
+        if _has_unescaped_password(value):
+            raise ValueError(f"the password has a character that is not escaped; {_ESCAPES}")
+        if urlsplit(value).scheme not in allowed:
+            raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def database_parameters(value: str) -> str:
+    """Allow only parameters that SQLAlchemy's dialect and the driver's own URL parser understand in the same way."""
+    url = urlsplit(value)
+    try:
+        parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise ValueError("after the ?, parameters must be written as name=value") from None
+    for name, given in parameters:
+        if name not in _DATABASE_PARAMETERS:
+            raise ValueError(
+                f"the parameter {name} is not supported; supported: {', '.join(_DATABASE_PARAMETERS)}."
+                " Certificates are set by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
+            )
+        if name == "sslmode" and given not in _SSL_MODES:
+            raise ValueError(f"sslmode must be one of: {', '.join(_SSL_MODES)}")
+        if name == "host" and url.hostname:
+            raise ValueError("the host is given both before the path and as a parameter")
+    return value

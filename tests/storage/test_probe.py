@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from app.storage.probe import probe_store
 from app.storage.protocol import ObjectStore, StoreError
 from app.storage.s3 import PROBE_KEY
 from tests.storage import faulty_s3
-from tests.storage.conftest import S3Server
 from tests.storage.faulty_s3 import FaultyS3, Site
+from tests.storage.servers import S3Server
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,9 @@ async def test_no_object_can_have_the_key_of_the_probe(store: ObjectStore) -> No
 
 @pytest.mark.parametrize("name", ["s3_secret_access_key", "s3_access_key_id"])
 async def test_wrong_keys_are_named_and_not_shown(s3_server: S3Server, name: str) -> None:
-    state, reason = await found(s3_server.settings(s3_server.new_bucket(), **{name: "geheim"}))
+    wrong: dict[str, Any] = {name: "geheim"}
+
+    state, reason = await found(s3_server.settings(s3_server.new_bucket(), **wrong))
 
     assert state == "refused"
     assert "refuses S3_ACCESS_KEY_ID or S3_SECRET_ACCESS_KEY: " in reason

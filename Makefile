@@ -14,7 +14,8 @@ help:
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
 	@echo 'make chaos        500 generations while everything is struck again and again; SEED=7 repeats a run, SEEDS=5 makes five'
-	@echo 'make drills       the long forms of tests: a process falls asleep in every statement, an outage of 30 s'
+	@echo 'make drills       the long forms of tests: a process falls asleep in every statement, an outage of 30 s,'
+	@echo '                  an upgrade with a million rows under load; ROWS=10000 takes fewer'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make install      only create .venv with everything that the above need'
@@ -48,6 +49,7 @@ chaos: install
 
 drills: install
 	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/chat/turns/test_outages.py
+	FULL=1 $(BIN)/pytest -n 0 -s tests/upgrades
 
 mutants: install
 	$(BIN)/python -m mutants $(if $(ARGS),"$(ARGS)")

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 
 from app.cli.reporting import CommandFailedError
+from app.cli.server_role import read_server_password, set_up_server_role
 from app.cli.transaction import in_transaction
 from app.core.logging import JsonFormatter
 from app.core.paths import ALEMBIC_INI
@@ -35,31 +36,42 @@ def _migrate(*, check: bool) -> None:
     if check and state is not SchemaState.CURRENT:
         raise CommandFailedError("The database schema is missing or behind: run `junis migrate`")
     if not check:
-        command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+        _upgrade()
     logger.info("The database schema is up to date")
+
+
+def _upgrade() -> None:
+    """Run the migrations that are missing, and set up the server's role if it has a password."""
+    password = read_server_password()
+    command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+    if password and (note := in_transaction(set_up_server_role, password)):
+        logger.info(note)
 
 
 @contextmanager
 def _shown_steps() -> Iterator[None]:
-    """Show what this command logs, and of Alembic's log the line for each revision that it applies.
+    """Show what this command logs, and of Alembic's log the line for each revision that it applies or waits for.
 
     If the command's log is lines of JSON, they are among them. On a terminal they are printed.
     """
-    steps = logging.getLogger("alembic.runtime.migration")
+    steps = [logging.getLogger(name) for name in ("alembic.runtime.migration", "migrations")]
     is_logged = any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
     handler = logging.NullHandler() if is_logged else logging.StreamHandler()
-    steps.addFilter(_is_step)
-    for log in (steps, logger):
+    handler.addFilter(_is_step)
+    for log in steps:
+        log.addFilter(_is_step)
+    for log in (*steps, logger):
         log.addHandler(handler)
         log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        steps.removeFilter(_is_step)
-        for log in (steps, logger):
+        for log in (*steps, logger):
             log.setLevel(logging.NOTSET)
             log.removeHandler(handler)
+            log.removeFilter(_is_step)
 
 
 def _is_step(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.INFO or record.getMessage().startswith("Running ")
+    is_ours = record.name == logger.name or record.levelno > logging.INFO
+    return is_ours or record.getMessage().startswith(("Running ", "Waiting "))

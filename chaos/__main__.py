@@ -6,8 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from chaos.disks import can_be_mounted
 from chaos.plan import make_plan
 from chaos.run import run
+from chaos.strikes import StoreKind
 from chaos.summary import describe
 
 _STRIKING = 0.4
@@ -32,8 +34,15 @@ def main() -> int:
 
 def _is_kept(seed: int, arguments: argparse.Namespace, folder: Path | None) -> bool:
     seconds = 60 * arguments.minutes
-    plan = make_plan(seed, generations=arguments.generations, seconds=arguments.strike_seconds or _STRIKING * seconds)
+    plan = make_plan(
+        seed,
+        generations=arguments.generations,
+        seconds=arguments.strike_seconds or _STRIKING * seconds,
+        folder=StoreKind.DISK if can_be_mounted() else StoreKind.FOLDER,
+    )
     webhooks = "with webhooks" if plan.has_webhooks else "without webhooks"
+    if plan.store is StoreKind.FOLDER:
+        _say(f"seed {seed}: the store is never slow, because only root can make a disk of its own for it")
     _say(f"seed {seed}: {len(plan.requests)} requests, {len(plan.strikes)} strikes, {plan.store}, {webhooks}")
     if folder is not None:
         result = run(folder, plan, seconds=seconds)

@@ -90,7 +90,7 @@ class Plan:
     seconds: float
 
 
-def make_plan(seed: int, *, generations: int, seconds: float) -> Plan:
+def make_plan(seed: int, *, generations: int, seconds: float, folder: StoreKind = StoreKind.FOLDER) -> Plan:
     """The plan of a run; the same arguments give the same plan.
 
     Four seeds in a row have webhooks or none, and a folder or S3, in all combinations.
@@ -99,8 +99,9 @@ def make_plan(seed: int, *, generations: int, seconds: float) -> Plan:
         seed: From which everything is drawn.
         generations: How many are requested, in addition to chats without one.
         seconds: For how long there are strikes; everything is requested during that time.
+        folder: The kind of folder that is used: one on a disk of its own can be slow, and takes root.
     """
-    store = (StoreKind.FOLDER, StoreKind.S3)[seed // 2 % 2]
+    store = (folder, StoreKind.S3)[seed // 2 % 2]
     # Each of the two has its own generator, so that more requests do not change the strikes.
     requests, strikes = Random(f"{seed} requests"), Random(f"{seed} strikes")
     return Plan(

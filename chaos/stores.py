@@ -1,4 +1,4 @@
-"""Where a run stores its outputs, and how that can fail: a folder, or an S3 server behind a relay."""
+"""Where a run stores its outputs, and how that can fail: a folder, one on its own disk, or S3 behind a relay."""
 
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from chaos.disks import Disk, mounted
 from chaos.object_server import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, serving_objects
 from chaos.relay import Mood, Relay, relaying
 from chaos.strikes import Blow, StoreKind
@@ -66,6 +67,27 @@ class FolderStore:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
 
 
+class DiskStore(FolderStore):
+    """A folder on a disk of its own, which can be slow as well."""
+
+    def __init__(self, disk: Disk, workers: Callable[[], Sequence[int]]) -> None:
+        # The folder below the mounted one, since that one cannot be renamed.
+        super().__init__(disk.folder / "objects", workers)
+        self._disk = disk
+
+    def strike(self, blow: Blow) -> None:
+        """See `Store`."""
+        if blow is Blow.SLOW:
+            self._disk.slow_down()
+            return
+        super().strike(blow)
+
+    def heal(self) -> None:
+        """See `Store`."""
+        self._disk.speed_up()
+        super().heal()
+
+
 class S3Store:
     """An S3 server, whose connections the relay spoils."""
 
@@ -94,12 +116,16 @@ def open_store(kind: StoreKind, folder: Path, workers: Callable[[], Sequence[int
     """The store of a run.
 
     Args:
-        kind: A folder or S3.
+        kind: A folder, one on a disk of its own, or S3.
         folder: Where its data go.
         workers: The process ids of the workers that run.
     """
     if kind is StoreKind.FOLDER:
         yield FolderStore(folder / "objects", workers)
+        return
+    if kind is StoreKind.DISK:
+        with mounted(folder / "disk") as disk:
+            yield DiskStore(disk, workers)
         return
     with serving_objects(folder / "s3", folder / "s3.log") as port, relaying(port) as relay:
         yield S3Store(folder / "s3", relay)

@@ -29,6 +29,7 @@ class StoreKind(StrEnum):
     """Where outputs are stored."""
 
     FOLDER = "folder"
+    DISK = "folder on a disk of its own"
     S3 = "s3"
 
 
@@ -66,6 +67,7 @@ _SERVERS: Mapping[Kind, int] = {
 }
 _STORES: Mapping[StoreKind, tuple[Blow, ...]] = {
     StoreKind.FOLDER: (Blow.FULL, Blow.BLOCK),
+    StoreKind.DISK: (Blow.FULL, Blow.BLOCK, Blow.SLOW),
     StoreKind.S3: (Blow.SLOW, Blow.REFUSE, Blow.DROP),
 }
 _STORE_WEIGHT = 6

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 from app.audit.actor import SERVER, Actor
 from app.core.database import Database, Transaction
+from app.core.errors import InvalidRequestError
 from app.credits import repository, service, settlement
 from app.credits.balance import Balance
+from app.credits.references import is_reserved
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +37,10 @@ async def grant_manually(
 
     Raises:
         InvalidRequestError: the amount is not a positive number with at most 6 decimals, the reference is that of
-            another entry, or the balance would become too large.
+            another entry or one that the server makes itself, or the balance would become too large.
     """
+    if reference and is_reserved(reference):
+        raise InvalidRequestError(f"{reference} begins as the server's own references do: choose another one")
     reference = reference or f"grant:{uuid.uuid4()}"
     is_new = await service.grant(
         tx,

@@ -2,6 +2,7 @@
 
 import uuid
 
+_TURN = "turn"
 _GENERATION = "generation"
 _MONTHLY = "monthly"
 _ADJUSTMENT = "adjustment"
@@ -9,8 +10,20 @@ _ADJUSTMENT = "adjustment"
 LATE = "late"
 SUPERSEDED = "superseded"
 
+_RESERVED = (_TURN, _GENERATION, _MONTHLY, _ADJUSTMENT, LATE, SUPERSEDED)
+
 # Matches the references of all generations.
 GENERATIONS_LIKE = f"{_GENERATION}:%"
+
+
+def is_reserved(reference: str) -> bool:
+    """Whether the server itself may use this reference. An operator who used it first would keep it from doing so."""
+    return reference.startswith(tuple(f"{prefix}:" for prefix in _RESERVED))
+
+
+def turn_reference(turn_id: str) -> str:
+    """What a chat turn is held and charged under."""
+    return f"{_TURN}:{turn_id}"
 
 
 def generation_reference(content_id: uuid.UUID, attempt: int) -> str:

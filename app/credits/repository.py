@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Self
 
@@ -27,9 +28,10 @@ SELECT $1, $2, $3, $4, balance, false, $5 FROM account
 _FIND_ENTRY = "SELECT organization_id, kind, amount FROM ledger_entries WHERE reference = $1"
 
 _EXPIRED = f"""
-SELECT organization_id, reference FROM credit_holds
+SELECT organization_id, reference, expires_at FROM credit_holds
 WHERE state = '{HoldState.OPEN}' AND expires_at <= now()
-ORDER BY expires_at LIMIT $1
+  AND ($2::timestamptz IS NULL OR (expires_at, reference) > ($2, $3::text))
+ORDER BY expires_at, reference LIMIT $1
 """
 
 # The month is that of Postgres's clock, in UTC. After a failover that clock may be a little behind the one before: an
@@ -47,16 +49,17 @@ WHERE o.subscription_status = '{SubscriptionStatus.ACTIVE}' AND p.monthly_credit
 
 
 @dataclass(frozen=True)
-class HoldId:
-    """Names one hold: the organization that pays, and the reference of the action."""
+class ExpiredHold:
+    """A hold that has expired: the organization that pays, the reference of the action, and when it expired."""
 
     organization_id: str
     reference: str
+    expires_at: datetime
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The name of the hold of a row of `credit_holds`."""
-        return cls(organization_id=row["organization_id"], reference=row["reference"])
+        """The hold of a row of `credit_holds`."""
+        return cls(organization_id=row["organization_id"], reference=row["reference"], expires_at=row["expires_at"])
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,10 @@ async def add_entry(
     await tx.execute(_ADD_ENTRY, organization_id, kind.value, reference, amount, description)
 
 
-async def find_expired(tx: Transaction, limit: int) -> Sequence[HoldId]:
-    """The open holds that have expired, the oldest first."""
-    return [HoldId.from_row(row) for row in await tx.fetch(_EXPIRED, limit)]
+async def find_expired(tx: Transaction, limit: int, after: ExpiredHold | None) -> Sequence[ExpiredHold]:
+    """The next open holds that have expired, the oldest first, or those after one of them."""
+    cursor = (after.expires_at, after.reference) if after else (None, None)
+    return [ExpiredHold.from_row(row) for row in await tx.fetch(_EXPIRED, limit, *cursor)]
 
 
 async def find_monthly_grants(tx: Transaction, organization_id: str | None = None) -> Sequence[MonthlyGrant]:

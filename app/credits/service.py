@@ -15,7 +15,7 @@ from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
 from app.credits.metering import MeteredUse, Settlement
 from app.credits.models import EntryKind
-from app.credits.repository import Entry, HoldId
+from app.credits.repository import Entry, ExpiredHold
 
 logger = logging.getLogger(__name__)
 
@@ -171,24 +171,39 @@ async def supersede(tx: Transaction, *, organization_id: str, reference: str, by
 
 
 async def settle_expired(database: Database) -> int:
-    """Charge what crashed actions have recorded, and release the rest. Returns how many holds were ended."""
-    async with database.transaction() as tx:
-        expired = await repository.find_expired(tx, _SWEEP_SIZE)
+    """Charge what crashed actions have recorded, and release the rest. Returns how many holds were ended.
+
+    A hold that cannot be ended is left for the next round, and neither it nor a locked account delays the others.
+    """
     ended = 0
-    for hold_id in expired:
-        try:
-            ended += await _settle_expired(database, hold_id)
-        except ServiceUnavailableError:  # its account is locked; the others do not wait for it
-            logger.warning("expired_hold_locked", extra={"reference": hold_id.reference})
-        except Exception:  # a fault of one hold must not keep the others; it is tried again in the next round
-            logger.exception("expired_hold_not_settled", extra={"reference": hold_id.reference})
+    locked: set[str] = set()
+    after: ExpiredHold | None = None
+    while page := await _find_expired(database, after):
+        for hold in page:
+            if hold.organization_id not in locked:
+                ended += await _settle_expired(database, hold, locked)
+        after = page[-1]
     return ended
 
 
-async def _settle_expired(database: Database, hold_id: HoldId) -> bool:
-    # One transaction a hold, so that each locks the account of one organization only.
+async def _find_expired(database: Database, after: ExpiredHold | None) -> Sequence[ExpiredHold]:
     async with database.transaction() as tx:
-        ended = await settlement.settle(
-            tx, hold_id.organization_id, hold_id.reference, uses=(), description="settled after its hold expired"
-        )
+        return await repository.find_expired(tx, _SWEEP_SIZE, after)
+
+
+async def _settle_expired(database: Database, hold: ExpiredHold, locked: set[str]) -> bool:
+    """End one hold. Its organization is added to `locked` if its account is."""
+    try:
+        # One transaction a hold, so that each locks the account of one organization only.
+        async with database.transaction() as tx:
+            ended = await settlement.settle(
+                tx, hold.organization_id, hold.reference, uses=(), description="settled after its hold expired"
+            )
+    except ServiceUnavailableError:
+        locked.add(hold.organization_id)
+        logger.warning("expired_hold_locked", extra={"reference": hold.reference})
+        return False
+    except Exception:  # a fault of one hold must not keep the others; it is tried again in the next round
+        logger.exception("expired_hold_not_settled", extra={"reference": hold.reference})
+        return False
     return ended is not None

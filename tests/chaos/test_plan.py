@@ -28,7 +28,14 @@ def test_the_number_of_requests_does_not_change_the_strikes() -> None:
 def test_four_seeds_in_a_row_have_each_store_with_and_without_webhooks() -> None:
     made = {(plan(seed).store, plan(seed).has_webhooks) for seed in range(7, 11)}
 
-    assert made == {(store, has_webhooks) for store in StoreKind for has_webhooks in (True, False)}
+    stores = (StoreKind.FOLDER, StoreKind.S3)
+    assert made == {(store, has_webhooks) for store in stores for has_webhooks in (True, False)}
+
+
+def test_the_folder_may_be_on_a_disk_of_its_own() -> None:
+    made = {make_plan(seed, generations=3, seconds=SECONDS, folder=StoreKind.DISK).store for seed in range(7, 11)}
+
+    assert made == {StoreKind.DISK, StoreKind.S3}
 
 
 def test_as_many_generations_are_requested_as_were_ordered() -> None:

@@ -49,6 +49,17 @@ def test_a_reference_that_was_granted_with_another_amount_is_refused(acme: str, 
     assert (refused.status, refused.stderr) == (1, text)
 
 
+@pytest.mark.parametrize(
+    "reference", ["monthly:org:2027-01", "late:call", "superseded:turn:1", "turn:1", "generation:1:0", "adjustment:7"]
+)
+def test_a_reference_that_the_server_may_need_itself_cannot_be_granted(acme: str, junis: Junis, reference: str) -> None:
+    refused = junis("credits", "grant", "--org", "Acme", "--amount", "5", "--reference", reference)
+
+    text = f"error: {reference} begins as the server's own references do: choose another one\n"
+    assert (refused.status, refused.stderr) == (1, text)
+    assert in_transaction(get_balance, acme).balance == 0
+
+
 def test_a_grant_that_the_balance_cannot_hold_is_refused_in_words(acme: str, junis: Junis) -> None:
     grants = [junis("credits", "grant", "--org", "Acme", "--amount", "99999999999") for _ in range(11)]
 

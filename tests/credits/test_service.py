@@ -9,6 +9,8 @@ from app.core.errors import InvalidRequestError
 from app.credits import service as credits
 from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
+from tests import factories
+from tests.chat.locks import locked_account
 from tests.credits.accounts import Account
 from tests.credits.uses import make_use
 
@@ -211,3 +213,26 @@ async def test_only_holds_whose_expiry_has_passed_are_voided(account: Account, d
     assert await account.settle("crashed") is None
     assert await account.settle("running") == 1
     assert await account.settle("content") == 1
+
+
+async def test_the_holds_of_a_locked_account_do_not_delay_those_of_others(account: Account, database: Database) -> None:
+    other = Account(database, await factories.make_organization(database))
+    async with database.transaction() as tx:
+        # More than are read at once, and all of them before the other account's.
+        for payer, count, expires_in in ((account, 120, -2), (other, 1, -1)):
+            for number in range(count):
+                await credits.hold(
+                    tx,
+                    Attribution(organization_id=payer.organization.id),
+                    reference=payer.own(str(number)),
+                    amount=Decimal("0.001"),
+                    expires_in=timedelta(hours=expires_in),
+                )
+
+    async with locked_account(database, account.organization):
+        await credits.settle_expired(database)
+        held = [(await payer.balance()).held for payer in (account, other)]
+    await credits.settle_expired(database)
+
+    assert held == [Decimal("0.12"), 0]
+    assert (await account.balance()).held == 0

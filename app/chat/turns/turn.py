@@ -6,6 +6,7 @@ from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity
 from app.core.attribution import Attribution
+from app.credits.references import turn_reference
 from app.sessions.lease import LeasedSession
 
 
@@ -48,4 +49,4 @@ class AdmittedTurn:
 
 def hold_reference(turn_id: str) -> str:
     """The reference of the turn's credit hold."""
-    return f"turn:{turn_id}"
+    return turn_reference(turn_id)

@@ -1,7 +1,6 @@
 """A Docker Engine: the one that answers already, or one of our own that is gone afterwards."""
 
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from devstack.process import Process, spawn, stop
 from tests.deployment.docker import Docker
 from tests.deployment.errors import NoEngineError
+from tests.deployment.mounted import remove
 from tests.deployment.packages import install_programs, unpack_plugins
 
 _STARTS_WITHIN = 60.0
@@ -45,7 +45,7 @@ def running_engine(cache: Path) -> Iterator[Docker]:
         yield docker
     finally:
         stop([(process, signal.SIGTERM)], grace=_STOPS_WITHIN)
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def _with_compose(docker: Docker, cache: Path) -> Docker:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.deployment.docker import Docker
+from tests.deployment.mounted import remove
 from tests.deployment.packages import SUITE, install_programs, mirror, run
 
 PYTHON: Final = "python:3.13-slim"
@@ -84,7 +85,7 @@ def _make_python(docker: Docker, cache: Path) -> None:
 def _make_root(root: Path, archive: Path) -> None:
     """Write a small Debian with Python as an archive."""
     install_programs()
-    shutil.rmtree(root, ignore_errors=True)
+    remove(root)
     run(["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", SUITE, str(root), mirror()])
     (root / "usr/lib/python3.13/EXTERNALLY-MANAGED").unlink()
     for name in ("python", "python3"):
@@ -95,7 +96,7 @@ def _make_root(root: Path, archive: Path) -> None:
         shutil.rmtree(root / name)
     run(["tar", "-C", str(root), "-cf", f"{archive}.part", "."])
     Path(f"{archive}.part").rename(archive)
-    shutil.rmtree(root)
+    remove(root)
 
 
 def _make(docker: Docker, cache: Path, stand_in: StandIn) -> None:

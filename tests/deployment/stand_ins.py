@@ -1,7 +1,8 @@
 """The images that Dockerfile and `docker-compose.yml` name; where one cannot be pulled, a stand-in takes its name.
 
-A stand-in runs the same program, from a package of Debian's or PyPI's, behind an entry point that does what the official
-one does. It proves that image and Compose file work together, but not that they do with the image whose name it has.
+A stand-in runs the same program, from a package of Debian's or PyPI's, behind an entry point that does what the
+official one does. It proves that image and Compose file work together, but not that they do with the image whose name
+it has.
 """
 
 import shutil

@@ -44,7 +44,11 @@ def test_nothing_in_it_can_build_programs(docker: Docker, image: str) -> None:
 
 def test_nobody_can_change_the_programs(docker: Docker, image: str) -> None:
     """Even if the root file system is not read-only."""
-    walk = "import os; print([name for name, _, files in os.walk('/srv/junis') for name in [name, *(f'{name}/{f}' for f in files)] if os.access(name, os.W_OK)])"
+    walk = (
+        "import os; walked = list(os.walk('/srv/junis'));"
+        "paths = [os.path.join(folder, name) for folder, _, files in walked for name in ('', *files)];"
+        "print([path for path in paths if os.access(path, os.W_OK)])"
+    )
 
     assert python(docker, walk) == "[]"
 

@@ -44,6 +44,10 @@ class Visitor:
         assert detail["status"] == "completed", detail
         return self.fetch(detail["storage_url"])
 
+    def wait_until_ended(self, content_id: str) -> str:
+        """Wait until a picture is made, or cannot be; returns its status."""
+        return str(wait_until(lambda: self._ended(content_id))["status"])
+
     def fetch(self, url: str) -> Picture:
         """Fetch a picture that was made."""
         response = self._http.get(url)
@@ -51,10 +55,14 @@ class Visitor:
         assert response.content[1:4] == b"PNG"
         return Picture(url, hashlib.sha256(response.content).hexdigest())
 
-    def _ended(self, content_id: str) -> dict[str, Any] | None:
-        response = self._http.get(f"/content/{content_id}")
-        if response.status_code == 503:
-            return None
+    def _ended(self, content_id: str) -> dict[str, Any]:
+        """What the API says of a picture that has ended; nothing if it has not, or if the API is away."""
+        try:
+            response = self._http.get(f"/content/{content_id}")
+        except httpx.TransportError:
+            return {}
+        if response.status_code in {502, 503, 504}:
+            return {}
         assert response.status_code == 200, response.text
         detail: dict[str, Any] = response.json()
-        return detail if detail["status"] in {"completed", "failed"} else None
+        return detail if detail["status"] in {"completed", "failed"} else {}

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -103,5 +103,6 @@ def key(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def visitor(stack: Stack, key: str) -> Visitor:
-    return Visitor(stack.url, key)
+def visitor(stack: Stack, key: str) -> Iterator[Visitor]:
+    with closing(Visitor(stack.url, key)) as visitor:
+        yield visitor

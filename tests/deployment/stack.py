@@ -59,6 +59,10 @@ class Stack:
         """What the engine knows of a service's first container."""
         return self.docker.inspect("container", self.containers(service)[0])
 
+    def log(self, service: str) -> list[str]:
+        """The lines that a service's containers have logged."""
+        return [line for name in self.containers(service) for line in self.docker("logs", name).splitlines()]
+
     def exit_codes(self) -> dict[str, int]:
         """The status with which each container ended."""
         names = [name for service in SERVICES for name in self.containers(service)]

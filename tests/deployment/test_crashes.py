@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tests.deployment.figures import Figures
-from tests.deployment.load import DROPPED, chats
 from tests.deployment.stack import Stack
+from tests.deployment.traffic import DROPPED, chats
 from tests.deployment.visitor import Visitor
 from tests.waiting import wait_until
 

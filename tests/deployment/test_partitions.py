@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.deployment.figures import Figures
-from tests.deployment.load import chats
 from tests.deployment.stack import PROJECT, Stack
+from tests.deployment.traffic import chats
 from tests.deployment.visitor import Visitor
 
 pytestmark = [pytest.mark.deployment, pytest.mark.thorough]

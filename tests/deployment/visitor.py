@@ -27,6 +27,10 @@ class Visitor:
             base_url=f"{url}/api/external", headers={"X-API-Key": key}, timeout=_WHOLE_TURN, follow_redirects=True
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def chat(self, text: str) -> httpx.Response:
         """Ask once; whatever comes is returned.
 

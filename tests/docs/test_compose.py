@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.cli import app as junis
+from app.cli.commands import app as junis
 from tests.docs.files import read
 
 SERVICE = re.compile(r"^  (?P<name>[a-z]+):\n(?P<body>(?:    .*\n|\n)+)", re.MULTILINE)

@@ -28,13 +28,13 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
-    """Ready: 503 only if Postgres is away or its schema is behind. The other states are for information only."""
+async def readyz(resources: ResourcesDep, request: Request, response: Response) -> dict[str, str | dict[str, str]]:
+    """Ready: 503 only if the process is stopping, or Postgres is away or its schema behind. The rest is information."""
     database = await _database_state(resources.probes)
-    is_ready = database == "ok"
-    response.status_code = 200 if is_ready else 503
+    status = "stopping" if request.app.state.is_stopping else "ready" if database == "ok" else "not_ready"
+    response.status_code = 200 if status == "ready" else 503
     return {
-        "status": "ready" if is_ready else "not_ready",
+        "status": status,
         "database": database,
         **await _states_in_redis(resources.redis, resources.vendor_budget),
     }

@@ -1,7 +1,9 @@
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from alembic.config import Config
 from app.cli.printing import tell
 from app.cli.reporting import CommandFailedError
 from app.cli.transaction import in_transaction
+from app.core.early_stop import INTERRUPTED_STATUS
 from app.core.paths import ALEMBIC_INI
 from app.core.schema import SchemaState, read_schema_state
 
@@ -28,9 +31,16 @@ def migrate(
     if check and state is not SchemaState.CURRENT:
         raise CommandFailedError("The database schema is missing or behind: run `junis migrate`")
     if not check:
+        # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
+        signal.signal(signal.SIGTERM, _interrupt)
         with _shown_steps():
             command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
     tell("The database schema is up to date")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    tell("Interrupted: the schema is not up to date. Run `junis migrate` again")
+    raise SystemExit(INTERRUPTED_STATUS)
 
 
 @contextmanager

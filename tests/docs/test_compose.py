@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.cli import app as junis
+from app.cli.commands import app as junis
 from tests.docs.compose import compose, services, settings_used
 from tests.docs.files import ROOT, read
 from tests.docs.reading import settings_read

@@ -20,8 +20,8 @@ NOT_OF_THE_SERVER = {
 }
 SHOWN = re.compile(r"^(?P<hidden># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 SIMULATED = re.compile(r"^#   (?P<name>[A-Z][A-Z0-9_]*)=", re.MULTILINE)
-# Compose writes a dollar sign for the container as `$$`.
-INTERPOLATED = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z][A-Z0-9_]*)(?P<rest>[^}]*)")
+# Compose writes a dollar sign for the container as `$$`. One may be a part of another one's default.
+INTERPOLATED = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z][A-Z0-9_]*)(?=(?P<rest>[^}]*))")
 
 
 @pytest.fixture(autouse=True)

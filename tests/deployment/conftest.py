@@ -96,9 +96,12 @@ def stack(project: Stack, image: str, figures: Figures) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def key(stack: Stack) -> str:
-    """A key of the organization that `junis demo` makes."""
+    """A key of the organization that `junis demo` makes, with limits and credits for all tests."""
     found = re.search(r"jns_live_\w+", stack.junis("demo"))
     assert found
+    limits = ("requests-per-minute", "concurrent-requests", "concurrent-generations")
+    stack.junis("plans", "set", "pro", *(f"--{limit}=100000" for limit in limits))
+    stack.junis("credits", "grant", "--org", "Demo", "--amount", "10000")
     return found[0]
 
 

@@ -35,7 +35,7 @@ class Docker:
         return subprocess.run(
             ["docker", *arguments],
             cwd=folder,
-            env={**_surroundings(), **self.environment, **(settings or {})},
+            env={**self.surroundings(), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -43,6 +43,10 @@ class Docker:
             timeout=_PATIENCE,
             check=False,
         )
+
+    def surroundings(self) -> dict[str, str]:
+        """The environment in which programs reach this engine, and which holds nothing else."""
+        return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **self.environment}
 
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
         """What the engine knows of an `image`, a `container` or a `network`."""
@@ -56,7 +60,3 @@ class Docker:
             return self.attempt(*arguments).returncode == 0
         except OSError:
             return False
-
-
-def _surroundings() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

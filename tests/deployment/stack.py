@@ -74,6 +74,10 @@ class Stack:
         used = [line.split(" / ")[0].split(maxsplit=1) for line in printed.splitlines()]
         return {name.removeprefix(f"{PROJECT}-"): size for name, size in used if name.startswith(PROJECT)}
 
+    def image_of(self, container: str) -> str:
+        """The id of the image that a container was made from."""
+        return str(self.docker.inspect("container", container)["Image"])
+
     def kill(self, container: str) -> None:
         """End a container's first process by SIGKILL, as a crash would: the engine does not know that it was wanted."""
         process = self.docker.inspect("container", container)["State"]["Pid"]

@@ -21,7 +21,10 @@ PYTHON: Final = "python:3.13-slim"
 _LABEL = "org.junis.stand-in"
 _HERE = Path(__file__).parent / "stand_ins"
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_PACKAGES = "ca-certificates,python3.13,python3-pip,python3.13-venv,netbase,tzdata"
+# What Python's image has, and what the entry points and health checks of the others use.
+_PACKAGES = "ca-certificates,python3.13,python3-pip,python3.13-venv,netbase,tzdata,wget,libcap2-bin,valkey-tools"
+# All stand-ins are made from it, and it is the one for Python.
+_BASE = "junis-stand-in-base"
 # Nothing runs these; the official image does not have them either.
 _NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt/archives", "var/lib/apt/lists")
 
@@ -53,8 +56,10 @@ def provide_bases(docker: Docker, cache: Path) -> list[str]:
     with ThreadPoolExecutor(len(names)) as threads:
         found = list(threads.map(lambda name: _is_there(docker, name), names))
     missing = {name for name, is_there in zip(names, found, strict=True) if not is_there}
+    if missing and not docker.succeeds("image", "inspect", _BASE):
+        _make_base(docker, cache)
     if PYTHON in missing:
-        _make_python(docker, cache)
+        docker("tag", _BASE, PYTHON)
     with ThreadPoolExecutor(2) as threads:
         wanted = [stand_in for stand_in in STAND_INS if stand_in.image in missing]
         list(threads.map(lambda stand_in: _make(docker, cache, stand_in), wanted))
@@ -69,8 +74,8 @@ def _is_stand_in(docker: Docker, name: str) -> bool:
     return _LABEL in (docker.inspect("image", name)["Config"]["Labels"] or {})
 
 
-def _make_python(docker: Docker, cache: Path) -> None:
-    archive = cache / "python.tar"
+def _make_base(docker: Docker, cache: Path) -> None:
+    archive = cache / "base.tar"
     if not archive.exists():
         _make_root(cache / "root", archive)
     changes = (
@@ -80,7 +85,7 @@ def _make_python(docker: Docker, cache: Path) -> None:
         f"LABEL {_LABEL}=debian",
         'CMD ["python3"]',
     )
-    docker("import", *(part for change in changes for part in ("-c", change)), str(archive), PYTHON)
+    docker("import", *(part for change in changes for part in ("-c", change)), str(archive), _BASE)
 
 
 def _make_root(root: Path, archive: Path) -> None:

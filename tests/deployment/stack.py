@@ -47,6 +47,20 @@ class Stack:
         project = {"COMPOSE_PROJECT_NAME": PROJECT, **(settings or {})}
         return self.docker("compose", *arguments, folder=self.folder, settings=project)
 
+    def shell(self, script: str) -> None:
+        """Run commands of the documentation as they are written, up to the first that fails."""
+        environment = {**self.docker.surroundings(), "COMPOSE_PROJECT_NAME": PROJECT}
+        done = subprocess.run(
+            ["sh", "-euc", script],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
     def junis(self, *arguments: str) -> str:
         """Run one command of the operator's."""
         return self.compose("exec", "-T", "api", "junis", *arguments)

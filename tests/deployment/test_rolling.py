@@ -8,26 +8,12 @@ import pytest
 
 from devstack.product import ROOT
 from tests.deployment.figures import Figures
-from tests.deployment.stack import IMAGE, PROJECT, Stack
+from tests.deployment.stack import IMAGE, Stack
 
 pytestmark = [pytest.mark.deployment, pytest.mark.thorough]
 
 CHATS_PER_SECOND = 20
 STREAMS = 10
-
-
-def roll(stack: Stack, *arguments: str) -> None:
-    """Replace every API and worker that is not as it would be started."""
-    done = subprocess.run(
-        ["sh", "deploy/roll.sh", *arguments],
-        cwd=stack.folder,
-        env={**stack.docker.surroundings(), "COMPOSE_PROJECT_NAME": PROJECT},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
 
 
 def test_a_rolling_update_and_the_way_back_fail_no_request(stack: Stack, key: str, figures: Figures) -> None:
@@ -41,10 +27,10 @@ def test_a_rolling_update_and_the_way_back_fail_no_request(stack: Stack, key: st
                 build = ("build", "--quiet", "--build-arg", "REVISION=newer", "-t", IMAGE, ".")
                 stack.docker(*build, folder=stack.folder)
                 with figures.timed("roll, two of each"):
-                    roll(stack, "--as-is")
+                    stack.shell("sh deploy/roll.sh --as-is")
                 newer = {stack.image_of(name) for service in ("api", "worker") for name in stack.containers(service)}
                 with figures.timed("roll back"):
-                    roll(stack, "--back")
+                    stack.shell("sh deploy/roll.sh --back")
                 older = {stack.image_of(name) for service in ("api", "worker") for name in stack.containers(service)}
             finally:
                 loading.terminate()

@@ -14,7 +14,7 @@ from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
 from tests.waiting import PATIENCE
 
-__all__ = ["ROOT", "Api", "api_process", "migrate", "running_api", "running_apis", "running_worker"]
+__all__ = ["ROOT", "Api", "api_process", "migrate", "migration", "running_api", "running_apis", "running_worker"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
         await asyncio.to_thread(require_orderly_end, *programs, grace=PATIENCE)
 
 
+def migration(settings: Mapping[str, str], log: Path) -> Program:
+    """`junis migrate`, not started yet; these are its only settings."""
+    return product.migration(product.isolated(settings), log, folder=log.parent)
+
+
 def migrate(settings: Mapping[str, str], folder: Path) -> None:
     """Migrate the database to the newest schema."""
-    run_to_end(product.migration(product.isolated(settings), folder / "migrate.log", folder=folder))
+    run_to_end(migration(settings, folder / "migrate.log"))

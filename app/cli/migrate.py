@@ -12,6 +12,7 @@ from alembic.config import Config
 
 from app.cli.printing import tell
 from app.cli.reporting import CommandFailedError
+from app.cli.server_role import read_server_password, set_up_server_role
 from app.cli.transaction import in_transaction
 from app.core.early_stop import INTERRUPTED_STATUS
 from app.core.paths import ALEMBIC_INI
@@ -31,11 +32,19 @@ def migrate(
     if check and state is not SchemaState.CURRENT:
         raise CommandFailedError("The database schema is missing or behind: run `junis migrate`")
     if not check:
-        # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
-        signal.signal(signal.SIGTERM, _interrupt)
-        with _shown_steps():
-            command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+        _upgrade()
     tell("The database schema is up to date")
+
+
+def _upgrade() -> None:
+    """Run the migrations that are missing, and set up the server's role if it has a password."""
+    password = read_server_password()
+    # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _shown_steps():
+        command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+    if password and (note := in_transaction(set_up_server_role, password)):
+        tell(note)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -45,14 +54,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _shown_steps() -> Iterator[None]:
-    """Print the line that Alembic logs for each revision that it applies, and nothing else of its log."""
-    log = logging.getLogger("alembic.runtime.migration")
+    """Print the line that Alembic logs for each revision that it applies, and what the migrations wait for."""
     handler = logging.StreamHandler()
-    handler.addFilter(lambda record: record.getMessage().startswith("Running "))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    handler.addFilter(lambda record: record.getMessage().startswith(("Running ", "Waiting ")))
+    logs = [logging.getLogger(name) for name in ("alembic.runtime.migration", "migrations")]
+    for log in logs:
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.setLevel(logging.NOTSET)
-        log.removeHandler(handler)
+        for log in logs:
+            log.setLevel(logging.NOTSET)
+            log.removeHandler(handler)

@@ -23,6 +23,7 @@ _BY_SQLSTATE = MappingProxyType(
         "28000": "Postgres refuses the user of DATABASE_URL",
         "28P01": "Postgres refuses the user or the password of DATABASE_URL",
         "3D000": "The database that DATABASE_URL names does not exist",
+        "42501": "The role of DATABASE_URL lacks a privilege: run `junis migrate` as the owner of the tables",
         "42P01": _SCHEMA_BEHIND,
         "42703": _SCHEMA_BEHIND,
         "57014": "Postgres took too long for a statement: try again when it is less busy",

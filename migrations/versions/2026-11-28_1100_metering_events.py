@@ -1,8 +1,8 @@
 """Metering events, from which holds are settled, and the origin of holds, events and ledger entries."""
 
-import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+
+from migrations import steps
 
 revision = "0013"
 down_revision = "0012"
@@ -10,81 +10,85 @@ branch_labels = None
 depends_on = None
 
 _ATTRIBUTION = {
-    "user_id": sa.Text(),
-    "api_key_id": sa.Text(),
-    "agent": sa.Text(),
-    "model": sa.Text(),
-    "session_id": sa.Uuid(),
-    "turn_id": sa.Text(),
-    "request_id": sa.Text(),
-    "traceparent": sa.Text(),
+    "user_id": "text",
+    "api_key_id": "text",
+    "agent": "text",
+    "model": "text",
+    "session_id": "uuid",
+    "turn_id": "text",
+    "request_id": "text",
+    "traceparent": "text",
 }
-_APPEND_ONLY = """
-CREATE FUNCTION refuse_metering_change() RETURNS trigger LANGUAGE plpgsql AS $$
+_CREATE_EVENTS = f"""
+CREATE TABLE IF NOT EXISTS metering_events (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_metering_events PRIMARY KEY,
+    organization_id text NOT NULL CONSTRAINT fk_metering_events_organization_id_organizations REFERENCES organizations,
+    hold_reference text NOT NULL,
+    call_id text NOT NULL CONSTRAINT uq_metering_events_call_id UNIQUE,
+    kind text NOT NULL,
+    price_id integer NOT NULL CONSTRAINT fk_metering_events_price_id_prices REFERENCES prices,
+    prompt_tokens bigint,
+    completion_tokens bigint,
+    delivered_bytes bigint,
+    predict_time numeric,
+    outputs integer,
+    is_estimated boolean NOT NULL,
+    cost numeric(18, 6) NOT NULL,
+    began_at timestamptz,
+    first_token_at timestamptz,
+    ended_at timestamptz,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    {", ".join(f"{name} {kind}" for name, kind in _ATTRIBUTION.items())},
+    CONSTRAINT ck_metering_events_kind_known CHECK (kind IN ('model_call', 'generation')),
+    CONSTRAINT ck_metering_events_cost_not_negative CHECK (cost >= 0 AND cost < 'NaN'),
+    CONSTRAINT ck_metering_events_quantities_not_negative CHECK (
+        prompt_tokens >= 0 AND completion_tokens >= 0 AND delivered_bytes >= 0 AND predict_time >= 0
+        AND predict_time < 'Infinity' AND outputs >= 0
+    )
+)
+"""
+_REFUSE_CHANGE = """
+CREATE OR REPLACE FUNCTION refuse_metering_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'metering events are only ever added';
 END
 $$
 """
+_APPEND_ONLY = """
+CREATE OR REPLACE TRIGGER metering_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON metering_events
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_metering_change()
+"""
 
 
 def upgrade() -> None:
-    for table in ("credit_holds", "ledger_entries"):
-        for name, kind in _ATTRIBUTION.items():
-            op.add_column(table, sa.Column(name, kind))
-    op.add_column("ledger_entries", sa.Column("quantities", JSONB(none_as_null=True)))
-    op.add_column("credit_holds", sa.Column("calls_opened", sa.Integer(), server_default="0", nullable=False))
-    op.add_column("credit_holds", sa.Column("superseded_by", sa.Text()))
-    op.create_check_constraint(op.f("ck_credit_holds_calls_opened_not_negative"), "credit_holds", "calls_opened >= 0")
+    with steps.online():
+        _extend_credits()
+        steps.add_columns("idempotency_keys", {"hold_reference": "text", "former_hold_reference": "text"})
+        steps.add_columns("models", {"context_tokens": "integer"})
+        steps.add_constraint("models", "ck_models_context_tokens_positive", "CHECK (context_tokens > 0)")
+        # A table without rows needs nobody's patience.
+        steps.alter(
+            ("organizations", "prices"),
+            _CREATE_EVENTS,
+            "CREATE INDEX IF NOT EXISTS ix_metering_events_hold ON metering_events (hold_reference)",
+            "CREATE INDEX IF NOT EXISTS ix_metering_events_organization"
+            " ON metering_events (organization_id, recorded_at)",
+            _REFUSE_CHANGE,
+            _APPEND_ONLY,
+        )
+
+
+def _extend_credits() -> None:
+    counted = {"calls_opened": "integer NOT NULL DEFAULT 0", "superseded_by": "text"}
+    steps.add_columns("credit_holds", _ATTRIBUTION | counted)
+    steps.add_columns("ledger_entries", _ATTRIBUTION | {"quantities": "jsonb"})
+    steps.add_constraint("credit_holds", "ck_credit_holds_calls_opened_not_negative", "CHECK (calls_opened >= 0)")
+    steps.add_constraint(
+        "credit_holds", "ck_credit_holds_charged_not_negative", "CHECK (charged >= 0 AND charged < 'NaN')"
+    )
     # What exceeds a hold is taken from what is available.
-    op.drop_constraint(op.f("ck_credit_holds_charged_within_amount"), "credit_holds")
-    op.create_check_constraint(
-        op.f("ck_credit_holds_charged_not_negative"), "credit_holds", "charged >= 0 AND charged < 'NaN'"
-    )
-    op.add_column("idempotency_keys", sa.Column("hold_reference", sa.Text()))
-    op.add_column("idempotency_keys", sa.Column("former_hold_reference", sa.Text()))
-    op.add_column("models", sa.Column("context_tokens", sa.Integer()))
-    op.create_check_constraint(op.f("ck_models_context_tokens_positive"), "models", "context_tokens > 0")
-    op.create_table(
-        "metering_events",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("organization_id", sa.Text(), nullable=False),
-        sa.Column("hold_reference", sa.Text(), nullable=False),
-        sa.Column("call_id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("price_id", sa.Integer(), nullable=False),
-        sa.Column("prompt_tokens", sa.BigInteger()),
-        sa.Column("completion_tokens", sa.BigInteger()),
-        sa.Column("delivered_bytes", sa.BigInteger()),
-        sa.Column("predict_time", sa.Numeric()),
-        sa.Column("outputs", sa.Integer()),
-        sa.Column("is_estimated", sa.Boolean(), nullable=False),
-        sa.Column("cost", sa.Numeric(18, 6), nullable=False),
-        sa.Column("began_at", sa.DateTime(timezone=True)),
-        sa.Column("first_token_at", sa.DateTime(timezone=True)),
-        sa.Column("ended_at", sa.DateTime(timezone=True)),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        *(sa.Column(name, kind) for name, kind in _ATTRIBUTION.items()),
-        sa.CheckConstraint("kind IN ('model_call', 'generation')", name=op.f("ck_metering_events_kind_known")),
-        sa.CheckConstraint("cost >= 0 AND cost < 'NaN'", name=op.f("ck_metering_events_cost_not_negative")),
-        sa.CheckConstraint(
-            "prompt_tokens >= 0 AND completion_tokens >= 0 AND delivered_bytes >= 0 AND predict_time >= 0"
-            " AND predict_time < 'Infinity' AND outputs >= 0",
-            name=op.f("ck_metering_events_quantities_not_negative"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organizations.id"], name=op.f("fk_metering_events_organization_id_organizations")
-        ),
-        sa.ForeignKeyConstraint(["price_id"], ["prices.id"], name=op.f("fk_metering_events_price_id_prices")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_metering_events")),
-        sa.UniqueConstraint("call_id", name=op.f("uq_metering_events_call_id")),
-    )
-    op.create_index("ix_metering_events_hold", "metering_events", ["hold_reference"])
-    op.create_index("ix_metering_events_organization", "metering_events", ["organization_id", "recorded_at"])
-    op.execute(_APPEND_ONLY)
-    op.execute(
-        "CREATE TRIGGER metering_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON metering_events"
-        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_metering_change()"
+    steps.alter(
+        ("credit_holds",), "ALTER TABLE credit_holds DROP CONSTRAINT IF EXISTS ck_credit_holds_charged_within_amount"
     )
 
 

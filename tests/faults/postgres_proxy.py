@@ -32,6 +32,7 @@ class PostgresProxy:
         self._host, self._port = parts.hostname, parts.port
         self.statements = 0
         self._held_number = 0
+        self._held_text = b""
         self._is_held = asyncio.Event()
         self._may_pass = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
@@ -42,6 +43,10 @@ class PostgresProxy:
         self._is_held.clear()
         self._may_pass.clear()
 
+    def hold_text(self, text: bytes) -> None:
+        """Hold back the next message with this text in it, such as the beginning of a statement."""
+        self._held_text = text
+
     async def wait_until_held(self) -> None:
         """Wait until the statement has been sent and is held back."""
         await self._is_held.wait()
@@ -49,6 +54,7 @@ class PostgresProxy:
     def let_pass(self) -> None:
         """Pass on the statement that is held back, and hold no other one."""
         self._held_number = 0
+        self._held_text = b""
         self._may_pass.set()
 
     def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,11 +93,16 @@ class PostgresProxy:
                 if is_started and not is_listener and has_statement(sent):
                     self.statements += 1
                     if self.statements == self._held_number:
-                        self._is_held.set()
-                        await self._may_pass.wait()
+                        await self._hold()
+                if self._held_text and self._held_text in sent:
+                    await self._hold()
                 is_started = is_started or b"user\0" in sent
                 server.write(sent)
                 await server.drain()
+
+    async def _hold(self) -> None:
+        self._is_held.set()
+        await self._may_pass.wait()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -40,7 +40,7 @@ outdated() {
 # --- State, so that an interrupted run can go on ------------------------------------------------------------------------
 
 STATE=.roll
-kept() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
+kept() { [ ! -e "$STATE" ] || sed -n "s/^$1=//p" "$STATE"; }
 
 # --- Steps --------------------------------------------------------------------------------------------------------------
 
@@ -77,7 +77,9 @@ wait_until_well() {
         'healthy 0') return 0 ;;
         # Without a health check: well if it still runs after some seconds.
         'running 0') if [ "$waited" -ge 5 ]; then return 0; fi ;;
-        starting* | created*) ;;
+        # It may take its time on a busy machine, even to become healthy again.
+        'starting 0' | 'unhealthy 0' | 'created 0') ;;
+        # It has ended, or is started again and again.
         *) return 1 ;;
         esac
         sleep 1
@@ -100,7 +102,7 @@ remove() { docker stop "$1" >/dev/null && docker rm "$1" >/dev/null; }
 
 check_or_give_up() {
     if wait_until_well "$2"; then return 0; fi
-    say "error: the new container of $1 did not become healthy. Its last lines:" >&2
+    say "error: the new container of $1 did not become healthy ($(state_of "$2")). Its last lines:" >&2
     docker logs --tail 20 "$2" >&2 2>&1 || true
     docker rm -f "$2" >/dev/null 2>&1 || true
     fail "stopped: the $1 containers that are left still serve. Mend it and run this again, or go back by --back"

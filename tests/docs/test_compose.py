@@ -43,13 +43,13 @@ def services() -> dict[str, Service]:
 
 
 def test_exactly_the_expected_services_are_defined(services: dict[str, Service]) -> None:
-    assert set(services) == STORES | OURS
+    assert set(services) == STORES | OURS | {"proxy"}
 
 
-def test_only_the_api_is_published_and_only_on_loopback(services: dict[str, Service]) -> None:
+def test_only_the_proxy_is_published_and_only_on_loopback(services: dict[str, Service]) -> None:
     published = {name: service.value("ports") for name, service in services.items()}
 
-    assert published.pop("api") == '["${HOST:-127.0.0.1}:${PORT:-8000}:8000"]'
+    assert published.pop("proxy") == '["${HOST:-127.0.0.1}:${PORT:-8000}:8000"]'
     assert set(published.values()) == {None}
 
 
@@ -57,7 +57,7 @@ def test_the_stores_are_on_a_network_without_internet_access(services: dict[str,
     networks = {name: service.value("networks") for name, service in services.items()}
 
     assert {name for name, joined in networks.items() if joined == "[stores]"} == {*STORES, "migrate"}
-    assert networks["simulator"] == "[default]"
+    assert networks["simulator"] == networks["proxy"] == "[default]"
     assert "  stores:\n    internal: true\n" in section("networks")
 
 
@@ -77,7 +77,7 @@ def test_services_start_only_after_the_migration(services: dict[str, Service]) -
 def test_services_with_a_port_have_a_health_check(services: dict[str, Service]) -> None:
     checked = {name for name, service in services.items() if service.value("healthcheck") is not None}
 
-    assert checked == {*STORES, "api", "simulator"}
+    assert checked == {*STORES, "api", "simulator", "proxy"}
 
 
 def test_one_service_builds_the_image_of_all_programs(services: dict[str, Service]) -> None:
@@ -99,7 +99,7 @@ def test_the_commands_of_the_services_exist(services: dict[str, Service]) -> Non
 
 
 def test_the_services_run_without_privileges_on_a_read_only_file_system(services: dict[str, Service]) -> None:
-    for name in OURS:
+    for name in OURS | {"proxy"}:
         assert services[name].value("read_only") == "true"
         assert services[name].value("cap_drop") == "[ALL]"
         assert services[name].value("security_opt") == '["no-new-privileges:true"]'
@@ -109,4 +109,5 @@ def test_every_volume_is_declared_and_used(services: dict[str, Service]) -> None
     declared = set(re.findall(r"^  (\w+): \{\}$", section("volumes"), re.MULTILINE))
     mounted = {(services[name].value("volumes") or "").strip('["]').partition(":")[0] for name in STORES}
 
-    assert declared == mounted == STORES
+    assert declared == mounted | {"proxy"} == STORES | {"proxy"}
+    assert '"proxy:/data"' in services["proxy"].own

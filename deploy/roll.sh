@@ -22,24 +22,23 @@ count() { running "$1" | grep -c . || true; }
 image_of() { docker inspect -f '{{.Image}}' "$1"; }
 # The id of the image that new containers get.
 wanted_image() { docker image inspect -f '{{.Id}}' "$IMAGE"; }
-wanted_settings() { docker compose config --hash "$1" | cut -d' ' -f2; }
 
-# A container is outdated if its image or its settings are not those that a new one would get.
-is_outdated() {
-    [ "$(image_of "$2")" = "$(wanted_image)" ] || return 0
-    [ "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$2")" = "$(wanted_settings "$1")" ] || return 0
-    return 1
-}
-
+# The containers that were there when the roll began, and still run.
 outdated() {
     for id in $(running "$1"); do
-        if is_outdated "$1" "$id"; then say "$id"; fi
+        if grep -qx "old=$id" "$STATE"; then say "$id"; fi
     done
 }
 
 # --- State, so that an interrupted run can go on ------------------------------------------------------------------------
 
 STATE=.roll
+# The file has the sizes and the image from before, and the containers that are to be replaced.
+begin() {
+    printf 'api=%s\nworker=%s\nimage=%s\n' "$apis" "$workers" "$1" >"$STATE.new"
+    for id in $(running api) $(running worker); do say "old=$id" >>"$STATE.new"; done
+    mv "$STATE.new" "$STATE"
+}
 kept() { [ ! -e "$STATE" ] || sed -n "s/^$1=//p" "$STATE"; }
 
 # --- Steps --------------------------------------------------------------------------------------------------------------
@@ -113,7 +112,7 @@ roll() {
     size=$2
     # What an interrupted run has begun may not be well yet.
     for id in $(running "$service"); do
-        is_outdated "$service" "$id" || check_or_give_up "$service" "$id"
+        grep -qx "old=$id" "$STATE" || check_or_give_up "$service" "$id"
     done
     while
         old=$(outdated "$service" | head -n 1)
@@ -150,7 +149,7 @@ main() {
     case ${IMAGE##*/} in *[:@]*) PREVIOUS=${IMAGE%[:@]*}:previous ;; *) PREVIOUS=$IMAGE:previous ;; esac
 
     if [ ! -e "$STATE" ]; then
-        printf 'api=%s\nworker=%s\nimage=%s\n' "$apis" "$workers" "$(image_of "$(running api | head -n 1)")" >"$STATE"
+        begin "$(image_of "$(running api | head -n 1)")"
         obtain_image
     elif [ "$MODE" = back ]; then
         # The run that is given up has not yet made its image the one before.
@@ -179,6 +178,7 @@ remember_interrupted() {
     before=$(kept image)
     newer=$(wanted_image)
     [ -n "$before" ] || fail "there is no image to go back to"
+    begin "$newer"
     if [ "$before" != "$newer" ]; then
         docker tag "$before" "$IMAGE"
         docker tag "$newer" "$PREVIOUS"

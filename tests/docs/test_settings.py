@@ -12,7 +12,13 @@ from tests.docs.files import read
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
 # Settings that Compose and the quickstart read themselves.
-NOT_OF_THE_SERVER = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "COMPOSE_PROFILES", "HOST", "PORT", "DATA_DIR"}
+NOT_OF_THE_SERVER = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "COMPOSE_PROFILES", "HOST", "PORT", "DATA_DIR"} | {
+    "TLS",
+    "DOMAIN",
+    "OUTER_PROXIES",
+    "API_SCALE",
+    "WORKER_SCALE",
+}
 SHOWN = re.compile(r"^(?P<hidden># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 SIMULATED = re.compile(r"^#   (?P<name>[A-Z][A-Z0-9_]*)=", re.MULTILINE)
 # Compose writes a dollar sign for the container as `$$`.

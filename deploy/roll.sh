@@ -90,7 +90,8 @@ wait_until_well() {
 # Starts one container more. Those that are there stay as they are.
 add() {
     known=$(running "$1")
-    docker compose up -d --no-deps --no-recreate --no-build --scale "$1=$(($(count "$1") + 1))" "$1" >/dev/null 2>&1 ||
+    # With its dependencies: without them, Compose would take the container for outdated at the next `up`.
+    docker compose up -d --no-recreate --no-build --scale "$1=$(($(count "$1") + 1))" "$1" >/dev/null 2>&1 ||
         fail "no further container of $1 could be started; those that ran before still do"
     for id in $(docker compose ps -aq "$1"); do
         case "$known" in *"$id"*) ;; *) say "$id" ;; esac

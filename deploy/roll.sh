@@ -145,7 +145,8 @@ main() {
     [ "$apis" -gt 0 ] || fail "no API is running here: start everything by \`docker compose up -d\`"
     workers=$(kept worker)
     [ -n "$workers" ] || workers=$(count worker)
-    IMAGE=$(docker compose config --images api | head -n 1)
+    IMAGE=$(docker compose config | awk '/^  [^ ]/ { here = $1 == "api:" } here && $1 == "image:" { print $2; exit }')
+    [ -n "$IMAGE" ] || fail 'docker-compose.yml names no image of the service api'
     # The tag `previous` of the same image.
     case ${IMAGE##*/} in *[:@]*) PREVIOUS=${IMAGE%[:@]*}:previous ;; *) PREVIOUS=$IMAGE:previous ;; esac
 

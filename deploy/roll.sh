@@ -22,25 +22,24 @@ count() { running "$1" | grep -c . || true; }
 image_of() { docker inspect -f '{{.Image}}' "$1"; }
 # The id of the image that new containers get.
 wanted_image() { docker image inspect -f '{{.Id}}' "$IMAGE"; }
-wanted_settings() { docker compose config --hash "$1" | cut -d' ' -f2; }
 
-# A container is outdated if its image or its settings are not those that a new one would get.
-is_outdated() {
-    [ "$(image_of "$2")" = "$(wanted_image)" ] || return 0
-    [ "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$2")" = "$(wanted_settings "$1")" ] || return 0
-    return 1
-}
-
+# The containers that were there when the roll began, and still run.
 outdated() {
     for id in $(running "$1"); do
-        if is_outdated "$1" "$id"; then say "$id"; fi
+        if grep -qx "old=$id" "$STATE"; then say "$id"; fi
     done
 }
 
 # --- State, so that an interrupted run can go on ------------------------------------------------------------------------
 
 STATE=.roll
-kept() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
+# The file has the sizes and the image from before, and the containers that are to be replaced.
+begin() {
+    printf 'api=%s\nworker=%s\nimage=%s\n' "$apis" "$workers" "$1" >"$STATE.new"
+    for id in $(running api) $(running worker); do say "old=$id" >>"$STATE.new"; done
+    mv "$STATE.new" "$STATE"
+}
+kept() { [ ! -e "$STATE" ] || sed -n "s/^$1=//p" "$STATE"; }
 
 # --- Steps --------------------------------------------------------------------------------------------------------------
 
@@ -77,7 +76,9 @@ wait_until_well() {
         'healthy 0') return 0 ;;
         # Without a health check: well if it still runs after some seconds.
         'running 0') if [ "$waited" -ge 5 ]; then return 0; fi ;;
-        starting* | created*) ;;
+        # It may take its time on a busy machine, even to become healthy again.
+        'starting 0' | 'unhealthy 0' | 'created 0') ;;
+        # It has ended, or is started again and again.
         *) return 1 ;;
         esac
         sleep 1
@@ -89,7 +90,8 @@ wait_until_well() {
 # Starts one container more. Those that are there stay as they are.
 add() {
     known=$(running "$1")
-    docker compose up -d --no-deps --no-recreate --no-build --scale "$1=$(($(count "$1") + 1))" "$1" >/dev/null 2>&1 ||
+    # With its dependencies: without them, Compose would take the container for outdated at the next `up`.
+    docker compose up -d --no-recreate --no-build --scale "$1=$(($(count "$1") + 1))" "$1" >/dev/null 2>&1 ||
         fail "no further container of $1 could be started; those that ran before still do"
     for id in $(docker compose ps -aq "$1"); do
         case "$known" in *"$id"*) ;; *) say "$id" ;; esac
@@ -100,7 +102,7 @@ remove() { docker stop "$1" >/dev/null && docker rm "$1" >/dev/null; }
 
 check_or_give_up() {
     if wait_until_well "$2"; then return 0; fi
-    say "error: the new container of $1 did not become healthy. Its last lines:" >&2
+    say "error: the new container of $1 did not become healthy ($(state_of "$2")). Its last lines:" >&2
     docker logs --tail 20 "$2" >&2 2>&1 || true
     docker rm -f "$2" >/dev/null 2>&1 || true
     fail "stopped: the $1 containers that are left still serve. Mend it and run this again, or go back by --back"
@@ -111,7 +113,7 @@ roll() {
     size=$2
     # What an interrupted run has begun may not be well yet.
     for id in $(running "$service"); do
-        is_outdated "$service" "$id" || check_or_give_up "$service" "$id"
+        grep -qx "old=$id" "$STATE" || check_or_give_up "$service" "$id"
     done
     while
         old=$(outdated "$service" | head -n 1)
@@ -143,12 +145,13 @@ main() {
     [ "$apis" -gt 0 ] || fail "no API is running here: start everything by \`docker compose up -d\`"
     workers=$(kept worker)
     [ -n "$workers" ] || workers=$(count worker)
-    IMAGE=$(docker compose config --images api | head -n 1)
+    IMAGE=$(docker compose config | awk '/^  [^ ]/ { here = $1 == "api:" } here && $1 == "image:" { print $2; exit }')
+    [ -n "$IMAGE" ] || fail 'docker-compose.yml names no image of the service api'
     # The tag `previous` of the same image.
     case ${IMAGE##*/} in *[:@]*) PREVIOUS=${IMAGE%[:@]*}:previous ;; *) PREVIOUS=$IMAGE:previous ;; esac
 
     if [ ! -e "$STATE" ]; then
-        printf 'api=%s\nworker=%s\nimage=%s\n' "$apis" "$workers" "$(image_of "$(running api | head -n 1)")" >"$STATE"
+        begin "$(image_of "$(running api | head -n 1)")"
         obtain_image
     elif [ "$MODE" = back ]; then
         # The run that is given up has not yet made its image the one before.
@@ -177,6 +180,7 @@ remember_interrupted() {
     before=$(kept image)
     newer=$(wanted_image)
     [ -n "$before" ] || fail "there is no image to go back to"
+    begin "$newer"
     if [ "$before" != "$newer" ]; then
         docker tag "$before" "$IMAGE"
         docker tag "$newer" "$PREVIOUS"

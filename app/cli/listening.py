@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 _SO_ATTACH_FILTER: Final = 26
@@ -27,7 +27,8 @@ _UNACKED: Final = slice(24, 28)
 def refuse_new_connections(listening: int) -> None:
     """Drop the first segment of new connections to this TCP socket; clients repeat it a second later.
 
-    Handshakes that have begun still complete. Does nothing on other systems than Linux.
+    Handshakes that have begun still complete. Does nothing on other systems than Linux, and where the system does not
+    allow it, as some sandboxes do not.
 
     Args:
         listening: the file descriptor.
@@ -35,7 +36,7 @@ def refuse_new_connections(listening: int) -> None:
     if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))
-    with _socket(listening) as sock:
+    with _socket(listening) as sock, suppress(OSError):
         sock.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", _INSTRUCTIONS, ctypes.addressof(program))
         )

@@ -19,6 +19,7 @@ _LOOK_SECONDS: Final = 0.05
 # For handshakes that had begun, which the kernel completes, and for the first bytes of connections that are new.
 _SETTLING_SECONDS: Final = 0.2
 _LONGEST_SETTLING_SECONDS: Final = 2.0
+_LAST_LOOKS: Final = 1000
 
 
 class StoppingServer(uvicorn.Server):
@@ -107,6 +108,11 @@ class StoppingServer(uvicorn.Server):
             if time.monotonic() >= calm_since + _SETTLING_SECONDS:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
+        # If they could not be refused they keep coming: close in a moment in which none waits.
+        for _ in range(_LAST_LOOKS):
+            if not any(waiting_connections(sock.fileno()) for sock in listening):
+                return
+            await asyncio.sleep(0)
 
     def _has_silent_connections(self) -> bool:
         return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)

@@ -52,3 +52,11 @@ def test_no_connection_is_added_and_none_is_lost(listening: socket.socket) -> No
             accepted.close()
             with pytest.raises(OSError, match="not connected"):
                 after.getpeername()
+
+
+def test_a_system_that_allows_no_filter_is_no_fault(listening: socket.socket) -> None:
+    """Containers may lack the right. A filter that is locked is refused in the same way."""
+    refuse_new_connections(listening.fileno())
+    listening.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER
+
+    refuse_new_connections(listening.fileno())

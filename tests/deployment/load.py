@@ -1,7 +1,7 @@
 """A steady load of chats and open streams, without retries, that counts what failed.
 
-`python -m tests.deployment.load URL KEY --seconds 60` prints the report; its status is 1 if anything failed. To have it
-end with something else instead, stop it by SIGTERM.
+`python -m tests.deployment.load URL KEY [KEY …] --seconds 60` prints the report; its status is 1 if anything failed. To
+have it end with something else instead, stop it by SIGTERM.
 """
 
 import argparse
@@ -48,8 +48,7 @@ class Report:
 
 async def run_load(
     url: str,
-    key: str,
-    *,
+    *keys: str,
     stopping: asyncio.Event,
     chats_per_second: float = 20,
     streams: int = 10,
@@ -60,7 +59,7 @@ async def run_load(
 
     Args:
         url: the server's, without a path.
-        key: an API key that may invoke agents.
+        keys: API keys that may invoke agents; they are used in turn.
         stopping: ends the load.
         chats_per_second: how many chats begin in a second, whether those before have ended or not.
         streams: how many streams are open at any time.
@@ -70,16 +69,15 @@ async def run_load(
     report = Report()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with (
-        httpx.AsyncClient(
-            base_url=url, headers={"X-API-Key": key}, timeout=_TIMEOUT, limits=limits, verify=verify
-        ) as http,
+        httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, limits=limits, verify=verify) as http,
         asyncio.TaskGroup() as open_requests,
     ):
-        for _ in range(streams):
-            open_requests.create_task(_keep_streaming(http, report, stopping, stream_words))
+        for number in range(streams):
+            client = _Client(http, keys[number % len(keys)], report)
+            open_requests.create_task(_keep_streaming(client, stopping, stream_words))
         began, sent = time.monotonic(), 0
         while not stopping.is_set():
-            open_requests.create_task(_chat(http, report))
+            open_requests.create_task(_chat(_Client(http, keys[sent % len(keys)], report)))
             sent += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, began + sent / chats_per_second - time.monotonic())):
@@ -87,10 +85,21 @@ async def run_load(
     return report
 
 
-async def _chat(http: httpx.AsyncClient, report: Report) -> None:
-    began = time.monotonic()
+@dataclass(frozen=True)
+class _Client:
+    http: httpx.AsyncClient
+    key: str
+    report: Report
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-API-Key": self.key}
+
+
+async def _chat(client: _Client) -> None:
+    began, report = time.monotonic(), client.report
     try:
-        response = await http.post(_CHAT, json=_body("count to 3"))
+        response = await client.http.post(_CHAT, json=_body("count to 3"), headers=client.headers)
     except httpx.HTTPError as error:
         report.failures[f"chat: {type(error).__name__}"] += 1
         return
@@ -101,20 +110,21 @@ async def _chat(http: httpx.AsyncClient, report: Report) -> None:
         report.failures[f"chat: {response.status_code} {response.text[:200]}"] += 1
 
 
-async def _keep_streaming(http: httpx.AsyncClient, report: Report, stopping: asyncio.Event, words: int) -> None:
+async def _keep_streaming(client: _Client, stopping: asyncio.Event, words: int) -> None:
     while not stopping.is_set():
-        failure = await _stream(http, words)
+        failure = await _stream(client, words)
         if failure is None:
-            report.streams += 1
+            client.report.streams += 1
         else:
-            report.failures[f"stream: {failure}"] += 1
+            client.report.failures[f"stream: {failure}"] += 1
             await asyncio.sleep(0.2)
 
 
-async def _stream(http: httpx.AsyncClient, words: int) -> str | None:
+async def _stream(client: _Client, words: int) -> str | None:
     """Read one stream to its end. Returns what was wrong with it."""
+    body = _body(f"count to {words} slowly", stream=True)
     try:
-        async with http.stream("POST", _CHAT, json=_body(f"count to {words} slowly", stream=True)) as response:
+        async with client.http.stream("POST", _CHAT, json=body, headers=client.headers) as response:
             if response.status_code != 200:
                 return f"{response.status_code} {(await response.aread()).decode()[:200]}"
             lines = [line async for line in response.aiter_lines() if line.startswith("data: ")]
@@ -146,7 +156,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     loop.call_later(arguments.seconds, stopping.set)
     report = await run_load(
         arguments.url,
-        arguments.key,
+        *arguments.keys,
         stopping=stopping,
         chats_per_second=arguments.chats_per_second,
         streams=arguments.streams,
@@ -160,7 +170,7 @@ async def _main(arguments: argparse.Namespace) -> int:
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.deployment.load", description=__doc__)
     parser.add_argument("url")
-    parser.add_argument("key")
+    parser.add_argument("keys", metavar="KEY", nargs="+")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--chats-per-second", type=float, default=20)
     parser.add_argument("--streams", type=int, default=10)

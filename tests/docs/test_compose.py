@@ -24,9 +24,9 @@ BEGINS_WITH = {
 NOT_UNDER_COMPOSE = {"LOCAL_STORAGE_DIR"}
 # Nothing is signed with it yet; only the API will.
 NOT_READ_YET: dict[str, set[str]] = {"api": {"SECRET_KEY"}, "worker": set(), "migrate": set()}
-# It has one connection.
 # `junis migrate` takes it from the environment.
 NO_SETTING = {"SERVER_DATABASE_PASSWORD"}
+# It has one connection.
 NOT_NEEDED: dict[str, set[str]] = {"api": set(), "worker": set(), "migrate": {"DATABASE_POOL_SIZE"}}
 
 

@@ -57,3 +57,9 @@ async def http(fleet: Fleet) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def customer(database: Database) -> Organization:
     return await factories.make_organization(database)
+
+
+@pytest.fixture
+async def customers(database: Database) -> list[Organization]:
+    """Several, because each has only its share of an API's connections to Postgres."""
+    return [await factories.make_organization(database) for _ in range(4)]

@@ -8,11 +8,18 @@ from tests.proxy.conftest import Fleet
 
 
 async def test_no_request_fails_while_the_processes_are_replaced_one_by_one(
-    fleet: Fleet, customer: Organization
+    fleet: Fleet, customers: list[Organization]
 ) -> None:
     stopping = asyncio.Event()
     load = asyncio.create_task(
-        run_load(fleet.proxy.url, customer.api_key, stopping=stopping, chats_per_second=20, streams=4, stream_words=40)
+        run_load(
+            fleet.proxy.url,
+            *(customer.api_key for customer in customers),
+            stopping=stopping,
+            chats_per_second=20,
+            streams=4,
+            stream_words=40,
+        )
     )
     await asyncio.sleep(1)
     for api in fleet.apis:
@@ -30,12 +37,19 @@ async def test_no_request_fails_while_the_processes_are_replaced_one_by_one(
     assert report.streams >= 4
 
 
-async def test_no_request_fails_while_an_address_does_not_answer(fleet: Fleet, customer: Organization) -> None:
+async def test_no_request_fails_while_an_address_does_not_answer(fleet: Fleet, customers: list[Organization]) -> None:
     """As that of a container that is gone, until the name server forgets it."""
     stopping = asyncio.Event()
     fleet.proxy.addresses.append("127.0.0.9")
     load = asyncio.create_task(
-        run_load(fleet.proxy.url, customer.api_key, stopping=stopping, chats_per_second=10, streams=2, stream_words=20)
+        run_load(
+            fleet.proxy.url,
+            *(customer.api_key for customer in customers),
+            stopping=stopping,
+            chats_per_second=10,
+            streams=2,
+            stream_words=20,
+        )
     )
     await asyncio.sleep(3)
     fleet.proxy.addresses.remove("127.0.0.9")

@@ -97,7 +97,7 @@ class Stack:
         process = self.docker.inspect("container", container)["State"]["Pid"]
         command = f"import os; os.kill({process}, 9)"
         program = ("--entrypoint", "python", IMAGE, "-c", command)
-        self.docker("run", "--rm", "--pid", "host", "--user", "0", "--privileged", *program)
+        self.docker("run", "--rm", "--pid", "host", "--user", "0", *program)
 
     def wait_until_whole(self) -> None:
         """Wait until the API reaches all stores, and a worker has reported."""

@@ -13,7 +13,8 @@ RESTORE = [
     "docker compose stop api worker",
     "docker compose exec -T postgres dropdb -U junis --force junis",
     "docker compose exec -T postgres createdb -U junis junis",
-    "docker compose exec -T postgres pg_restore -U junis -d junis --no-owner --no-privileges --exit-on-error <junis.dump",
+    "docker compose exec -T postgres pg_restore -U junis -d junis --no-owner --no-privileges --exit-on-error"
+    " <junis.dump",
     "docker compose run --rm migrate",
     "docker compose up -d",
     "docker compose exec api junis verify-ledger",

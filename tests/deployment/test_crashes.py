@@ -18,6 +18,11 @@ LONG_RUNNING = ("proxy", "api", "worker", "simulator", "postgres", "redis", "obj
 BEARABLE = {200, DROPPED, 502, 503, 504}
 
 
+def ends_after(service: str) -> set[str]:
+    """How pictures may end. The simulated vendor keeps nothing: what it was making is lost with it."""
+    return {"completed", "failed"} if service == "simulator" else {"completed"}
+
+
 @pytest.mark.parametrize("service", LONG_RUNNING)
 def test_what_is_killed_comes_back(stack: Stack, visitor: Visitor, figures: Figures, service: str) -> None:
     [container] = stack.containers(service)
@@ -33,7 +38,7 @@ def test_what_is_killed_comes_back(stack: Stack, visitor: Visitor, figures: Figu
 
     figures.add(f"killed: {service}", f"{took:.1f} s")
     assert set(load.statuses) <= BEARABLE, load.statuses
-    assert all(visitor.wait_until_ended(content) == "completed" for content in load.accepted)
+    assert {visitor.wait_until_ended(content) for content in load.accepted} <= ends_after(service)
     stack.junis("verify-ledger")
 
 
@@ -45,5 +50,5 @@ def test_what_is_restarted_comes_back(stack: Stack, visitor: Visitor, figures: F
         visitor.draw()
 
     assert set(load.statuses) <= BEARABLE, load.statuses
-    assert all(visitor.wait_until_ended(content) == "completed" for content in load.accepted)
+    assert {visitor.wait_until_ended(content) for content in load.accepted} <= ends_after(service)
     stack.junis("verify-ledger")

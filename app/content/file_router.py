@@ -21,7 +21,8 @@ async def get_file(token: str, name: str, request: Request, database: DatabaseDe
     """A stored file, whole or the one range that was requested. The token in the URL is the permission."""
     async with database.transaction() as tx:
         file = await service.get_file(tx, token, name)
-    if redirect := await store.presigned_url(file.storage_path, filename=name):
+    # A presigned URL is valid for one method, and all that HEAD asks for is known here.
+    if request.method != "HEAD" and (redirect := await store.presigned_url(file.storage_path, filename=name)):
         return RedirectResponse(redirect, status_code=307, headers={"Cache-Control": "no-store"})
     headers = _headers(name, file)
     if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):

@@ -71,6 +71,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 DatabaseUrl = Annotated[str, _scheme("postgresql", "postgres"), AfterValidator(_database_parameters)]
 
 
+AddressingStyle = Literal["auto", "path", "virtual"]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 
 
@@ -111,6 +112,7 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr = SecretStr("")
     s3_public_base_url: HttpUrl | None = None
     s3_presign_endpoint_url: HttpUrl | None = None
+    s3_addressing_style: AddressingStyle = "auto"
 
     llm_base_url: HttpUrl = "https://api.openai.com/v1"
     llm_api_key: SecretStr = SecretStr("")

@@ -4,14 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from app.storage.chunks import Tally
 from app.storage.protocol import Stored, StoreError
+from app.storage.s3_errors import code_of
 from app.storage.threads import Threads, uninterrupted
 
 if TYPE_CHECKING:  # the stubs are not installed in production
     from types_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
+
+_NO_UPLOAD = "NoSuchUpload"
 
 
 class MultipartUpload:
@@ -26,6 +31,9 @@ class MultipartUpload:
         self._etags: list[str] = []
         self._sending: asyncio.Future[None] | None = None
         self._tally = Tally()
+        # The store did not know the upload when it was to be completed. It has been completed if the client asked again
+        # because the first response was lost; otherwise somebody else has aborted it.
+        self.is_in_doubt = False
 
     async def create(self, media_type: str) -> None:
         """Begin the upload."""
@@ -60,9 +68,7 @@ class MultipartUpload:
         if self._id is None:
             return
         try:
-            await self._threads.run(
-                self._client.abort_multipart_upload, Bucket=self._bucket, Key=self._key, UploadId=self._id
-            )
+            await self._threads.run(self._abort, self._id)
         except StoreError as error:
             logger.warning("multipart_not_aborted", extra={"key": self._key, "reason": str(error)})
 
@@ -85,15 +91,28 @@ class MultipartUpload:
         self._etags.append(response["ETag"])
 
     def _complete(self) -> None:
-        self._client.complete_multipart_upload(
-            Bucket=self._bucket,
-            Key=self._key,
-            UploadId=self._id or "",
-            MultipartUpload={
-                "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
-            },
-        )
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=self._id or "",
+                MultipartUpload={
+                    "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+                },
+            )
+        except ClientError as error:
+            if code_of(error) != _NO_UPLOAD:
+                raise
+            self.is_in_doubt = True
         self._id = None
+
+    def _abort(self, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=upload_id)
+        except ClientError as error:
+            # It has been aborted: by a rule of the bucket, or by a request whose response was lost.
+            if code_of(error) != _NO_UPLOAD:
+                raise
 
 
 @asynccontextmanager

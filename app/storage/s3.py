@@ -10,11 +10,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from app.core.settings import Settings
+from app.core.settings import AddressingStyle, Settings
 from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.multipart import multipart_upload
 from app.storage.object_paths import check_path
-from app.storage.protocol import ByteRange, ObjectMissingError, Stored
+from app.storage.protocol import ByteRange, ObjectMissingError, Stored, StoreError
 from app.storage.s3_errors import s3_errors, status_of
 from app.storage.threads import Threads
 
@@ -58,7 +58,15 @@ class S3Store:
                 while part:
                     await upload.send(part)
                     part = await anext(parts, b"")
+            if upload.is_in_doubt:
+                await self._require_whole(path, upload.stored())
             return upload.stored()
+
+    async def _require_whole(self, path: str, sent: Stored) -> None:
+        with suppress(ObjectMissingError):
+            if await self.verify(path) == sent:
+                return
+        raise StoreError(f"{StoreError.message}: the upload was aborted by somebody else")
 
     def _put(self, key: str, body: bytes, media_type: str) -> Stored:
         tally = Tally()
@@ -151,8 +159,7 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
     )
     config = Config(
         signature_version="s3v4",
-        # Servers other than AWS rarely have a DNS name for each bucket.
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        s3={"addressing_style": _addressing_style(settings, endpoint_url)},
         retries={"mode": "standard", "total_max_attempts": 3},
         connect_timeout=5,
         read_timeout=60,
@@ -162,6 +169,13 @@ def _client(settings: Settings, endpoint_url: str | None) -> "S3Client":
         response_checksum_validation="when_required",
     )
     return session.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+def _addressing_style(settings: Settings, endpoint_url: str | None) -> AddressingStyle:
+    if settings.s3_addressing_style == "auto" and endpoint_url:
+        # Servers other than AWS rarely have a DNS name for each bucket.
+        return "path"
+    return settings.s3_addressing_style
 
 
 def _attachment(filename: str) -> str:

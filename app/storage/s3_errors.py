@@ -17,15 +17,21 @@ def s3_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in {"NoSuchKey", "NotFound", "404"}:
+        code = code_of(error)
+        if code in {"NoSuchKey", "NotFound"}:
             raise ObjectMissingError from error
         raise StoreError(f"{StoreError.message}: {code or status_of(error)}") from error
-    except (BotoCoreError, ResponseParserError, HTTPError, OSError, KeyError) as error:
+    except (BotoCoreError, ResponseParserError, HTTPError, OSError, KeyError, ValueError) as error:
         # KeyError: a response with status 200 that lacks a required part, such as a server's that does not speak S3.
+        # ValueError: one with a header that cannot be parsed, such as a date of a form of its own.
         raise StoreError(f"{StoreError.message}: {type(error).__name__}") from error
 
 
 def status_of(error: ClientError) -> int:
     """The HTTP status of the response, or 0 if it is not known."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def code_of(error: ClientError) -> str:
+    """The code by which S3 names the error, or an empty string if the response had none."""
+    return error.response.get("Error", {}).get("Code", "")

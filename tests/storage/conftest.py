@@ -1,106 +1,104 @@
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from app.core.settings import Settings
 from app.storage.local import LocalStore, open_local_store
 from app.storage.open import open_store
 from app.storage.protocol import ObjectStore
-from tests.storage import rclone
+from tests.storage import faulty_s3
+from tests.storage.faulty_s3 import FaultyS3, Site
+from tests.storage.opening import opened
+from tests.storage.servers import S3Server, paths, pending, rclone_server, seaweedfs_server
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+StoreOver = Callable[[FaultyS3], ObjectStore]
 
-@dataclass(frozen=True)
-class S3Server:
-    """A running server, the folder of its buckets, and a client with which tests can inspect them."""
-
-    url: str
-    folder: Path
-    client: "S3Client"
-
-    def new_bucket(self) -> str:
-        """Make an empty bucket and return its name."""
-        name = f"bucket-{uuid.uuid4().hex}"
-        self.client.create_bucket(Bucket=name)
-        return name
-
-    def settings(self, bucket: str, **changes: Any) -> Settings:
-        """The settings of a store over a bucket of this server, with these changes."""
-        settings = {
-            "storage": "s3",
-            "s3_endpoint_url": self.url,
-            "s3_region": "us-east-1",
-            "s3_bucket": bucket,
-            "s3_access_key_id": rclone.ACCESS_KEY_ID,
-            "s3_secret_access_key": rclone.SECRET_ACCESS_KEY,
-            "s3_public_base_url": None,
-            "s3_presign_endpoint_url": None,
-        }
-        return Settings.model_validate(settings | changes)
+STORES = ["local", "rclone", "rclone virtual", "seaweedfs", "seaweedfs virtual"]
 
 
 @dataclass(frozen=True)
 class StoreUnderTest:
-    """A store under test, and the folder in which its bytes are kept."""
+    """A store under test, and what can be seen of it from outside."""
 
     store: ObjectStore
-    folder: Path
+    paths: Callable[[], list[str]]  # of its objects, sorted
+    unfinished: Callable[[], list[str]]  # what has been begun to be written and is no object
+    neighbours: Callable[[], list[str]]  # what is beside the store: other folders or buckets
 
-    def files(self) -> list[Path]:
-        """Every file in the folder, including temporary ones."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
-
-    def paths(self) -> list[str]:
-        """The paths of the objects in the folder."""
-        relative = (path.relative_to(self.folder).as_posix() for path in self.files())
-        return sorted(path for path in relative if not path.startswith("."))
+    def files(self) -> list[str]:
+        """Whatever the store has written and not removed."""
+        return self.paths() + self.unfinished()
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    folder = tmp_path_factory.mktemp("buckets")
-    with rclone.serving(folder, tmp_path_factory.mktemp("logs") / "rclone.log") as url:
-        client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=rclone.ACCESS_KEY_ID,
-            aws_secret_access_key=rclone.SECRET_ACCESS_KEY,
-        )
-        yield S3Server(url, folder, client)
-        client.close()
-
-
-# A store over S3 takes a quarter of a second to open, so the tests that need no settings of their own share one.
-@pytest.fixture(scope="session")
-async def s3_under_test(s3_server: S3Server) -> AsyncIterator[StoreUnderTest]:
-    bucket = s3_server.new_bucket()
-    store = open_store(s3_server.settings(bucket))
-    yield StoreUnderTest(store, s3_server.folder / bucket)
-    await store.close()
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-async def local_under_test(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StoreUnderTest]:
-    folder = tmp_path_factory.mktemp("objects")
-    store = open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder}))
-    yield StoreUnderTest(store, folder)
-    await store.close()
+def seaweedfs_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with seaweedfs_server(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["rclone", "seaweedfs"])
+def s3_server(request: pytest.FixtureRequest, rclone_s3: S3Server, seaweedfs_s3: S3Server) -> S3Server:
+    """Each of the two servers in turn."""
+    return rclone_s3 if request.param == "rclone" else seaweedfs_s3
+
+
+# A store over S3 takes a quarter of a second to open, so the tests that need no settings of their own share these.
+@pytest.fixture(scope="session")
+async def stores(
+    rclone_s3: S3Server, seaweedfs_s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, StoreUnderTest]]:
+    stores = {"local": _local(tmp_path_factory.mktemp("objects"))}
+    for server in (rclone_s3, seaweedfs_s3):
+        bucket = server.new_bucket()
+        stores[server.name] = _in_bucket(server, server.client, server.settings(bucket))
+        stores[f"{server.name} virtual"] = _in_bucket(server, server.virtual_client, server.virtual_settings())
+    async with AsyncExitStack() as stack:
+        for under_test in stores.values():
+            stack.push_async_callback(under_test.store.close)
+        yield stores
+
+
+def _local(folder: Path) -> StoreUnderTest:
+    def found() -> list[str]:
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    return StoreUnderTest(
+        open_store(Settings.model_validate({"storage": "local", "local_storage_dir": folder})),
+        paths=lambda: [path for path in found() if not path.startswith(".")],
+        unfinished=lambda: [path for path in found() if path.startswith(".")],
+        neighbours=lambda: sorted(path.name for path in folder.parent.iterdir()),
+    )
+
+
+def _in_bucket(server: S3Server, client: "S3Client", settings: Settings) -> StoreUnderTest:
+    return StoreUnderTest(
+        open_store(settings),
+        paths=partial(paths, client, settings.s3_bucket),
+        unfinished=partial(pending, client, settings.s3_bucket),
+        neighbours=server.buckets,
+    )
+
+
+@pytest.fixture(params=STORES)
 async def under_test(
-    request: pytest.FixtureRequest, local_under_test: StoreUnderTest, s3_under_test: StoreUnderTest
+    request: pytest.FixtureRequest, stores: dict[str, StoreUnderTest]
 ) -> AsyncIterator[StoreUnderTest]:
-    """Each of the two stores in turn, empty."""
-    under_test = local_under_test if request.param == "local" else s3_under_test
+    """Each kind of store in turn, empty."""
+    under_test = stores[request.param]
     yield under_test
     for path in under_test.paths():
         await under_test.store.delete(path)
@@ -122,3 +120,40 @@ async def local_store(folder: Path) -> AsyncIterator[LocalStore]:
     store = open_local_store(folder)
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="module")
+async def site() -> AsyncIterator[tuple[Site, ObjectStore]]:
+    site = Site()
+    async with faulty_s3.serving(site) as url, opened(_settings(url)) as store:
+        yield site, store
+
+
+@pytest.fixture
+def store_over(site: tuple[Site, ObjectStore]) -> StoreOver:
+    """Start the server and return a store that uses it."""
+
+    def start(server: FaultyS3) -> ObjectStore:
+        site[0].server = server
+        return site[1]
+
+    return start
+
+
+@pytest.fixture
+async def prefixed() -> AsyncIterator[tuple[FaultyS3, ObjectStore]]:
+    """A server, and a store whose endpoint is a path on it."""
+    server = FaultyS3()
+    async with faulty_s3.serving(Site(server)) as url, opened(_settings(f"{url}/storage/v1/s3")) as store:
+        yield server, store
+
+
+def _settings(endpoint: str) -> Settings:
+    settings = {
+        "storage": "s3",
+        "s3_endpoint_url": endpoint,
+        "s3_bucket": "bucket",
+        "s3_access_key_id": "id",
+        "s3_secret_access_key": "secret",
+    }
+    return Settings.model_validate(settings)

@@ -9,18 +9,22 @@ from importlib.metadata import files
 from pathlib import Path
 
 from devstack import process
+from tests.storage.keys import OWNER
 from tests.waiting import wait_until
 
-ACCESS_KEY_ID = "test-access-key"
-SECRET_ACCESS_KEY = "test-secret-key"
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = OWNER.access_key_id, OWNER.secret_access_key
 
 _STARTED = re.compile(r"Starting s3 server on \[(http://[^/\]]+)")
 
 
 @contextmanager
-def serving(folder: Path, log: Path) -> Iterator[str]:
-    """Serve the subfolders of `folder` as buckets; yields the URL."""
-    command = [_program(), "serve", "s3", "--addr", "127.0.0.1:0", "--config", os.devnull, str(folder)]
+def serving(folder: Path, log: Path, *, is_virtual_host: bool = False) -> Iterator[str]:
+    """Serve the subfolders of `folder` as buckets; yields the URL.
+
+    With `is_virtual_host`, the bucket of a request is the first label of its host and not the first part of its path.
+    """
+    command = [_program(), "serve", "s3", "--addr", "127.0.0.1:0", "--config", os.devnull]
+    command += [f"--force-path-style={'false' if is_virtual_host else 'true'}", str(folder)]
     environment = os.environ | {"RCLONE_AUTH_KEY": f'"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"'}
     server = process.spawn(command, env=environment, log=log, death_signal=signal.SIGKILL)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.storage import peak_memory, rclone
 from tests.storage.bytestreams import MB
-from tests.storage.conftest import S3Server
+from tests.storage.servers import S3Server
 
 
 def peak_growth(**settings: str) -> int:
@@ -24,12 +24,12 @@ def test_the_local_store_needs_little_memory_for_a_large_object(tmp_path: Path) 
     (tmp_path / "large.bin").unlink()
 
 
-def test_the_s3_store_needs_little_memory_for_a_large_object(s3_server: S3Server) -> None:
-    bucket = s3_server.new_bucket()
+def test_the_s3_store_needs_little_memory_for_a_large_object(rclone_s3: S3Server) -> None:
+    bucket = rclone_s3.new_bucket()
 
     growth = peak_growth(
         STORAGE="s3",
-        S3_ENDPOINT_URL=s3_server.url,
+        S3_ENDPOINT_URL=rclone_s3.url,
         S3_REGION="us-east-1",
         S3_BUCKET=bucket,
         S3_ACCESS_KEY_ID=rclone.ACCESS_KEY_ID,
@@ -37,4 +37,4 @@ def test_the_s3_store_needs_little_memory_for_a_large_object(s3_server: S3Server
     )
 
     assert 8 * MB < growth < 64 * MB
-    s3_server.client.delete_object(Bucket=bucket, Key="large.bin")
+    rclone_s3.client.delete_object(Bucket=bucket, Key="large.bin")

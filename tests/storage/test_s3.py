@@ -1,27 +1,14 @@
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
-from app.core.settings import Settings
-from app.storage.open import open_store
-from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore, StoreError
+from app.storage.protocol import ByteRange, ObjectMissingError, StoreError
 from tests.storage.bytestreams import MB, in_chunks, noise, read, write
-from tests.storage.conftest import S3Server
-from tests.waiting import PATIENCE
+from tests.storage.opening import opened
+from tests.storage.servers import S3Server
 
 PATH = "generation/image/550e8400_20251206_103000.png"
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[ObjectStore]:
-    store = open_store(settings)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 @pytest.mark.parametrize("size", [100, 9 * MB], ids=["one request", "multipart"])
@@ -83,43 +70,6 @@ async def test_a_server_that_is_away_is_a_store_error(s3_server: S3Server) -> No
 
     assert refusal.value.status == 503
     assert refusal.value.retryable
-
-
-async def test_the_public_url_is_quoted(s3_server: S3Server) -> None:
-    settings = s3_server.settings("bucket", s3_public_base_url="https://cdn.example.com/media/")
-    async with opened(settings) as store:
-        assert store.public_url("image/a b+ä?.png") == "https://cdn.example.com/media/image/a%20b%2B%C3%A4%3F.png"
-
-
-async def test_without_the_settings_for_urls_the_store_has_none(s3_server: S3Server) -> None:
-    async with opened(s3_server.settings("bucket")) as store:
-        assert store.public_url(PATH) is None
-        assert await store.presigned_url(PATH, filename="a.png") is None
-
-
-async def test_a_presigned_url_uses_the_endpoint_for_clients(s3_server: S3Server) -> None:
-    settings = s3_server.settings("bucket", s3_presign_endpoint_url="https://s3.example.com")
-    async with opened(settings) as store:
-        url = httpx.URL(await store.presigned_url(PATH, filename="a.png") or "")
-
-    assert (url.scheme, url.host, url.path) == ("https", "s3.example.com", f"/bucket/{PATH}")
-    assert url.params["X-Amz-Expires"] == "300"
-
-
-async def test_anybody_can_read_the_object_with_a_presigned_url(s3_server: S3Server) -> None:
-    path, content = "image/ä b+c.png", noise(MB)
-    settings = s3_server.settings(s3_server.new_bucket(), s3_presign_endpoint_url=s3_server.url)
-    async with opened(settings) as store, httpx.AsyncClient(timeout=PATIENCE) as anybody:
-        await write(store, path, content)
-        url = await store.presigned_url(path, filename='Grüße "1".png') or ""
-
-        response = await anybody.get(url)
-        changed = await anybody.get(url.replace("X-Amz-Expires=300", "X-Amz-Expires=900"))
-
-    assert response.content == content
-    disposition = httpx.URL(url).params["response-content-disposition"]
-    assert disposition == "attachment; filename=\"Gr__e _1_.png\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.png"
-    assert changed.status_code == 403
 
 
 async def test_only_the_range_of_a_large_object_is_read(s3_server: S3Server) -> None:

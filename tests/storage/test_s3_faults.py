@@ -1,45 +1,14 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
-from app.core.settings import Settings
-from app.storage.open import open_store
 from app.storage.protocol import ByteRange, ObjectStore, StoreError
-from tests.storage import faulty_s3
 from tests.storage.bytestreams import MB, in_chunks, noise, read
-from tests.storage.faulty_s3 import FaultyS3, Site
+from tests.storage.conftest import StoreOver
+from tests.storage.faulty_s3 import FaultyS3
 
 PATH = "generation/video/550e8400_20251206_103000.mp4"
-
-StoreOver = Callable[[FaultyS3], ObjectStore]
-
-
-@pytest.fixture(scope="module")
-async def site() -> AsyncIterator[tuple[Site, ObjectStore]]:
-    site = Site()
-    async with faulty_s3.serving(site) as url:
-        settings = {
-            "storage": "s3",
-            "s3_endpoint_url": url,
-            "s3_bucket": "bucket",
-            "s3_access_key_id": "id",
-            "s3_secret_access_key": "secret",
-        }
-        store = open_store(Settings.model_validate(settings))
-        yield site, store
-        await store.close()
-
-
-@pytest.fixture
-def store_over(site: tuple[Site, ObjectStore]) -> StoreOver:
-    """Start the server and return a store that uses it."""
-
-    def start(server: FaultyS3) -> ObjectStore:
-        site[0].server = server
-        return site[1]
-
-    return start
 
 
 async def write_20_mb(store: ObjectStore) -> None:

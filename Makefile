@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos drills mutants bench clean
+.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -16,6 +16,9 @@ help:
 	@echo 'make chaos        500 generations while everything is struck again and again; SEED=7 repeats a run, SEEDS=5 makes five'
 	@echo 'make drills       the long forms of tests: a process falls asleep in every statement, an outage of 30 s,'
 	@echo '                  an upgrade with a million rows under load; ROWS=10000 takes fewer'
+	@echo 'make deployment   build the image and drive the Compose stack; needs a Docker Engine, or root on Debian to start'
+	@echo '                  one. FULL=1: all of it, minutes; DEPLOYMENT=skip: not at all'
+	@echo 'make env          write .env with fresh secrets for Docker Compose; SIMULATOR=1: for a trial without vendors'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make install      only create .venv with everything that the above need'
@@ -50,6 +53,13 @@ chaos: install
 drills: install
 	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/chat/turns/test_outages.py
 	FULL=1 $(BIN)/pytest -n 0 -s tests/upgrades
+
+# One process: all tests use the same stack. The time limit of a test includes that of a build from nothing.
+deployment: install
+	$(BIN)/pytest -n 0 --timeout 1800 -m "deployment$(if $(FULL),, and not thorough)" tests/deployment $(ARGS)
+
+env:
+	@sh deploy/make_env.sh $(if $(SIMULATOR),simulator)
 
 mutants: install
 	$(BIN)/python -m mutants $(if $(ARGS),"$(ARGS)")

@@ -32,13 +32,14 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(resources: ResourcesDep, response: Response) -> dict[str, str | dict[str, str]]:
-    """Ready: 503 if Postgres cannot be used, or if the object store refuses a process that has just been started."""
+async def readyz(resources: ResourcesDep, request: Request, response: Response) -> dict[str, str | dict[str, str]]:
+    """Ready: 503 if the process is stopping, if Postgres cannot be used, or if the object store refuses a new process."""
     database = await _database_state(resources.probes)
     is_ready = database == "ok" and not _is_set_up_wrongly(resources.object_watch)
-    response.status_code = 200 if is_ready else 503
+    status = "stopping" if request.app.state.is_stopping else "ready" if is_ready else "not_ready"
+    response.status_code = 200 if status == "ready" else 503
     return {
-        "status": "ready" if is_ready else "not_ready",
+        "status": status,
         "database": database,
         "objects": resources.object_watch.finding.state,
         **await _states_in_redis(resources.redis, resources.vendor_budget),

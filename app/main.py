@@ -37,6 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
             ) as turns,
         ):
             state = application.state
+            # The server sets it when the process is asked to stop.
+            state.is_stopping = False
             state.failed_attempts = FailedAttempts(
                 limiter, settings.failed_attempts_per_minute, settings.trusted_proxies
             )

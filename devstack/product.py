@@ -35,6 +35,8 @@ def api(
     """
     reached_at, port = origin.removeprefix("http://").rsplit(":", 1)
     listen = ("--host", host or reached_at, "--port", port)
+    # No proxy has to notice that it stops.
+    env = {"SHUTDOWN_DELAY_SECONDS": "0", **env}
     return Program(log.stem, ("-m", "app.cli", "serve", *listen), env, log, folder=folder, ready_url=f"{origin}/readyz")
 
 

@@ -1,39 +1,10 @@
-import logging
-import os
 import sys
 
-import uvloop
-from prometheus_client import start_http_server
-
-from app.core.logging import configure_logging
-from app.core.setting_doubts import log_doubts
-from app.core.settings import InvalidSettingsError, load_settings
-from worker.process.loops import LoopEndedError
-from worker.process.main import run
-
-logger = logging.getLogger("worker")
-
-
-def main() -> int:
-    """Run the worker until SIGTERM or SIGINT. Returns the exit status: 0, 1 if a loop ended, 2 for bad settings."""
-    configure_logging("INFO")
-    try:
-        settings = load_settings()
-    except InvalidSettingsError as error:
-        for line in str(error).splitlines():
-            logger.error("command_failed", extra={"reason": line})
-        return 2
-    configure_logging(settings.log_level)
-    log_doubts(settings, os.environ)
-    if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port)
-    try:
-        uvloop.run(run(settings))
-    except LoopEndedError:
-        logger.exception("worker_ended")
-        return 1
-    return 0
-
+from app.core.early_stop import STOP_SIGNALS, end_when_asked
 
 if __name__ == "__main__":
+    end_when_asked(0, *STOP_SIGNALS)
+    # Loading the worker takes a second or two, in which a signal must not be lost.
+    from worker.process.main import main
+
     sys.exit(main())

@@ -1,53 +1,26 @@
 """The operator's command line, `junis`."""
 
-import logging
+import signal
 import sys
-from collections.abc import Sequence
 
-import typer
+from app.core.early_stop import INTERRUPTED_STATUS, STOP_SIGNALS, end_when_asked
 
-from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
-from app.cli.demo import demo
-from app.cli.ledger import verify_ledger
-from app.cli.logged import is_logged, logged_crash
-from app.cli.migrate import migrate
-from app.cli.programs import quickstart, worker
-from app.cli.reporting import log_failure, print_failure, reported_errors
-from app.cli.serve import serve
-from app.core.logging import configure_logging
-
-app = typer.Typer(
-    help="Run and administer a Junis server. Settings come from the environment and from .env.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for command in (serve, worker, quickstart, migrate, demo, verify_ledger):
-    app.command()(command)
-app.add_typer(organizations.app, name="orgs")
-app.add_typer(plans.app, name="plans")
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(agents.app, name="agents")
-app.add_typer(keys.app, name="keys")
-app.add_typer(credits.app, name="credits")
-app.add_typer(reconcile.app, name="reconcile")
+# They run until they are asked to stop, so being stopped is no failure. Any other command has not done what it is for.
+_LONG_RUNNING = frozenset({"serve", "worker"})
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit. Without arguments, those of the process are used.
+def main() -> None:
+    """Run the command that the arguments of this process name, and exit.
 
     Raises:
-        SystemExit: always; 0 if the command succeeded, 1 if it was refused, 2 if it could not be understood.
+        SystemExit: always; see `app.cli.commands.run`.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if is_logged(arguments):
-        configure_logging("INFO")
-        with logged_crash(), reported_errors(log_failure):
-            app(arguments, prog_name="junis")
-    # Commands print what they do. What the services log below the level of an error would only repeat it.
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.ERROR)
-    logging.basicConfig(handlers=[handler])
-    with reported_errors(print_failure):
-        app(arguments, prog_name="junis")
+    if _LONG_RUNNING.intersection(sys.argv[1:2]):
+        end_when_asked(0, *STOP_SIGNALS)
+    else:
+        # What Ctrl-C does is left to the command.
+        end_when_asked(INTERRUPTED_STATUS, signal.SIGTERM)
+    # Loading the commands takes a second or two, in which a signal must not be lost.
+    from app.cli.commands import run  # noqa: PLC0415 - the handlers come first
+
+    run(sys.argv[1:])

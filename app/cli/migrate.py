@@ -1,7 +1,9 @@
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from alembic.config import Config
 from app.cli.reporting import CommandFailedError
 from app.cli.server_role import read_server_password, set_up_server_role
 from app.cli.transaction import in_transaction
+from app.core.early_stop import INTERRUPTED_STATUS
 from app.core.logging import JsonFormatter
 from app.core.paths import ALEMBIC_INI
 from app.core.schema import SchemaState, read_schema_state
@@ -43,9 +46,16 @@ def _migrate(*, check: bool) -> None:
 def _upgrade() -> None:
     """Run the migrations that are missing, and set up the server's role if it has a password."""
     password = read_server_password()
+    # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
+    signal.signal(signal.SIGTERM, _interrupt)
     command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
     if password and (note := in_transaction(set_up_server_role, password)):
         logger.info(note)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    logger.error("Interrupted: the schema is not up to date. Run `junis migrate` again")
+    raise SystemExit(INTERRUPTED_STATUS)
 
 
 @contextmanager

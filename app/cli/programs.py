@@ -5,12 +5,15 @@ import os
 import sys
 
 from app.cli.reporting import CommandFailedError
+from app.core.early_stop import hold_signals_back
 from app.core.settings import load_settings
 
 
 def worker() -> None:
     """Process requested generations until asked to stop."""
     load_settings()
+    # Until the program that begins now handles them.
+    hold_signals_back()
     _become("worker")
 
 

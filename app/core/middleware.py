@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,6 +19,9 @@ from app.core.traceparent import traceparent_of
 
 logger = logging.getLogger("app.access")
 
+# How much of a body is read that nobody wants, and for how long.
+_DISCARD_BYTES = 64 * 1024 * 1024
+_DISCARD_SECONDS = 10.0
 # The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
@@ -117,19 +121,52 @@ class BodyLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = _announced_bytes(scope)
         received = 0
+        # Whoever waits to be asked for the body sends none that is not asked for.
+        is_sending = _is_sending_body(scope)
 
         async def receive_within_limit() -> Message:
-            nonlocal received
+            nonlocal received, is_sending
             # Not an AppError: while the framework reads a body, it lets only its own errors through.
             if announced > self.max_bytes:
                 raise HTTPException(413)
             message = await receive()
+            is_sending = is_sending and message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.max_bytes:
                 raise HTTPException(413)
             return message
 
-        await self.app(scope, receive_within_limit, send)
+        async def send_when_heard(message: Message) -> None:
+            nonlocal is_sending
+            if is_sending and message["type"] == "http.response.start":
+                is_sending = False
+                await _discard_body(receive)
+            await send(message)
+
+        await self.app(scope, receive_within_limit, send_when_heard)
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read what the client still sends, within limits.
+
+    A connection that is closed meanwhile is reset, and a client or a proxy in between that is still sending never reads
+    the response.
+    """
+    discarded = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while discarded < _DISCARD_BYTES:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                discarded += len(message["body"])
+
+
+def _is_sending_body(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    headers = Headers(scope=scope)
+    return "expect" not in headers and ("transfer-encoding" in headers or headers.get("content-length", "0") != "0")
 
 
 def _announced_bytes(scope: Scope) -> int:

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # How commands that run as services report; see `app.cli.logged`. The server's own log is always JSON.
     log_format: Literal["auto", "json", "text"] = "auto"
+    shutdown_delay_seconds: float = Field(default=3, ge=0, le=300)
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
 
     storage: Literal["s3", "local"] = "local"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
+from app.cli.commands import run as run_command
 from devstack.servers import EmbeddedServers
 from tests.cli.databases import clone, execute, sibling
 from tests.cli.outcome import Outcome, run_process
@@ -51,7 +51,7 @@ def junis(capsys: pytest.CaptureFixture[str]) -> Junis:
 
     def run(*arguments: str) -> Outcome:
         with pytest.raises(SystemExit) as exit_:
-            main(arguments)
+            run_command(arguments)
         output = capsys.readouterr()
         return Outcome(int(exit_.value.code or 0), output.out, output.err)
 

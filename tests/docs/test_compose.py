@@ -1,112 +1,186 @@
-"""What `docker-compose.yml` promises, checked in its text, because no container engine is needed for the tests."""
+"""What `docker-compose.yml` promises, checked in its text; `make deployment` starts it."""
 
 import re
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from app.cli import app as junis
-from tests.docs.files import read
+from app.cli.commands import app as junis
+from tests.docs.compose import compose, services, settings_used
+from tests.docs.files import ROOT, read
+from tests.docs.reading import settings_read
 
-SERVICE = re.compile(r"^  (?P<name>[a-z]+):\n(?P<body>(?:    .*\n|\n)+)", re.MULTILINE)
+SERVICES = services()
 STORES = {"postgres", "redis", "objects"}
 OURS = {"api", "worker", "migrate", "simulator"}
+FOREIGN = {"proxy", *STORES}
+# The modules with which each process begins.
+BEGINS_WITH = {
+    "api": ("app.asgi", "app.cli.serve", "app.cli.demo"),
+    "worker": ("worker.__main__", "app.cli.programs"),
+    "migrate": ("app.cli.migrate",),
+}
+# Compose decides: outputs go to the bucket.
+NOT_UNDER_COMPOSE = {"LOCAL_STORAGE_DIR"}
+# Nothing is signed with it yet; only the API will.
+NOT_READ_YET: dict[str, set[str]] = {"api": {"SECRET_KEY"}, "worker": set(), "migrate": set()}
+# `junis migrate` takes it from the environment.
+NO_SETTING = {"SERVER_DATABASE_PASSWORD"}
+# It has one connection.
+NOT_NEEDED: dict[str, set[str]] = {"api": set(), "worker": set(), "migrate": {"DATABASE_POOL_SIZE"}}
 
 
-@dataclass(frozen=True)
-class Service:
-    """A service's own lines, and those that it inherits."""
-
-    own: str
-    shared: str
-
-    def value(self, key: str) -> str | None:
-        """The value on the key's own or inherited line; empty if the value is on the lines below."""
-        for text, indent in ((self.own, 4), (self.shared, 2)):
-            if match := re.search(rf"^ {{{indent}}}{key}:(?: (?P<value>.*))?$", text, re.MULTILINE):
-                return match["value"] or ""
-        return None
+def test_exactly_the_expected_services_are_defined() -> None:
+    assert set(SERVICES) == FOREIGN | OURS
 
 
-def section(name: str) -> str:
-    """The lines under one top-level key."""
-    match = re.search(rf"^{name}:.*\n((?:  .*\n|\n)+)", read("docker-compose.yml"), re.MULTILINE)
-    assert match, name
-    return match[1]
+def test_only_the_proxy_is_published_and_only_on_loopback() -> None:
+    published = {name: service.get("ports") for name, service in SERVICES.items()}
 
-
-@pytest.fixture(scope="module")
-def services() -> dict[str, Service]:
-    shared = section("x-server")
-    found = {match["name"]: match["body"] for match in SERVICE.finditer(section("services"))}
-    return {name: Service(body, shared if "<<: *server" in body else "") for name, body in found.items()}
-
-
-def test_exactly_the_expected_services_are_defined(services: dict[str, Service]) -> None:
-    assert set(services) == STORES | OURS
-
-
-def test_only_the_api_is_published_and_only_on_loopback(services: dict[str, Service]) -> None:
-    published = {name: service.value("ports") for name, service in services.items()}
-
-    assert published.pop("api") == '["${HOST:-127.0.0.1}:${PORT:-8000}:8000"]'
+    ports = published.pop("proxy") or []
+    assert ports
+    assert all(port.startswith("${HOST:-127.0.0.1}:") for port in ports)
     assert set(published.values()) == {None}
 
 
-def test_the_stores_are_on_a_network_without_internet_access(services: dict[str, Service]) -> None:
-    networks = {name: service.value("networks") for name, service in services.items()}
+def test_each_store_is_alone_on_a_network_without_access_to_the_outside() -> None:
+    networks = compose()["networks"]
 
-    assert {name for name, joined in networks.items() if joined == "[stores]"} == {*STORES, "migrate"}
-    assert networks["simulator"] == "[default]"
-    assert "  stores:\n    internal: true\n" in section("networks")
+    for store in STORES:
+        assert SERVICES[store]["networks"] == [store]
+        assert networks[store] == {"internal": True}
+    members = {store: {name for name in SERVICES if store in SERVICES[name]["networks"]} for store in STORES}
+    assert members["postgres"] == {"postgres", "api", "worker", "migrate"}
+    assert members["redis"] == {"redis", "api", "worker"}
+    assert members["objects"] == {"objects", "api", "worker"}
 
 
-def test_long_running_services_are_restarted(services: dict[str, Service]) -> None:
-    restarts = {name: service.value("restart") for name, service in services.items()}
+def test_the_proxy_reaches_the_api_and_nothing_else() -> None:
+    [edge] = SERVICES["proxy"]["networks"]
 
-    assert restarts.pop("migrate") == '"no"'
+    assert {name for name, service in SERVICES.items() if edge in service["networks"]} == {"proxy", "api"}
+
+
+@pytest.mark.parametrize("process", BEGINS_WITH)
+def test_a_process_gets_the_settings_that_it_reads_and_no_other(process: str) -> None:
+    given = set(SERVICES[process]["environment"]) - NO_SETTING
+    read_by_it = settings_read(BEGINS_WITH[process])
+
+    assert given == (read_by_it | NOT_READ_YET[process]) - NOT_UNDER_COMPOSE - NOT_NEEDED[process]
+
+
+@pytest.mark.parametrize("process", BEGINS_WITH)
+def test_a_setting_of_the_operators_arrives_under_its_name(process: str) -> None:
+    """What is not set is empty, which counts as not set."""
+    for name, value in SERVICES[process]["environment"].items():
+        # Compose has a bucket, so the store is not for the operator to choose.
+        # Migrations may have another role than the server.
+        wanted = {name, "OWNER_DATABASE_URL"} if process == "migrate" else {name}
+        assert name == "STORAGE" or any(value.startswith(f"${{{setting}:") for setting in wanted), name
+
+
+def test_nothing_gets_the_whole_file() -> None:
+    assert not any("env_file" in service for service in SERVICES.values())
+
+
+def test_a_secret_is_known_to_those_who_need_it() -> None:
+    def knows(secret: str) -> set[str]:
+        return {name for name, service in SERVICES.items() if secret in settings_used(service)}
+
+    assert knows("POSTGRES_PASSWORD") == {"postgres", "migrate"}
+    assert knows("SERVER_DATABASE_PASSWORD") == {"migrate", "api", "worker"}
+    assert knows("REDIS_PASSWORD") == {"redis", "api", "worker"}
+    assert knows("S3_SECRET_ACCESS_KEY") == {"objects", "api", "worker"}
+    assert knows("REPLICATE_API_TOKEN") == {"api", "worker"}
+    for secret in ("LLM_API_KEY", "LLM_UPSTREAMS", "SECRET_KEY", "METRICS_TOKEN"):
+        assert knows(secret) == {"api"}
+    assert not settings_used(SERVICES["simulator"]["environment"])
+
+
+def test_no_secret_is_an_argument() -> None:
+    for name, service in SERVICES.items():
+        assert not settings_used([service.get("command"), service.get("healthcheck")]), name
+
+
+def test_every_setting_of_the_example_arrives_somewhere() -> None:
+    shown = set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", read(".env.example"), re.MULTILINE))
+    # What only `make quickstart` reads, and what Compose itself does.
+    elsewhere = {"DATA_DIR", "LOCAL_STORAGE_DIR", "STORAGE", "COMPOSE_PROFILES"}
+
+    assert shown - elsewhere == settings_used(compose())
+
+
+def test_long_running_services_are_restarted() -> None:
+    restarts = {name: service["restart"] for name, service in SERVICES.items()}
+
+    assert restarts.pop("migrate") == "no"
     assert set(restarts.values()) == {"unless-stopped"}
 
 
-def test_services_start_only_after_the_migration(services: dict[str, Service]) -> None:
+def test_services_start_only_after_the_migration() -> None:
     for name in ("api", "worker"):
-        assert "migrate: {condition: service_completed_successfully}" in services[name].own
-    assert "postgres: {condition: service_healthy}" in services["migrate"].own
+        assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["migrate"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
 
 
-def test_services_with_a_port_have_a_health_check(services: dict[str, Service]) -> None:
-    checked = {name for name, service in services.items() if service.value("healthcheck") is not None}
+def test_health_checks_need_no_shell() -> None:
+    checks = {name: service["healthcheck"]["test"] for name, service in SERVICES.items() if "healthcheck" in service}
 
-    assert checked == {*STORES, "api", "simulator"}
-
-
-def test_one_service_builds_the_image_of_all_programs(services: dict[str, Service]) -> None:
-    assert {name for name, service in services.items() if service.value("build")} == {"api"}
-    assert {services[name].value("image") for name in OURS} == {"junis-server"}
+    assert {*STORES, "api", "simulator"} <= set(checks)
+    for name, check in checks.items():
+        assert check[0] == "CMD", name
+        assert check[1] not in {"sh", "bash"}, name
 
 
-def test_third_party_images_are_pinned(services: dict[str, Service]) -> None:
-    for name in STORES:
-        image, _, tag = (services[name].value("image") or "").partition(":")
-        assert image, name
-        assert re.match(r"\d", tag), name
+def test_one_service_builds_the_image_of_all_programs() -> None:
+    assert {name for name, service in SERVICES.items() if "build" in service} == {"api"}
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
 
 
-def test_the_commands_of_the_services_exist(services: dict[str, Service]) -> None:
+def test_third_party_images_have_a_tag() -> None:
+    for name in FOREIGN:
+        assert re.fullmatch(r"[a-z/]+:\d[\w.-]*", SERVICES[name]["image"]), name
+
+
+def test_the_bases_tag_is_the_same_everywhere() -> None:
+    [named] = re.findall(r"^ARG BASE=(\S+)$", read("Dockerfile"), re.MULTILINE)
+
+    assert set(re.findall(r"^FROM (\S+)", read("Dockerfile"), re.MULTILINE)) == {"${BASE}"}
+    assert SERVICES["api"]["build"]["args"]["BASE"] == f"${{BASE_IMAGE:-{named}}}"
+    assert f"# BASE_IMAGE={named}\n" in read(".env.example")
+
+
+def test_the_commands_of_the_services_exist() -> None:
     commands = {command.callback.__name__ for command in junis.registered_commands if command.callback}
-    for name in OURS - {"simulator"}:
-        assert (services[name].value("command") or "").strip("[]") in commands
+
+    assert {SERVICES[name]["command"][0] for name in OURS - {"simulator"}} <= commands
 
 
-def test_the_services_run_without_privileges_on_a_read_only_file_system(services: dict[str, Service]) -> None:
+def test_our_programs_have_an_init_and_no_rights() -> None:
     for name in OURS:
-        assert services[name].value("read_only") == "true"
-        assert services[name].value("cap_drop") == "[ALL]"
-        assert services[name].value("security_opt") == '["no-new-privileges:true"]'
+        assert SERVICES[name]["init"] is True
+        assert "cap_add" not in SERVICES[name]
 
 
-def test_every_volume_is_declared_and_used(services: dict[str, Service]) -> None:
-    declared = set(re.findall(r"^  (\w+): \{\}$", section("volumes"), re.MULTILINE))
-    mounted = {(services[name].value("volumes") or "").strip('["]').partition(":")[0] for name in STORES}
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_every_service_is_confined(service: dict[str, Any]) -> None:
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    # What SeaweedFS writes besides its data is not known.
+    assert service.get("read_only") or "seaweedfs" in service["image"]
 
-    assert declared == mounted == STORES
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_every_service_has_limits(service: dict[str, Any]) -> None:
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
+    assert re.fullmatch(r"(\$\{[A-Z]+_MEMORY:-)?\d+[mg]\}?", service["mem_limit"])
+    assert service["pids_limit"] > 0
+    assert all(re.fullmatch(r"/[\w/]+:size=\d+m", mount) for mount in service["tmpfs"])
+
+
+def test_every_volume_is_declared_and_used() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
+    mounted = {mount.partition(":")[0] for mount in mounts}
+
+    assert set(compose()["volumes"]) == {name for name in mounted if not name.startswith(".")}
+    assert all((ROOT / name).exists() for name in mounted if name.startswith("."))

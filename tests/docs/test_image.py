@@ -53,7 +53,7 @@ def test_the_dockerfile_copies_everything_that_dockerignore_lets_in() -> None:
 
 
 def test_every_program_can_be_imported(image: Path) -> None:
-    modules = "app.asgi, app.cli, worker.process.main, simulator.main"
+    modules = "app.asgi, app.cli.commands, worker.process.main, simulator.main"
     loaded = run(image, ["-c", f"import {modules}; print(app.__file__, worker.__file__, simulator.__file__)"])
 
     assert loaded.returncode == 0, loaded.stderr

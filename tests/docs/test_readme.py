@@ -128,6 +128,7 @@ def test_the_make_targets_in_the_readme_exist() -> None:
 
 
 def test_compose_is_started_by_two_commands() -> None:
-    assert block("README.md", "sh compose").splitlines() == ["cp .env.example .env", "docker compose up -d"]
-    assert (ROOT / ".env.example").is_file()
+    """`make deployment` really runs them."""
+    assert block("README.md", "sh compose").splitlines() == ["sh deploy/make_env.sh", "docker compose up -d --wait"]
+    assert (ROOT / "deploy/make_env.sh").is_file()
     assert (ROOT / "docker-compose.yml").is_file()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 from arq import ArqRedis
 from arq.utils import timestamp_ms
@@ -50,6 +50,13 @@ class WakingWorker(Worker):
         )
 
     async def main(self) -> None:
+        try:
+            await self._take_wakes()
+        finally:
+            # The process is stopping: what ends from here on must not be followed by more.
+            self._lanes.stop()
+
+    async def _take_wakes(self) -> NoReturn:
         while True:
             self._pulse.beat(self._kind.value, _POLL_SECONDS)
             self._wake.clear()

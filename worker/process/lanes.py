@@ -34,11 +34,16 @@ class Lanes(Generic[Row]):
     more_due: Callable[[], Awaitable[None]]
     freed: asyncio.Event
     _busy: int = 0
+    _is_stopping: bool = False
 
     @property
     def free(self) -> int:
-        """How many more rows could be worked on now."""
-        return self.capacity - self._busy
+        """How many more rows could be worked on now; none if the process is stopping."""
+        return 0 if self._is_stopping else self.capacity - self._busy
+
+    def stop(self) -> None:
+        """Claim no more rows. Work on those that are claimed goes on."""
+        self._is_stopping = True
 
     async def run(self) -> None:
         """Claim due rows and work on them until none is left, or there is no free capacity."""
@@ -69,7 +74,7 @@ class Lanes(Generic[Row]):
             rows: Sequence[Row] = [first]
             while rows:
                 await self._work(rows[0])
-                rows = await self._claim(1)
+                rows = () if self._is_stopping else await self._claim(1)
         finally:
             self._release(1)
 

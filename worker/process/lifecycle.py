@@ -1,7 +1,7 @@
 """Builds the loops of a worker, and opens what they use."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, NoReturn
@@ -33,6 +33,8 @@ _HOUSEKEEPING_SECONDS = 10.0
 _MONTHLY_GRANT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 5.0
 _HAND_OVER_SECONDS = 15.0
+# A create call that is cut off may have made a prediction, which another worker must then look for.
+_LAST_STARTS_SECONDS = 5.0
 
 # Time limits for one row: for a create call, and for the copies of all outputs of an attempt.
 _START_SECONDS = 60.0
@@ -54,10 +56,12 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
             _looker(resources.redis_watch, pulse, name="watch_redis"),
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
         ]
-        for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items():
-            worker = WakingWorker(kind, lanes, open_redis(settings), wakes[kind], pulse)
-            stack.push_async_callback(_close, worker)
-            loops.append(Loop(kind.value, worker.async_run))
+        workers = {
+            kind: WakingWorker(kind, lanes, open_redis(settings), wakes[kind], pulse)
+            for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items()
+        }
+        stack.push_async_callback(_close, workers)
+        loops += [Loop(kind.value, worker.async_run) for kind, worker in workers.items()]
         for loop in loops:
             # So that a loop which never begins counts as stalled, too.
             pulse.beat(loop.name, 0)
@@ -81,8 +85,17 @@ async def _send(queue: WakeQueue, kind: WakeKind) -> None:
         await queue.send(kind)
 
 
-async def _close(worker: WakingWorker) -> None:
-    await cancel_all(worker.tasks.values(), again_after=_HAND_OVER_SECONDS)
+async def _close(workers: Mapping[WakeKind, WakingWorker]) -> None:
+    """Let the create calls under way end, and have copies handed over at once."""
+    async with asyncio.TaskGroup() as ending:
+        for kind, worker in workers.items():
+            ending.create_task(_end(worker, _LAST_STARTS_SECONDS if kind is WakeKind.START else 0))
+
+
+async def _end(worker: WakingWorker, seconds: float) -> None:
+    if jobs := [*worker.tasks.values()]:
+        await asyncio.wait(jobs, timeout=seconds)
+    await cancel_all(jobs, again_after=_HAND_OVER_SECONDS)
     # While Redis is away there is nothing to tidy up in it.
     with suppress(RedisError, OSError):
         await worker.close()

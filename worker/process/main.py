@@ -1,9 +1,39 @@
 import asyncio
-import signal
+import logging
+import os
 
-from app.core.settings import Settings
+import uvloop
+from prometheus_client import start_http_server
+
+from app.core.early_stop import STOP_SIGNALS
+from app.core.logging import configure_logging
+from app.core.setting_doubts import log_doubts
+from app.core.settings import InvalidSettingsError, Settings, load_settings
 from worker.process.lifecycle import open_loops
-from worker.process.loops import run_loops
+from worker.process.loops import LoopEndedError, run_loops
+
+logger = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Run the worker until SIGTERM or SIGINT. Returns the exit status: 0, 1 if a loop ended, 2 for bad settings."""
+    configure_logging("INFO")
+    try:
+        settings = load_settings()
+    except InvalidSettingsError as error:
+        for line in str(error).splitlines():
+            logger.error("command_failed", extra={"reason": line})
+        return 2
+    configure_logging(settings.log_level)
+    log_doubts(settings, os.environ)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port)
+    try:
+        uvloop.run(run(settings))
+    except LoopEndedError:
+        logger.exception("worker_ended")
+        return 1
+    return 0
 
 
 async def run(settings: Settings) -> None:
@@ -14,7 +44,7 @@ async def run(settings: Settings) -> None:
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in STOP_SIGNALS:
         loop.add_signal_handler(name, stopping.set)
     async with open_loops(settings) as loops:
         await run_loops(loops, stopping)

@@ -202,3 +202,19 @@ async def until_at_work(queue: Queue, rows: set[str]) -> None:
         while queue.at_work != rows:
             await queue.changed.wait()
             queue.changed.clear()
+
+
+async def test_lanes_that_stop_end_the_rows_they_have_and_claim_no_more() -> None:
+    queue = Queue(["first", "second", "third"])
+    lanes = lanes_of(queue, 1)
+    running = asyncio.create_task(lanes.run())
+    await queue.changed.wait()
+
+    lanes.stop()
+    queue.gate.set()
+    await running
+    await lanes.run()
+
+    assert queue.done == ["first"]
+    assert queue.due == ["second", "third"]
+    assert lanes.free == 0

@@ -1,0 +1,46 @@
+"""Which settings the code of a process reads."""
+
+import ast
+import importlib.util
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import grimp
+
+from app.core.settings import Settings
+
+# Properties that are made of a setting.
+_MADE_OF = {"sqlalchemy_url": "database_url", "replicate_webhook_secrets": "replicate_webhook_secret"}
+_NAMES = {**{name: name for name in Settings.model_fields}, **_MADE_OF}
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph("app", "worker")
+
+
+def settings_read(entries: Iterable[str]) -> set[str]:
+    """The settings, in capitals, that these modules or any that they import read."""
+    modules = set(entries)
+    for entry in entries:
+        modules |= _graph().find_upstream_modules(entry)
+    return {name.upper() for module in modules - {"app.core.settings"} for name in _read_in(module)}
+
+
+def _read_in(module: str) -> set[str]:
+    specification = importlib.util.find_spec(module)
+    assert specification
+    assert specification.origin
+    tree = ast.parse(Path(specification.origin).read_text())
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {_NAMES[node.attr] for node in attributes if node.attr in _NAMES and _is_of_settings(node.value)}
+
+
+def _is_of_settings(owner: ast.expr) -> bool:
+    match owner:
+        case ast.Name(id="settings") | ast.Attribute(attr="settings"):
+            return True
+        case ast.Call(func=ast.Name(id="load_settings")):
+            return True
+    return False

@@ -3,7 +3,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -101,6 +101,18 @@ class StoppingServer(uvicorn.Server):
         listening = [sock for server in self.servers for sock in server.sockets]
         for sock in listening:
             refuse_new_connections(sock.fileno())
+        await self._wait_until_calm(listening)
+        # If they could not be refused they keep coming: close in a moment in which none waits.
+        for _ in range(_LAST_LOOKS):
+            if not any(waiting_connections(sock.fileno()) for sock in listening):
+                break
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        await self._wait_until_calm([])
+
+    async def _wait_until_calm(self, listening: Sequence[socket.socket]) -> None:
+        """Wait until for a moment no connection has waited to be accepted, and none to be read for the first time."""
         began = calm_since = time.monotonic()
         while not self._is_hurried and time.monotonic() < began + _LONGEST_SETTLING_SECONDS:
             if any(waiting_connections(sock.fileno()) for sock in listening) or self._has_silent_connections():
@@ -108,11 +120,6 @@ class StoppingServer(uvicorn.Server):
             if time.monotonic() >= calm_since + _SETTLING_SECONDS:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
-        # If they could not be refused they keep coming: close in a moment in which none waits.
-        for _ in range(_LAST_LOOKS):
-            if not any(waiting_connections(sock.fileno()) for sock in listening):
-                return
-            await asyncio.sleep(0)
 
     def _has_silent_connections(self) -> bool:
         return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)

@@ -51,6 +51,33 @@ def waiting_connections(listening: int) -> int:
     return int.from_bytes(info[_UNACKED], sys.byteorder)
 
 
+def stop_listening(listening: int) -> list[socket.socket]:
+    """Accept the connections to this socket that wait, and refuse all further ones.
+
+    Nothing happens between the two, so that a connection is lost only if it is made in these microseconds, and only if
+    `refuse_new_connections` could not prevent it. The socket itself stays open.
+
+    Args:
+        listening: the file descriptor of a socket that does not block.
+    """
+    accepted: list[socket.socket] = []
+    with _socket(listening) as sock, suppress(OSError):  # other systems than Linux do not know this use of `shutdown`
+        while connection := _accept(sock):
+            accepted.append(connection)
+        sock.shutdown(socket.SHUT_RDWR)
+    return accepted
+
+
+def _accept(sock: socket.socket) -> socket.socket | None:
+    while True:
+        try:
+            return sock.accept()[0]
+        except ConnectionAbortedError:  # that client has left
+            continue
+        except OSError:  # none waits, or this process may have no more of them
+            return None
+
+
 @contextmanager
 def _socket(descriptor: int) -> Iterator[socket.socket]:
     """The socket as Python's own object: that of the event loop has not all of its methods."""

@@ -3,14 +3,14 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 
-from app.cli.listening import refuse_new_connections, waiting_connections
+from app.cli.listening import refuse_new_connections, stop_listening, waiting_connections
 from app.core.early_stop import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,6 @@ _LOOK_SECONDS: Final = 0.05
 # For handshakes that had begun, which the kernel completes, and for the first bytes of connections that are new.
 _SETTLING_SECONDS: Final = 0.2
 _LONGEST_SETTLING_SECONDS: Final = 2.0
-_LAST_LOOKS: Final = 1000
 
 
 class StoppingServer(uvicorn.Server):
@@ -102,14 +101,18 @@ class StoppingServer(uvicorn.Server):
         for sock in listening:
             refuse_new_connections(sock.fileno())
         await self._wait_until_calm(listening)
-        # If they could not be refused they keep coming: close in a moment in which none waits.
-        for _ in range(_LAST_LOOKS):
-            if not any(waiting_connections(sock.fileno()) for sock in listening):
-                break
-            await asyncio.sleep(0)
+        # If they could not be refused, they have kept coming.
+        last = [connection for sock in listening for connection in stop_listening(sock.fileno())]
         for server in self.servers:
             server.close()
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await self._wait_until_calm([])
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What uvicorn makes for each connection that it accepts."""
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def _wait_until_calm(self, listening: Sequence[socket.socket]) -> None:
         """Wait until for a moment no connection has waited to be accepted, and none to be read for the first time."""

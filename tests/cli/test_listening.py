@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.cli.listening import refuse_new_connections, waiting_connections
+from app.cli.listening import refuse_new_connections, stop_listening, waiting_connections
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can filter a listening socket")
@@ -60,3 +60,24 @@ def test_a_system_that_allows_no_filter_is_no_fault(listening: socket.socket) ->
     listening.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER
 
     refuse_new_connections(listening.fileno())
+
+
+def test_those_who_wait_are_accepted_and_those_who_come_after_are_refused(listening: socket.socket) -> None:
+    listening.setblocking(False)
+    with begin(listening) as first, begin(listening) as second:
+        wait_until(lambda: waiting_connections(listening.fileno()) == 2)
+
+        accepted = stop_listening(listening.fileno())
+
+        with socket.socket(listening.family) as late, pytest.raises(ConnectionRefusedError):
+            late.connect(listening.getsockname())
+        listening.close()
+        assert sorted(connection.getpeername() for connection in accepted) == sorted(
+            client.getsockname() for client in (first, second)
+        )
+        for connection in accepted:
+            connection.sendall(b"served")
+            connection.close()
+        for client in (first, second):
+            client.setblocking(True)
+            assert client.recv(10) == b"served"

@@ -33,7 +33,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(resources: ResourcesDep, request: Request, response: Response) -> dict[str, str | dict[str, str]]:
-    """Ready: 503 if the process is stopping, if Postgres cannot be used, or if the object store refuses a new process."""
+    """Ready: 503 if the process is stopping, Postgres cannot be used, or the object store refuses a new process."""
     database = await _database_state(resources.probes)
     is_ready = database == "ok" and not _is_set_up_wrongly(resources.object_watch)
     status = "stopping" if request.app.state.is_stopping else "ready" if is_ready else "not_ready"

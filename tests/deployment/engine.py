@@ -17,6 +17,8 @@ from tests.deployment.packages import install_programs, unpack_plugins
 _STARTS_WITHIN = 60.0
 # It stops its containers first.
 _STOPS_WITHIN = 120.0
+# Longer than an engine takes to write its file.
+_ABANDONED_AFTER = 3600.0
 _OF_THE_CALLER = ("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
 
@@ -37,6 +39,7 @@ def running_engine(cache: Path) -> Iterator[Docker]:
     if os.geteuid() != 0:
         raise NoEngineError("no Docker Engine answers, and only root can start one")
     install_programs()
+    _remove_abandoned(cache)
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir=cache))
     docker = Docker({"DOCKER_HOST": f"unix://{folder}/docker.sock", "DOCKER_CONFIG": str(unpack_plugins(cache))})
     process = _start(folder, docker)
@@ -52,6 +55,15 @@ def _with_compose(docker: Docker, cache: Path) -> Docker:
     if docker.succeeds("compose", "version"):
         return docker
     return Docker({**docker.environment, "DOCKER_CONFIG": str(unpack_plugins(cache))})
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove what engines of runs that were killed have left."""
+    for folder in cache.glob("engine-*"):
+        is_old = time.time() - folder.stat().st_mtime > _ABANDONED_AFTER
+        # An engine removes its file when it ends.
+        if is_old and not (folder / "pid").exists():
+            remove(folder)
 
 
 def _start(folder: Path, docker: Docker) -> Process:

@@ -33,6 +33,7 @@ def test_what_is_killed_comes_back(stack: Stack, visitor: Visitor, figures: Figu
         stack.kill(container)
         wait_until(lambda: stack.inspect(service)["RestartCount"] > before)
         stack.wait_until_whole()
+        visitor.wait_until_served()
         visitor.draw()
         took = time.monotonic() - began
 
@@ -47,6 +48,7 @@ def test_what_is_restarted_comes_back(stack: Stack, visitor: Visitor, figures: F
     with chats(visitor, per_second=PER_SECOND) as load, figures.timed(f"restarted: {service}"):
         stack.compose("restart", service)
         stack.wait_until_whole()
+        visitor.wait_until_served()
         visitor.draw()
 
     assert set(load.statuses) <= BEARABLE, load.statuses

@@ -39,6 +39,10 @@ class Visitor:
         """
         return self._http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": text}]})
 
+    def wait_until_served(self) -> None:
+        """Wait until a chat succeeds."""
+        wait_until(self._is_served)
+
     def draw(self) -> Picture:
         """Ask for a picture, wait for it and fetch it."""
         response = self.chat("Draw a lighthouse at dusk")
@@ -58,6 +62,12 @@ class Visitor:
         assert response.status_code == 200, response.text
         assert response.content[1:4] == b"PNG"
         return Picture(url, hashlib.sha256(response.content).hexdigest())
+
+    def _is_served(self) -> bool:
+        try:
+            return self.chat("Say hello").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _ended(self, content_id: str) -> dict[str, Any]:
         """What the API says of a picture that has ended; nothing if it has not, or if the API is away."""

@@ -51,5 +51,6 @@ async def test_the_running_worker_reports_every_loop(stack: object, environment:
     assert set(loops) == {
         "adopt", "cancel", "copy", "end_late", "fill_capacity", "forget_idempotency_keys", "grant_monthly_credits",
         "listen", "poll", "remove_abandoned", "settle_expired_holds", "start", "wake_due",
+            "watch_objects", "watch_redis",
     }  # fmt: skip
     assert all(loops.values())

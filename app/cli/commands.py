@@ -8,7 +8,7 @@ import typer
 from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
 from app.cli.demo import demo
 from app.cli.ledger import verify_ledger
-from app.cli.logged import is_logged, logged_crash
+from app.cli.logged import is_logged, logged_crash, reported_once
 from app.cli.migrate import migrate
 from app.cli.programs import quickstart, worker
 from app.cli.reporting import log_failure, print_failure, reported_errors
@@ -41,11 +41,11 @@ def run(arguments: Sequence[str]) -> None:
     """
     if is_logged(arguments):
         configure_logging("INFO")
-        with logged_crash(), reported_errors(log_failure):
+        with logged_crash(), reported_errors(log_failure), reported_once(arguments):
             app(list(arguments), prog_name="junis")
     # Commands print what they do. What the services log below the level of an error would only repeat it.
     handler = logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler])
-    with reported_errors(print_failure):
+    with reported_errors(print_failure), reported_once(arguments):
         app(list(arguments), prog_name="junis")

@@ -11,7 +11,10 @@ from dotenv import dotenv_values
 logger = logging.getLogger(__name__)
 
 # What runs as a service. The other commands answer whoever has called them.
-_SERVICES = frozenset({"serve", "worker", "migrate"})
+_PROGRAMS = frozenset({"serve", "worker"})
+_SERVICES = _PROGRAMS | {"migrate"}
+# What the database logs, and what the failure of a command says as well.
+_REPORTED = frozenset({"database_refused", "database_away"})
 
 
 def is_logged(arguments: Sequence[str]) -> bool:
@@ -24,6 +27,27 @@ def is_logged(arguments: Sequence[str]) -> bool:
         return False
     wanted = os.environ.get("LOG_FORMAT") or dotenv_values(".env").get("LOG_FORMAT")
     return wanted == "json" or (wanted != "text" and not sys.stderr.isatty())
+
+
+@contextmanager
+def reported_once(arguments: Sequence[str]) -> Iterator[None]:
+    """Keep out of the log that Postgres cannot be used, which a command that fails for it reports itself.
+
+    Programs that go on meanwhile log it.
+    """
+    if arguments and arguments[0] in _PROGRAMS:
+        yield
+        return
+    database = logging.getLogger("app.core.database")
+    database.addFilter(_is_not_reported)
+    try:
+        yield
+    finally:
+        database.removeFilter(_is_not_reported)
+
+
+def _is_not_reported(record: logging.LogRecord) -> bool:
+    return record.getMessage() not in _REPORTED
 
 
 @contextmanager

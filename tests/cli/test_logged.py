@@ -45,6 +45,20 @@ def test_a_failure_of_a_service_is_logged_as_json(command: tuple[str, ...]) -> N
     assert "geheim" not in refused.stderr
 
 
+@pytest.mark.parametrize("command", [("migrate",), ("orgs", "list"), ("verify-ledger",)])
+@pytest.mark.parametrize("password", ["app:not-", None], ids=["wrong password", "nobody listens"])
+def test_why_postgres_cannot_be_used_is_said_in_one_line(
+    database_url: str, command: tuple[str, ...], password: str | None
+) -> None:
+    wrong = database_url.replace("app:", password) if password else NOBODY_LISTENS
+
+    refused = run_process(*command, DATABASE_URL=wrong)
+
+    [line] = refused.stderr.splitlines()
+    assert (refused.status, refused.stdout) == (1, "")
+    assert ("command_failed" in line) is (command == ("migrate",))
+
+
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
 def test_bad_settings_of_a_service_are_logged_as_json(command: str) -> None:
     refused = run_process(command, DATABASE_URL="mysql://app:geheim@localhost/junis", LOG_LEVEL="LOUD")

@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,21 @@ class Stack:
     def log(self, service: str) -> list[str]:
         """The lines that a service's containers have logged."""
         return [line for name in self.containers(service) for line in self.docker("logs", name).splitlines()]
+
+    @contextmanager
+    def followed_log(self, *services: str) -> Iterator[Path]:
+        """A file with what the services' containers log during the block, those too that are removed meanwhile."""
+        command = ["docker", "compose", "logs", "--follow", "--no-log-prefix", "--since", "1s", *services]
+        environment = {**self.docker.surroundings(), "COMPOSE_PROJECT_NAME": PROJECT}
+        path = self.folder.with_name(f"{self.folder.name}-followed.log")
+        with (
+            path.open("w") as file,
+            subprocess.Popen(command, cwd=self.folder, env=environment, stdout=file, stderr=file) as following,
+        ):
+            try:
+                yield path
+            finally:
+                following.terminate()
 
     def exit_codes(self) -> dict[str, int]:
         """The status with which each container ended."""

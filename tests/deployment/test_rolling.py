@@ -1,6 +1,7 @@
 """`deploy/roll.sh` replaces APIs and workers while chats and streams go on."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.deployment, pytest.mark.thorough]
 
 CHATS_PER_SECOND = 20
 STREAMS = 10
+# Lines of the API or the proxy that may say why a request failed.
+TROUBLE = re.compile(r'"level": ?"(error|critical)"|"status": ?5')
 
 
 def test_a_rolling_update_and_the_way_back_fail_no_request(stack: Stack, key: str, figures: Figures) -> None:
@@ -22,7 +25,10 @@ def test_a_rolling_update_and_the_way_back_fail_no_request(stack: Stack, key: st
     load = [sys.executable, "-m", "tests.deployment.load", stack.url, key, "--seconds=3600"]
     load += [f"--chats-per-second={CHATS_PER_SECOND}", f"--streams={STREAMS}"]
     try:
-        with subprocess.Popen(load, cwd=ROOT, stdout=subprocess.PIPE, text=True) as loading:
+        with (
+            stack.followed_log("api", "proxy") as log,
+            subprocess.Popen(load, cwd=ROOT, stdout=subprocess.PIPE, text=True) as loading,
+        ):
             try:
                 build = ("build", "--quiet", "--build-arg", "REVISION=newer", "-t", IMAGE, ".")
                 stack.docker(*build, folder=stack.folder)
@@ -40,7 +46,7 @@ def test_a_rolling_update_and_the_way_back_fail_no_request(stack: Stack, key: st
 
     report = json.loads(printed)
     figures.add("requests while rolling", f"{report['chats']} chats, {report['streams']} streams")
-    assert report["failures"] == {}
+    assert report["failures"] == {}, "\n".join(line for line in log.read_text().splitlines() if TROUBLE.search(line))
     assert report["chats"] > 0
     assert report["streams"] > 0
     assert older == set(before.values())

@@ -82,6 +82,8 @@ class Account:
     async def check(self) -> None:
         """Assert that the ledger's entries add up to the balance, and the open holds to what is held."""
         async with self.database.transaction() as tx:
+            # One snapshot: the worker of the whole run may end an expired hold at any moment.
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             entries = await tx.fetch(
                 "SELECT amount, balance_after FROM ledger_entries WHERE organization_id = $1 ORDER BY id",
                 self.organization.id,
@@ -90,7 +92,7 @@ class Account:
                 "SELECT coalesce(sum(amount), 0) FROM credit_holds WHERE organization_id = $1 AND state = 'open'",
                 self.organization.id,
             )
-        balance = await self.balance()
+            balance = await credits.get_balance(tx, self.organization.id)
         running = Decimal(0)
         for entry in entries:
             running += entry["amount"]

@@ -230,9 +230,11 @@ async def test_the_holds_of_a_locked_account_do_not_delay_those_of_others(accoun
                 )
 
     async with locked_account(database, account.organization):
+        # The worker of the whole run may have ended some before the lock.
+        before = (await account.balance()).held
         await credits.settle_expired(database)
         held = [(await payer.balance()).held for payer in (account, other)]
     await credits.settle_expired(database)
 
-    assert held == [Decimal("0.12"), 0]
+    assert held == [before, 0]
     assert (await account.balance()).held == 0

@@ -9,8 +9,6 @@ REDIS_PORT = 6379
 def address_of(url: str, default_port: int) -> str:
     """Host and port of a URL, or the path of its Unix socket."""
     parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return parts.path
     # The host of a Unix socket is a parameter, because a path cannot be written before the path.
     host = parts.hostname or (parse_qs(parts.query).get("host") or [""])[-1]
     if not host or host.startswith("/"):

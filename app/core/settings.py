@@ -20,7 +20,6 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.core.addresses import REDIS_PORT, address_of
 from app.core.url_checks import database_parameters, http_url, server_url
 
 
@@ -152,11 +151,6 @@ class Settings(BaseSettings):
         """The secrets that a webhook may be signed with; none if webhooks are not used."""
         parts = self.replicate_webhook_secret.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
-
-    @cached_property
-    def redis_address(self) -> str:
-        """Host and port of Redis, or its socket, as they are shown in logs."""
-        return address_of(self.redis_url, REDIS_PORT)
 
     @cached_property
     def sqlalchemy_url(self) -> str:

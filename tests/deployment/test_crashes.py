@@ -1,4 +1,4 @@
-"""Every service is killed, and started anew, while chats go on."""
+"""Each service in turn is killed, or restarted, under a load of chats, and the stack recovers by itself."""
 
 import time
 

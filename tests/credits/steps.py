@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -57,9 +57,19 @@ def open_call(reference: str, amount: str, **costs: str) -> Step:
 
 
 def settle(reference: str, **costs: str) -> Step:
+    return _charge(credits.settle, reference, costs)
+
+
+def charge_late(reference: str, **costs: str) -> Step:
+    return _charge(credits.charge_late, reference, costs)
+
+
+def _charge(charge: Callable[..., Awaitable[object]], reference: str, costs: Mapping[str, str]) -> Step:
+    """Charge uses, each with its cost by the call that it is of."""
+
     async def step(account: Account, tx: Transaction) -> object:
         uses = [await make_use(tx, account.own(call), cost) for call, cost in costs.items()]
-        return await credits.settle(
+        return await charge(
             tx,
             organization_id=account.organization.id,
             reference=account.own(reference),
@@ -76,20 +86,6 @@ def sweep(reference: str) -> Step:
     async def step(account: Account, tx: Transaction) -> None:
         await settlement.lock_account(tx, account.organization.id)
         await settle(reference)(account, tx)
-
-    return step
-
-
-def charge_late(reference: str, **costs: str) -> Step:
-    async def step(account: Account, tx: Transaction) -> None:
-        uses = [await make_use(tx, account.own(call), cost) for call, cost in costs.items()]
-        await credits.charge_late(
-            tx,
-            organization_id=account.organization.id,
-            reference=account.own(reference),
-            uses=uses,
-            description="test",
-        )
 
     return step
 

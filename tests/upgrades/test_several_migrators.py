@@ -1,9 +1,13 @@
 """Several `junis migrate` of one database at the same time."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from devstack.programs import Program
-from tests.faults.postgres_proxy import postgres_proxy
+from tests.faults.postgres_proxy import PostgresProxy, postgres_proxy
 from tests.upgrades.migrators import WAITING_FOR_TURN, has_printed, migrator, schema_of, status_of
 from tests.waiting import until
 
@@ -24,40 +28,43 @@ def upgrades_in(*programs: Program) -> int:
     return sum(program.log.read_text().count("Running upgrade") for program in programs)
 
 
-async def test_one_runs_and_the_others_wait_until_it_is_done(older_url: str, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Queue:
+    """One migrator that is held while it creates an index, and others that wait for their turn."""
+
+    first: Program
+    others: list[Program]
+    proxy: PostgresProxy
+
+
+@pytest.fixture
+async def queue(older_url: str, tmp_path: Path) -> AsyncIterator[Queue]:
+    async with postgres_proxy(older_url) as (proxy, url):
+        first = migrator(url, tmp_path / "first.log")
+        others = [migrator(older_url, tmp_path / f"other-{number}.log") for number in range(2)]
+        proxy.hold_text(_INDEX)
+        first.launch()
+        await proxy.wait_until_held()
+        for other in others:
+            other.launch()
+        await wait_for_turn(*others)
+        yield Queue(first, others, proxy)
+
+
+async def test_one_runs_and_the_others_wait_until_it_is_done(queue: Queue) -> None:
     """CREATE INDEX CONCURRENTLY waits for every older snapshot: those who wait for their turn must have none."""
-    async with postgres_proxy(older_url) as (proxy, url):
-        first = migrator(url, tmp_path / "first.log")
-        others = [migrator(older_url, tmp_path / f"other-{number}.log") for number in range(2)]
-        proxy.hold_text(_INDEX)
-        first.launch()
-        await proxy.wait_until_held()
-        for other in others:
-            other.launch()
-        await wait_for_turn(*others)
+    queue.proxy.let_pass()
 
-        proxy.let_pass()
-
-        assert [await status_of(program) for program in (first, *others)] == [0, 0, 0]
-    assert (upgrades_in(first), upgrades_in(*others)) == (2, 0)
-    assert all(has_printed(program, "The database schema is up to date") for program in (first, *others))
+    assert [await status_of(program) for program in (queue.first, *queue.others)] == [0, 0, 0]
+    assert (upgrades_in(queue.first), upgrades_in(*queue.others)) == (2, 0)
+    assert all(has_printed(program, "The database schema is up to date") for program in (queue.first, *queue.others))
 
 
-async def test_if_the_one_that_runs_is_killed_another_one_goes_on(older_url: str, tmp_path: Path) -> None:
-    async with postgres_proxy(older_url) as (proxy, url):
-        first = migrator(url, tmp_path / "first.log")
-        others = [migrator(older_url, tmp_path / f"other-{number}.log") for number in range(2)]
-        proxy.hold_text(_INDEX)
-        first.launch()
-        await proxy.wait_until_held()
-        for other in others:
-            other.launch()
-        await wait_for_turn(*others)
+async def test_if_the_one_that_runs_is_killed_another_one_goes_on(queue: Queue, older_url: str) -> None:
+    queue.first.kill()
+    # Postgres builds the index for a client that is gone.
+    queue.proxy.let_pass()
 
-        first.kill()
-        # Postgres builds the index for a client that is gone.
-        proxy.let_pass()
-
-        assert [await status_of(program) for program in others] == [0, 0]
-    assert upgrades_in(*others) == 1
+    assert [await status_of(program) for program in queue.others] == [0, 0]
+    assert upgrades_in(*queue.others) == 1
     assert ("version", "0014", "") in await schema_of(older_url)

@@ -15,7 +15,7 @@ def write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(descriptor)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # raised again
         Path(name).unlink(missing_ok=True)
         raise
 

@@ -52,7 +52,7 @@ class EmbeddedServers:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:
+        except BaseException:  # raised again
             self.stop()
             raise
         return self

@@ -59,6 +59,6 @@ def logged_crash() -> Iterator[None]:
     """
     try:
         yield
-    except Exception:
+    except Exception:  # whatever it is, it is the last thing that this process says
         logger.critical("crashed", exc_info=True)
         sys.exit(1)

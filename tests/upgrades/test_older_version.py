@@ -121,7 +121,7 @@ async def test_an_upgrade_makes_nobody_wait(site: Site) -> None:
             seconds = await completed(migration)
             ended = time.monotonic()
             await asyncio.sleep(_WATCHED_SECONDS)
-        print(f"\nmigrated in {seconds:.1f} s\n{seen.report(began, ended)}\n{migration.log.read_text()}")  # noqa: T201
+        print(f"\nmigrated in {seconds:.1f} s\n{seen.report(began, ended)}\n{migration.log.read_text()}")  # noqa: T201 - the figures are what this test is run for
 
     assert seen.failures == []
     assert seen.longest_wait[0] < _LONGEST_WAIT_SECONDS, seen.longest_wait
@@ -156,4 +156,4 @@ def migrated_by_older(site: Site) -> str:
 def test_the_tests_of_the_version_before_pass_on_the_newer_schema(site: Site) -> None:
     printed = older.run_tests(site.older, *_TESTS)
 
-    print(f"\n{printed[-600:]}")  # noqa: T201
+    print(f"\n{printed[-600:]}")  # noqa: T201 - the figures are what this test is run for

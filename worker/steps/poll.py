@@ -202,7 +202,7 @@ class PollStep:
                     self.queue.wake(tx, WakeKind.COPY)
         except AppError:
             raise  # Postgres is away: all of them are polled again when they are due again
-        except Exception:
+        except Exception:  # whatever Postgres refuses to store of one of them must not keep the others
             if len(outcomes) == 1:
                 # It is polled again when it is due again, and fails at its deadline.
                 logger.exception("outcome_not_stored", extra={"generation_id": str(outcomes[0].attempt.generation_id)})

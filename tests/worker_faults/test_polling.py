@@ -6,13 +6,15 @@ No worker runs at this site: the tests run its steps themselves.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.vendors_simulator import VendorsSimulator
+from devstack.vendors import choose_vendors
+from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
-from tests.worker.workbench import Workbench
+from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.conftest import NewSite
 
 OrderFault = Callable[[str, int], None]
@@ -24,9 +26,23 @@ _MANY = 32
 
 
 @pytest.fixture(scope="module")
-async def site(make_site: NewSite) -> dict[str, str]:
+def hurried_vendors() -> Iterator[VendorsSimulator]:
+    """Vendors of their own: their clock is moved, and other tests need one that is right."""
+    with vendors_simulator("--seed", "1") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+async def site(make_site: NewSite, hurried_vendors: VendorsSimulator) -> dict[str, str]:
     """The module's own site, which may start all generations at once."""
-    return await make_site(REPLICATE_CREATES_PER_MINUTE="100000")
+    vendors = choose_vendors({}, urlsplit(hurried_vendors.url).netloc).environ
+    return await make_site(REPLICATE_CREATES_PER_MINUTE="100000", **vendors)
+
+
+@pytest.fixture
+async def workbench(site: dict[str, str], hurried_vendors: VendorsSimulator) -> AsyncIterator[Workbench]:
+    async with open_workbench(site, hurried_vendors) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -37,29 +53,24 @@ async def worker(workbench: Workbench) -> AsyncIterator[ManualWorker]:
 
 
 @pytest.fixture
-async def due(workbench: Workbench, worker: ManualWorker, vendors: VendorsSimulator) -> list[str]:
+async def due(workbench: Workbench, worker: ManualWorker, hurried_vendors: VendorsSimulator) -> list[str]:
     """Attempts whose predictions have ended at the vendor."""
     asked = [await workbench.ask("simulator/text") for _ in range(_MANY)]
     await asyncio.gather(*(worker.start(content_id) for content_id in asked))
-    skip(vendors, seconds=60)
+    hurried_vendors.skip(60)
     return asked
 
 
 @pytest.fixture
-def order_fault(vendors: VendorsSimulator) -> Iterator[OrderFault]:
+def order_fault(hurried_vendors: VendorsSimulator) -> Iterator[OrderFault]:
     """A function that makes a fault happen in the next `times` requests it applies to."""
-    url = f"{vendors.url}/_sim/faults"
+    url = f"{hurried_vendors.url}/_sim/faults"
 
     def order(fault: str, times: int) -> None:
         httpx.post(url, json={"fault": fault, "times": times}).raise_for_status()
 
     yield order
     httpx.delete(url).raise_for_status()
-
-
-def skip(vendors: VendorsSimulator, *, seconds: float) -> None:
-    """Let time pass at the vendor."""
-    httpx.post(f"{vendors.url}/_sim/clock", json={"skip": seconds}).raise_for_status()
 
 
 async def make_due(workbench: Workbench) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.core.database import Database, Transaction
+from app.core.documentation import may_raise
+from app.core.errors import ServiceUnavailableError
 from app.core.settings import Settings
 from app.queue.protocol import WakeQueue
 from app.resources import Resources
@@ -21,12 +23,14 @@ def get_resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
+@may_raise(ServiceUnavailableError)
 async def get_transaction(resources: ResourcesDep) -> AsyncIterator[Transaction]:
     """One transaction for one request, committed before the response is sent."""
     async with resources.database.transaction() as tx:
         yield tx
 
 
+@may_raise(ServiceUnavailableError)
 def get_database(resources: ResourcesDep) -> Database:
     """The database, for routes that wait or stream: they must not keep a connection of the pool all that time."""
     return resources.database

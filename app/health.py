@@ -31,7 +31,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not ready", "model": dict[str, str | dict[str, str]]}})
 async def readyz(resources: ResourcesDep, request: Request, response: Response) -> dict[str, str | dict[str, str]]:
     """Ready: 503 if the process is stopping, Postgres cannot be used, or the object store refuses a new process."""
     database = await _database_state(resources.probes)

@@ -18,6 +18,8 @@ _LARGEST = {"page": LARGEST_PAGE_NUMBER, "page_size": LARGEST_PAGE_SIZE}
 class ContentGuard(Guard):
     """Refuses a missing scope in the form of the content API."""
 
+    scope_error = InsufficientScopesError
+
     def refuse_scopes(self, caller: Caller) -> NoReturn:
         required = list(self.scopes)
         missing = [scope for scope in required if scope not in caller.scopes]
@@ -26,6 +28,8 @@ class ContentGuard(Guard):
 
 class ContentRoute(GuardedRoute):
     """Refuses a bad request in the form of the content API, whichever feature refused it."""
+
+    invalid_request = ContentRequestError
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()

@@ -1,7 +1,9 @@
 from typing import Any
 
 from app.api_keys.errors import ScopeNotAllowedError
-from app.core.errors import InvalidRequestError, NotFoundError
+from app.core.errors import InvalidRequestError, NotFoundError, closed_object
+
+_DETAIL = "ContentDetailError"
 
 
 class ContentNotFoundError(NotFoundError):
@@ -13,12 +15,28 @@ class ContentNotFoundError(NotFoundError):
     def body(self) -> dict[str, Any]:
         return {"detail": self.text}
 
+    @classmethod
+    def schema_name(cls) -> str:
+        return _DETAIL
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return closed_object(detail={"type": "string"})
+
 
 class ContentRequestError(InvalidRequestError):
     """A filter, a page or a retry that is refused, in the form of the content API."""
 
     def body(self) -> dict[str, Any]:
         return {"detail": self.text}
+
+    @classmethod
+    def schema_name(cls) -> str:
+        return _DETAIL
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return closed_object(detail={"type": "string"})
 
 
 class InsufficientScopesError(ScopeNotAllowedError):
@@ -30,3 +48,18 @@ class InsufficientScopesError(ScopeNotAllowedError):
 
     def body(self) -> dict[str, Any]:
         return {"error": "insufficient_scopes", "message": self.text, **self._scopes}
+
+    @classmethod
+    def schema_name(cls) -> str:
+        return "InsufficientScopesError"
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        scopes = {"type": "array", "items": {"type": "string"}}
+        return closed_object(
+            error={"const": "insufficient_scopes"},
+            message={"type": "string"},
+            required_scopes=scopes,
+            missing_scopes=scopes,
+            available_scopes=scopes,
+        )

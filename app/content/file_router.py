@@ -1,11 +1,14 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from app.content import service
-from app.content.byte_ranges import parse_range
+from app.content.byte_ranges import RangeNotSatisfiableError, parse_range
 from app.content.repository import File
+from app.core.documentation import may_raise
+from app.core.errors import NotFoundError, ServiceUnavailableError
 from app.dependencies import DatabaseDep, StoreDep
 from app.storage.protocol import ObjectStore
 
@@ -14,9 +17,18 @@ router = APIRouter(tags=["Files"])
 # What a browser may show inline. Anything else is sent as a download, because it could run as a page of this host.
 _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/", "audio/", "model/gltf-binary")
 
+_BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file", **_BYTES},
+    206: {"description": "The one range that was asked for", **_BYTES},
+    304: {"description": "The client has the file already, by its ETag"},
+    307: {"description": "The file is at a URL of the object store that is valid for some minutes"},
+}
+
 
 @router.head("/files/{token}/{name}", include_in_schema=False)
-@router.get("/files/{token}/{name}", response_class=StreamingResponse)
+@router.get("/files/{token}/{name}", response_class=StreamingResponse, responses=_RESPONSES)
+@may_raise(NotFoundError, RangeNotSatisfiableError, ServiceUnavailableError)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
     """A stored file, whole or the one range that was requested. The token in the URL is the permission."""
     async with database.transaction() as tx:

@@ -1,28 +1,41 @@
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from app.catalog.errors import ModelNotPricedError
 from app.content import service
 from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute, FileUrlsDep
+from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter
 from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
+from app.core.documentation import links, may_raise
 from app.core.pagination import PageNumber, PageSize
+from app.credits.errors import InsufficientCreditsError
 from app.dependencies import QueueDep, TransactionDep
 from app.generations.dependencies import GenerationPolicyDep
+from app.generations.media_types import ContentType
+from app.generations.states import Status
 from app.idempotency.dependencies import OnceDep
+
+
+def _one_of(values: type[StrEnum]) -> dict[str, Any]:
+    # Only documented here: the service says in the API's own words which values there are.
+    return {"enum": [value.value for value in values]}
+
 
 router = APIRouter(prefix="/api/external/content", tags=["Generated content"], route_class=ContentRoute)
 
 
-@router.get("")
+@router.get("", responses={200: {"links": links("content_id", "items/0/id", "get_content", "retry_content")}})
 async def list_content(
     caller: ContentReader,
     tx: TransactionDep,
     urls: FileUrlsDep,
     page: PageNumber = 1,
     page_size: PageSize = 20,
-    content_type: Annotated[str | None, Query()] = None,
-    status: Annotated[str | None, Query()] = None,
+    content_type: Annotated[str | None, Query(json_schema_extra=_one_of(ContentType))] = None,
+    status: Annotated[str | None, Query(json_schema_extra=_one_of(Status))] = None,
 ) -> ContentPageRead:
     """A page of the organization's generated content, newest first."""
     wanted = ContentFilter(caller.organization_id, content_type, status)
@@ -31,12 +44,14 @@ async def list_content(
 
 
 @router.get("/{content_id}", response_model_exclude_unset=True)
+@may_raise(ContentNotFoundError)
 async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep, urls: FileUrlsDep) -> ContentDetail:
     """One generated content in full."""
     return ContentDetail.of(await service.get_whole_content(tx, caller.organization_id, content_id), urls)
 
 
 @router.post("/{content_id}/retry", openapi_extra={"x-billing": "metered"})
+@may_raise(InsufficientCreditsError, ContentNotFoundError, ContentRequestError, ModelNotPricedError)
 async def retry_content(
     content_id: str,
     caller: ContentRetrier,

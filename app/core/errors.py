@@ -9,6 +9,16 @@ MAX_BODY_MEGABYTES = 10
 _LONGEST_RETRY_AFTER = 60
 
 
+def closed_object(*required: str, **properties: Any) -> dict[str, Any]:
+    """The JSON schema of an object that has these properties and no others; all of them are required by default."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required or properties),
+        "additionalProperties": False,
+    }
+
+
 class AppError(Exception):
     """A refusal with a status, a type and a code. `app.core.error_handlers` renders it.
 
@@ -35,6 +45,22 @@ class AppError(Exception):
         if self.param is not None:
             error["param"] = self.param
         return {"error": error}
+
+    @classmethod
+    def schema_name(cls) -> str:
+        """The name of the body's schema in `/openapi.json`: errors with the same code share it."""
+        return "".join(word.title() for word in cls.code.split("_")) + "Error"
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The JSON schema of `body()`."""
+        properties = {
+            "message": {"type": "string"},
+            "type": {"const": cls.type},
+            "code": {"const": cls.code},
+            "param": {"type": "string", "description": "The place in the request that the error means"},
+        }
+        return closed_object(error=closed_object("message", "type", "code", **properties))
 
     def headers(self) -> Mapping[str, str]:
         """The headers that the refusal adds to the response."""

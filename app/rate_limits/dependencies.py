@@ -1,6 +1,6 @@
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -11,7 +11,8 @@ from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
 from app.api_keys.scopes import Scope
 from app.core.database import OutdatedStatementError
-from app.core.errors import AppError
+from app.core.documentation import may_raise
+from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
 from app.core.middleware import response_hooks
 from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
@@ -35,8 +36,19 @@ class Guard:
     As a dependency of a route, it provides the `Caller` that `GuardedRoute` has admitted.
     """
 
+    scope_error: ClassVar[type[AppError]] = ScopeNotAllowedError
+
     def __init__(self, *scopes: Scope) -> None:
         self.scopes: tuple[str, ...] = scopes
+        may_raise(
+            MissingApiKeyError,
+            InvalidApiKeyError,
+            SubscriptionRequiredError,
+            *((self.scope_error,) if scopes else ()),
+            RateLimitExceededError,
+            ConcurrencyLimitExceededError,
+            ServiceUnavailableError,
+        )(self)
 
     def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
@@ -70,6 +82,9 @@ AnyCaller = Annotated[Caller, Depends(Guard())]
 
 class GuardedRoute(APIRoute):
     """A route whose guard runs before the body is read and before any parameter is validated."""
+
+    # The form in which the route refuses an invalid request.
+    invalid_request: ClassVar[type[AppError]] = InvalidRequestError
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()

@@ -1,16 +1,18 @@
 from fastapi import APIRouter
 
+from app.core.documentation import links, may_raise
 from app.core.pagination import PageNumber, PageSize
 from app.dependencies import TransactionDep
 from app.rate_limits.dependencies import GuardedRoute
 from app.sessions import listing
 from app.sessions.dependencies import ActiveHoursDep, SessionsReader
+from app.sessions.errors import SessionNotFoundError
 from app.sessions.schemas import MessagePageRead, SessionPageRead, SessionStatusRead
 
 router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_class=GuardedRoute)
 
 
-@router.get("")
+@router.get("", responses={200: {"links": links("session_id", "sessions/0/session_id", "list_messages", "get_status")}})
 async def list_sessions(
     caller: SessionsReader,
     tx: TransactionDep,
@@ -25,6 +27,7 @@ async def list_sessions(
 
 # `path`, because clients may name sessions themselves, and a name may contain slashes.
 @router.get("/{session_id:path}/messages")
+@may_raise(SessionNotFoundError)
 async def list_messages(
     session_id: str, caller: SessionsReader, tx: TransactionDep, page: PageNumber = 1, page_size: PageSize = 20
 ) -> MessagePageRead:
@@ -34,6 +37,7 @@ async def list_messages(
 
 
 @router.get("/{session_id:path}/status")
+@may_raise(SessionNotFoundError)
 async def get_status(
     session_id: str, caller: SessionsReader, tx: TransactionDep, active_hours: ActiveHoursDep
 ) -> SessionStatusRead:

@@ -1,4 +1,4 @@
-"""The parameters of a request: which are sent to the model, ignored or refused."""
+"""The parameters of a request: which are sent to the model, and which are refused."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from app.core.database import Database
 from tests.agents.definitions import LONGEST_ANSWER, make_host
 from tests.chat.asking import answer_of, ask, stream, text_of, user
 from tests.chat.openai.grammar import check_error
+from tests.chat.tools import WEATHER
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
@@ -26,7 +27,33 @@ PARAMETERS: dict[str, Any] = {
     "top_logprobs": 3,
     "user": "user-7",
     "metadata": {"trace": "abc"},
+    "modalities": ["text"],
+    "reasoning_effort": "xhigh",
+    "verbosity": "low",
+    "logit_bias": {"50256": -100, "11": 0.5},
+    "service_tier": "flex",
+    "prediction": {"type": "content", "content": "a size"},
+    "store": False,
+    "prompt_cache_key": "of-ada",
+    "safety_identifier": "ada",
+    # Those that the server does not know.
+    "top_k": 40,
+    "chat_template_kwargs": {"enable_thinking": False},
+    "some_day": [1, {"a": None}],
 }
+
+
+def called(function: Any) -> dict[str, Any]:
+    """A message with a call of this function."""
+    return {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": function}]}
+
+
+def allowed(*names: str) -> dict[str, Any]:
+    """A choice among these tools."""
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
+
+
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5000, "detail": "low"}}
 
 
@@ -94,14 +121,12 @@ async def test_structured_output_comes_back(http: httpx.AsyncClient, host: Organ
     [
         {"model": "gpt-4o"},
         {"n": 1},
-        {"store": True},
-        {"service_tier": "auto"},
-        {"some_day": {"a": 1}},
         {"stream": False},
-        {"stream": None, "temperature": None, "tools": None, "session_id": None},
+        {"stream": None, "temperature": None, "tools": None, "session_id": None, "n": None, "modalities": None},
+        {"some_day": None, "audio": None, "functions": None, "function_call": None, "best_of": None},
     ],
 )
-async def test_unknown_and_empty_parameters_are_ignored(
+async def test_what_is_for_the_server_and_what_is_empty_does_not_reach_the_model(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, ignored: dict[str, Any]
 ) -> None:
     await answer_of(http, host, "Hello", **ignored)
@@ -111,6 +136,27 @@ async def test_unknown_and_empty_parameters_are_ignored(
         "messages": [user("Hello")],
         "max_tokens": LONGEST_ANSWER,
     }
+
+
+async def test_the_user_of_elevenlabs_is_the_user(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
+) -> None:
+    await answer_of(http, host, "Hello", user_id="ada")
+
+    assert (upstream.the_request().get("user"), "user_id" in upstream.the_request()) == ("ada", False)
+
+
+async def test_the_hold_covers_a_prediction_that_is_not_used(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    """A prompt of a few hundred tokens and the longest answer could be paid for, the prediction beside it could not."""
+    host = await make_host(database, credit="0.003")
+
+    await answer_of(http, host, "Hello")
+    refused = await ask(http, host, "Hello", prediction={"type": "content", "content": "p" * 500})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert len(upstream.calls()) == 1
 
 
 async def test_pictures_reach_the_model(http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog) -> None:
@@ -157,6 +203,13 @@ async def test_the_agents_instruction_comes_before_the_clients_own(
         ({"messages": [{"role": "user", "content": ["Hello"]}]}, "messages.0.content"),
         ({"messages": [user("Hello"), {"role": "tool", "content": "42"}]}, "messages.1"),
         ({"messages": [{"role": "assistant", "audio": {"id": "audio-of-somebody"}}]}, "messages.0.audio"),
+        ({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "messages.0.function_call"),
+        ({"messages": [called("f")]}, "messages.0.tool_calls.0.function"),
+        ({"messages": [called(None)]}, "messages.0.tool_calls.0.function"),
+        ({"messages": [called({"name": "f"})]}, "messages.0.tool_calls.0.function.arguments"),
+        ({"messages": [called({"arguments": "{}"})]}, "messages.0.tool_calls.0.function.name"),
+        ({"messages": [called({"name": "f", "arguments": {}})]}, "messages.0.tool_calls.0.function.arguments"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]}, "messages.0.tool_calls.0.function"),
         ({"messages": [{**user("Hello"), "name": 7}]}, "messages.0.name"),
         ({"messages": [{**user("Hello"), "name": "n" * 257}]}, "messages.0.name"),
         ({"messages": [user("Hello"), {**user("Hello"), "weight": 2**64}]}, "messages.1"),
@@ -180,12 +233,34 @@ async def test_the_agents_instruction_comes_before_the_clients_own(
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"stop": 7}, "stop"),
         ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
+        ({"response_format": {}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": "{}"}}}, "response_format"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"modalities": ["image"]}, "modalities"),
+        ({"audio": {"voice": "ash", "format": "wav"}}, "audio"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"reasoning_effort": 3}, "reasoning_effort"),
+        ({"logit_bias": ["50256"]}, "logit_bias"),
+        ({"models": ["dearer"]}, "models"),
         ({"stream": "please"}, "stream"),
         ({"stream_options": {"include_usage": "please"}}, "stream_options.include_usage"),
         ({"tools": [{"type": "function", "function": {"name": "no spaces"}}]}, "tools.0.function.name"),
         ({"tools": [{"type": "magic", "function": {"name": "f"}}]}, "tools.0.type"),
         ({"tools": [{"type": "function"}]}, "tools.0.function"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": "{}"}}]},
+            "tools.0.function.parameters",
+        ),
         ({"tool_choice": 7}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "f"}, "tool_choice"),
+        ({"tool_choice": "any", "tools": [WEATHER]}, "tool_choice"),
+        ({"tool_choice": {"type": "any"}, "tools": [WEATHER]}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "get_time"}}, "tools": [WEATHER]}, "tool_choice"),
+        ({"tool_choice": allowed("get_weather", "get_time"), "tools": [WEATHER]}, "tool_choice"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": "s" * 201}, "session_id"),
         ({"session_id": "a\n"}, "session_id"),

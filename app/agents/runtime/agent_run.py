@@ -5,8 +5,9 @@ from app.agents.definition import AgentDefinition
 from app.agents.runtime.events import Event
 from app.chat_models.protocol import JsonObject
 
-# The client's parameters that also apply to agents below the answering one. The rest shape the client's answer.
-_FOR_ALL_AGENTS = ("seed", "user", "metadata")
+# The client's parameters that also apply to agents below the answering one: for whom and how a call is made. The rest
+# shape the client's answer.
+_FOR_ALL_AGENTS = ("seed", "user", "safety_identifier", "metadata", "service_tier", "store")
 
 # A message, and the name of the agent that wrote it; None for the client.
 Said = tuple[str | None, JsonObject]

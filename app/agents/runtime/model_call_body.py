@@ -15,6 +15,15 @@ _LIMITS: tuple[str, ...] = get_args(OutputLimitName)
 _DENSE_BYTES_PER_TOKEN = 3
 # In tokens. If less is left, the upstream's refusal says more than an answer that breaks off at once, and is free.
 _SHORTEST_ANSWER = 256
+# Parameters whose values the model does not read. Of one that this server does not know, nobody can tell.
+_NOT_READ = frozenset(
+    {
+        *("model", "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "logit_bias"),
+        *("logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls", "modalities", "reasoning_effort"),
+        *("verbosity", "user", "safety_identifier", "metadata", "service_tier", "store", "prompt_cache_key", *_LIMITS),
+    }
+)
+_READ = frozenset({"messages", "tools", "response_format"})
 _KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -32,12 +41,13 @@ def build_body(
 
     `tool_choice` is sent with the first call only. Otherwise a forced tool would be called over and over.
     """
-    body: JsonObject = {"model": model, "messages": with_instruction(instruction, messages)}
+    body: JsonObject = {}
     if agent.temperature is not None:
         body["temperature"] = agent.temperature
     if agent.max_output_tokens is not None and parameters.keys().isdisjoint(_LIMITS):
         body[OUTPUT_LIMIT] = agent.max_output_tokens
-    body |= parameters
+    # After the client's: no parameter may take the place of what the server decides.
+    body |= {**parameters, "model": model, "messages": with_instruction(instruction, messages)}
     if not tools:
         return {name: value for name, value in body.items() if name not in {"tool_choice", "parallel_tool_calls"}}
     if not is_first:
@@ -72,6 +82,11 @@ def output_tokens_bound(body: JsonObject, model_maximum: int) -> int:
     return min([model_maximum, *wanted])
 
 
+def unused_prediction_bound(body: JsonObject) -> int:
+    """The most tokens of a predicted answer that are billed as written although the answer has others."""
+    return len(orjson.dumps(body["prediction"])) if "prediction" in body else 0
+
+
 def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
     """The body with `output_tokens_bound` as its only limit on the answer's length."""
     unlimited = {name: value for name, value in body.items() if name not in _LIMITS}
@@ -94,14 +109,17 @@ def room_for_answer(body: JsonObject, context_tokens: int, image_tokens: int) ->
     """
     data = [part for part in _parts(body["messages"]) if part.get("type") != "text"]
     images = len([part for part in data if part.get("type") == "image_url"])
-    size = _prompt_bytes(body) - _bytes_of(data)
+    # A predicted answer shares the answer's room.
+    size = _prompt_bytes({**body, "prediction": None}) - _bytes_of(data)
     least = context_tokens - size // _DENSE_BYTES_PER_TOKEN - image_tokens * images
     probable = context_tokens - size // BYTES_PER_TOKEN
     return max(min(_SHORTEST_ANSWER, -(-context_tokens // 2)), least, probable // 2)
 
 
 def _prompt_bytes(body: JsonObject) -> int:
-    return len(orjson.dumps([body["messages"], body.get("tools"), body.get("response_format")]))
+    prompt = [body["messages"], body.get("tools"), body.get("response_format")]
+    others = {name: value for name, value in body.items() if name not in _NOT_READ | _READ and value is not None}
+    return len(orjson.dumps(prompt)) + (len(orjson.dumps(others)) if others else 0)
 
 
 def _bytes_of(parts: Iterable[JsonObject]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.agents.definition import AgentDefinition, AgentType
 from app.agents.runtime.agent_run import AgentRun, RunAgent
 from app.agents.runtime.sub_agent_tool import SubAgentTool
+from app.agents.runtime.tool_choice import ToolChoice, must_call, names_in
 from app.agents.tools.protocol import ServerTool
 from app.agents.tools.registry import BoundTools
 from app.chat_models.protocol import JsonObject
@@ -32,11 +33,34 @@ def refuse_taken_names(root: AgentDefinition, bound: BoundTools, client_tools: S
     agent = _answering_agent(root)
     if agent is None:
         return
-    taken = {name for name in bound.named if name in agent.tools} | {below.name for below in agent.sub_agents}
+    taken = _own_names(agent, bound)
     for tool in client_tools:
         name = tool["function"]["name"]
         if name in taken:
             raise InvalidRequestError(f"tools: {name} is one of the agent's own tools", param="tools")
+
+
+def refuse_unoffered_choice(
+    root: AgentDefinition, bound: BoundTools, client_tools: Sequence[JsonObject], choice: ToolChoice | None
+) -> None:
+    """Check that the client chooses among the tools that the agent that answers it is offered.
+
+    Raises:
+        InvalidRequestError: it names another one, or wants a call although there is nothing to call.
+    """
+    agent = _answering_agent(root)
+    offered = set()
+    if agent is not None:
+        offered = _own_names(agent, bound) | {tool["function"]["name"] for tool in client_tools}
+    for name in names_in(choice):
+        if name not in offered:
+            raise InvalidRequestError(f"tool_choice: there is no tool {name[:64]}", param="tool_choice")
+    if must_call(choice) and not offered:
+        raise InvalidRequestError("tool_choice: there are no tools to choose from", param="tool_choice")
+
+
+def _own_names(agent: AgentDefinition, bound: BoundTools) -> set[str]:
+    return {name for name in bound.named if name in agent.tools} | {below.name for below in agent.sub_agents}
 
 
 def _answering_agent(agent: AgentDefinition) -> AgentDefinition | None:

@@ -1,9 +1,20 @@
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from app.agents.runtime.tool_choice import ToolChoice, check_tool_choice
 from app.api_keys.caller import Caller
 from app.chat.openai.parts import check_part
+from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
 from app.core.json import exact_json
@@ -14,6 +25,9 @@ from app.sessions.messages import MessageRole
 SessionName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 ]
+
+
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 def _bounded(most: int) -> Any:
@@ -31,10 +45,19 @@ def _can_be_passed_on(value: Any) -> Any:
     return value
 
 
+class CalledFunction(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, StringConstraints(min_length=1)]
+    arguments: str
+
+
 class ToolCall(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: Annotated[str, StringConstraints(min_length=1)]
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 class ChatMessage(BaseModel):
@@ -50,6 +73,8 @@ class ChatMessage(BaseModel):
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     # Refers to an audio answer that the vendor stores. It may be anybody's, and its length is unknown.
     audio: None = None
+    # The form of calls before there were tools. Their results have a role that is not accepted either.
+    function_call: None = None
 
     _is_json = model_validator(mode="before")(_can_be_passed_on)
 
@@ -75,6 +100,7 @@ class ClientFunction(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    parameters: dict[str, Any] | None = None
 
 
 class ClientTool(BaseModel):
@@ -94,8 +120,27 @@ class ElevenLabsExtraBody(BaseModel):
     conversation_id: SessionName | None = None
 
 
+def _check_response_format(wanted: dict[str, Any]) -> dict[str, Any]:
+    kind = wanted.get("type")
+    if kind not in _FORMATS:
+        raise ValueError(f"type must be one of: {', '.join(_FORMATS)}")
+    described = wanted.get("json_schema")
+    if kind == "json_schema" and not (isinstance(described, dict) and isinstance(described.get("schema"), dict)):
+        raise ValueError("type json_schema needs json_schema.schema, an object")
+    return wanted
+
+
+def _check_modalities(wanted: list[str]) -> list[str]:
+    if wanted != ["text"]:
+        raise ValueError("the answer is text: no other modality is supported")
+    return wanted
+
+
 class ModelParameters(BaseModel):
-    """The parameters of OpenAI's chat request that are passed on to the model unchanged."""
+    """The parameters of OpenAI's chat request that are passed on to the model unchanged.
+
+    What a value means is for the model's server to judge, unless a wrong one would be ignored there or costs more.
+    """
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -105,13 +150,22 @@ class ModelParameters(BaseModel):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     stop: str | Annotated[list[str], _bounded(16)] | None = None
     seed: int | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: Annotated[dict[str, Any], AfterValidator(_check_response_format)] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: Annotated[ToolChoice, AfterValidator(check_tool_choice)] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
+    modalities: Annotated[list[str], _bounded(16), AfterValidator(_check_modalities)] | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    logit_bias: dict[str, int | float] | None = None
+    prediction: dict[str, Any] | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
 
     # Checked after conversion: a number may have arrived as text.
     @field_validator("*")
@@ -122,13 +176,19 @@ class ModelParameters(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that the client has set."""
-        values = {name: getattr(self, name) for name in ModelParameters.model_fields}
+        """The parameters that the client has set, those that this server does not know among them."""
+        values = {name: getattr(self, name) for name in ModelParameters.model_fields} | (self.model_extra or {})
         return {name: value for name, value in values.items() if value is not None}
 
 
 class ChatRequest(ModelParameters):
-    """OpenAI's chat request. `session_id` continues a conversation that the server has stored."""
+    """OpenAI's chat request. `session_id` continues a conversation that the server has stored.
+
+    The parameters that are declared here are for this server. What is not declared at all goes to the model, too; see
+    `unknown_parameters`.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
     model: str | None = None
@@ -138,8 +198,22 @@ class ChatRequest(ModelParameters):
     tools: Annotated[list[ClientTool], _bounded(128)] | None = None
     session_id: SessionName | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
+    # ElevenLabs' name for `user`.
+    user_id: str | None = None
 
     _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_ones_can_be_passed_on(cls, body: Any) -> Any:
+        if isinstance(body, dict):
+            check_unknown_parameters(body, cls.model_fields)
+        return body
+
+    @model_validator(mode="after")
+    def _names_its_user(self) -> Self:
+        self.user = self.user or self.user_id
+        return self
 
     def turn_request(self, caller: Caller, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
         """What the request asks of a turn. Messages and tools stay as the client sent them."""
@@ -168,5 +242,6 @@ class AgentRequest(ChatRequest):
     @classmethod
     def _prompt_is_a_message(cls, body: Any) -> Any:
         if isinstance(body, dict) and isinstance(body.get("prompt"), str) and "messages" not in body:
-            return {**body, "messages": [{"role": "user", "content": body["prompt"]}]}
+            given = {name: value for name, value in body.items() if name != "prompt"}
+            return {**given, "messages": [{"role": "user", "content": body["prompt"]}]}
         return body

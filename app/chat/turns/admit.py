@@ -7,7 +7,7 @@ from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun
 from app.agents.runtime.model_calls import Meter, ModelCalls
 from app.agents.runtime.runner import AgentRunner
-from app.agents.runtime.toolset import refuse_taken_names
+from app.agents.runtime.toolset import refuse_taken_names, refuse_unoffered_choice
 from app.agents.tools.protocol import ToolTurn
 from app.agents.tools.registry import ToolRegistry
 from app.catalog import service as catalog
@@ -99,6 +99,7 @@ class TurnAdmission:
         model_calls = self._model_calls(models, meter, time_limit)
         tools = await self._tools.bind(tx, _tool_turn(request, attribution), agent.tool_names())
         refuse_taken_names(agent, tools, request.client_tools)
+        refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
         runner = AgentRunner(model_calls, tools)
         run = _run(request, agent, await sessions.load_history(tx, session))
         return AdmittedTurn(

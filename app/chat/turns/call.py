@@ -1,7 +1,7 @@
 from decimal import Decimal
 from time import monotonic
 
-from app.agents.runtime.model_call_body import output_tokens_bound
+from app.agents.runtime.model_call_body import output_tokens_bound, unused_prediction_bound
 from app.catalog.pricing import chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
 from app.chat_models.judgement import is_free, judge
@@ -12,10 +12,11 @@ from app.credits.models import EventKind
 
 def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> Decimal:
     """The most that a model call with this body can cost, in credits. `prompt_tokens` is a bound for its prompt."""
+    answer_tokens = output_tokens_bound(body, model.max_output_tokens)
     return chat_ceiling(
         model.price,
         prompt_tokens=prompt_tokens,
-        completion_tokens=output_tokens_bound(body, model.max_output_tokens),
+        completion_tokens=answer_tokens + unused_prediction_bound(body),
     )
 
 

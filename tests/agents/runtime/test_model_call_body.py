@@ -12,6 +12,7 @@ from app.agents.runtime.model_call_body import (
     output_tokens_bound,
     prompt_tokens_bound,
     room_for_answer,
+    unused_prediction_bound,
     with_limit,
 )
 from simulator.openai.assistant import reply_to
@@ -78,6 +79,28 @@ def test_the_data_of_audio_counts() -> None:
 
     # A second of audio is about 50 tokens at most, and always more than 50 bytes.
     assert prompt_tokens_bound({"messages": [{"role": "user", "content": [sound]}]}, IMAGE_TOKENS) > len(data)
+
+
+UNREAD = {"logit_bias": {"1": 2}, "user": "u" * 999, "temperature": 1, "max_tokens": 7, "store": True, "seed": 1}
+
+
+def test_parameters_count_if_the_model_may_read_them() -> None:
+    plain = {"model": "m", "messages": [{"role": "user", "content": "words"}]}
+
+    for name in ("documents", "chat_template_kwargs", "some_day", "prediction"):
+        assert 500 < prompt_tokens_bound({**plain, name: ["d" * 500]}, 0) - prompt_tokens_bound(plain, 0) < 550
+    assert prompt_tokens_bound({**plain, **UNREAD}, 0) == prompt_tokens_bound(plain, 0)
+
+
+def test_a_prediction_may_be_billed_as_written_beside_the_answer() -> None:
+    body = {"messages": [], "prediction": {"type": "content", "content": "ü" * 500}, "max_tokens": 10}
+
+    assert 1000 < unused_prediction_bound(body) < 1050
+    assert unused_prediction_bound({"messages": []}) == 0
+    # It takes no room from the answer that it predicts.
+    assert room_for_answer({**asking(""), **body}, CONTEXT, 0) == room_for_answer(
+        {**asking(""), "messages": []}, CONTEXT, 0
+    )
 
 
 def test_the_length_of_an_answer_is_limited_by_client_and_catalog() -> None:

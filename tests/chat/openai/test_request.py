@@ -25,11 +25,12 @@ def request_with(value: Any, field: str) -> dict[str, Any]:
         "message": {"messages": [{**message, "extra": value}]},
         "tools": {"messages": [message], "tools": [{**tool, "extra": value}]},
         "metadata": {"messages": [message], "metadata": {"extra": value}},
+        "unknown": {"messages": [message], "unknown": {"extra": value}},
     }
     return requests[field]
 
 
-@pytest.mark.parametrize("field", ["message", "tools", "metadata"])
+@pytest.mark.parametrize("field", ["message", "tools", "metadata", "unknown"])
 @pytest.mark.parametrize(
     "value",
     [nested(MOST_LEVELS), nested(1500), nested(100_000), 2**64, 10**400, "\ud800", "a\0", {"\0": 1}],
@@ -49,7 +50,7 @@ def test_what_cannot_be_stored_is_refused(value: Any, field: str) -> None:
         ChatRequest.model_validate(request_with(value, field))
 
 
-@pytest.mark.parametrize("field", ["message", "tools", "metadata"])
+@pytest.mark.parametrize("field", ["message", "tools", "metadata", "unknown"])
 @pytest.mark.parametrize("value", [nested(MOST_LEVELS - 10), 2**64 - 1, -(2**63), 1e308, "\\u0000", "ü\u2028"])
 def test_what_can_be_stored_is_accepted(value: Any, field: str) -> None:
     ChatRequest.model_validate(request_with(value, field))

@@ -7,6 +7,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -14,6 +15,7 @@ from pydantic import (
 from app.agents.runtime.tool_choice import ToolChoice, check_tool_choice
 from app.api_keys.caller import Caller
 from app.chat.openai.parts import check_part
+from app.chat.openai.request_schema import RESPONSE_FORMAT, TOOL_CHOICE, describe_message, describe_request
 from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
@@ -64,7 +66,7 @@ class ChatMessage(BaseModel):
     """A message in OpenAI's form. Other fields are kept as they are."""
 
     # The role is text afterwards, like everything else that is passed on.
-    model_config = ConfigDict(extra="allow", use_enum_values=True)
+    model_config = ConfigDict(extra="allow", use_enum_values=True, json_schema_extra=describe_message)
 
     role: MessageRole
     content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
@@ -150,14 +152,24 @@ class ModelParameters(BaseModel):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     stop: str | Annotated[list[str], _bounded(16)] | None = None
     seed: int | None = None
-    response_format: Annotated[dict[str, Any], AfterValidator(_check_response_format)] | None = None
+    response_format: (
+        Annotated[dict[str, Any], AfterValidator(_check_response_format), WithJsonSchema(RESPONSE_FORMAT)] | None
+    ) = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tool_choice: Annotated[ToolChoice, AfterValidator(check_tool_choice)] | None = None
+    tool_choice: Annotated[ToolChoice, AfterValidator(check_tool_choice), WithJsonSchema(TOOL_CHOICE)] | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
-    modalities: Annotated[list[str], _bounded(16), AfterValidator(_check_modalities)] | None = None
+    modalities: (
+        Annotated[
+            list[str],
+            _bounded(16),
+            AfterValidator(_check_modalities),
+            WithJsonSchema({"type": "array", "items": {"const": "text"}, "minItems": 1, "maxItems": 1}),
+        ]
+        | None
+    ) = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
     logit_bias: dict[str, int | float] | None = None
@@ -188,7 +200,7 @@ class ChatRequest(ModelParameters):
     `unknown_parameters`.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=describe_request)
 
     messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
     model: str | None = None

@@ -3,3 +3,4 @@
 from pathlib import Path
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"

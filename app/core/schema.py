@@ -1,13 +1,13 @@
 """Whether the database has the schema that this code was written for."""
 
+import re
 from enum import Enum, auto
 from functools import cache
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-
 from app.core.database import Transaction
-from app.core.paths import ALEMBIC_INI
+from app.core.paths import MIGRATIONS
+
+_REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 
 class SchemaState(Enum):
@@ -34,6 +34,10 @@ async def read_schema_state(tx: Transaction) -> SchemaState:
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """Every revision that this code knows, newest first."""
-    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
-    return tuple(script.revision for script in scripts.walk_revisions())
+    """Every revision that this code knows, newest first.
+
+    The files are read without Alembic: loading it takes a quarter of a second, in which a server would answer nobody.
+    Their names begin with the moment at which they were written, and each follows the one before.
+    """
+    files = sorted(MIGRATIONS.glob("*.py"), reverse=True)
+    return tuple(match[1] for file in files if (match := _REVISION.search(file.read_text(encoding="utf-8"))))

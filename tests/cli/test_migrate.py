@@ -5,6 +5,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from app.core import schema
 from app.core.paths import ALEMBIC_INI
 from tests.cli.conftest import Junis
 from tests.cli.databases import execute, query
@@ -30,6 +31,10 @@ def test_a_database_that_is_up_to_date_is_not_changed(database_url: str, junis: 
     again = junis("migrate")
 
     assert (again.status, again.stderr) == (0, "The database schema is up to date\n")
+
+
+def test_the_server_knows_every_revision_in_its_order() -> None:
+    assert list(schema._revisions()) == revisions()[::-1]
 
 
 def test_the_migrated_schema_equals_the_models(database_url: str) -> None:

@@ -111,7 +111,7 @@ async def _open_in_time(url: str, address: DatabaseAddress, **options: Any) -> D
         async with asyncio.timeout(seconds):
             return await _connect(url, is_pooled=address.is_pooled, target_session_attrs=address.target, **options)
     except TimeoutError as error:
-        raise PostgresUnreachableError(f"{where}: no response within {seconds:.0f} s") from error
+        raise PostgresUnreachableError(f"{where}: no response within {seconds:g} s") from error
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise PostgresUnreachableError(f"{where}: it takes no writes") from error
     except OSError as error:

@@ -69,11 +69,11 @@ _OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheErr
 _DENIED = re.compile(r"permission denied for (\w+) (\S+)")
 _GRANTS = MappingProxyType(
     {
-        "table": "SELECT, INSERT, UPDATE, DELETE ON",
-        "sequence": "USAGE ON SEQUENCE",
-        "schema": "USAGE, CREATE ON SCHEMA",
-        "database": "CONNECT, CREATE ON DATABASE",
-        "function": "EXECUTE ON FUNCTION",
+        "table": "GRANT SELECT, INSERT, UPDATE, DELETE ON",
+        "sequence": "GRANT USAGE ON SEQUENCE",
+        "schema": "GRANT USAGE, CREATE ON SCHEMA",
+        "database": "GRANT CONNECT, CREATE ON DATABASE",
+        "function": "GRANT EXECUTE ON FUNCTION",
     }
 )
 
@@ -161,7 +161,7 @@ def _grant(text: str) -> str:
     kind, name = denied.groups() if denied else ("", "")
     if kind not in _GRANTS:
         return "Run `junis migrate` as the owner of the tables"
-    return f"As its owner, run `junis migrate`, or: GRANT {_GRANTS[kind]} {name} TO the role of DATABASE_URL"
+    return f"As its owner, run `junis migrate`, or: {_GRANTS[kind]} {name} TO the role of DATABASE_URL"
 
 
 def _is(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:

@@ -14,7 +14,7 @@ from app.core.addresses import REDIS_PORT
 
 _REFUSED = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError, NoPermissionError)
 # The second is a cluster's, which has only the number 0.
-_NO_SUCH_NUMBER = ("DB index", "SELECT is not allowed")
+_NO_SUCH_NUMBER = ("DB index", "is not allowed in cluster mode")
 
 
 def is_refused(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from app.queue.protocol import WakeKind
 from app.rate_limits.decisions import Limits
 from app.rate_limits.limiter import RateLimiter
 from tests.queue.opening import OpenRedis
-from tests.queue.valkeys import ConfiguredValkey, running
+from tests.queue.valkeys import ConfiguredValkey, running, tell
 from tests.waiting import until
 from worker.process.jobs import WakingWorker
 from worker.process.lanes import Lanes
@@ -42,18 +43,18 @@ def nodes(run_folder: Path) -> Iterator[list[ConfiguredValkey]]:
 async def clients(nodes: list[ConfiguredValkey]) -> AsyncIterator[list[Redis]]:
     """Clients of the nodes, which form a cluster now."""
     opened = [node.client() for node in nodes]
-    await opened[0].execute_command("CLUSTER", "ADDSLOTS", SLOT)
-    await opened[1].execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOT - 1, SLOT + 1, 16383)
-    await opened[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
+    await tell(opened[0], "CLUSTER", "ADDSLOTS", SLOT)
+    await tell(opened[1], "CLUSTER", "ADDSLOTSRANGE", 0, SLOT - 1, SLOT + 1, 16383)
+    await tell(opened[0], "CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
     for client in opened:
-        await until(lambda client=client: is_whole(client))
+        await until(partial(is_whole, client))
     yield opened
     for client in opened:
         await client.aclose()
 
 
 async def is_whole(client: Redis) -> bool:
-    info = await client.execute_command("CLUSTER", "INFO")
+    info = await tell(client, "CLUSTER", "INFO")
     return b"cluster_state:ok" in info and b"cluster_known_nodes:2" in info
 
 
@@ -138,16 +139,16 @@ async def test_our_keys_are_followed_to_another_node(
 async def move(clients: list[Redis], *, source: int, target: int) -> None:
     """Give our slot to another node, without its keys."""
     await clients[source].flushall()
-    owner = (await clients[target].execute_command("CLUSTER", "MYID")).decode()
+    owner = (await tell(clients[target], "CLUSTER", "MYID")).decode()
     for client in (clients[target], clients[source]):
-        await client.execute_command("CLUSTER", "SETSLOT", SLOT, "NODE", owner)
+        await tell(client, "CLUSTER", "SETSLOT", SLOT, "NODE", owner)
 
 
 async def test_a_cluster_without_a_node_for_our_keys_is_an_error(
     nodes: list[ConfiguredValkey], clients: list[Redis], open_pool: OpenRedis
 ) -> None:
     for client in clients:
-        await client.execute_command("CLUSTER", "DELSLOTS", SLOT)
+        await tell(client, "CLUSTER", "DELSLOTS", SLOT)
     redis = open_pool(nodes[0].url)
 
     with pytest.raises(RedisError, match="CLUSTERDOWN"):

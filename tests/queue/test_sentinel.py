@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from devstack.ports import free_port
 from tests.queue.opening import OpenRedis
-from tests.queue.valkeys import PASSWORD, ConfiguredValkey, Sentinel, running
+from tests.queue.valkeys import PASSWORD, ConfiguredValkey, Sentinel, running, tell
 from tests.waiting import until
 
 _KEY = "key"
@@ -51,8 +51,8 @@ async def watched(servers: Watched) -> Watched:
 async def watch(servers: Watched, leader: ConfiguredValkey) -> None:
     """Tell the Sentinel who the leader is."""
     async with servers.sentinel.client() as sentinel:
-        await sentinel.execute_command("SENTINEL", "MONITOR", "main", "127.0.0.1", leader.port, 1)
-        await sentinel.execute_command("SENTINEL", "SET", "main", "auth-pass", PASSWORD)
+        await tell(sentinel, "SENTINEL", "MONITOR", "main", "127.0.0.1", leader.port, 1)
+        await tell(sentinel, "SENTINEL", "SET", "main", "auth-pass", PASSWORD)
 
 
 async def has_key(client: Redis) -> bool:
@@ -64,7 +64,7 @@ async def test_writes_follow_the_leader(watched: Watched, open_pool: OpenRedis) 
     await redis.set(_KEY, "1")
     async with watched.leader.client() as old, watched.replica.client() as new, watched.sentinel.client() as sentinel:
         assert await has_key(old)
-        await sentinel.execute_command("SENTINEL", "REMOVE", "main")
+        await tell(sentinel, "SENTINEL", "REMOVE", "main")
         await new.replicaof("NO", "ONE")
         await old.replicaof("127.0.0.1", watched.replica.port)
         await watch(watched, watched.replica)
@@ -94,7 +94,7 @@ if os.environ.get("FULL"):
 
         async def is_failed_over() -> bool:
             async with watched.sentinel.client() as sentinel:
-                await sentinel.execute_command("SENTINEL", "FAILOVER", "main")
+                await tell(sentinel, "SENTINEL", "FAILOVER", "main")
             return True
 
         async def is_written() -> bool:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -68,3 +69,8 @@ def running(*servers: Valkey) -> Iterator[None]:
             server.start()
             stack.callback(server.stop)
         yield
+
+
+async def tell(client: Redis, *words: str | int) -> Any:
+    """The response to a command that the client library has no method for."""
+    return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # the client is untyped

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.core.postgres_errors import ReadOnlyServerError, is_read_only
 from app.core.postgres_errors import is_refused as is_postgres_refused
 from app.core.redis_errors import is_refused as is_redis_refused
 from app.core.schema import SchemaState, read_schema_state
@@ -15,6 +16,7 @@ from app.core.watch import UNKNOWN, Watch
 from app.dependencies import ResourcesDep, SettingsDep
 from app.predictions.budget import VendorBudget
 from app.queue.heartbeat import read_loops
+from app.rate_limits.limiter import RateLimiter
 from app.storage.probe import MISCONFIGURED
 
 router = APIRouter(tags=["Operations"])
@@ -42,7 +44,7 @@ async def readyz(resources: ResourcesDep, request: Request, response: Response) 
         "status": status,
         "database": database,
         "objects": resources.object_watch.finding.state,
-        **await _states_in_redis(resources.redis, resources.vendor_budget),
+        **await _states_in_redis(resources.redis, resources.vendor_budget, request.app.state.limiter),
     }
 
 
@@ -54,19 +56,28 @@ async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Reque
     if not token or not hmac.compare_digest(token.encode(), shown.encode()):
         raise NotFoundError
     # All processes report the same value, whichever of them was refused.
-    _VENDOR_IS_DENIED.set((await _states_in_redis(resources.redis, resources.vendor_budget))["vendor"] == "denied")
+    states = await _states_in_redis(resources.redis, resources.vendor_budget, request.app.state.limiter)
+    _VENDOR_IS_DENIED.set(states["vendor"] == "denied")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _database_state(database: Database) -> str:
     try:
         async with asyncio.timeout(_POSTGRES_SECONDS), database.transaction() as tx:
+            if await tx.fetchval("SHOW transaction_read_only") == "on":
+                raise ReadOnlyServerError("Postgres takes no writes")
             state = await read_schema_state(tx)
     except ServiceUnavailableError as error:
-        return "refused" if error.__cause__ and is_postgres_refused(error.__cause__) else "away"
+        return _database_fault(error.__cause__ or error)
     except TimeoutError:
         return "away"
     return {SchemaState.MISSING: "schema_missing", SchemaState.BEHIND: "schema_behind"}.get(state, "ok")
+
+
+def _database_fault(error: BaseException) -> str:
+    if is_postgres_refused(error):
+        return "refused"
+    return "read_only" if is_read_only(error) else "away"
 
 
 def _is_set_up_wrongly(objects: Watch) -> bool:
@@ -77,8 +88,8 @@ def _is_set_up_wrongly(objects: Watch) -> bool:
     return not objects.was_ok and (objects.finding is UNKNOWN or objects.finding.state in MISCONFIGURED)
 
 
-async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str | dict[str, str]]:
-    """Redis itself, the workers and their loops, and whether the vendor refuses the operator's account."""
+async def _states_in_redis(redis: Redis, budget: VendorBudget, limiter: RateLimiter) -> dict[str, str | dict[str, str]]:
+    """Redis and what limits do there, the workers and their loops, and whether the vendor refuses the account."""
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
             loops = await read_loops(redis)
@@ -88,7 +99,7 @@ async def _states_in_redis(redis: Redis, budget: VendorBudget) -> dict[str, str 
     states = {name: "ok" if comes_round else "stalled" for name, comes_round in (loops or {}).items()}
     worker = "silent" if loops is None else "stalled" if "stalled" in states.values() else "ok"
     return {
-        "redis": "ok",
+        "redis": "ok" if await limiter.is_shared() else "degraded",
         "worker": worker,
         **({"worker_loops": states} if states else {}),
         "vendor": "denied" if denial else "ok",

@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with (
             open_resources(settings) as resources,
             watching(resources.object_watch, resources.redis_watch),
-            open_caller_cache(resources.database, settings.database_url) as callers,
+            open_caller_cache(resources.database, settings.direct_database) as callers,
             open_rate_limiter(resources.redis) as limiter,
             open_turns(
                 settings,

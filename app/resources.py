@@ -14,7 +14,8 @@ from app.predictions.budget import VendorBudget
 from app.predictions.open import open_prediction_client
 from app.predictions.protocol import PredictionClient
 from app.queue.arq import ArqQueue
-from app.queue.open import open_redis
+from app.queue.leader import Leader
+from app.queue.open import open_leader, open_redis
 from app.queue.probe import probe_redis
 from app.queue.protocol import WakeQueue
 from app.storage.open import open_store
@@ -30,13 +31,14 @@ class Resources:
 
     `probes` is the same database as `database`, over one connection that only health checks use, so that these never
     wait behind other work. The watches know whether the object store and Redis can be used; `watching` keeps their
-    findings up to date.
+    findings up to date. All pools of Redis connections share what `leader` knows.
     """
 
     settings: Settings
     database: Database
     probes: Database
     redis: ArqRedis
+    leader: Leader
     queue: WakeQueue
     chat_models: ChatModelClient
     predictions: PredictionClient
@@ -54,7 +56,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(database.close)
         probes = Database.open(settings, pool_size=1, statement_seconds=_PROBE_SECONDS)
         stack.push_async_callback(probes.close)
-        redis = open_redis(settings)
+        leader = open_leader(settings)
+        stack.push_async_callback(leader.close)
+        redis = open_redis(settings, leader)
         stack.push_async_callback(redis.aclose, close_connection_pool=True)
         chat_models = open_chat_model_client()
         stack.push_async_callback(chat_models.close)
@@ -77,6 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             database=database,
             probes=probes,
             redis=redis,
+            leader=leader,
             queue=ArqQueue(redis),
             chat_models=chat_models,
             predictions=predictions,

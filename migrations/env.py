@@ -6,6 +6,7 @@ Up to 0012, a migration is one transaction. Later ones run in steps with a trans
 import asyncio
 import logging
 import time
+from typing import Any
 
 from alembic import context
 from alembic.util import CommandError
@@ -13,11 +14,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.core.driver import driver_seconds, open_connection
+from app.core.driver import Driver, driver_seconds, open_connection
 from app.core.settings import load_settings
 from app.models import metadata
 
 logger = logging.getLogger("migrations")
+
+_DIALECT = "postgresql+asyncpg://"
 
 # Any constant will do; it keeps two migrators of one database apart.
 _MIGRATION_LOCK = 74_710_001
@@ -80,14 +83,17 @@ def _has_turn(connection: Connection) -> bool:
 
 
 async def _migrate() -> None:
+    # The lock of migrators belongs to a session, which a pooler in transaction mode would change.
+    address = load_settings().direct_database
+
+    async def connect(**_options: Any) -> Driver:
+        limit = driver_seconds(_STATEMENT_SECONDS)
+        return await open_connection(address, application_name="junis-migrate", command_timeout=limit)
+
     engine = create_async_engine(
-        load_settings().sqlalchemy_url,
+        _DIALECT,
         poolclass=NullPool,
-        connect_args={
-            "async_creator_fn": open_connection,
-            "command_timeout": driver_seconds(_STATEMENT_SECONDS),
-            "server_settings": {"application_name": "junis-migrate"},
-        },
+        connect_args={"async_creator_fn": connect},
     )
     async with engine.connect() as connection:
         await connection.run_sync(_run_alone)
@@ -95,9 +101,7 @@ async def _migrate() -> None:
 
 
 def _print_sql() -> None:
-    context.configure(
-        url=load_settings().sqlalchemy_url, target_metadata=metadata, literal_binds=True, transaction_per_migration=True
-    )
+    context.configure(url=_DIALECT, target_metadata=metadata, literal_binds=True, transaction_per_migration=True)
     for statement in _LIMITS:
         context.execute(statement)
     with context.begin_transaction():

@@ -14,6 +14,7 @@ from app.api_keys.key_format import is_well_formed
 from app.core.clock import now
 from app.core.crypto import sha256
 from app.core.database import Database
+from app.core.database_url import DatabaseAddress
 from app.core.errors import ServiceUnavailableError
 from app.core.notifications import NotificationListener, listening
 
@@ -124,10 +125,10 @@ class CallerCache:
 
 
 @asynccontextmanager
-async def open_caller_cache(database: Database, dsn: str) -> AsyncIterator[CallerCache]:
-    """The cache of a process. While the block runs, it listens for changes on a connection of its own to `dsn`."""
+async def open_caller_cache(database: Database, address: DatabaseAddress) -> AsyncIterator[CallerCache]:
+    """The cache of a process. While the block runs, it listens for changes on a connection of its own."""
     cache = CallerCache(database)
-    async with listening(dsn, CHANNEL, cache.clear) as listener:
+    async with listening(address, CHANNEL, cache.clear) as listener:
         cache.listener = listener
         writing = asyncio.create_task(cache.write_uses_for_ever())
         try:

@@ -12,7 +12,7 @@ from alembic.config import Config
 
 from app.cli.reporting import CommandFailedError
 from app.cli.server_role import read_server_password, set_up_server_role
-from app.cli.transaction import in_transaction
+from app.cli.transaction import in_owners_transaction
 from app.core.early_stop import INTERRUPTED_STATUS
 from app.core.logging import JsonFormatter
 from app.core.paths import ALEMBIC_INI
@@ -32,7 +32,7 @@ def migrate(
 
 
 def _migrate(*, check: bool) -> None:
-    state = in_transaction(read_schema_state)
+    state = in_owners_transaction(read_schema_state)
     if state is SchemaState.AHEAD:
         logger.info("The database schema is of a newer version of Junis; this version works with it, too")
         return
@@ -49,7 +49,7 @@ def _upgrade() -> None:
     # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
     signal.signal(signal.SIGTERM, _interrupt)
     command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
-    if password and (note := in_transaction(set_up_server_role, password)):
+    if password and (note := in_owners_transaction(set_up_server_role, password)):
         logger.info(note)
 
 

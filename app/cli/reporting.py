@@ -20,13 +20,9 @@ logger = logging.getLogger(__name__)
 
 _REFUSED, _NOT_UNDERSTOOD = 1, 2
 
-_SCHEMA_BEHIND = "The database schema is missing or behind: run `junis migrate`"
 _BY_SQLSTATE = MappingProxyType(
     {
         "23505": "Created by another process at the same time: try again",
-        "42501": "The role of DATABASE_URL lacks a privilege: run `junis migrate` as the owner of the tables",
-        "42P01": _SCHEMA_BEHIND,
-        "42703": _SCHEMA_BEHIND,
         "57014": "Postgres took too long for a statement: try again when it is less busy",
         "55P03": "Another process is using the same rows or tables: try again when it has finished",
     }

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 
+from app.cli.binding import bind
 from app.cli.stopping_server import StoppingServer
 from app.core.settings import load_settings
 
@@ -14,12 +15,13 @@ _CLOSING_SECONDS: Final = 13
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = _EVERY_INTERFACE,
+    host: Annotated[str, typer.Option(help="The address to listen on; :: is all of IPv6 and IPv4.")] = _EVERY_INTERFACE,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Serve the HTTP API until asked to stop."""
     # Bad settings are reported here in a line. Inside uvicorn's import of the application they would be a traceback.
     settings = load_settings()
+    sockets = bind(host, port)
     config = uvicorn.Config(
         "app.asgi:app",
         host=host,
@@ -35,4 +37,4 @@ def serve(
     )
     StoppingServer(
         config, delay_seconds=settings.shutdown_delay_seconds, grace_seconds=settings.shutdown_grace_seconds
-    ).run()
+    ).run(sockets)

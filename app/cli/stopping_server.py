@@ -47,6 +47,8 @@ class StoppingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve. Until then a signal ends the process at once: nothing has begun that must end in order."""
         await super().startup(sockets)
+        addresses = [sock.getsockname()[:2] for sock in sockets or ()]
+        logger.info("listening", extra={"addresses": [f"{host}:{port}" for host, port in addresses]})
         for name in STOP_SIGNALS:
             signal.signal(name, self.handle_exit)
 

@@ -26,13 +26,22 @@ def in_transaction(action: Callable[Concatenate[Transaction, P], Awaitable[T]], 
     return asyncio.run(_run(STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
 
 
+def in_owners_transaction(
+    action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run an action of a migration; see `in_transaction`. It passes by a pooler that stands in between."""
+    return asyncio.run(_run(STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs), is_direct=True))
+
+
 def in_report(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run an action that reads much; see `in_transaction`. Each of its statements may take up to an hour."""
     return asyncio.run(_run(REPORT_STATEMENT_SECONDS, lambda tx: action(tx, *args, **kwargs)))
 
 
-async def _run(statement_seconds: float, action: Callable[[Transaction], Awaitable[T]]) -> T:
-    database = Database.open(load_settings(), pool_size=1, statement_seconds=statement_seconds)
+async def _run(
+    statement_seconds: float, action: Callable[[Transaction], Awaitable[T]], *, is_direct: bool = False
+) -> T:
+    database = Database.open(load_settings(), pool_size=1, statement_seconds=statement_seconds, is_direct=is_direct)
     try:
         async with database.transaction() as tx:
             return await action(tx)

@@ -1,16 +1,21 @@
 """Where a server is, as it is shown in logs and errors: never with a user, a password or a query."""
 
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
 
 POSTGRES_PORT = 5432
 REDIS_PORT = 6379
+_HIGHEST_PORT = 65_535
+
+Address: TypeAlias = tuple[str, int]
 
 
 def address_of(url: str, default_port: int) -> str:
     """Host and port of a URL, or the path of its Unix socket."""
     parts = urlsplit(url)
     # The host of a Unix socket is a parameter, because a path cannot be written before the path.
-    host = parts.hostname or (parse_qs(parts.query).get("host") or [""])[-1]
+    host = unquote(parts.hostname or "") or (parse_qs(parts.query).get("host") or [""])[-1]
     if not host or host.startswith("/"):
         return host or "localhost"
     return f"{host}:{parts.port or default_port}"
@@ -19,3 +24,30 @@ def address_of(url: str, default_port: int) -> str:
 def http_address_of(url: str) -> str:
     """Host and port of an `http://` or `https://` URL."""
     return address_of(url, 80 if urlsplit(url).scheme == "http" else 443)
+
+
+def hosts_of(netloc: str) -> Sequence[str]:
+    """The hosts of a URL that may name several, each with its port if it has one. Empty if there is none."""
+    return [host for host in netloc.rpartition("@")[2].split(",") if host]
+
+
+def addresses_of(netloc: str, default_port: int) -> Sequence[Address]:
+    """Host and port of each host of a URL.
+
+    Raises:
+        ValueError: a port is not a number from 1 to 65535.
+    """
+    return [_address(host, default_port) for host in hosts_of(netloc)]
+
+
+def _address(host: str, default_port: int) -> Address:
+    name, _, port = host.rpartition(":") if _has_port(host) else (host, "", "")
+    number = int(port) if port else default_port
+    if not 0 < number <= _HIGHEST_PORT:
+        raise ValueError(f"{number} is no port")
+    return unquote(name.strip("[]")), number
+
+
+def _has_port(host: str) -> bool:
+    # The colons of an IPv6 address stand in brackets.
+    return ":" in host.rpartition("]")[2]

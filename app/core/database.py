@@ -23,10 +23,11 @@ from app.core.driver import (
     driver_seconds,
     open_connection,
     roll_back,
+    statement_options,
 )
 from app.core.errors import ServiceUnavailableError
 from app.core.json import read_json, storable_json
-from app.core.postgres_errors import explain, is_away, is_outdated, is_refused
+from app.core.postgres_errors import explain, is_away, is_behind, is_outdated, is_read_only, is_refused
 from app.core.settings import Settings
 from app.core.shares import Shares
 
@@ -150,12 +151,19 @@ class Database:
     def __init__(self, engine: AsyncEngine, drivers: WeakSet[Driver], shares: Shares, begin: str) -> None:
         self._engine = engine
         self._drivers = drivers
+        # Connections to a server that takes no writes any more.
+        self._left: WeakSet[Driver] = WeakSet()
         self._shares = shares
         self._begin = begin
 
     @classmethod
     def open(
-        cls, settings: Settings, *, pool_size: int | None = None, statement_seconds: float = STATEMENT_SECONDS
+        cls,
+        settings: Settings,
+        *,
+        pool_size: int | None = None,
+        statement_seconds: float = STATEMENT_SECONDS,
+        is_direct: bool = False,
     ) -> Self:
         """Create the pool. Connections are opened when they are needed.
 
@@ -163,19 +171,24 @@ class Database:
             settings: where Postgres is.
             pool_size: how many connections at most, if not as many as the settings say.
             statement_seconds: how long one statement may take. More than the default is for reports only.
+            is_direct: whether to pass by a pooler that stands in between.
         """
         drivers: WeakSet[Driver] = WeakSet()
         size = pool_size or settings.database_pool_size
+        address = settings.direct_database if is_direct else settings.database
 
-        async def connect(*args: Any, **options: Any) -> Driver:
-            driver = await open_connection(*args, command_timeout=driver_seconds(statement_seconds), **options)
+        async def connect(**_options: Any) -> Driver:
+            limit = driver_seconds(statement_seconds)
+            driver = await open_connection(
+                address, application_name="junis", session={"timezone": "UTC"}, command_timeout=limit
+            )
             drivers.add(driver)
             return driver
 
         # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share
         # one real transaction, and no session can commit a part of it.
         engine = create_async_engine(
-            settings.sqlalchemy_url,
+            "postgresql+asyncpg://",
             isolation_level="AUTOCOMMIT",
             # The parameters of a statement may be a prompt, which must not be logged.
             hide_parameters=True,
@@ -183,10 +196,7 @@ class Database:
             json_deserializer=read_json,
             pool_size=size,
             max_overflow=0,
-            connect_args={
-                "async_creator_fn": connect,
-                "server_settings": {"application_name": "junis", "timezone": "UTC"},
-            },
+            connect_args={"async_creator_fn": connect, **statement_options(address)},
         )
         return cls(engine, drivers, Shares(size), begin_sql(statement_seconds))
 
@@ -229,18 +239,21 @@ class Database:
 
     async def _translate(self, error: Exception) -> None:
         if is_outdated(error):
-            await self._forget_statements()
+            await self._forget_statements(explain(error))
             raise OutdatedStatementError(retry_after=_RETRY_AFTER_SECONDS) from error
+        if is_read_only(error):
+            # The address, or another of the hosts, may lead to the one that does.
+            self._left.update(self._drivers)
         if is_away(error):
-            if is_refused(error):
+            if is_refused(error) or is_behind(error):
                 logger.error("database_refused", extra={"reason": explain(error)})
             else:
                 logger.warning("database_away", extra={"reason": explain(error)})
             raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
 
-    async def _forget_statements(self) -> None:
+    async def _forget_statements(self, reason: str) -> None:
         """Forget the prepared statements of every connection, so that the schema's change is met only once."""
-        logger.info("prepared_statements_forgotten")
+        logger.info("prepared_statements_forgotten", extra={"reason": reason})
         for driver in list(self._drivers):
             if not driver.is_closed():
                 await driver.reload_schema_state()
@@ -269,9 +282,10 @@ class Database:
             raise TimeoutError(f"No connection of the pool was free within {_ACQUIRE_SECONDS:.0f} s") from error
 
     async def _live_driver(self, connection: AsyncConnection) -> Driver:
-        """The driver's connection. A pooled one that Postgres has closed is replaced, without a round trip."""
+        """The driver's connection. One that Postgres has closed, or that takes no writes, is replaced."""
         driver = await _driver_of(connection)
-        while driver.is_closed():
+        while driver.is_closed() or driver in self._left:
+            driver.terminate()
             await connection.invalidate()
             driver = await _driver_of(connection)
         return driver

@@ -5,12 +5,15 @@ No wait on such a connection is without a limit. See docs/adr/0011-no-wait-witho
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from app.core import keepalive
 from app.core.addresses import POSTGRES_PORT, address_of
+from app.core.database_url import DatabaseAddress
 from app.core.postgres_errors import PostgresUnreachableError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ IDLE_SECONDS = 5.0
 # How long one statement may take. Reports ask for more.
 STATEMENT_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
+# The least for each of several hosts.
+_SHORTEST_CONNECT_SECONDS = 2.0
 # The driver waits a little longer than Postgres does, so that only a Postgres that does not respond meets its limit.
 _MARGIN_SECONDS = 2.0
 _ROLLBACK_SECONDS = 1.0
@@ -60,36 +65,67 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-async def open_connection(*args: Any, **options: Any) -> Driver:
-    """Open a connection that notices on both sides if the other one is gone. The arguments are `asyncpg.connect`'s.
+def statement_options(address: DatabaseAddress) -> dict[str, Any]:
+    """What SQLAlchemy's dialect is told about prepared statements."""
+    return {"prepared_statement_cache_size": 0} if address.is_pooled else {}
+
+
+async def open_connection(
+    address: DatabaseAddress,
+    *,
+    application_name: str,
+    session: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
+) -> Driver:
+    """Open a connection that notices on both sides if the other one is gone. Of several hosts, the first that will do.
+
+    Args:
+        address: where Postgres is.
+        application_name: what Postgres calls the connection, unless the URL says so.
+        session: what else it is told when the session begins.
+        options: `asyncpg.connect`'s.
 
     Raises:
-        PostgresUnreachableError: nobody responds there, or not within `CONNECT_SECONDS`.
+        PostgresUnreachableError: nobody responds there, not in time, or no host takes writes.
         asyncpg.PostgresError: Postgres refuses the connection.
     """
+    told = {"application_name": application_name, **session, **address.session}
+    if address.is_pooled:
+        # The next transaction may run in another session, which knows no statement of this one.
+        options |= {"statement_cache_size": 0}
+    failures: list[PostgresUnreachableError | asyncpg.CannotConnectNowError] = []
+    for url in address.urls:
+        try:
+            return await _open_in_time(url, address, server_settings=told, **options)
+        except (PostgresUnreachableError, asyncpg.CannotConnectNowError) as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    raise PostgresUnreachableError("; ".join(str(failure) for failure in failures)) from failures[-1]
+
+
+async def _open_in_time(url: str, address: DatabaseAddress, **options: Any) -> Driver:
+    where = address_of(url, POSTGRES_PORT)
+    seconds = address.connect_seconds or max(_SHORTEST_CONNECT_SECONDS, CONNECT_SECONDS / len(address.urls))
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            return await _connect(*args, **options)
+        async with asyncio.timeout(seconds):
+            return await _connect(url, is_pooled=address.is_pooled, target_session_attrs=address.target, **options)
     except TimeoutError as error:
-        reason = f"no response within {CONNECT_SECONDS:.0f} s"
-        raise PostgresUnreachableError(f"{_address(*args, **options)}: {reason}") from error
+        raise PostgresUnreachableError(f"{where}: no response within {seconds:g} s") from error
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise PostgresUnreachableError(f"{where}: it takes no writes") from error
     except OSError as error:
         # For a name with several addresses this is a plain OSError, whatever each of them has said.
-        raise PostgresUnreachableError(f"{_address(*args, **options)}: {error}") from error
+        raise PostgresUnreachableError(f"{where}: {error}") from error
 
 
-def _address(dsn: str | None = None, *, host: object = None, port: object = None, **_options: object) -> str:
-    if dsn is not None:
-        return address_of(dsn, POSTGRES_PORT)
-    return str(host) if str(host).startswith("/") else f"{host or 'localhost'}:{port or POSTGRES_PORT}"
-
-
-async def _connect(*args: Any, **options: Any) -> Driver:
-    driver: Driver = await asyncpg.connect(*args, **options)
+async def _connect(url: str, *, is_pooled: bool, **options: Any) -> Driver:
+    driver: Driver = await asyncpg.connect(url, **options)
     try:
         transport = driver._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the driver shows it nowhere else
         keepalive.keep_alive(transport.get_extra_info("socket"))
-        await driver.execute(_KEEPALIVE_SQL)
+        if not is_pooled:
+            await driver.execute(_KEEPALIVE_SQL)
     except BaseException:  # raised again
         driver.terminate()
         raise

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from app.core.driver import open_connection
-from app.core.postgres_errors import explain, is_refused
+from app.core.crypto import random_token
+from app.core.database_url import DatabaseAddress
+from app.core.driver import Driver, open_connection
+from app.core.postgres_errors import PostgresUnreachableError, explain, is_refused
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +17,12 @@ _HEARTBEAT_SECONDS = 0.3
 # Without a response for so long, the connection is taken for dead.
 _ANSWER_SECONDS = 5
 _RECONNECT_SECONDS = 0.5
+# How long a notification of our own may take to arrive.
+_ECHO_SECONDS = 2.0
+_DEAF = (
+    "Notifications do not arrive, as through a pooler in transaction mode: set DATABASE_POOLER=transaction, and"
+    " DATABASE_DIRECT_URL to the database itself"
+)
 
 
 class NotificationListener:
@@ -25,8 +33,8 @@ class NotificationListener:
     response proves that they have all arrived.
     """
 
-    def __init__(self, dsn: str, channel: str, on_event: Callable[[], None]) -> None:
-        self._dsn = dsn
+    def __init__(self, address: DatabaseAddress, channel: str, on_event: Callable[[], None]) -> None:
+        self._address = address
         self._channel = channel
         self._on_event = on_event
         self._complete_until = float("-inf")
@@ -48,25 +56,51 @@ class NotificationListener:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await open_connection(
-            self._dsn, command_timeout=_ANSWER_SECONDS, server_settings={"application_name": "junis-listener"}
-        )
-        try:
+        heard = asyncio.Event()
+        async with self._connected() as connection:
             await connection.add_listener(self._channel, lambda *_: self._on_event())
+            echo = f"junis_echo_{random_token()}"
+            await connection.add_listener(echo, lambda *_: heard.set())
+            await self._require_echo(echo, heard)
             self._on_event()
             while True:
                 asked_at = time.monotonic()
-                await connection.execute("SELECT 1")
+                if await connection.fetchval("SELECT pg_is_in_recovery()"):
+                    raise PostgresUnreachableError("The server has become a standby, which is notified of nothing")
                 self._complete_until = asked_at
                 await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    async def _require_echo(self, channel: str, heard: asyncio.Event) -> None:
+        """Make sure that what another session notifies arrives here: through some poolers it never does.
+
+        Raises:
+            PostgresUnreachableError: it does not.
+        """
+        async with self._connected() as other:
+            await other.execute("SELECT pg_notify($1, '')", channel)
+            try:
+                async with asyncio.timeout(_ECHO_SECONDS):
+                    await heard.wait()
+            except TimeoutError:
+                raise PostgresUnreachableError(_DEAF) from None
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Driver]:
+        connection = await open_connection(
+            self._address, application_name="junis-listener", command_timeout=_ANSWER_SECONDS
+        )
+        try:
+            yield connection
         finally:
             connection.terminate()
 
 
 @asynccontextmanager
-async def listening(dsn: str, channel: str, on_event: Callable[[], None]) -> AsyncIterator[NotificationListener]:
-    """A listener on the channel of the database `dsn`, for as long as the block runs."""
-    listener = NotificationListener(dsn, channel, on_event)
+async def listening(
+    address: DatabaseAddress, channel: str, on_event: Callable[[], None]
+) -> AsyncIterator[NotificationListener]:
+    """A listener on the channel of this database, for as long as the block runs."""
+    listener = NotificationListener(address, channel, on_event)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

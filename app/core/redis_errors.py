@@ -13,12 +13,14 @@ from redis.exceptions import (
 from app.core.addresses import REDIS_PORT
 
 _REFUSED = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError, NoPermissionError)
-_NO_SUCH_NUMBER = "DB index"
+# The second is a cluster's, which has only the number 0.
+_NO_SUCH_NUMBER = ("DB index", "is not allowed in cluster mode")
 
 
 def is_refused(error: BaseException) -> bool:
     """Whether Redis refuses the operator's user, password or database number."""
-    return isinstance(error, _REFUSED) or (isinstance(error, ResponseError) and _NO_SUCH_NUMBER in str(error))
+    is_without_number = isinstance(error, ResponseError) and any(sign in str(error) for sign in _NO_SUCH_NUMBER)
+    return isinstance(error, _REFUSED) or is_without_number
 
 
 def explain(error: RedisError | OSError, redis: Redis) -> str:

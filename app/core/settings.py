@@ -6,7 +6,6 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +19,16 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.core.url_checks import database_parameters, http_url, server_url
+from app.core.database_url import (
+    POSTGRES_SCHEMES,
+    DatabaseAddress,
+    database_address,
+    database_parameters,
+    direct_url_of,
+)
+from app.core.redis_url import SCHEMES as REDIS_SCHEMES
+from app.core.redis_url import redis_parameters
+from app.core.url_checks import http_url, server_url
 
 
 class InvalidSettingsError(Exception):
@@ -28,7 +36,8 @@ class InvalidSettingsError(Exception):
 
 
 HttpUrl = Annotated[str, AfterValidator(http_url)]
-DatabaseUrl = Annotated[str, server_url("postgresql", "postgres"), AfterValidator(database_parameters)]
+RedisUrl = Annotated[str, server_url(*REDIS_SCHEMES), AfterValidator(redis_parameters)]
+DatabaseUrl = Annotated[str, server_url(*POSTGRES_SCHEMES), AfterValidator(database_parameters)]
 
 
 AddressingStyle = Literal["auto", "path", "virtual"]
@@ -64,8 +73,12 @@ class Settings(BaseSettings):
     )
 
     database_url: DatabaseUrl = "postgresql://junis:junis@localhost:5432/junis"
+    # What stands between this process and Postgres: a pooler in transaction mode keeps nothing between transactions.
+    database_pooler: Literal["none", "session", "transaction"] = "none"
+    # For what such a pooler cannot do: to listen, and to migrate.
+    database_direct_url: DatabaseUrl | None = Field(default=None, validate_default=True)
     database_pool_size: int = Field(default=10, ge=1, le=200)
-    redis_url: Annotated[str, server_url("redis", "rediss", "unix")] = "redis://localhost:6379/0"
+    redis_url: RedisUrl = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
     # Will sign the console's sessions. Nothing is signed with it yet.
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
@@ -133,6 +146,14 @@ class Settings(BaseSettings):
             # Reported like every other bad value. The settings library would end with a traceback.
             raise ValueError("must be a JSON object") from None
 
+    @field_validator("database_direct_url")
+    @classmethod
+    def _required_beside_a_pooler(cls, value: str | None, info: ValidationInfo) -> str | None:
+        url = info.data.get("database_url", "")
+        if info.data.get("database_pooler") == "transaction" and value is None and direct_url_of(url) is None:
+            raise ValueError("required if DATABASE_POOLER is 'transaction': the server cannot listen through a pooler")
+        return value
+
     @field_validator("s3_bucket", "s3_access_key_id", "s3_secret_access_key")
     @classmethod
     def _required_for_s3(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
@@ -153,12 +174,17 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in parts if part.strip())
 
     @cached_property
-    def sqlalchemy_url(self) -> str:
-        """`database_url` for SQLAlchemy's asyncpg dialect, which calls `sslmode` `ssl`."""
-        url = urlsplit(self.database_url)
-        parameters = {"ssl" if name == "sslmode" else name: value for name, value in parse_qsl(url.query)}
-        query = f"?{urlencode(parameters)}" if parameters else ""
-        return f"postgresql+asyncpg://{url.netloc}{url.path}{query}"
+    def database(self) -> DatabaseAddress:
+        """Where Postgres is, for transactions; perhaps through a pooler."""
+        is_told = "database_pooler" in self.model_fields_set
+        is_pooled = not is_told and direct_url_of(self.database_url) is not None
+        return database_address(self.database_url, is_pooled=is_pooled or self.database_pooler == "transaction")
+
+    @cached_property
+    def direct_database(self) -> DatabaseAddress:
+        """Where Postgres itself is, for what needs a session of its own: to listen, and to migrate."""
+        direct = self.database_direct_url or (direct_url_of(self.database_url) if self.database.is_pooled else None)
+        return database_address(direct or self.database_url)
 
 
 def load_settings() -> Settings:

@@ -1,12 +1,12 @@
 """Checks of settings that are URLs. Their errors show nothing of the URL, which may have a password."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-_DATABASE_PARAMETERS = ("host", "sslmode")
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+from app.core.addresses import addresses_of
+
 _ESCAPES = "in a password, write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -21,9 +21,10 @@ def http_url(value: str) -> str:
 
 def _has_usable_port(url: str) -> bool:
     try:
-        return urlsplit(url).port != 0
+        addresses_of(urlsplit(url).netloc, 1)
     except ValueError:
         return False
+    return True
 
 
 def _has_unescaped_password(url: str) -> bool:
@@ -49,23 +50,3 @@ def server_url(*allowed: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def database_parameters(value: str) -> str:
-    """Allow only parameters that SQLAlchemy's dialect and the driver's own URL parser understand in the same way."""
-    url = urlsplit(value)
-    try:
-        parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
-    except ValueError:
-        raise ValueError("after the ?, parameters must be written as name=value") from None
-    for name, given in parameters:
-        if name not in _DATABASE_PARAMETERS:
-            raise ValueError(
-                f"the parameter {name} is not supported; supported: {', '.join(_DATABASE_PARAMETERS)}."
-                " Certificates are set by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY in the environment"
-            )
-        if name == "sslmode" and given not in _SSL_MODES:
-            raise ValueError(f"sslmode must be one of: {', '.join(_SSL_MODES)}")
-        if name == "host" and url.hostname:
-            raise ValueError("the host is given both before the path and as a parameter")
-    return value

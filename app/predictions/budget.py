@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from app.core.metrics import VENDOR_DENIALS
 from app.core.redis_errors import explain
+from app.core.redis_keys import redis_key
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,9 @@ class VendorBudget:
         self._redis = redis
         self._take = redis.register_script((_HERE / "take.lua").read_text())
         self._block_until = redis.register_script((_HERE / "block.lua").read_text())
-        self._create_key = f"junis:vendor:{account}:creates"
-        self._read_key = f"junis:vendor:{account}:reads"
-        self._circuit_key = f"junis:vendor:{account}:denied"
+        self._create_key = redis_key("vendor", account, "creates")
+        self._read_key = redis_key("vendor", account, "reads")
+        self._circuit_key = redis_key("vendor", account, "denied")
         self._creates_per_minute = creates_per_minute
         self._reads_per_minute = reads_per_minute
 

@@ -9,9 +9,10 @@ from arq.utils import timestamp_ms
 
 from app.core.crypto import random_token
 from app.core.database import Transaction
+from app.core.redis_keys import TAG, redis_key
 from app.queue.protocol import WakeKind
 
-_QUEUES = "junis:wakes"
+_QUEUES = "wakes"
 
 # arq serializes the result of a job even if it is not kept, and the result of a job that was lost is an exception.
 serialize = partial(orjson.dumps, default=repr)
@@ -20,12 +21,12 @@ deserialize = orjson.loads
 
 def queue_of(kind: WakeKind) -> str:
     """The sorted set of arq's jobs of one kind. Each kind has its own, so that long jobs do not delay other kinds."""
-    return f"{_QUEUES}:{kind}"
+    return redis_key(_QUEUES, kind)
 
 
 def channel_of(kind: WakeKind) -> str:
     """The channel of one kind: every wake is published there, so that a worker need not poll for its next job."""
-    return f"{_QUEUES}:{kind}:channel"
+    return redis_key(_QUEUES, kind, "channel")
 
 
 class ArqQueue:
@@ -46,7 +47,7 @@ class ArqQueue:
             await self._redis.publish(channel_of(kind), "")
             return
         # A new id each time: what arq deletes after one job must not belong to the next one.
-        job_id = random_token()
+        job_id = f"{TAG}{random_token()}"
         description = serialize_job(kind, (), {}, None, timestamp_ms(), serializer=serialize)
         await self._script(
             keys=[queue_of(kind), job_key_prefix + job_id],

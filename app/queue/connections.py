@@ -1,25 +1,98 @@
-"""Connections that leave a Redis server once it is no leader any more, as after a failover, and notice their end."""
+"""Connections to the Redis server that takes writes: they find it, leave it once it does not, and notice their end."""
 
+import time
 from typing import Any
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ResponseError
 
-# A script reports the refusal of its write as an error of its own.
-_REFUSAL = "READONLY"
+from app.core.addresses import Address
+from app.queue.leader import Leader, moved_to, owner_of_our_slot
+
+# What a server says that takes no writes, or not of our keys, or not any more. A script reports it within an error of
+# its own.
+_NO_LEADER = (
+    "READONLY",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "CLUSTERDOWN",
+    "MOVED ",
+    "ASK ",
+    "TRYAGAIN",
+)
+# A name may lead elsewhere by now, although the server that it led to still responds.
+_LONGEST_SECONDS = 300.0
+_MOST_MOVES = 5
 
 
-class _LeavesReplicas(Connection):
+class _MovedError(RedisConnectionError):
+    """Another node of the cluster has our keys."""
+
+
+class _LeavesReplicas(AbstractConnection):
+    def __init__(self, *, leader: Leader, **options: Any) -> None:
+        super().__init__(**options)
+        self._leader = leader
+        self._term = -1
+        self._since = 0.0
+
+    async def connect(self) -> None:
+        """See `Connection.connect`. In a cluster, connect to the node that has our keys."""
+        for _ in range(_MOST_MOVES):
+            try:
+                await super().connect()  # type: ignore[no-untyped-call]  # the client is untyped
+            except _MovedError:
+                continue
+            return
+        raise RedisConnectionError("The nodes of the cluster do not agree who has our keys")
+
+    async def _connect(self) -> None:
+        self._term, self._since = self._leader.term, time.monotonic()
+        address = await self._leader.find()
+        if address is not None:
+            self.host, self.port = address
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call, safe-super]  # the client is untyped, and one of its kinds comes next
+        except OSError:
+            if address is not None:
+                self._leader.skip(address)
+            raise
+
+    async def on_connect(self) -> None:
+        """See `Connection.on_connect`. It also asks a cluster who has our keys.
+
+        Raises:
+            redis.exceptions.ConnectionError: another node has them; the leader has learned which.
+        """
+        await super().on_connect()
+        if not hasattr(self, "host"):
+            return
+        await self.send_command("CLUSTER", "SLOTS", check_health=False)
+        try:
+            slots = await super().read_response()
+        except ResponseError:
+            return  # it is no cluster, or we may not ask
+        if found := owner_of_our_slot(slots, self._here):
+            owner, nodes = found
+            self._leader.learn(owner, nodes)
+            if owner != self._here:
+                await self.disconnect()
+                raise _MovedError("Another node of the cluster has our keys")
+
     async def can_read_destructive(self) -> bool:
         """See `Connection.can_read_destructive`. It notices a connection that was reset or timed out, not only closed.
 
         Raises:
-            redis.exceptions.ConnectionError: it has ended, so that the pool connects again.
+            redis.exceptions.ConnectionError: it has ended, or its server may be no leader any more, so that the pool
+                connects again.
         """
         if self._writer is not None and self._writer.transport.is_closing():
             raise RedisConnectionError("The connection has been lost")
-        can_read: bool = await super().can_read_destructive()  # type: ignore[no-untyped-call]  # the client is untyped
+        self._require_current()
+        can_read: bool = await super().can_read_destructive()  # type: ignore[no-untyped-call]  # as above
         return can_read
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
@@ -32,25 +105,49 @@ class _LeavesReplicas(Connection):
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """See `Connection.read_response`. A server that refuses writes is left: the next command connects again."""
+        if not options.get("disconnect_on_error", True):
+            # A subscription, which may be for ever on a connection that nobody writes to.
+            self._require_current()
         try:
             return await super().read_response(*args, **options)
         except ResponseError as error:
-            if not isinstance(error, ReadOnlyError) and _REFUSAL not in str(error):
+            text = _text(error)
+            if not any(sign in text for sign in _NO_LEADER):
                 raise
-            # The address may lead to the new leader by now. The open connection never will.
+            if hasattr(self, "host") and (owner := moved_to(text, self._here)):
+                self._leader.learn(owner)
+            # The address may lead to the new leader by now. The open connections never will.
+            self._leader.leave(self._term)
             await self.disconnect()
-            raise RedisConnectionError("The server is a replica, and refuses to write") from error
+            raise RedisConnectionError(f"The server takes no writes: {text}") from error
+
+    @property
+    def _here(self) -> Address:
+        return str(self.host), int(self.port)
+
+    def _require_current(self) -> None:
+        if self._term != self._leader.term or time.monotonic() - self._since > _LONGEST_SECONDS:
+            raise RedisConnectionError("The connection may lead to a server that is no leader any more")
 
 
-class _LeavesReplicasOverTls(_LeavesReplicas, SSLConnection):
+def _text(error: ResponseError) -> str:
+    # The client library removes the code of those that it has a class for.
+    return f"{type(error).__name__.removesuffix('Error').upper()} {error}"
+
+
+class _OverTcp(_LeavesReplicas, Connection):
     pass
 
 
-class _LeavesReplicasOverSocket(_LeavesReplicas, UnixDomainSocketConnection):
+class _OverTls(_LeavesReplicas, SSLConnection):
+    pass
+
+
+class _OverSocket(_LeavesReplicas, UnixDomainSocketConnection):
     pass
 
 
 def leaving_replicas(kind: type[Any]) -> type[Any]:
-    """The kind of connection that is as this one, and leaves a server that has become a replica."""
-    kinds = {SSLConnection: _LeavesReplicasOverTls, UnixDomainSocketConnection: _LeavesReplicasOverSocket}
-    return kinds.get(kind, _LeavesReplicas)
+    """The kind of connection that is as this one, and leaves a server that takes no writes any more."""
+    kinds: dict[type[Any], type[Any]] = {SSLConnection: _OverTls, UnixDomainSocketConnection: _OverSocket}
+    return kinds.get(kind, _OverTcp)

@@ -6,7 +6,9 @@ from typing import cast
 import orjson
 from redis.asyncio import Redis
 
-_WORKERS = "junis:workers"
+from app.core.redis_keys import redis_key
+
+_WORKERS = redis_key("workers")
 _SILENT_AFTER_SECONDS = 30
 
 
@@ -34,4 +36,4 @@ async def read_loops(redis: Redis) -> dict[str, bool] | None:
 
 
 def _key(worker_id: str) -> str:
-    return f"junis:worker:{worker_id}"
+    return redis_key("worker", worker_id)

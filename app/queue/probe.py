@@ -4,16 +4,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.redis_errors import explain, is_refused
+from app.core.redis_keys import redis_key
 from app.core.watch import OK, Finding
 
 _SECONDS = 2.0
+_KEPT_SECONDS = 60
 
 
 async def probe_redis(redis: Redis) -> Finding:
-    """Whether Redis responds to us; if not, the state is `refused` or `away`."""
+    """Whether Redis responds to us and takes writes; if not, the state is `refused`, `away` or `degraded`."""
+    state = "away"
     try:
         async with asyncio.timeout(_SECONDS):
             await redis.ping()
+            state = "degraded"
+            await redis.set(redis_key("probe"), "", ex=_KEPT_SECONDS)
     except (RedisError, OSError) as error:
-        return Finding("refused" if is_refused(error) else "away", explain(error, redis))
+        return Finding("refused" if is_refused(error) else state, explain(error, redis))
     return OK

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app.core.metrics import REDIS_AWAY
 from app.core.redis_errors import explain
+from app.core.redis_keys import redis_key
 from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 from app.rate_limits.local_windows import LocalWindows
 
@@ -26,6 +27,9 @@ _MICROSECONDS = 1_000_000
 _AWAY_PAUSE_SECONDS = 1.0
 # A Redis that accepts connections and does not respond counts as away, too.
 _RESPONSE_SECONDS = 1.0
+
+# It has one member in each of its sets, however often it asks.
+_NOBODY = Limits("nobody", "nobody", per_minute=1000, concurrent=1000, key_per_minute=None, key_per_hour=None)
 
 _HERE = Path(__file__).parent
 _T = TypeVar("_T")
@@ -69,6 +73,11 @@ class RateLimiter:
         """The current windows, for a request that is refused for another reason and not counted."""
         return await self._decide(limits, Slot(limits.organization_id, ""), is_counted=False)
 
+    async def is_shared(self) -> bool:
+        """Whether requests are decided in Redis now, for all processes together: by a request of nobody."""
+        probe = partial(self._decide_in_redis, _NOBODY, Slot(_NOBODY.organization_id, "probe"), is_counted=True)
+        return await self._ask_redis(probe, at_once=True) is not None
+
     async def release(self, slot: Slot) -> None:
         """Release the slot. It is idempotent."""
         live = self._live.get(slot.organization_id, set())
@@ -85,7 +94,7 @@ class RateLimiter:
     async def fail(self, address: str, limit: int) -> tuple[bool, Window]:
         """Count a failed attempt of an address to show a key. Returns whether it was allowed, and the window."""
         response = await self._ask_redis(
-            partial(self._fail, keys=[f"junis:failures:{address}"], args=[secrets.token_hex(8), limit])
+            partial(self._fail, keys=[redis_key("failures", address)], args=[secrets.token_hex(8), limit])
         )
         if response is None:
             return self._local.fail(address, limit)
@@ -122,7 +131,7 @@ class RateLimiter:
     async def _decide_in_redis(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         organization, key = limits.organization_id, limits.key_id
         response = await self._admit(
-            keys=[f"junis:minute:{organization}", _slots(organization), f"junis:minute:{key}", f"junis:hour:{key}"],
+            keys=[_minute(organization), _slots(organization), _minute(key), _hour(key)],
             args=[
                 slot.request,
                 limits.per_minute,
@@ -135,9 +144,9 @@ class RateLimiter:
         )
         return _decision(limits, response)
 
-    async def _ask_redis(self, command: Callable[[], Awaitable[_T]]) -> _T | None:
-        """Redis's response, or None while Redis is away."""
-        if time.monotonic() < self._away_until:
+    async def _ask_redis(self, command: Callable[[], Awaitable[_T]], *, at_once: bool = False) -> _T | None:
+        """Redis's response, or None while Redis is away. `at_once` asks although it was away a moment ago."""
+        if time.monotonic() < self._away_until and not at_once:
             return None
         if self._away_until:
             # While this command finds out whether Redis is back, the others are decided within the process.
@@ -160,7 +169,7 @@ class RateLimiter:
     async def uncount(self, limits: Limits, slot: Slot) -> Decision:
         """Remove an admitted request from the windows; it keeps its slot. Returns the windows without it."""
         organization, key = limits.organization_id, limits.key_id
-        keys = [f"junis:minute:{organization}", f"junis:minute:{key}", f"junis:hour:{key}"]
+        keys = [_minute(organization), _minute(key), _hour(key)]
         if await self._ask_redis(partial(self._uncount, keys=keys, args=[slot.request])) is None:
             self._local.uncount(limits)
         return await self.look(limits)
@@ -178,7 +187,15 @@ async def open_rate_limiter(redis: Redis) -> AsyncIterator[RateLimiter]:
 
 
 def _slots(organization_id: str) -> str:
-    return f"junis:slots:{organization_id}"
+    return redis_key("slots", organization_id)
+
+
+def _minute(counted_id: str) -> str:
+    return redis_key("minute", counted_id)
+
+
+def _hour(key_id: str) -> str:
+    return redis_key("hour", key_id)
 
 
 def _decision(limits: Limits, response: list[Any]) -> Decision:

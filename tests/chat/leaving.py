@@ -2,13 +2,14 @@
 
 from redis.asyncio import Redis
 
+from app.core.redis_keys import redis_key
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
 
 async def is_free(redis: Redis, organization: Organization) -> bool:
     """Whether none of the organization's requests holds a slot any more."""
-    return not await redis.zcard(f"junis:slots:{organization.id}")
+    return not await redis.zcard(redis_key("slots", organization.id))
 
 
 async def check_ended_by_us(upstream: UpstreamLog, *models: str) -> None:

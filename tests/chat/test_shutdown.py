@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.database import Database
+from app.core.redis_keys import redis_key
 from tests.agents.definitions import make_host
 from tests.chat.asking import CHAT, asked, conversation, open_http, opened_stream, text_of, user
 from tests.chat.books import NOTHING_CHARGED, Books, books_of, charged, cost_of, estimate_of
@@ -131,7 +132,7 @@ async def test_a_turn_that_had_not_begun_may_be_retried(
     host = await make_host(database, "sim-chat--stall-0")
 
     async def are_both_there() -> bool:
-        return bool(await redis.zcard(f"junis:slots:{host.id}") == 2)
+        return bool(await redis.zcard(redis_key("slots", host.id)) == 2)
 
     async with stoppable(stack, SHORT) as (api, doomed):
         async with asked(doomed, host, WORDS, **conversation("ours")) as first:

@@ -32,22 +32,6 @@ def settings(url: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("url", "for_sqlalchemy"),
-    [
-        ("postgresql://app:pw@db:5432/junis", "postgresql+asyncpg://app:pw@db:5432/junis"),
-        ("postgres://app:p%2Fw@db/junis?sslmode=require", "postgresql+asyncpg://app:p%2Fw@db/junis?ssl=require"),
-        ("postgresql:///junis?host=/run/pg", "postgresql+asyncpg:///junis?host=%2Frun%2Fpg"),
-        (
-            "postgresql://app@/junis?sslmode=verify-full&host=db",
-            "postgresql+asyncpg://app@/junis?ssl=verify-full&host=db",
-        ),
-    ],
-)
-def test_the_url_is_rewritten_for_sqlalchemy(url: str, for_sqlalchemy: str) -> None:
-    assert settings(url).sqlalchemy_url == for_sqlalchemy
-
-
-@pytest.mark.parametrize(
     ("url", "reason"),
     [
         ("postgresql://app:geheim@db:port/junis", "the port is not a number from 1 to 65535"),
@@ -58,8 +42,14 @@ def test_the_url_is_rewritten_for_sqlalchemy(url: str, for_sqlalchemy: str) -> N
         ("postgresql://app:geheim@db/junis?sslmode=always", "sslmode must be one of: disable, allow, prefer, require"),
         ("postgresql://app:geheim@db/junis?sslmode=", "sslmode must be one of"),
         ("postgresql://app:geheim@db/junis?sslmode", "after the ?, parameters must be written as name=value"),
-        ("postgresql://app:geheim@db/junis?channel_binding=geheim", "the parameter channel_binding is not supported"),
-        ("postgresql://app:geheim@db/junis?sslmode=require&sslrootcert=ca.pem", "PGSSLROOTCERT"),
+        ("postgresql://app:geheim@one:5432,two:port/junis", "the port is not a number from 1 to 65535"),
+        ("postgresql://app:geheim@db/junis?channel_binding=geheim", "channel_binding must be one of: disable, prefer"),
+        ("postgresql://app:geheim@db/junis?target_session_attrs=standby", "target_session_attrs must be one of: any"),
+        ("postgresql://app:geheim@db/junis?connect_timeout=geheim", "connect_timeout must be a number of seconds"),
+        ("postgresql://app:geheim@db/junis?sslmode=require&sslrootcert=ca.pem", "sslrootcert names no file"),
+        ("postgresql://app:geheim@db/junis?colour=geheim", "the parameter colour is not supported; supported: host"),
+        ("postgresql://app:geheim@db/junis?pgbouncer=true", "set DATABASE_POOLER=transaction and DATABASE_DIRECT_URL"),
+        ("postgresql://app:geheim@db/junis?schema=geheim", "write options=-csearch_path%3DNAME"),
         ("postgresql://app:geheim@db/junis?host=other", "the host is given both before the path and as a parameter"),
     ],
 )
@@ -113,7 +103,7 @@ def test_the_host_may_be_a_parameter(
 async def test_the_listener_connects_without_tls_if_tls_is_not_required(database_url: str) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=prefer").database_url, "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=prefer").direct_database, "junis_callers", heard.set):
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
 
@@ -122,7 +112,7 @@ async def test_the_listener_does_not_connect_without_tls_if_tls_is_required(
 ) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=require").database_url, "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=require").direct_database, "junis_callers", heard.set):
         lost = await asyncio.wait_for(logged.get(), PATIENCE)
 
     assert not heard.is_set()

@@ -1,5 +1,7 @@
+import secrets
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 from alembic import command
 from alembic.config import Config
@@ -92,3 +94,20 @@ def test_other_commands_say_that_the_schema_is_missing(empty_database_url: str, 
 
         assert refused.status == 1
         assert refused.stderr == "error: The database schema is missing or behind: run `junis migrate`\n"
+
+
+def test_a_role_that_may_create_nothing_is_told_what_to_grant(empty_database_url: str) -> None:
+    name = f"plain_{secrets.token_hex(4)}"
+    execute(empty_database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'plain'")
+    url = urlsplit(empty_database_url)
+
+    plain = url._replace(netloc=f"{name}:plain@{url.hostname}:{url.port}").geturl()
+    refused = run_process("migrate", DATABASE_URL=plain)
+    execute(empty_database_url, f"DROP ROLE {name}")
+
+    assert refused.status == 1
+    assert refused.stderr.splitlines()[-1] == (
+        "error: The role of DATABASE_URL lacks a privilege: permission denied for schema public. As its owner, run"
+        " `junis migrate`, or: GRANT USAGE, CREATE ON SCHEMA public TO the role of DATABASE_URL"
+    )
+    assert "Traceback" not in refused.stderr

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from app.core.database import Database
 from devstack.servers import EmbeddedServers
@@ -115,6 +117,44 @@ async def test_without_redis_it_is_ready_and_reports_that_redis_is_away(fragile:
     assert status == 200
     assert body == WITHOUT_REDIS
     assert (await fragile.ready())[1]["redis"] == "ok"
+
+
+async def test_a_redis_that_takes_no_writes_is_reported_as_degraded(fragile: Fragile) -> None:
+    async with Redis.from_url(fragile.servers.redis_url) as valkey:
+        # Its leader does not exist.
+        await valkey.replicaof("127.0.0.1", 1)
+        status, body = await fragile.ready()
+        response = await fragile.client.get("/api/external/credits")
+        await valkey.replicaof("NO", "ONE")
+
+    assert (status, body["redis"]) == (200, "degraded")
+    assert response.status_code == 200
+    assert (await fragile.ready())[1]["redis"] == "ok"
+
+
+async def test_a_postgres_that_takes_no_writes_is_not_ready_until_it_does(fragile: Fragile) -> None:
+    async with fragile.database.transaction() as tx:
+        name = await tx.fetchval("SELECT current_database()")
+        await tx.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await end_sessions(fragile)
+    status, body = await fragile.ready()
+    retried = await fragile.client.post(f"/api/external/content/{uuid.uuid4()}/retry")
+    async with asyncio.timeout(PATIENCE), fragile.database.transaction() as tx:
+        await tx.execute("SET TRANSACTION READ WRITE")
+        await tx.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+    assert (status, body["status"], body["database"]) == (503, "not_ready", "read_only")
+    assert retried.status_code == 404, "it only reads"
+    assert (await fragile.ready())[0] == 200
+
+
+async def end_sessions(fragile: Fragile) -> None:
+    """Have every connection opened again."""
+    async with fragile.database.transaction() as tx:
+        await tx.fetch(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 async def test_a_redis_that_does_not_respond_is_reported_as_away(fragile: Fragile) -> None:

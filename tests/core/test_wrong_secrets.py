@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
+from app.core.database_url import database_address
 from app.core.errors import ServiceUnavailableError
 from app.core.notifications import listening
 from tests import programs
@@ -162,7 +163,8 @@ async def test_a_postgres_that_cannot_be_reached_is_unavailable_and_named(
 async def test_the_listener_goes_on_while_a_name_with_several_addresses_refuses(
     two_addresses: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening(f"postgresql://app:{SECRET}@{two_addresses}/junis", "junis_callers", lambda: None):
+    address = database_address(f"postgresql://app:{SECRET}@{two_addresses}/junis")
+    async with listening(address, "junis_callers", lambda: None):
         await until(lambda: has_lost(caplog, times=2))
 
     assert {record.__dict__["reason"].partition(": ")[0] for record in caplog.records} == {two_addresses}

@@ -10,9 +10,13 @@ import grimp
 
 from app.core.settings import Settings
 
-# Properties that are made of a setting.
-_MADE_OF = {"sqlalchemy_url": "database_url", "replicate_webhook_secrets": "replicate_webhook_secret"}
-_NAMES = {**{name: name for name in Settings.model_fields}, **_MADE_OF}
+# Properties that are made of settings.
+_MADE_OF = {
+    "database": {"database_url", "database_pooler"},
+    "direct_database": {"database_url", "database_pooler", "database_direct_url"},
+    "replicate_webhook_secrets": {"replicate_webhook_secret"},
+}
+_NAMES = {**{name: {name} for name in Settings.model_fields}, **_MADE_OF}
 
 
 @cache
@@ -34,7 +38,8 @@ def _read_in(module: str) -> set[str]:
     assert specification.origin
     tree = ast.parse(Path(specification.origin).read_text())
     attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return {_NAMES[node.attr] for node in attributes if node.attr in _NAMES and _is_of_settings(node.value)}
+    read = [node.attr for node in attributes if node.attr in _NAMES and _is_of_settings(node.value)]
+    return {name for attribute in read for name in _NAMES[attribute]}
 
 
 def _is_of_settings(owner: ast.expr) -> bool:

@@ -26,8 +26,9 @@ NOT_UNDER_COMPOSE = {"LOCAL_STORAGE_DIR"}
 NOT_READ_YET: dict[str, set[str]] = {"api": {"SECRET_KEY"}, "worker": set(), "migrate": set()}
 # `junis migrate` takes it from the environment.
 NO_SETTING = {"SERVER_DATABASE_PASSWORD"}
-# It has one connection.
-NOT_NEEDED: dict[str, set[str]] = {"api": set(), "worker": set(), "migrate": {"DATABASE_POOL_SIZE"}}
+# It has one connection, and DATABASE_URL is the direct one.
+OF_POOLS = {"DATABASE_POOL_SIZE", "DATABASE_POOLER", "DATABASE_DIRECT_URL"}
+NOT_NEEDED: dict[str, set[str]] = {"api": set(), "worker": set(), "migrate": OF_POOLS}
 
 
 def test_exactly_the_expected_services_are_defined() -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
+from app.core.redis_keys import redis_key
 from app.queue.heartbeat import beat, read_loops
 
 # A key space that no worker uses.
@@ -35,11 +36,11 @@ async def test_a_worker_that_falls_silent_is_forgotten(redis: Redis) -> None:
     await beat(redis, "living", {"poll": True})
     await beat(redis, "gone", {"poll": False})
     # As if half a minute had passed without a heartbeat.
-    await redis.delete("junis:worker:gone")
+    await redis.delete(redis_key("worker", "gone"))
 
     assert await read_loops(redis) == {"poll": True}
-    assert await redis.exists("junis:workers") == 1
-    assert [worker async for worker in redis.sscan_iter("junis:workers")] == [b"living"]
+    assert await redis.exists(redis_key("workers")) == 1
+    assert [worker async for worker in redis.sscan_iter(redis_key("workers"))] == [b"living"]
 
 
 async def test_the_running_worker_reports_every_loop(stack: object, environment: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from redis.asyncio import Redis
 
+from app.core.redis_keys import redis_key
 from app.core.settings import Settings
 from app.queue.open import open_redis
 
@@ -24,17 +25,17 @@ def redis_at(url: str) -> Redis:
 
 def minute_key(counted_id: str) -> str:
     """The key of an organization's or API key's requests within the last minute."""
-    return f"junis:minute:{counted_id}"
+    return redis_key("minute", counted_id)
 
 
 def hour_key(key_id: str) -> str:
     """The key of an API key's requests within the last hour, counted by minute."""
-    return f"junis:hour:{key_id}"
+    return redis_key("hour", key_id)
 
 
 def slots_key(organization_id: str) -> str:
     """The key of an organization's slots, sorted by the end of their leases."""
-    return f"junis:slots:{organization_id}"
+    return redis_key("slots", organization_id)
 
 
 async def age(redis: Redis, seconds: float, *keys: str) -> None:

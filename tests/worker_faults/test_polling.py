@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.core.redis_keys import redis_key
 from devstack.vendors import choose_vendors
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
@@ -133,6 +134,6 @@ async def test_each_page_of_the_list_takes_a_call_from_the_budget(
 async def tokens_left(worker: ManualWorker) -> float:
     """How many reads were left in the vendor's budget when one was last taken."""
     redis = worker.resources.redis
-    (key,) = [key async for key in redis.scan_iter(match="junis:vendor:*:reads")]
+    (key,) = [key async for key in redis.scan_iter(match=redis_key("vendor", "*", "reads"))]
     (tokens,) = await redis.hmget(key, ["tokens"])  # type: ignore[misc]  # redis-py's types
     return float(tokens)

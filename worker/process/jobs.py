@@ -5,6 +5,7 @@ import logging
 from typing import Any, NoReturn
 
 from arq import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -77,6 +78,19 @@ class WakingWorker(Worker):
             self.job_counter += 1
             self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, timestamp_ms()))
             self.tasks[job_id].add_done_callback(self._on_task_done)
+
+    async def finish_job(self, job_id: str, *_rest: Any) -> None:
+        """Forget a job that has run."""
+        await self._forget(job_id)
+
+    async def finish_failed_job(self, job_id: str, _result: bytes | None) -> None:
+        """Forget a job that could not run."""
+        await self._forget(job_id)
+
+    async def _forget(self, job_id: str) -> None:
+        # arq would also remove it from a set of its own, which a cluster keeps on another node than the job.
+        prefixes = (retry_key_prefix, in_progress_key_prefix, job_key_prefix)
+        await self.pool.delete(*(prefix + job_id for prefix in prefixes))
 
     def _on_task_done(self, _task: asyncio.Task[None]) -> None:
         self.job_counter -= 1

@@ -26,14 +26,26 @@ def main() -> int:
         return 2
     configure_logging(settings.log_level)
     log_doubts(settings, os.environ)
-    if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port)
+    if not _offers_metrics(settings.worker_metrics_port):
+        return 1
     try:
         uvloop.run(run(settings))
     except LoopEndedError:
         logger.exception("worker_ended")
         return 1
     return 0
+
+
+def _offers_metrics(port: int) -> bool:
+    """Offer the metrics on the port, unless it is 0. Returns whether that was possible."""
+    try:
+        if port:
+            start_http_server(port)
+    except OSError as error:
+        reason = f"Cannot listen on WORKER_METRICS_PORT={port}: {error.strerror or error}"
+        logger.error("command_failed", extra={"reason": reason})
+        return False
+    return True
 
 
 async def run(settings: Settings) -> None:

@@ -105,7 +105,8 @@ def _missing_model(asked: UpstreamSetting, offer: Offer | None, said: UpstreamSt
     is_unlisted = bool(names) and offer is not None and offer.find(asked.model) is None
     words = said.reason.lower()
     is_told = "model" in words and any(part in words for part in ("not found", "not exist", "invalid model", "unknown"))
-    if not is_unlisted and not is_told:
+    # Some servers do not list all that they have, so what else is wrong with a request must not be taken for this.
+    if not is_told and not (is_unlisted and (said.status == 404 or "model" in words)):
         return None
     mend = f"set {asked.model_name} to one of its models: {some(names, asked.model)}" if names else _told(said.reason)
     return Fault(f"{asked.where} has no model {asked.model}", mend, is_missing=True)

@@ -40,8 +40,9 @@ class Offer:
         return [model.name for model in self.models]
 
     def find(self, name: str) -> OfferedModel | None:
-        """The model of that name. Ollama's names end in a tag, which may be left out if it is `latest`."""
-        return next((model for model in self.models if model.name in {name, f"{name}:latest"}), None)
+        """The model of that name. Ollama's tag `latest` and Gemini's `models/` may be left out of names."""
+        spellings = {name, f"{name}:latest", f"models/{name}"}
+        return next((model for model in self.models if model.name in spellings), None)
 
     def first_chat_model(self) -> str | None:
         """The first model that probably answers chats."""

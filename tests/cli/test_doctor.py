@@ -237,11 +237,13 @@ def test_a_model_that_is_not_there_and_has_no_price(patient: Patient, server: Ch
 
     called, uncalled = patient.report(), patient.report("--no-model-call")
 
+    assert f"{server.base_url} has no model lama" in called["chat model"].found
+    assert "set LLM_MODEL to one of its models: llama" in called["chat model"].mend
+    assert f"{server.base_url} does not list lama" in uncalled["chat model"].found
+    assert "LLM_MODEL should probably be one of llama" in uncalled["chat model"].mend
     for line in (called["chat model"], uncalled["chat model"]):
         assert line.state == "failed"
-        assert f"{server.base_url} has no model lama" in line.found
         assert "lama has no price" in line.found
-        assert "set LLM_MODEL to one of its models: llama" in line.mend
         assert "junis catalog price lama --prompt … --completion … (0 if it is free)" in line.mend
 
 

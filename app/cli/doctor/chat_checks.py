@@ -91,10 +91,11 @@ async def _uncalled(place: Place, asked: UpstreamSetting, offer: Offer | AppErro
         verb = "correct" if asked.upstream.api_key else "set"
         return failed(f"{asked.where} refuses the key, or the lack of one", f"{verb} {asked.api_key_name}")
     if not offer.models:
-        return not_checked(f"{asked.where} names no models, and none was called")
+        found = f"{asked.where} names no models (status {offer.response.status}), and none was called"
+        return warning(found, f"correct {asked.base_url_name} or {asked.api_key_name}, unless it has no /models")
     if offer.find(asked.model) is None:
-        found = f"{asked.where} has no model {asked.model}"
-        return failed(found, f"set {asked.model_name} to one of its models: {some(offer.names, asked.model)}")
+        found = f"{asked.where} does not list {asked.model}; it was not called"
+        return warning(found, f"{asked.model_name} should probably be one of {some(offer.names, asked.model)}")
     return ok(f"{asked.where} has {asked.model}; it was not called")
 
 

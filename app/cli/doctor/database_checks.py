@@ -10,7 +10,7 @@ from app.cli.server_role import needed_privileges
 from app.core.addresses import POSTGRES_PORT, address_of
 from app.core.database import Database, Transaction
 from app.core.errors import ServiceUnavailableError
-from app.core.postgres_errors import explain
+from app.core.postgres_errors import explain, sqlstate
 from app.core.schema import SchemaState, read_schema_state
 
 _ABOUT = """
@@ -35,6 +35,7 @@ ORDER BY u.kind, u.name
 _COUNTED = "SELECT kind, count(*) AS models FROM models WHERE is_active GROUP BY kind ORDER BY kind"
 _UNDONE = "the database cannot be used"
 _POOLER_SECONDS = 4.0
+_NOT_PREPARED = frozenset({"26000", "42P05"})
 
 
 async def check_database(place: Place) -> Result:
@@ -100,6 +101,11 @@ async def check_pooler(place: Place) -> Result:
         return not_checked(_UNDONE)
     except TimeoutError:
         return warning("a second connection got no transaction while a first one had one", "give the pooler more room")
+    except Exception as error:
+        # A statement was prepared in another session than the one that was to run it.
+        if sqlstate(error) not in _NOT_PREPARED:
+            raise
+        is_kept = False
     finally:
         await first.close()
         await second.close()

@@ -27,6 +27,11 @@ class Config:
         """The server's address as seen from this machine: scheme, host and port."""
         return f"http://{_REACHED_AT.get(self.host, self.host)}:{self.port}"
 
+    @property
+    def commands(self) -> Path:
+        """The script that runs the operator's commands."""
+        return self.data_dir / "junis"
+
 
 def read_config(environ: Mapping[str, str], dotenv: Path) -> Config:
     """Read the settings; the environment takes precedence over the `.env` file.

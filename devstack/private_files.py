@@ -6,14 +6,15 @@ import tempfile
 from pathlib import Path
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file's content as one step; the file has mode 0600 from the start."""
+def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Replace a file's content as one step; nobody but its owner can ever open it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
             os.fsync(descriptor)
+            os.fchmod(descriptor, mode)
         Path(name).replace(path)
     except BaseException:  # raised again
         Path(name).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devstack.banner import render_banner
+from devstack.commands import write_commands
 from devstack.config import Config
 from devstack.credentials import write_quickstart_file
 from devstack.errors import StackError
@@ -44,7 +45,7 @@ def quickstart(config: Config, interrupts: Interrupts, say: Say) -> None:
         servers = EmbeddedServers(config.data_dir, durable=True, pause=interrupts.pause)
         supervisor = Supervisor(say)
         try:
-            credentials = Startup(
+            started = Startup(
                 config=config,
                 vendors=vendors,
                 simulator=simulator,
@@ -53,8 +54,9 @@ def quickstart(config: Config, interrupts: Interrupts, say: Say) -> None:
                 pause=interrupts.pause,
                 say=say,
             ).run()
-            write_quickstart_file(config.data_dir / "quickstart.json", config.origin, credentials)
-            say(render_banner(config, vendors, credentials))
+            write_quickstart_file(config.data_dir / "quickstart.json", config.origin, started.credentials)
+            write_commands(config.commands, started.settings)
+            say(render_banner(config, vendors, started.credentials, started.chat_model))
             supervisor.run(interrupts)
         finally:
             say("Stopping")

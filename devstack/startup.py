@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack import product, schema
+from devstack.chat_model import ChatModel
 from devstack.config import Config
 from devstack.credentials import Credentials, parse_credentials, read_credentials
 from devstack.errors import StartupError
@@ -13,6 +14,21 @@ from devstack.programs import Program, run_to_end
 from devstack.servers import EmbeddedServers
 from devstack.supervisor import Supervisor
 from devstack.vendors import Vendors
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a start has led to.
+
+    Attributes:
+        credentials: How to sign in.
+        chat_model: What was found out about the chat model; None if it is simulated, or that could not be found out.
+        settings: What the programs were told, whatever the operator's settings are.
+    """
+
+    credentials: Credentials
+    chat_model: ChatModel | None
+    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,8 @@ class Startup:
     pause: Callable[[float], None]
     say: Callable[[str], None]
 
-    def run(self) -> Credentials:
+    def run(self) -> Started:
         """Start everything and wait until the API answers.
-
-        Returns:
-            How to sign in.
 
         Raises:
             StartupError: A program ended or did not become ready.
@@ -50,14 +63,18 @@ class Startup:
         if simulator is not None:
             self.supervisor.start(simulator)
         self._start_servers()
-        env = self._environment()
+        settings = self._settings()
+        env = {**self.config.environ, **settings}
         self._migrate(env)
         credentials = self._credentials(env)
+        chat_model = self._chat_model(env) if self.vendors.is_chat_real else None
+        if chat_model is not None:
+            settings["LLM_MODEL"] = env["LLM_MODEL"] = chat_model.model
         if simulator is not None:
             simulator.wait_until_ready(self.pause)
             self.say("Simulator ready")
         self._start_api_and_worker(env)
-        return credentials
+        return Started(credentials, chat_model, settings)
 
     def _start_servers(self) -> None:
         self.servers.start()
@@ -94,16 +111,27 @@ class Startup:
         self.say("Demo organization, agents and API key created")
         return made
 
+    def _chat_model(self, env: Mapping[str, str]) -> ChatModel | None:
+        self.say(f"Trying the chat model at {self.vendors.chat_url}")
+        trial = Program("demo-model", ("-m", "app.cli", "demo-model"), env, self._log("demo-model"))
+        try:
+            return ChatModel.from_json(run_to_end(trial, self.pause))
+        except StartupError as error:
+            # The server can do everything but chat, and the log says why.
+            self.say(str(error))
+            return None
+
     def _simulator(self) -> Program:
         return product.simulator(self.config.environ, self._log("simulator"), origin=f"http://{self.simulator}")
 
     def _log(self, name: str) -> Path:
         return self.config.data_dir / "logs" / f"{name}.log"
 
-    def _environment(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         data_dir = self.config.data_dir
+        chat = {"LLM_BASE_URL": self.config.environ["LLM_BASE_URL"]} if self.vendors.is_chat_real else {}
         return {
-            **self.config.environ,
+            **chat,
             **self.vendors.environ,
             "DATABASE_URL": self.servers.database_url,
             "REDIS_URL": self.servers.redis_url,

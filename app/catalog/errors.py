@@ -1,3 +1,6 @@
+import shlex
+from typing import Self
+
 from app.core.errors import AppError, InvalidRequestError
 
 
@@ -12,6 +15,37 @@ class ModelNotPricedError(AppError):
     type = "provider_error"
     code = "model_not_priced"
     message = "The model has no price in the catalog"
+
+    @classmethod
+    def for_chat(cls, name: str) -> Self:
+        """The refusal of a chat model, with the line by which the operator gives it a price."""
+        return cls(
+            f"The model {name} has no price in the catalog. Whoever runs this server sets one, in credits for a million"
+            f" tokens (0, if it is free, must be said): {_either_way(chat_price_command(name))}"
+        )
+
+    @classmethod
+    def for_generation(cls, name: str) -> Self:
+        """The refusal of a generation model, with the line by which the operator gives it a price."""
+        return cls(
+            f"The model {name} has no price with a ceiling in the catalog. Whoever runs this server sets one, in"
+            f" credits (0, if it is free, must be said): {_either_way(generation_price_command(name))}"
+        )
+
+
+def chat_price_command(name: str, junis: str = "junis") -> str:
+    """The line that gives a chat model a price. `junis` is how the command is called there."""
+    return f"{junis} catalog price {shlex.quote(name)} --prompt … --completion …"
+
+
+def generation_price_command(name: str, junis: str = "junis") -> str:
+    """The line that gives a generation model a price; see `chat_price_command`."""
+    return f"{junis} catalog price {shlex.quote(name)} --per-output … --ceiling …"
+
+
+def _either_way(command: str) -> str:
+    # A process does not know how it was started.
+    return f"{command} (under Compose: docker compose exec api {command}; beside make quickstart: .data/{command})"
 
 
 class CatalogFileError(InvalidRequestError):

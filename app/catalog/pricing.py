@@ -67,7 +67,7 @@ def generation_ceiling(price: PriceTag) -> Decimal:
         ModelNotPricedError: the price has no ceiling.
     """
     if price.ceiling is None:
-        raise ModelNotPricedError(f"The price of {price.model_name} has no ceiling")
+        raise ModelNotPricedError.for_generation(price.model_name)
     return price.ceiling
 
 

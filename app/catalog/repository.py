@@ -84,6 +84,11 @@ async def find_models(tx: Transaction, kind: ModelKind, names: Sequence[str]) ->
     return [ModelRow.from_row(row) for row in await tx.fetch(_WITH_PRICE, kind.value, list(names))]
 
 
+async def find_model(tx: Transaction, name: str) -> Model | None:
+    """The model of that name, of any kind, active or not."""
+    return await tx.session.get(Model, name)
+
+
 async def list_models(tx: Transaction, kind: ModelKind) -> Sequence[Model]:
     """The active models of a kind, by name."""
     query = select(Model).where(Model.kind == kind.value, Model.is_active).order_by(Model.name)

@@ -1,6 +1,8 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
@@ -9,7 +11,7 @@ from app.catalog.errors import CatalogFileError, ModelNotPricedError, UnknownMod
 from app.catalog.models import Model, ModelKind
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
-from app.catalog.toml import CatalogFile, ModelEntry, read_starter_catalog, write_catalog
+from app.catalog.toml import CatalogFile, ModelEntry, PriceEntry, read_starter_catalog, write_catalog
 from app.core.clock import moment_of
 from app.core.database import Transaction
 
@@ -37,6 +39,12 @@ class PricedModel:
     upstream_model: str | None
 
 
+# Of a chat model for which the operator has named no longest answer.
+DEFAULT_MAX_OUTPUT_TOKENS = 4096
+# What a model of the catalog has besides its name, its kind and its price.
+_PROPERTIES = frozenset(ModelEntry.model_fields) - {"name", "kind", "price", "is_active"}
+
+
 @dataclass(frozen=True)
 class ImportedCatalog:
     """How many models were imported, and how many prices were new."""
@@ -51,10 +59,10 @@ async def get_chat_model(tx: Transaction, name: str) -> PricedModel:
     Raises:
         ModelNotPricedError: the catalog has no such chat model, or no price for it.
     """
-    found = await repository.find_models(tx, ModelKind.CHAT, [name])
-    if not found:
-        raise ModelNotPricedError(f"The model {name} has no price in the catalog")
-    return _priced(found[0])
+    for row in await repository.find_models(tx, ModelKind.CHAT, [name]):
+        if row.price is not None:
+            return _priced(row, row.price)
+    raise ModelNotPricedError.for_chat(name)
 
 
 async def is_chat_model_priced(tx: Transaction, name: str) -> bool:
@@ -74,7 +82,9 @@ async def get_generation_model(tx: Transaction, name: str) -> PricedModel:
     row = found.get(names[0]) or found.get(names[1])
     if row is None:
         raise UnknownModelError(f"Unknown model: {name}")
-    return _priced(row)
+    if row.price is None:
+        raise ModelNotPricedError.for_generation(row.name)
+    return _priced(row, row.price)
 
 
 async def list_generation_models(tx: Transaction) -> Sequence[Model]:
@@ -122,6 +132,39 @@ async def import_missing_models(tx: Transaction, catalog: CatalogFile, *, actor:
     await import_catalog(tx, CatalogFile(models=missing), actor=actor)
 
 
+async def set_price(
+    tx: Transaction,
+    name: str,
+    kind: ModelKind,
+    price: PriceEntry,
+    *,
+    actor: Actor,
+    properties: Mapping[str, object] = MappingProxyType({}),
+) -> ImportedCatalog:
+    """Give one model a price from now on. One that the catalog lacks is added; one that was switched off is on again.
+
+    Args:
+        tx: the transaction.
+        name: the model.
+        kind: what it is used for.
+        price: what it costs.
+        actor: who sets the price.
+        properties: further fields of `ModelEntry`. Those that are None or left out stay as they are.
+
+    Raises:
+        CatalogFileError: the model is of the other kind.
+    """
+    known = await repository.find_model(tx, name)
+    if known is not None and known.kind != kind:
+        raise CatalogFileError(f"{name} is a {known.kind} model, whose price has other parts")
+    kept = {} if known is None else {field: getattr(known, field) for field in _PROPERTIES}
+    given = {field: value for field, value in properties.items() if value is not None}
+    defaults = {"max_output_tokens": DEFAULT_MAX_OUTPUT_TOKENS} if kind is ModelKind.CHAT else {}
+    values: dict[str, Any] = defaults | kept | given
+    entry = ModelEntry(name=name, kind=kind, price=price, is_active=True, **values)
+    return await import_catalog(tx, CatalogFile(models=[entry]), actor=actor)
+
+
 async def export_catalog(tx: Transaction) -> str:
     """The active models with their prices in force now, as a catalog file that can be imported."""
     return write_catalog(await repository.list_priced(tx))
@@ -147,12 +190,10 @@ async def _save_price(tx: Transaction, entry: ModelEntry, now: datetime) -> bool
     return True
 
 
-def _priced(row: ModelRow) -> PricedModel:
-    if row.price is None:
-        raise ModelNotPricedError(f"The model {row.name} has no price in the catalog")
+def _priced(row: ModelRow, price: PriceTag) -> PricedModel:
     return PricedModel(
         name=row.name,
-        price=row.price,
+        price=price,
         max_output_tokens=row.max_output_tokens or 0,
         image_tokens=row.image_tokens,
         context_tokens=row.context_tokens,

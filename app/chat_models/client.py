@@ -8,10 +8,10 @@ import aiohttp
 import orjson
 
 from app.chat_models.dialects import Dialects
-from app.chat_models.errors import UpstreamRejectedError
+from app.chat_models.errors import UpstreamRejectedError, UpstreamStatusError
 from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
-from app.chat_models.refusals import host_of, refusal
+from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, UpstreamResponse
+from app.chat_models.refusals import host_of, refusal, stated_reason
 from app.chat_models.sse_reader import SseReader
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError
 
@@ -62,6 +62,19 @@ class AiohttpChatModelClient:
                     raise
         if not is_finished:
             raise ProviderError("The model provider ended its answer before it was finished")
+
+    async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
+        """See `ChatModelClient.read`."""
+        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
+        with _failures_as_provider_errors(upstream):
+            async with self._session.get(
+                f"{upstream.base_url.rstrip('/')}{path}",
+                headers=_authorization(upstream),
+                timeout=limits,
+                allow_redirects=False,
+            ) as response:
+                body = await _read_up_to(response.content, _MAX_COMPLETION_BYTES)
+                return UpstreamResponse(response.status, dict(response.headers), body)
 
     async def close(self) -> None:
         """See `ChatModelClient.close`."""
@@ -115,7 +128,7 @@ class AiohttpChatModelClient:
             f"{upstream.base_url.rstrip('/')}/chat/completions",
             # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
-            headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None,
+            headers=_authorization(upstream),
             timeout=limits,
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
@@ -134,6 +147,10 @@ def open_chat_model_client() -> ChatModelClient:
     return AiohttpChatModelClient(session)
 
 
+def _authorization(upstream: Upstream) -> dict[str, str] | None:
+    return {"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None
+
+
 async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
     """The data of each event, up to `[DONE]` or the end of the body."""
     reader = SseReader()
@@ -149,7 +166,10 @@ async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> A
     """Read the error of a response with another status than 200, and end the response."""
     async with response:
         body = await _read_up_to(response.content, _MAX_REFUSAL_BYTES)
-        return refusal(upstream, response.status, response.headers.get("Retry-After"), body)
+        error = refusal(upstream, response.status, response.headers.get("Retry-After"), body)
+        # For whoever looks into it: the text for clients does not say it.
+        error.__cause__ = UpstreamStatusError(response.status, stated_reason(upstream, body))
+        return error
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

@@ -17,3 +17,15 @@ class UpstreamRejectedError(AppError):
     ) -> None:
         super().__init__(message, param=param)
         self.upstream_code = upstream_code
+
+
+class UpstreamStatusError(Exception):
+    """What an upstream responded, as the cause of the error that a client gets: for the operator, and without keys.
+
+    `status` is the HTTP status, and `reason` what the upstream says; it may be empty.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"status {status}: {reason}" if reason else f"status {status}")
+        self.status = status
+        self.reason = reason

@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,6 +26,15 @@ class Upstream:
     base_url: str
     api_key: str
     output_limit_name: OutputLimitName = "max_tokens"
+
+
+@dataclass(frozen=True)
+class UpstreamResponse:
+    """A response of an upstream to a request that runs nothing, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,10 @@ class ChatModelClient(Protocol):
             body: the request.
             timeout: limits the whole call, in seconds.
         """
+        ...
+
+    async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
+        """GET of another address of the upstream, such as `/models`. No status is an error."""
         ...
 
     async def close(self) -> None:

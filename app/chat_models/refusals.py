@@ -48,7 +48,7 @@ def refusal(upstream: Upstream, status: int, retry_after: str | None, body: byte
         body: its body, JSON or not.
     """
     stated = _stated(body)
-    message = _without_keys(stated.message, upstream.api_key)
+    message = stated_reason(upstream, body)
     details = {"upstream": host_of(upstream), "status": status, "reason": message}
     if status in _DENIED or stated.code == _OUT_OF_CREDIT:
         logger.error("upstream_denied", extra=details)
@@ -59,6 +59,11 @@ def refusal(upstream: Upstream, status: int, retry_after: str | None, body: byte
     if status in _REJECTED:
         return UpstreamRejectedError(message, param=stated.param, upstream_code=stated.code)
     return ProviderError()
+
+
+def stated_reason(upstream: Upstream, body: bytes) -> str:
+    """What the upstream says in the body of a refusal, without its key; empty if it says nothing that can be read."""
+    return _without_keys(_stated(body).message, upstream.api_key)
 
 
 def host_of(upstream: Upstream) -> str | None:

@@ -15,6 +15,9 @@ def main() -> None:
     Raises:
         SystemExit: always; see `app.cli.commands.run`.
     """
+    # The image's entry point is `junis` already: `docker compose run api junis doctor` says it twice.
+    if sys.argv[1:2] == ["junis"]:
+        del sys.argv[1]
     if _LONG_RUNNING.intersection(sys.argv[1:2]):
         end_when_asked(0, *STOP_SIGNALS)
     else:

@@ -5,11 +5,13 @@ import typer
 from app.audit.actor import COMMAND_LINE
 from app.catalog.service import export_catalog, import_catalog
 from app.catalog.toml import read_catalog
+from app.cli.model_price import price
 from app.cli.parameters import read_text
 from app.cli.printing import tell
 from app.cli.transaction import in_transaction
 
 app = typer.Typer(help="The catalog: models and their prices.", no_args_is_help=True)
+app.command()(price)
 
 
 @app.command("import")

@@ -7,9 +7,11 @@ import typer
 
 from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
 from app.cli.demo import demo
+from app.cli.doctor.command import doctor
 from app.cli.ledger import verify_ledger
 from app.cli.logged import is_logged, logged_crash, reported_once
 from app.cli.migrate import migrate
+from app.cli.model_of_demo import demo_model
 from app.cli.programs import quickstart, worker
 from app.cli.reporting import log_failure, print_failure, reported_errors
 from app.cli.serve import serve
@@ -22,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, quickstart, migrate, demo, verify_ledger):
+for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger):
     app.command()(command)
 app.add_typer(organizations.app, name="orgs")
 app.add_typer(plans.app, name="plans")

@@ -1,4 +1,5 @@
 from app.audit.actor import COMMAND_LINE
+from app.catalog.errors import chat_price_command
 from app.cli.printing import print_json, tell
 from app.cli.transaction import in_transaction
 from app.core.settings import load_settings
@@ -15,6 +16,6 @@ def demo() -> None:
     print_json({"api_key": demo.api_key, "admin_email": demo.admin_email, "admin_password": demo.admin_password})
     if not demo.is_chat_priced:
         tell(
-            f"warning: LLM_MODEL {llm_model} has no price in the catalog: chat is refused"
-            " until you import a file with its price by `junis catalog import`"
+            f"warning: LLM_MODEL {llm_model} has no price in the catalog: chat is refused until you set one, in credits"
+            f" for a million tokens (0, if it is free, must be said): {chat_price_command(llm_model)}"
         )

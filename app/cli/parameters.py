@@ -17,6 +17,14 @@ Org = Annotated[str, typer.Option("--org", metavar="ORG", help="The organization
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def parse_amount(text: str) -> Decimal:
+    """Parse an amount of credits that is not negative, exactly; see `parse_credits`."""
+    amount = parse_credits(text)
+    if amount < 0:
+        raise typer.BadParameter(f"{text!r} is negative.")
+    return amount
+
+
 def parse_duration(text: str) -> timedelta:
     """Parse a length of time such as `12h`, `90d` or `4w`.
 

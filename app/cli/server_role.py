@@ -124,14 +124,15 @@ async def _grant(tx: Transaction) -> None:
     for table in tables:
         name = table["name"]
         await tx.execute(f"REVOKE ALL ON {schema}.{name} FROM {ROLE}")
-        await tx.execute(f"GRANT {_privileges(name)} ON {schema}.{name} TO {ROLE}")
+        await tx.execute(f"GRANT {needed_privileges(name)} ON {schema}.{name} TO {ROLE}")
     await tx.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {ROLE}")
     # Tables of later migrations, should they be run without SERVER_DATABASE_PASSWORD.
     for what in (f"{_ALL} ON TABLES", "USAGE ON SEQUENCES"):
         await tx.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {what} TO {ROLE}")
 
 
-def _privileges(table: str) -> str:
+def needed_privileges(table: str) -> str:
+    """What the server does with a table, as the list of a GRANT."""
     if table == "alembic_version":
         return _READ
     if table in _APPEND_ONLY:

@@ -148,6 +148,14 @@ class PredictionClient(Protocol):
         """The runs of the account that were created after a moment (aware), newest first, read page by page."""
         ...
 
+    async def account(self) -> str:
+        """The name of the account that the token belongs to; it may be empty."""
+        ...
+
+    async def webhook_secret(self) -> str:
+        """The secret with which the vendor signs the account's webhooks; empty if it tells none."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...

@@ -150,6 +150,18 @@ class ReplicateClient:
                 yield prediction
             query = page.next_query
 
+    async def account(self) -> str:
+        """See `PredictionClient.account`."""
+        with self._failures():
+            found = await self._request("GET", "/v1/account")
+        return str(found.get("username") or "") if isinstance(found, dict) else ""
+
+    async def webhook_secret(self) -> str:
+        """See `PredictionClient.webhook_secret`."""
+        with self._failures():
+            found = await self._request("GET", "/v1/webhooks/default/secret")
+        return str(found.get("key") or "") if isinstance(found, dict) else ""
+
     async def close(self) -> None:
         """See `PredictionClient.close`."""
         await self._transport.aclose()

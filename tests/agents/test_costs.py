@@ -136,5 +136,6 @@ async def test_a_model_without_a_price_is_refused(
     response = await ask(http, team, "Hello")
 
     assert (response.status_code, response.json()["error"]["code"]) == (502, "model_not_priced")
+    assert "junis catalog price unheard-of --prompt … --completion …" in response.json()["error"]["message"]
     assert upstream.calls() == []
     assert (await books_of(database, team)).holds == []

@@ -99,7 +99,7 @@ def test_half_a_millionth_is_rounded_up(seconds: str, amount: str) -> None:
 def test_a_generation_without_a_ceiling_is_refused() -> None:
     price = replace(FREE, ceiling=None)
 
-    with pytest.raises(ModelNotPricedError, match="owner/name has no ceiling"):
+    with pytest.raises(ModelNotPricedError, match="owner/name has no price with a ceiling"):
         generation_cost(price, predict_time=Decimal(1), outputs=1)
 
 

@@ -194,11 +194,9 @@ async def test_a_model_without_a_price_is_refused_and_must_not_be_retried(
     response = await client.post(f"/content/{content.id}/retry")
 
     assert response.status_code == 502
-    assert response.json()["error"] == {
-        "message": f"The model {model} has no price in the catalog",
-        "type": "provider_error",
-        "code": "model_not_priced",
-    }
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("provider_error", "model_not_priced")
+    assert f"junis catalog price {model} --per-output … --ceiling …" in error["message"]
     assert response.headers["x-should-retry"] == "false"
 
 

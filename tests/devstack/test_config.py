@@ -103,9 +103,22 @@ def test_with_both_vendors_real_nothing_is_simulated() -> None:
     assert vendors.environ == {}
 
 
-@pytest.mark.parametrize("missing", CHAT)
-def test_an_incomplete_chat_model_is_refused_and_the_missing_setting_named(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["LLM_API_KEY", "LLM_MODEL"])
+def test_a_chat_server_may_need_no_key_and_may_be_asked_for_its_model(missing: str) -> None:
     settings = {name: value for name, value in CHAT.items() if name != missing}
 
-    with pytest.raises(SettingError, match=f"^{missing} must be set too"):
+    assert choose_vendors(settings, "127.0.0.1:9").is_chat_real
+
+
+@pytest.mark.parametrize("url", [None, "", "  "])
+def test_without_its_address_a_chat_model_is_refused(url: str | None) -> None:
+    settings = {name: value for name, value in (CHAT | {"LLM_BASE_URL": url}).items() if value is not None}
+
+    with pytest.raises(SettingError, match=r"^LLM_BASE_URL must be set too, since LLM_API_KEY and LLM_MODEL is"):
         choose_vendors(settings, "127.0.0.1:9")
+
+
+def test_what_may_be_secret_of_the_address_is_not_shown() -> None:
+    vendors = choose_vendors({"LLM_BASE_URL": "https://ada:secret@chat.example/v1?code=secret"}, "127.0.0.1:9")
+
+    assert vendors.chat_url == "https://chat.example/v1"

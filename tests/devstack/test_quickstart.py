@@ -56,13 +56,13 @@ class Quickstart:
         self.process.wait()
 
 
-def launch(folder: Path, port: int, command: list[str] = COMMAND) -> Quickstart:
-    """Start the command as an operator without credentials for any vendor does."""
+def launch(folder: Path, port: int, command: list[str] = COMMAND, **settings: str) -> Quickstart:
+    """Start the command as an operator does who has set these settings, and none of any other vendor."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_", "REPLICATE_"))}
     (folder / "output").unlink(missing_ok=True)  # of an earlier run
     started = process.spawn(
         command,
-        env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port)},
+        env={**environ, "PYTHONPATH": str(ROOT), "DATA_DIR": "data", "PORT": str(port), **settings},
         log=folder / "output",
         death_signal=signal.SIGTERM,
         cwd=folder,  # a folder without a developer's .env

@@ -42,7 +42,7 @@ def test_an_incomplete_chat_model_is_refused_and_the_missing_setting_named(tmp_p
     outcome = run_quickstart(tmp_path, LLM_API_KEY="secret")
 
     assert outcome.returncode == 1
-    assert "LLM_BASE_URL and LLM_MODEL must be set too" in outcome.stderr
+    assert "LLM_BASE_URL must be set too, since LLM_API_KEY is" in outcome.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -114,5 +114,5 @@ class TurnMeter:
 
     def _priced(self, model: str) -> PricedModel:
         if model not in self._models:
-            raise ModelNotPricedError(f"The model {model} has no price in the catalog")
+            raise ModelNotPricedError.for_chat(model)
         return self._models[model]

@@ -1,0 +1,1 @@
+"""`junis doctor`: every setting, checked against the world."""

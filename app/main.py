@@ -7,15 +7,20 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app import api, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
+from app.core.cors import CorsMiddleware
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
+from app.core.request_bodies import DecodingMiddleware
+from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
 from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
+
+_MAX_BODY_BYTES = MAX_BODY_MEGABYTES * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,7 +58,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     add_error_handlers(application)
     guard_unrouted(application)
-    application.add_middleware(BodyLimitMiddleware, max_bytes=MAX_BODY_MEGABYTES * 1024 * 1024)
+    accept_doubled_slashes(application)
+    # From the inside to the outside.
+    application.add_middleware(DecodingMiddleware, max_bytes=_MAX_BODY_BYTES)
+    application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
+    application.add_middleware(CorsMiddleware, allowed_origins=settings.cors_allowed_origins)
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)
     application.include_router(health.router)

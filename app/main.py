@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
-from app import api, health
+from app import api, docs_page, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.cors import CorsMiddleware
@@ -55,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         summary="OpenAI-compatible agents, generated media, exact credits.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     add_error_handlers(application)
     guard_unrouted(application)
@@ -66,4 +68,5 @@ def create_app(settings: Settings) -> FastAPI:
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)
     application.include_router(health.router)
+    application.include_router(docs_page.router)
     return application

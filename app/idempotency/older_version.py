@@ -62,6 +62,17 @@ DELETE FROM idempotency_keys
 WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
 """
 
+# Of another user, whose claim the first one has kept from being seen.
+_SHOW_OTHER = """
+INSERT INTO idempotency_keys (organization_id, route, key, request_hash, claim_id, lease_until, response, expires_at,
+                              hold_reference)
+SELECT organization_id, route, key, request_hash, claim_id, lease_until, response, expires_at, hold_reference
+FROM user_idempotency_keys
+WHERE organization_id = $1 AND user_id <> $2 AND route = $3 AND key = $4 AND expires_at > now()
+ORDER BY created_at LIMIT 1
+ON CONFLICT (organization_id, route, key) DO NOTHING
+"""
+
 _FORGET = """
 DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
 """
@@ -131,9 +142,10 @@ async def has_taken_over(tx: Transaction, key_id: KeyId, claim_id: str) -> bool:
 
 
 async def hide(tx: Transaction, key_id: KeyId, claim_id: str) -> None:
-    """Remove the claim from what the version before sees."""
+    """Remove the claim from what the version before sees. If another user has one on the same text, it is seen then."""
     organization_id, _, route, key = key_id
     await tx.execute(_HIDE, organization_id, route, key, claim_id)
+    await tx.execute(_SHOW_OTHER, *key_id)
 
 
 async def forget(tx: Transaction, limit: int) -> None:

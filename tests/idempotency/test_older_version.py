@@ -214,15 +214,17 @@ async def test_the_keys_of_two_users_are_two(rolling: Rolling, database: Databas
         await rolling.claim(rolling.newer(colleague.user_id))
 
 
-async def test_a_claim_that_another_users_key_had_hidden_is_shown_when_it_is_renewed(
-    rolling: Rolling, database: Database, organization: Organization
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_claim_that_another_users_key_had_hidden_is_shown_when_that_is_given_up(
+    rolling: Rolling, database: Database, organization: Organization, is_stored: bool
 ) -> None:
     colleague = await make_colleague(database, organization)
     mine, theirs = rolling.newer(), rolling.newer(colleague.user_id)
     await rolling.claim(theirs)
     await rolling.claim(mine)
+    if is_stored:
+        await rolling.store(mine, ANSWER)
     async with database.transaction() as tx:
         await idempotency.release(tx, theirs)
-        await idempotency.renew(tx, mine)
 
     assert not await rolling.claim_older(rolling.older())

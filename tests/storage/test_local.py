@@ -187,7 +187,7 @@ async def test_a_folder_that_was_open_to_others_is_closed_when_a_process_starts(
 ) -> None:
     folder = tmp_path / "objects"
     for path in (folder, *(folder / name for name in ("generation", ".incoming", *others))):
-        os.mkdir(path, 0o755)
+        path.mkdir(mode=0o755)
 
     await open_local_store(folder).close()
 

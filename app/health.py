@@ -52,8 +52,8 @@ async def readyz(resources: ResourcesDep, request: Request, response: Response) 
 async def metrics(settings: SettingsDep, resources: ResourcesDep, request: Request) -> Response:
     """This process's metrics for Prometheus, if the request carries the operator's METRICS_TOKEN."""
     token = settings.metrics_token.get_secret_value()
-    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not token or not hmac.compare_digest(token.encode(), shown.encode()):
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    if not token or scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), shown.strip().encode()):
         raise NotFoundError
     # All processes report the same value, whichever of them was refused.
     states = await _states_in_redis(resources.redis, resources.vendor_budget, request.app.state.limiter)

@@ -4,12 +4,15 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
-from app import api, health
+from app import api, docs_page, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
+from app.core.cors import CorsMiddleware
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
+from app.core.request_bodies import DecodingMiddleware
+from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
 from app.openapi import document_of
@@ -17,6 +20,8 @@ from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
+
+_MAX_BODY_BYTES = MAX_BODY_MEGABYTES * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,12 +58,19 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         # The names of operations in generated clients.
         generate_unique_id_function=lambda route: route.name,
+        docs_url=None,
+        redoc_url=None,
     )
     add_error_handlers(application)
     guard_unrouted(application)
-    application.add_middleware(BodyLimitMiddleware, max_bytes=MAX_BODY_MEGABYTES * 1024 * 1024)
+    accept_doubled_slashes(application)
+    # From the inside to the outside.
+    application.add_middleware(DecodingMiddleware, max_bytes=_MAX_BODY_BYTES)
+    application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
+    application.add_middleware(CorsMiddleware, allowed_origins=settings.cors_allowed_origins)
     application.add_middleware(RequestMiddleware)
     application.include_router(api.router)
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it
+    application.include_router(docs_page.router)
     return application

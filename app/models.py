@@ -6,7 +6,7 @@ from app.catalog.models import Model, Price
 from app.core.database import Base
 from app.credits.models import CreditAccount, CreditHold, LedgerEntry, MeteringEvent
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
-from app.idempotency.models import IdempotencyKey
+from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
 
@@ -33,5 +33,6 @@ __all__ = [
     "Session",
     "SubAgent",
     "User",
+    "UserIdempotencyKey",
     "metadata",
 ]

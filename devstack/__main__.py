@@ -25,6 +25,8 @@ def main() -> int:
         The exit status: 0 after a request to stop, 1 if something could not be started.
     """
     arguments = _parse_arguments()
+    # What we and our programs write is for this account only.
+    os.umask(0o077)
     with Interrupts() as interrupts:
         if arguments.die_with_parent and not _is_bound_to_parent():
             return 0

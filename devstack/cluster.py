@@ -14,6 +14,8 @@ from devstack.errors import StartupError
 from devstack.private_files import write_private
 
 SUPERUSER = "app"
+# The role of API, worker and operator's commands. `junis migrate` makes it.
+SERVER_ROLE = "junis_server"
 DATABASE = "junis"
 
 _UNFINISHED = ".unfinished"

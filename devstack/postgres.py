@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from devstack import process
 from devstack.account import account_for
-from devstack.cluster import DATABASE, SUPERUSER, create_cluster
+from devstack.cluster import DATABASE, SERVER_ROLE, SUPERUSER, create_cluster
 from devstack.orphans import recorded_pid
+from devstack.private_files import read_or_create_secret
 from devstack.server import EmbeddedServer
 
 _SETTINGS = {
@@ -36,9 +37,21 @@ class Postgres(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where clients connect, with the credentials."""
-        password = (self.folder / "password").read_text()
-        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{DATABASE}"
+        """Where the owner of the tables connects, with the credentials."""
+        return self._url_of(SUPERUSER, (self.folder / "password").read_text())
+
+    @property
+    def server_password(self) -> str:
+        """The password that the role of API and worker has, or is to get."""
+        return read_or_create_secret(self.folder / "server_password")
+
+    @property
+    def server_url(self) -> str:
+        """Where API and worker connect, once the role has been made."""
+        return self._url_of(SERVER_ROLE, self.server_password)
+
+    def _url_of(self, role: str, password: str) -> str:
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def pid_file(self) -> Path:

@@ -1,9 +1,28 @@
-"""Files with secrets: readable by their owner only, and never visible half-written."""
+"""Files and folders that only their owner can read, and files that are never visible half-written."""
 
 import os
 import secrets
 import tempfile
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+
+_OWNERS_RIGHTS = 0o700
+
+
+def make_private(folder: Path, own: Collection[str]) -> None:
+    """Create a folder that only its owner can open; of one that exists, take their rights from all others.
+
+    Args:
+        folder: The folder. If it has other entries too, it is somebody else's, and keeps its mode.
+        own: The names of our entries.
+    """
+    folder.mkdir(mode=_OWNERS_RIGHTS, parents=True, exist_ok=True)
+    entries = list(folder.iterdir())
+    ours = [entry for entry in entries if entry.name in own and not entry.is_symlink()]
+    for path in (folder, *ours) if len(ours) == len(entries) else ours:
+        with suppress(PermissionError):  # another account's, which may be meant so
+            path.chmod(path.stat().st_mode & _OWNERS_RIGHTS)
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:

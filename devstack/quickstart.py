@@ -12,6 +12,7 @@ from devstack.errors import StackError
 from devstack.interrupts import Interrupts
 from devstack.lock import exclusive_lock
 from devstack.ports import free_port, is_free
+from devstack.private_files import make_private
 from devstack.servers import EmbeddedServers
 from devstack.startup import Startup
 from devstack.supervisor import Supervisor
@@ -23,6 +24,8 @@ _LOCK_PATIENCE = 10.0  # seconds; as long as an earlier quickstart may take to s
 _PORT_PATIENCE = 2.0  # the programs of a killed quickstart need a moment to end
 _PROGRAM_GRACE, _SERVER_GRACE = 5.0, 4.0  # together less than 10
 _POLL = 0.1
+# All that is ever put into the data folder.
+_ENTRIES = frozenset({"lock", "logs", "objects", "postgres", "quickstart.json", "secret_key", "valkey"})
 
 
 class PortTakenError(StackError):
@@ -38,7 +41,7 @@ def quickstart(config: Config, interrupts: Interrupts, say: Say) -> None:
     """
     simulator = f"127.0.0.1:{free_port()}"
     vendors = choose_vendors(config.environ, simulator)
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(config.data_dir, _ENTRIES)
     with exclusive_lock(config.data_dir / "lock", patience=_LOCK_PATIENCE, pause=interrupts.pause):
         _require_free_port(config, interrupts)
         _set_logs_aside(config.data_dir / "logs")

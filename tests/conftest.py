@@ -24,6 +24,9 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
+METRICS_TOKEN = "metrics-of-the-tests"
+
+
 @dataclass(frozen=True)
 class Stack:
     """The whole product, running: API, worker, simulator, Postgres and Valkey."""
@@ -73,6 +76,8 @@ def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder
         "LOCAL_STORAGE_DIR": str(run_folder / "objects"),
         "SECRET_KEY": "of-the-tests",
         "POLL_INTERVAL_SECONDS": "0.2",
+        "METRICS_TOKEN": METRICS_TOKEN,
+        "CORS_ALLOWED_ORIGINS": "https://app.example.com, http://localhost:3000",
         # All tests use the same address.
         "FAILED_ATTEMPTS_PER_MINUTE": "10000",
     }

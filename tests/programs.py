@@ -1,12 +1,18 @@
-"""The product's own programs as the tests run them: real processes, reached over HTTP."""
+"""The product's own programs as the tests run them: real processes, reached over HTTP.
+
+API and worker run as the server's own role, wherever a test has migrated the database by `migrate`: so a right that the
+role lacks fails a test. Tests themselves, and migrations, use the owner's.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from devstack import product
+from devstack.cluster import SERVER_ROLE
 from devstack.managed import require_orderly_end
 from devstack.ports import free_port
 from devstack.process import Process
@@ -15,6 +21,11 @@ from devstack.programs import Program, run_to_end
 from tests.waiting import PATIENCE
 
 __all__ = ["ROOT", "Api", "api_process", "migrate", "migration", "running_api", "running_apis", "running_worker"]
+
+# Of the server's role in all databases of the tests.
+_SERVER_PASSWORD = "server-of-the-tests"
+# The owners, as `name:password`, in whose Postgres the role exists.
+_OWNERS: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ def api_process(settings: Mapping[str, str], log: Path) -> Api:
     """An API on a free port, not started yet; these are its only settings."""
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
-    environment = product.isolated({**settings, "PUBLIC_URL": origin})
+    environment = product.isolated({**_as_server(settings), "PUBLIC_URL": origin})
     return Api(port, product.api(environment, log, origin=origin, folder=log.parent))
 
 
@@ -60,7 +71,7 @@ def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
 @contextmanager
 def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
     """Run a worker during the block; these are its only settings."""
-    with product.worker(product.isolated(settings), log, folder=log.parent).serving() as worker:
+    with product.worker(product.isolated(_as_server(settings)), log, folder=log.parent).serving() as worker:
         yield worker.running
 
 
@@ -83,5 +94,18 @@ def migration(settings: Mapping[str, str], log: Path) -> Program:
 
 
 def migrate(settings: Mapping[str, str], folder: Path) -> None:
-    """Migrate the database to the newest schema."""
-    run_to_end(migration(settings, folder / "migrate.log"))
+    """Migrate the database to the newest schema, and give the server's role its rights."""
+    run_to_end(migration({**settings, "SERVER_DATABASE_PASSWORD": _SERVER_PASSWORD}, folder / "migrate.log"))
+    _OWNERS.add(_user_of(settings))
+
+
+def _as_server(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings with the server's role instead of the owner's, if the role exists there."""
+    owner = _user_of(settings)
+    if owner not in _OWNERS:
+        return settings
+    return {**settings, "DATABASE_URL": settings["DATABASE_URL"].replace(owner, f"{SERVER_ROLE}:{_SERVER_PASSWORD}", 1)}
+
+
+def _user_of(settings: Mapping[str, str]) -> str:
+    return urlsplit(settings.get("DATABASE_URL", "")).netloc.rpartition("@")[0]

@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import aliased
 
 from app.agents.definition import AgentType
 from app.agents.models import Agent, SubAgent
@@ -42,10 +43,13 @@ async def list_agents(
 
 async def find_sub_agents(tx: Transaction, organization_id: str) -> dict[str, list[str]]:
     """The ids of the organization's agents that have sub-agents, each with the ids of its sub-agents in order."""
+    # Of both, so that no link could lead to another organization's agent.
+    sub_agent = aliased(Agent)
     query = (
         select(SubAgent.agent_id, SubAgent.sub_agent_id)
         .join(Agent, Agent.id == SubAgent.agent_id)
-        .where(Agent.organization_id == organization_id)
+        .join(sub_agent, sub_agent.id == SubAgent.sub_agent_id)
+        .where(Agent.organization_id == organization_id, sub_agent.organization_id == organization_id)
         .order_by(SubAgent.agent_id, SubAgent.position)
     )
     below: dict[str, list[str]] = {}

@@ -22,6 +22,12 @@ class InvalidApiKeyError(AppError):
     message = "Invalid API key"
 
 
+class SeveralApiKeysError(InvalidApiKeyError):
+    """Two keys were sent. That says nothing about either of them."""
+
+    message = "Two different API keys were sent. Send one, as 'X-API-Key' or as 'Authorization: Bearer'."
+
+
 class ScopeNotAllowedError(AppError):
     status = 403
     type = "permission_error"

@@ -20,6 +20,11 @@ def shown_prefix(secret: str) -> str:
     return secret[:_SHOWN_LENGTH]
 
 
+def is_of_ours(secret: str) -> bool:
+    """Whether the text is meant as a key of this server, and not as one that a client has to send to any server."""
+    return secret.startswith(_MARK)
+
+
 def is_well_formed(secret: str) -> bool:
     """Whether the text can be a key at all."""
     return _WELL_FORMED.fullmatch(secret) is not None

@@ -15,7 +15,7 @@ ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
 _APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "prices"})
-_DELETED_FROM = frozenset({"idempotency_keys", "outputs", "sub_agents"})
+_DELETED_FROM = frozenset({"idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"
 

@@ -9,8 +9,9 @@ from app.content.byte_ranges import RangeNotSatisfiableError, parse_range
 from app.content.repository import File
 from app.core.documentation import may_raise
 from app.core.errors import NotFoundError, ServiceUnavailableError
+from app.core.request_targets import is_head
 from app.dependencies import DatabaseDep, StoreDep
-from app.storage.protocol import ObjectStore
+from app.storage.protocol import ByteRange, ObjectStore
 
 router = APIRouter(tags=["Files"])
 
@@ -26,15 +27,14 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.head("/files/{token}/{name}", include_in_schema=False)
 @router.get("/files/{token}/{name}", response_class=StreamingResponse, responses=_RESPONSES)
 @may_raise(NotFoundError, RangeNotSatisfiableError, ServiceUnavailableError)
 async def get_file(token: str, name: str, request: Request, database: DatabaseDep, store: StoreDep) -> Response:
     """A stored file, whole or the one range that was requested. The token in the URL is the permission."""
     async with database.transaction() as tx:
         file = await service.get_file(tx, token, name)
-    # A presigned URL is valid for one method, and all that HEAD asks for is known here.
-    if request.method != "HEAD" and (redirect := await store.presigned_url(file.storage_path, filename=name)):
+    # A presigned URL is valid for one method, and all that HEAD asks for can be found out here.
+    if not is_head(request) and (redirect := await store.presigned_url(file.storage_path, filename=name)):
         return RedirectResponse(redirect, status_code=307, headers={"Cache-Control": "no-store"})
     headers = _headers(name, file)
     if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
@@ -56,9 +56,16 @@ async def _respond(request: Request, store: ObjectStore, file: File, headers: di
     if part:
         headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
     status = 206 if part else 200
-    if request.method == "HEAD":
+    if is_head(request):
+        await _look_at(store, file)
         return Response(status_code=status, headers=headers)
     return StreamingResponse(await _begun(store.read(file.storage_path, part)), status_code=status, headers=headers)
+
+
+async def _look_at(store: ObjectStore, file: File) -> None:
+    """Read the first byte, so that HEAD says of a file that cannot be read what GET says."""
+    async for _ in store.read(file.storage_path, ByteRange(0, 0) if file.size_bytes else None):
+        pass
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

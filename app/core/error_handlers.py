@@ -14,6 +14,7 @@ from app.core.errors import (
     PayloadTooLargeError,
     ServiceUnavailableError,
 )
+from app.core.request_bodies import RefusedBodyError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Render a refusal of the framework in the form of the API."""
+    if isinstance(error, RefusedBodyError):
+        return render(error.refusal)
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
     response = render(_BY_STATUS.get(error.status_code, AppError)())
     response.headers.update(error.headers or {})
+    if "GET" in (allowed := response.headers.get("allow", "").split(", ")):
+        response.headers["allow"] = ", ".join(sorted({*allowed, "HEAD"}))
     return response

@@ -98,6 +98,13 @@ class PayloadTooLargeError(AppError):
     message = f"The request body is larger than {MAX_BODY_MEGABYTES} MB"
 
 
+class UnsupportedMediaTypeError(AppError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+    message = "The request body is not of a type that is read here"
+
+
 class ServiceUnavailableError(AppError):
     status = 503
     code = "service_unavailable"

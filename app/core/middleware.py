@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError
 from app.core.request_context import request_id_var, traceparent_var
+from app.core.request_targets import as_routed
 from app.core.traceparent import traceparent_of
 
 logger = logging.getLogger("app.access")
@@ -53,7 +54,7 @@ def response_hooks(connection: HTTPConnection) -> ResponseHooks:
 class RequestMiddleware:
     """Gives each request its id, its trace, its hooks and its line in the log.
 
-    It also responds to errors that nothing else caught.
+    It also responds to errors that nothing else caught, and to HEAD as to GET, without the body.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -65,6 +66,7 @@ class RequestMiddleware:
             return
         headers = Headers(scope=scope)
         request_id = _request_id(headers.get("x-request-id"))
+        method, scope = scope["method"], as_routed(scope)
         hooks = scope["junis.hooks"] = ResponseHooks()
         status = 0
 
@@ -75,7 +77,7 @@ class RequestMiddleware:
                 MutableHeaders(scope=message).update({**hooks.headers, "X-Request-ID": request_id})
             elif not message.get("more_body", False):
                 await hooks.end()
-            await send(message)
+            await send({**message, "body": b""} if method == "HEAD" and "body" in message else message)
 
         token = request_id_var.set(request_id)
         trace_token = traceparent_var.set(traceparent_of(headers.getlist("traceparent")))
@@ -84,7 +86,7 @@ class RequestMiddleware:
             await self._respond(scope, receive, send_with_hooks)
         finally:
             await hooks.end()
-            _log(scope, status, time.perf_counter() - started)
+            _log(scope, method, status, time.perf_counter() - started)
             traceparent_var.reset(trace_token)
             request_id_var.reset(token)
 
@@ -178,8 +180,8 @@ def _request_id(shown: str | None) -> str:
     return shown if shown and _VALID_REQUEST_ID.fullmatch(shown) else secrets.token_hex(16)
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
+def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
     # The route and not the path: whoever knows the URL of a file or of a webhook may use it.
     route = getattr(scope.get("route"), "path", None)
-    extra = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    extra = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
     logger.info("request", extra=extra)

@@ -28,13 +28,14 @@ from app.core.database_url import (
 )
 from app.core.redis_url import SCHEMES as REDIS_SCHEMES
 from app.core.redis_url import redis_parameters
-from app.core.url_checks import http_url, server_url
+from app.core.url_checks import http_url, origin, server_url
 
 
 class InvalidSettingsError(Exception):
     """The program cannot start with these settings. The message names each variable that is wrong."""
 
 
+Origin = Annotated[str, AfterValidator(origin)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 RedisUrl = Annotated[str, server_url(*REDIS_SCHEMES), AfterValidator(redis_parameters)]
 DatabaseUrl = Annotated[str, server_url(*POSTGRES_SCHEMES), AfterValidator(database_parameters)]
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     # Will sign the console's sessions. Nothing is signed with it yet.
     secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    cors_allowed_origins: Annotated[frozenset[Origin], NoDecode] = frozenset()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -128,7 +130,7 @@ class Settings(BaseSettings):
     worker_lease_seconds: float = Field(default=60, ge=5, le=600)
     poll_interval_seconds: float = Field(default=0.5, gt=0)
 
-    @field_validator("output_hosts", "trusted_proxies", mode="before")
+    @field_validator("output_hosts", "trusted_proxies", "cors_allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

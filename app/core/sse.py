@@ -17,6 +17,17 @@ HEADERS: Final = {
 }
 
 
+# Characters at which some clients end a line, although server-sent events do not: NEL and the two separators.
+_LINE_ENDS: Final = (
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
+
+
 def frame(data: Any) -> bytes:
-    """One event whose data is JSON."""
-    return b"data: " + orjson.dumps(data) + b"\n\n"
+    """One event whose data is JSON on one line, whatever its reader takes for the end of a line."""
+    text = orjson.dumps(data)
+    for character, escaped in _LINE_ENDS:
+        text = text.replace(character, escaped)
+    return b"data: " + text + b"\n\n"

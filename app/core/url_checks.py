@@ -8,6 +8,9 @@ from pydantic import AfterValidator
 from app.core.addresses import addresses_of
 
 _ESCAPES = "in a password, write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
+# Browsers leave them out.
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -17,6 +20,16 @@ def http_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
     return value.rstrip("/")
+
+
+def origin(value: str) -> str:
+    """Allow only what browsers send as `Origin`, and `*`; a slash at the end and the usual port are removed."""
+    bare = value.rstrip("/")
+    if bare == "*":
+        return bare
+    if not _ORIGIN.fullmatch(bare):
+        raise ValueError("must be * or origins such as https://app.example.com, with commas between them")
+    return bare.removesuffix(_USUAL_PORTS.get(bare.partition("://")[0], ""))
 
 
 def _has_usable_port(url: str) -> bool:

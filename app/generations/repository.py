@@ -41,6 +41,7 @@ WHERE o.id = $1
 
 async def find_lost(
     tx: Transaction,
+    user_id: str,
     request_key: bytes,
     turn_id: str | None,
     model: str,
@@ -55,6 +56,7 @@ async def find_lost(
         select(Generation)
         .where(
             Generation.request_key == request_key,
+            Generation.user_id == user_id,
             Generation.turn_id != turn_id,
             Generation.model == model,
             Generation.input == dict(values),

@@ -160,7 +160,13 @@ async def _adopt(tx: Transaction, request: GenerationRequest) -> Generation | No
     if request.request_key is None:
         return None
     content = await repository.find_lost(
-        tx, request.request_key, request.turn_id, request.model, request.input, idempotency.LIFETIME
+        tx,
+        request.user_id,
+        request.request_key,
+        request.turn_id,
+        request.model,
+        request.input,
+        idempotency.LIFETIME,
     )
     if content is not None:
         content.session_id, content.turn_id = request.session_id, request.turn_id

@@ -15,5 +15,5 @@ class Claim:
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The value of a row of `idempotency_keys` that has just been claimed."""
+        """The value of a row of `user_idempotency_keys` that has just been claimed."""
         return cls(former_hold_reference=row["former_hold_reference"])

@@ -37,7 +37,8 @@ async def get_idempotent_request(
     # The path is hashed as well: with the same key but another id in its path, it is another request.
     content = request.url.path.encode() + b"\0" + await request.body()
     route = f"{request.method} {request.scope['route'].path}"
-    return IdempotentRequest(caller.organization_id, route, idempotency_key, hashlib.sha256(content).digest())
+    request_hash = hashlib.sha256(content).digest()
+    return IdempotentRequest(caller.organization_id, caller.user_id, route, idempotency_key, request_hash)
 
 
 IdempotentRequestDep = Annotated[IdempotentRequest | None, Depends(get_idempotent_request)]

@@ -10,10 +10,10 @@ from app.idempotency.claim import Claim
 
 # Only a lapsed claim is taken over, with its hold. A key that has expired is used for a new request.
 _CLAIM = """
-INSERT INTO idempotency_keys AS k (organization_id, route, key, request_hash, claim_id, lease_until, expires_at,
-                                   hold_reference)
-VALUES ($1, $2, $3, $4, $5, now() + $6, now() + $7, $8)
-ON CONFLICT (organization_id, route, key) DO UPDATE
+INSERT INTO user_idempotency_keys AS k (organization_id, user_id, route, key, request_hash, claim_id, lease_until,
+                                        expires_at, hold_reference)
+VALUES ($1, $2, $3, $4, $5, $6, now() + $7, now() + $8, $9)
+ON CONFLICT (organization_id, route, key, user_id) DO UPDATE
 SET request_hash = excluded.request_hash, claim_id = excluded.claim_id, lease_until = excluded.lease_until,
     response = NULL, created_at = now(), expires_at = excluded.expires_at, hold_reference = excluded.hold_reference,
     former_hold_reference = CASE WHEN k.expires_at > now() THEN k.hold_reference END
@@ -21,31 +21,35 @@ WHERE k.expires_at <= now() OR (k.lease_until <= now() AND k.request_hash = excl
 RETURNING former_hold_reference
 """
 
-_FIND = "SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND route = $2 AND key = $3"
+_FIND = """
+SELECT request_hash, response FROM user_idempotency_keys
+WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4
+"""
 
 _STORE = """
-UPDATE idempotency_keys SET response = $5, lease_until = NULL
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
+UPDATE user_idempotency_keys SET response = $6, lease_until = NULL
+WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND claim_id = $5 AND response IS NULL
 RETURNING claim_id
 """
 
 _RENEW = """
-UPDATE idempotency_keys SET lease_until = now() + $5
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
+UPDATE user_idempotency_keys SET lease_until = now() + $6
+WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND claim_id = $5 AND response IS NULL
 """
 
 _RELEASE = """
-DELETE FROM idempotency_keys
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
+DELETE FROM user_idempotency_keys
+WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND claim_id = $5 AND response IS NULL
 RETURNING claim_id
 """
 
 _FORGET = """
-DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
+DELETE FROM user_idempotency_keys
+WHERE ctid IN (SELECT ctid FROM user_idempotency_keys WHERE expires_at <= now() LIMIT $1)
 """
 
-# The organization's id, the route and the key.
-KeyId = tuple[str, str, str]
+# The ids of the organization and of the user, the route and the key.
+KeyId = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class StoredRequest:
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
-        """The value of a row of `idempotency_keys`."""
+        """The value of a row of `user_idempotency_keys`."""
         return cls(request_hash=row["request_hash"], response=row["response"])
 
 

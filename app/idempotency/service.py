@@ -1,6 +1,7 @@
 """Requests with an `Idempotency-Key` run once.
 
-A request claims its key in the transaction that admits it, and stores its response in the transaction that ends it.
+A key is of one user, as sessions are: others may use the same text for something else. A request claims its key in the
+transaction that admits it, and stores its response in the transaction that ends it.
 Repeated requests get the stored response. A claim has a lease, so that the key of a crashed request becomes free.
 """
 
@@ -11,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.database import Database, Transaction
-from app.idempotency import repository
+from app.idempotency import older_version, repository
 from app.idempotency.claim import Claim
 from app.idempotency.errors import IdempotencyKeyInProgressError, IdempotencyKeyReusedError
 
@@ -27,6 +28,7 @@ class IdempotentRequest:
     """One arrival of a request with a key. `request_hash` is the SHA-256 of its path and body."""
 
     organization_id: str
+    user_id: str
     route: str
     key: str
     request_hash: bytes
@@ -34,12 +36,16 @@ class IdempotentRequest:
 
     @property
     def key_id(self) -> repository.KeyId:
-        return self.organization_id, self.route, self.key
+        return self.organization_id, self.user_id, self.route, self.key
 
     @property
     def request_key(self) -> bytes:
-        """SHA-256 of everything that identifies the request: the same for each of its arrivals."""
-        return hashlib.sha256("\0".join([*self.key_id, self.request_hash.hex()]).encode()).digest()
+        """SHA-256 of everything that identifies a user's request: the same for each of its arrivals.
+
+        Without the user, because the version before computes it so.
+        """
+        parts = (self.organization_id, self.route, self.key, self.request_hash.hex())
+        return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
 async def claim(
@@ -63,7 +69,7 @@ async def claim(
         tx, request.key_id, request.request_hash, request.claim_id, LEASE, LIFETIME, hold_reference
     )
     if claimed is not None:
-        return claimed
+        return await older_version.share(tx, request.key_id, request.request_hash, request.claim_id, claimed)
     found = await repository.find(tx, request.key_id)
     if found is not None and found.request_hash != request.request_hash:
         raise IdempotencyKeyReusedError
@@ -78,12 +84,17 @@ async def store_response(tx: Transaction, request: IdempotentRequest, response: 
     Returns:
         False if the lease has expired and another arrival has claimed the key.
     """
-    return await repository.store_response(tx, request.key_id, request.claim_id, response)
+    if await older_version.has_taken_over(tx, request.key_id, request.claim_id):
+        return False
+    is_stored = await repository.store_response(tx, request.key_id, request.claim_id, response)
+    await older_version.show(tx, request.key_id, request.claim_id)
+    return is_stored
 
 
 async def renew(tx: Transaction, request: IdempotentRequest) -> None:
     """Renew the claim's lease while the request runs."""
     await repository.renew(tx, request.key_id, request.claim_id, LEASE)
+    await older_version.show(tx, request.key_id, request.claim_id)
 
 
 async def release(tx: Transaction, request: IdempotentRequest) -> bool:
@@ -92,10 +103,13 @@ async def release(tx: Transaction, request: IdempotentRequest) -> bool:
     Returns:
         False if the lease has expired and another arrival has claimed the key.
     """
-    return await repository.release(tx, request.key_id, request.claim_id)
+    is_released = await repository.release(tx, request.key_id, request.claim_id)
+    await older_version.hide(tx, request.key_id, request.claim_id)
+    return is_released
 
 
 async def forget_expired(database: Database) -> None:
     """Delete keys that are older than `LIFETIME`, a batch of them."""
     async with database.transaction() as tx:
         await repository.forget(tx, _BATCH)
+        await older_version.forget(tx, _BATCH)

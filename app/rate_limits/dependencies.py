@@ -14,6 +14,7 @@ from app.core.database import OutdatedStatementError
 from app.core.documentation import may_raise
 from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
 from app.core.middleware import response_hooks
+from app.core.request_bodies import as_json
 from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
 from app.rate_limits.decisions import Limits, Refusal
@@ -88,13 +89,13 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
-        guard = _guard_of(self.dependant)
+        guard, reads_body = _guard_of(self.dependant), bool(self.dependant.body_params)
 
         async def guarded(request: Request) -> Response:
             caller = request.state.caller = await guard.admit(request)
             organization_var.set(caller.organization_id)
             try:
-                return await _handle(handle, request)
+                return await _handle(handle, as_json(request) if reads_body else request)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
                 await _uncount(request, caller)

@@ -1,3 +1,5 @@
+import hashlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +12,7 @@ from asyncpg import Record
 WireMessage = Mapping[str, Any]
 # The most that is read of a session's messages at once, in bytes of JSON: a page, or the history of a turn.
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024
+_ID_LENGTH = 24
 
 
 class MessageRole(StrEnum):
@@ -58,6 +61,7 @@ class ListedMessage:
     """
 
     id: int
+    session_id: uuid.UUID
     role: str
     content: Any
     agent: str | None
@@ -71,6 +75,7 @@ class ListedMessage:
         """The value of a row of `messages` with `is_shown`."""
         return cls(
             id=row["id"],
+            session_id=row["session_id"],
             role=row["role"],
             content=row["content"],
             agent=row["agent"],
@@ -79,3 +84,12 @@ class ListedMessage:
             created_at=row["created_at"],
             is_shown=row["is_shown"],
         )
+
+    @property
+    def public_id(self) -> str:
+        """The message's id in the API.
+
+        Rows are numbered over all sessions, so that their numbers would tell how much all organizations say. The id of
+        the session's row, which is random and never shown, hides them.
+        """
+        return f"msg-{hashlib.sha256(self.session_id.bytes + self.id.to_bytes(8)).hexdigest()[:_ID_LENGTH]}"

@@ -58,7 +58,7 @@ ORDER BY position
 """
 
 _SELECT_PAGE_OF_MESSAGES = """
-SELECT id, role, CASE WHEN is_shown THEN content END AS content, agent,
+SELECT id, session_id, role, CASE WHEN is_shown THEN content END AS content, agent,
        CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at, is_shown
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown

@@ -69,7 +69,7 @@ class MessageRead(BaseModel):
     def of(cls, message: ListedMessage) -> Self:
         """The message as the API shows it."""
         return cls(
-            id=str(message.id),
+            id=message.public_id,
             role=message.role,
             content=message.content if message.is_shown else _LEFT_OUT,
             agent=message.agent,

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 CHUNK_SIZE = 1024**2
 THREADS = 8
 INCOMING = ".incoming"
+# All that the server itself puts into the root.
+_OWN_FOLDERS = frozenset({INCOMING, "generation"})
 PART = ".part"
 LEFTOVER_SECONDS = 24 * 3600
 # A disk with less free space than a few outputs need counts as full.
@@ -61,6 +63,11 @@ class LocalStore:
     def _prepare(self) -> None:
         _ensure_folder(self._root)
         self._folder.ensure(INCOMING)
+        try:
+            self._folder.make_private(_OWN_FOLDERS)
+        except (PermissionError, NotARegularFileError) as error:
+            # Of another account, which may be meant so, or no folder at all. The rest can be used all the same.
+            logger.warning("folder_not_private", extra={"reason": f"{self._root} (LOCAL_STORAGE_DIR): {error}"})
         self._folder.remove_older(INCOMING, PART, time.time() - LEFTOVER_SECONDS)
         self._is_prepared = True
 
@@ -190,7 +197,7 @@ def _ensure_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _ensure_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

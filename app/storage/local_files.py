@@ -7,7 +7,7 @@ from elsewhere through it, nor have anything written or deleted elsewhere, nor s
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -16,6 +16,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+# What is stored is for the account of the server, whatever its umask is.
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
 class NotARegularFileError(Exception):
@@ -57,7 +61,7 @@ class Folder:
         """
         folder, name = _split(path)
         with self._opened(folder, is_created=True) as inside:
-            return FileIO(os.open(name, _CREATE, 0o666, dir_fd=inside), "wb")
+            return FileIO(os.open(name, _CREATE, _FILE_MODE, dir_fd=inside), "wb")
 
     def publish(self, temporary: str, path: str) -> None:
         """Move a file to its path, and replace what is there unless it is a folder.
@@ -87,6 +91,21 @@ class Folder:
         """
         with self._opened(folder.split("/"), is_created=True):
             pass
+
+    def make_private(self, own: Collection[str]) -> None:
+        """Close these folders to other accounts, and the root too if there is nothing else in it.
+
+        Raises:
+            PermissionError: one of them belongs to another account.
+        """
+        with self._opened([]) as root, os.scandir(root) as entries:
+            found = {entry.name for entry in entries}
+            for name in found.intersection(own):
+                inside = _enter(name, root, is_created=False)
+                os.fchmod(inside, _FOLDER_MODE)
+                os.close(inside)
+            if found.issubset(own):
+                os.fchmod(root, _FOLDER_MODE)
 
     def remove_older(self, folder: str, suffix: str, moment: float) -> None:
         """Remove the files of a folder whose names end like this and that were last written before the moment.
@@ -127,7 +146,7 @@ def _enter(name: str, outer: int, *, is_created: bool) -> int:
             raise NotARegularFileError(name) from error
         raise
     with suppress(FileExistsError):  # another thread or process creates it too
-        os.mkdir(name, dir_fd=outer)
+        os.mkdir(name, _FOLDER_MODE, dir_fd=outer)
         # Each new folder is synced to the disk before anything is put into it.
         os.fsync(outer)
     return _enter(name, outer, is_created=False)

@@ -20,6 +20,13 @@ MISSING = {
     }
 }
 INVALID = {"error": {"message": "Invalid API key", "type": "authentication_error", "code": "invalid_api_key"}}
+SEVERAL = {
+    "error": {
+        "message": "Two different API keys were sent. Send one, as 'X-API-Key' or as 'Authorization: Bearer'.",
+        "type": "authentication_error",
+        "code": "invalid_api_key",
+    }
+}
 UNKNOWN = "jns_live_" + "A" * 32
 
 
@@ -101,7 +108,24 @@ async def test_two_different_keys_in_one_request_are_invalid_even_if_both_are_va
     ):
         response = await stranger.get("/credits", headers=headers)
 
-        assert (response.status_code, response.json()) == (401, INVALID)
+        assert (response.status_code, response.json()) == (401, SEVERAL)
+
+
+@pytest.mark.parametrize("dummy", ["sk-dummy", "not-needed", "JNS_LIVE_x", "eyJhbGciOi.J9.x"])
+async def test_a_bearer_that_is_no_key_of_ours_is_passed_over_beside_a_key(
+    stranger: httpx.AsyncClient, organization: Organization, dummy: str
+) -> None:
+    headers = {"X-API-Key": organization.api_key, "Authorization": f"Bearer {dummy}"}
+
+    assert (await stranger.get("/credits", headers=headers)).status_code == 200
+
+
+async def test_a_bearer_that_is_no_key_of_ours_does_not_make_a_bad_key_good(stranger: httpx.AsyncClient) -> None:
+    headers = {"X-API-Key": UNKNOWN, "Authorization": "Bearer sk-dummy"}
+
+    response = await stranger.get("/credits", headers=headers)
+
+    assert (response.status_code, response.json()) == (401, INVALID)
 
 
 async def test_an_authorization_scheme_other_than_bearer_is_ignored(

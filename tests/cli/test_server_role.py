@@ -40,10 +40,18 @@ def migrate(url: str, password: str = _PASSWORD, *options: str) -> Outcome:
     return run_process("migrate", *options, DATABASE_URL=url, SERVER_DATABASE_PASSWORD=password)
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
+    """Servers of this module's own: in those of the run the role is in use."""
+    with EmbeddedServers(tmp_path_factory.mktemp("own"), durable=False) as servers:
+        assert migrate(servers.database_url, "").status == 0
+        yield servers
+
+
 @pytest.fixture
-def owned(embedded: EmbeddedServers, template: str) -> Iterator[str]:
+def owned(own: EmbeddedServers) -> Iterator[str]:
     """The URL of a migrated database for its owner, without the server's role."""
-    with clone(embedded.database_url, template) as url:
+    with clone(own.database_url, "junis") as url:
         if has_role(url):
             execute(url, "DROP OWNED BY junis_server")
         execute(url, "DROP ROLE IF EXISTS junis_server")
@@ -103,6 +111,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "idempotency_keys",
         "outputs",
         "sub_agents",
+        "user_idempotency_keys",
     }
     for statement in (
         "UPDATE ledger_entries SET amount = 0",
@@ -147,13 +156,13 @@ def test_rights_that_were_given_by_hand_are_taken_back(owned: str) -> None:
     assert dict(query(owned, _GRANTS))["ledger_entries"] == "INSERT SELECT"
 
 
-def test_the_password_is_in_no_log_of_postgres(owned: str, embedded: EmbeddedServers) -> None:
+def test_the_password_is_in_no_log_of_postgres(owned: str, own: EmbeddedServers) -> None:
     database = urlsplit(owned).path[1:]
     execute(owned, f"ALTER DATABASE {database} SET log_statement = 'all'")
 
     assert migrate(owned).status == 0
 
-    log = embedded.postgres.log.read_text()
+    log = own.postgres.log.read_text()
     assert "ROLE junis_server LOGIN" in log
     assert _PASSWORD not in log
 

@@ -21,7 +21,7 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api/external", "/files", "/%00", "/a//b", "/é"],
+    ["/", "/nothing", "/api/externals", "/files", "/%00", "/a//b", "/é"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: str, path: str) -> None:
@@ -30,7 +30,7 @@ async def test_an_unknown_path_is_not_found(visitor: httpx.AsyncClient, method: 
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/chat", "/content/a/b", "/%00"])
+@pytest.mark.parametrize("path", ["", "/", "/v2/chat", "/content/a/b", "/%00"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_unknown_paths_count_against_the_limits_too(
     visitor: httpx.AsyncClient, customer: httpx.AsyncClient, method: str, path: str

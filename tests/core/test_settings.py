@@ -17,6 +17,7 @@ BAD = {
     "REDIS_URL": f"http://:{SECRET}@host",
     "PUBLIC_URL": f"ftp://{SECRET}",
     "TRUSTED_PROXIES": f"10.0.0.0/8,{SECRET}",
+    "CORS_ALLOWED_ORIGINS": f"https://app.example.com,{SECRET}",
     "FAILED_ATTEMPTS_PER_MINUTE": f"{SECRET}",
     "LOG_LEVEL": f"LOUD-{SECRET}",
     "STORAGE": f"tape-{SECRET}",
@@ -219,3 +220,27 @@ def test_a_password_that_is_escaped_is_accepted(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("DATABASE_URL", f"postgresql://app:{password}@host/junis")
 
     assert password in load_settings().database_url
+
+
+@pytest.mark.parametrize(
+    ("written", "origins"),
+    [
+        ("", set()),
+        ("*", {"*"}),
+        ("https://app.example.com", {"https://app.example.com"}),
+        ("HTTPS://App.Example.com/ , http://localhost:3000", {"https://app.example.com", "http://localhost:3000"}),
+        ("https://a.example:443,http://b.example:80", {"https://a.example", "http://b.example"}),
+        ("chrome-extension://abcdef,capacitor://localhost", {"chrome-extension://abcdef", "capacitor://localhost"}),
+    ],
+)
+def test_origins_are_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch, written: str, origins: set[str]) -> None:
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", written)
+
+    assert load_settings().cors_allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "written", ["a.example", "https://a.example/path", "https://*.example.com", "null", "https://"]
+)
+def test_what_no_browser_sends_is_no_origin(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    assert "CORS_ALLOWED_ORIGINS: must be * or origins" in refusal(monkeypatch, CORS_ALLOWED_ORIGINS=written)

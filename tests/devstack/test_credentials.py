@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devstack.credentials import Credentials, read_credentials, write_quickstart_file
-from devstack.private_files import read_or_create_secret
+from devstack.private_files import make_private, read_or_create_secret
 
 CREDENTIALS = Credentials("jns_live_key", "admin@example.com", "password")
 
@@ -47,3 +47,25 @@ def test_a_secret_is_generated_once(tmp_path: Path) -> None:
     assert read_or_create_secret(tmp_path / "secret") == first
     assert read_or_create_secret(tmp_path / "other") != first
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("others", [(), ("of-somebody-else",)])
+def test_a_data_folder_that_was_open_to_others_is_closed(tmp_path: Path, others: tuple[str, ...]) -> None:
+    folder = tmp_path / "data"
+    for name in ("objects", "logs", *others):
+        (folder / name).mkdir(mode=0o755, parents=True)
+    (folder / "lock").touch(mode=0o644)
+    folder.chmod(0o755)
+
+    make_private(folder, {"objects", "logs", "lock", "postgres"})
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+    assert (modes.pop("objects"), modes.pop("logs"), modes.pop("lock")) == (0o700, 0o700, 0o600)
+    # A folder that others use too is theirs.
+    assert modes == ({"data": 0o755, "of-somebody-else": 0o755} if others else {"data": 0o700})
+
+
+def test_a_new_data_folder_is_private(tmp_path: Path) -> None:
+    make_private(tmp_path / "a" / "data", ())
+
+    assert stat.S_IMODE((tmp_path / "a" / "data").stat().st_mode) == 0o700

@@ -114,6 +114,26 @@ def test_the_access_file_holds_working_credentials(running: Quickstart) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_api_and_worker_sign_in_to_postgres_as_no_superuser(running: Quickstart) -> None:
+    environments = [Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in children_of(running.process.pid)]
+    urls = {
+        value.removeprefix(b"DATABASE_URL=").partition(b":")[2].partition(b":")[0]
+        for environment in environments
+        for value in environment
+        if value.startswith(b"DATABASE_URL=")
+    }
+
+    assert urls == {b"//junis_server"}
+
+
+def test_other_accounts_cannot_read_what_it_writes(running: Quickstart) -> None:
+    data = running.folder / "data"
+
+    open_to_others = [path for path in (data, *data.rglob("*")) if path.lstat().st_mode & 0o077]
+
+    assert [path for path in open_to_others if not path.is_symlink()] == []
+
+
 def test_the_printed_commands_work_as_they_are(running: Quickstart) -> None:
     lines = [line for line in running.output.splitlines() if line.strip().startswith("curl ")]
 

@@ -50,6 +50,7 @@ _BLOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_entries'::reg
 # Instead of waiting: moves due times, leases and expiries into the past.
 _LET_TIME_PASS = (
     "UPDATE generations SET due_at = now() - interval '2 seconds' WHERE status IN ('pending', 'processing')",
+    "UPDATE user_idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
     "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL",
 )
 _LET_HOLDS_EXPIRE = """

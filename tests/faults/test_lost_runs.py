@@ -114,10 +114,11 @@ async def test_a_run_whose_client_has_disconnected_keeps_its_slot_until_it_ends(
 async def let_the_lease_run_out(database: Database, organization: Organization) -> None:
     """Let the lease expire, as if its process had been frozen for a minute."""
     async with database.transaction() as tx:
-        await tx.execute(
-            "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
-            organization.id,
-        )
+        for table in ("user_idempotency_keys", "idempotency_keys"):
+            await tx.execute(
+                f"UPDATE {table} SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
+                organization.id,
+            )
 
 
 def id_of(streamed: httpx.Response) -> str:

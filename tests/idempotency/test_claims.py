@@ -21,7 +21,7 @@ class Arrivals:
 
     def __init__(self, database: Database, organization: Organization) -> None:
         self._database = database
-        self._id = (organization.id, "POST /test", secrets.token_hex(8))
+        self._id = (organization.id, organization.user_id, "POST /test", secrets.token_hex(8))
         self.former: str | None = None
 
     async def claim(self, hold_reference: str | None) -> IdempotentRequest:
@@ -35,9 +35,11 @@ class Arrivals:
 
     async def age(self, column: str, by: timedelta) -> None:
         async with self._database.transaction() as tx:
-            await tx.execute(
-                f"UPDATE idempotency_keys SET {column} = {column} - $1::interval WHERE key = $2", by, self._id[2]
-            )
+            # Both at the same time, as they are renewed.
+            for table in ("user_idempotency_keys", "idempotency_keys"):
+                await tx.execute(
+                    f"UPDATE {table} SET {column} = {column} - $1::interval WHERE key = $2", by, self._id[3]
+                )
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.idempotency.asking import (
     new_key,
     new_words,
 )
+from tests.sessions.conversations import make_colleague
 from tests.waiting import until
 
 GENERATOR = '[[models]]\nname = "{model}"\nkind = "generation"\nprice = {{ per_call = 1, ceiling = 1 }}\n'
@@ -87,13 +88,14 @@ async def test_a_turn_without_a_key_ends_when_its_client_hangs_up(stack: Stack, 
     assert await faults_of(database, organization) == []
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("repeat", ["same", "other key", "other user"])
 async def test_a_repeat_with_the_same_key_adopts_the_generation_of_the_failed_turn(
-    stack: Stack, database: Database, is_kept: bool
+    stack: Stack, database: Database, repeat: str
 ) -> None:
     # Priced here only: other tests share the catalog, and expect the usual price of `start-slow-1`.
     model, generator = f"sim-chat-{secrets.token_hex(4)}", "simulator/image--start-slow-2"
     organization = await make_organization_with(database, model, tools=["replicate_generate"])
+    again = await make_colleague(database, organization) if repeat == "other user" else organization
     await factories.import_catalog(database, GENERATOR.format(model=generator))
     words, key = new_words(f"Please make {generator} of"), new_key()
     async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as client:
@@ -101,10 +103,11 @@ async def test_a_repeat_with_the_same_key_adopts_the_generation_of_the_failed_tu
         await until(lambda: _is_asked(stack, words))
         stack.simulator.order_fault(model, "status-500")
         failed = await failing
-        completion = (await ask(client, words, key if is_kept else new_key())).json()
+        client.headers.update(again.headers)
+        completion = (await ask(client, words, new_key() if repeat == "other key" else key)).json()
 
     assert failed.status_code == 502, failed.text
-    made = ["generation"] if is_kept else ["generation", "generation"]
+    made = ["generation"] if repeat == "same" else ["generation", "generation"]
     charged = sorted(reference.partition(":")[0] for reference in await charges(database, organization))
     # The failed turn is charged for the call that asked for the generation.
     assert charged == [*made, "turn", "turn"]
@@ -140,7 +143,7 @@ async def test_expired_keys_are_forgotten(
     await forget_expired(database)
 
     async with database.transaction() as tx:
-        left = await tx.fetch("SELECT key FROM idempotency_keys WHERE organization_id = $1", organization.id)
+        left = await tx.fetch("SELECT key FROM user_idempotency_keys WHERE organization_id = $1", organization.id)
     assert [row["key"] for row in left] == [young]
 
 
@@ -151,9 +154,10 @@ async def _is_asked(stack: Stack, words: str) -> bool:
 async def let_a_day_pass(database: Database, organization: Organization, key: str) -> None:
     """Let the time pass for which the key's response is stored."""
     async with database.transaction() as tx:
-        await tx.execute(
-            "UPDATE idempotency_keys SET expires_at = expires_at - interval '24 hours'"
-            " WHERE organization_id = $1 AND key = $2",
-            organization.id,
-            key,
-        )
+        for table in ("user_idempotency_keys", "idempotency_keys"):
+            await tx.execute(
+                f"UPDATE {table} SET expires_at = expires_at - interval '24 hours'"
+                " WHERE organization_id = $1 AND key = $2",
+                organization.id,
+                key,
+            )

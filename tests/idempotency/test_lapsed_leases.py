@@ -11,13 +11,19 @@ from app.core.database import Database
 from tests.factories import Organization
 from tests.idempotency.asking import new_key
 
+_ROUTE = "POST /api/external/content/{content_id}/retry"
 _CRASHED = """
+INSERT INTO user_idempotency_keys
+    (organization_id, route, key, request_hash, claim_id, lease_until, expires_at, user_id)
+VALUES ($1, $2, $3, $4, 'of-the-crashed', now() + $5, now() + interval '1 day', $6)
+"""
+_CRASHED_IN_OLDER_VERSION = """
 INSERT INTO idempotency_keys (organization_id, route, key, request_hash, claim_id, lease_until, expires_at)
-VALUES ($1, 'POST /api/external/content/{content_id}/retry', $2, $3, 'of-the-crashed', now() + $4,
-        now() + interval '1 day')
+SELECT $1, $2, $3, $4, 'of-the-crashed', now() + $5, now() + interval '1 day' WHERE $6 <> ''
 """
 
 
+@pytest.mark.parametrize("crashed_process", [_CRASHED, _CRASHED_IN_OLDER_VERSION], ids=["ours", "older"])
 @pytest.mark.parametrize(
     ("is_same", "seconds_left", "response"),
     [
@@ -31,6 +37,7 @@ async def test_only_the_same_request_takes_over_a_lease_that_has_run_out(
     client: httpx.AsyncClient,
     database: Database,
     organization: Organization,
+    crashed_process: str,
     is_same: bool,
     seconds_left: int,
     response: tuple[int, str | None],
@@ -39,7 +46,8 @@ async def test_only_the_same_request_takes_over_a_lease_that_has_run_out(
     crashed = content_id if is_same else uuid.uuid4()
     request_hash = hashlib.sha256(f"/api/external/content/{crashed}/retry\0".encode()).digest()
     async with database.transaction() as tx:
-        await tx.execute(_CRASHED, organization.id, key, request_hash, timedelta(seconds=seconds_left))
+        lease = timedelta(seconds=seconds_left)
+        await tx.execute(crashed_process, organization.id, _ROUTE, key, request_hash, lease, organization.user_id)
 
     # The content does not exist, which is found out once the key is claimed.
     refused = await client.post(f"/content/{content_id}/retry", headers={"Idempotency-Key": key})

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,13 +49,16 @@ async def test_a_message_is_shown_as_it_was_said(
         {"role": "tool", "agent": "host", "content": "seen", "tool_call_id": "call_1", "created_at": MOMENT},
     )
 
-    messages = (await client.get(f"/sessions/{session.public_id}/messages")).json()["messages"]
+    path = f"/sessions/{session.public_id}/messages"
+    messages = (await client.get(path)).json()["messages"]
 
     nothing: dict[str, Any] = dict.fromkeys(("content", "agent", "tool_calls", "tool_call_id"))
     nothing |= {"created_at": "2025-12-06T10:30:00Z"}
     assert all(list(message) == MESSAGE_FIELDS for message in messages)
     ids = [message.pop("id") for message in messages]
-    assert ids == sorted(ids, key=int)
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch(r"msg-[0-9a-f]{24}", name) for name in ids)
+    assert ids == [shown["id"] for shown in (await client.get(path)).json()["messages"]]
     assert messages == [
         nothing | {"role": "user", "content": parts},
         nothing | {"role": "assistant", "agent": "host", "tool_calls": [call]},

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -155,3 +156,43 @@ print(asyncio.run(probe_store(store)).state)
 def files_in(folder: Path) -> list[Path]:
     """Every file in the folder and below it."""
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    """The permissions of a folder and of all that is in it, by path."""
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
+async def test_other_accounts_can_read_nothing_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = open_local_store(tmp_path / "objects")
+        await write(store, "generation/image/a.png", b"content")
+        await store.close()
+    finally:
+        os.umask(before)
+
+    assert modes_in(tmp_path / "objects") == {
+        ".": 0o700,
+        ".incoming": 0o700,
+        "generation": 0o700,
+        "generation/image": 0o700,
+        "generation/image/a.png": 0o600,
+    }
+
+
+@pytest.mark.parametrize("others", [(), ("of-somebody-else",)])
+async def test_a_folder_that_was_open_to_others_is_closed_when_a_process_starts(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "objects"
+    for path in (folder, *(folder / name for name in ("generation", ".incoming", *others))):
+        path.mkdir(mode=0o755)
+
+    await open_local_store(folder).close()
+
+    modes = modes_in(folder)
+    assert (modes["generation"], modes[".incoming"]) == (0o700, 0o700)
+    # A folder that others use too is theirs.
+    assert modes["."] == (0o755 if others else 0o700)
+    assert [modes[name] for name in others] == [0o755 for _ in others]

@@ -7,9 +7,13 @@ from typing import Any
 
 import httpx
 
+from app.agents import service as agents
+from app.agents.toml import read_agents
+from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from tests import factories
 from tests.factories import Organization
+from tests.waiting import until
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 # Values of path parameters that do not exist.
@@ -83,11 +87,31 @@ async def make_tenant(client: httpx.AsyncClient, database: Database, model: str 
     headers = organization.headers
     chat = {"messages": [{"role": "user", "content": words}]}
     made = (await client.post("/api/external/v1/chat/completions", json=chat, headers=headers)).raise_for_status()
-    agents = (await client.get("/api/external/agents", headers=headers)).raise_for_status().json()["agents"]
+    listed = (await client.get("/api/external/agents", headers=headers)).raise_for_status().json()["agents"]
     ids = {
-        "agent_id": next(agent["id"] for agent in agents if agent["name"] == name),
+        "agent_id": next(agent["id"] for agent in listed if agent["name"] == name),
         "content_id": made.json()["generated_content"][0]["id"],
         "model_id": f"agent/{name}",
         "session_id": made.headers["X-Session-ID"],
     }
     return Tenant(organization, ids, words)
+
+
+async def import_agents(database: Database, organization: Organization, text: str) -> None:
+    """Add the agents of a file to an organization."""
+    async with database.transaction() as tx:
+        await agents.import_agents(tx, organization.id, read_agents(text), actor=COMMAND_LINE)
+
+
+async def url_of_file(client: httpx.AsyncClient, tenant: Tenant) -> str:
+    """The URL of the file of the tenant's content, once it is stored."""
+    path, found = f"/api/external/content/{tenant.ids['content_id']}", ""
+
+    async def is_stored() -> bool:
+        nonlocal found
+        detail = (await client.get(path, headers=tenant.organization.headers)).raise_for_status().json()
+        found = detail["storage_url"] or ""
+        return bool(found)
+
+    await until(is_stored)
+    return found

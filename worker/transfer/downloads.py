@@ -3,7 +3,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from worker.transfer.decoding import DamagedEncodingError, Decoder, decoder_of
+from app.core.decoding import DamagedEncodingError, Decoder, decoder_of
 from worker.transfer.digests import Digests
 from worker.transfer.hosts import is_allowed
 

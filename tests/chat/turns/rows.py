@@ -13,6 +13,7 @@ SELECT h.*, (SELECT count(*) FROM metering_events e WHERE e.hold_reference = h.r
 FROM credit_holds h WHERE organization_id = $1 ORDER BY id
 """
 _LET_LEASES_RUN_OUT = (
+    "UPDATE user_idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
     "UPDATE idempotency_keys SET lease_until = lease_until - interval '60 seconds' WHERE organization_id = $1",
     "UPDATE sessions SET turn_lease_until = turn_lease_until - interval '60 seconds' WHERE organization_id = $1",
 )

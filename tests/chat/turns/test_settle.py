@@ -52,9 +52,9 @@ async def test_a_lost_turn_and_the_one_that_took_over_its_key_do_not_block_each_
     host = await make_host(database)
     async with locked_key(held, database, host) as (begin, lose):
         taking = begin()
-        await until_waiting(database, "idempotency_keys")
+        await until_waiting(database, "user_idempotency_keys")
         losing = lose()
-        await until_waiting(database, "idempotency_keys", count=2)
+        await until_waiting(database, "user_idempotency_keys", count=2)
     lost, taken = await asyncio.gather(losing, taking)
 
     assert (lost.status_code, taken.status_code) == (200, 200)
@@ -70,9 +70,9 @@ async def test_a_turn_that_ends_just_before_its_key_is_taken_over_is_the_only_on
     host = await make_host(database)
     async with locked_key(held, database, host) as (begin, lose):
         ending = lose()
-        await until_waiting(database, "idempotency_keys")
+        await until_waiting(database, "user_idempotency_keys")
         repeating = begin()
-        await until_waiting(database, "idempotency_keys", count=2)
+        await until_waiting(database, "user_idempotency_keys", count=2)
     ended, repeated = await asyncio.gather(ending, repeating)
 
     assert repeated.headers["Idempotent-Replayed"] == "true"
@@ -105,5 +105,5 @@ async def locked_key(
     await held.chat_models.wait_until_held()
     await let_leases_run_out(database, host)
     async with patient_transaction(database) as tx:
-        await tx.execute("SELECT FROM idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
+        await tx.execute("SELECT FROM user_idempotency_keys WHERE organization_id = $1 FOR UPDATE", host.id)
         yield begin, lose

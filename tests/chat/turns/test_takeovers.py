@@ -149,7 +149,8 @@ async def test_the_former_run_of_a_key_that_has_expired_stays_charged(
         other, lambda: asyncio.create_task(other.http.post(CHAT, json=BODY, headers=headers))
     )
     async with database.transaction() as tx:
-        await tx.execute("UPDATE idempotency_keys SET expires_at = now() WHERE organization_id = $1", team.id)
+        for table in ("user_idempotency_keys", "idempotency_keys"):
+            await tx.execute(f"UPDATE {table} SET expires_at = now() WHERE organization_id = $1", team.id)
     await let_leases_run_out(database, team)
 
     again = await http.post(CHAT, json=BODY, headers=headers)

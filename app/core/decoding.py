@@ -1,4 +1,4 @@
-"""Content encodings, which some hosts use although they are asked for none."""
+"""Content encodings: of requests, and of files from hosts that use one although they are asked for none."""
 
 import zlib
 from collections.abc import Iterator
@@ -43,10 +43,14 @@ class Identity:
 
 
 class Inflater:
-    """Decodes `gzip` and `deflate`. A body of any compression needs no more memory than a piece and its input."""
+    """Decodes `gzip` and `deflate`. A body of any compression needs no more memory than a piece and its input.
 
-    def __init__(self, *, is_gzip: bool) -> None:
+    `most_parts` bounds how many parts a body in gzip may have; None is for bodies of any number.
+    """
+
+    def __init__(self, *, is_gzip: bool, most_parts: int | None = None) -> None:
         self._is_gzip = is_gzip
+        self._parts_left = most_parts
         self._inflating = zlib.decompressobj(_GZIP) if is_gzip else None
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -82,15 +86,23 @@ class Inflater:
             is_zlib = data[0] & 0x0F == _ZLIB_METHOD
             self._inflating = zlib.decompressobj(_ZLIB if is_zlib else _RAW_DEFLATE)
         elif self._inflating.eof and self._is_gzip and data.startswith(_GZIP_MAGIC):
+            self._count_part()
             self._inflating = zlib.decompressobj(_GZIP)  # gzip may consist of several parts
         return self._inflating
 
+    def _count_part(self) -> None:
+        if self._parts_left is None:
+            return
+        self._parts_left -= 1
+        if self._parts_left < 1:
+            raise DamagedEncodingError("it has too many parts")
 
-def decoder_of(content_encoding: str) -> Decoder | None:
+
+def decoder_of(content_encoding: str, *, most_parts: int | None = None) -> Decoder | None:
     """The decoder of a body with this `Content-Encoding`; None if there is none for it."""
     names = [name for part in content_encoding.split(",") if (name := part.strip().lower()) not in {"", "identity"}]
     if not names:
         return Identity()
     if names in (["gzip"], ["x-gzip"]):
-        return Inflater(is_gzip=True)
+        return Inflater(is_gzip=True, most_parts=most_parts)
     return Inflater(is_gzip=False) if names == ["deflate"] else None

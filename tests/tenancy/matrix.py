@@ -1,0 +1,69 @@
+"""Who may see what of whom, on every route of the application: a route that has no row here fails the tests."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi.routing import iter_route_contexts
+
+from app.api_keys.scopes import Scope
+from app.core.settings import Settings
+from app.generations.callbacks import PATH
+from app.main import create_app
+
+BASE = "/api/external"
+
+
+class Whose(StrEnum):
+    """Whom a route shows the same thing to."""
+
+    ORGANIZATION = "organization"  # all users of the organization
+    USER = "user"  # the user who made the key
+    EVERYBODY = "everybody"  # it belongs to no organization
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a route needs, and whose the things are that it names or lists.
+
+    `scope` is None if any key will do. What has no key at all has `is_open`, and a check of its own if it shows
+    anything of an organization.
+    """
+
+    whose: Whose
+    scope: Scope | None = None
+    is_open: bool = False
+
+
+_OPEN = Row(Whose.EVERYBODY, is_open=True)
+ROWS = {
+    f"POST {BASE}/v1/chat/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    f"POST {BASE}/agents/{{agent_id}}/completions": Row(Whose.ORGANIZATION, Scope.AGENTS_INVOKE),
+    f"GET {BASE}/v1/models": Row(Whose.ORGANIZATION),
+    f"GET {BASE}/v1/models/{{model_id}}": Row(Whose.ORGANIZATION),
+    f"GET {BASE}/agents": Row(Whose.ORGANIZATION, Scope.AGENTS_LIST),
+    f"GET {BASE}/sessions": Row(Whose.USER, Scope.SESSIONS_READ),
+    f"GET {BASE}/sessions/{{session_id}}/messages": Row(Whose.USER, Scope.SESSIONS_READ),
+    f"GET {BASE}/sessions/{{session_id}}/status": Row(Whose.USER, Scope.SESSIONS_READ),
+    f"GET {BASE}/content": Row(Whose.ORGANIZATION, Scope.CONTENT_READ),
+    f"GET {BASE}/content/{{content_id}}": Row(Whose.ORGANIZATION, Scope.CONTENT_READ),
+    f"POST {BASE}/content/{{content_id}}/retry": Row(Whose.ORGANIZATION, Scope.CONTENT_RETRY),
+    f"GET {BASE}/credits": Row(Whose.ORGANIZATION),
+    "GET /files/{token}/{name}": _OPEN,
+    f"POST {PATH}/{{generation_id}}/{{attempt}}/{{nonce}}": _OPEN,
+    "GET /healthz": _OPEN,
+    "GET /readyz": _OPEN,
+    "GET /metrics": _OPEN,
+    "GET /openapi.json": _OPEN,
+    "GET /docs": _OPEN,
+    "GET /docs/{name}": _OPEN,
+}
+
+
+def routes_of_the_application() -> set[str]:
+    """Method and path of every route, documented or not, without the `:path` of parameters that may have slashes."""
+    application = create_app(Settings.model_validate({}))
+    return {
+        f"{method} {(context.path or '').replace(':path}', '}')}"
+        for context in iter_route_contexts(application.routes)
+        for method in (context.methods or ()) - {"HEAD"}
+    }

@@ -8,14 +8,13 @@ from app.agents.dependencies import DefaultModelDep
 from app.agents.schemas import AgentsRead
 from app.api_keys.caller import Caller
 from app.api_keys.scopes import Scope
-from app.core.documentation import links
 from app.dependencies import TransactionDep
 from app.rate_limits.dependencies import Guard, GuardedRoute
 
 router = APIRouter(prefix="/api/external/agents", tags=["Agents"], route_class=GuardedRoute)
 
 
-@router.get("", responses={200: {"links": links("agent_id", "agents/0/id", "create_agent_completion")}})
+@router.get("")
 async def list_agents(
     caller: Annotated[Caller, Depends(Guard(Scope.AGENTS_LIST))],
     tx: TransactionDep,

@@ -9,7 +9,7 @@ from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute
 from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter
 from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
-from app.core.documentation import links, may_raise
+from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
 from app.credits.errors import InsufficientCreditsError
 from app.dependencies import QueueDep, TransactionDep
@@ -27,7 +27,7 @@ def _one_of(values: type[StrEnum]) -> dict[str, Any]:
 router = APIRouter(prefix="/api/external/content", tags=["Generated content"], route_class=ContentRoute)
 
 
-@router.get("", responses={200: {"links": links("content_id", "items/0/id", "get_content", "retry_content")}})
+@router.get("")
 async def list_content(
     caller: ContentReader,
     tx: TransactionDep,

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from app.api_keys.caller import Caller
 from app.core.database import Transaction
 from app.core.documentation import may_raise
-from app.core.errors import InvalidRequestError, PayloadTooLargeError
+from app.core.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 from app.dependencies import TransactionDep
 from app.idempotency import service
 from app.idempotency.claim import Claim
@@ -18,7 +18,13 @@ from app.idempotency.service import REPLAYED_HEADERS, IdempotentRequest
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
-@may_raise(InvalidRequestError, PayloadTooLargeError, IdempotencyKeyInProgressError, IdempotencyKeyReusedError)
+@may_raise(
+    InvalidRequestError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+    IdempotencyKeyInProgressError,
+    IdempotencyKeyReusedError,
+)
 async def get_idempotent_request(
     request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None
 ) -> IdempotentRequest | None:

@@ -1,6 +1,6 @@
 from fastapi import APIRouter
 
-from app.core.documentation import links, may_raise
+from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
 from app.dependencies import TransactionDep
 from app.rate_limits.dependencies import GuardedRoute
@@ -12,7 +12,7 @@ from app.sessions.schemas import MessagePageRead, SessionPageRead, SessionStatus
 router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_class=GuardedRoute)
 
 
-@router.get("", responses={200: {"links": links("session_id", "sessions/0/session_id", "list_messages", "get_status")}})
+@router.get("")
 async def list_sessions(
     caller: SessionsReader,
     tx: TransactionDep,

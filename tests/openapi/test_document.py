@@ -105,3 +105,21 @@ async def test_chunks_are_as_documented(
     assert streamed.calls
     for chunk in (streamed.first, *streamed.said, streamed.finish, streamed.usage):
         validator_of(document, "ChatCompletionChunk").validate(chunk)
+
+
+async def test_content_and_sessions_are_as_documented(client: httpx.AsyncClient, document: Document) -> None:
+    body = {"messages": [{"role": "user", "content": "Please make simulator/image"}]}
+    made = (await client.post("/v1/chat/completions", json=body)).raise_for_status().json()
+    content_id, session_id = made["generated_content"][0]["id"], made["session_id"]
+
+    for path, name in (
+        ("/content", "ContentPageRead"),
+        (f"/content/{content_id}", "ContentDetail"),
+        ("/sessions", "SessionPageRead"),
+        (f"/sessions/{session_id}/messages", "MessagePageRead"),
+        (f"/sessions/{session_id}/status", "SessionStatusRead"),
+        ("/agents", "AgentsRead"),
+        ("/v1/models", "ModelsRead"),
+        ("/credits", "BalanceRead"),
+    ):
+        validator_of(document, name).validate((await client.get(path)).raise_for_status().json())

@@ -106,9 +106,6 @@ COMPLETION: dict[str, Any] = {
     "description": "The whole answer, or with `stream` its pieces: events `data: {…}`, of which the last is "
     "`data: [DONE]`. A stream that fails has an event with an error before it. Lines that begin with a colon keep the "
     "connection alive.",
-    "links": {
-        **links("session_id", "session_id", "list_messages", "get_status"),
-        **links("content_id", "generated_content/0/id", "get_content", "retry_content"),
-    },
+    "links": links("session_id", "session_id", "list_messages", "get_status"),
     "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/ChatCompletionChunk"}}},
 }

@@ -7,7 +7,14 @@ _Json = dict[str, Any]
 _TEXT = {"type": "string"}
 _NAMED = {
     "type": "object",
-    "properties": {"type": {"const": "function"}, "function": {"type": "object", "required": ["name"]}},
+    "properties": {
+        "type": {"const": "function"},
+        "function": {
+            "type": "object",
+            "properties": {"name": {"type": "string", "minLength": 1}},
+            "required": ["name"],
+        },
+    },
     "required": ["type", "function"],
 }
 # The parts of a message's content: the field that each type needs, and its form.

@@ -1,4 +1,4 @@
-"""Where a server is, as it is shown in logs and errors: never with a user, a password or a query."""
+"""Where a server is: for requests, and for logs and errors, which show no user, no password and no query."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,3 +19,9 @@ def address_of(url: str, default_port: int) -> str:
 def http_address_of(url: str) -> str:
     """Host and port of an `http://` or `https://` URL."""
     return address_of(url, 80 if urlsplit(url).scheme == "http" else 443)
+
+
+def endpoint(base_url: str, path: str) -> str:
+    """The URL of a path below a base URL. A query of the base URL stays behind the path."""
+    parts = urlsplit(base_url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _Secret = TypeVar("_Secret", str, SecretStr)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def header_secret(value: _Secret) -> _Secret:
     """Allow only what can be sent in a header: a line break there would fail every request."""
     if _UNPRINTABLE.search(_text(value)):
-        raise ValueError("has a line break, a space or another character inside that no key has")
+        raise ValueError("has a line break or another character inside that no key has")
     return value
 
 

@@ -11,8 +11,12 @@ import grimp
 from app.core.settings import Settings
 
 # Properties that are made of a setting.
-_MADE_OF = {"sqlalchemy_url": "database_url", "replicate_webhook_secrets": "replicate_webhook_secret"}
-_NAMES = {**{name: name for name in Settings.model_fields}, **_MADE_OF}
+_MADE_OF = {
+    "sqlalchemy_url": {"database_url"},
+    "replicate_webhook_secrets": {"replicate_webhook_secret"},
+    "own_authorities": {"ca_bundle", "ssl_cert_file", "requests_ca_bundle", "aws_ca_bundle"},
+}
+_NAMES = {**{name: {name} for name in Settings.model_fields}, **_MADE_OF}
 
 
 @cache
@@ -34,7 +38,8 @@ def _read_in(module: str) -> set[str]:
     assert specification.origin
     tree = ast.parse(Path(specification.origin).read_text())
     attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return {_NAMES[node.attr] for node in attributes if node.attr in _NAMES and _is_of_settings(node.value)}
+    read = [_NAMES[node.attr] for node in attributes if node.attr in _NAMES and _is_of_settings(node.value)]
+    return set().union(*read)
 
 
 def _is_of_settings(owner: ast.expr) -> bool:

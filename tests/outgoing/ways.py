@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from app.chat_models.client import open_chat_model_client
-from app.chat_models.protocol import Upstream
+from app.chat_models.protocol import ChatModelClient, Upstream
 from app.core.errors import AppError
 from app.core.outgoing import Outgoing
 from app.core.settings import Settings
 from app.predictions.open import open_prediction_client
-from app.predictions.protocol import PredictionUnavailableError
+from app.predictions.protocol import PredictionClient, PredictionUnavailableError
 from app.storage.open import open_store
 from app.storage.protocol import StoreError
 from tests.storage.keys import OWNER
@@ -31,46 +31,67 @@ async def ask_model(origin: str, outgoing: Outgoing) -> None:
     """Call a chat model of the simulator."""
     client = open_chat_model_client(outgoing)
     try:
-        body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 3"}]}
-        upstream = Upstream(f"{origin}/openai/v1", TOKEN)
-        answer = await client.complete(upstream, body, timeout=_SECONDS)
-        assert answer["choices"][0]["message"]["content"] == "1 2 3"
+        await call_model(client, origin)
     finally:
         await client.close()
+
+
+async def call_model(client: ChatModelClient, origin: str) -> None:
+    """Call a chat model of the simulator with this client."""
+    body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 3"}]}
+    answer = await client.complete(Upstream(f"{origin}/openai/v1", TOKEN), body, timeout=_SECONDS)
+    assert answer["choices"][0]["message"]["content"] == "1 2 3"
 
 
 async def ask_replicate(origin: str, outgoing: Outgoing) -> None:
     """List the predictions of the simulator."""
-    settings = {"replicate_base_url": f"{origin}/replicate", "replicate_api_token": TOKEN}
-    client = open_prediction_client(Settings.model_validate(settings), outgoing)
+    client = open_prediction_client(Settings.model_validate(replicate_settings(origin)), outgoing)
     try:
-        assert [prediction async for prediction in client.recent(datetime.now(UTC))] == []
+        await list_predictions(client)
     finally:
         await client.close()
+
+
+async def list_predictions(client: PredictionClient) -> None:
+    """List the predictions of the simulator with this client."""
+    assert [prediction async for prediction in client.recent(datetime.now(UTC))] == []
 
 
 async def download(origin: str, outgoing: Outgoing) -> None:
     """Fetch a file of the simulator's."""
     async with open_download_session(outgoing) as session:
-        downloader = Downloader(session, frozenset({urlsplit(origin).netloc}), 10_000, outgoing)
-        async with aclosing(downloader.fetch(f"{origin}/_sim/health")) as chunks:
-            assert b"".join([chunk async for chunk in chunks])
+        await fetch(Downloader(session, frozenset({urlsplit(origin).netloc}), 10_000, outgoing), origin)
+
+
+async def fetch(downloader: Downloader, origin: str) -> None:
+    """Fetch a file of the simulator's with this downloader."""
+    async with aclosing(downloader.fetch(f"{origin}/_sim/health")) as chunks:
+        assert b"".join([chunk async for chunk in chunks])
 
 
 async def use_store(origin: str, outgoing: Outgoing) -> None:
     """Write to a bucket and read from it."""
-    settings = {
+    store = open_store(Settings.model_validate(store_settings(origin)), outgoing)
+    try:
+        await store.probe()
+    finally:
+        await store.close()
+
+
+def replicate_settings(origin: str) -> dict[str, str]:
+    """The settings for Replicate at the simulator."""
+    return {"replicate_base_url": f"{origin}/replicate", "replicate_api_token": TOKEN}
+
+
+def store_settings(origin: str) -> dict[str, str]:
+    """The settings for a bucket of the server at this origin."""
+    return {
         "storage": "s3",
         "s3_endpoint_url": origin,
         "s3_bucket": BUCKET,
         "s3_access_key_id": OWNER.access_key_id,
         "s3_secret_access_key": OWNER.secret_access_key,
     }
-    store = open_store(Settings.model_validate(settings), outgoing)
-    try:
-        await store.probe()
-    finally:
-        await store.close()
 
 
 WAYS: Mapping[str, Way] = {"models": ask_model, "Replicate": ask_replicate, "downloads": download, "S3": use_store}

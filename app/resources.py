@@ -8,6 +8,7 @@ from arq import ArqRedis
 from app.chat_models.client import open_chat_model_client
 from app.chat_models.protocol import ChatModelClient
 from app.core.database import Database
+from app.core.outgoing import Outgoing
 from app.core.settings import Settings
 from app.core.watch import Watch
 from app.predictions.budget import VendorBudget
@@ -35,6 +36,7 @@ class Resources:
     """
 
     settings: Settings
+    outgoing: Outgoing
     database: Database
     probes: Database
     redis: ArqRedis
@@ -60,11 +62,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(leader.close)
         redis = open_redis(settings, leader)
         stack.push_async_callback(redis.aclose, close_connection_pool=True)
-        chat_models = open_chat_model_client()
+        outgoing = Outgoing.of(settings)
+        chat_models = open_chat_model_client(outgoing)
         stack.push_async_callback(chat_models.close)
-        predictions = open_prediction_client(settings)
+        predictions = open_prediction_client(settings, outgoing)
         stack.push_async_callback(predictions.close)
-        store = open_store(settings)
+        store = open_store(settings, outgoing)
         stack.push_async_callback(store.close)
         object_watch = Watch("objects", partial(probe_store, store))
         stack.push_async_callback(object_watch.close)
@@ -78,6 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
         yield Resources(
             settings=settings,
+            outgoing=outgoing,
             database=database,
             probes=probes,
             redis=redis,

@@ -3,6 +3,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import orjson
@@ -13,7 +14,9 @@ from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, UpstreamResponse
 from app.chat_models.refusals import host_of, refusal, stated_reason
 from app.chat_models.sse_reader import SseReader
+from app.core.addresses import endpoint
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError
+from app.core.outgoing import DIRECT, Outgoing
 
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 120
@@ -32,8 +35,9 @@ logger = logging.getLogger(__name__)
 class AiohttpChatModelClient:
     """Calls all upstreams over one connection pool."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, outgoing: Outgoing = DIRECT) -> None:
         self._session = session
+        self._outgoing = outgoing
         self._dialects = Dialects()
 
     async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
@@ -66,12 +70,10 @@ class AiohttpChatModelClient:
     async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
         """See `ChatModelClient.read`."""
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
+        url = endpoint(upstream.base_url, path.removeprefix("/"))
         with _failures_as_provider_errors(upstream):
             async with self._session.get(
-                f"{upstream.base_url.rstrip('/')}{path}",
-                headers=_authorization(upstream),
-                timeout=limits,
-                allow_redirects=False,
+                url, timeout=limits, allow_redirects=False, **self._options(upstream, url)
             ) as response:
                 body = await _read_up_to(response.content, _MAX_COMPLETION_BYTES)
                 return UpstreamResponse(response.status, dict(response.headers), body)
@@ -124,31 +126,35 @@ class AiohttpChatModelClient:
     async def _post_once(
         self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
+        url = endpoint(upstream.base_url, "chat/completions")
         return await self._session.post(
-            f"{upstream.base_url.rstrip('/')}/chat/completions",
+            url,
             # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
-            headers=_authorization(upstream),
             timeout=limits,
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
+            **self._options(upstream, url),
         )
 
+    def _options(self, upstream: Upstream, url: str) -> dict[str, Any]:
+        """How to send a request for this URL: through which proxy, and with which key."""
+        options = self._outgoing.options_for(url)
+        if upstream.api_key:
+            options["headers"]["Authorization"] = f"Bearer {upstream.api_key}"
+        return options
 
-def open_chat_model_client() -> ChatModelClient:
+
+def open_chat_model_client(outgoing: Outgoing = DIRECT) -> ChatModelClient:
     """A client without connections yet. Call this inside the event loop that will use the client."""
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=outgoing.tls),
         # One client serves every organization. No cookie of one response may be sent with the request of another.
         cookie_jar=aiohttp.DummyCookieJar(),
         # Compression would delay chunks, and costs more than it saves.
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )
-    return AiohttpChatModelClient(session)
-
-
-def _authorization(upstream: Upstream) -> dict[str, str] | None:
-    return {"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None
+    return AiohttpChatModelClient(session, outgoing)
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:

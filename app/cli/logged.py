@@ -25,7 +25,7 @@ def is_logged(arguments: Sequence[str]) -> bool:
     """
     if not arguments or arguments[0] not in _SERVICES:
         return False
-    wanted = os.environ.get("LOG_FORMAT") or dotenv_values(".env").get("LOG_FORMAT")
+    wanted = (os.environ.get("LOG_FORMAT") or dotenv_values(".env").get("LOG_FORMAT") or "").strip()
     return wanted == "json" or (wanted != "text" and not sys.stderr.isatty())
 
 

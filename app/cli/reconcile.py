@@ -11,6 +11,7 @@ from app.cli.printing import print_rows, tell
 from app.cli.reporting import CommandFailedError
 from app.cli.transaction import REPORT_STATEMENT_SECONDS, in_report
 from app.core.database import Database
+from app.core.outgoing import Outgoing
 from app.core.settings import load_settings
 from app.reconciliation.prediction_differences import Difference, DifferenceKind
 from app.reconciliation.service import reconcile_predictions, reconcile_usage
@@ -93,7 +94,7 @@ async def _compare_predictions(since: timedelta, until: timedelta) -> list[Diffe
 
     settings = load_settings()
     database = Database.open(settings, pool_size=1, statement_seconds=REPORT_STATEMENT_SECONDS)
-    client = open_prediction_client(settings)
+    client = open_prediction_client(settings, Outgoing.of(settings))
     try:
         return await reconcile_predictions(database, client, since=since, until=until)
     finally:

@@ -2,14 +2,15 @@
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cli.reporting import CommandFailedError
 from app.core.database import Transaction
 from app.core.scram import scram_verifier
-from app.core.settings import InvalidSettingsError
+from app.core.settings import InvalidSettingsError, stripped
 
 ROLE = "junis_server"
 
@@ -40,6 +41,11 @@ class ServerRoleSettings(BaseSettings):
     )
 
     server_database_password: SecretStr = SecretStr("")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: Any) -> Any:
+        return stripped(values)
 
     @field_validator("server_database_password")
     @classmethod

@@ -1,4 +1,4 @@
-"""Where a server is, as it is shown in logs and errors: never with a user, a password or a query."""
+"""Where a server is: for requests, and for logs and errors, which show no user, no password and no query."""
 
 import asyncio
 import socket
@@ -81,3 +81,9 @@ def _address(host: str, default_port: int) -> Address:
 def _has_port(host: str) -> bool:
     # The colons of an IPv6 address stand in brackets.
     return ":" in host.rpartition("]")[2]
+
+
+def endpoint(base_url: str, path: str) -> str:
+    """The URL of a path below a base URL. A query of the base URL stays behind the path."""
+    parts = urlsplit(base_url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()

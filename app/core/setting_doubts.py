@@ -15,6 +15,7 @@ from app.core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _SHORTEST_SECRET = 12
+_MADE_BY_VENDORS = ("llm_api_key", "replicate_api_token")
 # Secrets that an operator makes. The others come from vendors, who decide how long they are.
 _MADE_BY_OPERATORS = ("secret_key", "metrics_token", "s3_secret_access_key")
 _WITH_PASSWORDS = ("database_url", "redis_url")
@@ -25,6 +26,11 @@ _PLACEHOLDER = re.compile(
 )
 # How alike two names must be. Their first words must be alike too: AWS_ACCESS_KEY_ID is not S3_ACCESS_KEY_ID.
 _ALIKE = 0.78
+
+# What is added to base URLs, by the settings that have them.
+_ADDED = {"LLM_BASE_URL": "/chat/completions", "LLM_UPSTREAMS": "/chat/completions", "REPLICATE_BASE_URL": "/v1"}
+# Read by other programs, and called almost like a setting.
+_OF_OTHERS = frozenset({"SSL_CERT_DIR"})
 
 _CUT = "Compose cuts an unquoted value in .env at a $ and at ' #': write it in single quotes"
 
@@ -45,7 +51,7 @@ def log_doubts(settings: Settings, environment: Mapping[str, str]) -> None:
         environment: the variables of this process. Those of `.env` are read, too.
     """
     names = {**dotenv_values(".env"), **environment}
-    for doubt in (*doubts_about_values(settings), *doubts_about_names(names)):
+    for doubt in (*doubts_about_values(settings), *doubts_about_urls(names), *doubts_about_names(names)):
         logger.warning("setting_doubtful", extra={"setting": doubt.setting, "reason": doubt.reason})
 
 
@@ -56,6 +62,8 @@ def doubts_about_values(settings: Settings) -> Iterator[Doubt]:
         value = secret.get_secret_value()
         if _PLACEHOLDER.fullmatch(value):
             yield Doubt(name.upper(), "is a placeholder and no secret")
+        elif name in _MADE_BY_VENDORS and " " in value:
+            yield Doubt(name.upper(), "has a space inside, which no key has")
         elif name in _MADE_BY_OPERATORS and len(value) < _SHORTEST_SECRET:
             yield Doubt(name.upper(), f"has only {len(value)} characters. {_CUT}")
     for name in _WITH_PASSWORDS:
@@ -64,11 +72,18 @@ def doubts_about_values(settings: Settings) -> Iterator[Doubt]:
             yield Doubt(name.upper(), f"has a password of only {len(url.password)} characters. {_CUT}")
 
 
+def doubts_about_urls(values: Mapping[str, str | None]) -> Iterator[Doubt]:
+    """URLs that have what is added to them anyway. `values` are those of the variables, as they are written."""
+    for name, path in _ADDED.items():
+        if re.search(rf"{path}/?(?=[?\"\s]|$)", values.get(name) or ""):
+            yield Doubt(name, f"should end before {path}, which is added by itself; it was left out")
+
+
 def doubts_about_names(names: Iterable[str]) -> Iterator[Doubt]:
     """Variables that are no settings, and are called almost like one that is not set."""
     known = {name.upper() for name in Settings.model_fields}
     given = {name.upper() for name in names}
-    for name in sorted(given - known):
+    for name in sorted(given - known - _OF_OTHERS):
         candidates = [(_likeness(name, setting), setting) for setting in known - given]
         likeness, setting = max(candidates, default=(0.0, ""))
         if likeness >= _ALIKE:

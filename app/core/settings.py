@@ -1,11 +1,14 @@
 """What the operator can set in the environment or in `.env`. `.env.example` documents every setting."""
 
 import json
+import os
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +31,9 @@ from app.core.database_url import (
 )
 from app.core.redis_url import SCHEMES as REDIS_SCHEMES
 from app.core.redis_url import redis_parameters
-from app.core.url_checks import http_url, origin, server_url
+from app.core.secret_checks import header_secret, listed_secret, one_line_secret
+from app.core.trust import certificates_file
+from app.core.url_checks import http_url, llm_url, origin, proxy_url, replicate_url, server_url
 
 
 class InvalidSettingsError(Exception):
@@ -39,8 +44,16 @@ Origin = Annotated[str, AfterValidator(origin)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 RedisUrl = Annotated[str, server_url(*REDIS_SCHEMES), AfterValidator(redis_parameters)]
 DatabaseUrl = Annotated[str, server_url(*POSTGRES_SCHEMES), AfterValidator(database_parameters)]
+LlmUrl = Annotated[str, AfterValidator(llm_url)]
+ReplicateUrl = Annotated[str, AfterValidator(replicate_url)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]
+Authorities = Annotated[Path, AfterValidator(certificates_file)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(header_secret)]
+ListedSecret = Annotated[SecretStr, AfterValidator(listed_secret)]
+OneLineSecret = Annotated[SecretStr, AfterValidator(one_line_secret)]
 
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 AddressingStyle = Literal["auto", "path", "virtual"]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 
@@ -53,17 +66,28 @@ def stripped(values: Any) -> Any:
     return {name: value for name, value in texts.items() if value != "" or values[name] == ""}
 
 
+def check_passwords(base_url: str, key: SecretStr) -> None:
+    """Refuse a key for a URL that has a user and a password: both would be sent in the same header."""
+    if key.get_secret_value() and urlsplit(base_url).username is not None:
+        raise ValueError("cannot be sent with the user and the password in the base URL: leave out one of the two")
+
+
 class UpstreamSettings(BaseModel):
     """One more OpenAI-compatible server. Entries of the catalog refer to it by its name in `upstream`."""
 
-    base_url: HttpUrl
-    api_key: SecretStr = SecretStr("")
+    base_url: LlmUrl
+    api_key: HeaderSecret = SecretStr("")
     output_limit_name: OutputLimitName = "max_tokens"
 
     @model_validator(mode="before")
     @classmethod
     def _strip(cls, values: Any) -> Any:
         return stripped(values)
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        check_passwords(self.base_url, self.api_key)
+        return self
 
 
 class Settings(BaseSettings):
@@ -82,30 +106,40 @@ class Settings(BaseSettings):
     redis_url: RedisUrl = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
     # Will sign the console's sessions. Nothing is signed with it yet.
-    secret_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
+    secret_key: OneLineSecret = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     cors_allowed_origins: Annotated[frozenset[Origin], NoDecode] = frozenset()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
-    metrics_token: SecretStr = SecretStr("")
+    metrics_token: OneLineSecret = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # How commands that run as services report; see `app.cli.logged`. The server's own log is always JSON.
     log_format: Literal["auto", "json", "text"] = "auto"
     shutdown_delay_seconds: float = Field(default=3, ge=0, le=300)
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
 
+    # The names that other programs read, too. Their values may have passwords.
+    http_proxy: ProxyUrl = SecretStr("")
+    https_proxy: ProxyUrl = SecretStr("")
+    all_proxy: ProxyUrl = SecretStr("")
+    no_proxy: str = ""
+    ca_bundle: Authorities | None = None
+    ssl_cert_file: Authorities | None = None
+    requests_ca_bundle: Authorities | None = None
+    aws_ca_bundle: Authorities | None = None
+
     storage: Literal["s3", "local"] = "local"
     local_storage_dir: Path = Path(".data/objects")
     s3_endpoint_url: HttpUrl | None = None
     s3_region: str = "us-east-1"
     s3_bucket: str = Field(default="", validate_default=True)
-    s3_access_key_id: str = Field(default="", validate_default=True)
-    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), validate_default=True)
+    s3_access_key_id: Annotated[str, AfterValidator(header_secret)] = Field(default="", validate_default=True)
+    s3_secret_access_key: HeaderSecret = Field(default=SecretStr(""), validate_default=True)
     s3_public_base_url: HttpUrl | None = None
     s3_presign_endpoint_url: HttpUrl | None = None
     s3_addressing_style: AddressingStyle = "auto"
 
-    llm_base_url: HttpUrl = "https://api.openai.com/v1"
-    llm_api_key: SecretStr = SecretStr("")
+    llm_base_url: LlmUrl = "https://api.openai.com/v1"
+    llm_api_key: HeaderSecret = SecretStr("")
     llm_model: str = Field(default="gpt-4o-mini", min_length=1)
     llm_output_limit_name: OutputLimitName = "max_tokens"
     llm_upstreams: Annotated[dict[str, UpstreamSettings], NoDecode] = Field(default_factory=dict)
@@ -114,10 +148,10 @@ class Settings(BaseSettings):
     image_prompt_tokens: int = Field(default=2000, ge=0)
     session_active_hours: float = Field(default=24, gt=0)
 
-    replicate_api_token: SecretStr = SecretStr("")
-    replicate_base_url: HttpUrl = "https://api.replicate.com"
+    replicate_api_token: HeaderSecret = SecretStr("")
+    replicate_base_url: ReplicateUrl = "https://api.replicate.com"
     # Two of them, separated by a comma, while the secret is being changed.
-    replicate_webhook_secret: SecretStr = SecretStr("")
+    replicate_webhook_secret: ListedSecret = SecretStr("")
     replicate_creates_per_minute: int = Field(default=600, ge=1)
     replicate_reads_per_minute: int = Field(default=3000, ge=1)
     output_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
@@ -156,6 +190,12 @@ class Settings(BaseSettings):
             raise ValueError("required if DATABASE_POOLER is 'transaction': the server cannot listen through a pooler")
         return value
 
+    @field_validator("llm_api_key")
+    @classmethod
+    def _is_the_only_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        check_passwords(info.data.get("llm_base_url", ""), value)
+        return value
+
     @field_validator("s3_bucket", "s3_access_key_id", "s3_secret_access_key")
     @classmethod
     def _required_for_s3(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
@@ -168,6 +208,12 @@ class Settings(BaseSettings):
     @classmethod
     def _strip(cls, values: Any) -> Any:
         return stripped(values)
+
+    @cached_property
+    def own_authorities(self) -> tuple[Path, ...]:
+        """The files with the operator's own certificate authorities."""
+        named = (self.ca_bundle, self.ssl_cert_file, self.requests_ca_bundle, self.aws_ca_bundle)
+        return tuple(dict.fromkeys(path for path in named if path is not None))
 
     @cached_property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
@@ -196,13 +242,28 @@ def load_settings() -> Settings:
         InvalidSettingsError: names every variable that is missing or wrong, without its value.
     """
     try:
-        return Settings()
+        return Settings(**_proxies_in(os.environ))
     except ValidationError as error:
         lines = [_describe(detail["loc"], detail["msg"]) for detail in error.errors()]
         raise InvalidSettingsError("\n".join(lines)) from None
 
 
+def _proxies_in(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings for proxies whose names are written in small letters, too.
+
+    As in other programs, these win over the names in capitals. Of the exceptions, both lists hold: Docker may set one,
+    and Compose the other.
+    """
+    small = {name: environment[name] for name in _PROXIES if environment.get(name, "").strip()}
+    exceptions = [environment.get(name, "") for name in ("no_proxy", "NO_PROXY")]
+    return {**small, "no_proxy": ",".join(exceptions)} if "".join(exceptions).strip() else small
+
+
 def _describe(location: tuple[int | str, ...], message: str) -> str:
     # Only the reason is shown, because the value may be a secret.
     text = message.removeprefix("Value error, ")
-    return f"{str(location[0]).upper()}: {text}" if location else text
+    if not location:
+        return text
+    setting, *inside = location
+    where = ".".join(map(str, inside)) if setting == "llm_upstreams" else ""
+    return ": ".join(part for part in (str(setting).upper(), where, text) if part)

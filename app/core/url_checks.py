@@ -1,9 +1,9 @@
 """Checks of settings that are URLs. Their errors show nothing of the URL, which may have a password."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 
 from app.core.addresses import addresses_of
 
@@ -14,12 +14,66 @@ _USUAL_PORTS = {"http": ":80", "https": ":443"}
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
+_UNPRINTABLE = re.compile(r"\s|[^\x21-\x7e]", re.ASCII)
+_CHAT_COMPLETIONS = "/chat/completions"
+# What is pasted from a vendor's page and added to the URL anyway.
+_REPLICATE_VERSION = "/v1"
+
+
 def http_url(value: str) -> str:
-    """Allow only URLs of HTTP servers; a slash at the end is removed."""
+    """Allow only URLs of HTTP servers, to which a path can be added; a slash at the end is removed."""
+    if _http_parts(value).query:
+        raise ValueError("must be a URL without a query, which begins with a ?")
+    return value.rstrip("/?")
+
+
+def llm_url(value: str) -> str:
+    """Allow only base URLs of chat model servers. They may have a query, which stays behind what is added to the path.
+
+    `/chat/completions`, which is added to every base URL, is removed if the URL has it already.
+    """
+    parts = _http_parts(value)
+    path = parts.path.rstrip("/").removesuffix(_CHAT_COMPLETIONS).rstrip("/")
+    return parts._replace(path=path).geturl()
+
+
+def replicate_url(value: str) -> str:
+    """Allow only base URLs of HTTP servers; the version of Replicate's API, which is added to them, is removed."""
+    return http_url(value).removesuffix(_REPLICATE_VERSION)
+
+
+def proxy_url(value: SecretStr) -> SecretStr:
+    """Allow only URLs of proxies. Without a scheme it is taken as `http://`."""
+    address = value.get_secret_value()
+    if not address:
+        return value
+    address = address if "://" in address else f"http://{address}"
+    if urlsplit(address).scheme.startswith("socks"):
+        raise ValueError("must be an http:// or https:// URL; proxies that speak SOCKS are not supported")
+    if _has_unescaped_password(address):
+        raise ValueError(f"the password has a character that is not escaped; {_ESCAPES}")
+    parts = _http_parts(address)
+    if parts.path.strip("/") or parts.query:
+        raise ValueError("must be a URL without a path")
+    return SecretStr(parts._replace(path="").geturl())
+
+
+def _http_parts(value: str) -> SplitResult:
+    _require_printable(value)
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
-    return value.rstrip("/")
+    if not _has_usable_port(value):
+        raise ValueError("the port is not a number from 1 to 65535")
+    if "#" in value:
+        raise ValueError("must be a URL without a fragment, which begins with a #")
+    return parts
+
+
+def _require_printable(value: str) -> None:
+    # Python's parser leaves out line breaks without a word, others do not.
+    if _UNPRINTABLE.search(value):
+        raise ValueError("has white space or another character inside that no URL has")
 
 
 def origin(value: str) -> str:
@@ -54,6 +108,8 @@ def server_url(*allowed: str) -> AfterValidator:
 
     def check(value: str) -> str:
         # What is wrong is not shown, as it is probably a part of the password.
+        if re.search(r"\s", value):
+            raise ValueError("has white space inside")
         if not _has_usable_port(value):
             raise ValueError(f"the port is not a number from 1 to 65535; {_ESCAPES}")
         if _has_unescaped_password(value):

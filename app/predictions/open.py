@@ -1,8 +1,10 @@
+from app.core.outgoing import DIRECT, Outgoing
 from app.core.settings import Settings
 from app.predictions.protocol import PredictionClient
 from app.predictions.replicate import ReplicateClient
 
 
-def open_prediction_client(settings: Settings) -> PredictionClient:
+def open_prediction_client(settings: Settings, outgoing: Outgoing = DIRECT) -> PredictionClient:
     """A client of the vendor that the settings name. It has no connections yet."""
-    return ReplicateClient(settings.replicate_base_url, settings.replicate_api_token.get_secret_value())
+    token = settings.replicate_api_token.get_secret_value()
+    return ReplicateClient(settings.replicate_base_url, token, outgoing=outgoing)

@@ -12,6 +12,8 @@ import httpx
 from replicate.client import Client
 
 from app.core.addresses import http_address_of
+from app.core.outgoing import DIRECT, Outgoing
+from app.core.proxies import Proxy
 from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
@@ -30,7 +32,14 @@ VERSION_SECONDS = 3600.0
 
 _TIMEOUT = httpx.Timeout(connect=5, read=15, write=15, pool=5)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+# A ProxyError: the proxy has not opened a connection to the vendor.
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 _NO_RESPONSE = (httpx.RequestError, TimeoutError, UnreadableResponseError)
 _VERSION = re.compile(r"[0-9a-f]{64}")
 # A shorter token, such as a test server takes, is no secret and may be an ordinary word.
@@ -45,7 +54,13 @@ class ReplicateClient:
     """
 
     def __init__(
-        self, base_url: str, token: str, *, deadline: float = DEADLINE_SECONDS, version_seconds: float = VERSION_SECONDS
+        self,
+        base_url: str,
+        token: str,
+        *,
+        outgoing: Outgoing = DIRECT,
+        deadline: float = DEADLINE_SECONDS,
+        version_seconds: float = VERSION_SECONDS,
     ) -> None:
         self._token = token
         self._address = http_address_of(base_url)
@@ -54,7 +69,9 @@ class ReplicateClient:
         # By model: the version that is run for it, and until when by the monotonic clock.
         self._newest_versions: dict[str, tuple[str, float]] = {}
         self._checked_versions: set[str] = set()
-        self._transport = _RefusingTransport(limits=_LIMITS)
+        # Every request goes to the host of the base URL.
+        proxy = _proxy(outgoing.proxy_for(base_url), outgoing)
+        self._transport = _RefusingTransport(limits=_LIMITS, verify=outgoing.tls, proxy=proxy)
         self._client = Client(token, base_url=base_url, timeout=_TIMEOUT, transport=self._transport)
 
     async def create(
@@ -222,6 +239,13 @@ class _RefusedError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.body = body
+
+
+def _proxy(proxy: Proxy | None, outgoing: Outgoing) -> httpx.Proxy | None:
+    if proxy is None:
+        return None
+    tls = outgoing.tls if proxy.url.startswith("https:") else None
+    return httpx.Proxy(proxy.url, headers=proxy.headers, ssl_context=tls)
 
 
 def _reason(error: Exception) -> str:

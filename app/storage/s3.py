@@ -1,5 +1,5 @@
 import re
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import ExitStack, aclosing, closing, suppress
 from functools import partial
 from io import BytesIO
@@ -12,12 +12,14 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from app.core.addresses import http_address_of
+from app.core.outgoing import Outgoing
 from app.core.settings import AddressingStyle, Settings
 from app.storage.chunks import Tally, in_parts, measure, span
 from app.storage.multipart import multipart_upload
 from app.storage.object_paths import check_path
 from app.storage.protocol import PROBE, ByteRange, ObjectMissingError, Stored, StoreError
 from app.storage.s3_errors import s3_errors, status_of
+from app.storage.s3_session import OutgoingSession
 from app.storage.threads import Threads
 
 if TYPE_CHECKING:  # the stubs are not installed in production
@@ -32,6 +34,7 @@ PRESIGNED_SECONDS = 300
 PROBE_KEY = "generation/.probe"
 
 _ATTEMPTS = 3
+_CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 # A probe is to end soon, also if the store does not respond.
 _PROBE_ATTEMPTS = 2
@@ -47,6 +50,7 @@ class S3Store:
         bucket: str,
         *,
         prober: "S3Client",
+        sessions: Sequence[OutgoingSession],
         address: str,
         presigner: "S3Client | None" = None,
         public_base_url: str | None = None,
@@ -58,6 +62,7 @@ class S3Store:
         self._address = address
         self._threads = Threads(THREADS, errors=partial(s3_errors, address))
         self._prober = prober
+        self._sessions = sessions
         self._probe_thread = Threads(1, errors=partial(s3_errors, address))
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
@@ -167,17 +172,25 @@ class S3Store:
         await self._probe_thread.close()
         self._client.close()
         self._prober.close()
+        for session in self._sessions:
+            session.close()
         if self._presigner is not None:
             self._presigner.close()
 
 
-def open_s3_store(settings: Settings) -> S3Store:
+def open_s3_store(settings: Settings, outgoing: Outgoing) -> S3Store:
     """A store in the bucket that the settings name. Nothing is sent to it yet."""
-    presign_endpoint = settings.s3_presign_endpoint_url
+    presign_endpoint, endpoint = settings.s3_presign_endpoint_url, settings.s3_endpoint_url
+    client, prober = _client(settings, endpoint), _client(settings, endpoint, attempts=_PROBE_ATTEMPTS)
+    sessions = [
+        _session(outgoing, client, _READ_SECONDS),
+        _session(outgoing, prober, _PROBE_SECONDS),
+    ]
     return S3Store(
-        _client(settings, settings.s3_endpoint_url),
+        client,
         settings.s3_bucket,
-        prober=_client(settings, settings.s3_endpoint_url, attempts=_PROBE_ATTEMPTS, read_seconds=_PROBE_SECONDS),
+        prober=prober,
+        sessions=sessions,
         address=_address(settings),
         presigner=_client(settings, presign_endpoint) if presign_endpoint else None,
         public_base_url=settings.s3_public_base_url,
@@ -190,9 +203,17 @@ def _address(settings: Settings) -> str:
     return f"{http_address_of(settings.s3_endpoint_url)} (S3_ENDPOINT_URL)"
 
 
-def _client(
-    settings: Settings, endpoint_url: str | None, *, attempts: int = _ATTEMPTS, read_seconds: int = _READ_SECONDS
-) -> "S3Client":
+def _session(outgoing: Outgoing, client: "S3Client", read_seconds: int) -> OutgoingSession:
+    session = OutgoingSession(
+        outgoing,
+        timeout=(_CONNECT_SECONDS, read_seconds),
+        max_pool_connections=THREADS * 2,  # a download keeps its connection between two reads
+    )
+    session.serve(client)
+    return session
+
+
+def _client(settings: Settings, endpoint_url: str | None, *, attempts: int = _ATTEMPTS) -> "S3Client":
     session = Session(
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
@@ -202,9 +223,7 @@ def _client(
         signature_version="s3v4",
         s3={"addressing_style": _addressing_style(settings, endpoint_url)},
         retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=5,
-        read_timeout=read_seconds,
-        max_pool_connections=THREADS * 2,  # a download keeps its connection between two reads
+        proxies={},  # the session knows them
         # Not every server other than AWS supports the checksums that newer clients send by default.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

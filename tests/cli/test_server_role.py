@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
+from app.cli.server_role import read_server_password
 from devstack.servers import EmbeddedServers
 from tests import programs
 from tests.cli.databases import clone, execute, query
@@ -260,3 +261,9 @@ def test_api_worker_and_commands_run_under_the_role(owned: str, environment: dic
 
     logs = [(tmp_path / name).read_text() for name in ("api.log", "worker.log")]
     assert [log for log in logs if "permission denied" in log] == []
+
+
+def test_white_space_at_the_ends_of_the_password_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_DATABASE_PASSWORD", " geheim\n")
+
+    assert read_server_password() == "geheim"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core.setting_doubts import Doubt, doubts_about_names, doubts_about_values
+from app.core.setting_doubts import Doubt, doubts_about_names, doubts_about_urls, doubts_about_values
 from app.core.settings import Settings
 from tests import programs
 from tests.waiting import until
@@ -75,6 +75,34 @@ def test_sound_settings_are_not_doubted(values: dict[str, Any]) -> None:
 )
 def test_a_misspelt_setting_is_doubted(name: str, setting: str) -> None:
     assert list(doubts_about_names([name])) == [Doubt(name, f"is no setting. {setting} is one, and is not set")]
+
+
+def test_a_key_with_a_space_is_doubted() -> None:
+    assert doubted(replicate_api_token="Bearer r8_0123456789") == {
+        "REPLICATE_API_TOKEN": "has a space inside, which no key has"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LLM_BASE_URL", "https://host/v1/chat/completions"),
+        ("LLM_BASE_URL", "https://host/v1/chat/completions/?a=1"),
+        ("LLM_UPSTREAMS", '{"other": {"base_url": "https://host/v1/chat/completions"}}'),
+        ("REPLICATE_BASE_URL", "https://api.replicate.com/v1"),
+    ],
+)
+def test_a_url_with_what_is_added_to_it_is_doubted(name: str, value: str) -> None:
+    (doubt,) = doubts_about_urls({name: value})
+
+    assert doubt.setting == name
+    assert doubt.reason.startswith("should end before /")
+
+
+def test_base_urls_are_not_doubted() -> None:
+    urls = {"LLM_BASE_URL": "https://host/v1", "REPLICATE_BASE_URL": "https://v1.host/v1beta", "LLM_UPSTREAMS": None}
+
+    assert list(doubts_about_urls(urls)) == []
 
 
 def test_a_similar_name_is_not_doubted_if_the_setting_itself_is_set() -> None:

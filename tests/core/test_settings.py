@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
+from app.core.addresses import endpoint
 from app.core.settings import InvalidSettingsError, Settings, load_settings
 from tests.programs import ROOT
 
@@ -32,6 +34,20 @@ BAD = {
     "IMAGE_PROMPT_TOKENS": f"-1{SECRET}",
     "SESSION_ACTIVE_HOURS": f"0{SECRET}",
     "REPLICATE_BASE_URL": f"replicate.{SECRET}",
+    "HTTP_PROXY": f"ftp://{SECRET}",
+    "HTTPS_PROXY": f"http://{SECRET}:none",
+    "ALL_PROXY": f"socks5h://ada:{SECRET}@proxy:1080",
+    "CA_BUNDLE": f"/no/{SECRET}.pem",
+    "SSL_CERT_FILE": f"/no/{SECRET}.pem",
+    "REQUESTS_CA_BUNDLE": f"/no/{SECRET}.pem",
+    "AWS_CA_BUNDLE": f"/no/{SECRET}.pem",
+    "LLM_API_KEY": f"sk-\n{SECRET}",
+    "REPLICATE_API_TOKEN": f"r8_\r{SECRET}",
+    "REPLICATE_WEBHOOK_SECRET": f"whsec_a,whsec_\r\n{SECRET}",
+    "S3_ACCESS_KEY_ID": f"id\t{SECRET}",
+    "S3_SECRET_ACCESS_KEY": f"\ufeff{SECRET}",
+    "SECRET_KEY": f"a\n{SECRET}",
+    "METRICS_TOKEN": f"a\x7f{SECRET}",
     "REPLICATE_CREATES_PER_MINUTE": f"{SECRET}",
     "GENERATION_WAIT_SECONDS": f"{SECRET}",
     "GENERATION_DEADLINE_SECONDS": f"{SECRET}",
@@ -48,6 +64,7 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
@@ -152,7 +169,7 @@ def test_a_secret_is_not_shown_when_the_settings_are_printed(monkeypatch: pytest
     for name in secrets:
         monkeypatch.setenv(name.upper(), SECRET)
 
-    assert len(secrets) >= 5
+    assert len(secrets) >= 8
     assert SECRET not in repr(load_settings())
 
 
@@ -244,3 +261,120 @@ def test_origins_are_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch, writ
 )
 def test_what_no_browser_sends_is_no_origin(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     assert "CORS_ALLOWED_ORIGINS: must be * or origins" in refusal(monkeypatch, CORS_ALLOWED_ORIGINS=written)
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "LLM_BASE_URL", "REPLICATE_BASE_URL", "S3_ENDPOINT_URL", "HTTP_PROXY"])
+@pytest.mark.parametrize(
+    "value",
+    ["http://host\n.test/v1", "http://host /v1", "http://host:0", "http://host:port", "http://host/v1#a", "http:///v1"],
+)
+def test_a_url_that_libraries_would_read_differently_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_white_space_inside_a_stores_url_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    scheme = "redis" if name == "REDIS_URL" else "postgresql"
+
+    text = refusal(monkeypatch, **{name: f"{scheme}://app:{SECRET}\n@host/0"})
+
+    assert text == f"{name}: has white space inside"
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "REPLICATE_BASE_URL", "S3_ENDPOINT_URL", "S3_PUBLIC_BASE_URL"])
+def test_a_query_is_refused_if_it_could_not_be_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert refusal(monkeypatch, **{name: f"https://host.test/a?key={SECRET}"}) == (
+        f"{name}: must be a URL without a query, which begins with a ?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("https://host.test/v1", "https://host.test/v1/chat/completions"),
+        ("https://host.test/v1/", "https://host.test/v1/chat/completions"),
+        ("https://host.test", "https://host.test/chat/completions"),
+        ("https://host.test/v1/chat/completions", "https://host.test/v1/chat/completions"),
+        ("https://host.test/v1/chat/completions/", "https://host.test/v1/chat/completions"),
+        ("https://host.test/d?api-version=1", "https://host.test/d/chat/completions?api-version=1"),
+        ("https://host.test/d/?a=%2F&b=/", "https://host.test/d/chat/completions?a=%2F&b=/"),
+        ("https://host.test/d/chat/completions?a=1", "https://host.test/d/chat/completions?a=1"),
+        ("http://[fd00::1]:8080/v1", "http://[fd00::1]:8080/v1/chat/completions"),
+    ],
+)
+def test_a_chat_models_url_may_have_a_query_and_the_path_that_is_added(
+    monkeypatch: pytest.MonkeyPatch, given: str, asked: str
+) -> None:
+    monkeypatch.setenv("LLM_BASE_URL", given)
+    monkeypatch.setenv("LLM_UPSTREAMS", json.dumps({"other": {"base_url": given}}))
+
+    settings = load_settings()
+
+    for base_url in (settings.llm_base_url, settings.llm_upstreams["other"].base_url):
+        assert endpoint(base_url, "chat/completions") == asked
+
+
+def test_the_version_of_replicates_api_may_be_part_of_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_BASE_URL", "https://api.replicate.com/v1/")
+
+    assert load_settings().replicate_base_url == "https://api.replicate.com"
+
+
+def test_a_key_beside_a_password_in_the_url_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = {"base_url": f"http://ada:{SECRET}@host", "api_key": SECRET}
+
+    text = refusal(
+        monkeypatch, LLM_BASE_URL=upstream["base_url"], LLM_API_KEY=SECRET, LLM_UPSTREAMS=json.dumps({"a": upstream})
+    )
+
+    assert [line.partition(": cannot be sent")[0] for line in text.splitlines()] == ["LLM_API_KEY", "LLM_UPSTREAMS: a"]
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("key", ["a\nb", "sch\u00fcssel", "a\u200b"])
+def test_a_key_of_another_upstream_is_named_if_no_header_can_hold_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    text = refusal(monkeypatch, LLM_UPSTREAMS=json.dumps({"other": {"base_url": "http://host", "api_key": key}}))
+
+    assert text.startswith("LLM_UPSTREAMS: other.api_key: has a line break")
+
+
+def test_proxies_may_be_written_in_small_letters_which_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.setenv(name, f"capitals.{name.partition('_')[0].lower()}:1")
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.setenv(name, f"small.{name.partition('_')[0]}:2")
+
+    settings = load_settings()
+
+    assert [
+        secret.get_secret_value() for secret in (settings.http_proxy, settings.https_proxy, settings.all_proxy)
+    ] == [
+        "http://small.http:2",
+        "http://capitals.https:1",
+        "http://small.all:2",
+    ]
+    assert settings.no_proxy == "small.no:2,capitals.no:1"
+
+
+@pytest.mark.parametrize("password", ["p/w", "p#w", "p?w", "p%w"])
+def test_a_proxys_password_must_be_escaped(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    text = refusal(monkeypatch, HTTPS_PROXY=f"http://ada:{SECRET}{password}@proxy.test:3128/")
+
+    assert text.startswith("HTTPS_PROXY: ")
+    assert SECRET not in text
+
+
+def test_authorities_are_files_of_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    empty, folder = tmp_path / "empty.pem", tmp_path / "folder"
+    empty.write_text("no certificate")
+    folder.mkdir()
+    good = tmp_path / "good.pem"
+    trustme.CA().cert_pem.write_to_path(str(good))
+
+    text = refusal(monkeypatch, CA_BUNDLE=str(empty), SSL_CERT_FILE=str(folder), AWS_CA_BUNDLE=str(good))
+    monkeypatch.setenv("CA_BUNDLE", str(good))
+
+    assert text == "CA_BUNDLE: is not a file of certificates in the form of PEM, or cannot be read"
+    assert load_settings().own_authorities == (good, folder)

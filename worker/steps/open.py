@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import aiohttp
-
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app.resources import Resources
 from worker.steps.accept import Acceptance
@@ -18,7 +16,7 @@ from worker.steps.poll import PollStep
 from worker.steps.start import StartStep
 from worker.steps.sweep import SweepStep
 from worker.transfer.copying import OutputCopier
-from worker.transfer.downloads import Downloader
+from worker.transfer.downloads import Downloader, open_download_session
 
 
 @dataclass(frozen=True)
@@ -37,22 +35,18 @@ class Steps:
 
 @asynccontextmanager
 async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
-    """The steps over the process's resources, with a session for downloads that knows no vendor's token."""
+    """The steps over the process's resources."""
     settings, database, queue = resources.settings, resources.database, resources.queue
     predictions, budget, hosts = resources.predictions, resources.vendor_budget, settings.output_hosts
     objects = resources.object_watch
-    session = aiohttp.ClientSession(
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
-        headers={"Accept-Encoding": "identity"},
-    )
+    outgoing = resources.outgoing
     lease = timedelta(seconds=settings.worker_lease_seconds)
     interval = timedelta(seconds=settings.poll_interval_seconds)
     ending = Ending(database, queue)
     cancels = CancelStep(database, predictions, lease)
     acceptance = Acceptance(database, cancels, first_poll=interval, lease=lease)
-    downloader = Downloader(session, hosts, settings.max_output_bytes)
+    session = open_download_session(outgoing)
+    downloader = Downloader(session, hosts, settings.max_output_bytes, outgoing)
     copier = OutputCopier(database, resources.store, downloader, settings.max_output_bytes)
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
     async with session:

@@ -4,13 +4,15 @@ from urllib.parse import urljoin
 import aiohttp
 
 from app.core.decoding import DamagedEncodingError, Decoder, decoder_of
+from app.core.outgoing import DIRECT, Outgoing
 from worker.transfer.digests import Digests
 from worker.transfer.hosts import is_allowed
 
 _MOST_REDIRECTS = 3
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
-_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+# 407 is a proxy's: the operator has to correct its password.
+_WORTH_ANOTHER_TRY = {407, 408, 425, 429, 500, 502, 503, 504}
 
 
 class DownloadRefusedError(Exception):
@@ -27,13 +29,35 @@ def check_size(size: int, most: int) -> None:
         raise DownloadRefusedError(f"the output is larger than {most} bytes")
 
 
-class Downloader:
-    """Fetches outputs from the vendor's delivery hosts and from hosts that the operator allows, and from no others."""
+def open_download_session(outgoing: Outgoing) -> aiohttp.ClientSession:
+    """A session for a `Downloader`, which knows no vendor's token."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=outgoing.tls),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
+        headers={"Accept-Encoding": "identity"},
+    )
 
-    def __init__(self, session: aiohttp.ClientSession, allowed_hosts: frozenset[str], max_bytes: int) -> None:
+
+class Downloader:
+    """Fetches outputs from the vendor's delivery hosts and from hosts that the operator allows, and from no others.
+
+    What is allowed are names. That holds behind a proxy, too: no other name reaches it. Whether an allowed name leads
+    to the right address is known to whoever looks it up, which is the proxy if there is one.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        allowed_hosts: frozenset[str],
+        max_bytes: int,
+        outgoing: Outgoing = DIRECT,
+    ) -> None:
         self._session = session
         self._allowed_hosts = allowed_hosts
         self._max_bytes = max_bytes
+        self._outgoing = outgoing
 
     async def fetch(self, url: str) -> AsyncGenerator[bytes]:
         """The file in chunks. It is whole only if the last chunk has arrived without an error.
@@ -57,7 +81,7 @@ class Downloader:
     async def _open(self, url: str) -> aiohttp.ClientResponse:
         for _ in range(_MOST_REDIRECTS + 1):
             self._check_host(url)
-            response = await self._session.get(url, allow_redirects=False)
+            response = await self._session.get(url, allow_redirects=False, **self._outgoing.options_for(url))
             if response.status in _REDIRECTS:
                 response.release()
                 url = _redirected(url, response.headers.get("Location", ""))

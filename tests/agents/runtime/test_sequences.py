@@ -54,12 +54,19 @@ async def test_only_the_answering_agent_gets_the_parameters_of_the_answer(
     http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
 ) -> None:
     team = await make_team(database, container("SEQUENTIAL", "counter", "writer"), agent("counter"), agent("writer"))
-    form = {"response_format": {"type": "json_object"}, "max_tokens": 50, "temperature": 0.5, "stop": "never"}
+    form = {
+        "response_format": {"type": "json_object"},
+        "max_tokens": 50,
+        "temperature": 0.5,
+        "stop": "never",
+        "top_k": 3,
+    }
+    for_all = {"seed": 7, "user": "ada", "safety_identifier": "a", "service_tier": "flex", "store": False}
 
-    await answer_of(http, team, "count to 2", seed=7, user="ada", **form)
+    await answer_of(http, team, "count to 2", **for_all, **form)
 
     counter, writer = upstream.requests()
-    assert counter.keys() == {"model", "messages", "max_tokens", "seed", "user"}
+    assert counter.keys() == {"model", "messages", "max_tokens", *for_all}
     assert counter["max_tokens"] == LONGEST_ANSWER
     assert {name: writer[name] for name in form} == form
 

@@ -117,7 +117,7 @@ def database_parameters(value: str) -> str:
             hint = _HINTS.get(name, f"supported: {', '.join(_SHOWN)} and others of libpq")
             raise ValueError(f"the parameter {name} is not supported; {hint}")
         _check(name, given)
-    if hosts_of(url.netloc) and any(name == "host" for name, _ in parameters):
+    if any(not host.startswith(":") for host in hosts_of(url.netloc)) and any(name == "host" for name, _ in parameters):
         raise ValueError("the host is given both before the path and as a parameter")
     return value
 
@@ -186,8 +186,12 @@ def _each(url: str, parameters: Mapping[str, str]) -> Iterator[tuple[str, Mappin
     """For each host its own URL and parameters. The hosts are before the path, or a parameter of their own."""
     parts = urlsplit(url)
     hosts = hosts_of(parts.netloc)
+    credentials, at, _ = parts.netloc.rpartition("@")
+    if len(hosts) == 1 and hosts[0].startswith(":"):
+        # Only the port stands there.
+        parameters = {"port": hosts[0][1:], **parameters}
+        url = parts._replace(netloc=f"{credentials}{at}").geturl()
     if len(hosts) > 1:
-        credentials, at, _ = parts.netloc.rpartition("@")
         for host in hosts:
             yield parts._replace(netloc=f"{credentials}{at}{host}").geturl(), parameters
         return

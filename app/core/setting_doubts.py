@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from app.core.database_url import binds_channels
 from app.core.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ _SHORTEST_SECRET = 12
 _MADE_BY_VENDORS = ("llm_api_key", "replicate_api_token")
 # Secrets that an operator makes. The others come from vendors, who decide how long they are.
 _MADE_BY_OPERATORS = ("secret_key", "metrics_token", "s3_secret_access_key")
-_WITH_PASSWORDS = ("database_url", "redis_url")
+_WITH_PASSWORDS = ("database_url", "database_direct_url", "redis_url")
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", None})
 _PLACEHOLDER = re.compile(
     r"<.*>|\.{3,}|x{3,}|change[-_ ]?me|(?:your|my)[-_ ].*|(?:sk|r8|whsec)[-_]\.{2,}|todo|example|placeholder",
@@ -51,7 +52,8 @@ def log_doubts(settings: Settings, environment: Mapping[str, str]) -> None:
         environment: the variables of this process. Those of `.env` are read, too.
     """
     names = {**dotenv_values(".env"), **environment}
-    for doubt in (*doubts_about_values(settings), *doubts_about_urls(names), *doubts_about_names(names)):
+    values, urls = doubts_about_values(settings), doubts_about_urls(names)
+    for doubt in (*values, *urls, *doubts_about_stores(settings), *doubts_about_names(names)):
         logger.warning("setting_doubtful", extra={"setting": doubt.setting, "reason": doubt.reason})
 
 
@@ -67,7 +69,7 @@ def doubts_about_values(settings: Settings) -> Iterator[Doubt]:
         elif name in _MADE_BY_OPERATORS and len(value) < _SHORTEST_SECRET:
             yield Doubt(name.upper(), f"has only {len(value)} characters. {_CUT}")
     for name in _WITH_PASSWORDS:
-        url = urlsplit(getattr(settings, name))
+        url = urlsplit(getattr(settings, name) or "")
         if url.hostname not in _THIS_MACHINE and url.password and len(url.password) < _SHORTEST_SECRET:
             yield Doubt(name.upper(), f"has a password of only {len(url.password)} characters. {_CUT}")
 
@@ -77,6 +79,14 @@ def doubts_about_urls(values: Mapping[str, str | None]) -> Iterator[Doubt]:
     for name, path in _ADDED.items():
         if re.search(rf"{path}/?(?=[?\"\s]|$)", values.get(name) or ""):
             yield Doubt(name, f"should end before {path}, which is added by itself; it was left out")
+
+
+def doubts_about_stores(settings: Settings) -> Iterator[Doubt]:
+    """What a URL asks for and cannot be had."""
+    urls = {"DATABASE_URL": settings.database_url, "DATABASE_DIRECT_URL": settings.database_direct_url}
+    for name, url in urls.items():
+        if url and binds_channels(url):
+            yield Doubt(name, "asks for channel_binding, which the driver does not have; use sslmode=verify-full")
 
 
 def doubts_about_names(names: Iterable[str]) -> Iterator[Doubt]:

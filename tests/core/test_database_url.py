@@ -22,6 +22,7 @@ def settings(**values: str) -> Settings:
         ("postgresql+psycopg://app@db/junis?sslmode=VERIFY-FULL", "postgresql://app@db/junis?sslmode=verify-full"),
         ("postgresql+psycopg2://app@db/junis", "postgresql://app@db/junis"),
         ("postgresql:///junis?host=/run/pg", "postgresql:/junis?host=%2Frun%2Fpg"),
+        ("postgresql://app@:5433/junis?host=/run/pg", "postgresql://app@/junis?port=5433&host=%2Frun%2Fpg"),
         ("postgresql://app@%2Frun%2Fpg/junis", "postgresql://app@%2Frun%2Fpg/junis"),
         ("postgresql://app@[::1]:5433/junis", "postgresql://app@[::1]:5433/junis"),
         ("postgresql://db/junis?keepalives=1&gssencmode=disable&client_encoding=UTF8", "postgresql://db/junis"),

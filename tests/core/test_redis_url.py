@@ -96,4 +96,6 @@ def test_what_is_not_understood_is_refused_without_showing_secrets(
 
 
 def test_a_socket() -> None:
-    assert Settings.model_validate({"redis_url": "unix:///run/cache.sock?db=3"})
+    settings = Settings.model_validate({"redis_url": "unix:///run/cache.sock?db=3"})
+
+    assert redis_address(settings.redis_url).url == "unix:/run/cache.sock?db=3"

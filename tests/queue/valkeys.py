@@ -71,6 +71,6 @@ def running(*servers: Valkey) -> Iterator[None]:
         yield
 
 
-async def tell(client: Redis, *words: str | int) -> Any:
+async def tell(client: Redis, *words: str | int | None) -> Any:
     """The response to a command that the client library has no method for."""
     return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # the client is untyped

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 from devstack import process
 from devstack.account import account_for
-from devstack.cluster import DATABASE, SERVER_ROLE, SUPERUSER, create_cluster
-from devstack.orphans import recorded_pid
-from devstack.private_files import read_or_create_secret
+from devstack.cluster import DATABASE, OWNER, OWNER_PASSWORD, SUPERUSER, add_owner, create_cluster
+from devstack.orphans import end_orphan, recorded_pid
 from devstack.server import EmbeddedServer
 
 _SETTINGS = {
@@ -37,18 +36,13 @@ class Postgres(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where the owner of the tables connects, with the credentials."""
+        """Where the superuser connects, with the credentials."""
         return self._url_of(SUPERUSER, (self.folder / "password").read_text())
 
     @property
-    def server_password(self) -> str:
-        """The password that the role of API and worker has, or is to get."""
-        return read_or_create_secret(self.folder / "server_password")
-
-    @property
-    def server_url(self) -> str:
-        """Where API and worker connect, once the role has been made."""
-        return self._url_of(SERVER_ROLE, self.server_password)
+    def owner_url(self) -> str:
+        """Where the database's owner connects, who is no superuser, with the credentials."""
+        return self._url_of(OWNER, (self.folder / OWNER_PASSWORD).read_text())
 
     def _url_of(self, role: str, password: str) -> str:
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{DATABASE}"
@@ -64,17 +58,21 @@ class Postgres(EmbeddedServer):
         return str(self._data)
 
     def prepare(self) -> None:
-        """Make the cluster and its database unless they are there."""
-        if not self.folder.exists():
-            create_cluster(
-                self.folder,
-                programs=_programs(),
-                env=self._environment(),
-                log=self.log,
-                durable=self.durable,
-                pause=self._pause,
-            )
-            self.is_new = True
+        """Make the cluster and its database unless they are there, and the database's owner unless it has one."""
+        self.is_new = self.is_new or not self.folder.exists()
+        if self.folder.exists() and (self.folder / OWNER_PASSWORD).exists():
+            return
+        if self.folder.exists():
+            end_orphan(self.pid_file, argument=self.argument, how=self.stop_signal, pause=self._pause)
+        make = add_owner if self.folder.exists() else create_cluster
+        make(
+            self.folder,
+            programs=_programs(),
+            env=self._environment(),
+            log=self.log,
+            durable=self.durable,
+            pause=self._pause,
+        )
 
     def spawn(self, port: int) -> process.Process:
         """Start the program."""

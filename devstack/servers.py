@@ -27,7 +27,7 @@ class EmbeddedServers:
 
     @property
     def database_url(self) -> str:
-        """The database `junis` as its owner."""
+        """The database `junis` as the superuser."""
         return self.postgres.url
 
     @property

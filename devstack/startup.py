@@ -86,9 +86,7 @@ class Startup:
         # Next to the database, so that the two are moved or removed together.
         stamp = self.config.data_dir / "postgres" / "schema"
         if not schema.is_current(stamp):
-            postgres = self.servers.postgres
-            as_owner = {"DATABASE_URL": postgres.url, "SERVER_DATABASE_PASSWORD": postgres.server_password}
-            run_to_end(product.migration({**env, **as_owner}, self._log("migrate")), self.pause)
+            run_to_end(product.migration(env, self._log("migrate")), self.pause)
             schema.note_current(stamp)
         self.say("Database schema is up to date")
 
@@ -135,7 +133,7 @@ class Startup:
         return {
             **chat,
             **self.vendors.environ,
-            "DATABASE_URL": self.servers.postgres.server_url,
+            "DATABASE_URL": self.servers.postgres.owner_url,
             "REDIS_URL": self.servers.redis_url,
             "PUBLIC_URL": self.config.origin,
             "STORAGE": "local",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.cli.server_role import ROLE
 from devstack import product
-from devstack.cluster import SERVER_ROLE
 from devstack.managed import require_orderly_end
 from devstack.ports import free_port
 from devstack.process import Process
@@ -104,7 +104,7 @@ def _as_server(settings: Mapping[str, str]) -> Mapping[str, str]:
     owner = _user_of(settings)
     if owner not in _OWNERS:
         return settings
-    return {**settings, "DATABASE_URL": settings["DATABASE_URL"].replace(owner, f"{SERVER_ROLE}:{_SERVER_PASSWORD}", 1)}
+    return {**settings, "DATABASE_URL": settings["DATABASE_URL"].replace(owner, f"{ROLE}:{_SERVER_PASSWORD}", 1)}
 
 
 def _user_of(settings: Mapping[str, str]) -> str:

@@ -194,9 +194,9 @@ async def test_a_file_that_the_store_has_lost_is_a_503(
     lost = await generate(workbench, stack.base_url, "simulator/text")
     (stack.objects / lost.detail["storage_path"]).unlink()
 
-    response = await browser.get(lost.url)
+    response, asked = await browser.get(lost.url), await browser.head(lost.url)
 
-    assert response.status_code == 503
+    assert (response.status_code, asked.status_code) == (503, 503)
     assert response.json()["error"]["code"] == "service_unavailable"
     assert "cache-control" not in response.headers
 
@@ -218,6 +218,7 @@ async def test_what_is_no_file_in_the_store_is_not_found_and_stops_no_other_requ
         asked = [asyncio.ensure_future(browser.get(odd.url)) for _ in range(10)]
         other = await browser.get(picture.url)
         refused = await asyncio.gather(*asked)
+        refused.append(await browser.head(odd.url))
 
     assert (other.status_code, other.content) == (200, picture.delivered)
     assert {response.status_code for response in refused} == {404}

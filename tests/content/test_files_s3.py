@@ -143,7 +143,7 @@ async def test_clients_are_redirected_to_the_store_if_they_can_reach_it(
     assert (await browser.get(response.headers["location"])).content == private.picture.delivered
 
 
-async def test_the_headers_of_a_file_are_known_without_the_store(
+async def test_the_headers_of_a_file_are_known_without_a_redirect(
     private: BucketSite, public_url: str, browser: httpx.AsyncClient
 ) -> None:
     """A URL that is signed for GET is refused with HEAD."""

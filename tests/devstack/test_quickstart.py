@@ -123,7 +123,7 @@ def test_api_and_worker_sign_in_to_postgres_as_no_superuser(running: Quickstart)
         if value.startswith(b"DATABASE_URL=")
     }
 
-    assert urls == {b"//junis_server"}
+    assert urls == {b"//junis"}
 
 
 def test_other_accounts_cannot_read_what_it_writes(running: Quickstart) -> None:

@@ -84,14 +84,17 @@ async def test_valkey_requires_its_password(servers: EmbeddedServers) -> None:
 
 
 def test_no_other_user_can_read_a_password(servers: EmbeddedServers) -> None:
-    passwords = [url.split(":")[2].partition("@")[0] for url in (servers.database_url, servers.redis_url)]
+    passwords = [
+        url.split(":")[2].partition("@")[0]
+        for url in (servers.database_url, servers.postgres.owner_url, servers.redis_url)
+    ]
     holders = [
         path
         for path in servers.postgres.folder.parent.rglob("*")
         if path.is_file() and any(password.encode() in path.read_bytes() for password in passwords)
     ]
 
-    assert {path.name for path in holders} == {"password", "valkey.conf"}
+    assert {path.name for path in holders} == {"password", "owner_password", "valkey.conf"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in holders} == {0o600}
     for server in (servers.postgres, servers.valkey):
         command_line = Path(f"/proc/{server.pid}/cmdline").read_text()
@@ -126,3 +129,39 @@ def test_servers_cannot_be_started_from_another_thread(tmp_path: Path) -> None:
     thread.join()
 
     assert "main thread" in refusals[0]
+
+
+async def test_the_owner_of_the_database_is_no_superuser(servers: EmbeddedServers) -> None:
+    owner = servers.postgres.owner_url
+
+    await query(owner, "CREATE TABLE made_by_the_owner (id int)")
+
+    assert (
+        await query(owner, "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = 'junis'")
+        is False
+    )
+    assert await query(owner, "SELECT datdba::regrole::text FROM pg_database WHERE datname = 'junis'") == "junis"
+
+
+async def test_a_database_of_an_earlier_version_gets_its_owner(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path, durable=False) as servers:
+        # As that version left it: all that there is belongs to the superuser.
+        for statement in (
+            "CREATE TABLE kept (id int GENERATED ALWAYS AS IDENTITY, word text DEFAULT 'kept')",
+            "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "INSERT INTO kept DEFAULT VALUES",
+            "ALTER DATABASE junis OWNER TO app",
+            "DROP ROLE junis",
+        ):
+            await query(servers.database_url, statement)
+        (servers.postgres.folder / "owner_password").unlink()
+
+    with EmbeddedServers(tmp_path, durable=False) as servers:
+        owner = servers.postgres.owner_url
+        await query(owner, "ALTER TABLE kept ADD COLUMN more int")
+        await query(
+            owner, "CREATE OR REPLACE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'"
+        )
+
+        assert await query(owner, "SELECT word FROM kept") == "kept"
+        assert not servers.postgres.is_new

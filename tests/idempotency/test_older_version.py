@@ -21,7 +21,7 @@ from tests.sessions.conversations import make_colleague
 ROUTE = "POST /test"
 BODY = hashlib.sha256(b"body").digest()
 OTHER_BODY = hashlib.sha256(b"other").digest()
-ANSWER = {"by": "the first"}
+ANSWER: dict[str, object] = {"by": "the first"}
 
 
 class Rolling:

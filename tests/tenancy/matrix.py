@@ -65,5 +65,5 @@ def routes_of_the_application() -> set[str]:
     return {
         f"{method} {(context.path or '').replace(':path}', '}')}"
         for context in iter_route_contexts(application.routes)
-        for method in (context.methods or ()) - {"HEAD"}
+        for method in (context.methods or set()) - {"HEAD"}
     }

@@ -12,6 +12,7 @@ from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNot
 from app.api_keys.scopes import Scope
 from app.core.database import OutdatedStatementError
 from app.core.errors import AppError
+from app.core.json_body import parse_body
 from app.core.middleware import response_hooks
 from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
@@ -74,11 +75,14 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         guard = _guard_of(self.dependant)
+        has_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             caller = request.state.caller = await guard.admit(request)
             organization_var.set(caller.organization_id)
             try:
+                if has_body:
+                    await _read_body(request)
                 return await _handle(handle, request)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
@@ -86,6 +90,16 @@ class GuardedRoute(APIRoute):
                 raise
 
         return guarded
+
+
+async def _read_body(request: Request) -> None:
+    """Read the body within limits, where the framework will look for what it has parsed itself.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or would take too long to read.
+    """
+    if body := await request.body():
+        request._json, _ = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
 
 
 async def _handle(handle: Handler, request: Request) -> Response:

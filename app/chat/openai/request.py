@@ -1,11 +1,13 @@
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from app.api_keys.caller import Caller
+from app.chat.openai.as_sent import AsSent
 from app.chat.openai.parts import check_part
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
+from app.chat_models.protocol import JsonObject
 from app.core.json import exact_json
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
@@ -22,26 +24,30 @@ def _bounded(most: int) -> Any:
 
 
 def _can_be_passed_on(value: Any) -> Any:
-    """The value, unchanged.
+    """The value, unchanged. What was read from JSON can be; a number may have been made from a text.
 
     Raises:
         UnstorableJsonError: it cannot be sent to a model as JSON, or cannot be stored.
     """
-    exact_json(value)
+    if isinstance(value, int | float):
+        exact_json(value)
     return value
 
 
 class ToolCall(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
     id: Annotated[str, StringConstraints(min_length=1)]
+    type: str = "function"
+    function: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.type == "function" and not isinstance((self.function or {}).get("name"), str):
+            raise ValueError("a call of type function needs function.name")
+        return self
 
 
 class ChatMessage(BaseModel):
-    """A message in OpenAI's form. Other fields are kept as they are."""
-
-    # The role is text afterwards, like everything else that is passed on.
-    model_config = ConfigDict(extra="allow", use_enum_values=True)
+    """A message in OpenAI's form. It may have other fields."""
 
     role: MessageRole
     content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
@@ -50,8 +56,6 @@ class ChatMessage(BaseModel):
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     # Refers to an audio answer that the vendor stores. It may be anybody's, and its length is unknown.
     audio: None = None
-
-    _is_json = model_validator(mode="before")(_can_be_passed_on)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -72,15 +76,11 @@ class ChatMessage(BaseModel):
 
 
 class ClientFunction(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class ClientTool(BaseModel):
-    """A function that the client runs itself."""
-
-    model_config = ConfigDict(extra="allow")
+    """A function that the client runs itself. It may have other fields, and so may `function`."""
 
     type: Literal["function"]
     function: ClientFunction
@@ -130,24 +130,22 @@ class ModelParameters(BaseModel):
 class ChatRequest(ModelParameters):
     """OpenAI's chat request. `session_id` continues a conversation that the server has stored."""
 
-    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
+    messages: Annotated[list[Annotated[JsonObject, AsSent(ChatMessage)]], _bounded(5000)] = Field(min_length=1)
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
-    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
+    tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], _bounded(128)] | None = None
     session_id: SessionName | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
-
-    _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
 
     def turn_request(self, caller: Caller, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
         """What the request asks of a turn. Messages and tools stay as the client sent them."""
         return TurnRequest(
             caller=caller,
             target=target,
-            messages=[message.model_dump(exclude_unset=True) for message in self.messages],
-            client_tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or []],
+            messages=self.messages,
+            client_tools=self.tools or [],
             parameters=self.parameters,
             is_streamed=bool(self.stream),
             session_name=self.session_id,

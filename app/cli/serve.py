@@ -4,6 +4,7 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 
+from app.cli.http_protocol import HttpProtocol
 from app.cli.stopping_server import StoppingServer
 from app.core.settings import load_settings
 
@@ -25,7 +26,8 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,

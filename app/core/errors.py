@@ -65,6 +65,21 @@ class MethodNotAllowedError(AppError):
     message = "Method not allowed"
 
 
+class RequestTimeoutError(AppError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    retryable = True
+    message = "The request did not arrive in time"
+
+
+class HeadersTooLargeError(AppError):
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+    message = "The headers of the request are larger than 64 KiB together, or more than 100"
+
+
 class PayloadTooLargeError(AppError):
     status = 413
     type = "invalid_request_error"

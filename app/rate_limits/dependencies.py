@@ -5,13 +5,14 @@ from typing import Annotated, Any, NoReturn
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from app.api_keys.caller import Caller
 from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
 from app.api_keys.scopes import Scope
 from app.core.database import OutdatedStatementError
-from app.core.errors import AppError
+from app.core.errors import AppError, InvalidRequestError
 from app.core.json_body import parse_body
 from app.core.middleware import response_hooks
 from app.core.shares import organization_var
@@ -96,9 +97,13 @@ async def _read_body(request: Request) -> None:
     """Read the body within limits, where the framework will look for what it has parsed itself.
 
     Raises:
-        InvalidRequestError: it is not JSON, or would take too long to read.
+        InvalidRequestError: it is not JSON, would take too long to read, or has not arrived.
     """
-    if body := await request.body():
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise InvalidRequestError("The request body broke off") from None
+    if body:
         request._json, _ = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
 
 

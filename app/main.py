@@ -7,6 +7,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app import api, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
+from app.core.body_budget import BodyBudget
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
@@ -16,6 +17,9 @@ from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
+
+# They come from strangers until their signature is checked. One of the largest size fits.
+_WEBHOOK_BODIES = 32 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,6 +46,8 @@ def create_app(settings: Settings) -> FastAPI:
             state.failed_attempts = FailedAttempts(
                 limiter, settings.failed_attempts_per_minute, settings.trusted_proxies
             )
+            state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
+            state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 

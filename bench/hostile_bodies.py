@@ -101,7 +101,7 @@ REPORTED: dict[str, Shape] = {
     "unknown keys": lambda size: chat()[:-1] + b"," + _keys(size, b"k") + b"}",
     "unknown list": lambda size: chat(zz=_list(b"{}", size)),
     "messages": lambda size: chat(
-        messages=_list(b'{"role":"user","content":"%s"}' % (b"a" * (size // 5000 - 32)), size)
+        messages=_list(b'{"role":"user","content":"%s"}' % (b"a" * (size // 5000 - 28)), size)
     ),
     "short messages": lambda size: chat(messages=_list(_QUESTION, min(size, 4999 * 30))),
     "bad messages": lambda size: chat(messages=_list(b'{"role":"x"}', size)),
@@ -123,33 +123,33 @@ REPORTED: dict[str, Shape] = {
 
 # Further ones: at the edge of a limit, past one check and into the next, or at the end of much that is good.
 FURTHER: dict[str, Shape] = {
-    "lists at the limit": lambda size: _metadata(_list(b"[]", min(size, 3 * 49_980))),
-    "objects at the limit": lambda size: _message(b'"zz":' + _list(b"{}", min(size, 3 * 49_980))),
-    "keys at the limit": lambda size: chat(metadata=b"{" + _keys(min(size, 99_000 * 10)) + b"}"),
-    "message of keys at the limit": lambda size: _message(_keys(min(size, 99_000 * 10))),
-    "unknown keys at the limit": lambda size: chat()[:-1] + b"," + _keys(min(size, 99_000 * 10), b"k") + b"}",
-    "long keys": lambda size: _message(_keys(size, b"k" * 90)),
-    "long values": lambda size: _message(_keys(size, value=b'"' + b"v" * 90 + b'"')),
+    "lists at the limit": lambda size: _metadata(_list(b"[]", min(size, 3 * 29_980))),
+    "objects at the limit": lambda size: _message(b'"zz":' + _list(b"{}", min(size, 3 * 29_980))),
+    "keys at the limit": lambda size: chat(metadata=b"{" + _keys(min(size, 59_000 * 10)) + b"}"),
+    "message of keys at the limit": lambda size: _message(_keys(min(size, 59_000 * 10))),
+    "unknown keys at the limit": lambda size: chat()[:-1] + b"," + _keys(min(size, 59_000 * 10), b"k") + b"}",
+    "long keys": lambda size: _message(_keys(size, b"k" * 150)),
+    "long values": lambda size: _message(_keys(size, value=b'"' + b"v" * 150 + b'"')),
     "parts at the limit": lambda size: chat(
-        messages=_list(b'{"role":"user","content":' + _list(_TEXT_PART, 24_000) + b"}", min(size, 830_000))
+        messages=_list(b'{"role":"user","content":' + _list(_TEXT_PART, 24_000) + b"}", min(size, 490_000))
     ),
     "images at the limit": lambda size: chat(
         messages=_list(
             b'{"role":"user","content":' + _list(b'{"type":"image_url","image_url":{"url":"http://a"}}', 40_000) + b"}",
-            min(size, 1_150_000),
+            min(size, 680_000),
         )
     ),
-    "tool calls at the limit": lambda size: _calling(160, 120, size),
-    "tools at the limit": lambda size: _tools(min(size, 128 * 2400), b'{"a":' + _list(b"{}", 2300) + b"}"),
+    "tool calls at the limit": lambda size: _calling(70, 120, size),
+    "tools at the limit": lambda size: _tools(min(size, 128 * 1300), b'{"a":' + _list(b"{}", 1250) + b"}"),
     "tool of keys": lambda size: chat(
-        tools=b'[{"type":"function","function":{"name":"f",' + _keys(min(size, 990_000)) + b"}}]"
+        tools=b'[{"type":"function","function":{"name":"f",' + _keys(min(size, 590_000)) + b"}}]"
     ),
     "calls of one id": lambda size: chat(
         messages=_list(
             b'{"role":"assistant","tool_calls":'
             + _list(b'{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}', 7000)
             + b"}",
-            min(size, 1_300_000),
+            min(size, 590_000),
         )
     ),
     "results without calls": lambda size: chat(
@@ -178,21 +178,21 @@ FURTHER: dict[str, Shape] = {
     "deep tools": lambda _: chat(
         tools=b'[{"type":"function","function":{"name":"f","a":' + _deep(b"[", b"]", 2 * 195) + b"}}]"
     ),
-    "equal keys": lambda size: _message(_list(b'"a":1', min(size, 99_000 * 6))[1:-1]),
+    "equal keys": lambda size: _message(_list(b'"a":1', min(size, 59_000 * 6))[1:-1]),
     "messages twice": lambda size: chat()[:-1] + b',"messages":' + _list(_QUESTION, min(size, 4999 * 30)) + b"}",
     "digits in a text": lambda size: _content(b"9" * size),
     "integers of 309 digits": lambda size: _metadata(_list(b"9" * 309, size)),
-    "integers of 20 digits": lambda size: _metadata(_list(b"9" * 20, min(size, 99_000 * 21))),
-    "small floats": lambda size: _metadata(_list(b"5e-324", min(size, 99_000 * 7))),
+    "integers of 20 digits": lambda size: _metadata(_list(b"9" * 20, min(size, 59_000 * 21))),
+    "small floats": lambda size: _metadata(_list(b"5e-324", min(size, 59_000 * 7))),
     "long floats": lambda size: _metadata(_list(b"0." + b"9" * 95, size)),
-    "floats that are infinite": lambda size: _metadata(_list(b"1e999", min(size, 99_000 * 6))),
+    "floats that are infinite": lambda size: _metadata(_list(b"1e999", min(size, 59_000 * 6))),
     "white space": lambda size: b" " * size + chat(),
     "a long name of a session": lambda size: chat(session_id=b'"' + b"a " * (size // 2) + b'"'),
     "a long name of a model": lambda size: chat(model=b'"agent/' + b"a" * size + b'"'),
     "a long role": lambda size: chat(messages=b'[{"role":"' + b"a" * size + b'","content":"x"}]'),
     "a long type": lambda size: _part(b'{"type":"' + b"a" * size + b'"}'),
     "long stops": lambda size: chat(stop=_list(b'"' + b"a" * (size // 17) + b'"', size)),
-    "many stops": lambda size: chat(stop=_list(b'"a"', min(size, 99_000 * 4))),
+    "many stops": lambda size: chat(stop=_list(b'"a"', min(size, 59_000 * 4))),
     "an image of many": lambda size: _part(b'{"type":"image_url","image_url":{"url":"http://a/' + b"A" * size + b'"}}'),
     "a sound of equal signs": lambda size: _part(
         b'{"type":"input_audio","input_audio":{"format":"wav","data":"' + b"=" * size + b'"}}'
@@ -201,15 +201,15 @@ FURTHER: dict[str, Shape] = {
         b'{"type":"input_audio","input_audio":{"format":"wav","data":"UklGRgAAAABXQVZF' + b"AAAA" * (size // 4) + b'"}}'
     ),
     "a schema": lambda size: chat(
-        response_format=b'{"type":"json_schema","json_schema":' + _list(b'{"a":1}', min(size, 260_000)) + b"}"
+        response_format=b'{"type":"json_schema","json_schema":' + _list(b'{"a":1}', min(size, 150_000)) + b"}"
     ),
-    "a choice": lambda size: chat(tool_choice=b"{" + _keys(min(size, 990_000)) + b"}"),
+    "a choice": lambda size: chat(tool_choice=b"{" + _keys(min(size, 590_000)) + b"}"),
 }
 
 SHAPES: dict[str, Shape] = {**REPORTED, **FURTHER}
 
 
-def long_history(answers: int = 780, calls: int = 120) -> list[bytes]:
+def long_history(answers: int = 140, calls: int = 120) -> list[bytes]:
     """Requests that fill a conversation with tool calls, and a last one with late results for the oldest of them."""
     filling = [
         orjson.dumps(
@@ -222,15 +222,15 @@ def long_history(answers: int = 780, calls: int = 120) -> list[bytes]:
                             for call in range(calls)
                         ],
                     }
-                    for number in range(first, min(first + 100, answers))
+                    for number in range(first, min(first + 70, answers))
                 ]
                 + [{"role": "user", "content": "x"}],
                 "elevenlabs_extra_body": {"conversation_id": "late"},
             }
         )
-        for first in range(0, answers, 100)
+        for first in range(0, answers, 70)
     ]
-    oldest = max(0, answers - 980)
+    oldest = 0
     results = [
         {"role": "tool", "tool_call_id": f"{oldest + number % 5}.{number % calls}", "content": "r"}
         for number in range(4900)

@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import uvicorn
 
+from app.cli.garbage import freeze_garbage
 from app.cli.listening import refuse_new_connections, stop_listening, waiting_connections
 from app.core.early_stop import STOP_SIGNALS
 
@@ -47,6 +48,7 @@ class StoppingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve. Until then a signal ends the process at once: nothing has begun that must end in order."""
         await super().startup(sockets)
+        freeze_garbage()
         for name in STOP_SIGNALS:
             signal.signal(name, self.handle_exit)
 

@@ -94,6 +94,11 @@ class ServiceUnavailableError(AppError):
     message = "The service is temporarily unavailable"
 
 
+class ServerBusyError(ServiceUnavailableError):
+    code = "server_busy"
+    message = "Too many large requests at once"
+
+
 class ProviderError(AppError):
     """A vendor failed. The text never repeats what the vendor said, which may contain the operator's key."""
 

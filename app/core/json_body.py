@@ -28,7 +28,7 @@ async def parse_body(body: bytes) -> tuple[object, int]:
     text = _as_utf8(body)
     values = await _count(text)
     try:
-        value = from_json(text, cache_strings="keys")
+        value = from_json(text, cache_strings="none")
     except ValueError as error:
         raise InvalidRequestError(f"The request body is not valid JSON: {error}") from None
     await asyncio.sleep(0)

@@ -3,6 +3,7 @@ from fastapi import APIRouter, Request, Response
 from app.core.clock import now
 from app.core.errors import InvalidRequestError
 from app.core.json_limits import CostlyJsonError, check_cost
+from app.core.read_body import hold_body
 from app.dependencies import DatabaseDep, QueueDep, SettingsDep
 from app.generations import progress
 from app.generations.callbacks import PATH, named_attempt
@@ -23,6 +24,7 @@ async def receive_replicate_webhook(
     forged, repeated, late or out of order, it changes nothing that a poll would not. Only whoever can sign learns
     whether the URL or the body is one of ours.
     """
+    await hold_body(request, request.app.state.webhook_bodies, "webhooks")
     body = await request.body()
     verify(settings.replicate_webhook_secrets, request.headers, body, now())
     named, prediction_id = named_attempt(request.scope["path"]), _prediction_id(body)

@@ -5,16 +5,16 @@ from typing import Annotated, Any, NoReturn
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 
 from app.api_keys.caller import Caller
 from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
 from app.api_keys.scopes import Scope
 from app.core.database import OutdatedStatementError
-from app.core.errors import AppError, InvalidRequestError
+from app.core.errors import AppError
 from app.core.json_body import parse_body
 from app.core.middleware import response_hooks
+from app.core.read_body import hold_body
 from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
 from app.rate_limits.decisions import Limits, Refusal
@@ -67,6 +67,9 @@ class Guard:
         raise ScopeNotAllowedError(f"API key lacks required scope: {missing}")
 
 
+# What a value of JSON takes in memory, about.
+_BYTES_PER_VALUE = 130
+
 AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
@@ -83,7 +86,7 @@ class GuardedRoute(APIRoute):
             organization_var.set(caller.organization_id)
             try:
                 if has_body:
-                    await _read_body(request)
+                    await _read_body(request, caller.organization_id)
                 return await _handle(handle, request)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
@@ -93,18 +96,17 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-async def _read_body(request: Request) -> None:
-    """Read the body within limits, where the framework will look for what it has parsed itself.
+async def _read_body(request: Request, organization_id: str) -> None:
+    """Read the body within limits, and put it where the framework looks for what it has parsed itself.
 
     Raises:
-        InvalidRequestError: it is not JSON, would take too long to read, or has not arrived.
+        InvalidRequestError: it is not JSON, or would take too long to read.
+        ServerBusyError: there are too many large bodies at once.
     """
-    try:
-        body = await request.body()
-    except ClientDisconnect:
-        raise InvalidRequestError("The request body broke off") from None
-    if body:
-        request._json, _ = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
+    held = await hold_body(request, request.app.state.bodies, organization_id)
+    if body := await request.body():
+        request._json, values = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
+        await held.resize(max(len(body), values * _BYTES_PER_VALUE))
 
 
 async def _handle(handle: Handler, request: Request) -> Response:

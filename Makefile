@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench lag clean
+.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench lag fuzz clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -22,6 +22,7 @@ help:
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
+	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make install      only create .venv with everything that the above need'
 	@echo 'make clean        remove the environments and caches, but no data'
 	@echo
@@ -67,6 +68,9 @@ mutants: install
 
 bench: install
 	$(BIN)/python -m bench
+
+fuzz: install
+	FULL=1 $(BIN)/pytest -n 0 --timeout 1800 tests/hostile $(ARGS)
 
 lag: install
 	$(BIN)/python -m bench.lag $(ARGS)

@@ -201,7 +201,9 @@ FURTHER: dict[str, Shape] = {
         b'{"type":"input_audio","input_audio":{"format":"wav","data":"UklGRgAAAABXQVZF' + b"AAAA" * (size // 4) + b'"}}'
     ),
     "a schema": lambda size: chat(
-        response_format=b'{"type":"json_schema","json_schema":' + _list(b'{"a":1}', min(size, 150_000)) + b"}"
+        response_format=b'{"type":"json_schema","json_schema":{"name":"a","schema":{"enum":'
+        + _list(b'{"a":1}', min(size, 150_000))
+        + b"}}}"
     ),
     "a choice": lambda size: chat(tool_choice=b"{" + _keys(min(size, 590_000)) + b"}"),
 }

@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench clean
+.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench lag fuzz clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -21,6 +21,8 @@ help:
 	@echo 'make env          write .env with fresh secrets for Docker Compose; SIMULATOR=1: for a trial without vendors'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
+	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
+	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make install      only create .venv with everything that the above need'
 	@echo 'make clean        remove the environments and caches, but no data'
 	@echo
@@ -66,6 +68,12 @@ mutants: install
 
 bench: install
 	$(BIN)/python -m bench
+
+fuzz: install
+	FULL=1 $(BIN)/pytest -n 0 --timeout 7200 tests/hostile tests/openapi $(ARGS)
+
+lag: install
+	$(BIN)/python -m bench.lag $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -7,6 +7,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app import api, docs_page, health
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
+from app.core.body_budget import BodyBudget
 from app.core.cors import CorsMiddleware
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
@@ -22,6 +23,8 @@ from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
 
 _MAX_BODY_BYTES = MAX_BODY_MEGABYTES * 1024 * 1024
+# They come from strangers until their signature is checked. One of the largest size fits.
+_WEBHOOK_BODIES = 32 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -48,6 +51,8 @@ def create_app(settings: Settings) -> FastAPI:
             state.failed_attempts = FailedAttempts(
                 limiter, settings.failed_attempts_per_minute, settings.trusted_proxies
             )
+            state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
+            state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 

@@ -17,7 +17,13 @@ from pydantic.json_schema import models_json_schema
 
 from app.chat.openai.documents import ChatCompletionChunk
 from app.core.documentation import errors_of, response_of, schemas_of
-from app.core.errors import AppError, InvalidRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
+from app.core.errors import (
+    AppError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    ServerBusyError,
+    UnsupportedMediaTypeError,
+)
 from app.openapi_headers import HEADERS, SECURITY_SCHEMES, error_headers, result_headers
 from app.rate_limits.dependencies import Guard, GuardedRoute
 
@@ -94,7 +100,7 @@ def _errors_of(route: APIRoute) -> set[type[AppError]]:
     errors.update(error for call in _calls(route.dependant) for error in errors_of(call))
     invalid = route.invalid_request if isinstance(route, GuardedRoute) else InvalidRequestError
     if route.body_field:
-        errors |= {invalid, PayloadTooLargeError, UnsupportedMediaTypeError}
+        errors |= {invalid, PayloadTooLargeError, UnsupportedMediaTypeError, ServerBusyError}
     if any(dependant.query_params or dependant.header_params for dependant in _tree(route.dependant)):
         errors.add(invalid)
     # Whatever says that a request is invalid, the route gives it its own form.

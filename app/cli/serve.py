@@ -5,6 +5,7 @@ import typer
 import uvicorn
 
 from app.cli.binding import bind
+from app.cli.http_protocol import HttpProtocol
 from app.cli.stopping_server import StoppingServer
 from app.core.settings import load_settings
 
@@ -27,7 +28,8 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,

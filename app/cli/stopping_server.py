@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import uvicorn
 
+from app.cli.garbage import freeze_garbage
 from app.cli.listening import refuse_new_connections, stop_listening, waiting_connections
 from app.core.early_stop import STOP_SIGNALS
 
@@ -49,6 +50,7 @@ class StoppingServer(uvicorn.Server):
         await super().startup(sockets)
         addresses = [sock.getsockname()[:2] for sock in sockets or ()]
         logger.info("listening", extra={"addresses": [f"{host}:{port}" for host, port in addresses]})
+        freeze_garbage()
         for name in STOP_SIGNALS:
             signal.signal(name, self.handle_exit)
 

@@ -91,6 +91,21 @@ class MethodNotAllowedError(AppError):
     message = "Method not allowed"
 
 
+class RequestTimeoutError(AppError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    retryable = True
+    message = "The request did not arrive in time"
+
+
+class HeadersTooLargeError(AppError):
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+    message = "The headers of the request are larger than 64 KiB together, or more than 100"
+
+
 class PayloadTooLargeError(AppError):
     status = 413
     type = "invalid_request_error"
@@ -110,6 +125,11 @@ class ServiceUnavailableError(AppError):
     code = "service_unavailable"
     retryable = True
     message = "The service is temporarily unavailable"
+
+
+class ServerBusyError(ServiceUnavailableError):
+    code = "server_busy"
+    message = "Too many large requests at once"
 
 
 class ProviderError(AppError):

@@ -1,15 +1,16 @@
 """JSON from outside: whether it can be stored, and how it is read again.
 
-What is stored was read back before, by the reader of every stored row. So no row can be written that a later query
-could not show.
+What is stored was written by the writer whose reader reads every stored row, and what had to be repaired was read back
+before. So no row can be written that a later query could not show.
 """
 
 import json
 import logging
-import re
 from typing import Any
 
 import orjson
+
+from app.core.json_limits import has_nul
 
 logger = logging.getLogger(__name__)
 
@@ -17,9 +18,6 @@ logger = logging.getLogger(__name__)
 # is for what messages and responses put around a value.
 MOST_LEVELS = 200
 _WRAPPED_LEVELS = 254 - MOST_LEVELS
-# Postgres cannot store NUL in text or jsonb. In JSON it is written \u0000, after an even number of backslashes.
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class UnstorableJsonError(ValueError):
@@ -34,14 +32,13 @@ def exact_json(value: Any) -> str:
             more than `MOST_LEVELS` levels.
     """
     try:
-        text = orjson.dumps(value).decode()
+        text = orjson.dumps(value)
     except (TypeError, orjson.JSONEncodeError):
         raise UnstorableJsonError("holds text or a number that cannot be passed on, or is nested too deeply") from None
-    if "\\u0000" in text and _NUL.search(text):
+    if has_nul(text):
         raise UnstorableJsonError("holds a NUL character")
     _check_levels(text, value)
-    _read_back(text)
-    return text
+    return text.decode()
 
 
 def storable_json(value: Any) -> str:
@@ -88,12 +85,16 @@ def has_too_many_levels(value: Any) -> bool:
 
 def storable_text(value: str) -> str:
     """`value` as text that Postgres can store: NUL characters and lone surrogates become U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = _without_half_pairs(value)
+    return value.replace("\0", "\ufffd")
 
 
-def _check_levels(text: str, value: Any) -> None:
+def _check_levels(text: bytes, value: Any) -> None:
     # Few values have so many brackets; those of all others need not be counted again.
-    if text.count("[") + text.count("{") > MOST_LEVELS and has_too_many_levels(value):
+    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
         raise UnstorableJsonError("is nested too deeply")
 
 
@@ -109,10 +110,16 @@ def _repaired(value: Any) -> str:
     try:
         # `json` writes NaN and Infinity, which are not JSON but which some models return.
         finite = json.loads(json.dumps(value), parse_constant=lambda _name: None)
-        text = _UNSTORABLE.sub("\ufffd", json.dumps(finite, ensure_ascii=False))
+        text = _without_half_pairs(json.dumps(finite, ensure_ascii=False))
     except (TypeError, ValueError, RecursionError):
         raise UnstorableJsonError("cannot be written as JSON, or is nested too deeply") from None
-    return _NUL.sub(r"\1\\ufffd", text)
+    # In JSON a NUL is an escape that follows an even number of backslashes, which are escaped ones. While it is looked
+    # for, a NUL stands for such a pair of backslashes: JSON never holds the character itself.
+    return text.replace("\\\\", "\0").replace("\\u0000", "\ufffd").replace("\0", "\\\\")
+
+
+def _without_half_pairs(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _number(digits: str) -> float | int | None:

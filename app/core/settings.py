@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     cors_allowed_origins: Annotated[frozenset[Origin], NoDecode] = frozenset()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: OneLineSecret = SecretStr("")
+    large_bodies_megabytes: int = Field(default=96, ge=24, le=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # How commands that run as services report; see `app.cli.logged`. The server's own log is always JSON.
     log_format: Literal["auto", "json", "text"] = "auto"

@@ -1,13 +1,13 @@
-import uuid
-
 from fastapi import APIRouter, Request, Response
 
 from app.core.clock import now
 from app.core.errors import InvalidRequestError
+from app.core.json_limits import CostlyJsonError, check_cost
+from app.core.read_body import hold_body
 from app.dependencies import DatabaseDep, QueueDep, SettingsDep
 from app.generations import progress
-from app.generations.callbacks import PATH
-from app.predictions.parsing import UnreadableResponseError, parse_json
+from app.generations.callbacks import PATH, named_attempt
+from app.predictions.parsing import UnreadableResponseError, is_id, parse_json
 from app.predictions.signatures import verify
 from app.queue.protocol import WakeKind
 
@@ -16,31 +16,31 @@ router = APIRouter(tags=["Webhooks"], include_in_schema=False)
 
 @router.post(PATH + "/{generation_id}/{attempt}/{nonce}", status_code=204)
 async def receive_replicate_webhook(
-    generation_id: uuid.UUID,
-    attempt: int,
-    nonce: str,
-    request: Request,
-    database: DatabaseDep,
-    queue: QueueDep,
-    settings: SettingsDep,
+    request: Request, database: DatabaseDep, queue: QueueDep, settings: SettingsDep
 ) -> Response:
     """Receive a report from Replicate that a prediction has changed.
 
     The signed body is a hint: it says which prediction to poll, and nothing else in it is believed. Whether it is
-    forged, repeated, late or out of order, it changes nothing that a poll would not.
+    forged, repeated, late or out of order, it changes nothing that a poll would not. Only whoever can sign learns
+    whether the URL or the body is one of ours.
     """
+    await hold_body(request, request.app.state.webhook_bodies, "webhooks")
     body = await request.body()
     verify(settings.replicate_webhook_secrets, request.headers, body, now())
+    named, prediction_id = named_attempt(request.scope["path"]), _prediction_id(body)
+    if named is None or not is_id(prediction_id):
+        return Response(status_code=204)
     async with database.transaction() as tx:
-        if await progress.note_callback(tx, generation_id, attempt, nonce, _prediction_id(body)):
+        if await progress.note_callback(tx, named.generation_id, named.attempt, named.nonce, prediction_id):
             queue.wake(tx, WakeKind.POLL)
     return Response(status_code=204)
 
 
 def _prediction_id(body: bytes) -> str:
     try:
+        check_cost(body)
         prediction = parse_json(body)
-    except UnreadableResponseError:
+    except (CostlyJsonError, UnreadableResponseError):
         prediction = None
     if not isinstance(prediction, dict) or not isinstance(prediction.get("id"), str):
         raise InvalidRequestError("The body is not a prediction")

@@ -104,7 +104,7 @@ def parse_page(value: Any) -> Page:
     if not isinstance(results, list):
         raise UnreadableResponseError("a page without results")
     # Only the query of the link is used, so that the token is never sent to another host that the link names.
-    query = urlsplit(_text(fields.get("next")) or "").query
+    query = _query_of(_text(fields.get("next")) or "")
     return Page([parse_prediction(result) for result in results], query or None)
 
 
@@ -138,12 +138,23 @@ def _without_deepest(body: bytes) -> bytes:
     return b"".join([*kept, rest])
 
 
+def is_id(text: str) -> bool:
+    """Whether it can be the id of a prediction. It is stored, compared and put into URLs: only a short word works."""
+    return _ID.fullmatch(text) is not None
+
+
 def _id(fields: Mapping[str, Any]) -> str:
-    # It is stored, compared and put into URLs, so anything but a short word would fail later.
     text = _required_text(fields, "id")
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise UnreadableResponseError("a prediction whose id is not a word")
     return text
+
+
+def _query_of(link: str) -> str:
+    try:
+        return urlsplit(link).query
+    except ValueError as error:
+        raise UnreadableResponseError("a page whose link to the next one is no URL") from error
 
 
 def _required_text(fields: Mapping[str, Any], name: str) -> str:

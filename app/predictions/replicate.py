@@ -2,7 +2,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +44,7 @@ _NO_RESPONSE = (httpx.RequestError, TimeoutError, UnreadableResponseError)
 _VERSION = re.compile(r"[0-9a-f]{64}")
 # A shorter token, such as a test server takes, is no secret and may be an ordinary word.
 _SHORTEST_TOKEN = 8
+_MOST_BYTES = 32 * 1024 * 1024
 
 
 class ReplicateClient:
@@ -219,7 +220,14 @@ class _RefusingTransport(httpx.AsyncHTTPTransport):
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        # What a compressed response unpacks to cannot be bounded here.
+        request.headers["Accept-Encoding"] = "identity"
         response = await super().handle_async_request(request)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx.DecodingError("the response is compressed, which was not asked for", request=request)
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _LimitedStream(response.stream)
         if response.is_success:
             return response
         try:
@@ -229,6 +237,24 @@ class _RefusingTransport(httpx.AsyncHTTPTransport):
         finally:
             await response.aclose()
         raise _RefusedError(response.status_code, response.headers.get("Retry-After"), body)
+
+
+class _LimitedStream(httpx.AsyncByteStream):
+    """A response that breaks off if it is larger than any page of predictions should be."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        async for piece in self._stream:
+            received += len(piece)
+            if received > _MOST_BYTES:
+                raise httpx.ReadError(f"the response is larger than {_MOST_BYTES} bytes")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _RefusedError(Exception):

@@ -13,7 +13,9 @@ from app.api_keys.scopes import Scope
 from app.core.database import OutdatedStatementError
 from app.core.documentation import may_raise
 from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
+from app.core.json_body import parse_body
 from app.core.middleware import response_hooks
+from app.core.read_body import hold_body
 from app.core.request_bodies import as_json
 from app.core.shares import organization_var
 from app.organizations.errors import SubscriptionRequiredError
@@ -78,6 +80,9 @@ class Guard:
         raise ScopeNotAllowedError(f"API key lacks required scope: {missing}")
 
 
+# What a value of JSON takes in memory, about.
+_BYTES_PER_VALUE = 130
+
 AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
@@ -89,19 +94,36 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
-        guard, reads_body = _guard_of(self.dependant), bool(self.dependant.body_params)
+        guard = _guard_of(self.dependant)
+        has_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             caller = request.state.caller = await guard.admit(request)
             organization_var.set(caller.organization_id)
             try:
-                return await _handle(handle, as_json(request) if reads_body else request)
+                if has_body:
+                    request = as_json(request)
+                    await _read_body(request, caller.organization_id)
+                return await _handle(handle, request)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
                 await _uncount(request, caller)
                 raise
 
         return guarded
+
+
+async def _read_body(request: Request, organization_id: str) -> None:
+    """Read the body within limits, and put it where the framework looks for what it has parsed itself.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or would take too long to read.
+        ServerBusyError: there are too many large bodies at once.
+    """
+    held = await hold_body(request, request.app.state.bodies, organization_id)
+    if body := await request.body():
+        request._json, values = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
+        await held.resize(max(len(body), values * _BYTES_PER_VALUE))
 
 
 async def _handle(handle: Handler, request: Request) -> Response:

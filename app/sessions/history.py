@@ -1,6 +1,6 @@
 """Which part of a conversation is sent to the model. Pure functions over messages in OpenAI's form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 
@@ -45,9 +45,9 @@ def with_recent(
     Raises:
         InvalidRequestError: a new message is the result of a call that is neither in the history nor in a new message.
     """
-    past, _ = _paired(history)
-    new, unpaired = _paired(messages)
-    late = [(_exchange_of(past, messages[index], index), messages[index]) for index in unpaired]
+    past, by_call_id, _ = _paired(history)
+    new, _, unpaired = _paired(messages)
+    late = [(_exchange_of(by_call_id, messages[index], index), messages[index]) for index in unpaired]
     kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN)
     for exchange, result in late:
         exchange.results[result["tool_call_id"]] = result
@@ -56,7 +56,7 @@ def with_recent(
 
 def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
     """The messages, with a substitute for each tool result that is missing: models refuse a call without a result."""
-    paired, _ = _paired(messages)
+    paired, _, _ = _paired(messages)
     for exchange in paired:
         for call_id in exchange.call_ids:
             missing = {"role": "tool", "tool_call_id": call_id, "content": _NO_RESULT}
@@ -64,8 +64,13 @@ def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
     return _in_order(paired)
 
 
-def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], list[int]]:
-    """The messages with the results of their calls, and the indexes of the results that belong to none of them."""
+def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], dict[str, _Exchange], list[int]]:
+    """The messages with the results of their calls.
+
+    Returns:
+        The messages; for each id of a call, the latest message with it; and the indexes of the results that belong to
+        none of the messages.
+    """
     paired: list[_Exchange] = []
     unpaired: list[int] = []
     # Some models use the same ids in every answer, so an id means the latest call that has it.
@@ -78,14 +83,13 @@ def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], list[int]
             exchange.results[message["tool_call_id"]] = message
         else:
             unpaired.append(index)
-    return paired, unpaired
+    return paired, by_call_id, unpaired
 
 
-def _exchange_of(past: Sequence[_Exchange], result: WireMessage, index: int) -> _Exchange:
+def _exchange_of(by_call_id: Mapping[str, _Exchange], result: WireMessage, index: int) -> _Exchange:
     """The latest exchange with the call that the result, the new message of that index, belongs to."""
-    for exchange in reversed(past):
-        if result["tool_call_id"] in exchange.call_ids:
-            return exchange
+    if exchange := by_call_id.get(result["tool_call_id"]):
+        return exchange
     param = f"messages.{index}.tool_call_id"
     raise InvalidRequestError(f"{param}: no message before this result calls a tool under that id", param=param)
 

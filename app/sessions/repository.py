@@ -11,6 +11,7 @@ from app.core.json import storable_text
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import ListedMessage, StoredMessage
 from app.sessions.models import Session
+from app.sessions.reading import read_in_turns
 
 _LEASE_SESSION = """
 UPDATE sessions SET turn_id = $4, turn_lease_until = now() + $5
@@ -34,7 +35,7 @@ SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 
 _RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
 _SELECT_HISTORY = """
-SELECT role, content, tool_calls, tool_call_id, name
+SELECT role, content::text, tool_calls::text, tool_call_id, name
 FROM (
     SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
     FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
@@ -97,8 +98,12 @@ async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta)
 async def find_history(
     tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
 ) -> Sequence[StoredMessage]:
-    """The newest messages, at most `limit` and together at most `most_bytes` of JSON. Oldest first."""
-    return [StoredMessage.from_row(row) for row in await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)]
+    """The newest messages, at most `limit`, together at most `most_bytes` of JSON, and not too many values of JSON.
+
+    The oldest comes first.
+    """
+    rows = await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)
+    return await read_in_turns([StoredMessage.from_row(row) for row in rows])
 
 
 async def append_messages_and_end_lease(

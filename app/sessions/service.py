@@ -1,5 +1,6 @@
 """How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from app.sessions.lease import TURN_LEASE, LeasedSession
 from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
 
 _MOST_MESSAGES = 1000
+# How much JSON is written before others get their turn.
+_AT_ONCE = 256 * 1024
 
 
 async def begin_turn(
@@ -60,6 +63,7 @@ async def end_turn(
 ) -> None:
     """Store the turn's messages, each with the name of the agent that wrote it, and end the lease."""
     columns: list[list[str | None]] = [[], [], [], [], [], []]
+    written = 0
     for agent, message in messages:
         values = (
             message["role"],
@@ -71,6 +75,10 @@ async def end_turn(
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
+        written += sum(len(value or "") for value in values)
+        if written > _AT_ONCE:
+            await asyncio.sleep(0)
+            written = 0
     await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
 
 

@@ -298,5 +298,5 @@ async def test_a_body_that_cannot_be_read_or_stored_is_refused(
     response = await http.post("/v1/chat/completions", content=body, headers=headers)
 
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
-    assert body not in NO_TEXT or response.json()["error"]["param"] == "messages.0"
+    assert b"u0000" not in body or response.json()["error"]["param"] == "messages.0"
     assert upstream.calls() == []

@@ -123,6 +123,8 @@ async def test_if_the_connection_ends_without_a_response_the_create_may_have_bee
         pytest.param(response(b"", status="303 See Other", headers=b"Location: /elsewhere\r\n"), id="a redirect"),
         pytest.param(b"HTTP/1.1 500 Error\r\nContent-Length: 500\r\n\r\n<", id="half a refusal"),
         pytest.param(response(b"not compressed", headers=b"Content-Encoding: gzip\r\n"), id="broken compression"),
+        pytest.param(response(b" " * 33_000_000), id="very large"),
+        pytest.param(response(b'{"results": [], "next": "http://["}'), id="a next page that is nowhere"),
         pytest.param(b"SSH-2.0-OpenSSH_9.7\r\n", id="another protocol"),
     ],
 )

@@ -155,3 +155,26 @@ def test_a_token_is_four_bytes() -> None:
 
     assert with_recent([message], QUESTION, tokens) == [message, *QUESTION]
     assert with_recent([message], QUESTION, tokens - 1) == QUESTION
+
+
+class CountedCall(dict[str, Any]):
+    """A tool call that counts how often its id is read."""
+
+    reads = 0
+
+    def __getitem__(self, name: str) -> Any:
+        CountedCall.reads += name == "id"
+        return super().__getitem__(name)
+
+
+def test_each_call_of_a_long_history_is_looked_at_once_however_many_late_results_there_are() -> None:
+    history = [
+        {"role": "assistant", "content": None, "tool_calls": [CountedCall(id=f"{number}.{call}") for call in range(20)]}
+        for number in range(100)
+    ]
+    late = [result(f"{number % 5}.{number % 20}") for number in range(500)]
+    CountedCall.reads = 0
+
+    with_recent(history, [*late, *QUESTION], NO_LIMIT)
+
+    assert CountedCall.reads == 100 * 20

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.core.clock import now
+from app.generations.callbacks import PATH
 from app.generations.models import Generation
 from tests import programs
 from tests.vendors_simulator import VendorsSimulator
@@ -213,3 +214,36 @@ async def check_unchanged(workbench: Workbench, before: Generation) -> None:
     names = before.__table__.columns.keys()
     after = await workbench.row(str(before.id))
     assert {name: getattr(after, name) for name in names} == {name: getattr(before, name) for name in names}
+
+
+ATTEMPTS = ["0", "-1", "2147483648", "99999999999999999999", "x", "%00", "1e3", "%D9%A1"]
+NONCES = ["%00", "%ff", "%ed%a0%80", "a%0Ab", "n" * 5000]
+IDS = [r"a\u0000", r"\ud800", "", "p" * 300_000, r"\u00e9", " ", "a b", "../x"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"{uuid.uuid4()}/{attempt}/nonce" for attempt in ATTEMPTS),
+        *(f"{uuid.uuid4()}/0/{nonce}" for nonce in NONCES),
+        *(f"{content}/0/nonce" for content in ("x", "%00", "%ff", "-" * 36, "0" * 36)),
+    ],
+)
+async def test_a_url_of_any_shape_is_refused_or_means_nothing(url: str, path: str) -> None:
+    webhook = Webhook(f"{PATH}/{path}", b'{"id": "p1"}')
+
+    assert [await webhook.post(url), await webhook.changed(secret=FOREIGN_SECRET).post(url)] == [204, 401]
+
+
+@pytest.mark.parametrize("prediction_id", IDS)
+async def test_an_id_of_any_shape_means_nothing(url: str, prediction_id: str) -> None:
+    webhook = Webhook(f"{PATH}/{uuid.uuid4()}/0/nonce", b'{"id": "%s"}' % prediction_id.encode())
+
+    assert await webhook.post(url) == 204
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b'{"id": 7}', b"\xff", b"[" * 100_000, b"[" + b"{}," * 200_000 + b"1]"]
+)
+async def test_a_signed_body_that_is_no_prediction_is_refused(url: str, body: bytes) -> None:
+    assert await Webhook(f"{PATH}/{uuid.uuid4()}/0/nonce", body).post(url) == 400

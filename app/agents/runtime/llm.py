@@ -9,6 +9,7 @@ from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
 from app.agents.runtime.model_call_body import build_body, fill_in
 from app.agents.runtime.model_calls import ModelCalls
+from app.agents.runtime.tool_arguments import ToolArgumentsError, parse_arguments
 from app.agents.tools.protocol import ServerTool, ToolCall
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
@@ -132,11 +133,9 @@ async def _run_tools(
 
 async def _run_tool(tools: Mapping[str, ServerTool], call: JsonObject, exit_signal: LoopSignal | None) -> str:
     try:
-        arguments = orjson.loads(call["function"]["arguments"] or "{}")
-    except orjson.JSONDecodeError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        return '{"error":"the arguments are not a JSON object"}'
+        arguments = parse_arguments(call["function"]["arguments"])
+    except ToolArgumentsError as error:
+        return orjson.dumps({"error": str(error)}).decode()
     tool = tools.get(call["function"]["name"])
     # Models sometimes call tools that they were never offered.
     return await tool.run(ToolCall(arguments, exit_signal)) if tool else '{"error":"there is no such tool"}'

@@ -15,7 +15,7 @@ from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
-from app.core.json import UnstorableJsonError, storable_json
+from app.core.json import UnstorableJsonError, storable_json, storable_text
 from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
 from app.generations import service as generations
@@ -26,6 +26,8 @@ from app.queue.protocol import WakeQueue
 _NAME = "replicate_generate"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
+# A version has 64 digits; owners and names are much shorter than the rest.
+_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class ReplicateGenerate:
         if not isinstance(model, str) or not isinstance(values, dict):
             return _result(error=f"{_NAME} needs model (a string) and input (an object)")
         try:
+            if len(model) > _LONGEST_NAME or model != storable_text(model):
+                raise UnknownModelError
             async with self.database.transaction() as tx:
                 requested = await generations.request_generation(
                     tx, self.queue, self.policy, self._request(model, values)
@@ -66,7 +70,8 @@ class ReplicateGenerate:
         except UnstorableJsonError as error:
             return _result(error=f"The input {error}.")
         except UnknownModelError:
-            return _result(error=f"There is no model {model}.", models=[offered.name for offered in self.models])
+            name = storable_text(model[:_LONGEST_NAME])
+            return _result(error=f"There is no model {name}.", models=[offered.name for offered in self.models])
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:
             return _result(error=refusal.text)
         return self._describe(await self._wait_for(str(requested.id)))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import string
 from collections.abc import Callable, Mapping
 
 from app.chat_models.protocol import JsonObject
@@ -10,12 +11,13 @@ from app.sessions.messages import MessageRole
 
 # Other schemes, such as `gs:` or `file:`, could reach data of the operator.
 _PICTURE = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 
 # A second of sound is at most about 50 tokens, and takes more bytes than that as MP3 or WAV, so the size of the data
 # bounds the tokens. A WAV file with very few samples per second would break this bound, and so would other formats,
 # which store hours of silence in a few bytes.
 _LOWEST_SAMPLE_RATE = 4000
+_MOST_PADDING = 2
 # How many characters of base64 are decoded to recognize the file.
 _HEAD = 4096
 
@@ -55,12 +57,20 @@ def _check_audio(part: JsonObject) -> None:
     if not isinstance(audio, dict) or audio.get("format") not in ("wav", "mp3"):
         raise ValueError("a part of type input_audio needs input_audio.format, wav or mp3")
     data = audio.get("data")
-    if not isinstance(data, str) or not _BASE64.fullmatch(data):
+    if not isinstance(data, str) or not _is_base64(data):
         raise ValueError("a part of type input_audio needs input_audio.data, the file itself in base64")
     head = _head(data)
     is_bounded = _is_mp3(head) if audio["format"] == "mp3" else _sample_rate(head) >= _LOWEST_SAMPLE_RATE
     if not is_bounded:
         raise ValueError("input_audio.data does not begin like a usual file of its format")
+
+
+def _is_base64(data: str) -> bool:
+    # A regular expression would look at each character of megabytes, which takes twenty times as long.
+    if not data.isascii() or data.startswith("="):
+        return False
+    rest = data.encode().translate(None, _BASE64)
+    return bool(data) and len(rest) <= _MOST_PADDING and rest == b"=" * len(rest) and data.endswith("=" * len(rest))
 
 
 def _head(data: str) -> bytes:

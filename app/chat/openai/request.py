@@ -14,11 +14,13 @@ from pydantic import (
 
 from app.agents.runtime.tool_choice import ToolChoice, check_tool_choice
 from app.api_keys.caller import Caller
+from app.chat.openai.as_sent import AsSent
 from app.chat.openai.parts import check_part
 from app.chat.openai.request_schema import RESPONSE_FORMAT, TOOL_CHOICE, describe_message, describe_request
 from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
+from app.chat_models.protocol import JsonObject
 from app.core.json import exact_json
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
@@ -38,35 +40,37 @@ def _bounded(most: int) -> Any:
 
 
 def _can_be_passed_on(value: Any) -> Any:
-    """The value, unchanged.
+    """The value, unchanged. What was read from JSON can be; a number may have been made from a text.
 
     Raises:
         UnstorableJsonError: it cannot be sent to a model as JSON, or cannot be stored.
     """
-    exact_json(value)
+    if isinstance(value, int | float):
+        exact_json(value)
     return value
 
 
 class CalledFunction(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
     name: Annotated[str, StringConstraints(min_length=1)]
     arguments: str
 
 
 class ToolCall(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
     id: Annotated[str, StringConstraints(min_length=1)]
-    type: Literal["function"] = "function"
-    function: CalledFunction
+    type: str = "function"
+    function: CalledFunction | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.type == "function" and self.function is None:
+            raise ValueError("a call of type function needs function")
+        return self
 
 
 class ChatMessage(BaseModel):
-    """A message in OpenAI's form. Other fields are kept as they are."""
+    """A message in OpenAI's form. It may have other fields."""
 
-    # The role is text afterwards, like everything else that is passed on.
-    model_config = ConfigDict(extra="allow", use_enum_values=True, json_schema_extra=describe_message)
+    model_config = ConfigDict(json_schema_extra=describe_message)
 
     role: MessageRole
     content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
@@ -77,8 +81,6 @@ class ChatMessage(BaseModel):
     audio: None = None
     # The form of calls before there were tools. Their results have a role that is not accepted either.
     function_call: None = None
-
-    _is_json = model_validator(mode="before")(_can_be_passed_on)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -99,16 +101,12 @@ class ChatMessage(BaseModel):
 
 
 class ClientFunction(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     parameters: dict[str, Any] | None = None
 
 
 class ClientTool(BaseModel):
-    """A function that the client runs itself."""
-
-    model_config = ConfigDict(extra="allow")
+    """A function that the client runs itself. It may have other fields, and so may `function`."""
 
     type: Literal["function"]
     function: ClientFunction
@@ -202,18 +200,16 @@ class ChatRequest(ModelParameters):
 
     model_config = ConfigDict(extra="allow", json_schema_extra=describe_request)
 
-    messages: Annotated[list[ChatMessage], _bounded(5000)] = Field(min_length=1)
+    messages: Annotated[list[Annotated[JsonObject, AsSent(ChatMessage)]], _bounded(5000)] = Field(min_length=1)
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
-    tools: Annotated[list[ClientTool], _bounded(128)] | None = None
+    tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], _bounded(128)] | None = None
     session_id: SessionName | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
     # ElevenLabs' name for `user`.
     user_id: str | None = None
-
-    _tools_are_json = field_validator("tools", mode="before")(_can_be_passed_on)
 
     @model_validator(mode="before")
     @classmethod
@@ -232,8 +228,8 @@ class ChatRequest(ModelParameters):
         return TurnRequest(
             caller=caller,
             target=target,
-            messages=[message.model_dump(exclude_unset=True) for message in self.messages],
-            client_tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or []],
+            messages=self.messages,
+            client_tools=self.tools or [],
             parameters=self.parameters,
             is_streamed=bool(self.stream),
             session_name=self.session_id,

@@ -101,7 +101,7 @@ class TurnAdmission:
         refuse_taken_names(agent, tools, request.client_tools)
         refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
         runner = AgentRunner(model_calls, tools)
-        run = _run(request, agent, await sessions.load_history(tx, session))
+        run = await _run(request, agent, await sessions.load_history(tx, session))
         return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
@@ -162,12 +162,17 @@ def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
     )
 
 
-def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
+async def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
     """The agent's run on as much of the history as its settings allow, and on the new messages."""
-    messages = with_recent(history, request.messages, agent.max_history_tokens)
+    # Each step may take long, so others get their turn between them.
+    await asyncio.sleep(0)
+    recent = with_recent(history, request.messages, agent.max_history_tokens)
+    await asyncio.sleep(0)
+    messages = with_all_results(recent)
+    await asyncio.sleep(0)
     return AgentRun(
         agent=agent,
-        messages=[dict(message) for message in with_all_results(messages)],
+        messages=[dict(message) for message in messages],
         parameters=request.parameters,
         client_tools=request.client_tools,
         is_streamed=request.is_streamed,

@@ -14,6 +14,7 @@ from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnResult
 from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn import AdmittedTurn
+from app.core.body_budget import held_body_var
 from app.core.database import Database
 from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
 
@@ -170,6 +171,7 @@ class Turns:
         running = RunningTurn(turn, self._settling, self._database)
         self._running[running.task] = running
         running.task.add_done_callback(self._forget)
+        _keep_body(running.task)
         if self._give_up_at is not None:
             running.interrupt()
         return running
@@ -178,6 +180,13 @@ class Turns:
         self._running.pop(task, None)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, AppError):
             logger.error("turn_failed", exc_info=error, extra={"turn_id": task.get_name()})
+
+
+def _keep_body(task: asyncio.Task[TurnResult]) -> None:
+    """Count the request's body for as long as the turn runs: its client may have gone before."""
+    if held := held_body_var.get():
+        held.keep()
+        task.add_done_callback(lambda _: held.let_go())
 
 
 def _result_of(storing: asyncio.Task[TurnResult | None]) -> TurnResult:

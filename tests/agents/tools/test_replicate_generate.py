@@ -1,4 +1,5 @@
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,12 @@ from app.storage.local import LocalStore
 from tests.factories import Organization
 
 
-@pytest.mark.parametrize("levels", [300, 900])
-async def test_a_model_is_told_that_its_input_cannot_be_stored(
-    database: Database, environment: dict[str, str], organization: Organization, tmp_path: Path, levels: int
-) -> None:
-    deep: Any = "a lighthouse"
-    for _ in range(levels):
-        deep = [deep]
+@pytest.fixture
+async def tool(
+    database: Database, environment: dict[str, str], organization: Organization, tmp_path: Path
+) -> AsyncIterator[ReplicateGenerate]:
     redis = open_redis(Settings.model_validate({name.lower(): value for name, value in environment.items()}))
-    tool = ReplicateGenerate(
+    yield ReplicateGenerate(
         database,
         ArqQueue(redis),
         FileUrls(LocalStore(tmp_path), ""),
@@ -35,10 +33,37 @@ async def test_a_model_is_told_that_its_input_cannot_be_stored(
         models=[],
         turn=ToolTurn(organization.user_id, Attribution(organization_id=organization.id), request_key=None),
     )
-
-    result = await tool.run(ToolCall({"model": "simulator/image", "input": {"prompt": deep}}))
     await redis.aclose(close_connection_pool=True)
 
-    assert "nested too deeply" in json.loads(result)["error"]
+
+async def count_generations(database: Database, organization: Organization) -> int:
     async with database.transaction() as tx:
-        assert await tx.fetchval("SELECT count(*) FROM generations WHERE organization_id = $1", organization.id) == 0
+        query = "SELECT count(*) FROM generations WHERE organization_id = $1"
+        return int(await tx.fetchval(query, organization.id))
+
+
+@pytest.mark.parametrize("levels", [300, 900])
+async def test_a_model_is_told_that_its_input_cannot_be_stored(
+    tool: ReplicateGenerate, database: Database, organization: Organization, levels: int
+) -> None:
+    deep: Any = "a lighthouse"
+    for _ in range(levels):
+        deep = [deep]
+
+    result = await tool.run(ToolCall({"model": "simulator/image", "input": {"prompt": deep}}))
+
+    assert "nested too deeply" in json.loads(result)["error"]
+    assert await count_generations(database, organization) == 0
+
+
+@pytest.mark.parametrize(
+    "model", ["", "\0", "simulator/image\0", "simulator/image:\ud800", "simulator/image:" + "a" * 3_000_000]
+)
+async def test_a_model_is_told_that_there_is_no_model_of_an_odd_name(
+    tool: ReplicateGenerate, database: Database, organization: Organization, model: str
+) -> None:
+    result = await tool.run(ToolCall({"model": model, "input": {"prompt": "a lighthouse"}}))
+
+    assert json.loads(result)["error"].startswith("There is no model")
+    assert len(result) < 1000
+    assert await count_generations(database, organization) == 0

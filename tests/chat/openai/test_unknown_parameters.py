@@ -105,4 +105,4 @@ def test_the_bounds_hold_for_all_of_them_together(request_form: type[ChatRequest
 def test_an_agents_prompt_is_a_message_and_no_parameter() -> None:
     asked = AgentRequest.model_validate({"prompt": "words", "top_k": 1})
 
-    assert (asked.parameters, asked.messages[0].content) == ({"top_k": 1}, "words")
+    assert (asked.parameters, asked.messages[0]["content"]) == ({"top_k": 1}, "words")

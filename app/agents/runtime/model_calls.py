@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -83,9 +83,16 @@ class ModelCalls:
     timeout: float
 
     async def call(
-        self, agent: str, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool
+        self,
+        agent: str,
+        model: str,
+        body: JsonObject,
+        answer: Answer,
+        *,
+        is_streamed: bool,
+        of_client: Collection[str] = (),
     ) -> AsyncGenerator[Delta]:
-        """Call the model for the agent and collect what it says in `answer`.
+        """Call the model for the agent and collect what it says in `answer`. For `of_client` see `ChatModelClient`.
 
         Yields:
             What the client may see, as it arrives; nothing if the call is not streamed.
@@ -97,9 +104,11 @@ class ModelCalls:
         upstream = self.routes[model].upstream
         try:
             if not is_streamed:
-                answer.add_completion(await self.client.complete(upstream, body, timeout=self.timeout))
+                for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
+                    answer.add_chunk(chunk)
                 return
-            async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
+            stream = self.client.stream(upstream, body, timeout=self.timeout, of_client=of_client)
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     had_begun = answer.delivered_bytes > 0
                     delta = answer.add_chunk(chunk)

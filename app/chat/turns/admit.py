@@ -30,7 +30,7 @@ from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
-from app.sessions.history import with_all_results, with_recent
+from app.sessions.history import with_all_results, with_recent, without_old_thoughts
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import WireMessage
 
@@ -163,7 +163,8 @@ def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
 
 def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
     """The agent's run on as much of the history as its settings allow, and on the new messages."""
-    messages = with_recent(history, request.messages, agent.max_history_tokens)
+    known = without_old_thoughts(history, request.messages)
+    messages = with_recent(known, request.messages, agent.max_history_tokens)
     return AgentRun(
         agent=agent,
         messages=[dict(message) for message in with_all_results(messages)],

@@ -154,9 +154,11 @@ def _check_usage(chunk: Json, shared: Json) -> None:
     assert chunk.keys() == _SHARED | {"choices", "usage"}
     assert {name: chunk[name] for name in _SHARED} == shared
     usage = chunk["usage"]
-    assert usage.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
+    counts = {name: value for name, value in usage.items() if not name.endswith("_details")}
+    assert counts.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    assert min(usage.values()) >= 0
+    assert min(counts.values()) >= 0
+    assert all(isinstance(value, dict) for name, value in usage.items() if name not in counts)
 
 
 def _check_deltas(deltas: list[Json]) -> None:

@@ -85,7 +85,16 @@ def test_deltas_are_merged(deltas: list[Any], whole: Any) -> None:
 
 
 def test_only_fields_that_are_not_known_and_not_empty_are_additions() -> None:
-    message = {"role": "assistant", "content": "a", "audio": None, "annotations": [], "x": {}, "y": "", "z": 0, "q": 1}
+    message: Json = {
+        "role": "assistant",
+        "content": "a",
+        "audio": None,
+        "annotations": [],
+        "x": {},
+        "y": "",
+        "z": 0,
+        "q": 1,
+    }
 
     assert additions_of(message, {"role", "content"}) == {"z": 0, "q": 1}
 

@@ -6,7 +6,6 @@ from functools import partial
 from arq import ArqRedis
 
 from app.chat_models.client import open_chat_model_client
-from app.chat_models.patience import StreamPatience
 from app.chat_models.protocol import ChatModelClient
 from app.core.database import Database
 from app.core.settings import Settings
@@ -57,7 +56,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(probes.close)
         redis = open_redis(settings)
         stack.push_async_callback(redis.aclose, close_connection_pool=True)
-        chat_models = open_chat_model_client(_patience(settings))
+        chat_models = open_chat_model_client()
         stack.push_async_callback(chat_models.close)
         predictions = open_prediction_client(settings)
         stack.push_async_callback(predictions.close)
@@ -86,11 +85,3 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             object_watch=object_watch,
             redis_watch=redis_watch,
         )
-
-
-def _patience(settings: Settings) -> StreamPatience:
-    # 0 is no limit.
-    return StreamPatience(
-        first_event=settings.llm_first_event_timeout_seconds or None,
-        between_events=settings.llm_event_timeout_seconds or None,
-    )

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from app.chat_models.body_reader import chunks_of, read_up_to
 from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.parsing import UpstreamReportedError
-from app.chat_models.patience import StreamPatience, from_now
+from app.chat_models.patience import PATIENT, StreamPatience, from_now
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.refusals import host_of, refusal
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from app.core.keepalive import keep_alive
 
 CONNECT_SECONDS = 5
 MAX_CONNECTIONS = 1000
@@ -36,9 +38,8 @@ logger = logging.getLogger(__name__)
 class AiohttpChatModelClient:
     """Calls all upstreams over one connection pool."""
 
-    def __init__(self, session: aiohttp.ClientSession, patience: StreamPatience | None = None) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._patience = patience or StreamPatience()
         self._dialects = Dialects()
 
     async def complete(
@@ -51,14 +52,20 @@ class AiohttpChatModelClient:
             return [chunk async for chunk in chunks]
 
     async def stream(
-        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+        self,
+        upstream: Upstream,
+        body: JsonObject,
+        *,
+        timeout: float,
+        of_client: Collection[str] = (),
+        patience: StreamPatience = PATIENT,
     ) -> AsyncGenerator[JsonObject]:
         """See `ChatModelClient.stream`."""
         call = _Call(upstream, body, of_client, timeout, is_streamed=True)
-        first_until, between = from_now(self._patience.first_event), self._patience.between_events
+        first_until = from_now(patience.first_event)
         async with (
             self._open_response(call, first_until) as content,
-            aclosing(chunks_of(content, first_until, between)) as chunks,
+            aclosing(chunks_of(content, first_until, patience.between_events)) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
@@ -138,16 +145,25 @@ class _Call:
     is_streamed: bool
 
 
-def open_chat_model_client(patience: StreamPatience | None = None) -> ChatModelClient:
+def open_chat_model_client() -> ChatModelClient:
     """A client without connections yet. Call this inside the event loop that will use the client."""
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+        connector=aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, socket_factory=_kept_alive
+        ),
         # One client serves every organization. No cookie of one response may be sent with the request of another.
         cookie_jar=aiohttp.DummyCookieJar(),
         # Compression would delay chunks, and costs more than it saves.
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )
-    return AiohttpChatModelClient(session, patience)
+    return AiohttpChatModelClient(session)
+
+
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices that the upstream is gone: a model that thinks sends as little as one that is gone."""
+    opened = socket.socket(*address[:3])
+    keep_alive(opened)
+    return opened
 
 
 async def _pause_after(error: ProviderUnavailableError) -> None:

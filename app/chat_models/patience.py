@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 
@@ -21,6 +21,9 @@ class StreamPatience:
 
     first_event: float | None = None
     between_events: float | None = None
+
+
+PATIENT: Final = StreamPatience()
 
 
 async def in_time(

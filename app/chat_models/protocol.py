@@ -2,6 +2,8 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from app.chat_models.patience import PATIENT, StreamPatience
+
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
 JsonObject = dict[str, Any]
@@ -87,12 +89,18 @@ class ChatModelClient(Protocol):
         ...
 
     def stream(
-        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+        self,
+        upstream: Upstream,
+        body: JsonObject,
+        *,
+        timeout: float,
+        of_client: Collection[str] = (),
+        patience: StreamPatience = PATIENT,
     ) -> AsyncGenerator[JsonObject]:
-        """The chunks as they arrive, including the one with the usage. The arguments are those of `complete`.
+        """The chunks as they arrive, including the one with the usage. Most arguments are those of `complete`.
 
         If the connection is closed before a `finish_reason` and before `[DONE]`, it raises `ProviderError`. Closing the
-        iterator closes the connection.
+        iterator closes the connection. `patience` is how long the upstream may be silent.
         """
         ...
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
 from app.agents.runtime.model_call_body import room_for_answer, with_limit
+from app.chat_models.patience import PATIENT, StreamPatience
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
 
 
@@ -75,12 +76,14 @@ class ModelCalls:
         routes: where each model runs, by its name in the catalog.
         meter: counts the cost.
         timeout: seconds that one call may take.
+        patience: how long a streamed one may be silent.
     """
 
     client: ChatModelClient
     routes: Mapping[str, ModelRoute]
     meter: Meter
     timeout: float
+    patience: StreamPatience = PATIENT
 
     async def call(
         self,
@@ -107,7 +110,9 @@ class ModelCalls:
                 for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
                     answer.add_chunk(chunk)
                 return
-            stream = self.client.stream(upstream, body, timeout=self.timeout, of_client=of_client)
+            stream = self.client.stream(
+                upstream, body, timeout=self.timeout, of_client=of_client, patience=self.patience
+            )
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     had_begun = answer.delivered_bytes > 0

@@ -125,7 +125,7 @@ class TurnAdmission:
 
     def _model_calls(self, models: Mapping[str, PricedModel], meter: Meter, time_limit: float) -> ModelCalls:
         routes = {name: self._upstreams.route(model, self._policy.image_tokens) for name, model in models.items()}
-        return ModelCalls(self._chat_models, routes, meter, time_limit)
+        return ModelCalls(self._chat_models, routes, meter, time_limit, self._policy.patience)
 
 
 def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:

@@ -48,7 +48,8 @@ class Streamed:
         calls: list[Json] = []
         for piece in (piece for delta in self.deltas for piece in delta.get("tool_calls", [])):
             if piece["index"] == len(calls):
-                calls.append({"id": piece["id"], "type": piece["type"], "function": {**piece["function"]}})
+                whole = {name: value for name, value in piece.items() if name != "index"}
+                calls.append({**whole, "function": {**piece["function"]}})
             else:
                 calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
         return calls
@@ -162,16 +163,19 @@ def _check_usage(chunk: Json, shared: Json) -> None:
 
 
 def _check_deltas(deltas: list[Json]) -> None:
-    """No delta is empty. A tool call begins with its id and name; its arguments follow under the same index."""
+    """No delta is empty. A tool call begins with its id and name; its arguments follow under the same index.
+
+    What a model has added to the message comes last, what it has added to a call with the call's first piece.
+    """
     calls = 0
     for delta in deltas:
         assert delta
-        assert delta.keys() <= {"content", "refusal", "tool_calls"}
+        assert delta.keys() <= {"content", "refusal", "tool_calls"} or (delta is deltas[-1] and calls)
         assert all(delta.values())
         for piece in delta.get("tool_calls", []):
             if piece["index"] == calls:
                 calls += 1
-                assert piece.keys() == {"index", "id", "type", "function"}
+                assert piece.keys() >= {"index", "id", "type", "function"}
                 assert (piece["type"], bool(piece["id"])) == ("function", True)
                 assert piece["function"].keys() == {"name", "arguments"}
                 assert piece["function"]["name"]

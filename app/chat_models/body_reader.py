@@ -11,6 +11,7 @@ import aiohttp
 from app.chat_models.broken_text import BrokenTexts
 from app.chat_models.parsing import (
     UpstreamReportedError,
+    check_finish,
     is_finished_by,
     parse_chunk,
     parse_completion,
@@ -49,8 +50,25 @@ class _Progress:
         self.usage = chunk.get("usage") or (None if has_said else self.usage)
 
 
+async def whole_answer_of(content: aiohttp.StreamReader) -> list[JsonObject]:
+    """All chunks of an answer that nobody sees before its end. The errors are those of `chunks_of`.
+
+    Raises:
+        ProviderError: also if it did not end well.
+    """
+    async with aclosing(chunks_of(content, most_bytes=MAX_ANSWER_BYTES)) as chunks:
+        answer = [chunk async for chunk in chunks]
+    for chunk in answer:
+        check_finish(chunk)
+    return answer
+
+
 async def chunks_of(
-    content: aiohttp.StreamReader, first_until: float | None = None, between: float | None = None
+    content: aiohttp.StreamReader,
+    first_until: float | None = None,
+    between: float | None = None,
+    *,
+    most_bytes: int = _MAX_STREAM_BYTES,
 ) -> AsyncGenerator[JsonObject]:
     """The chunks of a stream of events; of a body that is a whole completion, the one chunk that has all of it.
 
@@ -60,6 +78,7 @@ async def chunks_of(
         content: the body.
         first_until: when the first event has to be there, on the loop's clock.
         between: how long each further event may take, in seconds.
+        most_bytes: how long a stream may be. A document has a limit of its own.
 
     Raises:
         UpstreamReportedError: it contains an error.
@@ -76,7 +95,7 @@ async def chunks_of(
     progress = _Progress()
     patience = partial(_patience, progress, between)
     async with (
-        aclosing(_events(begin, content)) as events,
+        aclosing(_events(begin, content, most_bytes)) as events,
         aclosing(in_time(events, first_until, patience)) as timely,
         aclosing(_chunks(timely, content, progress)) as chunks,
     ):
@@ -145,14 +164,14 @@ def _patience(progress: _Progress, between: float | None) -> float | None:
     return min(between or _LAST_SECONDS, _LAST_SECONDS) if progress.is_finished else between
 
 
-async def _events(begin: bytes, content: aiohttp.StreamReader) -> AsyncGenerator[tuple[bytes, bool]]:
+async def _events(begin: bytes, content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[tuple[bytes, bool]]:
     """The data of each event, and whether the event was ended. Only the end of the body can be in the middle of one."""
     reader, size = SseReader(), 0
     failure: Exception | None = None
     try:
         async for piece in _pieces(begin, content):
             size += len(piece)
-            if size > _MAX_STREAM_BYTES:
+            if size > most_bytes:
                 raise ProviderError("The model provider sent an answer that is too long")
             for data in reader.feed(piece):
                 yield data, True

@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 import orjson
 
-from app.chat_models.body_reader import chunks_of, read_up_to
+from app.chat_models.body_reader import chunks_of, read_up_to, whole_answer_of
 from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.parsing import UpstreamReportedError
@@ -48,8 +48,8 @@ class AiohttpChatModelClient:
         """See `ChatModelClient.complete`."""
         # No limit on silence: the whole answer comes at once, when the model has finished it.
         call = _Call(upstream, body, of_client, timeout, is_streamed=False)
-        async with self._open_response(call, None) as content, aclosing(chunks_of(content)) as chunks:
-            return [chunk async for chunk in chunks]
+        async with self._open_response(call, None) as content:
+            return await whole_answer_of(content)
 
     async def stream(
         self,

@@ -4,7 +4,7 @@ from typing import Any
 import orjson
 
 from app.chat_models.broken_text import BrokenTexts, repaired
-from app.chat_models.finish_reasons import is_stated
+from app.chat_models.finish_reasons import finish_reason_of, is_stated
 from app.chat_models.protocol import JsonObject
 from app.core.errors import ProviderError
 from app.core.json import MOST_LEVELS, has_too_many_levels
@@ -63,6 +63,17 @@ def is_finished_by(chunk: JsonObject) -> bool:
     return isinstance(choices, list) and any(
         isinstance(choice, dict) and is_stated(choice.get("finish_reason")) for choice in choices
     )
+
+
+def check_finish(chunk: JsonObject) -> None:
+    """Check that the chunk does not end its answer with an error.
+
+    Raises:
+        ProviderError: it does.
+    """
+    choice = _first_choice(chunk)
+    if choice is not None and is_stated(choice.get("finish_reason")):
+        finish_reason_of(choice["finish_reason"])
 
 
 def says_something(chunk: JsonObject) -> bool:

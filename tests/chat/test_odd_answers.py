@@ -6,7 +6,6 @@ import httpx
 import orjson
 import pytest
 
-from app.chat_models.body_reader import MAX_ANSWER_BYTES
 from app.core.database import Database
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, opened_stream, stream, text_of
 from tests.chat.books import books_of, charged, estimate_of
@@ -170,17 +169,3 @@ async def test_logprobs_of_a_token_without_text_are_passed_on(
 
     logprobs = [chunk["choices"][0]["logprobs"] for chunk in chunks_of(opened.raw)]
     assert {"content": [token]} in logprobs
-
-
-async def test_a_stream_that_is_longer_than_an_answer_may_be_ends_with_an_error_and_is_charged(
-    tuned: httpx.AsyncClient, database: Database, host: Organization, odd_model: OddModel
-) -> None:
-    piece = says({"content": "x" * 900_000})
-    odd_model.say([piece] * 40)
-
-    async with opened_stream(tuned, host, "Hello") as opened:
-        await opened.read()
-
-    assert b'"provider_error"' in opened.raw[-1000:]
-    estimate = estimate_of(odd_model.requests[0], "x" * 900_000 * (MAX_ANSWER_BYTES // 900_000 + 1))
-    assert await books_of(database, host) == charged(estimate, is_estimated=True)

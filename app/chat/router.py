@@ -12,7 +12,7 @@ from app.chat.openai.request import AgentRequest, ChatRequest
 from app.chat.responding import respond
 from app.chat.turns.targets import Target
 from app.core.documentation import may_raise
-from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError
+from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError, ProviderUnavailableError
 from app.credits.errors import InsufficientCreditsError
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
@@ -35,6 +35,7 @@ _of_a_turn = may_raise(
     ProviderError,
     ProviderRateLimitedError,
     ProviderTimeoutError,
+    ProviderUnavailableError,
 )
 
 

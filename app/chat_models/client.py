@@ -1,33 +1,39 @@
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import orjson
 
+from app.chat_models.body_reader import chunks_of, read_up_to, whole_answer_of
 from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamRejectedError, UpstreamStatusError
-from app.chat_models.parsing import UpstreamReportedError, is_finished_by, parse_chunk, parse_completion
+from app.chat_models.parsing import UpstreamReportedError
+from app.chat_models.patience import PATIENT, StreamPatience, from_now
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, UpstreamResponse
 from app.chat_models.refusals import host_of, refusal, stated_reason
-from app.chat_models.sse_reader import SseReader
 from app.core.addresses import endpoint
-from app.core.errors import AppError, ProviderError, ProviderTimeoutError
+from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from app.core.keepalive import keep_alive
 from app.core.outgoing import DIRECT, Outgoing
 
 CONNECT_SECONDS = 5
-SILENCE_SECONDS = 120
 MAX_CONNECTIONS = 1000
 # Less than the 5 s after which common servers close an idle connection. A request that is sent while the server closes
 # the connection cannot be repeated, as it may have been read; so this should be rare.
 IDLE_SECONDS = 4
 
-_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
 _MAX_REFUSAL_BYTES = 64 * 1024
-_DRAIN_SECONDS = 0.25
+_MAX_LIST_BYTES = 8 * 1024 * 1024
+# An overloaded upstream is asked once more after this time, or the one that it names unless that is longer than the
+# other one. Then a stream can still be refused by the status of its response.
+_OWN_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -40,32 +46,33 @@ class AiohttpChatModelClient:
         self._outgoing = outgoing
         self._dialects = Dialects()
 
-    async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
+    async def complete(
+        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+    ) -> Sequence[JsonObject]:
         """See `ChatModelClient.complete`."""
         # No limit on silence: the whole answer comes at once, when the model has finished it.
-        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
-        async with self._open_response(upstream, body, limits, is_streamed=False) as content:
-            return parse_completion(await _read_up_to(content, _MAX_COMPLETION_BYTES))
+        call = _Call(upstream, body, of_client, timeout, is_streamed=False)
+        async with self._open_response(call, None) as content:
+            return await whole_answer_of(content)
 
-    async def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
+    async def stream(
+        self,
+        upstream: Upstream,
+        body: JsonObject,
+        *,
+        timeout: float,
+        of_client: Collection[str] = (),
+        patience: StreamPatience = PATIENT,
+    ) -> AsyncGenerator[JsonObject]:
         """See `ChatModelClient.stream`."""
-        limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
-        is_finished = False
+        call = _Call(upstream, body, of_client, timeout, is_streamed=True)
+        first_until = from_now(patience.first_event)
         async with (
-            self._open_response(upstream, body, limits, is_streamed=True) as content,
-            aclosing(_events(content)) as events,
+            self._open_response(call, first_until) as content,
+            aclosing(chunks_of(content, first_until, patience.between_events)) as chunks,
         ):
-            try:
-                async for data in events:
-                    chunk = parse_chunk(data)
-                    is_finished = is_finished or is_finished_by(chunk)
-                    yield chunk
-            except (aiohttp.ClientError, TimeoutError):
-                # After a finish_reason only the usage can be missing. The answer itself is complete.
-                if not is_finished:
-                    raise
-        if not is_finished:
-            raise ProviderError("The model provider ended its answer before it was finished")
+            async for chunk in chunks:
+                yield chunk
 
     async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
         """See `ChatModelClient.read`."""
@@ -75,7 +82,7 @@ class AiohttpChatModelClient:
             async with self._session.get(
                 url, timeout=limits, allow_redirects=False, **self._options(upstream, url)
             ) as response:
-                body = await _read_up_to(response.content, _MAX_COMPLETION_BYTES)
+                body = await read_up_to(response.content, _MAX_LIST_BYTES)
                 return UpstreamResponse(response.status, dict(response.headers), body)
 
     async def close(self) -> None:
@@ -83,58 +90,62 @@ class AiohttpChatModelClient:
         await self._session.close()
 
     @asynccontextmanager
-    async def _open_response(
-        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
-    ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The unread body of a response with status 200. Leaving the block before its end closes the connection."""
-        with _failures_as_provider_errors(upstream):
-            async with await self._ask(upstream, body, limits, is_streamed=is_streamed) as response:
+    async def _open_response(self, call: "_Call", until: float | None) -> AsyncIterator[aiohttp.StreamReader]:
+        """The unread body of a response of success, which has to begin by `until`, on the loop's clock.
+
+        Leaving the block before the end of the body closes the connection.
+        """
+        with _failures_as_provider_errors(call.upstream):
+            async with asyncio.timeout_at(until):
+                response = await self._ask(call)
+            async with response:
                 yield response.content
 
-    async def _ask(
-        self, upstream: Upstream, body: JsonObject, limits: aiohttp.ClientTimeout, *, is_streamed: bool
-    ) -> aiohttp.ClientResponse:
-        """The response with status 200, in the first dialect that the upstream does not refuse.
+    async def _ask(self, call: "_Call") -> aiohttp.ClientResponse:
+        """The response of success, in the first dialect that the upstream does not refuse.
 
-        Each of its features is changed once at most: a refusal of the second name of the limit is final.
+        Each feature of the dialect is changed once at most. An upstream that is overloaded is asked twice.
         """
-        dialect = self._dialects.of(upstream, body)
-        tried = {dialect}
+        dialect = self._dialects.of(call.upstream, call.body)
+        tried, has_waited = {dialect}, False
         while True:
-            request = orjson.dumps(dialect.request(body, is_streamed=is_streamed))
-            response = await self._post(upstream, request, limits)
-            if response.status == 200:
-                self._dialects.learn(upstream, body, dialect)
+            request = dialect.request(call.body, call.of_client, is_streamed=call.is_streamed)
+            response = await self._post(call, orjson.dumps(request))
+            if 200 <= response.status < 300:
+                self._dialects.learn(call.upstream, call.body, dialect)
                 return response
-            error = await _refusal_of(upstream, response)
-            dialect = dialect.after(error) if isinstance(error, UpstreamRejectedError) else dialect
+            error = await _refusal_of(call.upstream, response)
+            if isinstance(error, ProviderUnavailableError) and not has_waited:
+                await _pause_after(error)
+                has_waited = True
+                continue
+            if isinstance(error, UpstreamRejectedError):
+                dialect = dialect.after(error, request, call.of_client)
             if dialect in tried:
                 raise error
             tried.add(dialect)
 
-    async def _post(self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _post(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
         """Send the request, and send it once more if no connection could be opened.
 
         That is the only failure after which the request has certainly not been read. If the server closes a connection
         without a response, even a reused one, it may have read the request, and a second one could be billed again.
         """
         try:
-            return await self._post_once(upstream, payload, limits)
+            return await self._post_once(call, payload)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return await self._post_once(upstream, payload, limits)
+            return await self._post_once(call, payload)
 
-    async def _post_once(
-        self, upstream: Upstream, payload: bytes, limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        url = endpoint(upstream.base_url, "chat/completions")
+    async def _post_once(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
+        url = endpoint(call.upstream.base_url, "chat/completions")
         return await self._session.post(
             url,
             # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
-            timeout=limits,
+            timeout=aiohttp.ClientTimeout(total=call.timeout, connect=CONNECT_SECONDS),
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
-            **self._options(upstream, url),
+            **self._options(call.upstream, url),
         )
 
     def _options(self, upstream: Upstream, url: str) -> dict[str, Any]:
@@ -145,10 +156,23 @@ class AiohttpChatModelClient:
         return options
 
 
+@dataclass(frozen=True)
+class _Call:
+    """The arguments of a call; see `ChatModelClient.complete`."""
+
+    upstream: Upstream
+    body: JsonObject
+    of_client: Collection[str]
+    timeout: float
+    is_streamed: bool
+
+
 def open_chat_model_client(outgoing: Outgoing = DIRECT) -> ChatModelClient:
     """A client without connections yet. Call this inside the event loop that will use the client."""
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=outgoing.tls),
+        connector=aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS, ssl=outgoing.tls, socket_factory=_kept_alive
+        ),
         # One client serves every organization. No cookie of one response may be sent with the request of another.
         cookie_jar=aiohttp.DummyCookieJar(),
         # Compression would delay chunks, and costs more than it saves.
@@ -157,43 +181,33 @@ def open_chat_model_client(outgoing: Outgoing = DIRECT) -> ChatModelClient:
     return AiohttpChatModelClient(session, outgoing)
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """The data of each event, up to `[DONE]` or the end of the body."""
-    reader = SseReader()
-    async for piece in content.iter_any():
-        for data in reader.feed(piece):
-            if data == b"[DONE]":
-                await _drain(content)
-                return
-            yield data
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices that the upstream is gone: a model that thinks sends as little as one that is gone."""
+    opened = socket.socket(*address[:3])
+    keep_alive(opened)
+    return opened
+
+
+async def _pause_after(error: ProviderUnavailableError) -> None:
+    """Wait before the upstream is asked again.
+
+    Raises:
+        ProviderUnavailableError: it asks for more time than there is.
+    """
+    wanted = _OWN_PAUSE_SECONDS if error.wait_seconds is None else error.wait_seconds
+    if wanted > _LONGEST_PAUSE_SECONDS:
+        raise error
+    await asyncio.sleep(wanted)
 
 
 async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> AppError:
-    """Read the error of a response with another status than 200, and end the response."""
+    """Read the error of a response that is none of success, and end the response."""
     async with response:
-        body = await _read_up_to(response.content, _MAX_REFUSAL_BYTES)
+        body = await read_up_to(response.content, _MAX_REFUSAL_BYTES)
         error = refusal(upstream, response.status, response.headers.get("Retry-After"), body)
         # For whoever looks into it: the text for clients does not say it.
         error.__cause__ = UpstreamStatusError(response.status, stated_reason(upstream, body))
         return error
-
-
-async def _drain(content: aiohttp.StreamReader) -> None:
-    """Read to the end of the body, right after `[DONE]`. Only then can the connection be used again."""
-    with suppress(aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while await content.readany():
-                pass
-
-
-async def _read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The body, cut off soon after `limit` bytes. If it was cut off, it is not valid JSON any more."""
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > limit:
-            break
-    return bytes(body)
 
 
 @contextmanager
@@ -201,7 +215,7 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
     try:
         yield
     except UpstreamReportedError as reported:
-        raise refusal(upstream, 200, None, reported.body) from None
+        raise refusal(upstream, 200, None, reported.body, has_begun=reported.has_begun) from None
     except TimeoutError as error:
         _log_failure(upstream, error)
         raise ProviderTimeoutError from error

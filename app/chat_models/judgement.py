@@ -23,6 +23,7 @@ def judge(reported: Usage | None, delivered_bytes: int, prompt_estimate: int, *,
     judged = Usage(
         stated.prompt_tokens or prompt_estimate,
         max(stated.completion_tokens, -(-delivered_bytes // BYTES_PER_TOKEN)),
+        stated.details,
     )
     return judged, judged != stated
 

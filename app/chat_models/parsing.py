@@ -3,75 +3,141 @@ from typing import Any
 
 import orjson
 
+from app.chat_models.broken_text import BrokenTexts, repaired
+from app.chat_models.finish_reasons import finish_reason_of, is_stated
 from app.chat_models.protocol import JsonObject
 from app.core.errors import ProviderError
 from app.core.json import MOST_LEVELS, has_too_many_levels
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What an error is called if it is not in `error`. No part of an answer has any of them, and no choices.
+_NAMES_OF_ERRORS = ("message", "detail", "errors", "error_msg", "msg")
+
 
 class UpstreamReportedError(Exception):
-    """The upstream responded with status 200 and an error. `body` is the JSON that contains it."""
+    """The upstream responded with a status of success, and with an error. `body` is the JSON that contains it.
+
+    `has_begun` says that a part of an answer came before it.
+    """
 
     def __init__(self, body: bytes) -> None:
         super().__init__("the upstream reported an error")
         self.body = body
+        self.has_begun = False
 
 
 def parse_completion(body: bytes) -> JsonObject:
-    """Parse the `chat.completion` of a response with status 200.
+    """Parse a whole `chat.completion`, and put it into the form of a chunk: its message is the delta.
 
     Raises:
         UpstreamReportedError: it is an error in spite of the status.
         ProviderError: it is not JSON, or has no message.
     """
-    completion = _object(body)
-    choices = completion.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
+    completion, is_broken = _object(body.removeprefix(_BYTE_ORDER_MARK))
+    choice = _first_choice(completion)
+    if choice is None or not isinstance(choice.get("message"), dict):
         raise ProviderError("The model provider sent an answer without a message")
-    return completion
+    chunk: JsonObject = {**completion, "choices": [_as_chunk(choice)]}
+    return repaired(chunk) if is_broken else chunk
 
 
-def parse_chunk(data: bytes) -> JsonObject:
-    """Parse the `chat.completion.chunk` of one event.
+def parse_chunk(data: bytes, broken: BrokenTexts) -> JsonObject:
+    """Parse the `chat.completion.chunk` of one event. Some servers send a whole completion as one.
+
+    `broken` is that of the stream.
 
     Raises:
         UpstreamReportedError: it is an error.
         ProviderError: it is not JSON.
     """
-    return _object(data)
+    chunk, is_broken = _object(data)
+    choice = _first_choice(chunk)
+    if choice is not None and isinstance(choice.get("message"), dict) and "delta" not in choice:
+        chunk = {**chunk, "choices": [_as_chunk(choice)]}
+    return broken.join(chunk) if is_broken or broken.are_begun else chunk
 
 
 def is_finished_by(chunk: JsonObject) -> bool:
     """Whether the chunk contains the `finish_reason` that ends the answer."""
     choices = chunk.get("choices")
     return isinstance(choices, list) and any(
-        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
+        isinstance(choice, dict) and is_stated(choice.get("finish_reason")) for choice in choices
     )
 
 
-def _object(text: bytes) -> JsonObject:
-    value = _json(text)
+def check_finish(chunk: JsonObject) -> None:
+    """Check that the chunk does not end its answer with an error.
+
+    Raises:
+        ProviderError: it does.
+    """
+    choice = _first_choice(chunk)
+    if choice is not None and is_stated(choice.get("finish_reason")):
+        finish_reason_of(choice["finish_reason"])
+
+
+def says_something(chunk: JsonObject) -> bool:
+    """Whether the chunk has a part of an answer: a text, a refusal or a call."""
+    choice = _first_choice(chunk)
+    delta = choice.get("delta") if choice else None
+    return isinstance(delta, dict) and any(delta.get(name) for name in ("content", "refusal", "tool_calls"))
+
+
+def _as_chunk(choice: JsonObject) -> JsonObject:
+    """The choice of a completion as that of a chunk. A completion is whole, with or without a reason for its end."""
+    message, reason = choice["message"], choice.get("finish_reason")
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        numbered = [{**call, "index": at} if isinstance(call, dict) else call for at, call in enumerate(calls)]
+        message = {**message, "tool_calls": numbered}
+    others = {name: value for name, value in choice.items() if name != "message"}
+    return {**others, "delta": message, "finish_reason": reason if is_stated(reason) else "stop"}
+
+
+def _first_choice(document: JsonObject) -> JsonObject | None:
+    choices = document.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else None
+
+
+def _object(text: bytes) -> tuple[JsonObject, bool]:
+    """The object that the text is, and whether its texts may be broken."""
+    value, is_broken = _json(text)
+    _check_for_error(value, text)
     if not isinstance(value, dict):
         raise ProviderError("The model provider sent an answer that is not valid JSON")
     # Few answers have so many brackets. One with too many levels could neither be sent to the client nor stored.
-    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
+    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(repaired(value)):
         raise ProviderError("The model provider sent an answer that is nested too deeply")
-    if value.get("error"):
+    return value, is_broken
+
+
+def _check_for_error(value: Any, text: bytes) -> None:
+    """Raise UpstreamReportedError if the document is an error, in any of the forms in which servers send one."""
+    document = value[0] if isinstance(value, list) and value else value
+    if not isinstance(document, dict):
+        return
+    is_bare = not document.get("choices") and any(document.get(name) for name in _NAMES_OF_ERRORS)
+    if document.get("error") or is_bare:
         raise UpstreamReportedError(text)
-    return value
+    choice = _first_choice(document)
+    if choice is not None and choice.get("error"):
+        raise UpstreamReportedError(orjson.dumps({"error": repaired(choice["error"])}))
 
 
-def _json(text: bytes) -> Any:
+def _json(text: bytes) -> tuple[Any, bool]:
     try:
-        return orjson.loads(text)
+        return orjson.loads(text), False
     except orjson.JSONDecodeError:
-        return _json_with_nan(text)
+        return _json_of_others(text)
 
 
-def _json_with_nan(text: bytes) -> Any:
-    """Parse NaN and Infinity, which some servers write although they are not JSON, as null."""
+def _json_of_others(text: bytes) -> tuple[Any, bool]:
+    """Parse what some servers write although it is not JSON: NaN and Infinity, as null, and broken texts."""
     try:
-        # orjson checks the result: it refuses what could not be sent to our own client.
-        return orjson.loads(orjson.dumps(json.loads(text)))
+        value = json.loads(text.decode("utf-8", "surrogateescape"), parse_constant=lambda _name: None, strict=False)
+        # orjson refuses what could not be sent to our own client.
+        orjson.dumps(repaired(value))
     except (ValueError, TypeError, RecursionError):
-        return None
+        return None, False
+    return value, True

@@ -1,6 +1,8 @@
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from app.chat_models.patience import PATIENT, StreamPatience
 
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
@@ -10,6 +12,8 @@ OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 OUTPUT_LIMIT: OutputLimitName = "max_completion_tokens"
 # Of text in UTF-8, on average: for estimates.
 BYTES_PER_TOKEN = 4
+# Figures such as `cached_tokens` by their names, in objects such as `prompt_tokens_details` by theirs.
+Details = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -39,44 +43,73 @@ class UpstreamResponse:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the vendor counted them. Both are at least 0."""
+    """Tokens as the vendor counted them. Both figures are at least 0.
+
+    `details` say what they consist of; see `Details`. Nothing is charged by them, so usages that differ only in these
+    are equal.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    details: Details = field(default_factory=dict, compare=False)
 
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            {name: _sum(self.details.get(name, {}), other.details.get(name, {})) for name in self._names(other)},
+        )
+
+    def _names(self, other: "Usage") -> Collection[str]:
+        return {**self.details, **other.details}.keys()
 
 
 class ChatModelClient(Protocol):
     """Calls chat models. One client serves all upstreams.
 
     A body has the form of OpenAI's API with `OUTPUT_LIMIT` as the limit of the answer's length, and is sent as the
-    upstream understands it: if it refuses a parameter that all bodies have (the limit's name, `stream_options`), it is
-    asked once more in another way, which is remembered.
+    upstream understands it: if it refuses something that the client of the API has not asked for (the limit's name,
+    `stream_options`, a setting of the agent's, what a model has added to a message), it is asked again without it. This
+    is remembered.
 
-    Every method raises `ProviderError`, `ProviderTimeoutError` or `ProviderRateLimitedError` of `app.core.errors`, or
-    `UpstreamRejectedError` if the upstream refuses the request itself.
+    An answer comes as its chunks, whatever the upstream has sent: a whole `chat.completion` is one chunk. Each call
+    ends normally only if the upstream has finished its answer.
+
+    Every method raises `ProviderError`, `ProviderTimeoutError`, `ProviderRateLimitedError` or
+    `ProviderUnavailableError` of `app.core.errors`, or `UpstreamRejectedError` if the upstream refuses the request
+    itself.
     """
 
-    async def complete(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> JsonObject:
-        """One `chat.completion`. `timeout` in seconds limits the whole call. Cancelling it closes the connection."""
-        ...
-
-    def stream(self, upstream: Upstream, body: JsonObject, *, timeout: float) -> AsyncGenerator[JsonObject]:
-        """The `chat.completion.chunk` objects as they arrive, including the one with the usage.
-
-        It ends normally only if the upstream has finished its answer. If the connection is closed before a
-        `finish_reason`, it raises `ProviderError`. Closing the iterator closes the connection.
+    async def complete(
+        self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
+    ) -> Sequence[JsonObject]:
+        """The chunks of an answer that was not asked for as a stream. Cancelling it closes the connection.
 
         Args:
             upstream: whom to call.
             body: the request.
             timeout: limits the whole call, in seconds.
+            of_client: the parameters of the body that the client of the API has set. They are never left out.
+        """
+        ...
+
+    def stream(
+        self,
+        upstream: Upstream,
+        body: JsonObject,
+        *,
+        timeout: float,
+        of_client: Collection[str] = (),
+        patience: StreamPatience = PATIENT,
+    ) -> AsyncGenerator[JsonObject]:
+        """The chunks as they arrive, including the one with the usage. Most arguments are those of `complete`.
+
+        If the connection is closed before a `finish_reason` and before `[DONE]`, it raises `ProviderError`. Closing the
+        iterator closes the connection. `patience` is how long the upstream may be silent.
         """
         ...
 
@@ -87,3 +120,7 @@ class ChatModelClient(Protocol):
     async def close(self) -> None:
         """Close the connections."""
         ...
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}

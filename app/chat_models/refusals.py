@@ -13,16 +13,27 @@ import orjson
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import Upstream
 from app.core import clock
-from app.core.errors import AppError, ProviderError, ProviderRateLimitedError
+from app.core.errors import AppError, ProviderError, ProviderRateLimitedError, ProviderUnavailableError
 
 _REJECTED = frozenset({400, 413, 422})
 _DENIED = frozenset({401, 402, 403})
+# The server itself says that it does not take the request. A gateway's 502 and 504 do not say whether it did.
+_OVERLOADED = frozenset({503, 529})
 # OpenAI responds with 429 and this code if the account has run out of money. Waiting does not help.
 _OUT_OF_CREDIT = "insufficient_quota"
+# What an error within a response of success is, if it has no number.
+_STATUS_BY_KIND = {
+    "overloaded_error": 529,
+    "overloaded": 529,
+    "service_unavailable": 503,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+}
 
 _DEFAULT_WAIT_SECONDS = 5.0
 _MAX_MESSAGE = 500
 _SHORTEST_KEY = 8
+_MOST_DETAILS = 5
 # A bearer header, a vendor's prefix of keys, or any run of characters as long as a key.
 _LIKE_A_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi)[-_][\w*.-]{6,}|\b\w{32,}", re.IGNORECASE)
 
@@ -36,26 +47,43 @@ class _Stated:
     message: str = ""
     code: str | None = None
     param: str | None = None
+    kind: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the error would have had; 500 if it says nothing of it."""
+        if self.code and re.fullmatch("[45][0-9]{2}", self.code):
+            return int(self.code)
+        return _STATUS_BY_KIND.get(self.code or "") or _STATUS_BY_KIND.get(self.kind or "") or 500
 
 
-def refusal(upstream: Upstream, status: int, retry_after: str | None, body: bytes) -> AppError:
-    """The error for a response with a status other than 200. What the upstream said is logged, without its key.
+def refusal(
+    upstream: Upstream, status: int, retry_after: str | None, body: bytes, *, has_begun: bool = False
+) -> AppError:
+    """The error for a response that is none of success, or that has an error in it.
+
+    What the upstream said is logged, without its key.
 
     Args:
         upstream: who responded.
-        status: its HTTP status.
+        status: its HTTP status. One of success is replaced by the status that the error states.
         retry_after: its `Retry-After` header.
         body: its body, JSON or not.
+        has_begun: whether a part of an answer came before the error, which then means only that the answer failed.
     """
     stated = _stated(body)
     message = stated_reason(upstream, body)
     details = {"upstream": host_of(upstream), "status": status, "reason": message}
+    if status < 300:
+        status = 500 if has_begun else stated.status
     if status in _DENIED or stated.code == _OUT_OF_CREDIT:
         logger.error("upstream_denied", extra=details)
         return ProviderError()
     logger.warning("upstream_refused", extra=details)
     if status == 429:
         return ProviderRateLimitedError(wait_seconds(retry_after, clock.now()))
+    if status in _OVERLOADED:
+        return ProviderUnavailableError(wait_seconds(retry_after, clock.now()) if retry_after else None)
     if status in _REJECTED:
         return UpstreamRejectedError(message, param=stated.param, upstream_code=stated.code)
     return ProviderError()
@@ -98,30 +126,56 @@ def _seconds(retry_after: str, now: datetime) -> float:
 def _stated(body: bytes) -> _Stated:
     """Reads OpenAI's `{"error": {...}}` and the forms of others: a text, a list with one entry, a bare object.
 
-    FastAPI's servers send `detail` instead of a message; others send that as their message.
+    FastAPI's servers send `detail` instead of a message; others send that, or an object, as their message.
     """
     try:
         value: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _Stated()
-    if isinstance(value, list) and value:
-        value = value[0]
-    error = value.get("error", value) if isinstance(value, dict) else None
+        return _Stated(_plain(body))
+    value = _first(value)
+    error = value
+    if isinstance(value, Mapping):
+        error = _first(value.get("error") or value.get("errors") or value)
     if not isinstance(error, Mapping):
         return _Stated(_text(error) or "")
-    message, code, param = error.get("message"), error.get("code"), error.get("param")
-    inner = message if isinstance(message, Mapping) else error
-    return _Stated(_text(message) or _detail(inner.get("detail")), _text(code), _text(param))
+    return _Stated(_message(error), _code(error.get("code")), _text(error.get("param")), _text(error.get("type")))
 
 
-def _detail(detail: Any) -> str:
-    """The text of FastAPI's `detail`: itself, or of its first entry the location, the reason and the kind."""
-    first = detail[0] if isinstance(detail, list) and detail else detail
-    if not isinstance(first, Mapping):
-        return _text(first) or ""
-    location = first.get("loc")
+def _plain(body: bytes) -> str:
+    """A body that is no JSON, if it may be a reason. A page of HTML is none."""
+    text = body.decode("utf-8", "replace").strip()
+    return "" if text.startswith("<") else text
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    message = next((error[name] for name in ("message", "error_msg", "msg") if error.get(name)), None)
+    if isinstance(message, Mapping):
+        return _message(message)
+    return _text(message) or _details(error.get("detail")) or _text(error.get("title")) or ""
+
+
+def _details(detail: Any) -> str:
+    """The text of FastAPI's `detail`: itself, or of its first entries the location, the reason and the kind."""
+    entries = detail if isinstance(detail, list) else [detail]
+    return "; ".join(text for entry in entries[:_MOST_DETAILS] if (text := _detail(entry)))
+
+
+def _detail(entry: Any) -> str:
+    if not isinstance(entry, Mapping):
+        return _text(entry) or ""
+    location = entry.get("loc")
     path = ".".join(map(str, location)) if isinstance(location, list) else ""
-    return ": ".join(part for part in (path, _text(first.get("msg")), _text(first.get("type"))) if part)
+    reason = _text(entry.get("msg")) or _text(entry.get("message"))
+    return ": ".join(part for part in (path, reason, _text(entry.get("type"))) if part)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _code(value: Any) -> str | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else _text(value)
 
 
 def _text(value: Any) -> str | None:

@@ -1,27 +1,34 @@
+import re
 from collections.abc import Iterator
+
+import orjson
 
 from app.core.errors import ProviderError
 
 # One event contains one chunk of an answer. The longest real ones, with base64 audio, are far shorter than this.
 MAX_EVENT_BYTES = 1024 * 1024
+# The data of the event that ends a stream.
+DONE = b"[DONE]"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class SseReader:
     """Parses `text/event-stream` bytes as they arrive and returns the data of each event.
 
-    A chat completion uses only `data`. Comments, `event`, `id`, `retry` and events without data are ignored. An event
-    counts once its blank line has been read, so one that is cut off gives nothing. It does not matter how the bytes are
-    split into pieces. Lines end in LF or CR LF; no chat server uses the bare CR that the format also allows.
+    A chat completion uses only `data`. Comments, `event`, `id`, `retry` and events without data are ignored. It does
+    not matter how the bytes are split into pieces. Lines end in LF, CR LF or CR. Servers that send no blank line
+    between events are understood: a line that is a whole document is an event of its own if another one follows it.
     """
 
-    __slots__ = ("_data", "_data_size", "_is_first_line", "_unended")
+    __slots__ = ("_data", "_data_size", "_is_after_return", "_is_first_line", "_unended")
 
     def __init__(self) -> None:
         self._data: list[bytes] = []
         self._data_size = 0
         self._is_first_line = True
+        self._is_after_return = False
         self._unended = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -31,26 +38,60 @@ class SseReader:
             ProviderError: a line or the data of an event is longer than `MAX_EVENT_BYTES`.
         """
         for line in self._lines(piece):
-            if line.startswith(b"data:"):
-                self._append(line[6:] if line[5:6] == b" " else line[5:])
-            elif line == b"data":
-                self._append(b"")
-            elif not line and self._data:
-                data = b"\n".join(self._data)
-                self._data.clear()
-                self._data_size = 0
-                if data:
-                    yield data
+            yield from self._take(line)
+
+    def rest(self) -> Iterator[bytes]:
+        """The data of the events that the end of the body has ended instead of a blank line. The last may be cut."""
+        line, self._unended = bytes(self._unended), bytearray()
+        if line:
+            yield from self._take(self._without_mark(line))
+        if data := self._taken():
+            yield data
+
+    def _take(self, line: bytes) -> Iterator[bytes]:
+        if line.startswith(b"data:"):
+            value = line[6:] if line[5:6] == b" " else line[5:]
+            if self._is_whole():
+                yield self._taken()
+            self._append(value)
+        elif line == b"data":
+            self._append(b"")
+        elif not line and (data := self._taken()):
+            yield data
+
+    def _taken(self) -> bytes:
+        data = b"\n".join(self._data)
+        self._data.clear()
+        self._data_size = 0
+        return data
+
+    def _is_whole(self) -> bool:
+        """Whether the only line so far is a whole document. Only the first line of an event is ever looked at."""
+        if len(self._data) != 1:
+            return False
+        (line,) = self._data
+        if line.strip() == DONE:
+            return True
+        try:
+            return line.lstrip().startswith(b"{") and isinstance(orjson.loads(line), dict)
+        except orjson.JSONDecodeError:
+            return False
 
     def _lines(self, piece: bytes) -> Iterator[bytes]:
         """The lines that `piece` completes, without their line ends. What comes after the last line end is kept."""
-        self._unended += piece
-        if b"\n" in piece:
-            *lines, rest = bytes(self._unended).split(b"\n")
+        if self._is_after_return and piece:
+            # The line feed belongs to the line that the carriage return before it has ended.
+            piece = piece.removeprefix(b"\n")
+            self._is_after_return = False
+        if b"\n" in piece or b"\r" in piece:
+            self._is_after_return = piece.endswith(b"\r")
+            *lines, rest = _LINE_END.split(bytes(self._unended) + piece)
             self._unended = bytearray(rest)
             for line in lines:
                 _check_size(len(line))
-                yield self._without_mark(line.removesuffix(b"\r"))
+                yield self._without_mark(line)
+        else:
+            self._unended += piece
         _check_size(len(self._unended))
 
     def _without_mark(self, line: bytes) -> bytes:

@@ -1,14 +1,31 @@
 import logging
-from typing import Any, TypeGuard
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from app.chat_models.protocol import JsonObject, Usage
+from app.chat_models.protocol import Details, JsonObject, Usage
 
 # No model reads or writes so many tokens in one call. A larger figure is an error of the upstream.
 MAX_TOKENS = 100_000_000
 
-_NOTHING = Usage(0, 0)
+_DETAILS_END = "_details"
+# Of each object of details, and of the names in it.
+_MOST_DETAILS, _LONGEST_NAME = 32, 64
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The tokens that a completion or a chunk reports. A figure that it does not state is None.
+
+    `details` are the figures of `prompt_tokens_details` and its like.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    details: Details = field(default_factory=dict)
 
 
 class UsageReports:
@@ -24,41 +41,99 @@ class UsageReports:
         self.best: Usage | None = None
         self.is_final = False
 
-    def add(self, report: Usage | None, *, is_finished: bool) -> None:
+    def add(self, report: Report | None, *, is_finished: bool) -> None:
         """Add the report of a chunk, if it has one. `is_finished`: the answer has had its `finish_reason`."""
-        earlier = self.best or _NOTHING
-        if report is None or (report == _NOTHING and earlier != _NOTHING):
+        if report is None:
             return
+        earlier = self.best or Usage(0, 0)
         self.best = Usage(
-            report.prompt_tokens or earlier.prompt_tokens, report.completion_tokens or earlier.completion_tokens
+            report.prompt_tokens or earlier.prompt_tokens,
+            report.completion_tokens or earlier.completion_tokens,
+            _latest(earlier.details, report.details),
         )
-        # A zero at the end says nothing about what an earlier report counted.
-        is_about_completion = report.completion_tokens > 0 or earlier.completion_tokens == 0
+        # A zero at the end says nothing about what an earlier report counted, and no figure says nothing at all.
+        is_zero = report.completion_tokens == 0 and earlier.completion_tokens == 0
+        is_about_completion = bool(report.completion_tokens) or is_zero
         self.is_final = self.is_final or (is_finished and is_about_completion)
 
 
-def parse_usage(body: JsonObject) -> Usage | None:
+def parse_report(body: JsonObject) -> Report | None:
     """The tokens that a completion or a chunk reports.
 
     What `total_tokens` counts beyond the two other figures is part of the completion: some upstreams report the
     reasoning only there.
 
-    None if it reports none, or if one of the two figures is missing, negative, not a whole number or impossibly large:
-    such a figure must not be charged or credited. An explicit zero is a zero.
+    None if it reports none, or if a figure is negative, not a whole number or impossibly large: such a figure must not
+    be charged or credited, and nothing beside it can be trusted. An explicit zero is a zero.
     """
-    reported = body.get("usage")
+    reported = next(_reported(body), None)
     if reported is None:
         return None
-    counts = reported if isinstance(reported, dict) else {}
-    prompt_tokens, completion_tokens = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if _is_count(prompt_tokens) and _is_count(completion_tokens):
-        total = counts.get("total_tokens")
-        uncounted = total - prompt_tokens - completion_tokens if _is_count(total) else 0
-        return Usage(prompt_tokens, completion_tokens + max(0, uncounted))
-    logger.warning("upstream_usage_refused", extra={"usage": repr(reported)[:500]})
-    return None
+    try:
+        return _report(reported)
+    except ValueError:
+        logger.warning("upstream_usage_refused", extra={"usage": repr(reported)[:500]})
+        return None
 
 
-def _is_count(value: Any) -> TypeGuard[int]:
+def _reported(body: JsonObject) -> Iterator[Any]:
+    """The usage objects of a completion or a chunk. Most servers have one, in a place of their own."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    for holder in (body, first, body.get("x_groq")):
+        if isinstance(holder, Mapping) and holder.get("usage") is not None:
+            yield holder["usage"]
+
+
+def _report(reported: Any) -> Report:
+    """Read a usage object. Raises ValueError if it is none."""
+    if not isinstance(reported, Mapping):
+        raise ValueError
+    prompt = _figure(reported, "prompt_tokens", "input_tokens")
+    completion = _figure(reported, "completion_tokens", "output_tokens")
+    if prompt is None and completion is None:
+        raise ValueError
+    total = _count(reported.get("total_tokens"))
+    if total is not None and prompt is not None and total > prompt + (completion or 0):
+        completion = total - prompt
+    return Report(prompt, completion, _details(reported))
+
+
+def _figure(reported: Mapping[str, Any], *names: str) -> int | None:
+    """The first figure of these names that is stated. Raises ValueError if it is no count."""
+    stated = next((reported[name] for name in names if reported.get(name) is not None), None)
+    count = _count(stated)
+    if stated is not None and count is None:
+        raise ValueError
+    return count
+
+
+def _count(value: Any) -> int | None:
+    """The value as a number of tokens, if it is one. Some servers write whole numbers as floats."""
     # For Python, a bool is an int.
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) and 0 <= value <= MAX_TOKENS else None
+
+
+def _details(reported: Mapping[str, Any]) -> Details:
+    objects = {name: value for name, value in _named(reported.items()) if name.endswith(_DETAILS_END)}
+    return {name: counts for name, value in objects.items() if (counts := _counts(value))}
+
+
+def _counts(value: Any) -> dict[str, int]:
+    pairs = _named(value.items()) if isinstance(value, Mapping) else ()
+    return {name: count for name, figure in pairs if (count := _count(figure)) is not None}
+
+
+def _named(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in items if len(name) <= _LONGEST_NAME][:_MOST_DETAILS]
+
+
+def _latest(earlier: Details, later: Details) -> Details:
+    """Of each detail the last figure that is not zero."""
+    news = {
+        name: {key: count for key, count in counts.items() if count or key not in earlier.get(name, {})}
+        for name, counts in later.items()
+    }
+    return {name: {**earlier.get(name, {}), **news.get(name, {})} for name in {**earlier, **news}}

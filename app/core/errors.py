@@ -148,6 +148,19 @@ class ProviderTimeoutError(AppError):
     message = "The model provider did not answer in time"
 
 
+class ProviderUnavailableError(AppError):
+    """A vendor takes no requests at the moment. This one has not run. `wait_seconds` is how long it asks to wait."""
+
+    status = 503
+    code = "provider_unavailable"
+    message = "The model provider is overloaded at the moment"
+
+    def __init__(self, wait_seconds: float | None = None) -> None:
+        super().__init__(retry_after=None if wait_seconds is None else _as_retry_after(wait_seconds))
+        self.wait_seconds = wait_seconds
+        self.retryable = wait_seconds is None or wait_seconds <= _LONGEST_RETRY_AFTER
+
+
 class RateLimitError(AppError):
     """Too many requests. `wait_seconds` is how long to wait before a repetition may succeed."""
 
@@ -155,7 +168,7 @@ class RateLimitError(AppError):
     type = "rate_limit_error"
 
     def __init__(self, wait_seconds: float) -> None:
-        super().__init__(retry_after=math.ceil(min(max(wait_seconds, 1), _LONGEST_RETRY_AFTER)))
+        super().__init__(retry_after=_as_retry_after(wait_seconds))
         # SDKs do not wait longer than that, so a repetition by them could not succeed.
         self.retryable = wait_seconds <= _LONGEST_RETRY_AFTER
 
@@ -163,3 +176,7 @@ class RateLimitError(AppError):
 class ProviderRateLimitedError(RateLimitError):
     code = "provider_rate_limited"
     message = "The model provider is rate limiting requests"
+
+
+def _as_retry_after(wait_seconds: float) -> int:
+    return math.ceil(min(max(wait_seconds, 1), _LONGEST_RETRY_AFTER))

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     llm_upstreams: Annotated[dict[str, UpstreamSettings], NoDecode] = Field(default_factory=dict)
     chat_turn_timeout_seconds: float = Field(default=240, gt=0, le=280)
     chat_stream_timeout_seconds: float = Field(default=1800, gt=0)
+    # 0: no limit but that of the stream.
+    llm_first_event_timeout_seconds: float = Field(default=0, ge=0)
+    llm_event_timeout_seconds: float = Field(default=0, ge=0)
     image_prompt_tokens: int = Field(default=2000, ge=0)
     session_active_hours: float = Field(default=24, gt=0)
 

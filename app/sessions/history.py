@@ -10,6 +10,8 @@ from app.chat_models.protocol import BYTES_PER_TOKEN
 from app.core.errors import InvalidRequestError
 from app.sessions.messages import MessageRole, WireMessage
 
+# What a model has thought, in words. It is of use only to the turn in which it was thought, and has many tokens.
+_THOUGHTS = ("reasoning_content", "reasoning")
 _NO_RESULT = "No result was given for this call."
 
 
@@ -54,6 +56,17 @@ def with_recent(
     return _in_order([*kept, *new])
 
 
+def without_old_thoughts(history: Sequence[WireMessage], messages: Sequence[WireMessage]) -> list[WireMessage]:
+    """The history without what models have thought before the last message of the user.
+
+    The new messages go on with the same turn if they are results of tools: then the model still wants its thoughts.
+    """
+    is_over = any(message["role"] == MessageRole.USER for message in messages)
+    asked = [index for index, message in enumerate(history) if message["role"] == MessageRole.USER]
+    begin = len(history) if is_over else max(asked, default=0)
+    return [*map(_without_thoughts, history[:begin]), *history[begin:]]
+
+
 def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
     """The messages, with a substitute for each tool result that is missing: models refuse a call without a result."""
     paired, _, _ = _paired(messages)
@@ -62,6 +75,10 @@ def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
             missing = {"role": "tool", "tool_call_id": call_id, "content": _NO_RESULT}
             exchange.results.setdefault(call_id, missing)
     return _in_order(paired)
+
+
+def _without_thoughts(message: WireMessage) -> WireMessage:
+    return {name: value for name, value in message.items() if name not in _THOUGHTS}
 
 
 def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], dict[str, _Exchange], list[int]]:

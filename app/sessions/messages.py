@@ -25,6 +25,17 @@ class MessageRole(StrEnum):
     TOOL = "tool"
 
 
+# The fields of a message that have columns of their own, and the one that no later turn may see.
+_WITH_COLUMNS = frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "refusal"})
+# A message whose further fields are longer, as JSON text in bytes, is stored without them.
+MOST_BYTES_OF_ADDITIONS = 1024 * 1024
+
+
+def additions_of(message: WireMessage) -> dict[str, Any] | None:
+    """The fields of the message that have no column of their own; None if there are none."""
+    return {name: value for name, value in message.items() if name not in _WITH_COLUMNS and value is not None} or None
+
+
 @dataclass(frozen=True)
 class StoredMessage:
     """A message of a session, as it was stored."""
@@ -34,6 +45,7 @@ class StoredMessage:
     tool_calls: list[Any] | None
     tool_call_id: str | None
     name: str | None
+    additions: Any = None
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
@@ -44,13 +56,15 @@ class StoredMessage:
             tool_calls=row["tool_calls"],
             tool_call_id=row["tool_call_id"],
             name=row["name"],
+            additions=row["additions"],
         )
 
     def in_wire_form(self) -> dict[str, Any]:
         """The message in OpenAI's form, without the fields that it does not have."""
         optional = {"tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id, "name": self.name}
         given = {name: value for name, value in optional.items() if value is not None}
-        return {"role": self.role, "content": self.content, **given}
+        additions = self.additions if isinstance(self.additions, dict) else {}
+        return {**additions, "role": self.role, "content": self.content, **given}
 
 
 @dataclass(frozen=True)

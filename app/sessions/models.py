@@ -62,6 +62,9 @@ class Message(Base):
     tool_call_id: Mapped[str | None] = mapped_column(Text)
     # The name that the client has given to the author, if there are several of the same role.
     name: Mapped[str | None] = mapped_column(Text)
+    # Further fields as the author has sent them, such as signed reasoning, and their length as JSON text.
+    additions: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    additions_bytes: Mapped[int | None]
     # The length as JSON text, which is what loading costs. Postgres may store it much smaller, compressed.
     size_bytes: Mapped[int] = mapped_column(
         Computed("coalesce(octet_length(content::text), 0) + coalesce(octet_length(tool_calls::text), 0)")

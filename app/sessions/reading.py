@@ -12,12 +12,13 @@ from app.sessions.messages import StoredMessage
 
 # Twice as many as one request may have, counted as there but inside of strings as well.
 _MOST_VALUES = 2 * MOST_VALUES
+_JSON = ("content", "tool_calls", "additions")
 # How much JSON is read before others get their turn.
 _AT_ONCE = 256 * 1024
 
 
 async def read_in_turns(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
-    """The messages with the values of their `content` and `tool_calls`, which are JSON texts.
+    """The messages with the values of what is JSON in them, which are texts.
 
     The oldest are left out if all of them together have very many values.
     """
@@ -30,7 +31,8 @@ async def read_in_turns(messages: Sequence[StoredMessage]) -> list[StoredMessage
         if unread > _AT_ONCE:
             await asyncio.sleep(0)
             unread = 0
-        read.append(replace(message, content=_value(message.content), tool_calls=_value(message.tool_calls)))
+        values = {name: _value(getattr(message, name)) for name in _JSON}
+        read.append(replace(message, **values))
     return read
 
 
@@ -39,7 +41,7 @@ def _values(message: StoredMessage) -> int:
 
 
 def _texts(message: StoredMessage) -> Iterator[str]:
-    return (text for text in (message.content, message.tool_calls) if isinstance(text, str))
+    return (text for name in _JSON if isinstance(text := getattr(message, name), str))
 
 
 def _value(text: Any) -> Any:

@@ -35,9 +35,9 @@ SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 
 _RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
 _SELECT_HISTORY = """
-SELECT role, content::text, tool_calls::text, tool_call_id, name
+SELECT role, content::text, tool_calls::text, tool_call_id, name, additions::text
 FROM (
-    SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
+    SELECT m.*, sum(size_bytes + coalesce(additions_bytes, 0)) OVER (ORDER BY id DESC) AS size
     FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
 ) newest
 WHERE size <= $3
@@ -47,14 +47,16 @@ ORDER BY id
 _APPEND_MESSAGES_AND_END_LEASE = """
 WITH ended AS (
     UPDATE sessions SET message_count = message_count + cardinality($3::text[]), last_update_time = now(),
-                        turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $9
+                        turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $10
     WHERE id = $1 AND turn_id = $2
     RETURNING id
 )
-INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name)
-SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name
-FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[], $8::text[])
-            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, position)
+INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name, additions,
+                      additions_bytes)
+SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name, m.additions,
+       octet_length(m.additions::text)
+FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::jsonb[])
+            WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, additions, position)
 ORDER BY position
 """
 
@@ -114,7 +116,7 @@ async def append_messages_and_end_lease(
     Args:
         tx: the transaction.
         session: the session.
-        columns: one list per column: roles, contents, agents, tool calls, tool call ids, names.
+        columns: one list per column: roles, contents, agents, tool calls, tool call ids, names, additions.
         failed: whether the turn failed.
     """
     await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, session.id, session.turn_id, *columns, failed)

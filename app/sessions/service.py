@@ -11,7 +11,7 @@ from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
-from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, MOST_BYTES_OF_ADDITIONS, WireMessage, additions_of
 
 _MOST_MESSAGES = 1000
 # How much JSON is written before others get their turn.
@@ -62,7 +62,7 @@ async def end_turn(
     tx: Transaction, session: LeasedSession, messages: Sequence[tuple[str | None, WireMessage]], *, failed: bool
 ) -> None:
     """Store the turn's messages, each with the name of the agent that wrote it, and end the lease."""
-    columns: list[list[str | None]] = [[], [], [], [], [], []]
+    columns: list[list[str | None]] = [[], [], [], [], [], [], []]
     written = 0
     for agent, message in messages:
         values = (
@@ -72,6 +72,7 @@ async def end_turn(
             _json(message.get("tool_calls")),
             message.get("tool_call_id"),
             message.get("name"),
+            _additions(message),
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
@@ -80,6 +81,11 @@ async def end_turn(
             await asyncio.sleep(0)
             written = 0
     await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
+
+
+def _additions(message: WireMessage) -> str | None:
+    text = _json(additions_of(message))
+    return None if text is None or len(text.encode()) > MOST_BYTES_OF_ADDITIONS else text
 
 
 def _json(value: Any) -> str | None:

@@ -26,6 +26,10 @@ class ChatFault(StrEnum):
     """The vendor failed."""
     STATUS_503 = "status-503"
     """The vendor is overloaded."""
+    STATUS_529 = "status-529"
+    """The vendor is overloaded, in Anthropic's words."""
+    SUCCESS_201 = "success-201"
+    """The answer has the status 201."""
     HTML_502 = "html-502"
     """A gateway's HTML page."""
     DROP_BEFORE_RESPONSE = "drop-before-response"
@@ -51,6 +55,35 @@ class ChatFault(StrEnum):
     NO_FINISH = "no-finish"
     """The stream ends after its last content, without a finish reason, usage or ``[DONE]``."""
 
+    ERROR_TEXT = "error-text"
+    """Like ``error-frame``; the error is only a text."""
+    ERROR_DETAIL = "error-detail"
+    """Like ``error-frame``; the error is FastAPI's ``detail``."""
+    ERROR_MESSAGE = "error-message"
+    """Like ``error-frame``; the error is a bare object with a message."""
+    ERROR_CODE = "error-code"
+    """Like ``error-frame``; the code of the error is the number 429."""
+    ERROR_CHOICE = "error-choice"
+    """Like ``error-frame``; the error is in the choice, as OpenRouter sends it."""
+
+    # How a stream is written
+    UNENDED_EVENT = "unended-event"
+    """No blank line behind the last event, and no ``[DONE]``."""
+    SINGLE_NEWLINES = "single-newlines"
+    """No blank lines at all."""
+    CARRIAGE_RETURNS = "carriage-returns"
+    """Lines end in CR."""
+    BYTE_ORDER_MARK = "byte-order-mark"
+    """The stream begins with a byte order mark."""
+    SPLIT_PAIRS = "split-pairs"
+    """A character beyond the first plane comes as two halves of a surrogate pair, each in a chunk of its own."""
+    SPLIT_BYTES = "split-bytes"
+    """A character beyond ASCII comes as two parts of its bytes, each in a chunk of its own."""
+    JSON_FOR_STREAM = "json-for-stream"
+    """A whole completion although a stream was asked for."""
+    STREAM_FOR_JSON = "stream-for-json"
+    """A stream although a completion was asked for."""
+
     # What it says
     NO_USAGE = "no-usage"
     """No usage, though it was asked for."""
@@ -64,12 +97,42 @@ class ChatFault(StrEnum):
     """The first chunk of a stream reports the prompt and one token of the answer."""
     LATE_ZERO_USAGE = "late-zero-usage"
     """The usage comes with the last content of a stream, and zeros in the chunk that should have it."""
+    FLOAT_USAGE = "float-usage"
+    """Usage as floats."""
+    PROMPT_USAGE = "prompt-usage"
+    """Usage without the completion's tokens and the total."""
+    CHOICE_USAGE = "choice-usage"
+    """Usage in the choice of the last chunk, as Moonshot sends it."""
     HIDDEN_REASONING = "hidden-reasoning"
     """N more tokens of the answer (default 100), which only ``total_tokens`` counts."""
     CONTENT_FILTER = "content-filter"
     """Finish reason ``content_filter``, with half of the content."""
     TOOL_INDEX_MISSING = "tool-index-missing"
     """Streamed tool calls without their index."""
+    FINISH_END_TURN = "finish-end-turn"
+    """A whole answer's finish reason is ``end_turn``."""
+    FINISH_MODEL_LENGTH = "finish-model-length"
+    """The finish reason is ``model_length``, as Mistral's."""
+    FINISH_MAX_TOKENS = "finish-max-tokens"
+    """The finish reason is ``MAX_TOKENS``, as Gemini's."""
+    FINISH_SAFETY = "finish-safety"
+    """The finish reason is ``SAFETY``."""
+    FINISH_MALFORMED = "finish-malformed"
+    """The finish reason is ``MALFORMED_FUNCTION_CALL``."""
+    FINISH_ERROR = "finish-error"
+    """The finish reason is ``error``."""
+    FINISH_NULL = "finish-null"
+    """The finish reason is null to the end, which ``[DONE]`` tells."""
+    ARGUMENTS_OBJECT = "arguments-object"
+    """The arguments of tool calls are objects, and come in one piece."""
+    MANY_CALLS = "many-calls"
+    """Every tool call comes N times (default 1001)."""
+    THOUGHT_SIGNATURES = "thought-signatures"
+    """Tool calls have an ``extra_content``, and are refused if they come back without it, as by Gemini."""
+    REASONING_DETAILS = "reasoning-details"
+    """Messages with tool calls have ``reasoning_details``, and are refused without them, as by OpenRouter."""
+    THINKING_BLOCKS = "thinking-blocks"
+    """Messages with tool calls have ``thinking_blocks``, and are refused without them, as by LiteLLM's proxy."""
 
     # What it knows of the protocol
     NO_MAX_TOKENS = "no-max-tokens"
@@ -82,6 +145,12 @@ class ChatFault(StrEnum):
     """Does not know ``max_completion_tokens`` and takes no notice of it, as Ollama does."""
     NO_STREAM_OPTIONS = "no-stream-options"
     """Refuses ``stream_options``."""
+    NO_PARALLEL_TOOL_CALLS = "no-parallel-tool-calls"
+    """Refuses ``parallel_tool_calls``, in the words of a server in Rust: a plain text that names all fields."""
+    NO_TEMPERATURE = "no-temperature"
+    """Refuses ``temperature``, as OpenAI's reasoning models do."""
+    NO_ADDITIONS = "no-additions"
+    """Refuses messages with fields that are not OpenAI's, as Groq's API does."""
     CONTEXT = "context"
     """Refuses a prompt that leaves less than the limit of the answer in a context of N tokens, as vLLM does."""
 
@@ -94,6 +163,12 @@ DEFAULT_ARGUMENTS: Mapping[ChatFault, float] = MappingProxyType(
         ChatFault.CUT: 1,
         ChatFault.ERROR_FRAME: 1,
         ChatFault.GARBAGE: 1,
+        ChatFault.ERROR_TEXT: 1,
+        ChatFault.ERROR_DETAIL: 1,
+        ChatFault.ERROR_MESSAGE: 1,
+        ChatFault.ERROR_CODE: 1,
+        ChatFault.ERROR_CHOICE: 1,
+        ChatFault.MANY_CALLS: 1001,
         ChatFault.HIDDEN_REASONING: 100,
         ChatFault.CONTEXT: 1000,
     }

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.faults.chat import ChatFault
 from simulator.media.scene import NOTICE
@@ -40,6 +40,9 @@ class Reply:
 def reply_to(request: ChatRequest) -> Reply:
     """Answer a request, within its limits and with its faults of content."""
     reply = _reply(request)
+    if many := int(request.faults.get(ChatFault.MANY_CALLS) or 0):
+        calls = (replace(call, id=f"{call.id}_{number}") for number in range(many) for call in reply.calls)
+        return replace(reply, calls=tuple(calls))
     if ChatFault.CONTENT_FILTER in request.faults and reply.content is not None:
         return Reply(reply.content[: len(reply.content) // 2], finish_reason="content_filter")
     return reply

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from simulator.faults.chat import ChatFault
+from simulator.openai.additions import addition_deltas, call_additions, message_additions
 from simulator.openai.assistant import CHARACTERS_PER_TOKEN, Reply
 from simulator.openai.conversation import character_count
 from simulator.openai.requests import ChatRequest
@@ -13,16 +14,36 @@ from simulator.openai.tools import ToolCall
 from simulator.wire import Json
 
 _HUGE = 10**12
+_FINISH_WORDS = {
+    ChatFault.FINISH_END_TURN: "end_turn",
+    ChatFault.FINISH_MODEL_LENGTH: "model_length",
+    ChatFault.FINISH_MAX_TOKENS: "MAX_TOKENS",
+    ChatFault.FINISH_SAFETY: "SAFETY",
+    ChatFault.FINISH_MALFORMED: "MALFORMED_FUNCTION_CALL",
+    ChatFault.FINISH_ERROR: "error",
+}
 _FRAGMENTS = 4  # pieces that the arguments of a streamed tool call come in
 
 
 def completion_object(request: ChatRequest, reply: Reply, head: Json) -> Json:
     """A whole completion; ``head`` is what `head_of` made."""
     choices = [
-        {"index": index, "message": _message(reply), "logprobs": None, "finish_reason": reply.finish_reason}
+        {
+            "index": index,
+            "message": _message(request, reply),
+            "logprobs": None,
+            "finish_reason": finish_of(request, reply),
+        }
         for index in range(request.choices)
     ]
     return {**head, "object": "chat.completion", "choices": choices, "usage": usage_of(request, reply)}
+
+
+def finish_of(request: ChatRequest, reply: Reply) -> str | None:
+    """Why the reply ends, in the words of the request's faults."""
+    if ChatFault.FINISH_NULL in request.faults:
+        return None
+    return next((word for fault, word in _FINISH_WORDS.items() if fault in request.faults), reply.finish_reason)
 
 
 def chunk_object(
@@ -58,11 +79,12 @@ def head_of(request: ChatRequest, completion_id: str, created: int) -> Json:
 
 def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
     """What a stream says after the role: words one by one, then tool calls in pieces."""
-    pieces = [piece for index, call in enumerate(reply.calls) for piece in _call_pieces(index, call)]
+    pieces = [piece for index, call in enumerate(reply.calls) for piece in _call_pieces(request, index, call)]
+    additions = addition_deltas(request) if reply.calls else []
     if ChatFault.TOOL_INDEX_MISSING in request.faults:
         for piece in pieces:
             del piece["index"]
-    return [{"content": word} for word in _words(reply)] + [{"tool_calls": [piece]} for piece in pieces]
+    return additions + [{"content": word} for word in _words(reply)] + [{"tool_calls": [piece]} for piece in pieces]
 
 
 def size_of(request: ChatRequest, reply: Reply, chunks: int | None = None) -> int:
@@ -92,6 +114,10 @@ def usage_of(request: ChatRequest, reply: Reply) -> Any:
     if ChatFault.NO_USAGE in request.faults:
         return None
     usage = true_usage(request, reply)
+    if ChatFault.PROMPT_USAGE in request.faults:
+        return {"prompt_tokens": usage["prompt_tokens"]}
+    if ChatFault.FLOAT_USAGE in request.faults:
+        return {name: float(count) for name, count in usage.items()}
     broken = _broken_count(request)
     if broken is not None:
         return dict.fromkeys(usage, broken)
@@ -112,13 +138,11 @@ def _broken_count(request: ChatRequest) -> Any:
     return next((count for fault, count in counts.items() if fault in request.faults), None)
 
 
-def _message(reply: Reply) -> Json:
+def _message(request: ChatRequest, reply: Reply) -> Json:
     message: Json = {"role": "assistant", "content": reply.content, "refusal": None}
     if reply.calls:
-        message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in reply.calls
-        ]
+        message |= message_additions(request)
+        message["tool_calls"] = [_call(request, call, _arguments(request, call)) for call in reply.calls]
     return message
 
 
@@ -128,8 +152,19 @@ def _words(reply: Reply) -> list[str]:
     return re.findall(r"\s*\S+\s*", reply.content) or [reply.content]
 
 
-def _call_pieces(index: int, call: ToolCall) -> list[Json]:
-    opening = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+def _call(request: ChatRequest, call: ToolCall, arguments: Any) -> Json:
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": call.id, "type": "function", "function": function, **call_additions(request, call)}
+
+
+def _arguments(request: ChatRequest, call: ToolCall) -> Any:
+    return orjson.loads(call.arguments) if ChatFault.ARGUMENTS_OBJECT in request.faults else call.arguments
+
+
+def _call_pieces(request: ChatRequest, index: int, call: ToolCall) -> list[Json]:
+    if ChatFault.ARGUMENTS_OBJECT in request.faults:
+        return [{"index": index, **_call(request, call, _arguments(request, call))}]
+    opening = _call(request, call, "")
     size = max(1, -(-len(call.arguments) // _FRAGMENTS))
     fragments = [call.arguments[at : at + size] for at in range(0, len(call.arguments), size)]
     return [

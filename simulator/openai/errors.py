@@ -1,9 +1,11 @@
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from simulator.wire import Json, JsonResponse
+
+_FIELDS = "`messages`, `model`, `max_tokens`, `temperature`, `stream`, `stream_options`, `tools`, `tool_choice`"
 
 
 class ApiError(Exception):
@@ -30,7 +32,8 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.body: Json = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        self.is_text = False
+        self.body: Json | list[Json] = {"error": {"message": message, "type": kind, "param": param, "code": code}}
         self.headers = headers
 
 
@@ -38,6 +41,8 @@ async def render_api_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for `ApiError`."""
     if not isinstance(error, ApiError):
         raise error
+    if error.is_text:
+        return PlainTextResponse(str(error), error.status)
     return JsonResponse(error.body, error.status, headers=error.headers)
 
 
@@ -82,6 +87,32 @@ def extra_field(name: str) -> ApiError:
     return error
 
 
+def unknown_field(name: str) -> ApiError:
+    """422: a plain text, in the words of a server in Rust. It names what it would have taken, too."""
+    error = ApiError(422, f"Failed to deserialize the JSON body: unknown field `{name}`, expected one of {_FIELDS}")
+    error.is_text = True
+    return error
+
+
+def missing_signature() -> ApiError:
+    """400: a call came back without what Gemini has added to it. Its errors are lists."""
+    error = ApiError(400, "Function call is missing a thought_signature in functionCall parts.")
+    error.body = [{"error": {"code": 400, "message": str(error), "status": "INVALID_ARGUMENT"}}]
+    return error
+
+
+def missing_thoughts() -> ApiError:
+    """400: a message with calls came back without the thoughts before them, or with others."""
+    return ApiError(400, "The thoughts of a message with tool calls cannot be modified (simulated).")
+
+
+def unsupported_property(position: int, name: str) -> ApiError:
+    """400: a message has a field that is not OpenAI's, in Groq's words."""
+    place = f"messages.{position}"
+    reason = f"'{place}' : for 'role:assistant' the following must be satisfied[('{place}' : property '{name}' is"
+    return ApiError(400, f"{reason} unsupported)]")
+
+
 def context_exceeded(context: int, prompt: int, answer: int) -> ApiError:
     """400: the prompt and the longest answer do not fit into the context together, in vLLM's words."""
     message = (
@@ -106,3 +137,8 @@ def server_error() -> ApiError:
 def overloaded() -> ApiError:
     """503."""
     return ApiError(503, "The engine is currently overloaded, please try again later.", kind="server_error")
+
+
+def overloaded_like_anthropic() -> ApiError:
+    """529."""
+    return ApiError(529, "Overloaded", kind="overloaded_error")

@@ -7,6 +7,7 @@ from simulator.connection import drop
 from simulator.faults.chat import ChatFault
 from simulator.faults.draw import stable_key
 from simulator.faults.parsing import happens
+from simulator.openai.additions import check_additions
 from simulator.openai.completion import prompt_tokens
 from simulator.openai.errors import (
     ApiError,
@@ -17,8 +18,10 @@ from simulator.openai.errors import (
     insufficient_quota,
     model_not_found,
     overloaded,
+    overloaded_like_anthropic,
     rate_limited,
     server_error,
+    unknown_field,
     unsupported_parameter,
 )
 from simulator.openai.requests import ChatRequest
@@ -32,6 +35,7 @@ _ERRORS: dict[ChatFault, Callable[[ChatRequest], ApiError]] = {
     ChatFault.STATUS_404: lambda chat: model_not_found(chat.model),
     ChatFault.STATUS_500: lambda _: server_error(),
     ChatFault.STATUS_503: lambda _: overloaded(),
+    ChatFault.STATUS_529: lambda _: overloaded_like_anthropic(),
 }
 _UNKNOWN_FIELDS = {
     ChatFault.NO_MAX_COMPLETION_TOKENS: "max_completion_tokens",
@@ -66,6 +70,11 @@ async def refuse(request: Request, chat: ChatRequest) -> Response | None:
 def _check_parameters(chat: ChatRequest) -> None:
     if ChatFault.NO_MAX_TOKENS in chat.faults and "max_tokens" in chat.body:
         raise unsupported_parameter("max_tokens", instead="max_completion_tokens")
+    if ChatFault.NO_TEMPERATURE in chat.faults and "temperature" in chat.body:
+        raise unsupported_parameter("temperature", instead="no temperature")
+    if ChatFault.NO_PARALLEL_TOOL_CALLS in chat.faults and "parallel_tool_calls" in chat.body:
+        raise unknown_field("parallel_tool_calls")
+    check_additions(chat)
     for fault, name in _UNKNOWN_FIELDS.items():
         if fault in chat.faults and name in chat.body:
             raise extra_field(name)

@@ -14,6 +14,7 @@ from simulator.log import LogKind, RequestLog
 from simulator.openai.assistant import Reply, reply_to
 from simulator.openai.completion import completion_object, deltas_of, head_of, size_of, true_usage
 from simulator.openai.errors import ApiError
+from simulator.openai.flavours import flavoured
 from simulator.openai.pace import pace_of
 from simulator.openai.refusals import refuse
 from simulator.openai.requests import ChatRequest, check_key, parse_chat_request
@@ -93,12 +94,20 @@ async def _respond(request: Request, chat: ChatRequest, entry: Json) -> Response
     entry["calls"] = [call.id for call in reply.calls]
     head = head_of(chat, f"chatcmpl-{secrets.token_urlsafe(22)}", int(simulator.clock.now()))
     pace = pace_of(chat, len(deltas_of(chat, reply)) * chat.choices)
-    if chat.is_streamed:
-        frames = stream_frames(chat, reply, head, pace)
-        return CuttableResponse(_logged(simulator.log, entry, frames, chat, reply), 200, _STREAM_HEADERS)
+    if _is_stream(chat):
+        frames = _logged(simulator.log, entry, stream_frames(chat, reply, head, pace), chat, reply)
+        status = 201 if ChatFault.SUCCESS_201 in chat.faults else 200
+        return CuttableResponse(flavoured(frames, chat.faults), status, _STREAM_HEADERS)
     response = await whole_response(request, chat, completion_object(chat, reply, head), pace)
     simulator.log.complete(entry, outcome="finished", sent_bytes=size_of(chat, reply))
     return response
+
+
+def _is_stream(chat: ChatRequest) -> bool:
+    """Whether the answer is a stream, which is not always what was asked for."""
+    return ChatFault.STREAM_FOR_JSON in chat.faults or (
+        chat.is_streamed and ChatFault.JSON_FOR_STREAM not in chat.faults
+    )
 
 
 async def _logged(

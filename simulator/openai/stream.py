@@ -7,7 +7,7 @@ from simulator.connection import ConnectionCutError
 from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import ChatFaults
 from simulator.openai.assistant import Reply
-from simulator.openai.completion import chunk_object, deltas_of, early_usage, usage_chunk
+from simulator.openai.completion import chunk_object, deltas_of, early_usage, finish_of, usage_chunk, usage_of
 from simulator.openai.errors import server_error
 from simulator.openai.pace import Pace
 from simulator.openai.requests import ChatRequest
@@ -16,7 +16,17 @@ from simulator.wire import Json, dump
 DONE = b"data: [DONE]\n\n"
 
 _GARBAGE = b'data: {"id": "chatcmpl-\n\n'
-_ACCIDENTS = (ChatFault.CUT, ChatFault.STALL, ChatFault.ERROR_FRAME, ChatFault.GARBAGE)
+_ERRORS: Mapping[ChatFault, Json | list[Json]] = {
+    ChatFault.ERROR_FRAME: server_error().body,
+    ChatFault.ERROR_TEXT: {"error": "The server had an error (simulated)."},
+    ChatFault.ERROR_DETAIL: {"detail": [{"loc": ["body"], "msg": "The server had an error (simulated).", "type": "x"}]},
+    ChatFault.ERROR_MESSAGE: {"object": "error", "message": "The server had an error (simulated).", "code": 50001},
+    ChatFault.ERROR_CODE: {"error": {"message": "The server is busy (simulated).", "code": 429}},
+    ChatFault.ERROR_CHOICE: {
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "Simulated"}}]
+    },
+}
+_ACCIDENTS = (ChatFault.CUT, ChatFault.STALL, ChatFault.GARBAGE, *_ERRORS)
 
 
 async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pace) -> AsyncGenerator[bytes, None]:
@@ -34,7 +44,7 @@ async def stream_frames(request: ChatRequest, reply: Reply, head: Json, pace: Pa
     for position in range(len(contents) + 1):
         if position in accidents:
             yield await _apply(accidents[position])
-            if accidents[position] is ChatFault.ERROR_FRAME:
+            if accidents[position] in _ERRORS:
                 return
         if position < len(contents):
             await asyncio.sleep(pace.between)
@@ -54,13 +64,17 @@ async def _apply(fault: ChatFault) -> bytes:
         raise ConnectionCutError
     if fault is ChatFault.STALL:
         await asyncio.Event().wait()
-    return _GARBAGE if fault is ChatFault.GARBAGE else _frame(server_error().body)
+    return _GARBAGE if fault is ChatFault.GARBAGE else _frame(_ERRORS[fault])
 
 
 def _ending(request: ChatRequest, reply: Reply, head: Json) -> list[bytes]:
     if ChatFault.NO_FINISH in request.faults:
         return []
-    frames = [_frame(chunk_object(request, head, index, {}, reply.finish_reason)) for index in range(request.choices)]
+    last = [chunk_object(request, head, index, {}, finish_of(request, reply)) for index in range(request.choices)]
+    if ChatFault.CHOICE_USAGE in request.faults:
+        last[-1]["choices"][0]["usage"] = usage_of(request, reply)
+        return [*map(_frame, last), DONE]
+    frames = [*map(_frame, last)]
     if request.has_usage and ChatFault.NO_USAGE not in request.faults:
         frames.append(_frame(usage_chunk(request, reply, head)))
     if ChatFault.NO_DONE not in request.faults:
@@ -72,5 +86,5 @@ def _role(reply: Reply) -> Json:
     return {"role": "assistant", "content": None if reply.calls else "", "refusal": None}
 
 
-def _frame(document: Json) -> bytes:
+def _frame(document: Json | list[Json]) -> bytes:
     return b"data: " + dump(document) + b"\n\n"

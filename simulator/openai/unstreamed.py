@@ -26,12 +26,13 @@ async def whole_response(request: Request, chat: ChatRequest, document: Json, pa
         await pause(request, None)
     if ChatFault.ERROR_FRAME in chat.faults:
         return JsonResponse(server_error().body)
+    status = 201 if ChatFault.SUCCESS_201 in chat.faults else 200
     content = dump(document)
     if ChatFault.GARBAGE in chat.faults:
         return Response(content[: len(content) // 2], media_type=_JSON)
     if ChatFault.CUT in chat.faults:
         return CuttableResponse(_half(content), 200, {"Content-Type": _JSON, "Content-Length": str(len(content))})
-    return Response(content, media_type=_JSON)
+    return Response(content, status, media_type=_JSON)
 
 
 async def _half(content: bytes) -> AsyncGenerator[bytes, None]:

@@ -73,6 +73,11 @@ def cost_of(usages: Iterable[dict[str, int]]) -> Decimal:
     return sum(tokens, Decimal(0)) / _MILLION
 
 
+def tokens_of(usage: dict[str, Any]) -> dict[str, int]:
+    """The three counts of a usage, without what they consist of."""
+    return {name: value for name, value in usage.items() if not name.endswith("_details")}
+
+
 def estimate_of(request: dict[str, Any], delivered: str) -> Decimal:
     """The cost of a call whose usage is unknown: one token for four bytes of the request and of what was delivered."""
     prompt = orjson.dumps([request["messages"], request.get("tools"), request.get("response_format")])

@@ -13,7 +13,7 @@ from tests.factories import Organization
 from tests.sessions.reading import messages_of
 
 STREAMED_ONLY = ["error-frame-0", "cut-0", "garbage-0"]
-FAILING = ["status-401", "status-402", "status-403", "status-404", "status-500", "status-503", "html-502"]
+FAILING = ["status-401", "status-402", "status-403", "status-404", "status-500", "html-502"]
 
 
 async def refused(http: httpx.AsyncClient, host: Organization, *, is_streamed: bool) -> httpx.Response:

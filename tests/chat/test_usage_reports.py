@@ -8,7 +8,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, opened_stream, stream
-from tests.chat.books import books_of, charged, closed_books_of, cost_of
+from tests.chat.books import books_of, charged, closed_books_of, cost_of, tokens_of
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
@@ -74,7 +74,8 @@ async def test_reasoning_that_only_the_total_counts_is_charged(
     usage = await usage_of(http, host, is_streamed=is_streamed)
 
     true_usage = upstream.calls()[0]["usage"]
-    assert usage == true_usage
+    assert tokens_of(usage) == true_usage
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 500
     assert true_usage["completion_tokens"] > 500
     assert await books_of(database, host) == charged(cost_of([true_usage]))
 

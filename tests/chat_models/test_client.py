@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from app.chat_models.errors import UpstreamRejectedError
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
-from app.chat_models.usage import parse_usage
-from app.core.errors import AppError, ProviderError, ProviderRateLimitedError, ProviderTimeoutError
+from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
+from app.chat_models.usage import parse_report
+from app.core.errors import (
+    AppError,
+    ProviderError,
+    ProviderRateLimitedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
 from tests.vendors_simulator import VendorsSimulator
 
 KEY = "sk-the-key-of-the-tests"
@@ -26,7 +32,14 @@ def upstream(simulator: VendorsSimulator, key: str = KEY) -> Upstream:
 async def complete(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str = "", *, timeout: float = 60, **fields: Any
 ) -> JsonObject:
-    return await client.complete(upstream(simulator), body(faults, **fields), timeout=timeout)
+    (chunk,) = await client.complete(upstream(simulator), body(faults, **fields), timeout=timeout)
+    return chunk
+
+
+def figures_of(document: JsonObject) -> tuple[int | None, int | None]:
+    report = parse_report(document)
+    assert report is not None
+    return report.prompt_tokens, report.completion_tokens
 
 
 async def stream(
@@ -50,15 +63,15 @@ async def logged(simulator: VendorsSimulator, *, is_ended: bool) -> dict[str, An
         await asyncio.sleep(0.01)
 
 
-async def test_a_completion_is_passed_on_as_the_upstream_sent_it(
+async def test_a_completion_is_passed_on_as_the_one_chunk_that_has_all_of_it(
     client: ChatModelClient, simulator: VendorsSimulator
 ) -> None:
     completion = await complete(client, simulator)
 
     assert completion["object"] == "chat.completion"
-    assert completion["choices"][0]["message"]["content"] == "1 2 3 4"
+    assert completion["choices"][0]["delta"]["content"] == "1 2 3 4"
     assert completion["choices"][0]["finish_reason"] == "stop"
-    assert parse_usage(completion) == Usage(prompt_tokens=3, completion_tokens=2)
+    assert figures_of(completion) == (3, 2)
 
 
 async def test_a_stream_is_passed_on_chunk_by_chunk_as_the_upstream_sent_it(
@@ -70,7 +83,7 @@ async def test_a_stream_is_passed_on_chunk_by_chunk_as_the_upstream_sent_it(
     assert text_of(chunks) == "1 2 3 4"
     assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
     assert chunks[-1]["choices"] == []
-    assert parse_usage(chunks[-1]) == Usage(prompt_tokens=3, completion_tokens=2)
+    assert figures_of(chunks[-1]) == (3, 2)
 
 
 async def test_each_chunk_is_passed_on_at_once(client: ChatModelClient, simulator: VendorsSimulator) -> None:
@@ -114,7 +127,7 @@ async def test_an_answer_with_impossible_usage_is_kept_without_the_usage(
         (await stream(client, simulator, faults))[-1] if is_streamed else await complete(client, simulator, faults)
     )
 
-    assert parse_usage(last_document) is None
+    assert parse_report(last_document) is None
     assert caplog.messages == ["upstream_usage_refused"]
 
 
@@ -128,7 +141,6 @@ async def test_an_answer_with_impossible_usage_is_kept_without_the_usage(
         ("--status-404", ProviderError),
         ("--status-429", ProviderRateLimitedError),
         ("--status-500", ProviderError),
-        ("--status-503", ProviderError),
         ("--html-502", ProviderError),
         ("--drop-before-response", ProviderError),
     ],
@@ -141,6 +153,27 @@ async def test_each_refusal_has_its_error_and_the_request_is_sent_once(
 
     assert type(failed.value) is kind
     assert len(simulator.log("chat")) == 1
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+@pytest.mark.parametrize("status", [503, 529])
+async def test_an_overloaded_upstream_is_asked_twice(
+    client: ChatModelClient, simulator: VendorsSimulator, method: Any, status: int
+) -> None:
+    with pytest.raises(ProviderUnavailableError) as failed:
+        await method(client, simulator, f"--status-{status}")
+
+    assert failed.value.headers() == {}
+    assert len(simulator.log("chat")) == 2
+
+
+@pytest.mark.parametrize("method", [complete, stream])
+async def test_an_upstream_that_was_overloaded_for_a_moment_gives_its_answer(
+    client: ChatModelClient, simulator: VendorsSimulator, method: Any
+) -> None:
+    await method(client, simulator, "--status-529-1")
+
+    assert [entry["outcome"] for entry in simulator.log("chat")] == ["refused", "finished"]
 
 
 @pytest.mark.parametrize(("faults", "seconds"), [("--status-429", 5), ("--status-429-7", 7), ("--status-429-900", 60)])

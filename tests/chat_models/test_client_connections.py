@@ -121,7 +121,7 @@ async def test_an_upstream_that_starts_to_listen_between_the_two_tries_is_reache
 
     await client.close()
     listener.close()
-    assert completion["choices"][0]["message"]["content"] == "Hello"
+    assert completion[0]["choices"][0]["delta"]["content"] == "Hello"
 
 
 async def test_a_call_has_a_time_limit(client: ChatModelClient) -> None:

@@ -1,10 +1,11 @@
 """Upstreams that refuse what every request has are asked again in another way, which is remembered."""
 
+import json
 from typing import Any
 
 import pytest
 
-from app.chat_models.dialects import Dialect
+from app.chat_models.dialects import Dialect, Dialects
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import ChatModelClient, OutputLimitName, Upstream
 from tests.vendors_simulator import VendorsSimulator
@@ -102,6 +103,7 @@ async def test_a_prompt_that_is_too_long_for_the_context_is_refused_in_the_upstr
     assert len(simulator.log("chat")) == 1
 
 
+STREAMED: dict[str, Any] = {"model": "m", "messages": [], "stream": True, "stream_options": {"include_usage": True}}
 UNKNOWN = [
     "Unsupported parameter: '{}' is not supported with this model. Use another.",
     "Unrecognized request argument supplied: {}",
@@ -127,13 +129,153 @@ def test_only_a_refusal_of_the_name_itself_changes_the_name(
     dialect = Dialect(name)
 
     for message in messages:
-        after = dialect.after(UpstreamRejectedError(message.format(name)))
+        after = dialect.after(UpstreamRejectedError(message.format(name)), {**STREAMED, name: 5})
         assert (after.output_limit_name != name) is is_changed, message
-        assert after.takes_stream_options
+        assert after.left_out == frozenset()
 
 
 def test_the_code_and_the_param_of_a_refusal_are_enough() -> None:
     refused = UpstreamRejectedError("Bad request", param="max_tokens", upstream_code="unsupported_parameter")
 
-    assert Dialect("max_tokens").after(refused) == Dialect("max_completion_tokens")
-    assert Dialect("max_completion_tokens").after(refused) == Dialect("max_completion_tokens")
+    assert Dialect("max_tokens").after(refused, {**STREAMED, "max_tokens": 5}) == Dialect("max_completion_tokens")
+    assert Dialect("max_completion_tokens").after(refused, STREAMED) == Dialect("max_completion_tokens")
+
+
+ASSISTANT = {
+    "role": "assistant",
+    "content": None,
+    "reasoning_details": [1],
+    "tool_calls": [
+        {
+            "id": "c",
+            "type": "function",
+            "extra_content": {},
+            "function": {"name": "f", "arguments": "{}", "strict": True},
+        }
+    ],
+}
+OURS: dict[str, Any] = {
+    **STREAMED,
+    "messages": [{"role": "user", "content": "x"}, ASSISTANT],
+    "tools": [{}],
+    "temperature": 0.2,
+    "parallel_tool_calls": True,
+    "tool_choice": "required",
+    "max_tokens": 5,
+}
+
+
+def rejected(message: str, **fields: Any) -> UpstreamRejectedError:
+    return UpstreamRejectedError(message, **fields)
+
+
+@pytest.mark.parametrize(
+    ("refused", "name"),
+    [
+        (rejected("Unrecognized request argument supplied: stream_options"), "stream_options"),
+        (rejected("body.stream_options: Extra inputs are not permitted: extra_forbidden"), "stream_options"),
+        (rejected("nope", param="stream_options.include_usage", upstream_code="unknown_parameter"), "stream_options"),
+        (
+            rejected("unknown field `parallel_tool_calls`, expected `max_tokens` or `temperature`"),
+            "parallel_tool_calls",
+        ),
+        (rejected("tool_choice is not supported"), "tool_choice"),
+        (rejected("This model does not support parallel_tool_calls"), "parallel_tool_calls"),
+        (rejected("property 'tool_choice' is unsupported"), "tool_choice"),
+        (
+            rejected("Unsupported value: 'temperature' does not support 0.2 with this model.", param="temperature"),
+            "temperature",
+        ),
+    ],
+)
+def test_what_the_server_has_added_is_left_out_if_it_is_refused(refused: UpstreamRejectedError, name: str) -> None:
+    dialect = Dialect("max_tokens")
+
+    after = dialect.after(refused, OURS)
+
+    assert after == Dialect("max_tokens", frozenset({name}))
+    body = {key: value for key, value in OURS.items() if key not in {"stream", "stream_options", "max_tokens"}}
+    request = after.request({**body, "max_completion_tokens": 5}, is_streamed=True)
+    assert request == {key: value for key, value in OURS.items() if key != name}
+    # Of the client's own parameters nothing is left out: the client gets to read why they are refused.
+    if name != "stream_options":
+        assert dialect.after(refused, OURS, {name}) == dialect
+        assert after.request(body, {name}, is_streamed=True)[name] == OURS[name]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        rejected("Invalid value for 'temperature'"),
+        rejected("This model does not support tools"),
+        rejected("'tools' is not supported"),
+        rejected("model `m` is not supported"),
+        rejected("Unknown parameter: 'top_p'", param="top_p"),
+        rejected("temperature is not supported", param="top_p"),
+        rejected("messages.1.content: Extra inputs are not permitted"),
+        rejected("stream_options"),
+        rejected(""),
+    ],
+)
+def test_a_refusal_of_other_things_changes_nothing(refused: UpstreamRejectedError) -> None:
+    assert Dialect("max_tokens").after(refused, OURS) == Dialect("max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "'messages.1' : for 'role:assistant' ... : property 'reasoning_details' is unsupported)]",
+            "reasoning_details",
+        ),
+        ("body.messages.1.tool_calls.0.extra_content: Extra inputs are not permitted", "extra_content"),
+        ("Unknown parameter: 'messages[1].tool_calls[0].function.strict'.", "strict"),
+    ],
+)
+def test_what_was_added_to_messages_is_left_out_of_all_of_them_if_it_is_refused(text: str, name: str) -> None:
+    after = Dialect("max_tokens").after(rejected(text), OURS)
+
+    assert after == Dialect("max_tokens", left_out_of_messages=frozenset({name}))
+    user, assistant = after.request(OURS, is_streamed=True)["messages"]
+    assert user == OURS["messages"][0]
+    kept = [each for each in ("reasoning_details", "extra_content", "strict") if f'"{each}"' in json.dumps(assistant)]
+    assert kept == [each for each in ("reasoning_details", "extra_content", "strict") if each != name]
+    assert assistant["tool_calls"][0]["function"].items() >= {"name": "f", "arguments": "{}"}.items()
+
+
+async def test_several_refused_fields_are_left_out_one_after_the_other_and_remembered(
+    client: ChatModelClient, simulator: VendorsSimulator
+) -> None:
+    model = "sim-chat--no-parallel-tool-calls--no-temperature--no-max-tokens--no-stream-options"
+    ours = body(model, temperature=0.5, parallel_tool_calls=False)
+    upstream = upstream_of(simulator)
+
+    for _ in range(2):
+        async for _ in client.stream(upstream, ours, timeout=30):
+            pass
+
+    requests = [entry["request"] for entry in simulator.log("chat")]
+    assert len(requests) == 6
+    assert requests[-1] == requests[-2] == {**requests[-1], "max_completion_tokens": 5}
+    assert requests[-1].keys() == {"model", "messages", "stream", "max_completion_tokens"}
+
+
+async def test_a_parameter_of_the_client_is_refused_in_the_upstreams_words(
+    client: ChatModelClient, simulator: VendorsSimulator
+) -> None:
+    ours = body("sim-chat--no-temperature", temperature=0.5)
+
+    with pytest.raises(UpstreamRejectedError, match="'temperature' is not supported"):
+        await client.complete(upstream_of(simulator), ours, timeout=30, of_client={"temperature"})
+
+    assert len(simulator.log("chat")) == 1
+
+
+def test_the_dialects_that_are_remembered_are_bounded() -> None:
+    dialects, upstream = Dialects(), Upstream("http://localhost/v1", "")
+
+    for number in range(1001):
+        dialects.learn(upstream, {"model": str(number)}, Dialect("max_completion_tokens"))
+
+    learned = [dialects.of(upstream, {"model": str(number)}).output_limit_name for number in (0, 1, 1000)]
+    assert learned == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import Upstream
 from app.chat_models.refusals import refusal, wait_seconds
-from app.core.errors import ProviderError, ProviderRateLimitedError
+from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderUnavailableError
 
 KEY = "sk-proj-3kV9aQ7xT2bN8mR5"
 UPSTREAM = Upstream(base_url="https://models.example/v1", api_key=KEY)
@@ -43,6 +43,16 @@ def test_the_client_learns_what_is_wrong_with_its_request(status: int) -> None:
         pytest.param(b"<html>400</html>", UpstreamRejectedError.message, id="HTML"),
         pytest.param([], UpstreamRejectedError.message, id="an empty list"),
         pytest.param({"error": {"message": None}}, UpstreamRejectedError.message, id="no message"),
+        pytest.param(b"unknown field `x`, expected `y`", "unknown field `x`, expected `y`", id="a plain text"),
+        pytest.param({"detail": "too long"}, "too long", id="a detail"),
+        pytest.param(
+            {"detail": [{"type": "extra_forbidden", "loc": ["body", "x"], "msg": "Extra"}, {"msg": "More"}]},
+            "body.x: Extra: extra_forbidden; More",
+            id="several details",
+        ),
+        pytest.param({"errors": [{"message": "bad"}]}, "bad", id="errors"),
+        pytest.param({"error": {"message": {"detail": "bad"}}}, "bad", id="an object as the message"),
+        pytest.param({"title": "Bad Request", "status": 400}, "Bad Request", id="a problem document"),
     ],
 )
 def test_every_servers_error_format_is_understood(body: Any, text: str) -> None:
@@ -106,12 +116,47 @@ def test_a_rate_limit_says_when_to_retry() -> None:
     assert error.retry_after == 7
 
 
-@pytest.mark.parametrize("status", [302, 404, 405, 408, 409, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [302, 404, 405, 408, 409, 500, 502, 504, 520])
 def test_every_other_status_is_a_provider_error(status: int) -> None:
     error = error_of(status, error_body(f"failed with {KEY}"))
 
     assert isinstance(error, ProviderError)
     assert error.text == ProviderError.message
+
+
+@pytest.mark.parametrize("status", [503, 529])
+@pytest.mark.parametrize(
+    ("header", "headers"),
+    [(None, {}), ("7", {"Retry-After": "7"}), ("90", {"Retry-After": "60", "x-should-retry": "false"})],
+)
+def test_an_overloaded_upstream_may_be_asked_again(status: int, header: str | None, headers: dict[str, str]) -> None:
+    error = error_of(status, error_body(f"failed with {KEY}"), header)
+
+    assert isinstance(error, ProviderUnavailableError)
+    assert (error.status, error.type, error.code) == (503, "server_error", "provider_unavailable")
+    assert (error.text, error.headers()) == (ProviderUnavailableError.message, headers)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "x"}, ProviderRateLimitedError),
+        ({"code": "429", "message": "x"}, ProviderRateLimitedError),
+        ({"type": "rate_limit_error", "message": "x"}, ProviderRateLimitedError),
+        ({"code": 503, "message": "x"}, ProviderUnavailableError),
+        ({"type": "overloaded_error", "message": "x"}, ProviderUnavailableError),
+        ({"code": 400, "message": "x"}, UpstreamRejectedError),
+        ({"code": 401, "message": "x"}, ProviderError),
+        ({"code": 1302, "message": "x"}, ProviderError),
+        ({"message": "x"}, ProviderError),
+        ("x", ProviderError),
+    ],
+)
+def test_an_error_within_a_success_is_what_it_says_unless_the_answer_had_begun(error: Any, kind: type) -> None:
+    body = json.dumps({"error": error}).encode()
+
+    assert type(refusal(UPSTREAM, 200, None, body)) is kind
+    assert type(refusal(UPSTREAM, 200, None, body, has_begun=True)) is ProviderError
 
 
 @pytest.mark.parametrize(

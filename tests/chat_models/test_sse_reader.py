@@ -7,8 +7,9 @@ from app.core.errors import ProviderError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-line_texts = st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"").replace(b"\r", b""))
-line_ends = st.sampled_from([b"\n", b"\r\n"])
+# Without what would be a document of its own.
+line_texts = st.binary(max_size=20).map(lambda text: text.translate(None, b"\n\r{["))
+line_ends = st.sampled_from([b"\n", b"\r\n", b"\r"])
 # Bytes that are likely to form the sequences that a reader can get wrong.
 streams = st.lists(
     st.sampled_from(
@@ -22,13 +23,12 @@ streams = st.lists(
 def written_events(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     """The bytes of a stream, and the data of the events in it."""
     written, events = [draw(st.sampled_from([b"", BYTE_ORDER_MARK]))], []
+    end = draw(line_ends)
     for lines in draw(st.lists(st.lists(line_texts, min_size=1, max_size=3), max_size=5)):
         for line in lines:
-            written += [
-                draw(st.sampled_from([b"", b": keep-alive\n", b"event: message\r\n", b"id: 7\n", b"retry: 5\n"]))
-            ]
-            written += [b"data: ", line, draw(line_ends)]
-        written.append(draw(line_ends))
+            other = draw(st.sampled_from([b"", b": keep-alive", b"event: message", b"id: 7", b"retry: 5"]))
+            written += [other, end if other else b"", b"data: ", line, end]
+        written.append(end)
         events.append(b"\n".join(lines))
     return b"".join(written), [event for event in events if event]
 
@@ -37,7 +37,7 @@ def read(stream: bytes, cuts: list[int] | None = None) -> list[bytes]:
     positions = sorted({cut % (len(stream) + 1) for cut in cuts or []})
     pieces = [stream[start:end] for start, end in zip([0, *positions], [*positions, len(stream)], strict=True)]
     reader = SseReader()
-    return [data for piece in pieces for data in reader.feed(piece)]
+    return [*(data for piece in pieces for data in reader.feed(piece)), *reader.rest()]
 
 
 @given(stream=streams, cuts=st.lists(st.integers(min_value=0)))
@@ -67,7 +67,13 @@ def test_every_event_is_read_as_it_was_written(written: tuple[bytes, list[bytes]
         pytest.param(b"database: x\n\ndata: a\n\n", [b"a"], id="a field that begins like data"),
         pytest.param(BYTE_ORDER_MARK + b"data: a\n\n", [b"a"], id="byte order mark"),
         pytest.param(b"data: a\n\n" + BYTE_ORDER_MARK + b"data: b\n\n", [b"a"], id="a byte order mark inside"),
-        pytest.param(b"data: a\n\ndata: b\n", [b"a"], id="an event that was not ended"),
+        pytest.param(b"data: a\n\ndata: b\n", [b"a", b"b"], id="an event that was ended by the end of the stream"),
+        pytest.param(b"data: a\n\ndata: b", [b"a", b"b"], id="a line that was ended by the end of the stream"),
+        pytest.param(b"data: a\r\rdata: b\r\r", [b"a", b"b"], id="CR"),
+        pytest.param(b"data: {}\ndata: []\ndata: [DONE]\n", [b"{}", b"[]\n[DONE]"], id="no blank lines"),
+        pytest.param(b'data: {"a": 1}\ndata: {}\ndata: [DONE]', [b'{"a": 1}', b"{}", b"[DONE]"], id="only lines"),
+        pytest.param(b"data: [DONE]\ndata: {}\n\n", [b"[DONE]", b"{}"], id="no blank line after the end"),
+        pytest.param(b'data: {"a":\ndata: 1}\ndata: {}\n\n', [b'{"a":\n1}\n{}'], id="lines that are no documents"),
     ],
 )
 def test_what_counts_as_an_event(stream: bytes, events: list[bytes]) -> None:

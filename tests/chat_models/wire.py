@@ -16,8 +16,8 @@ def upstream(server: RawServer, api_key: str = "sk-wire-0123456789") -> Upstream
     return Upstream(base_url=f"{server.url}/v1", api_key=api_key)
 
 
-async def complete(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> JsonObject:
-    return await client.complete(upstream(server), {"messages": [], **body}, timeout=timeout)
+async def complete(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> list[JsonObject]:
+    return [*await client.complete(upstream(server), {"messages": [], **body}, timeout=timeout)]
 
 
 async def stream(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> list[JsonObject]:

@@ -2,19 +2,22 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
+
+from app.agents.runtime.answer_text import AnswerText
 from app.agents.runtime.events import REASONING, Delta
-from app.agents.runtime.tool_calls import Calls, readable
+from app.agents.runtime.tool_calls import Calls, readable, with_arguments
+from app.chat_models.additions import Additions, Room, additions_of
+from app.chat_models.body_reader import MAX_ANSWER_BYTES
+from app.chat_models.finish_reasons import CUT, finish_reason_of, is_stated
 from app.chat_models.parsing import is_finished_by
 from app.chat_models.protocol import JsonObject, Usage
-from app.chat_models.usage import UsageReports, parse_usage
+from app.chat_models.usage import UsageReports, parse_report
 from app.core.errors import ProviderError
 
-# The OpenAI SDKs fail on any other.
-_FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
-# Other servers' words for an answer that reached its limit. As `stop` it would pass for a whole one.
-_LENGTH = {"model_length", "max_tokens", "MAX_TOKENS", "max_output_tokens"}
 # The names under which servers send a model's reasoning. Some send it under both at once.
 _REASONING_NAMES = (REASONING, "reasoning")
+_KNOWN = frozenset({"role", "content", "refusal", "tool_calls", "function_call", *_REASONING_NAMES})
 
 
 class Answer:
@@ -26,17 +29,26 @@ class Answer:
 
     def __init__(self, client_tools: Container[str]) -> None:
         self._client_tools = client_tools
-        self._text: list[str] = []
-        self._refusal: list[str] = []
-        self._reasoning: list[str] = []
-        self._reasoning_name = REASONING
+        self._room = Room()
+        self._content = AnswerText(self._room)
+        self._refusal = bytearray()
+        # What the client sees as the reasoning, and the same under each name that the upstream has given to it.
+        self._reasoning = bytearray()
+        self._reasoning_by_name: dict[str, bytearray] = {}
+        self._additions = Additions(self._room)
         self._logprobs: list[Any] = []
-        self._calls = Calls()
+        self._logprobs_bytes = 0
+        self._calls = Calls(self._room)
         self._shown_as: dict[int, int] = {}
         self._reports = UsageReports()
         self._is_finished = False
-        self.finish_reason = "stop"
+        self._finish_reason = "stop"
         self.delivered_bytes = 0
+
+    @property
+    def finish_reason(self) -> str:
+        """Why it ended, as one of OpenAI's reasons. An answer of which calls were left out was cut."""
+        return "length" if self._calls.left_out else self._finish_reason
 
     @property
     def usage(self) -> Usage | None:
@@ -48,112 +60,150 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return "".join(self._text)
+        return self._content.text
 
     @property
     def refusal(self) -> str:
-        return "".join(self._refusal)
+        return self._refusal.decode()
 
     @property
     def reasoning(self) -> str:
-        return "".join(self._reasoning)
+        return self._reasoning.decode()
 
     @property
     def logprobs(self) -> JsonObject | None:
         return {"content": self._logprobs} if self._logprobs else None
 
     @property
+    def additions(self) -> JsonObject:
+        """What the upstream has added to the message."""
+        return self._additions.value()
+
+    @property
+    def left_out_calls(self) -> int:
+        """How many calls it had beyond those that are taken of one answer."""
+        return self._calls.left_out
+
+    @property
     def server_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls.all if call["function"]["name"] not in self._client_tools]
+        return [call for call in self._calls.all() if call["function"]["name"] not in self._client_tools]
 
     @property
     def client_calls(self) -> list[JsonObject]:
-        return [call for call in self._calls.all if call["function"]["name"] in self._client_tools]
-
-    def add_completion(self, completion: JsonObject) -> None:
-        """Add a whole `chat.completion`.
-
-        Raises:
-            ProviderError: it does not have the form of one. Its usage is not recorded then.
-        """
-        with _malformed_as_provider_error():
-            self._take_completion(completion)
-        self._reports.add(parse_usage(completion), is_finished=True)
-
-    def _take_completion(self, completion: JsonObject) -> None:
-        choice = (completion.get("choices") or [{}])[0]
-        message = choice.get("message") or {}
-        calls = [{**call, "index": index} for index, call in enumerate(message.get("tool_calls") or [])]
-        self._take({**choice, "delta": {**message, "tool_calls": calls}})
+        """The calls of the client's tools. One without arguments has `{}`, unless the answer was cut."""
+        calls = [call for call in self._calls.all() if call["function"]["name"] in self._client_tools]
+        if self.finish_reason in CUT:
+            return calls
+        return [call if call["function"]["arguments"] else with_arguments(call, "{}") for call in calls]
 
     def add_chunk(self, chunk: JsonObject) -> Delta | None:
         """Add one `chat.completion.chunk`. What the client may see of it, if anything.
 
         Raises:
-            ProviderError: it does not have the form of one.
+            ProviderError: it does not have the form of one, or the answer has failed or is too long.
         """
-        self._is_finished = self._is_finished or is_finished_by(chunk)
-        self._reports.add(parse_usage(chunk), is_finished=self._is_finished)
         with _malformed_as_provider_error():
             choices = chunk.get("choices")
-            return self._take(choices[0]) if choices else None
+            delta = self._take(choices[0]) if choices else None
+        # Not if the chunk is refused: an answer that has failed is paid for by what had arrived of it.
+        self._is_finished = self._is_finished or is_finished_by(chunk)
+        self._reports.add(parse_report(chunk), is_finished=self._is_finished)
+        if self.delivered_bytes + self._logprobs_bytes > MAX_ANSWER_BYTES:
+            raise ProviderError("The model provider sent an answer that is too long")
+        return delta
+
+    def rest(self) -> Delta | None:
+        """What the client may see once the answer is complete, if it calls a tool of the client's.
+
+        Only then is it known that what the upstream has added to the message belongs to the client's call.
+        """
+        if not self._shown_as:
+            return None
+        delta = self.additions
+        without = [] if self.finish_reason in CUT else self._calls.are_without_arguments()
+        calls = [
+            {"index": self._shown_as[position], "function": {"arguments": "{}"}}
+            for position in without
+            if position in self._shown_as
+        ]
+        if calls:
+            delta = {**delta, "tool_calls": calls}
+        return Delta(delta) if delta else None
 
     def message(self) -> JsonObject:
         """The assistant's message with every call, for the model to read in its next call."""
         # Models refuse an assistant message with neither content nor calls, so the content of an empty answer is "".
-        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls.all else "")}
+        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls else "")}
         if self._refusal:
             message["refusal"] = self.refusal
-        if self._calls.all:
-            message["tool_calls"] = [readable(call) for call in self._calls.all]
-            # Some models refuse their own calls if they come back without the reasoning that led to them.
-            message |= {self._reasoning_name: self.reasoning} if self._reasoning else {}
+        if self._calls:
+            # Some models refuse their own calls if they come back without what led to them: reasoning, signatures.
+            message |= {"content": self._content.as_it_came() or None}
+            message["tool_calls"] = [readable(call) for call in self._calls.all()]
+            message |= {name: text.decode() for name, text in self._reasoning_by_name.items()}
+            message |= self.additions
         return message
 
     def _take(self, choice: JsonObject) -> Delta | None:
-        if reason := choice.get("finish_reason"):
-            self.finish_reason = _finish_reason(reason)
+        # A chunk that ends the answer with an error has nothing else to say.
+        if is_stated(reason := choice.get("finish_reason")) and self._finish_reason not in CUT:
+            self._finish_reason = finish_reason_of(reason)
         delta = choice.get("delta") or {}
         # First, because a call may have an unknown form. Then nothing of this piece of the answer has been delivered.
         calls = [call for raw in delta.get("tool_calls") or [] if (call := self._take_call(raw))]
-        shown = self._take_reasoning(delta)
-        for name, kept in (("content", self._text), ("refusal", self._refusal)):
-            if text := _text(delta.get(name)):
-                kept.append(text)
-                self.delivered_bytes += len(text.encode())
-                shown[name] = text
+        self._additions.add(additions_of(delta, _KNOWN))
+        shown = self._take_reasoning(delta) | self._take_texts(delta)
         if calls:
             shown["tool_calls"] = calls
         logprobs = choice.get("logprobs")
         if logprobs and logprobs.get("content"):
             self._logprobs += logprobs["content"]
+            self._logprobs_bytes += len(orjson.dumps(logprobs["content"]))
             # A token may be only a part of a character. Its text comes with a later chunk.
             return Delta(shown or {"content": ""}, logprobs)
         return Delta(shown, logprobs) if shown else None
 
+    def _take_texts(self, delta: JsonObject) -> JsonObject:
+        """Add the delta's pieces of content and of a refusal. The pieces, if there are any."""
+        shown = {}
+        if content := self._content.add(delta.get("content")):
+            shown["content"] = content
+        refusal = delta.get("refusal") or ""
+        if refusal:
+            shown["refusal"] = refusal
+            self._refusal += refusal.encode()
+        self.delivered_bytes += sum(len(text.encode()) for text in shown.values())
+        return shown
+
     def _take_reasoning(self, delta: JsonObject) -> JsonObject:
         """Add the delta's piece of reasoning. The piece as the client may see it, if there is one."""
+        shown: JsonObject = {}
         for name in _REASONING_NAMES:
             text = delta.get(name)
-            if text and isinstance(text, str):
-                self._reasoning.append(text)
-                self._reasoning_name = name
+            if not text or not isinstance(text, str):
+                continue
+            self._reasoning_by_name.setdefault(name, bytearray()).extend(text.encode())
+            if not shown:
+                shown[REASONING] = text
+                self._reasoning += text.encode()
                 self.delivered_bytes += len(text.encode())
-                return {REASONING: text}
-        return {}
+        return shown
 
     def _take_call(self, raw: JsonObject) -> JsonObject | None:
         """Add a piece of a tool call. The piece as the client may see it, if the tool is one of the client's."""
         piece = self._calls.take(raw)
-        call = self._calls.all[piece.position]
-        name = call["function"]["name"]
+        if piece is None:
+            return None
+        name = self._calls.name_at(piece.position)
         self.delivered_bytes += len(piece.arguments.encode()) + (len(name.encode()) if piece.is_first else 0)
         if name not in self._client_tools:
             return None
-        shown = self._shown_as.setdefault(piece.position, len(self._shown_as))
+        shown: JsonObject = {"index": self._shown_as.setdefault(piece.position, len(self._shown_as))}
+        function = {"arguments": piece.arguments, **piece.function_additions}
         if piece.is_first:
-            return {"index": shown, **call, "function": {"name": name, "arguments": piece.arguments}}
-        return {"index": shown, "function": {"arguments": piece.arguments}}
+            function = {"name": name, **function}
+            shown |= {"id": self._calls.id_at(piece.position), "type": "function"}
+        return {**shown, "function": function, **piece.additions}
 
 
 @contextmanager
@@ -162,17 +212,3 @@ def _malformed_as_provider_error() -> Iterator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ProviderError("The model provider's answer has an unknown form") from error
-
-
-def _finish_reason(reason: Any) -> str:
-    """The reason as one of OpenAI's."""
-    if reason in _LENGTH:
-        return "length"
-    return str(reason) if reason in _FINISH_REASONS else "stop"
-
-
-def _text(value: Any) -> str:
-    """The text of a message's content. Some servers send it as a list of parts."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return "".join(part["text"] for part in value if part.get("type") == "text")

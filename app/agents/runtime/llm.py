@@ -1,3 +1,4 @@
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
@@ -11,14 +12,15 @@ from app.agents.runtime.model_call_body import build_body, fill_in
 from app.agents.runtime.model_calls import ModelCalls
 from app.agents.runtime.tool_arguments import ToolArgumentsError, parse_arguments
 from app.agents.tools.protocol import ServerTool, ToolCall
+from app.chat_models.finish_reasons import CUT
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
 
 # In one answer. A model that asks for more has gone wrong.
 _MOST_CALLS = 16
-_TOO_MANY_CALLS = '{"error":"too many calls at once: this one was not made"}'
-# With these reasons an answer was cut: its last call may be incomplete, and the client has to know.
-_CUT = {"length", "content_filter"}
+_TOO_MANY_CALLS = "too many calls at once: this one was not made"
+
+logger = logging.getLogger(__name__)
 
 
 class LlmAgents:
@@ -46,8 +48,7 @@ class LlmAgents:
             try:
                 if call_number > 0:
                     body = self._body(run, said, tools, call_number)
-                call = self._models.call(agent.name, agent.model, body, answer, is_streamed=run.is_streamed)
-                async with aclosing(call) as deltas:
+                async with aclosing(self._deltas(run, body, answer)) as deltas:
                     async for delta in _separated(texts, deltas):
                         yield delta
             except BaseException:  # raised again
@@ -65,6 +66,24 @@ class LlmAgents:
     def first_body(self, run: AgentRun, tools: Mapping[str, ServerTool]) -> JsonObject:
         """The body of the model call that the run begins with."""
         return self._body(run, run.messages, tools, call_number=0)
+
+    async def _deltas(self, run: AgentRun, body: JsonObject, answer: Answer) -> AsyncGenerator[Delta]:
+        """Call the agent's model and collect what it says in `answer`. What the client may see of it, as it arrives."""
+        call = self._models.call(
+            run.agent.name,
+            run.agent.model,
+            body,
+            answer,
+            is_streamed=run.is_streamed,
+            of_client=run.parameters.keys(),
+        )
+        async with aclosing(call) as deltas:
+            async for delta in deltas:
+                yield delta
+        if run.is_streamed and (rest := answer.rest()):
+            yield rest
+        if answer.left_out_calls:
+            logger.warning("calls_left_out", extra={"agent": run.agent.name, "left_out": answer.left_out_calls})
 
     def _body(
         self, run: AgentRun, messages: Sequence[JsonObject], tools: Mapping[str, ServerTool], call_number: int
@@ -109,8 +128,9 @@ async def _reply(
 ) -> list[JsonObject]:
     """Add a complete answer and the results of its server tools to the transcript, and return these messages."""
     message, begun_before = answer.message(), len(run.below_runs)
-    # Before the tools run: the conversation keeps the answer even if one of them fails.
-    run.transcript.append((run.agent.name, message))
+    # Before the tools run: the conversation keeps the answer even if one of them fails. Of parts it keeps the texts.
+    is_in_parts = isinstance(message["content"], list)
+    run.transcript.append((run.agent.name, {**message, "content": answer.text or None} if is_in_parts else message))
     results = await _run_tools(tools, answer, exit_signal)
     run.transcript.extend((run.agent.name, result) for result in results)
     # What the agents that were called as tools have answered is in the results.
@@ -124,7 +144,9 @@ async def _run_tools(
     """Run the server tools that the answer calls, all at the same time. The messages with their results, in order."""
     calls = answer.server_calls
     results = await all_of(_run_tool(tools, call, exit_signal) for call in calls[:_MOST_CALLS])
-    results += [_TOO_MANY_CALLS] * len(calls[_MOST_CALLS:])
+    results += [_error(_TOO_MANY_CALLS)] * len(calls[_MOST_CALLS:])
+    if answer.left_out_calls and calls[_MOST_CALLS:]:
+        results[-1] = _error(f"{_TOO_MANY_CALLS}, nor were {answer.left_out_calls} more, which are left out here")
     return [
         {"role": "tool", "tool_call_id": call["id"], "content": result}
         for call, result in zip(calls, results, strict=True)
@@ -135,10 +157,14 @@ async def _run_tool(tools: Mapping[str, ServerTool], call: JsonObject, exit_sign
     try:
         arguments = parse_arguments(call["function"]["arguments"])
     except ToolArgumentsError as error:
-        return orjson.dumps({"error": str(error)}).decode()
+        return _error(str(error))
     tool = tools.get(call["function"]["name"])
     # Models sometimes call tools that they were never offered.
-    return await tool.run(ToolCall(arguments, exit_signal)) if tool else '{"error":"there is no such tool"}'
+    return await tool.run(ToolCall(arguments, exit_signal)) if tool else _error("there is no such tool")
+
+
+def _error(reason: str) -> str:
+    return orjson.dumps({"error": reason}).decode()
 
 
 def _finished(answer: Answer, texts: Mapping[str, str]) -> Finished:
@@ -150,5 +176,5 @@ def _finished(answer: Answer, texts: Mapping[str, str]) -> Finished:
     if not answer.client_calls:
         reason = "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
         return Finished(message, reason, answer.logprobs)
-    message |= {"content": texts["content"] or None, "tool_calls": answer.client_calls}
-    return Finished(message, answer.finish_reason if answer.finish_reason in _CUT else "tool_calls", answer.logprobs)
+    message |= {"content": texts["content"] or None, "tool_calls": answer.client_calls, **answer.additions}
+    return Finished(message, answer.finish_reason if answer.finish_reason in CUT else "tool_calls", answer.logprobs)

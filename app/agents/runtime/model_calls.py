@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,6 +6,7 @@ from typing import Protocol
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
 from app.agents.runtime.model_call_body import room_for_answer, with_limit
+from app.chat_models.patience import PATIENT, StreamPatience
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
 
 
@@ -75,17 +76,26 @@ class ModelCalls:
         routes: where each model runs, by its name in the catalog.
         meter: counts the cost.
         timeout: seconds that one call may take.
+        patience: how long a streamed one may be silent.
     """
 
     client: ChatModelClient
     routes: Mapping[str, ModelRoute]
     meter: Meter
     timeout: float
+    patience: StreamPatience = PATIENT
 
     async def call(
-        self, agent: str, model: str, body: JsonObject, answer: Answer, *, is_streamed: bool
+        self,
+        agent: str,
+        model: str,
+        body: JsonObject,
+        answer: Answer,
+        *,
+        is_streamed: bool,
+        of_client: Collection[str] = (),
     ) -> AsyncGenerator[Delta]:
-        """Call the model for the agent and collect what it says in `answer`.
+        """Call the model for the agent and collect what it says in `answer`. For `of_client` see `ChatModelClient`.
 
         Yields:
             What the client may see, as it arrives; nothing if the call is not streamed.
@@ -97,9 +107,13 @@ class ModelCalls:
         upstream = self.routes[model].upstream
         try:
             if not is_streamed:
-                answer.add_completion(await self.client.complete(upstream, body, timeout=self.timeout))
+                for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
+                    answer.add_chunk(chunk)
                 return
-            async with aclosing(self.client.stream(upstream, body, timeout=self.timeout)) as chunks:
+            stream = self.client.stream(
+                upstream, body, timeout=self.timeout, of_client=of_client, patience=self.patience
+            )
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     had_begun = answer.delivered_bytes > 0
                     delta = answer.add_chunk(chunk)

@@ -35,11 +35,12 @@ def envelope(turn: TurnIdentity, kind: str) -> JsonObject:
 
 
 def usage_of(usage: Usage) -> JsonObject:
-    """The tokens of all model calls of the turn."""
+    """The tokens of all model calls of the turn, and what they consist of as far as the upstreams have said it."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+        **usage.details,
     }
 
 

@@ -30,7 +30,7 @@ from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
 from app.sessions.errors import SessionBusyError
-from app.sessions.history import with_all_results, with_recent
+from app.sessions.history import with_all_results, with_recent, without_old_thoughts
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import WireMessage
 
@@ -126,7 +126,7 @@ class TurnAdmission:
 
     def _model_calls(self, models: Mapping[str, PricedModel], meter: Meter, time_limit: float) -> ModelCalls:
         routes = {name: self._upstreams.route(model, self._policy.image_tokens) for name, model in models.items()}
-        return ModelCalls(self._chat_models, routes, meter, time_limit)
+        return ModelCalls(self._chat_models, routes, meter, time_limit, self._policy.patience)
 
 
 def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:
@@ -166,7 +166,8 @@ async def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[W
     """The agent's run on as much of the history as its settings allow, and on the new messages."""
     # Each step may take long, so others get their turn between them.
     await asyncio.sleep(0)
-    recent = with_recent(history, request.messages, agent.max_history_tokens)
+    known = without_old_thoughts(history, request.messages)
+    recent = with_recent(known, request.messages, agent.max_history_tokens)
     await asyncio.sleep(0)
     messages = with_all_results(recent)
     await asyncio.sleep(0)

@@ -105,4 +105,5 @@ class TurnResult:
 
 
 def _usage(stored: JsonObject) -> Usage:
-    return Usage(prompt_tokens=stored["prompt_tokens"], completion_tokens=stored["completion_tokens"])
+    # Results that were stored by an older version have no details.
+    return Usage(stored["prompt_tokens"], stored["completion_tokens"], stored.get("details", {}))

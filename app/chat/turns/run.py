@@ -16,7 +16,14 @@ from app.chat.turns.settling import SettlingTurns
 from app.chat.turns.turn import AdmittedTurn
 from app.core.body_budget import held_body_var
 from app.core.database import Database
-from app.core.errors import AppError, ProviderRateLimitedError, ProviderTimeoutError, ServiceUnavailableError
+from app.core.errors import (
+    AppError,
+    ProviderError,
+    ProviderRateLimitedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    ServiceUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -120,12 +127,17 @@ class RunningTurn:
                     await self.deltas.put(event)
         except TimeoutError as error:
             raise ProviderTimeoutError from error
+        except ProviderUnavailableError as error:
+            if turn.meter.was_used:
+                # Something of the turn has run, so that it must not be repeated as if it had not.
+                raise ProviderError from error
+            raise
         raise AppError
 
     def _forbid_retries(self, error: BaseException) -> None:
         """Keep SDKs from retrying by themselves if something may have run already: it would run a second time."""
         meter = self.turn.meter
-        if isinstance(error, ProviderRateLimitedError):
+        if isinstance(error, ProviderRateLimitedError | ProviderUnavailableError):
             # The call that the provider refused has not run, but calls before it may have.
             error.retryable = error.retryable and not meter.was_used
         elif isinstance(error, AppError):

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
+from app.agents.runtime.tool_calls import MOST_CALLS
+from app.chat_models.body_reader import MAX_ANSWER_BYTES
+from app.chat_models.parsing import parse_completion
 from app.core.errors import ProviderError
 
 CLIENT_TOOLS = {"get_weather", "get_time"}
@@ -65,6 +68,7 @@ def streamed(deltas: list[Json], finish_reason: str = "stop") -> tuple[Answer, l
     answer = Answer(CLIENT_TOOLS)
     shown = [answer.add_chunk({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
     shown.append(answer.add_chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]}))
+    shown.append(answer.rest())
     return answer, [delta for delta in shown if delta]
 
 
@@ -72,7 +76,8 @@ def whole(message: Json) -> Answer:
     answer = Answer(CLIENT_TOOLS)
     calls = [call(number, *named) for number, named in enumerate(message["calls"])]
     body = {"role": "assistant", "content": message["content"] or None, "refusal": message["refusal"] or None}
-    answer.add_completion({"choices": [{"message": body | ({"tool_calls": calls} if calls else {})}]})
+    completion = {"choices": [{"message": body | ({"tool_calls": calls} if calls else {})}]}
+    answer.add_chunk(parse_completion(orjson.dumps(completion)))
     return answer
 
 
@@ -100,6 +105,7 @@ def test_the_client_sees_the_text_and_its_own_calls_only(data: st.DataObject, me
         else:
             seen[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
     assert seen == answer.client_calls
+    assert all(call["function"]["arguments"] for call in seen)
 
 
 @given(message=messages)
@@ -173,6 +179,14 @@ def test_reasoning_is_shown_and_counted_once(names: list[str]) -> None:
     assert answer.message() == {"role": "assistant", "content": "Yes"}
 
 
+def test_reasoning_under_both_names_goes_back_under_both() -> None:
+    answer, _ = streamed(
+        [{"reasoning": "Hm.", "reasoning_content": "Hm."}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}]
+    )
+
+    assert (answer.message()["reasoning"], answer.message()["reasoning_content"]) == ("Hm.", "Hm.")
+
+
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 def test_reasoning_before_a_call_is_sent_back_to_the_model(name: str) -> None:
     answer, _ = streamed([{name: "Hm."}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}])
@@ -180,14 +194,139 @@ def test_reasoning_before_a_call_is_sent_back_to_the_model(name: str) -> None:
     assert answer.message()[name] == "Hm."
 
 
+SIGNED = {"extra_content": {"google": {"thought_signature": "SIG"}}}
+DETAILS = [{"type": "reasoning.encrypted", "data": "ENC", "id": "r1", "index": 0}]
+BLOCKS = [{"type": "thinking", "thinking": "Hm.", "signature": "SIG"}]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_the_upstream_adds_goes_back_to_it_and_to_the_client_whose_call_it_is(is_whole: bool) -> None:
+    added = {"reasoning_details": DETAILS, "thinking_blocks": BLOCKS, "odd": {"a": [1, None]}}
+    function = {"name": "get_weather", "arguments": "{}", "strict": True}
+    signed = {**call(0, "get_weather", "{}"), "function": function, **SIGNED}
+    message = {"role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": None, **added}
+    if is_whole:
+        answer = Answer(CLIENT_TOOLS)
+        choice = {"message": {**message, "tool_calls": [signed]}, "finish_reason": "tool_calls"}
+        shown = [answer.add_chunk(parse_completion(orjson.dumps({"choices": [choice]}))), answer.rest()]
+        deltas = [delta.delta for delta in shown if delta]
+    else:
+        answer, streamed_deltas = streamed([message, {"tool_calls": [{"index": 0, **signed}]}], "tool_calls")
+        deltas = [delta.delta for delta in streamed_deltas]
+
+    assert deltas == [{"tool_calls": [{"index": 0, **signed}]}, added]
+    assert answer.message() == {"role": "assistant", "content": None, "tool_calls": [signed], **added}
+    assert (answer.client_calls, answer.additions) == ([signed], added)
+
+
+def test_what_belongs_to_a_servers_call_or_to_a_plain_answer_is_not_shown() -> None:
+    plain, shown_of_plain = streamed([{"content": "x", "reasoning_details": DETAILS}])
+    own, shown_of_own = streamed(
+        [{"reasoning_details": DETAILS}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}"), **SIGNED}]}]
+    )
+
+    assert [delta.delta for delta in shown_of_plain] == [{"content": "x"}]
+    assert plain.message() == {"role": "assistant", "content": "x"}
+    assert shown_of_own == []
+    assert own.message()["tool_calls"] == [{**call(0, "paint", "{}"), **SIGNED}]
+    assert own.message()["reasoning_details"] == DETAILS
+
+
+def test_thoughts_in_the_content_go_back_as_they_came() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    answer, shown = streamed(
+        [
+            {"content": "A "},
+            {"content": [thought]},
+            {"content": "word"},
+            {"content": [{"type": "text", "text": "."}]},
+            {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]},
+        ]
+    )
+
+    parts = [{"type": "text", "text": "A "}, thought, {"type": "text", "text": "word."}]
+    assert answer.message()["content"] == parts
+    assert answer.text == "".join(delta.delta["content"] for delta in shown) == "A word."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [({"city": "Rome"}, '{"city":"Rome"}'), ({}, "{}"), (None, "{}"), ("", "{}"), ([1], "[1]"), (7, "7")],
+)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_arguments_that_are_no_text_are_taken_as_their_json(arguments: Any, text: str, is_whole: bool) -> None:
+    made = call(0, "get_weather", arguments)
+    if is_whole:
+        answer = whole({"content": "", "refusal": "", "calls": [("get_weather", arguments)]})
+    else:
+        answer, shown = streamed([{"tool_calls": [{"index": 0, **made}]}], "tool_calls")
+        pieces = [piece["function"]["arguments"] for delta in shown for piece in delta.delta["tool_calls"]]
+        assert "".join(pieces) == text
+
+    assert answer.client_calls == [call(0, "get_weather", text)]
+
+
+def test_only_so_many_calls_are_taken_and_the_answer_counts_as_cut() -> None:
+    raw = [{"index": number, **call(number, "get_weather", "{")} for number in range(MOST_CALLS + 2)]
+    more = [{"index": number, "function": {"arguments": "}"}} for number in (MOST_CALLS - 1, MOST_CALLS)]
+    answer, shown = streamed([{"tool_calls": [piece]} for piece in raw + more], "tool_calls")
+
+    assert len(answer.client_calls) == len(shown) == MOST_CALLS
+    assert (answer.left_out_calls, answer.finish_reason) == (2, "length")
+    # Which of the calls a later piece continues is not known any more.
+    assert answer.client_calls[-1]["function"]["arguments"] == "{"
+
+
+@pytest.mark.parametrize("name", ["content", "refusal", "reasoning_content"])
+def test_a_streamed_answer_has_a_limit(name: str) -> None:
+    answer = Answer(CLIENT_TOOLS)
+    chunk = {"choices": [{"delta": {name: "x" * (MAX_ANSWER_BYTES // 2)}}]}
+    answer.add_chunk(chunk)
+    answer.add_chunk(chunk)
+
+    with pytest.raises(ProviderError, match="too long"):
+        answer.add_chunk({"choices": [{"delta": {"content": "x"}}]})
+
+    assert answer.delivered_bytes == MAX_ANSWER_BYTES + 1
+
+
 @pytest.mark.parametrize(
     ("reason", "shown"),
-    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("eos_token", "stop"),
+        ("", "stop"),
+        (None, "stop"),
+        ("null", "stop"),
+    ],
 )
-def test_finish_reasons_that_the_sdks_do_not_know_become_stop(reason: str, shown: str) -> None:
+def test_finish_reasons_become_those_that_the_sdks_know(reason: str, shown: str) -> None:
     answer, _ = streamed([{"content": "x"}], reason)
 
     assert answer.finish_reason == shown
+
+
+@pytest.mark.parametrize("reason", ["error", "MALFORMED_FUNCTION_CALL", "unheard-of", 7, {"reason": "stop"}])
+def test_an_answer_that_did_not_end_well_is_an_error_and_costs_what_was_delivered(reason: Any) -> None:
+    answer = Answer(CLIENT_TOOLS)
+    answer.add_chunk({"choices": [{"delta": {"content": "x"}}]})
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+
+    with pytest.raises(ProviderError):
+        answer.add_chunk({"choices": [{"delta": {"content": "y"}, "finish_reason": reason}], "usage": usage})
+
+    assert (answer.text, answer.delivered_bytes, answer.usage, answer.is_usage_final) == ("x", 1, None, False)
+
+
+def test_what_was_cut_stays_cut_whatever_a_later_chunk_says() -> None:
+    answer = Answer(CLIENT_TOOLS)
+
+    for reason in ("length", "stop"):
+        answer.add_chunk({"choices": [{"delta": {"content": "x"}, "finish_reason": reason}]})
+
+    assert answer.finish_reason == "length"
 
 
 def test_logprobs_are_kept_and_passed_on() -> None:

@@ -1,5 +1,6 @@
 """What a call tells its meter: when the answer began, what arrived, and whether the report of its usage is final."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -9,15 +10,18 @@ import pytest
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.model_calls import ModelCalls, ModelRoute
+from app.chat_models.body_reader import MAX_ANSWER_BYTES
 from app.chat_models.client import open_chat_model_client
+from app.chat_models.patience import StreamPatience
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
-from app.core.errors import ProviderError
+from app.core.errors import ProviderError, ProviderTimeoutError
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, always, chunk, raw_server, response
 
 Settled = tuple[Usage | None, int, bool]
 
 ROLE: JsonObject = {"choices": [{"delta": {"role": "assistant", "content": ""}}]}
 HELLO: JsonObject = {"choices": [{"delta": {"content": "Hello"}}]}
+HELLO_EVENT = b"data: " + orjson.dumps(HELLO) + b"\n\n"
 STOP: JsonObject = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
@@ -100,3 +104,54 @@ async def test_a_whole_completion_has_no_first_token(client: ChatModelClient) ->
     heard = await heard_of(client, response(orjson.dumps(body)), is_streamed=False)
 
     assert heard == ["opened", (Usage(3, 2), 5, True)]
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_an_answer_that_is_too_long_ends_and_is_settled_for_what_was_taken_of_it(
+    client: ChatModelClient, is_streamed: bool
+) -> None:
+    piece: JsonObject = {"choices": [{"delta": {"content": "x" * 900_000}}]}
+    taken = 900_000 * (MAX_ANSWER_BYTES // 900_000 + 1)
+
+    heard = await heard_of(client, events(*[piece] * 40, STOP) + LAST_CHUNK, is_streamed=is_streamed)
+
+    # What was not asked for as a stream is refused whole: nobody has seen anything of it.
+    assert heard == (["opened", "began", (None, taken, False)] if is_streamed else ["opened", (None, 0, False)])
+
+
+async def test_an_answer_that_was_not_asked_for_as_a_stream_is_free_if_it_ends_with_an_error(
+    client: ChatModelClient,
+) -> None:
+    failed = {"choices": [{"delta": {}, "finish_reason": "error"}], **report(3, 2)}
+
+    heard = await heard_of(client, events(HELLO, failed) + LAST_CHUNK, is_streamed=False)
+
+    assert heard == ["opened", (None, 0, False)]
+
+
+@pytest.mark.parametrize("first", [b"", b": comment\n\n"])
+async def test_a_model_that_is_silent_for_too_long_is_left(client: ChatModelClient, first: bytes) -> None:
+    heard = []
+    for patience, sent in ((StreamPatience(first_event=0.05), b""), (StreamPatience(between_events=0.05), HELLO_EVENT)):
+        meter = RecordingMeter()
+        async with raw_server(always(SSE_HEAD, *(chunk(piece) for piece in (first, sent) if piece))) as server:
+            routes = {"m": ModelRoute(Upstream(server.url, ""), "m", 100)}
+            calls = ModelCalls(client, routes, meter, timeout=30, patience=patience)
+            with pytest.raises(ProviderTimeoutError):
+                async for _ in calls.call("a", "m", {"messages": []}, Answer(()), is_streamed=True):
+                    pass
+        heard.append(meter.heard[-1])
+
+    assert heard == [(None, 0, False), (None, 5, False)]
+
+
+async def test_the_time_that_the_reader_takes_is_not_the_models(client: ChatModelClient) -> None:
+    patience = StreamPatience(first_event=5, between_events=0.05)
+    async with raw_server(always(events(HELLO, HELLO, STOP) + LAST_CHUNK)) as server:
+        routes = {"m": ModelRoute(Upstream(server.url, ""), "m", 100)}
+        calls = ModelCalls(client, routes, RecordingMeter(), timeout=30, patience=patience)
+        answer = Answer(())
+        async for _ in calls.call("a", "m", {"messages": []}, answer, is_streamed=True):
+            await asyncio.sleep(0.06)
+
+    assert answer.text == "HelloHello"

@@ -6,7 +6,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import BROKEN, LONGEST_ANSWER, agent, container, make_team, prose
 from tests.chat.asking import answer_of, ask, ask_to_stream, conversation, stream, text_of, user
-from tests.chat.books import books_of, charged, cost_of, estimate_of
+from tests.chat.books import books_of, charged, cost_of, estimate_of, tokens_of
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
@@ -83,7 +83,7 @@ async def test_the_last_agent_of_a_sequence_is_streamed(
     assert [request.get("stream", False) for request in upstream.requests()] == [False, True]
     assert streamed.usage is not None
     usages = [call["usage"] for call in upstream.calls()]
-    assert streamed.usage["usage"] == {name: sum(usage[name] for usage in usages) for name in usages[0]}
+    assert tokens_of(streamed.usage["usage"]) == {name: sum(usage[name] for usage in usages) for name in usages[0]}
     assert await books_of(database, team) == charged(cost_of(usages))
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.core.database import Database
 from tests.agents.definitions import BROKEN, STUCK, agent, container, make_team
 from tests.chat.asking import answer_of, asked, conversation, stream, text_of, user
-from tests.chat.books import books_of, charged, cost_of
+from tests.chat.books import books_of, charged, cost_of, tokens_of
 from tests.chat.upstream import UpstreamLog
 from tests.sessions.reading import messages_of
 
@@ -60,7 +60,7 @@ async def test_calls_of_nested_sub_agents_are_all_counted(
         "host-model",
     ]
     usages = [call["usage"] for call in upstream.calls()]
-    assert answer["usage"] == {name: sum(usage[name] for usage in usages) for name in usages[0]}
+    assert tokens_of(answer["usage"]) == {name: sum(usage[name] for usage in usages) for name in usages[0]}
     assert await books_of(database, team) == charged(cost_of(usages))
 
 

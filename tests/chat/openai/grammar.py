@@ -48,7 +48,8 @@ class Streamed:
         calls: list[Json] = []
         for piece in (piece for delta in self.deltas for piece in delta.get("tool_calls", [])):
             if piece["index"] == len(calls):
-                calls.append({"id": piece["id"], "type": piece["type"], "function": {**piece["function"]}})
+                whole = {name: value for name, value in piece.items() if name != "index"}
+                calls.append({**whole, "function": {**piece["function"]}})
             else:
                 calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
         return calls
@@ -154,22 +155,27 @@ def _check_usage(chunk: Json, shared: Json) -> None:
     assert chunk.keys() == _SHARED | {"choices", "usage"}
     assert {name: chunk[name] for name in _SHARED} == shared
     usage = chunk["usage"]
-    assert usage.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
+    counts = {name: value for name, value in usage.items() if not name.endswith("_details")}
+    assert counts.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    assert min(usage.values()) >= 0
+    assert min(counts.values()) >= 0
+    assert all(isinstance(value, dict) for name, value in usage.items() if name not in counts)
 
 
 def _check_deltas(deltas: list[Json]) -> None:
-    """No delta is empty. A tool call begins with its id and name; its arguments follow under the same index."""
+    """No delta is empty. A tool call begins with its id and name; its arguments follow under the same index.
+
+    What a model has added to the message comes last, what it has added to a call with the call's first piece.
+    """
     calls = 0
     for delta in deltas:
         assert delta
-        assert delta.keys() <= {"content", "refusal", "tool_calls"}
+        assert delta.keys() <= {"content", "refusal", "tool_calls"} or (delta is deltas[-1] and calls)
         assert all(delta.values())
         for piece in delta.get("tool_calls", []):
             if piece["index"] == calls:
                 calls += 1
-                assert piece.keys() == {"index", "id", "type", "function"}
+                assert piece.keys() >= {"index", "id", "type", "function"}
                 assert (piece["type"], bool(piece["id"])) == ("function", True)
                 assert piece["function"].keys() == {"name", "arguments"}
                 assert piece["function"]["name"]

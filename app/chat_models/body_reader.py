@@ -1,0 +1,197 @@
+"""The chunks of an answer, read from the body of a response. Its first byte says in what form it comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+
+from app.chat_models.broken_text import BrokenTexts
+from app.chat_models.parsing import (
+    UpstreamReportedError,
+    check_finish,
+    is_finished_by,
+    parse_chunk,
+    parse_completion,
+    says_something,
+)
+from app.chat_models.patience import in_time
+from app.chat_models.protocol import JsonObject
+from app.chat_models.sse_reader import DONE, SseReader
+from app.core.errors import ProviderError
+
+# Of a whole completion, and of what is kept of a stream; see `Answer`.
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+# Of a stream as it is sent. Most of it is the same in every chunk.
+_MAX_STREAM_BYTES = 16 * MAX_ANSWER_BYTES
+
+_LAST_SECONDS = 30.0
+_DRAIN_SECONDS = 0.25
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_FAILURES = (aiohttp.ClientError, TimeoutError)
+
+
+@dataclass
+class _Progress:
+    """How far an answer has come. `usage` is the last report, if nothing of the answer has come after it."""
+
+    is_finished: bool = False
+    is_done: bool = False
+    has_begun: bool = False
+    usage: JsonObject | None = None
+
+    def note(self, chunk: JsonObject) -> None:
+        """Note what the next chunk has."""
+        self.is_finished = self.is_finished or is_finished_by(chunk)
+        has_said = says_something(chunk)
+        self.has_begun = self.has_begun or has_said
+        self.usage = chunk.get("usage") or (None if has_said else self.usage)
+
+
+async def whole_answer_of(content: aiohttp.StreamReader) -> list[JsonObject]:
+    """All chunks of an answer that nobody sees before its end. The errors are those of `chunks_of`.
+
+    Raises:
+        ProviderError: also if it did not end well.
+    """
+    async with aclosing(chunks_of(content, most_bytes=MAX_ANSWER_BYTES)) as chunks:
+        answer = [chunk async for chunk in chunks]
+    for chunk in answer:
+        check_finish(chunk)
+    return answer
+
+
+async def chunks_of(
+    content: aiohttp.StreamReader,
+    first_until: float | None = None,
+    between: float | None = None,
+    *,
+    most_bytes: int = _MAX_STREAM_BYTES,
+) -> AsyncGenerator[JsonObject]:
+    """The chunks of a stream of events; of a body that is a whole completion, the one chunk that has all of it.
+
+    A stream without a `finish_reason` has ended if it says so by `[DONE]`, after it has said something.
+
+    Args:
+        content: the body.
+        first_until: when the first event has to be there, on the loop's clock.
+        between: how long each further event may take, in seconds.
+        most_bytes: how long a stream may be. A document has a limit of its own.
+
+    Raises:
+        UpstreamReportedError: it contains an error.
+        ProviderError: it is neither, or ends before the answer does, or is too long.
+        aiohttp.ClientError, TimeoutError: the connection was lost before the answer was whole.
+    """
+    async with asyncio.timeout_at(first_until):
+        begin = await _beginning(content)
+    if begin.lstrip(_BLANK)[:1] in {b"{", b"["}:
+        async with asyncio.timeout_at(first_until):
+            rest = await read_up_to(content, MAX_ANSWER_BYTES)
+        yield parse_completion(begin + rest)
+        return
+    progress = _Progress()
+    patience = partial(_patience, progress, between)
+    async with (
+        aclosing(_events(begin, content, most_bytes)) as events,
+        aclosing(in_time(events, first_until, patience)) as timely,
+        aclosing(_chunks(timely, content, progress)) as chunks,
+    ):
+        try:
+            async for chunk in chunks:
+                progress.note(chunk)
+                yield chunk
+        except UpstreamReportedError as reported:
+            reported.has_begun = progress.has_begun
+            raise
+        except _FAILURES:
+            # After a finish_reason only the usage can be missing. The answer itself is complete.
+            if not progress.is_finished:
+                raise
+    if progress.is_finished:
+        return
+    if not (progress.is_done and progress.has_begun):
+        raise ProviderError("The model provider ended its answer before it was finished")
+    # The usage again, as it is that of the whole answer.
+    yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": progress.usage}
+
+
+async def read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The body, cut off soon after `limit` bytes. If it was cut off, it is not valid JSON any more."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > limit:
+            break
+    return bytes(body)
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """The first bytes of the body, up to one that is not blank at least."""
+    begin = bytearray()
+    while not begin.lstrip(_BLANK) and len(begin) <= MAX_ANSWER_BYTES:
+        piece = await content.readany()
+        if not piece:
+            break
+        begin += piece
+    return bytes(begin)
+
+
+async def _chunks(
+    events: AsyncIterator[tuple[bytes, bool]], content: aiohttp.StreamReader, progress: _Progress
+) -> AsyncGenerator[JsonObject]:
+    """The chunk of each event, up to `[DONE]` or the end of the body."""
+    broken = BrokenTexts()
+    async for data, is_ended in events:
+        if data.strip() == DONE:
+            progress.is_done = True
+            if is_ended:
+                await _drain(content)
+            return
+        try:
+            chunk = parse_chunk(data, broken)
+        except ProviderError:
+            if is_ended:
+                raise
+            continue  # it was cut off
+        yield chunk
+
+
+def _patience(progress: _Progress, between: float | None) -> float | None:
+    """How long the next event may take. After a `finish_reason` only the usage and `[DONE]` can come."""
+    return min(between or _LAST_SECONDS, _LAST_SECONDS) if progress.is_finished else between
+
+
+async def _events(begin: bytes, content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[tuple[bytes, bool]]:
+    """The data of each event, and whether the event was ended. Only the end of the body can be in the middle of one."""
+    reader, size = SseReader(), 0
+    failure: Exception | None = None
+    try:
+        async for piece in _pieces(begin, content):
+            size += len(piece)
+            if size > most_bytes:
+                raise ProviderError("The model provider sent an answer that is too long")
+            for data in reader.feed(piece):
+                yield data, True
+    except _FAILURES as error:
+        failure = error
+    for data in reader.rest():
+        yield data, False
+    if failure is not None:
+        raise failure
+
+
+async def _pieces(begin: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    yield begin
+    async for piece in content.iter_any():
+        yield piece
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    """Read to the end of the body, right after `[DONE]`. Only then can the connection be used again."""
+    with suppress(*_FAILURES):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while await content.readany():
+                pass

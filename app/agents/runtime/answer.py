@@ -1,4 +1,4 @@
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ class Answer:
     those of tools that do not exist, and the client does not see them.
     """
 
-    def __init__(self, client_tools: Container[str]) -> None:
+    def __init__(self, client_tools: Collection[str]) -> None:
         self._client_tools = client_tools
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -37,6 +37,11 @@ class Answer:
         self._is_finished = False
         self.finish_reason = "stop"
         self.delivered_bytes = 0
+
+    @property
+    def has_client_tools(self) -> bool:
+        """Whether the client has offered tools of its own."""
+        return bool(self._client_tools)
 
     @property
     def usage(self) -> Usage | None:

@@ -4,12 +4,13 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types check chaos drills deployment env mutants bench lag fuzz clean
+.PHONY: help install quickstart test upstreams lint types check chaos drills deployment env mutants bench lag fuzz clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
 	@echo '                  PORT=8000 HOST=127.0.0.1 DATA_DIR=.data'
 	@echo 'make test         run the tests; ARGS="-k credits -x" goes to pytest'
+	@echo "make upstreams    run LiteLLM's proxy as the chat model server; FULL=1: llama.cpp's, too, which is compiled first"
 	@echo 'make lint         style, formatting, import directions'
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
@@ -38,6 +39,10 @@ quickstart:
 
 test: install
 	$(BIN)/pytest $(ARGS)
+
+# Named, they are collected whether FULL is set or not.
+upstreams: install
+	$(BIN)/pytest -n 0 $(if $(FULL),tests/contract/upstreams/test_llama_cpp.py) tests/contract/upstreams/test_litellm.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check

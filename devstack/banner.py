@@ -67,6 +67,9 @@ def _chat(vendors: Vendors, found: ChatModel | None, junis: str) -> list[str]:
     if found.note:
         lines.append(found.note)
     lines += [f"IT DOES NOT ANSWER: {found.problem}", f"To mend it: {found.mend}"] if found.problem else ["it answers"]
+    # A near model without a price is one that is not there.
+    if found.price is None and found.is_near:
+        return lines
     command = f"  {junis} catalog price {shlex.quote(found.model)} --prompt … --completion …"
     return [*lines, _price(found), *([command] if found.price in {None, (0, 0)} else [])]
 

@@ -126,9 +126,11 @@ def some(names: Sequence[str], wanted: str = "") -> str:
 
 def _denied(asked: UpstreamSetting, said: UpstreamStatusError) -> Fault | None:
     reason = f": {said.reason}" if said.reason else ""
-    if said.status in _DENIED and asked.upstream.api_key:
+    # LiteLLM's proxy looks for a key that is not its master key in a database, which it may not have.
+    is_denied = said.status in _DENIED or "no connected db" in said.reason.lower()
+    if is_denied and asked.upstream.api_key:
         return Fault(f"{asked.where} refuses the key{reason}", f"correct {asked.api_key_name}")
-    if said.status in _DENIED:
+    if is_denied:
         return Fault(f"{asked.where} wants a key{reason}", f"set {asked.api_key_name}")
     if said.status == 402 or "quota" in said.reason.lower():
         return Fault(f"{asked.where}: the account has no money left{reason}", "add credit to the vendor's account")

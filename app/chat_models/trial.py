@@ -6,6 +6,7 @@ from typing import Any
 
 from app.chat_models.errors import UpstreamRejectedError, UpstreamStatusError
 from app.chat_models.protocol import OUTPUT_LIMIT, ChatModelClient, JsonObject, Upstream
+from app.chat_models.tool_refusals import refuses_tools
 from app.core.errors import AppError
 
 # Upper bounds, for whoever has to know what a trial costs.
@@ -47,10 +48,10 @@ async def try_model(client: ChatModelClient, upstream: Upstream, model: str, *, 
     """
     began = time.monotonic()
     failure = await _ask(client, upstream, model, timeout, tools=[_TOOL])
-    if not isinstance(failure, UpstreamRejectedError) or "tool" not in reason_of(failure).lower():
+    if not isinstance(failure, UpstreamRejectedError) or not refuses_tools(failure):
         return Trial(failure, time.monotonic() - began)
     without = await _ask(client, upstream, model, timeout)
-    return Trial(without, time.monotonic() - began, takes_tools=without is not None, tool_refusal=reason_of(failure))
+    return Trial(without, time.monotonic() - began, takes_tools=False, tool_refusal=reason_of(failure))
 
 
 def reason_of(error: AppError) -> str:

@@ -120,7 +120,7 @@ def _note(name: str, wanted: str, offer: Offer | None, trial: Trial) -> str:
     if name != wanted:
         notes.append("LLM_MODEL is not set: this is the first model there" + _and_others(others))
     if not trial.takes_tools:
-        notes.append(f"it refuses tools, without which agents can make no pictures: {trial.tool_refusal}")
+        notes.append(f"it refuses tools, so agents answer in words and make no pictures: {trial.tool_refusal}")
     return "; ".join(notes)
 
 

@@ -63,6 +63,13 @@ def test_a_model_that_does_not_answer_is_told_with_what_mends_it() -> None:
     assert "the first one" in text
 
 
+def test_a_near_model_that_is_not_there_needs_no_price() -> None:
+    text = banner(replace(ANSWERS, problem="no such model", mend="set LLM_MODEL", price=None, was_made_free=False))
+
+    assert "To mend it: set LLM_MODEL" in text
+    assert "NO PRICE" not in text
+
+
 def test_a_model_that_could_not_be_tried_is_told() -> None:
     assert "It could not be tried: see logs/demo-model.log" in banner(None)
 

@@ -57,6 +57,24 @@ def test_the_printed_command_sets_a_price_at_once(running: Quickstart) -> None:
     assert credits_left == pytest.approx(100 - 0.007 - 0.03, abs=1e-9)
 
 
+def test_a_model_that_refuses_tools_answers_without_the_servers_and_not_without_the_clients(
+    running: Quickstart, server: ChatServer
+) -> None:
+    server.takes_tools = False
+    messages = [{"role": "user", "content": "Hello"}]
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+
+    with running.client() as client:
+        answered = client.post("/v1/chat/completions", json={"messages": messages})
+        refused = client.post("/v1/chat/completions", json={"messages": messages, "tools": [tool]})
+    server.takes_tools = True
+
+    assert answered.status_code == 200, answered.text
+    assert "tools" not in server.calls[-1]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+    assert "does not support tools" in refused.json()["error"]["message"]
+
+
 def test_nobody_else_may_read_the_passwords_in_the_script(running: Quickstart) -> None:
     path: Path = running.folder / "data/junis"
 

@@ -1,4 +1,4 @@
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ class Answer:
     those of tools that do not exist, and the client does not see them.
     """
 
-    def __init__(self, client_tools: Container[str]) -> None:
+    def __init__(self, client_tools: Collection[str]) -> None:
         self._client_tools = client_tools
         self._room = Room()
         self._content = AnswerText(self._room)
@@ -49,6 +49,11 @@ class Answer:
     def finish_reason(self) -> str:
         """Why it ended, as one of OpenAI's reasons. An answer of which calls were left out was cut."""
         return "length" if self._calls.left_out else self._finish_reason
+
+    @property
+    def has_client_tools(self) -> bool:
+        """Whether the client has offered tools of its own."""
+        return bool(self._client_tools)
 
     @property
     def usage(self) -> Usage | None:

@@ -1,13 +1,19 @@
+import logging
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
 from app.agents.runtime.model_call_body import room_for_answer, with_limit
+from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.patience import PATIENT, StreamPatience
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+from app.chat_models.tool_refusals import refuses_tools, without_tools
+
+logger = logging.getLogger(__name__)
 
 
 class MeteredCall(Protocol):
@@ -97,12 +103,39 @@ class ModelCalls:
     ) -> AsyncGenerator[Delta]:
         """Call the model for the agent and collect what it says in `answer`. For `of_client` see `ChatModelClient`.
 
+        If it refuses tools, and all of them are the server's, it is called once more without them.
+
         Yields:
             What the client may see, as it arrives; nothing if the call is not streamed.
 
         Raises:
             AppError: the call cannot be paid for, or the provider failed.
         """
+        call = partial(self._call, agent, model, answer=answer, is_streamed=is_streamed, of_client=of_client)
+        try:
+            async with aclosing(call(body)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
+        except UpstreamRejectedError as refused:
+            # The client has to know what becomes of its own tools.
+            if "tools" not in body or answer.has_client_tools or not refuses_tools(refused):
+                raise
+            logger.warning("tools_refused", extra={"agent": agent, "model": model, "reason": refused.text})
+        async with aclosing(call(without_tools(body))) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _call(
+        self,
+        agent: str,
+        model: str,
+        body: JsonObject,
+        *,
+        answer: Answer,
+        is_streamed: bool,
+        of_client: Collection[str],
+    ) -> AsyncGenerator[Delta]:
         metered = await self.meter.open_call(agent, model, body)
         upstream = self.routes[model].upstream
         try:

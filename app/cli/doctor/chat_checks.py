@@ -78,7 +78,7 @@ async def _answer(place: Place, asked: UpstreamSetting) -> Result:
 def _answered(asked: UpstreamSetting, trial: Trial) -> Result:
     if trial.takes_tools:
         return ok(f"{asked.model} at {asked.where} answered in {trial.seconds:.1f} s")
-    found = f"{asked.model} at {asked.where} answers, but refuses tools, which most agents have: {trial.tool_refusal}"
+    found = f"{asked.model} at {asked.where} answers, but refuses tools, so agents have none: {trial.tool_refusal}"
     return warning(found, "start its server with tools, choose another model, or give agents no tools")
 
 

@@ -3,6 +3,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import ExitStack, aclosing, closing, suppress
 from functools import partial
 from io import BytesIO
+from ssl import SSLContext
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -181,18 +182,19 @@ class S3Store:
 def open_s3_store(settings: Settings, outgoing: Outgoing) -> S3Store:
     """A store in the bucket that the settings name. Nothing is sent to it yet."""
     presign_endpoint, endpoint = settings.s3_presign_endpoint_url, settings.s3_endpoint_url
-    client, prober = _client(settings, endpoint), _client(settings, endpoint, attempts=_PROBE_ATTEMPTS)
-    sessions = [
-        _session(outgoing, client, _READ_SECONDS),
-        _session(outgoing, prober, _PROBE_SECONDS),
-    ]
+    account, tls = _account(settings), outgoing.new_tls()
+    client = _client(account, settings, endpoint)
+    prober = _client(account, settings, endpoint, attempts=_PROBE_ATTEMPTS)
     return S3Store(
         client,
         settings.s3_bucket,
         prober=prober,
-        sessions=sessions,
+        sessions=[
+            _session(outgoing, tls, client, _READ_SECONDS),
+            _session(outgoing, tls, prober, _PROBE_SECONDS),
+        ],
         address=_address(settings),
-        presigner=_client(settings, presign_endpoint) if presign_endpoint else None,
+        presigner=_client(account, settings, presign_endpoint) if presign_endpoint else None,
         public_base_url=settings.s3_public_base_url,
     )
 
@@ -203,9 +205,10 @@ def _address(settings: Settings) -> str:
     return f"{http_address_of(settings.s3_endpoint_url)} (S3_ENDPOINT_URL)"
 
 
-def _session(outgoing: Outgoing, client: "S3Client", read_seconds: int) -> OutgoingSession:
+def _session(outgoing: Outgoing, tls: SSLContext, client: "S3Client", read_seconds: int) -> OutgoingSession:
     session = OutgoingSession(
         outgoing,
+        tls,
         timeout=(_CONNECT_SECONDS, read_seconds),
         max_pool_connections=THREADS * 2,  # a download keeps its connection between two reads
     )
@@ -213,12 +216,15 @@ def _session(outgoing: Outgoing, client: "S3Client", read_seconds: int) -> Outgo
     return session
 
 
-def _client(settings: Settings, endpoint_url: str | None, *, attempts: int = _ATTEMPTS) -> "S3Client":
-    session = Session(
+def _account(settings: Settings) -> Session:
+    return Session(
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
         region_name=settings.s3_region,
     )
+
+
+def _client(account: Session, settings: Settings, endpoint_url: str | None, *, attempts: int = _ATTEMPTS) -> "S3Client":
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": _addressing_style(settings, endpoint_url)},
@@ -228,7 +234,7 @@ def _client(settings: Settings, endpoint_url: str | None, *, attempts: int = _AT
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return session.client("s3", endpoint_url=endpoint_url, config=config)
+    return account.client("s3", endpoint_url=endpoint_url, config=config)
 
 
 def _addressing_style(settings: Settings, endpoint_url: str | None) -> AddressingStyle:

@@ -36,10 +36,16 @@ class _OperatorsProxies(ProxyConfiguration):
 
 
 class OutgoingSession(URLLib3Session):
-    """Sends the requests of one S3 client."""
+    """Sends the requests of one S3 client.
 
-    def __init__(self, outgoing: Outgoing, **options: Any) -> None:
-        self._outgoing = outgoing
+    Args:
+        outgoing: says which proxies are asked.
+        tls: this library changes the context that it gets, so it is one that others do not use.
+        options: those of the library's session.
+    """
+
+    def __init__(self, outgoing: Outgoing, tls: ssl.SSLContext, **options: Any) -> None:
+        self._tls = tls
         super().__init__(**options)
         self._proxy_config = _OperatorsProxies(outgoing)
 
@@ -53,12 +59,11 @@ class OutgoingSession(URLLib3Session):
         return response
 
     def _get_ssl_context(self) -> ssl.SSLContext:
-        # Not the one that others use: this library changes the context that it gets.
-        return self._outgoing.new_tls()
+        return self._tls
 
     def _setup_ssl_cert(self, conn: Any, _url: str, _verify: object) -> None:
         conn.cert_reqs = "CERT_REQUIRED"
         conn.ca_certs = None  # the context has all authorities
 
     def _setup_proxy_ssl_context(self, _proxy_url: str) -> ssl.SSLContext:
-        return self._get_ssl_context()
+        return self._tls

@@ -36,7 +36,7 @@ async def test_what_a_process_opens_asks_through_the_proxy_and_trusts_the_author
         async with open_resources(load_settings()) as resources, open_steps(resources) as steps:
             await ways.call_model(resources.chat_models, origin)
             await ways.list_predictions(resources.predictions)
-            await ways.fetch(steps.copy.copier.downloader, origin)
+            await ways.fetch(steps.copy.copier.downloader, f"{origin}/_sim/health")
             await resources.store.probe()
 
     assert set(proxy.asked) == {

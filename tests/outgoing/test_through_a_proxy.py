@@ -2,23 +2,28 @@
 
 import logging
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import pytest
 
+from app.chat_models.client import open_chat_model_client
 from app.core.outgoing import Outgoing
 from app.core.proxies import Proxies
+from tests.chat_models.raw_server import always, raw_server, response
 from tests.outgoing.conftest import OwnAuthority, Server
 from tests.outgoing.corporate_proxy import CorporateProxy, corporate_proxy, tls_front
-from tests.outgoing.ways import FAILURES
+from tests.outgoing.ways import FAILURES, call_model, download
+from tests.vendors_simulator import VendorsSimulator
+from worker.transfer.downloads import DownloadRefusedError
 
 USER, PASSWORD = "ada", "p@ss:w/rd"
 NAMED = "a.company.test"
 
 
-def through(proxy: CorporateProxy, authority: OwnAuthority, *, user: str = "", no_proxy: str = "") -> Outgoing:
+def through(proxy: CorporateProxy, authority: OwnAuthority, *, user: str = "") -> Outgoing:
     """The settings of an operator who has only this proxy. `user` may have a password, both escaped."""
     url = proxy.url.replace("://", f"://{user}@") if user else proxy.url
-    return Outgoing(Proxies.of(url, url, "", no_proxy), (authority.file,))
+    return Outgoing(Proxies.of(url, url, "", ""), (authority.file,))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -50,12 +55,9 @@ async def test_a_proxy_may_be_asked_by_tls_itself(server: Server, authority: Own
     assert proxy.asked[0] == f"CONNECT {NAMED}:{port}"
 
 
-@pytest.mark.parametrize("no_proxy", ["", "*", "127.0.0.0/8,localhost"])
-async def test_a_server_on_this_machine_is_asked_directly(
-    server: Server, authority: OwnAuthority, no_proxy: str
-) -> None:
+async def test_a_server_on_this_machine_is_asked_directly(server: Server, authority: OwnAuthority) -> None:
     async with corporate_proxy() as proxy:
-        await server.ask(f"http://127.0.0.1:{server.port}", through(proxy, authority, no_proxy=no_proxy))
+        await server.ask(f"http://127.0.0.1:{server.port}", through(proxy, authority))
 
     assert proxy.asked == []
 
@@ -74,6 +76,34 @@ async def test_the_proxys_password_is_not_told_if_it_is_wrong(
     logged = [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if _is_ours(record)]
     assert not [text for text in told + logged if "geheim" in text]
     assert "geheim" not in repr(through(proxy, authority, user="ada:geheim"))
+
+
+async def test_a_connection_through_the_proxy_is_used_again(vendors: VendorsSimulator, authority: OwnAuthority) -> None:
+    async with (
+        corporate_proxy(credentials=f"{USER}:{PASSWORD}") as proxy,
+        tls_front(urlsplit(vendors.url).port or 0, authority.server) as port,
+    ):
+        client = open_chat_model_client(through(proxy, authority, user="ada:p%40ss%3Aw%2Frd"))
+        for _ in range(2):
+            await call_model(client, f"https://{NAMED}:{port}")
+        await client.close()
+
+    assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("location", ["http://169.254.169.254/a", "http://localhost:9/a", "https://evil.test/a"])
+async def test_the_proxy_is_asked_for_no_file_of_a_host_that_is_not_allowed(
+    authority: OwnAuthority, location: str
+) -> None:
+    """The proxy could reach what this server cannot. Redirects are followed here, and each is looked at."""
+    sent = response(b"", status="302 Found", headers=b"Location: %b\r\n" % location.encode())
+    async with corporate_proxy() as proxy, raw_server(always(sent, is_closed=True)) as host:
+        origin = f"http://{NAMED}:{urlsplit(host.url).port}"
+        for url in (f"{origin}/a.png", location):
+            with pytest.raises(DownloadRefusedError, match="not allowed"):
+                await download(origin, through(proxy, authority), url=url)
+
+    assert proxy.asked == [f"GET {origin}/a.png"]
 
 
 async def test_an_environment_that_nobody_has_read_changes_nothing(

@@ -57,15 +57,16 @@ async def list_predictions(client: PredictionClient) -> None:
     assert [prediction async for prediction in client.recent(datetime.now(UTC))] == []
 
 
-async def download(origin: str, outgoing: Outgoing) -> None:
-    """Fetch a file of the simulator's."""
+async def download(origin: str, outgoing: Outgoing, *, url: str | None = None) -> None:
+    """Fetch a file of the simulator's, or the one at this URL. Only the host of the origin is allowed."""
     async with open_download_session(outgoing) as session:
-        await fetch(Downloader(session, frozenset({urlsplit(origin).netloc}), 10_000, outgoing), origin)
+        downloader = Downloader(session, frozenset({urlsplit(origin).netloc}), 10_000, outgoing)
+        await fetch(downloader, url or f"{origin}/_sim/health")
 
 
-async def fetch(downloader: Downloader, origin: str) -> None:
-    """Fetch a file of the simulator's with this downloader."""
-    async with aclosing(downloader.fetch(f"{origin}/_sim/health")) as chunks:
+async def fetch(downloader: Downloader, url: str) -> None:
+    """Fetch a file with this downloader."""
+    async with aclosing(downloader.fetch(url)) as chunks:
         assert b"".join([chunk async for chunk in chunks])
 
 

@@ -9,7 +9,7 @@ from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, user
 from tests.chat.openai.grammar import check_error
-from tests.chat.tools import WEATHER, calls_of, result, tool
+from tests.chat.tools import WEATHER, calls_of, result
 from tests.chat.upstream import UpstreamLog
 from tests.factories import Organization
 
@@ -65,7 +65,8 @@ async def test_a_result_without_its_call_is_refused(
 ) -> None:
     session = {"session_id": (await answer_of(http, host, "Hello"))["session_id"]} if is_continued else {}
     count = len(upstream.calls())
-    other = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_2", **tool("get_time")}]}
+    called = {"id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+    other = {"role": "assistant", "content": None, "tool_calls": [called]}
 
     refused = await ask(http, host, messages=[user("Hello"), result({"id": "call_1"}, "rain"), other], **session)
 

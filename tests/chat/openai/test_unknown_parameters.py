@@ -30,6 +30,7 @@ def refusal(given: dict[str, Any]) -> tuple[str, str]:
         {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1, "ignore_eos": True, "min_tokens": 3},
         {"reasoning": {"effort": "high"}, "thinking": {"type": "enabled", "budget_tokens": 100}},
         {"chat_template_kwargs": {"enable_thinking": False}, "guided_json": {"type": "object"}},
+        {"turn_request": 1, "__class__": 2, "model_extra": 3, "copy": 4, "wants_usage": 5},
         {"usage": {"include": True}, "web": None, "transforms": [], "x-extra.1": "ü", "topK": 7},
     ],
 )

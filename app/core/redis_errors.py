@@ -35,4 +35,7 @@ def _address(redis: Redis) -> str:
     options = redis.connection_pool.connection_kwargs
     if path := options.get("path"):
         return str(path)
+    # Our own pools know more than their URL says.
+    if shown := getattr(options.get("leader"), "shown", ""):
+        return str(shown)
     return f"{options.get('host', 'localhost')}:{options.get('port', REDIS_PORT)}"

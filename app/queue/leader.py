@@ -29,13 +29,21 @@ class Leader:
         self._addresses = self._known
         self._name = ""
         self._sentinel: Any = None
+        self._asked: Sequence[Address] = ()
         if address.sentinels:
+            self._asked = address.sentinels.addresses
             timeouts = {"socket_timeout": _SENTINEL_SECONDS, "socket_connect_timeout": _SENTINEL_SECONDS}
             options = {**timeouts, **address.sentinels.options}
             # The client is untyped.
             self._sentinel = Sentinel(address.sentinels.addresses, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
             self._name = address.sentinels.leader
         self.term = 0
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for an operator; empty for a Unix socket."""
+        known = ", ".join(f"{host}:{port}" for host, port in self._asked or self._addresses[:1])
+        return f"{self._name} of the Sentinels {known}" if self._asked else known
 
     async def find(self) -> Address | None:
         """Where to connect to now; None for a Unix socket.

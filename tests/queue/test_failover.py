@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from redis.exceptions import RedisError
 from app.core.settings import Settings
 from app.queue.open import open_redis
 from devstack.valkey import Valkey
+from tests.queue.opening import OpenRedis
+from tests.queue.valkeys import PASSWORD, ConfiguredValkey, running
 
 Write = Callable[[ArqRedis], Awaitable[Any]]
 
@@ -65,3 +68,16 @@ async def test_a_connection_to_a_server_that_has_become_a_replica_is_not_used_ag
         await WRITES[way](redis)
     finally:
         await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_unix_socket_leads_to_its_server_and_no_other(open_pool: OpenRedis) -> None:
+    # The path of a socket may have 107 bytes.
+    with TemporaryDirectory() as folder:
+        server = ConfiguredValkey(Path(folder) / "v", {"unixsocket": f"{folder}/s"})
+        with running(server):
+            redis = open_pool(f"unix://:{PASSWORD}@{folder}/s?db=2")
+            await redis.set("key", "1")
+            async with server.client() as direct:
+                kept = await direct.info("keyspace")
+
+    assert kept["db2"]["keys"] == 1

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.redis_errors import explain
 from devstack.ports import free_port
 from tests.queue.opening import OpenRedis
 from tests.queue.valkeys import PASSWORD, ConfiguredValkey, Sentinel, running, tell
@@ -80,8 +81,12 @@ async def test_writes_follow_the_leader(watched: Watched, open_pool: OpenRedis) 
 async def test_a_leader_that_no_sentinel_knows_is_an_error(watched: Watched, open_pool: OpenRedis) -> None:
     redis = open_pool(watched.url.replace("/main/", "/other/"))
 
-    with pytest.raises(RedisError, match="No master found for 'other'"):
+    with pytest.raises(RedisError, match="No master found for 'other'") as unknown:
         await redis.ping()
+
+    shown = explain(unknown.value, redis)
+    assert shown.startswith("other of the Sentinels 127.0.0.1:")
+    assert PASSWORD not in shown
 
 
 if os.environ.get("FULL"):

@@ -9,6 +9,7 @@ from app.content.errors import ContentRequestError, InsufficientScopesError
 from app.content.urls import FileUrls
 from app.core.errors import InvalidRequestError
 from app.core.pagination import LARGEST_PAGE_NUMBER, LARGEST_PAGE_SIZE
+from app.core.request_bodies import RefusedBodyError
 from app.dependencies import SettingsDep, StoreDep
 from app.rate_limits.dependencies import Guard, GuardedRoute, Handler
 
@@ -41,6 +42,10 @@ class ContentRoute(GuardedRoute):
                 raise ContentRequestError(_describe(error.errors()[0])) from error
             except InvalidRequestError as error:
                 raise ContentRequestError(error.text) from error
+            except RefusedBodyError as error:
+                if isinstance(error.refusal, InvalidRequestError):
+                    raise ContentRequestError(error.refusal.text) from error
+                raise
 
         return handled
 

@@ -23,6 +23,8 @@ _READ_AS_JSON = frozenset(
     }
 )
 _JSON = (b"content-type", b"application/json")
+# No route reads a body of another method.
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # A body of more parts is made to cost time, not to save bytes.
 _MOST_PARTS = 1000
 _NAMED_LENGTH = 60
@@ -125,7 +127,7 @@ def as_json(request: Request) -> Request:
 
 def _encoding_of(scope: Scope) -> str | None:
     """The encoding of the request's body; None if it has no body or no encoding."""
-    if scope["type"] != "http":
+    if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
         return None
     headers = Headers(scope=scope)
     encoding = ", ".join(headers.getlist("content-encoding")).strip().lower()

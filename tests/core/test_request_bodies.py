@@ -172,3 +172,11 @@ async def test_a_route_without_a_body_minds_no_type(customer: httpx.AsyncClient)
     response = await customer.post(path, content=b"<a/>", headers={"Content-Type": "application/xml"})
 
     assert response.status_code == 404
+
+
+async def test_a_body_that_is_refused_has_the_form_of_the_route(customer: httpx.AsyncClient) -> None:
+    path = "/content/550e8400-e29b-41d4-a716-446655440000/retry"
+
+    response = await customer.post(path, content=b"no gzip", headers=GZIP | {"Idempotency-Key": "no-gzip"})
+
+    assert (response.status_code, response.json()) == (400, {"detail": "The request body is not valid gzip"})

@@ -18,7 +18,6 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
     ("path", "status"),
     [
         ("/healthz", 200),
-        ("/readyz", 200),
         ("/openapi.json", 200),
         ("/docs", 200),
         ("/metrics", 404),
@@ -48,6 +47,13 @@ async def test_head_has_status_and_headers_of_get_and_no_body(
     assert asked.content == b""
     assert int(asked.headers["content-length"]) > 0
     assert headers_of(asked) == headers_of(got)
+
+
+async def test_readiness_can_be_asked_by_head(visitor: httpx.AsyncClient) -> None:
+    """As load balancers and uptime monitors do. The length may change from one moment to the next."""
+    asked = await visitor.head("/readyz")
+
+    assert (asked.status_code, asked.content) == (200, b"")
 
 
 async def test_head_without_a_key_is_refused_as_get_is(visitor: httpx.AsyncClient) -> None:

@@ -23,6 +23,7 @@ from tests import programs
 from tests.upgrades import older
 from tests.upgrades.rows import fill
 from tests.upgrades.traffic import CHAT, traffic
+from tests.vendors_simulator import VendorsSimulator
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(3600)
@@ -32,6 +33,8 @@ _LONGEST_WAIT_SECONDS = 1.0
 # How long requests are watched before and after the upgrade.
 _WATCHED_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
+# Requests with a key that arrive at both versions.
+_ROUNDS = 20
 _LIMITS = ("--requests-per-minute", "100000", "--concurrent-requests", "1000", "--concurrent-generations", "1000")
 # The version before works as it did: its own tests of what clients use.
 _TESTS = (
@@ -137,6 +140,35 @@ async def test_then_this_version_serves_and_the_books_are_right(site: Site) -> N
         "verify", ("-m", "app.cli", "verify-ledger"), product.isolated(site.settings), site.folder / "verify.log"
     )
     await completed(verified)
+
+
+async def test_a_key_that_arrives_at_both_versions_runs_once(site: Site, vendors: VendorsSimulator) -> None:
+    """As while replicas roll: whichever comes first runs, and the others wait for its response."""
+    versions = [
+        older.api(site.older, site.settings, site.folder / "older-api-beside.log"),
+        programs.api_process(site.settings, site.folder / "api-beside.log"),
+    ]
+    async with programs.running_apis(*versions), httpx.AsyncClient(timeout=60) as client:
+
+        async def ask(api: programs.Api, key: str) -> httpx.Response:
+            headers = {"X-API-Key": site.key, "Idempotency-Key": key}
+            while True:
+                body = {"messages": [{"role": "user", "content": f"Tell me of {key}"}]}
+                response = await client.post(f"{api.base_url}{CHAT}", json=body, headers=headers)
+                if response.status_code != 409:
+                    return response.raise_for_status()
+
+        for number in range(_ROUNDS):
+            key = f"both-{number}"
+            at_once = [ask(versions[place], key) for place in (0, 1, 0, 1)]
+            answers = [
+                response.json() for response in await asyncio.gather(*(at_once if number % 2 else at_once[::-1]))
+            ]
+            assert all(answer == answers[0] for answer in answers)
+
+    asked = [entry["request"]["messages"][-1]["content"] for entry in vendors.log("chat")]
+    ran = [words for words in asked if str(words).startswith("Tell me of both-")]
+    assert sorted(ran) == sorted(f"Tell me of both-{number}" for number in range(_ROUNDS))
 
 
 async def test_the_version_before_serves_again_on_the_newer_schema(site: Site) -> None:

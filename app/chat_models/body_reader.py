@@ -32,6 +32,9 @@ _DRAIN_SECONDS = 0.25
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _FAILURES = (aiohttp.ClientError, TimeoutError)
 
+# The data of events that have come at once, and whether the last one was ended; only the end of a body may cut one.
+_Batch = tuple[list[bytes], bool]
+
 
 @dataclass
 class _Progress:
@@ -45,6 +48,8 @@ class _Progress:
     def note(self, chunk: JsonObject) -> None:
         """Note what the next chunk has."""
         self.is_finished = self.is_finished or is_finished_by(chunk)
+        if self.has_begun and self.usage is None and not chunk.get("usage"):
+            return
         has_said = says_something(chunk)
         self.has_begun = self.has_begun or has_said
         self.usage = chunk.get("usage") or (None if has_said else self.usage)
@@ -93,15 +98,10 @@ async def chunks_of(
         yield parse_completion(begin + rest)
         return
     progress = _Progress()
-    patience = partial(_patience, progress, between)
-    async with (
-        aclosing(_events(begin, content, most_bytes)) as events,
-        aclosing(in_time(events, first_until, patience)) as timely,
-        aclosing(_chunks(timely, content, progress)) as chunks,
-    ):
+    timely = in_time(_batches(begin, content, most_bytes), first_until, partial(_patience, progress, between))
+    async with aclosing(_chunks(timely, content, progress)) as chunks:
         try:
             async for chunk in chunks:
-                progress.note(chunk)
                 yield chunk
         except UpstreamReportedError as reported:
             reported.has_begun = progress.has_begun
@@ -140,23 +140,31 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
 
 
 async def _chunks(
-    events: AsyncIterator[tuple[bytes, bool]], content: aiohttp.StreamReader, progress: _Progress
+    batches: AsyncGenerator[_Batch], content: aiohttp.StreamReader, progress: _Progress
 ) -> AsyncGenerator[JsonObject]:
     """The chunk of each event, up to `[DONE]` or the end of the body."""
     broken = BrokenTexts()
-    async for data, is_ended in events:
-        if data.strip() == DONE:
-            progress.is_done = True
-            if is_ended:
-                await _drain(content)
-            return
-        try:
-            chunk = parse_chunk(data, broken)
-        except ProviderError:
-            if is_ended:
-                raise
-            continue  # it was cut off
-        yield chunk
+    async with aclosing(batches):
+        async for batch, is_ended in batches:
+            for data in batch:
+                if data.strip() == DONE:
+                    progress.is_done = True
+                    if is_ended:
+                        await _drain(content)
+                    return
+                if chunk := _parsed(data, broken, is_ended=is_ended):
+                    progress.note(chunk)
+                    yield chunk
+
+
+def _parsed(data: bytes, broken: BrokenTexts, *, is_ended: bool) -> JsonObject | None:
+    """The chunk of an event; None if the event was cut off by the end of the body."""
+    try:
+        return parse_chunk(data, broken)
+    except ProviderError:
+        if is_ended:
+            raise
+        return None
 
 
 def _patience(progress: _Progress, between: float | None) -> float | None:
@@ -164,23 +172,35 @@ def _patience(progress: _Progress, between: float | None) -> float | None:
     return min(between or _LAST_SECONDS, _LAST_SECONDS) if progress.is_finished else between
 
 
-async def _events(begin: bytes, content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[tuple[bytes, bool]]:
-    """The data of each event, and whether the event was ended. Only the end of the body can be in the middle of one."""
+async def _batches(begin: bytes, content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[_Batch]:
+    """The data of the events that each piece of the body completes, if it completes any."""
     reader, size = SseReader(), 0
     failure: Exception | None = None
     try:
         async for piece in _pieces(begin, content):
             size += len(piece)
-            if size > most_bytes:
-                raise ProviderError("The model provider sent an answer that is too long")
-            for data in reader.feed(piece):
-                yield data, True
+            batch, refusal = _events_in(reader, piece)
+            if batch:
+                yield batch, True
+            if refusal or size > most_bytes:
+                raise refusal or ProviderError("The model provider sent an answer that is too long")
     except _FAILURES as error:
         failure = error
-    for data in reader.rest():
-        yield data, False
+    if rest := [*reader.rest()]:
+        yield rest, False
     if failure is not None:
         raise failure
+
+
+def _events_in(reader: SseReader, piece: bytes) -> tuple[list[bytes], ProviderError | None]:
+    """The data of the events that the piece completes, up to one that is refused, and why that one is."""
+    batch: list[bytes] = []
+    try:
+        for data in reader.feed(piece):
+            batch.append(data)  # noqa: PERF402 - what came before an error is kept
+    except ProviderError as error:
+        return batch, error
+    return batch, None
 
 
 async def _pieces(begin: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

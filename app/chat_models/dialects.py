@@ -54,7 +54,8 @@ class Dialect:
             request[self.output_limit_name] = request.pop(OUTPUT_LIMIT)
         if self.left_out_of_messages:
             request["messages"] = [_without(message, self.left_out_of_messages) for message in body["messages"]]
-        if is_streamed:
+        # Of a model that cannot stream the whole answer is one delta.
+        if is_streamed and "stream" not in self.left_out:
             request["stream"] = True
             if "stream_options" not in self.left_out:
                 request["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

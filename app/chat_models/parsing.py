@@ -60,9 +60,10 @@ def parse_chunk(data: bytes, broken: BrokenTexts) -> JsonObject:
 def is_finished_by(chunk: JsonObject) -> bool:
     """Whether the chunk contains the `finish_reason` that ends the answer."""
     choices = chunk.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(choice, dict) and is_stated(choice.get("finish_reason")) for choice in choices
-    )
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and is_stated(choice.get("finish_reason")):
+            return True
+    return False
 
 
 def check_finish(chunk: JsonObject) -> None:

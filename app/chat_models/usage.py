@@ -1,6 +1,6 @@
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,9 @@ def parse_report(body: JsonObject) -> Report | None:
     None if it reports none, or if a figure is negative, not a whole number or impossibly large: such a figure must not
     be charged or credited, and nothing beside it can be trusted. An explicit zero is a zero.
     """
-    reported = next(_reported(body), None)
+    reported = body.get("usage")
+    if reported is None:
+        reported = _reported_elsewhere(body)
     if reported is None:
         return None
     try:
@@ -76,13 +78,14 @@ def parse_report(body: JsonObject) -> Report | None:
         return None
 
 
-def _reported(body: JsonObject) -> Iterator[Any]:
-    """The usage objects of a completion or a chunk. Most servers have one, in a place of their own."""
+def _reported_elsewhere(body: JsonObject) -> Any:
+    """The usage of a completion or a chunk of the servers that have a place of their own for it."""
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    for holder in (body, first, body.get("x_groq")):
-        if isinstance(holder, Mapping) and holder.get("usage") is not None:
-            yield holder["usage"]
+    for holder in (first, body.get("x_groq")):
+        if isinstance(holder, dict) and holder.get("usage") is not None:
+            return holder["usage"]
+    return None
 
 
 def _report(reported: Any) -> Report:

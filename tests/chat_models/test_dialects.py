@@ -271,6 +271,14 @@ async def test_a_parameter_of_the_client_is_refused_in_the_upstreams_words(
     assert len(simulator.log("chat")) == 1
 
 
+def test_a_model_that_cannot_stream_is_asked_for_a_whole_answer() -> None:
+    refused = rejected("Unsupported value: 'stream' does not support true with this model.", param="stream")
+
+    after = Dialect("max_tokens").after(refused, STREAMED)
+
+    assert after.request(STREAMED, is_streamed=True) == {"model": "m", "messages": []}
+
+
 def test_the_dialects_that_are_remembered_are_bounded() -> None:
     dialects, upstream = Dialects(), Upstream("http://localhost/v1", "")
 

@@ -155,7 +155,7 @@ class Answer:
             self._finish_reason = finish_reason_of(reason)
         delta = choice.get("delta") or {}
         # First, because a call may have an unknown form. Then nothing of this piece of the answer has been delivered.
-        calls = [call for raw in delta.get("tool_calls") or [] if (call := self._take_call(raw))]
+        calls = [call for raw in _calls_in(delta) if (call := self._take_call(raw))]
         self._additions.add(additions_of(delta, _KNOWN))
         shown = self._take_reasoning(delta) | self._take_texts(delta)
         if calls:
@@ -209,6 +209,13 @@ class Answer:
             function = {"name": name, **function}
             shown |= {"id": self._calls.id_at(piece.position), "type": "function"}
         return {**shown, "function": function, **piece.additions}
+
+
+def _calls_in(delta: JsonObject) -> list[JsonObject]:
+    """The pieces of calls in a delta. Old servers know only one call, which has no id."""
+    calls: list[JsonObject] = delta.get("tool_calls") or []
+    function = delta.get("function_call")
+    return calls if calls or not function else [{"index": 0, "function": function}]
 
 
 @contextmanager

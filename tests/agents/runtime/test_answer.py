@@ -266,6 +266,16 @@ def test_arguments_that_are_no_text_are_taken_as_their_json(arguments: Any, text
     assert answer.client_calls == [call(0, "get_weather", text)]
 
 
+def test_the_one_call_of_an_old_server_is_a_call_like_others() -> None:
+    answer, _ = streamed(
+        [{"function_call": {"name": "get_weather", "arguments": "{"}}, {"function_call": {"arguments": "}"}}],
+        "function_call",
+    )
+
+    (made,) = answer.client_calls
+    assert (made["function"], answer.finish_reason) == ({"name": "get_weather", "arguments": "{}"}, "tool_calls")
+
+
 def test_only_so_many_calls_are_taken_and_the_answer_counts_as_cut() -> None:
     raw = [{"index": number, **call(number, "get_weather", "{")} for number in range(MOST_CALLS + 2)]
     more = [{"index": number, "function": {"arguments": "}"}} for number in (MOST_CALLS - 1, MOST_CALLS)]

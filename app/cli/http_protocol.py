@@ -25,6 +25,9 @@ SILENCE_SECONDS: Final = 30.0
 LEAST_BODY_BYTES: Final = 30 * 1024
 # How many requests a client may send before the response to the first one.
 MOST_PIPELINED: Final = 16
+# How long, and how much, is read of a client that has been refused.
+LINGER_SECONDS: Final = 5.0
+_MOST_UNREAD_BYTES: Final = 16 * 1024 * 1024
 # What says how long a body is.
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
@@ -48,6 +51,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_repeating = False
         # Nothing that the client sends any more is read.
         self._is_deaf = False
+        self._is_hung_up = False
         # How many heads have begun; and of the last one: bytes and fields that are complete, and bytes as they arrived.
         self._heads = 0
         self._head_bytes = self._fields = self._open_bytes = 0
@@ -69,6 +73,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._received += len(data)
         if self._is_deaf or self.transport.is_closing():
+            if self._received > _MOST_UNREAD_BYTES:
+                self.transport.close()
             return
         heads = self._heads
         try:
@@ -166,17 +172,19 @@ class HttpProtocol(HttpToolsProtocol):
         if self._fields > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             raise HeadersTooLargeError
 
-    def _begin_window(self) -> None:
+    def _begin_window(self, seconds: float = SILENCE_SECONDS) -> None:
         if self._window is not None:
             self._window.cancel()
         self._received = 0
         self._unsent = self.transport.get_write_buffer_size()
-        self._window = self.loop.call_later(SILENCE_SECONDS, self._end_window)
+        self._window = self.loop.call_later(seconds, self._end_window)
 
     def _end_window(self) -> None:
         """End the connection if its client has done nothing in a whole window that it should have done."""
         cycle: RequestResponseCycle | None = self.cycle
-        if self.transport.is_closing() or self.flow.write_paused:
+        if self._is_hung_up:
+            self.transport.abort()
+        elif self.transport.is_closing() or self.flow.write_paused:
             self._abort_unless_it_reads()
         elif self._heads > 0 and (self._is_in_head or (self._is_in_body and self._is_slow())):
             self._refuse(RequestTimeoutError())
@@ -211,8 +219,16 @@ class HttpProtocol(HttpToolsProtocol):
         if is_responding:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
-        self._begin_window()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Send nothing more, and read for a moment what still comes.
+
+        A connection that is closed while its client sends is reset, and the client never reads the response.
+        """
+        self._is_hung_up = True
+        self.transport.write_eof()
+        self._begin_window(LINGER_SECONDS)
 
     def _hang_up_after_responses(self) -> None:
         self._is_deaf = True

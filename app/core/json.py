@@ -32,12 +32,12 @@ def exact_json(value: Any) -> str:
             more than `MOST_LEVELS` levels.
     """
     try:
-        text = orjson.dumps(value)
+        # The writer counts the levels, without a walk in Python that would take as long as a request may.
+        text = orjson.dumps(_wrapped(value))[_WRAPPED_LEVELS:-_WRAPPED_LEVELS]
     except (TypeError, orjson.JSONEncodeError):
         raise UnstorableJsonError("holds text or a number that cannot be passed on, or is nested too deeply") from None
     if has_nul(text):
         raise UnstorableJsonError("holds a NUL character")
-    _check_levels(text, value)
     return text.decode()
 
 
@@ -74,10 +74,8 @@ def read_json(text: str | bytes) -> Any:
 
 def has_too_many_levels(value: Any) -> bool:
     """Whether a value that was read from JSON has more than `MOST_LEVELS` levels."""
-    for _ in range(_WRAPPED_LEVELS):
-        value = [value]
     try:
-        orjson.dumps(value)  # counts the levels without a walk in Python, which would take as long as a request may
+        orjson.dumps(_wrapped(value))
     except (TypeError, orjson.JSONEncodeError):
         return True
     return False
@@ -92,10 +90,11 @@ def storable_text(value: str) -> str:
     return value.replace("\0", "\ufffd")
 
 
-def _check_levels(text: bytes, value: Any) -> None:
-    # Few values have so many brackets; those of all others need not be counted again.
-    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
-        raise UnstorableJsonError("is nested too deeply")
+def _wrapped(value: Any) -> Any:
+    """The value in so many lists that it can be written only if it has no more than `MOST_LEVELS` levels."""
+    for _ in range(_WRAPPED_LEVELS):
+        value = [value]
+    return value
 
 
 def _read_back(text: str) -> Any:

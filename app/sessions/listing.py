@@ -9,7 +9,7 @@ from app.core.database import Transaction
 from app.core.page import Page
 from app.sessions import repository
 from app.sessions.errors import SessionNotFoundError
-from app.sessions.messages import MOST_BYTES_AT_ONCE, ListedMessage
+from app.sessions.messages import MOST_BYTES_OF_A_PAGE, ListedMessage
 from app.sessions.models import Session
 
 
@@ -41,7 +41,7 @@ async def list_messages(
 ) -> Page[ListedMessage]:
     """One page of the messages of one of the caller's sessions, oldest first.
 
-    Messages that would make the page larger than 16 MB are not `is_shown`.
+    Messages that would make the page larger than 10 MB, or have very many values, are not `is_shown`.
 
     Raises:
         SessionNotFoundError: the caller has no session of that name.
@@ -50,7 +50,7 @@ async def list_messages(
     if session is None:
         raise SessionNotFoundError(session_name)
     found = await repository.list_messages(
-        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=MOST_BYTES_AT_ONCE
+        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=MOST_BYTES_OF_A_PAGE
     )
     return Page(found, session.message_count, page, page_size)
 

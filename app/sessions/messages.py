@@ -10,9 +10,11 @@ from asyncpg import Record
 
 # A message in OpenAI's form.
 WireMessage = Mapping[str, Any]
-# The most that is read of a session's messages at once, in bytes of JSON: a page, or the history of a turn.
+# The most that is read of a session's messages at once, in bytes of JSON: for the history of a turn, and for a page,
+# which is written in one piece.
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024
 _ID_LENGTH = 24
+MOST_BYTES_OF_A_PAGE = 10 * 1024 * 1024
 
 
 class MessageRole(StrEnum):

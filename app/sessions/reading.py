@@ -1,47 +1,72 @@
 """Reads the JSON of stored messages piece by piece: a conversation has megabytes, and others wait meanwhile."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from app.core.json import read_json
 from app.core.json_limits import MOST_VALUES
-from app.sessions.messages import StoredMessage
+from app.sessions.messages import ListedMessage, StoredMessage
 
 # Twice as many as one request may have, counted as there but inside of strings as well.
 _MOST_VALUES = 2 * MOST_VALUES
-_JSON = ("content", "tool_calls", "additions")
+_SHOWN_JSON = ("content", "tool_calls")
+_JSON = (*_SHOWN_JSON, "additions")
 # How much JSON is read before others get their turn.
 _AT_ONCE = 256 * 1024
 
+_Message = TypeVar("_Message", StoredMessage, ListedMessage)
 
-async def read_in_turns(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
+
+async def read_history(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
     """The messages with the values of what is JSON in them, which are texts.
 
-    The oldest are left out if all of them together have very many values.
+    The oldest are left out if all of them together have very many values; the newest never is.
     """
-    counts = accumulate(_values(message) for message in reversed(messages))
-    kept = len(list(takewhile(lambda values: values <= _MOST_VALUES, counts)))
-    read: list[StoredMessage] = []
+    return await _read(messages[-_fitting(reversed(messages)) :])
+
+
+async def read_page(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
+    """The messages with their values, as `read_history`. The last are not shown if there are very many values.
+
+    The first one always is.
+    """
+    shown = _fitting(messages)
+    hidden = [replace(each, content=None, tool_calls=None, is_shown=False) for each in messages[shown:]]
+    return [*await _read(messages[:shown]), *hidden]
+
+
+def _fitting(messages: Iterable[_Message]) -> int:
+    """How many of the first messages have no more values than may be read at once; one at least."""
+    counts = accumulate(_values(message) for message in messages)
+    return max(1, len(list(takewhile(lambda values: values <= _MOST_VALUES, counts))))
+
+
+async def _read(messages: Sequence[_Message]) -> list[_Message]:
+    read: list[_Message] = []
     unread = 0
-    for message in messages[len(messages) - kept :]:
+    for message in messages:
         unread += sum(len(text) for text in _texts(message))
         if unread > _AT_ONCE:
             await asyncio.sleep(0)
             unread = 0
-        values = {name: _value(getattr(message, name)) for name in _JSON}
+        values = {name: _value(getattr(message, name)) for name in _json_of(message)}
         read.append(replace(message, **values))
     return read
 
 
-def _values(message: StoredMessage) -> int:
+def _values(message: StoredMessage | ListedMessage) -> int:
     return sum(1 + text.count(",") + text.count("[") + text.count("{") for text in _texts(message))
 
 
-def _texts(message: StoredMessage) -> Iterator[str]:
-    return (text for name in _JSON if isinstance(text := getattr(message, name), str))
+def _texts(message: StoredMessage | ListedMessage) -> Iterator[str]:
+    return (text for name in _json_of(message) if isinstance(text := getattr(message, name), str))
+
+
+def _json_of(message: StoredMessage | ListedMessage) -> tuple[str, ...]:
+    return _JSON if isinstance(message, StoredMessage) else _SHOWN_JSON
 
 
 def _value(text: Any) -> Any:

@@ -11,7 +11,7 @@ from app.core.json import storable_text
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import ListedMessage, StoredMessage
 from app.sessions.models import Session
-from app.sessions.reading import read_in_turns
+from app.sessions.reading import read_history, read_page
 
 _LEASE_SESSION = """
 UPDATE sessions SET turn_id = $4, turn_lease_until = now() + $5
@@ -61,8 +61,8 @@ ORDER BY position
 """
 
 _SELECT_PAGE_OF_MESSAGES = """
-SELECT id, session_id, role, CASE WHEN is_shown THEN content END AS content, agent,
-       CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at, is_shown
+SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS content, agent,
+       CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at, is_shown
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
     FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
@@ -105,7 +105,7 @@ async def find_history(
     The oldest comes first.
     """
     rows = await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)
-    return await read_in_turns([StoredMessage.from_row(row) for row in rows])
+    return await read_history([StoredMessage.from_row(row) for row in rows])
 
 
 async def append_messages_and_end_lease(
@@ -151,12 +151,14 @@ async def find_session(tx: Transaction, organization_id: str, user_id: str, publ
 async def list_messages(
     tx: Transaction, session_id: uuid.UUID, *, offset: int, limit: int, most_bytes: int
 ) -> Sequence[ListedMessage]:
-    """One page of a session's messages, oldest first. Those beyond `most_bytes` of JSON are not `is_shown`.
+    """One page of a session's messages, oldest first.
+
+    Those beyond `most_bytes` of JSON, or beyond very many values, are not `is_shown`.
 
     The first message of a page is always shown, so a client that asks for one message at a time gets each in full.
     """
     rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES, session_id, offset, limit, most_bytes)
-    return [ListedMessage.from_row(row) for row in rows]
+    return await read_page([ListedMessage.from_row(row) for row in rows])
 
 
 async def find_activity(

@@ -12,7 +12,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from app.cli.http_protocol import LEAST_BODY_BYTES, MOST_FIELDS, MOST_HEAD_BYTES, MOST_PIPELINED, HttpProtocol
+from app.cli.http_protocol import (
+    LEAST_BODY_BYTES,
+    LINGER_SECONDS,
+    MOST_FIELDS,
+    MOST_HEAD_BYTES,
+    MOST_PIPELINED,
+    HttpProtocol,
+)
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
@@ -33,11 +40,14 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.state = "closed"
 
+    def write_eof(self) -> None:
+        self.state = "closed for writing"
+
     def abort(self) -> None:
         self.state = "aborted"
 
     def is_closing(self) -> bool:
-        return self.state != "open"
+        return self.state in {"closed", "aborted"}
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -150,7 +160,7 @@ async def test_a_head_that_is_too_large_is_refused(connection: Connection, head:
     await connection.send(*(head[start : start + size] for start in range(0, len(head), size)), b"a", b"a")
 
     assert connection.refusal() == (431, "headers_too_large")
-    assert connection.wire.state == "closed"
+    assert connection.wire.state == "closed for writing"
     assert b"200 OK" not in connection.wire.written
 
 
@@ -180,7 +190,7 @@ async def test_what_is_no_http_is_refused_in_the_form_of_the_api(connection: Con
     await connection.send(request_bytes)
 
     assert connection.refusal() == (400, "invalid_request")
-    assert connection.wire.state == "closed"
+    assert connection.wire.state == "closed for writing"
 
 
 async def test_garbage_after_a_request_does_not_disturb_its_response(connection: Connection) -> None:
@@ -229,7 +239,7 @@ async def test_a_silent_connection_ends(
     await connection.send(*sent)
     connection.clock.let_pass(30)
 
-    assert connection.wire.state == "closed"
+    assert connection.wire.state == ("closed for writing" if refusal else "closed")
     assert (connection.refusal() if connection.wire.written else None) == refusal
 
 
@@ -297,3 +307,17 @@ async def test_a_client_that_reads_the_last_response_slowly_gets_all_of_it(conne
 
     connection.clock.let_pass(30)
     assert connection.wire.state == "aborted"
+
+
+async def test_a_client_that_was_refused_may_finish_what_it_sends(connection: Connection) -> None:
+    await connection.send(b"GARBAGE\r\n\r\n", *([b"a" * 60_000] * 100))
+    assert connection.wire.state == "closed for writing"
+
+    connection.clock.let_pass(LINGER_SECONDS)
+    assert connection.wire.state == "aborted"
+
+
+async def test_a_client_that_was_refused_may_not_send_for_ever(connection: Connection) -> None:
+    await connection.send(b"GARBAGE\r\n\r\n", *([b"a" * 1_000_000] * 20))
+
+    assert connection.wire.state == "closed"

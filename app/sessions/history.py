@@ -34,20 +34,21 @@ class _Exchange:
 
 
 def with_recent(
-    history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int
+    history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int, *, first_index: int = 0
 ) -> list[WireMessage]:
     """The newest messages of the history that fit the budget, then the new messages.
 
     Each tool result follows the message with its call, wherever it stood before. If a call has two results, the later
     one is used. A message of the history is kept whatever its size if a new message is the result of one of its calls.
-    Results in the history whose call is no longer there are left out.
+    Results in the history whose call is no longer there are left out. `first_index` is the index that the first of the
+    new messages has in the request.
 
     Raises:
         InvalidRequestError: a new message is the result of a call that is neither in the history nor in a new message.
     """
     past, _ = _paired(history)
     new, unpaired = _paired(messages)
-    late = [(_exchange_of(past, messages[index], index), messages[index]) for index in unpaired]
+    late = [(_exchange_of(past, messages[index], first_index + index), messages[index]) for index in unpaired]
     kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN)
     for exchange, result in late:
         exchange.results[result["tool_call_id"]] = result

@@ -34,10 +34,10 @@ SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 
 _RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
 _SELECT_HISTORY = """
-SELECT role, content, tool_calls, tool_call_id, name
+SELECT id, turn_id, agent, role, content, tool_calls, tool_call_id, name
 FROM (
     SELECT m.*, sum(size_bytes) OVER (ORDER BY id DESC) AS size
-    FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
+    FROM messages m WHERE session_id = $1 AND superseded_by IS NULL ORDER BY id DESC LIMIT $2
 ) newest
 WHERE size <= $3
 ORDER BY id
@@ -49,6 +49,9 @@ WITH ended AS (
                         turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $9
     WHERE id = $1 AND turn_id = $2
     RETURNING id
+), superseded AS (
+    UPDATE messages SET superseded_by = $2 FROM ended
+    WHERE messages.session_id = ended.id AND messages.id = ANY($10::bigint[]) AND superseded_by IS NULL
 )
 INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name)
 SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name
@@ -59,7 +62,8 @@ ORDER BY position
 
 _SELECT_PAGE_OF_MESSAGES = """
 SELECT id, role, CASE WHEN is_shown THEN content END AS content, agent,
-       CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at, is_shown
+       CASE WHEN is_shown THEN tool_calls END AS tool_calls, tool_call_id, created_at,
+       superseded_by IS NOT NULL AS is_superseded, is_shown
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
     FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
@@ -97,22 +101,29 @@ async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta)
 async def find_history(
     tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
 ) -> Sequence[StoredMessage]:
-    """The newest messages, at most `limit` and together at most `most_bytes` of JSON. Oldest first."""
+    """The newest messages in force, at most `limit` and together at most `most_bytes` of JSON. Oldest first."""
     return [StoredMessage.from_row(row) for row in await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)]
 
 
 async def append_messages_and_end_lease(
-    tx: Transaction, session: LeasedSession, columns: Sequence[Sequence[str | None]], *, failed: bool
+    tx: Transaction,
+    session: LeasedSession,
+    columns: Sequence[Sequence[str | None]],
+    *,
+    superseded: Sequence[int],
+    failed: bool,
 ) -> None:
-    """Store the turn's messages and end its lease. Does nothing if the turn has lost the lease.
+    """Store the turn's messages, mark those that it replaces, and end its lease. Does nothing without the lease.
 
     Args:
         tx: the transaction.
         session: the session.
         columns: one list per column: roles, contents, agents, tool calls, tool call ids, names.
+        superseded: the ids of the messages that the turn replaces.
         failed: whether the turn failed.
     """
-    await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, session.id, session.turn_id, *columns, failed)
+    arguments = (session.id, session.turn_id, *columns, failed, list(superseded))
+    await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, *arguments)
 
 
 async def count_sessions(tx: Transaction, organization_id: str, user_id: str) -> int:

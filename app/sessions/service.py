@@ -1,6 +1,7 @@
 """How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.api_keys.caller import Caller
@@ -8,11 +9,13 @@ from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.core.json import storable_json
 from app.sessions import repository
+from app.sessions.continuation import Continuation, continue_from
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
 from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
 
 _MOST_MESSAGES = 1000
+_MOST_COMPARED = 20_000
 
 
 async def begin_turn(
@@ -49,16 +52,30 @@ async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
     await repository.renew_lease(tx, session, TURN_LEASE)
 
 
-async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
-    """The newest messages of the session in OpenAI's form, oldest first: at most 1000 and 16 MB of JSON."""
-    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=MOST_BYTES_AT_ONCE)
-    return [message.in_wire_form() for message in found]
+async def continue_session(tx: Transaction, session: LeasedSession, sent: Sequence[WireMessage]) -> Continuation:
+    """How the messages of a request continue the session, of whose newest messages at most 16 MB are read.
+
+    The history is at most 1000 messages, also if more had to be read to see what the request sends again.
+    """
+    # A single message has nothing before it that could be a repetition.
+    limit = _MOST_COMPARED if len(sent) > 1 else _MOST_MESSAGES
+    rows = await repository.find_history(tx, session.id, limit=limit, most_bytes=MOST_BYTES_AT_ONCE)
+    continuation = continue_from(rows, sent)
+    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
 
 
 async def end_turn(
-    tx: Transaction, session: LeasedSession, messages: Sequence[tuple[str | None, WireMessage]], *, failed: bool
+    tx: Transaction,
+    session: LeasedSession,
+    messages: Sequence[tuple[str | None, WireMessage]],
+    *,
+    superseded: Sequence[int],
+    failed: bool,
 ) -> None:
-    """Store the turn's messages, each with the name of the agent that wrote it, and end the lease."""
+    """Store the turn's messages, each with the name of the agent that wrote it, and end the lease.
+
+    The stored messages whose ids are `superseded` are no longer sent to models.
+    """
     columns: list[list[str | None]] = [[], [], [], [], [], []]
     for agent, message in messages:
         values = (
@@ -71,7 +88,7 @@ async def end_turn(
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
+    await repository.append_messages_and_end_lease(tx, session, columns, superseded=superseded, failed=failed)
 
 
 def _json(value: Any) -> str | None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic
 
@@ -29,10 +29,10 @@ from app.credits import service as credits
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
+from app.sessions.continuation import Continuation
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent
 from app.sessions.lease import LeasedSession
-from app.sessions.messages import WireMessage
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
@@ -100,7 +100,8 @@ class TurnAdmission:
         tools = await self._tools.bind(tx, _tool_turn(request, attribution), agent.tool_names())
         refuse_taken_names(agent, tools, request.client_tools)
         runner = AgentRunner(model_calls, tools)
-        run = _run(request, agent, await sessions.load_history(tx, session))
+        continuation = await sessions.continue_session(tx, session, request.messages)
+        run = _run(request, agent, continuation)
         return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
@@ -109,6 +110,8 @@ class TurnAdmission:
             hold_expires_at=monotonic() + time_limit + _HOLD_MARGIN_SECONDS,
             attribution=attribution,
             session=session,
+            asked=continuation.asked,
+            superseded=continuation.superseded,
             prepared=runner.prepare(run),
             runner=runner,
             meter=meter,
@@ -161,12 +164,18 @@ def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
     )
 
 
-def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
-    """The agent's run on as much of the history as its settings allow, and on the new messages."""
-    messages = with_recent(history, request.messages, agent.max_history_tokens)
+def _run(request: TurnRequest, agent: AgentDefinition, continuation: Continuation) -> AgentRun:
+    """The agent's run on as much of the history as its settings allow, and on the question."""
+    recent = with_recent(
+        continuation.history,
+        continuation.messages,
+        agent.max_history_tokens,
+        first_index=continuation.first_index,
+    )
+    messages = with_all_results([*continuation.leading, *recent])
     return AgentRun(
         agent=agent,
-        messages=[dict(message) for message in with_all_results(messages)],
+        messages=[dict(message) for message in messages],
         parameters=request.parameters,
         client_tools=request.client_tools,
         is_streamed=request.is_streamed,

@@ -75,7 +75,7 @@ async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentW
 
 
 async def _end(tx: Transaction, ending: TurnEnding) -> None:
-    await sessions.end_turn(tx, ending.session, ending.messages, failed=ending.is_fault)
+    await sessions.end_turn(tx, ending.session, ending.messages, superseded=ending.superseded, failed=ending.is_fault)
     reference = hold_reference(ending.turn.id)
     settled = await credits.settle(
         tx,

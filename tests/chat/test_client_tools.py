@@ -71,13 +71,14 @@ async def test_only_the_clients_own_calls_are_shown(
         (made,) = answer["generated_content"]
 
     assert names_of(shown) == ["get_weather"]
-    assert text == "one moment"
+    assert text == f"one moment\n\n[file]({made['storage_url']})"
     assert made["status"] == "completed"
     # The server has run its own call. The model sees its result together with the client's result.
     await answer_of(http, host, messages=[result(shown[0], "rain")], session_id=session_id, tools=[WEATHER, TIME])
     said = upstream.requests()[-1]["messages"]
     assert [message["role"] for message in said] == ["user", "assistant", "tool", "tool"]
     assert names_of(said[1]["tool_calls"]) == [GENERATE, "get_weather"]
+    assert said[1]["content"] == text
     assert [message["tool_call_id"] for message in said[2:]] == [call["id"] for call in said[1]["tool_calls"]]
     assert (json.loads(said[2]["content"])["id"], said[3]["content"]) == (made["id"], "rain")
 

@@ -1,8 +1,9 @@
 """Which part of a conversation is sent to the model. Pure functions over messages in OpenAI's form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
+from types import MappingProxyType
 
 import orjson
 
@@ -28,20 +29,25 @@ class _Exchange:
     def messages(self) -> list[WireMessage]:
         return [self.message, *self.results.values()]
 
-    @property
-    def size(self) -> int:
-        return sum(len(orjson.dumps(message)) for message in self.messages)
+    def size(self, part_tokens: Mapping[str, int]) -> int:
+        """In bytes; a part of these types counts as so many tokens at most, whatever the size of its data."""
+        return sum(_size(message, part_tokens) for message in self.messages)
 
 
 def with_recent(
-    history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int, *, first_index: int = 0
+    history: Sequence[WireMessage],
+    messages: Sequence[WireMessage],
+    token_budget: int,
+    *,
+    first_index: int = 0,
+    part_tokens: Mapping[str, int] = MappingProxyType({}),
 ) -> list[WireMessage]:
     """The newest messages of the history that fit the budget, then the new messages.
 
     Each tool result follows the message with its call, wherever it stood before. If a call has two results, the later
     one is used. A message of the history is kept whatever its size if a new message is the result of one of its calls.
     Results in the history whose call is no longer there are left out. `first_index` is the index that the first of the
-    new messages has in the request.
+    new messages has in the request; `part_tokens` are the most tokens of a part that is no text, by its type.
 
     Raises:
         InvalidRequestError: a new message is the result of a call that is neither in the history nor in a new message.
@@ -49,7 +55,8 @@ def with_recent(
     past, _ = _paired(history)
     new, unpaired = _paired(messages)
     late = [(_exchange_of(past, messages[index], first_index + index), messages[index]) for index in unpaired]
-    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN)
+    sizes = {exchange: exchange.size(part_tokens) for exchange in past}
+    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN, sizes)
     for exchange, result in late:
         exchange.results[result["tool_call_id"]] = result
     return _in_order([*kept, *new])
@@ -91,13 +98,24 @@ def _exchange_of(past: Sequence[_Exchange], result: WireMessage, index: int) -> 
     raise InvalidRequestError(f"{param}: no message before this result calls a tool under that id", param=param)
 
 
-def _newest(past: Sequence[_Exchange], needed: set[_Exchange], limit: int) -> list[_Exchange]:
+def _newest(
+    past: Sequence[_Exchange], needed: set[_Exchange], limit: int, sizes: Mapping[_Exchange, int]
+) -> list[_Exchange]:
     """Those that are needed, and the newest of the others that fit into the rest of `limit` bytes."""
     newest_first = [exchange for exchange in reversed(past) if exchange not in needed]
-    left = limit - sum(exchange.size for exchange in needed)
-    fitting = takewhile(lambda size: size <= left, accumulate(exchange.size for exchange in newest_first))
+    left = limit - sum(sizes[exchange] for exchange in needed)
+    fitting = takewhile(lambda size: size <= left, accumulate(sizes[exchange] for exchange in newest_first))
     kept = needed | {exchange for exchange, _ in zip(newest_first, fitting, strict=False)}
     return [exchange for exchange in past if exchange in kept]
+
+
+def _size(message: WireMessage, part_tokens: Mapping[str, int]) -> int:
+    content = message.get("content")
+    size = len(orjson.dumps(message))
+    for part in content if isinstance(content, list) else ():
+        if part.get("type") in part_tokens:
+            size -= max(0, len(orjson.dumps(part)) - part_tokens[part["type"]] * BYTES_PER_TOKEN)
+    return size
 
 
 def _in_order(conversation: Iterable[_Exchange]) -> list[WireMessage]:

@@ -12,6 +12,7 @@ from app.agents.tools.protocol import ToolTurn
 from app.agents.tools.registry import ToolRegistry
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
+from app.chat.turns.files import refuse_unreadable_files
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
@@ -101,7 +102,8 @@ class TurnAdmission:
         refuse_taken_names(agent, tools, request.client_tools)
         runner = AgentRunner(model_calls, tools)
         continuation = await sessions.continue_session(tx, session, request.messages)
-        run = _run(request, agent, continuation)
+        run = _run(request, agent, continuation, _part_tokens(agent, model_calls))
+        refuse_unreadable_files(agent, models, request.messages, run.messages)
         return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
@@ -164,13 +166,23 @@ def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
     )
 
 
-def _run(request: TurnRequest, agent: AgentDefinition, continuation: Continuation) -> AgentRun:
+def _part_tokens(agent: AgentDefinition, model_calls: ModelCalls) -> dict[str, int]:
+    """The most tokens that a part of a message counts as with any model that reads it, by its type."""
+    routes = [model_calls.routes[each.model] for each in agent.readers()]
+    images, files = [route.image_tokens for route in routes], [route.file_tokens for route in routes]
+    return {"image_url": max(images, default=0), "file": max(files, default=0)}
+
+
+def _run(
+    request: TurnRequest, agent: AgentDefinition, continuation: Continuation, part_tokens: Mapping[str, int]
+) -> AgentRun:
     """The agent's run on as much of the history as its settings allow, and on the question."""
     recent = with_recent(
         continuation.history,
         continuation.messages,
         agent.max_history_tokens,
         first_index=continuation.first_index,
+        part_tokens=part_tokens,
     )
     messages = with_all_results([*continuation.leading, *recent])
     return AgentRun(

@@ -1,11 +1,13 @@
-"""How a request continues a session: what a model reads, what is stored, and what it replaces. Pure functions."""
+"""How a request continues a session: what a model reads, what is stored, and what it replaces."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from app.sessions.echoes import Echo, Shown, as_shown, echo_of, is_system
+from app.core.concurrency import in_slices
+from app.sessions.echoes import Echo, Shown, as_shown, echo_of, in_groups, is_system
 from app.sessions.messages import MessageRole, StoredMessage, WireMessage
 from app.sessions.overlap import find_overlap
 
@@ -56,14 +58,19 @@ class _Split:
                 yield self.sent[index]
 
 
-def continue_from(rows: Sequence[StoredMessage], sent: Sequence[WireMessage]) -> Continuation:
-    """How the messages that were sent continue the stored ones that are in force, both in order."""
-    shown = as_shown([row for row in rows if not is_system(row.role)])
+async def continue_from(rows: Sequence[StoredMessage], sent: Sequence[WireMessage]) -> Continuation:
+    """How the messages that were sent continue the stored ones that are in force, both in order.
+
+    While it compares long conversations, other requests go on.
+    """
+    shown = await in_slices(as_shown, in_groups(row for row in rows if not is_system(row.role)))
     talk = [index for index, message in enumerate(sent) if not is_system(message["role"])]
     followed = len(talk) - (not talk or talk[-1] == len(sent) - 1)
-    overlap = find_overlap([each.echo for each in shown], [echo_of(sent[index]) for index in talk], followed)
+    echoes = await in_slices(echo_of, [sent[index] for index in talk])
+    overlap = find_overlap([each.echo for each in shown], echoes, followed)
     if overlap is None:
         return Continuation((), _wire(rows), sent, 0, sent, ())
+    await asyncio.sleep(0)
     before, beyond = shown[: overlap.start], shown[overlap.start + overlap.length :]
     split = _Split(
         sent=sent,

@@ -3,9 +3,8 @@
 Pure functions over messages in OpenAI's form.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,12 +15,13 @@ _BETWEEN_TEXTS = "\n\n"
 _SYSTEM = frozenset({MessageRole.SYSTEM, MessageRole.DEVELOPER})
 # Before content that is not only text, so that no text equals it: no text contains it.
 _PARTS = "\0"
+# In lines: more than an answer has, and few enough to be looked at in any text.
+_MOST_LINKS = 400
 # What voice agents put at the end of a text that was cut.
 _ELLIPSIS = " .…-"
 
 
-@dataclass(frozen=True)
-class Echo:
+class Echo(NamedTuple):
     """A message in the form in which it is compared.
 
     Attributes:
@@ -51,8 +51,7 @@ class Echo:
         return are_answers and not self.calls and stored.content.startswith(self.content.rstrip(_ELLIPSIS))
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """What a client knows as one message: a message of its own, or all that the agents of one turn have said.
 
     `call_ids` are the stored ids of the calls in its echo.
@@ -68,24 +67,22 @@ def is_system(role: str) -> bool:
     return role in _SYSTEM
 
 
-def as_shown(rows: Sequence[StoredMessage]) -> list[Shown]:
-    """Stored messages in the form in which the client knows them, in order."""
+def in_groups(rows: Iterable[StoredMessage]) -> list[Sequence[StoredMessage]]:
+    """Stored messages, those together that a client knows as one, in order."""
     groups: list[list[StoredMessage]] = []
     for row in rows:
-        if groups and row.agent is not None and groups[-1][-1].agent is not None and _are_of_one_turn(groups, row):
+        last = groups[-1][-1] if groups else None
+        if last and row.agent is not None and last.agent is not None and last.turn_id == row.turn_id:
             groups[-1].append(row)
         else:
             groups.append([row])
-    return [_shown(group) for group in groups]
+    return list(groups)
 
 
-def _are_of_one_turn(groups: Sequence[Sequence[StoredMessage]], row: StoredMessage) -> bool:
-    return groups[-1][-1].turn_id == row.turn_id
-
-
-def _shown(rows: Sequence[StoredMessage]) -> Shown:
-    message = rows[0].in_wire_form() if rows[0].agent is None else _answer(rows)
-    return Shown(rows, echo_of(message), [str(call.get("id")) for call in message.get("tool_calls") or ()])
+def as_shown(group: Sequence[StoredMessage]) -> Shown:
+    """A group of stored messages in the form in which the client knows it."""
+    message = group[0].in_wire_form() if group[0].agent is None else _answer(group)
+    return Shown(group, echo_of(message), [str(call.get("id")) for call in message.get("tool_calls") or ()])
 
 
 def _answer(rows: Sequence[StoredMessage]) -> dict[str, Any]:
@@ -132,10 +129,14 @@ def _part(part: Mapping[str, Any]) -> Any:
 
 def _without_links(text: str) -> str:
     """The text without the lines at its end that are nothing but a link."""
-    lines = text.split("\n")
-    while lines and (not lines[-1].strip() or _is_link(lines[-1].strip())):
-        lines.pop()
-    return "\n".join(lines).rstrip()
+    end = len(text)
+    for _ in range(_MOST_LINKS):
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end].strip()
+        if end == 0 or (line and not _is_link(line)):
+            break
+        end = max(0, start - 1)
+    return text[:end].rstrip()
 
 
 def _is_link(line: str) -> bool:

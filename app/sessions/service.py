@@ -60,7 +60,7 @@ async def continue_session(tx: Transaction, session: LeasedSession, sent: Sequen
     # A single message has nothing before it that could be a repetition.
     limit = _MOST_COMPARED if len(sent) > 1 else _MOST_MESSAGES
     rows = await repository.find_history(tx, session.id, limit=limit, most_bytes=MOST_BYTES_AT_ONCE)
-    continuation = continue_from(rows, sent)
+    continuation = await continue_from(rows, sent)
     return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
 
 

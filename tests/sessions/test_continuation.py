@@ -1,5 +1,6 @@
 """How a request continues a session, for any conversation: pure functions."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,10 @@ def result(call_id: str, content: str = "rain") -> Json:
     return said("tool", content, tool_call_id=call_id)
 
 
+def continued(rows: Sequence[StoredMessage], sent: Sequence[Json]) -> Continuation:
+    return asyncio.run(continue_from(rows, sent))
+
+
 class Store:
     """A session as it is stored, turn by turn."""
 
@@ -55,7 +60,7 @@ class Store:
 
     def turn(self, sent: Sequence[Json], *answers: Json) -> Continuation:
         """A turn with this request and these messages of its agent."""
-        continuation = continue_from(self.in_force, sent)
+        continuation = continued(self.in_force, sent)
         self.superseded |= set(continuation.superseded)
         self._turns += 1
         for agent, messages in ((None, continuation.asked), ("host", answers)):
@@ -215,7 +220,7 @@ def test_pictures_are_compared_by_what_they_hold(content: list[Json]) -> None:
     store.turn([user(picture)], answer("A cat"))
 
     again = store.turn([user(content), answer("A cat"), user("q1")])
-    other = continue_from(store.in_force, [user([*content[:1]]), answer("A cat"), user("q1")])
+    other = continued(store.in_force, [user([*content[:1]]), answer("A cat"), user("q1")])
 
     assert list(again.asked) == [user("q1")]
     assert len(other.asked) == 3
@@ -235,7 +240,7 @@ def test_calls_and_results_of_the_servers_tools_stay_in_the_history() -> None:
 
     for text in ("One moment\n\nNow the weather", None):
         shown = answer(text, tool_calls=[changed])
-        continuation = continue_from(store.in_force, [user("q0"), shown, result("other-id")])
+        continuation = continued(store.in_force, [user("q0"), shown, result("other-id")])
 
         assert list(continuation.asked) == [result("c1")]
         assert list(continuation.history) == [user("q0"), *drawn]
@@ -282,8 +287,8 @@ def test_system_messages_in_between_keep_their_places() -> None:
 def test_a_client_that_sends_the_end_of_a_conversation_keeps_its_prompt() -> None:
     store = stored_talk(3)
 
-    kept = continue_from(store.in_force, [user("q2"), answer("a2"), user("q3")])
-    replaced = continue_from(store.in_force, [system("Be brief."), user("q2"), answer("a2"), user("q3")])
+    kept = continued(store.in_force, [user("q2"), answer("a2"), user("q3")])
+    replaced = continued(store.in_force, [system("Be brief."), user("q2"), answer("a2"), user("q3")])
 
     assert seen(kept) == ["Be kind.", *(each["content"] for each in talk(4))]
     assert seen(replaced) == ["Be brief.", *(each["content"] for each in talk(4))]
@@ -297,9 +302,9 @@ def test_the_longest_of_several_runs_decides() -> None:
         store.turn([*sent, user(words)], answer("ok"))
 
     assert store.texts == ["hi", "ok", "hi", "ok", "bye", "ok"]
-    continued = continue_from(store.in_force, [user("hi"), answer("ok"), user("bye"), answer("ok"), user("new")])
-    assert list(continued.asked) == [user("new")]
-    edited = continue_from(store.in_force, [user("hi"), answer("ok"), user("new")])
+    longest = continued(store.in_force, [user("hi"), answer("ok"), user("bye"), answer("ok"), user("new")])
+    assert list(longest.asked) == [user("new")]
+    edited = continued(store.in_force, [user("hi"), answer("ok"), user("new")])
     assert (list(edited.asked), len(edited.superseded)) == ([user("new")], 4)
 
 
@@ -332,3 +337,25 @@ def test_a_request_is_never_lost_and_its_question_comes_last(turns: list[tuple[l
             assert system_left_out[-len(of_talk) :] == of_talk
         else:
             assert shown == [*before, *(message["content"] for message in sent)]
+
+
+async def test_others_go_on_while_a_long_conversation_is_compared() -> None:
+    rows = [
+        StoredMessage(index, f"turn-{index}", None, role, f"message {index}", None, None, None)
+        for index, role in enumerate(["user", "assistant"] * 10_000)
+    ]
+    sent = [{"role": row.role, "content": row.content} for row in rows]
+    rounds = 0
+
+    async def others() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    continuation = await continue_from(rows, [*sent, user("new")])
+    task.cancel()
+
+    assert list(continuation.asked) == [user("new")]
+    assert rounds > 3

@@ -50,10 +50,10 @@ class _Split:
     end: int
 
     def view(self, begin: int, end: int) -> Iterator[WireMessage]:
-        """The messages from `begin` to `end`, as they are stored if they are."""
+        """The messages from `begin` to `end`, and what the client does not know of them."""
         for index in range(begin, end):
             if index in self.again:
-                yield from _wire(self.again[index].rows)
+                yield from _as_sent(self.again[index], self.sent[index])
             else:
                 yield self.sent[index]
 
@@ -148,6 +148,22 @@ def _matched(
             same.pop()
             known.add(index)
     return known, [row for rows in unmatched.values() for row in rows]
+
+
+def _as_sent(shown: Shown, sent: WireMessage) -> list[WireMessage]:
+    """What is stored of a message, with what the client has added to it: its model may need that.
+
+    For example a signature beside a call, which the server does not store, or marks for the cache of prompts.
+    """
+    messages = [row.in_wire_form() for row in shown.rows]
+    answering = next(message for message in reversed(messages) if message["role"] == sent["role"])
+    if shown.rows[0].agent is None:
+        answering["content"] = sent.get("content")
+    if "tool_calls" in answering:
+        sent_calls = dict(zip(shown.call_ids, sent.get("tool_calls") or (), strict=False))
+        answering["tool_calls"] = [{**sent_calls.get(call.get("id"), {}), **call} for call in answering["tool_calls"]]
+    answering.update({name: value for name, value in sent.items() if value and name not in answering})
+    return list(messages)
 
 
 def _stored_ids(split: _Split) -> dict[str, str]:

@@ -248,6 +248,28 @@ def test_calls_and_results_of_the_servers_tools_stay_in_the_history() -> None:
         assert (continuation.first_index, continuation.superseded) == (2, [])
 
 
+def test_what_a_client_adds_to_its_messages_goes_on_to_the_model() -> None:
+    store = Store()
+    store.turn(
+        [user("q0")], answer("Hm", tool_calls=[call("s1", "replicate_generate", "{}"), call("c1")]), result("s1")
+    )
+    marked = {"type": "text", "text": "q0", "cache_control": {"type": "ephemeral"}}
+    signed = {**call("mine"), "extra_content": {"signature": "abc"}}
+    thought: Json = {"reasoning_content": "I think", "refusal": None, "annotations": []}
+
+    sent = [user([marked]), answer("Hm", tool_calls=[signed], **thought), result("mine", "sun")]
+    continuation = continued(store.in_force, sent)
+
+    question, said_then, _ = continuation.history
+    assert question == user([marked])
+    assert said_then == answer(
+        "Hm",
+        tool_calls=[call("s1", "replicate_generate", "{}"), {**signed, "id": "c1"}],
+        reasoning_content="I think",
+    )
+    assert list(continuation.messages) == [result("c1", "sun")]
+
+
 def test_an_answer_with_another_text_beside_its_calls_differs() -> None:
     store = Store()
     store.turn([user("q0")], answer("Let me look", tool_calls=[call("c1")]))

@@ -15,7 +15,7 @@ def tools_of(run: AgentRun, bound: BoundTools, run_agent: RunAgent) -> dict[str,
     """The tools that the agent names, the agents below it, and the tools of its loop if it runs in one.
 
     If two have the same name, the agent below wins over the named tool, and the loop's tool wins over both. There are
-    none if the client requires a call of its own tools: it waits for one, and the model would be free to call others.
+    none if the client requires a call of its own tools: it waits for one, and some models would call others instead.
     """
     if run.must_call_client:
         return {}

@@ -41,6 +41,13 @@ told = st.builds(lambda text: {"role": "tool", "tool_call_id": "call_1", "conten
 bodies = st.builds(lambda messages: {"model": "m", "messages": messages}, st.lists(spoken | called | told, min_size=1))
 
 
+def test_files_leave_less_room_for_the_answer() -> None:
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64," + "A" * 400_000}}
+    body = {"messages": [{"role": "user", "content": [file]}]}
+
+    assert room_for_answer(body, 100_000, 0, 20_000) == room_for_answer(body, 100_000, 0, 0) - 20_000
+
+
 def test_each_file_counts_as_its_tokens_and_its_name_as_text() -> None:
     def bound(data: str, name: str) -> int:
         file = {"type": "file", "file": {"filename": name, "file_data": data}}

@@ -12,7 +12,7 @@ from app.sessions import repository
 from app.sessions.continuation import Continuation, continue_from
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
-from app.sessions.messages import MOST_BYTES_AT_ONCE, WireMessage
+from app.sessions.messages import MOST_BYTES_AT_ONCE, MessageRole, WireMessage
 
 _MOST_MESSAGES = 1000
 _MOST_COMPARED = 20_000
@@ -57,8 +57,9 @@ async def continue_session(tx: Transaction, session: LeasedSession, sent: Sequen
 
     The history is at most 1000 messages, also if more had to be read to see what the request sends again.
     """
-    # A single message has nothing before it that could be a repetition.
-    limit = _MOST_COMPARED if len(sent) > 1 else _MOST_MESSAGES
+    # Without an answer it repeats the session only if that is shorter.
+    has_answer = any(message["role"] == MessageRole.ASSISTANT for message in sent)
+    limit = _MOST_COMPARED if has_answer else max(_MOST_MESSAGES, len(sent) + 1)
     rows = await repository.find_history(tx, session.id, limit=limit, most_bytes=MOST_BYTES_AT_ONCE)
     continuation = await continue_from(rows, sent)
     return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])

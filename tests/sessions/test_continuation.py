@@ -1,7 +1,6 @@
-"""How a request continues a session, for any conversation: pure functions."""
+"""How a request continues a session, for any conversation."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,74 +9,7 @@ from hypothesis import strategies as st
 
 from app.sessions.continuation import Continuation, continue_from
 from app.sessions.messages import StoredMessage
-
-Json = dict[str, Any]
-
-
-def said(role: str, content: Any, **fields: Any) -> Json:
-    return {"role": role, "content": content, **fields}
-
-
-def system(text: str) -> Json:
-    return said("system", text)
-
-
-def user(content: Any) -> Json:
-    return said("user", content)
-
-
-def answer(content: Any, **fields: Any) -> Json:
-    return said("assistant", content, **fields)
-
-
-def call(call_id: str, name: str = "get_weather", arguments: str = '{"city":"Oslo","unit":"C"}') -> Json:
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def result(call_id: str, content: str = "rain") -> Json:
-    return said("tool", content, tool_call_id=call_id)
-
-
-def continued(rows: Sequence[StoredMessage], sent: Sequence[Json]) -> Continuation:
-    return asyncio.run(continue_from(rows, sent))
-
-
-class Store:
-    """A session as it is stored, turn by turn."""
-
-    def __init__(self) -> None:
-        self.rows: list[StoredMessage] = []
-        self.superseded: set[int] = set()
-        self._turns = 0
-
-    @property
-    def in_force(self) -> list[StoredMessage]:
-        return [row for row in self.rows if row.id not in self.superseded]
-
-    @property
-    def texts(self) -> list[Any]:
-        return [row.content for row in self.in_force]
-
-    def turn(self, sent: Sequence[Json], *answers: Json) -> Continuation:
-        """A turn with this request and these messages of its agent."""
-        continuation = continued(self.in_force, sent)
-        self.superseded |= set(continuation.superseded)
-        self._turns += 1
-        for agent, messages in ((None, continuation.asked), ("host", answers)):
-            self.rows += [
-                StoredMessage(
-                    id=len(self.rows) + index,
-                    turn_id=f"turn-{self._turns}",
-                    agent=agent,
-                    role=message["role"],
-                    content=message.get("content"),
-                    tool_calls=message.get("tool_calls"),
-                    tool_call_id=message.get("tool_call_id"),
-                    name=message.get("name"),
-                )
-                for index, message in enumerate(messages)
-            ]
-        return continuation
+from tests.sessions.stored import Json, Store, answer, call, continued, result, said, system, user
 
 
 def seen(continuation: Continuation) -> list[Any]:
@@ -184,48 +116,6 @@ def test_the_first_answer_may_come_back_cut_short(heard: str) -> None:
     assert store.texts == ["Count", heard, "Stop", "Yes", "Bye"]
 
 
-@pytest.mark.parametrize(
-    "echo",
-    [
-        {"content": "Hi  \n", "refusal": None, "annotations": [], "audio": None, "function_call": None},
-        {"content": [{"type": "text", "text": "Hi"}]},
-        {
-            "content": [
-                {"type": "text", "text": "H", "cache_control": {"type": "ephemeral"}},
-                {"type": "text", "text": "i"},
-            ]
-        },
-        {"content": "Hi", "name": "assistant", "tool_calls": None, "reasoning_content": "I think."},
-        {"content": "Hi\n\n[video](https://files.test/a.mp4)"},
-        {"content": "Hi", "tool_calls": []},
-    ],
-)
-def test_what_clients_change_in_an_answer_is_ignored(echo: Json) -> None:
-    store = Store()
-    store.turn([user("q0")], answer("Hi\n\n![image](https://files.test/a.png)"))
-
-    assert store.turn([user("q0"), {"role": "assistant", **echo}, user("q1")]).asked == [user("q1")]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        [{"type": "text", "text": "Look "}, {"type": "image_url", "image_url": {"detail": None, "url": "data:x"}}],
-        [{"type": "text", "text": "Look "}, {"image_url": {"url": "data:x"}, "type": "image_url", "cache_control": {}}],
-    ],
-)
-def test_pictures_are_compared_by_what_they_hold(content: list[Json]) -> None:
-    store = Store()
-    picture = [{"type": "text", "text": "Look "}, {"type": "image_url", "image_url": {"url": "data:x"}}]
-    store.turn([user(picture)], answer("A cat"))
-
-    again = store.turn([user(content), answer("A cat"), user("q1")])
-    other = continued(store.in_force, [user([*content[:1]]), answer("A cat"), user("q1")])
-
-    assert list(again.asked) == [user("q1")]
-    assert len(other.asked) == 3
-
-
 def test_calls_and_results_of_the_servers_tools_stay_in_the_history() -> None:
     """The client has seen one answer of this turn: its texts, and the call of its own tool."""
     drawn = [
@@ -246,37 +136,6 @@ def test_calls_and_results_of_the_servers_tools_stay_in_the_history() -> None:
         assert list(continuation.history) == [user("q0"), *drawn]
         assert list(continuation.messages) == [result("c1")]
         assert (continuation.first_index, continuation.superseded) == (2, [])
-
-
-def test_what_a_client_adds_to_its_messages_goes_on_to_the_model() -> None:
-    store = Store()
-    store.turn(
-        [user("q0")], answer("Hm", tool_calls=[call("s1", "replicate_generate", "{}"), call("c1")]), result("s1")
-    )
-    marked = {"type": "text", "text": "q0", "cache_control": {"type": "ephemeral"}}
-    signed = {**call("mine"), "extra_content": {"signature": "abc"}}
-    thought: Json = {"reasoning_content": "I think", "refusal": None, "annotations": []}
-
-    sent = [user([marked]), answer("Hm", tool_calls=[signed], **thought), result("mine", "sun")]
-    continuation = continued(store.in_force, sent)
-
-    question, said_then, _ = continuation.history
-    assert question == user([marked])
-    assert said_then == answer(
-        "Hm",
-        tool_calls=[call("s1", "replicate_generate", "{}"), {**signed, "id": "c1"}],
-        reasoning_content="I think",
-    )
-    assert list(continuation.messages) == [result("c1", "sun")]
-
-
-def test_an_answer_with_another_text_beside_its_calls_differs() -> None:
-    store = Store()
-    store.turn([user("q0")], answer("Let me look", tool_calls=[call("c1")]))
-
-    store.turn([user("q0"), answer("Let me", tool_calls=[call("c2")]), result("c2"), user("q1")])
-
-    assert store.texts == ["q0", "Let me", "rain", "q1"]
 
 
 def test_a_system_prompt_that_changes_is_sent_once_and_first() -> None:

@@ -9,8 +9,8 @@ from openai import AsyncOpenAI
 
 from app.core.database import Database
 from tests import factories
-from tests.agents.definitions import make_host
-from tests.chat.asking import answer_of, ask, conversation, stream, text_of, user
+from tests.agents.definitions import agent, make_host, make_team
+from tests.chat.asking import answer_of, ask, conversation, opened_stream, stream, text_of, user
 from tests.chat.books import books_of, cost_of
 from tests.chat.tools import WEATHER, calls_of, result
 from tests.chat.upstream import UpstreamLog
@@ -172,6 +172,31 @@ async def test_equal_words_without_the_conversation_are_new(
 
     assert len(upstream.requests()[-1]["messages"]) == 5
     assert [force for _, force in await force_of(http, host, "ours")] == [False] * 6
+
+
+async def test_a_turn_that_is_interrupted_supersedes_what_it_replaces(
+    http: httpx.AsyncClient, database: Database, upstream: UpstreamLog
+) -> None:
+    host = await make_team(database, agent("host", "sim-chat"), agent("slow", "sim-chat--stall-2"))
+    messages = await talk(http, host, 2, **conversation("ours"))
+    edited = [*messages[:3], user("count to 9")]
+
+    body = {"messages": edited, "model": "agent/slow", **conversation("ours")}
+    async with opened_stream(http, host, **body) as opened:
+        await opened.read(until=b'"2 "')
+    heard = [assistant("1 2"), user("count to 4")]
+    await answer_of(http, host, messages=[*edited, *heard], **conversation("ours"))
+
+    assert upstream.requests()[-1]["messages"] == [*edited, assistant("1 2 "), heard[1]]
+    contents = await force_of(http, host, "ours")
+    assert contents[3:] == [
+        ("count to 3", True),
+        ("1 2 3", True),
+        ("count to 9", False),
+        ("1 2 ", False),
+        ("count to 4", False),
+        ("1 2 3 4", False),
+    ]
 
 
 async def test_a_failed_turn_supersedes_nothing(http: httpx.AsyncClient, database: Database) -> None:

@@ -49,15 +49,18 @@ WITH ended AS (
                         turn_id = NULL, turn_lease_until = NULL, last_turn_failed = $9
     WHERE id = $1 AND turn_id = $2
     RETURNING id
-), superseded AS (
-    UPDATE messages SET superseded_by = $2 FROM ended
-    WHERE messages.session_id = ended.id AND messages.id = ANY($10::bigint[]) AND superseded_by IS NULL
 )
 INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name)
 SELECT ended.id, $2, m.role, m.content, m.agent, m.tool_calls, m.tool_call_id, m.name
 FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[], $8::text[])
             WITH ORDINALITY AS m(role, content, agent, tool_calls, tool_call_id, name, position)
 ORDER BY position
+"""
+
+_SUPERSEDE_MESSAGES = """
+WITH leased AS (SELECT id FROM sessions WHERE id = $1 AND turn_id = $2 FOR UPDATE)
+UPDATE messages SET superseded_by = $2 FROM leased
+WHERE messages.session_id = leased.id AND messages.id = ANY($3::bigint[]) AND superseded_by IS NULL
 """
 
 _SELECT_PAGE_OF_MESSAGES = """
@@ -105,25 +108,23 @@ async def find_history(
     return [StoredMessage.from_row(row) for row in await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)]
 
 
+async def supersede_messages(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:
+    """Mark the messages of these ids as replaced by the turn. Does nothing if the turn has lost the lease."""
+    await tx.execute(_SUPERSEDE_MESSAGES, session.id, session.turn_id, list(ids))
+
+
 async def append_messages_and_end_lease(
-    tx: Transaction,
-    session: LeasedSession,
-    columns: Sequence[Sequence[str | None]],
-    *,
-    superseded: Sequence[int],
-    failed: bool,
+    tx: Transaction, session: LeasedSession, columns: Sequence[Sequence[str | None]], *, failed: bool
 ) -> None:
-    """Store the turn's messages, mark those that it replaces, and end its lease. Does nothing without the lease.
+    """Store the turn's messages and end its lease. Does nothing if the turn has lost the lease.
 
     Args:
         tx: the transaction.
         session: the session.
         columns: one list per column: roles, contents, agents, tool calls, tool call ids, names.
-        superseded: the ids of the messages that the turn replaces.
         failed: whether the turn failed.
     """
-    arguments = (session.id, session.turn_id, *columns, failed, list(superseded))
-    await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, *arguments)
+    await tx.execute(_APPEND_MESSAGES_AND_END_LEASE, session.id, session.turn_id, *columns, failed)
 
 
 async def count_sessions(tx: Transaction, organization_id: str, user_id: str) -> int:

@@ -89,7 +89,9 @@ async def end_turn(
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    await repository.append_messages_and_end_lease(tx, session, columns, superseded=superseded, failed=failed)
+    if superseded:
+        await repository.supersede_messages(tx, session, superseded)
+    await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
 
 
 def _json(value: Any) -> str | None:

@@ -45,6 +45,20 @@ class AgentDefinition:
                 yield agent
                 waiting += reversed(agent.sub_agents)
 
+    def readers(self) -> Iterator["AgentDefinition"]:
+        """The LLM agents that see the conversation itself, and not only what another agent asks them."""
+        seen: set[str] = set()
+        waiting = [self]
+        while waiting:
+            agent = waiting.pop()
+            if agent.id in seen:
+                continue
+            seen.add(agent.id)
+            if agent.agent_type is AgentType.LLM:
+                yield agent
+            else:
+                waiting += reversed(agent.sub_agents)
+
     def models(self) -> set[str]:
         """The chat models that a run of this agent may call."""
         return {agent.model for agent in self.tree() if agent.agent_type is AgentType.LLM}

@@ -22,6 +22,7 @@ class Model(Base):
         CheckConstraint(one_of("kind", ModelKind), name="kind_known"),
         CheckConstraint("max_output_tokens > 0", name="max_output_tokens_positive"),
         CheckConstraint("image_tokens >= 0", name="image_tokens_not_negative"),
+        CheckConstraint("file_tokens >= 0", name="file_tokens_not_negative"),
         CheckConstraint("context_tokens > 0", name="context_tokens_positive"),
         CheckConstraint(
             f"kind = '{ModelKind.GENERATION}' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"
@@ -34,6 +35,8 @@ class Model(Base):
     max_output_tokens: Mapped[int | None]
     # Of a chat model: the most tokens that one image of a prompt counts as; None: IMAGE_PROMPT_TOKENS.
     image_tokens: Mapped[int | None]
+    # Of a chat model: the most tokens that one file of a prompt counts as; None: it takes no files.
+    file_tokens: Mapped[int | None]
     # Of a chat model: the most tokens of prompt and answer together; None: not known, and not enforced.
     context_tokens: Mapped[int | None]
     # Of a chat model: one of LLM_UPSTREAMS, and the model's name there; None: the default upstream, the same name.

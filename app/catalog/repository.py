@@ -14,7 +14,8 @@ from app.core.database import Transaction
 
 # All columns of `prices` are selected, because only app.catalog.pricing lists the units that a price can have.
 _WITH_PRICE = """
-SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.context_tokens, m.upstream, m.upstream_model
+SELECT p.*, m.name, m.max_output_tokens, m.image_tokens, m.file_tokens, m.context_tokens, m.upstream,
+       m.upstream_model
 FROM models m
 LEFT JOIN LATERAL (
     SELECT * FROM prices WHERE model_name = m.name AND effective_at <= now() ORDER BY effective_at DESC LIMIT 1
@@ -30,6 +31,7 @@ class ModelRow:
     name: str
     max_output_tokens: int | None
     image_tokens: int | None
+    file_tokens: int | None
     context_tokens: int | None
     upstream: str | None
     upstream_model: str | None
@@ -42,6 +44,7 @@ class ModelRow:
             name=row["name"],
             max_output_tokens=row["max_output_tokens"],
             image_tokens=row["image_tokens"],
+            file_tokens=row["file_tokens"],
             context_tokens=row["context_tokens"],
             upstream=row["upstream"],
             upstream_model=row["upstream_model"],

@@ -25,6 +25,7 @@ class PricedModel:
         price: what it costs.
         max_output_tokens: of a chat model, the longest answer that is paid for; 0 for generation models.
         image_tokens: of a chat model, the most tokens that an image of a prompt counts as; None for the default.
+        file_tokens: of a chat model, the most tokens that a file of a prompt counts as; None if it takes no files.
         context_tokens: of a chat model, the most tokens of prompt and answer together; None if it is not known.
         upstream: of a chat model, the operator's upstream that has it; None for the default.
         upstream_model: of a chat model, its name at the upstream; None for the same name.
@@ -34,6 +35,7 @@ class PricedModel:
     price: PriceTag
     max_output_tokens: int
     image_tokens: int | None
+    file_tokens: int | None
     context_tokens: int | None
     upstream: str | None
     upstream_model: str | None
@@ -196,6 +198,7 @@ def _priced(row: ModelRow, price: PriceTag) -> PricedModel:
         price=price,
         max_output_tokens=row.max_output_tokens or 0,
         image_tokens=row.image_tokens,
+        file_tokens=row.file_tokens,
         context_tokens=row.context_tokens,
         upstream=row.upstream,
         upstream_model=row.upstream_model,

@@ -41,6 +41,7 @@ class ModelEntry(BaseModel):
     description: str = ""
     max_output_tokens: int | None = Field(default=None, ge=1)
     image_tokens: int | None = Field(default=None, ge=0)
+    file_tokens: int | None = Field(default=None, ge=0)
     context_tokens: int | None = Field(default=None, ge=1)
     upstream: str | None = Field(default=None, min_length=1)
     upstream_model: str | None = Field(default=None, min_length=1)
@@ -98,6 +99,8 @@ def _model_lines(model: Model) -> Iterator[str]:
         yield f"max_output_tokens = {model.max_output_tokens}"
     if model.image_tokens is not None:
         yield f"image_tokens = {model.image_tokens}"
+    if model.file_tokens is not None:
+        yield f"file_tokens = {model.file_tokens}"
     if model.context_tokens is not None:
         yield f"context_tokens = {model.context_tokens}"
     if model.upstream:

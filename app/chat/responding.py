@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Protocol
+from urllib.parse import quote
 
 import orjson
 from fastapi import Request, Response
@@ -22,6 +23,8 @@ from app.idempotency.service import REPLAYED_HEADERS
 _FIRST_WORD_SECONDS = 4.5
 # How much longer than its turn, and the storing of its answer, a stream may take to be read.
 _READING_SECONDS = 10.0
+# In bytes. Proxies refuse responses with more than about 4 KB of headers.
+_LONGEST_HEADER = 1024
 
 
 class TurnForm(Protocol):
@@ -110,4 +113,8 @@ def _json(body: JsonObject, headers: dict[str, str]) -> Response:
 
 
 def _headers(turn: TurnIdentity) -> dict[str, str]:
-    return {"X-Session-ID": turn.session_name}
+    """The session's name, in the spelling of URLs if a header cannot hold it; nothing if it is too long for proxies."""
+    name = turn.session_name
+    is_plain = name.isascii() and name.isprintable() and name == name.strip()
+    spelled = name if is_plain else quote(name, safe="")
+    return {"X-Session-ID": spelled} if len(spelled) <= _LONGEST_HEADER else {}

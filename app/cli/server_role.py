@@ -16,6 +16,8 @@ ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
 _APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "prices"})
+# Columns of those that are changed nevertheless.
+_CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset({"idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"
@@ -131,6 +133,8 @@ async def _grant(tx: Transaction) -> None:
         name = table["name"]
         await tx.execute(f"REVOKE ALL ON {schema}.{name} FROM {ROLE}")
         await tx.execute(f"GRANT {needed_privileges(name)} ON {schema}.{name} TO {ROLE}")
+        if column := _CHANGED_COLUMNS.get(name):
+            await tx.execute(f"GRANT UPDATE ({column}) ON {schema}.{name} TO {ROLE}")
     await tx.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {ROLE}")
     # Tables of later migrations, should they be run without SERVER_DATABASE_PASSWORD.
     for what in (f"{_ALL} ON TABLES", "USAGE ON SEQUENCES"):

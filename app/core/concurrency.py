@@ -1,8 +1,13 @@
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+# How long one part of a long computation takes, so that nobody waits longer.
+_SLICE_SECONDS: Final = 0.01
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
@@ -31,3 +36,15 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]], *, again_after: float =
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=again_after)
+
+
+async def in_slices(function: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:
+    """The function of each item. For many items it takes turns with whatever else the process does."""
+    results: list[_T] = []
+    began = monotonic()
+    for item in items:
+        results.append(function(item))
+        if monotonic() > began + _SLICE_SECONDS:
+            await asyncio.sleep(0)
+            began = monotonic()
+    return results

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
+from types import MappingProxyType
 
 import orjson
 
@@ -30,27 +31,34 @@ class _Exchange:
     def messages(self) -> list[WireMessage]:
         return [self.message, *self.results.values()]
 
-    @property
-    def size(self) -> int:
-        return sum(len(orjson.dumps(message)) for message in self.messages)
+    def size(self, part_tokens: Mapping[str, int]) -> int:
+        """In bytes; a part of these types counts as so many tokens at most, whatever the size of its data."""
+        return sum(_size(message, part_tokens) for message in self.messages)
 
 
 def with_recent(
-    history: Sequence[WireMessage], messages: Sequence[WireMessage], token_budget: int
+    history: Sequence[WireMessage],
+    messages: Sequence[WireMessage],
+    token_budget: int,
+    *,
+    first_index: int = 0,
+    part_tokens: Mapping[str, int] = MappingProxyType({}),
 ) -> list[WireMessage]:
     """The newest messages of the history that fit the budget, then the new messages.
 
     Each tool result follows the message with its call, wherever it stood before. If a call has two results, the later
     one is used. A message of the history is kept whatever its size if a new message is the result of one of its calls.
-    Results in the history whose call is no longer there are left out.
+    Results in the history whose call is no longer there are left out. `first_index` is the index that the first of the
+    new messages has in the request; `part_tokens` are the most tokens of a part that is no text, by its type.
 
     Raises:
         InvalidRequestError: a new message is the result of a call that is neither in the history nor in a new message.
     """
     past, by_call_id, _ = _paired(history)
     new, _, unpaired = _paired(messages)
-    late = [(_exchange_of(by_call_id, messages[index], index), messages[index]) for index in unpaired]
-    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN)
+    late = [(_exchange_of(by_call_id, messages[index], first_index + index), messages[index]) for index in unpaired]
+    sizes = {exchange: exchange.size(part_tokens) for exchange in past}
+    kept = _newest(past, {exchange for exchange, _ in late}, token_budget * BYTES_PER_TOKEN, sizes)
     for exchange, result in late:
         exchange.results[result["tool_call_id"]] = result
     return _in_order([*kept, *new])
@@ -111,13 +119,24 @@ def _exchange_of(by_call_id: Mapping[str, _Exchange], result: WireMessage, index
     raise InvalidRequestError(f"{param}: no message before this result calls a tool under that id", param=param)
 
 
-def _newest(past: Sequence[_Exchange], needed: set[_Exchange], limit: int) -> list[_Exchange]:
+def _newest(
+    past: Sequence[_Exchange], needed: set[_Exchange], limit: int, sizes: Mapping[_Exchange, int]
+) -> list[_Exchange]:
     """Those that are needed, and the newest of the others that fit into the rest of `limit` bytes."""
     newest_first = [exchange for exchange in reversed(past) if exchange not in needed]
-    left = limit - sum(exchange.size for exchange in needed)
-    fitting = takewhile(lambda size: size <= left, accumulate(exchange.size for exchange in newest_first))
+    left = limit - sum(sizes[exchange] for exchange in needed)
+    fitting = takewhile(lambda size: size <= left, accumulate(sizes[exchange] for exchange in newest_first))
     kept = needed | {exchange for exchange, _ in zip(newest_first, fitting, strict=False)}
     return [exchange for exchange in past if exchange in kept]
+
+
+def _size(message: WireMessage, part_tokens: Mapping[str, int]) -> int:
+    content = message.get("content")
+    size = len(orjson.dumps(message))
+    for part in content if isinstance(content, list) else ():
+        if part.get("type") in part_tokens:
+            size -= max(0, len(orjson.dumps(part)) - part_tokens[part["type"]] * BYTES_PER_TOKEN)
+    return size
 
 
 def _in_order(conversation: Iterable[_Exchange]) -> list[WireMessage]:

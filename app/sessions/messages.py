@@ -40,8 +40,11 @@ def additions_of(message: WireMessage) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message of a session, as it was stored."""
+    """A message of a session, as it was stored. `agent` is the one that wrote it; None if it came from the client."""
 
+    id: int
+    turn_id: str
+    agent: str | None
     role: str
     content: Any
     tool_calls: list[Any] | None
@@ -53,6 +56,9 @@ class StoredMessage:
     def from_row(cls, row: Record) -> Self:
         """The value of a row of `messages`."""
         return cls(
+            id=row["id"],
+            turn_id=row["turn_id"],
+            agent=row["agent"],
             role=row["role"],
             content=row["content"],
             tool_calls=row["tool_calls"],
@@ -73,7 +79,8 @@ class StoredMessage:
 class ListedMessage:
     """A message on a page of a session's messages.
 
-    Without `is_shown` it would have made the page too large: `content` and `tool_calls` are None then.
+    Without `is_shown` it would have made the page too large: `content` and `tool_calls` are None then. If it
+    `is_superseded`, a later request has replaced it, and models do not see it any more.
     """
 
     id: int
@@ -84,6 +91,7 @@ class ListedMessage:
     tool_calls: list[Any] | None
     tool_call_id: str | None
     created_at: datetime
+    is_superseded: bool
     is_shown: bool
 
     @classmethod
@@ -98,6 +106,7 @@ class ListedMessage:
             tool_calls=row["tool_calls"],
             tool_call_id=row["tool_call_id"],
             created_at=row["created_at"],
+            is_superseded=row["is_superseded"],
             is_shown=row["is_shown"],
         )
 

@@ -50,6 +50,7 @@ class Message(Base):
     __table_args__ = (
         CheckConstraint(one_of("role", MessageRole), name="role_known"),
         Index("ix_messages_session", "session_id", "id"),
+        Index("ix_messages_in_force", "session_id", "id", postgresql_where=text("superseded_by IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -65,6 +66,8 @@ class Message(Base):
     # Further fields as the author has sent them, such as signed reasoning, and their length as JSON text.
     additions: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     additions_bytes: Mapped[int | None]
+    # The turn whose request has replaced it: it is listed, and no longer sent to models. Older versions ignore this.
+    superseded_by: Mapped[str | None] = mapped_column(Text)
     # The length as JSON text, which is what loading costs. Postgres may store it much smaller, compressed.
     size_bytes: Mapped[int] = mapped_column(
         Computed("coalesce(octet_length(content::text), 0) + coalesce(octet_length(tool_calls::text), 0)")

@@ -35,10 +35,10 @@ SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 
 _RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
 _SELECT_HISTORY = """
-SELECT role, content::text, tool_calls::text, tool_call_id, name, additions::text
+SELECT id, turn_id, agent, role, content::text, tool_calls::text, tool_call_id, name, additions::text
 FROM (
     SELECT m.*, sum(size_bytes + coalesce(additions_bytes, 0)) OVER (ORDER BY id DESC) AS size
-    FROM messages m WHERE session_id = $1 ORDER BY id DESC LIMIT $2
+    FROM messages m WHERE session_id = $1 AND superseded_by IS NULL ORDER BY id DESC LIMIT $2
 ) newest
 WHERE size <= $3
 ORDER BY id
@@ -60,9 +60,16 @@ FROM ended, unnest($3::text[], $4::jsonb[], $5::text[], $6::jsonb[], $7::text[],
 ORDER BY position
 """
 
+_SUPERSEDE_MESSAGES = """
+WITH leased AS (SELECT id FROM sessions WHERE id = $1 AND turn_id = $2 FOR UPDATE)
+UPDATE messages SET superseded_by = $2 FROM leased
+WHERE messages.session_id = leased.id AND messages.id = ANY($3::bigint[]) AND superseded_by IS NULL
+"""
+
 _SELECT_PAGE_OF_MESSAGES = """
 SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS content, agent,
-       CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at, is_shown
+       CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at,
+       superseded_by IS NOT NULL AS is_superseded, is_shown
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
     FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
@@ -100,12 +107,17 @@ async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta)
 async def find_history(
     tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
 ) -> Sequence[StoredMessage]:
-    """The newest messages, at most `limit`, together at most `most_bytes` of JSON, and not too many values of JSON.
+    """The newest messages in force: at most `limit`, with at most `most_bytes` of JSON, and not too many values of JSON.
 
     The oldest comes first.
     """
     rows = await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)
     return await read_history([StoredMessage.from_row(row) for row in rows])
+
+
+async def supersede_messages(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:
+    """Mark the messages of these ids as replaced by the turn. Does nothing if the turn has lost the lease."""
+    await tx.execute(_SUPERSEDE_MESSAGES, session.id, session.turn_id, list(ids))
 
 
 async def append_messages_and_end_lease(

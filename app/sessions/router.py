@@ -1,4 +1,5 @@
 from fastapi import APIRouter
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
@@ -9,6 +10,14 @@ from app.sessions.dependencies import ActiveHoursDep, SessionsReader
 from app.sessions.errors import SessionNotFoundError
 from app.sessions.schemas import MessagePageRead, SessionPageRead, SessionStatusRead
 
+
+class _NameConvertor(PathConvertor):
+    """Any text: clients may name sessions themselves, and a name may contain slashes and line breaks."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("session_name", _NameConvertor())
 router = APIRouter(prefix="/api/external/sessions", tags=["Sessions"], route_class=GuardedRoute)
 
 
@@ -25,8 +34,7 @@ async def list_sessions(
     return SessionPageRead.of(found, active_hours)
 
 
-# `path`, because clients may name sessions themselves, and a name may contain slashes.
-@router.get("/{session_id:path}/messages")
+@router.get("/{session_id:session_name}/messages")
 @may_raise(SessionNotFoundError)
 async def list_messages(
     session_id: str, caller: SessionsReader, tx: TransactionDep, page: PageNumber = 1, page_size: PageSize = 20
@@ -36,7 +44,7 @@ async def list_messages(
     return MessagePageRead.of(session_id, found)
 
 
-@router.get("/{session_id:path}/status")
+@router.get("/{session_id:session_name}/status")
 @may_raise(SessionNotFoundError)
 async def get_status(
     session_id: str, caller: SessionsReader, tx: TransactionDep, active_hours: ActiveHoursDep

@@ -55,7 +55,10 @@ class SessionPageRead(BaseModel):
 
 
 class MessageRead(BaseModel):
-    """A message of a session. `agent` is the name of the agent that wrote it, null if the client did."""
+    """A message of a session. `agent` is the name of the agent that wrote it, null if the client did.
+
+    A message is superseded if a later request has sent the conversation without it. Models do not see it any more.
+    """
 
     id: str
     role: str
@@ -64,6 +67,7 @@ class MessageRead(BaseModel):
     tool_calls: list[Any] | None
     tool_call_id: str | None
     created_at: Seconds
+    superseded: bool
 
     @classmethod
     def of(cls, message: ListedMessage) -> Self:
@@ -76,6 +80,7 @@ class MessageRead(BaseModel):
             tool_calls=message.tool_calls,
             tool_call_id=message.tool_call_id,
             created_at=message.created_at,
+            superseded=message.is_superseded,
         )
 
 

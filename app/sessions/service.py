@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.api_keys.caller import Caller
@@ -9,11 +10,19 @@ from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.core.json import storable_json
 from app.sessions import repository
+from app.sessions.continuation import Continuation, continue_from
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 from app.sessions.lease import TURN_LEASE, LeasedSession
-from app.sessions.messages import MOST_BYTES_AT_ONCE, MOST_BYTES_OF_ADDITIONS, WireMessage, additions_of
+from app.sessions.messages import (
+    MOST_BYTES_AT_ONCE,
+    MOST_BYTES_OF_ADDITIONS,
+    MessageRole,
+    WireMessage,
+    additions_of,
+)
 
 _MOST_MESSAGES = 1000
+_MOST_COMPARED = 20_000
 # How much JSON is written before others get their turn.
 _AT_ONCE = 256 * 1024
 
@@ -52,16 +61,31 @@ async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
     await repository.renew_lease(tx, session, TURN_LEASE)
 
 
-async def load_history(tx: Transaction, session: LeasedSession) -> list[dict[str, Any]]:
-    """The newest messages of the session in OpenAI's form, oldest first: at most 1000 and 16 MB of JSON."""
-    found = await repository.find_history(tx, session.id, limit=_MOST_MESSAGES, most_bytes=MOST_BYTES_AT_ONCE)
-    return [message.in_wire_form() for message in found]
+async def continue_session(tx: Transaction, session: LeasedSession, sent: Sequence[WireMessage]) -> Continuation:
+    """How the messages of a request continue the session, of whose newest messages at most 16 MB are read.
+
+    The history is at most 1000 messages, also if more had to be read to see what the request sends again.
+    """
+    # Without an answer it repeats the session only if that is shorter.
+    has_answer = any(message["role"] == MessageRole.ASSISTANT for message in sent)
+    limit = _MOST_COMPARED if has_answer else max(_MOST_MESSAGES, len(sent) + 1)
+    rows = await repository.find_history(tx, session.id, limit=limit, most_bytes=MOST_BYTES_AT_ONCE)
+    continuation = await continue_from(rows, sent)
+    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
 
 
 async def end_turn(
-    tx: Transaction, session: LeasedSession, messages: Sequence[tuple[str | None, WireMessage]], *, failed: bool
+    tx: Transaction,
+    session: LeasedSession,
+    messages: Sequence[tuple[str | None, WireMessage]],
+    *,
+    superseded: Sequence[int],
+    failed: bool,
 ) -> None:
-    """Store the turn's messages, each with the name of the agent that wrote it, and end the lease."""
+    """Store the turn's messages, each with the name of the agent that wrote it, and end the lease.
+
+    The stored messages whose ids are `superseded` are no longer sent to models.
+    """
     columns: list[list[str | None]] = [[], [], [], [], [], [], []]
     written = 0
     for agent, message in messages:
@@ -80,6 +104,8 @@ async def end_turn(
         if written > _AT_ONCE:
             await asyncio.sleep(0)
             written = 0
+    if superseded:
+        await repository.supersede_messages(tx, session, superseded)
     await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
 
 

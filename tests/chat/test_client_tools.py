@@ -71,13 +71,14 @@ async def test_only_the_clients_own_calls_are_shown(
         (made,) = answer["generated_content"]
 
     assert names_of(shown) == ["get_weather"]
-    assert text == "one moment"
+    assert text == f"one moment\n\n[file]({made['storage_url']})"
     assert made["status"] == "completed"
     # The server has run its own call. The model sees its result together with the client's result.
     await answer_of(http, host, messages=[result(shown[0], "rain")], session_id=session_id, tools=[WEATHER, TIME])
     said = upstream.requests()[-1]["messages"]
     assert [message["role"] for message in said] == ["user", "assistant", "tool", "tool"]
     assert names_of(said[1]["tool_calls"]) == [GENERATE, "get_weather"]
+    assert said[1]["content"] == text
     assert [message["tool_call_id"] for message in said[2:]] == [call["id"] for call in said[1]["tool_calls"]]
     assert (json.loads(said[2]["content"])["id"], said[3]["content"]) == (made["id"], "rain")
 
@@ -173,6 +174,37 @@ async def test_the_client_chooses_whether_tools_are_called(
 
     assert names_of(answer["choices"][0]["message"].get("tool_calls", [])) == called
     assert upstream.the_request()["tool_choice"] == choice
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_required_call_is_one_of_the_clients_tools(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog, choice: Any, is_streamed: bool
+) -> None:
+    words, tools = "Draw a picture of Oslo", [WEATHER, TIME]
+    made: dict[str, Any] | None
+    if is_streamed:
+        streamed = await stream(http, host, words, tools=tools, tool_choice=choice)
+        called, reason, made = streamed.calls, streamed.finish_reason, streamed.finish
+    else:
+        answer = await answer_of(http, host, words, tools=tools, tool_choice=choice)
+        called, reason, made = calls_of(answer), answer["choices"][0]["finish_reason"], answer
+
+    assert (names_of(called), reason) == (["get_weather"], "tool_calls")
+    assert "generated_content" not in (made or {})
+    assert (offered(upstream.the_request()), upstream.the_request()["tool_choice"]) == (
+        ["get_weather", "get_time"],
+        choice,
+    )
+
+
+async def test_a_required_call_is_one_of_the_servers_tools_if_the_client_has_none(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
+) -> None:
+    answer = await answer_of(http, host, "make simulator/text", tool_choice="required")
+
+    assert text_of(answer).startswith("The tool says:")
+    assert [request.get("tool_choice") for request in upstream.requests()] == ["required", None]
 
 
 async def test_a_forced_tool_of_the_server_is_called_once(

@@ -263,13 +263,14 @@ async def test_the_agents_instruction_comes_before_the_clients_own(
         ({"tool_choice": {"type": "function", "function": {"name": "get_time"}}, "tools": [WEATHER]}, "tool_choice"),
         ({"tool_choice": allowed("get_weather", "get_time"), "tools": [WEATHER]}, "tool_choice"),
         ({"session_id": ""}, "session_id"),
-        ({"session_id": "s" * 201}, "session_id"),
-        ({"session_id": "a\n"}, "session_id"),
-        ({"elevenlabs_extra_body": {"conversation_id": " a"}}, "elevenlabs_extra_body.conversation_id"),
-        ({"elevenlabs_extra_body": {"conversation_id": "a "}}, "elevenlabs_extra_body.conversation_id"),
-        ({"elevenlabs_extra_body": {"conversation_id": " "}}, "elevenlabs_extra_body.conversation_id"),
-        ({"elevenlabs_extra_body": {"conversation_id": "a\tb"}}, "elevenlabs_extra_body.conversation_id"),
-        ({"elevenlabs_extra_body": {"conversation_id": ""}}, "elevenlabs_extra_body.conversation_id"),
+        ({"session_id": "s" * 513}, "session_id"),
+        ({"session_id": "a\0b"}, "session_id"),
+        ({"session_id": True}, "session_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": "s" * 513}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": 10**600}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": "a\0"}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": False}}, "elevenlabs_extra_body.conversation_id"),
+        ({"elevenlabs_extra_body": {"conversation_id": ["a"]}}, "elevenlabs_extra_body.conversation_id"),
     ],
 )
 async def test_an_invalid_parameter_is_refused_with_its_location(
@@ -289,6 +290,15 @@ async def test_an_invalid_parameter_is_refused_with_its_location(
 NO_OBJECTS = [b"", b"{", b"[]", b'"hello"', b"\xff"]
 # Postgres stores no NUL, and half of a surrogate pair is not a character.
 NO_TEXT = [b'{"messages": [{"role": "user", "content": "%s"}]}' % escape for escape in (b"a\\u0000b", b"\\ud800")]
+
+
+async def test_half_a_character_names_no_session(http: httpx.AsyncClient, host: Organization) -> None:
+    body = b'{"session_id": "\\ud800", "messages": [{"role": "user", "content": "Hello"}]}'
+    headers = {**host.headers, "Content-Type": "application/json"}
+
+    response = await http.post("/v1/chat/completions", content=body, headers=headers)
+
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "session_id")
 
 
 @pytest.mark.parametrize("body", [*NO_OBJECTS, *NO_TEXT])

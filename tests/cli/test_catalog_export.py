@@ -20,6 +20,7 @@ name = "acme/chat"
 kind = "chat"
 max_output_tokens = 4096
 image_tokens = 0
+file_tokens = 20000
 context_tokens = 8192
 upstream = "local"
 upstream_model = "llama"

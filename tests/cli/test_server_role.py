@@ -118,6 +118,8 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "UPDATE ledger_entries SET amount = 0",
         "DELETE FROM metering_events",
         "UPDATE alembic_version SET version_num = '0001'",
+        "UPDATE messages SET content = NULL",
+        "DELETE FROM messages",
         "TRUNCATE outputs",
         "DROP TABLE outputs",
         "CREATE TABLE mine (id int)",
@@ -125,6 +127,12 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             execute(as_server(owned), statement)
+
+
+def test_the_role_may_mark_messages_as_superseded(owned: str) -> None:
+    migrate(owned)
+
+    execute(as_server(owned), "UPDATE messages SET superseded_by = 'turn-1'")
 
 
 def test_tables_of_later_migrations_are_the_servers_too(owned: str) -> None:

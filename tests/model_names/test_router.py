@@ -76,6 +76,7 @@ async def test_a_model_has_the_creation_time_of_its_agent(
     assert {model["id"]: model["created"] for model in models} == {
         "junis-orchestrator": 1765017000,
         "agent/orchestrator": 1765017000,
+        "agent/writer": 1765017000,
     }
 
 
@@ -123,7 +124,7 @@ async def test_a_slash_in_a_model_name_need_not_be_escaped(team_client: httpx.As
 async def test_agents_of_other_organizations_are_not_found(client: httpx.AsyncClient) -> None:
     models = (await client.get("/v1/models")).json()["data"]
 
-    assert [model["id"] for model in models] == ["junis-orchestrator", "agent/orchestrator"]
+    assert [model["id"] for model in models] == ["junis-orchestrator", "agent/orchestrator", "agent/writer"]
     assert (await client.get("/v1/models/agent/painter")).status_code == 404
 
 

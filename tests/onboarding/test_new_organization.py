@@ -21,5 +21,6 @@ async def test_a_founded_organization_has_an_owner_an_account_and_an_orchestrato
         balance = await find_balance(tx, made.id)
     assert owner.email == email
     assert [agent.name for agent in agents if agent.is_orchestrator] == ["orchestrator"]
+    assert [agent.name for agent in agents if not agent.tools] == ["writer"]
     assert balance is not None
     assert not any((balance.balance, balance.held, balance.available))

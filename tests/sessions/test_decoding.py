@@ -1,5 +1,6 @@
 """How much of stored messages is read at once."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,20 +15,26 @@ SMALL = ["words", None, [{"type": "text", "text": "a, [b]"}]]
 HUGE: Any = [[]] * 2 * MOST_VALUES
 
 
-def stored(content: Any) -> StoredMessage:
-    text = orjson.dumps(content).decode()
-    return StoredMessage(role="user", content=text, tool_calls=None, tool_call_id=None, name=None)
+def stored(content: Any, calls: Any = None) -> StoredMessage:
+    """A message as it is read from its row: what is JSON is text."""
+    values: dict[str, Any] = {
+        name: None if value is None else orjson.dumps(value).decode()
+        for name, value in (("content", content), ("tool_calls", calls))
+    }
+    return StoredMessage(id=1, turn_id="t", agent=None, role="user", tool_call_id=None, name=None, **values)
 
 
 def listed(content: Any) -> ListedMessage:
     return ListedMessage(
         id=1,
+        session_id=uuid.uuid4(),
         role="user",
         content=orjson.dumps(content).decode(),
         agent=None,
         tool_calls=None,
         tool_call_id=None,
         created_at=datetime.now(UTC),
+        is_superseded=False,
         is_shown=True,
     )
 
@@ -42,9 +49,8 @@ async def test_everything_is_read_in_order() -> None:
 
 async def test_tool_calls_are_read_as_well() -> None:
     calls = [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]
-    message = StoredMessage("assistant", None, orjson.dumps(calls).decode(), None, None)  # type: ignore[arg-type] # text
 
-    (read,) = await read_history([message])
+    (read,) = await read_history([stored(None, calls)])
 
     assert (read.content, read.tool_calls) == (None, calls)
 

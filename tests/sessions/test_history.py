@@ -149,6 +149,18 @@ def test_a_missing_result_is_inserted_after_its_call() -> None:
     assert whole[3] == {"role": "tool", "tool_call_id": "a", "content": "No result was given for this call."}
 
 
+def test_the_data_of_a_part_counts_as_its_tokens_at_most() -> None:
+    file = {"type": "file", "file": {"file_data": "data:application/pdf;base64," + "A" * 1_000_000}}
+    message = {"role": "user", "content": [{"type": "text", "text": "Read this"}, file]}
+    rest = len(orjson.dumps(message)) - len(orjson.dumps(file))
+    tokens = 500 + -(-rest // 4)
+
+    assert with_recent([message], QUESTION, tokens, part_tokens={"file": 500}) == [message, *QUESTION]
+    assert with_recent([message], QUESTION, tokens - 1, part_tokens={"file": 500}) == QUESTION
+    # A short one, such as a picture's address, counts as its bytes.
+    assert with_recent([message], QUESTION, 300_000, part_tokens={"file": 1_000_000}) == [message, *QUESTION]
+
+
 def test_a_token_is_four_bytes() -> None:
     message = text("user", "é" * 20)
     tokens = -(-len(orjson.dumps(message)) // 4)

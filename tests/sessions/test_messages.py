@@ -10,7 +10,7 @@ from tests.factories import Organization
 from tests.sessions.conversations import insert_talk
 from tests.sessions.reading import messages_of
 
-MESSAGE_FIELDS = ["id", "role", "content", "agent", "tool_calls", "tool_call_id", "created_at"]
+MESSAGE_FIELDS = ["id", "role", "content", "agent", "tool_calls", "tool_call_id", "created_at", "superseded"]
 MOMENT = datetime(2025, 12, 6, 10, 30, 0, 900_000, UTC)
 
 
@@ -53,7 +53,7 @@ async def test_a_message_is_shown_as_it_was_said(
     messages = (await client.get(path)).json()["messages"]
 
     nothing: dict[str, Any] = dict.fromkeys(("content", "agent", "tool_calls", "tool_call_id"))
-    nothing |= {"created_at": "2025-12-06T10:30:00Z"}
+    nothing |= {"created_at": "2025-12-06T10:30:00Z", "superseded": False}
     assert all(list(message) == MESSAGE_FIELDS for message in messages)
     ids = [message.pop("id") for message in messages]
     assert len(set(ids)) == 3

@@ -31,6 +31,13 @@ class LoopSignal:
             self.outer.set()
 
 
+def _named_in(choice: object) -> str | None:
+    """The name of the one function that a `tool_choice` demands, if it demands one."""
+    function = choice.get("function") if isinstance(choice, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
+
+
 @dataclass(frozen=True)
 class AgentRun:
     """One run of an agent.
@@ -55,6 +62,13 @@ class AgentRun:
     loop: LoopSignal | None = None
     transcript: list[Said] = field(default_factory=list)
     below_runs: list[tuple[int, "AgentRun"]] = field(default_factory=list)
+
+    @property
+    def must_call_client(self) -> bool:
+        """Whether the client wants a call of one of its own tools, whatever else the agent could call."""
+        choice = self.parameters.get("tool_choice")
+        own = {tool["function"]["name"] for tool in self.client_tools}
+        return bool(own) and (choice == "required" or _named_in(choice) in own)
 
     def below(
         self, agent: AgentDefinition, messages: Sequence[JsonObject], *, loop: LoopSignal | None = None

@@ -35,11 +35,12 @@ def build_body(
     parameters: JsonObject,
     messages: Sequence[JsonObject],
     tools: Sequence[JsonObject],
-    is_first: bool,
+    keeps_choice: bool,
 ) -> JsonObject:
     """The body of one model call. The client's parameters override the agent's settings.
 
-    `tool_choice` is sent with the first call only. Otherwise a forced tool would be called over and over.
+    `keeps_choice` says whether `tool_choice` is sent. In every call, a forced tool of the server's would be called over
+    and over.
     """
     body: JsonObject = {}
     if agent.temperature is not None:
@@ -50,7 +51,7 @@ def build_body(
     body |= {**parameters, "model": model, "messages": with_instruction(instruction, messages)}
     if not tools:
         return {name: value for name, value in body.items() if name not in {"tool_choice", "parallel_tool_calls"}}
-    if not is_first:
+    if not keeps_choice:
         body.pop("tool_choice", None)
     body["tools"] = list(tools)
     return body
@@ -67,13 +68,15 @@ def with_instruction(instruction: str, messages: Sequence[JsonObject]) -> list[J
     return [{"role": "system", "content": text}, *messages] if text else list(messages)
 
 
-def prompt_tokens_bound(body: JsonObject, image_tokens: int) -> int:
+def prompt_tokens_bound(body: JsonObject, image_tokens: int, file_tokens: int = 0) -> int:
     """The most tokens that the prompt can have, because a token is at least one byte of UTF-8.
 
-    Each image counts as `image_tokens`, whatever the size of its data.
+    Each image counts as `image_tokens`, and the data of each file as `file_tokens`, whatever the size of its data.
     """
-    images = [part for part in _parts(body["messages"]) if part.get("type") == "image_url"]
-    return _prompt_bytes(body) - _bytes_of(images) + image_tokens * len(images)
+    images = _of_type(body, "image_url")
+    files = [part["file"]["file_data"] for part in _of_type(body, "file")]
+    data = _bytes_of(images) + sum(map(len, files))
+    return _prompt_bytes(body) - data + image_tokens * len(images) + file_tokens * len(files)
 
 
 def output_tokens_bound(body: JsonObject, model_maximum: int) -> int:
@@ -93,25 +96,26 @@ def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
     return {**unlimited, OUTPUT_LIMIT: output_tokens_bound(body, model_maximum)}
 
 
-def room_for_answer(body: JsonObject, context_tokens: int, image_tokens: int) -> int:
+def room_for_answer(body: JsonObject, context_tokens: int, image_tokens: int, file_tokens: int = 0) -> int:
     """How many tokens of the context the prompt probably leaves for the answer; at least a short one.
 
     Some upstreams refuse a request if the prompt and the limit of the answer exceed the context together. The tokens of
     the prompt can only be estimated. If the estimate is low, a prompt is refused that would fit; if it is high, the
-    answer is cut. So the prompt counts as dense text with images of the largest size as long as that leaves more than
-    half of the room that average text leaves; otherwise the answer gets this half, and the other is the margin. Data
-    that is neither text nor an image, such as sound, is not counted: its tokens have no relation to its bytes.
+    answer is cut. So the prompt counts as dense text with images and files of the largest size as long as that leaves
+    more than half of the room that average text leaves; otherwise the answer gets this half, and the other is the
+    margin. Sound is not counted: its tokens have no relation to its bytes.
 
     Args:
         body: the body with the prompt.
         context_tokens: the most that the model takes, prompt and answer together.
         image_tokens: the most that one image counts as.
+        file_tokens: the most that one file counts as.
     """
     data = [part for part in _parts(body["messages"]) if part.get("type") != "text"]
-    images = len([part for part in data if part.get("type") == "image_url"])
+    held = image_tokens * len(_of_type(body, "image_url")) + file_tokens * len(_of_type(body, "file"))
     # A predicted answer shares the answer's room.
     size = _prompt_bytes({**body, "prediction": None}) - _bytes_of(data)
-    least = context_tokens - size // _DENSE_BYTES_PER_TOKEN - image_tokens * images
+    least = context_tokens - size // _DENSE_BYTES_PER_TOKEN - held
     probable = context_tokens - size // BYTES_PER_TOKEN
     return max(min(_SHORTEST_ANSWER, -(-context_tokens // 2)), least, probable // 2)
 
@@ -124,6 +128,15 @@ def _prompt_bytes(body: JsonObject) -> int:
 
 def _bytes_of(parts: Iterable[JsonObject]) -> int:
     return sum(len(orjson.dumps(part)) for part in parts)
+
+
+def _of_type(body: JsonObject, kind: str) -> list[JsonObject]:
+    return [part for part in _parts(body["messages"]) if part.get("type") == kind]
+
+
+def has_file(message: JsonObject) -> bool:
+    """Whether a message has a file among its parts."""
+    return any(part.get("type") == "file" for part in _parts([message]))
 
 
 def _parts(messages: Iterable[JsonObject]) -> Iterable[Any]:

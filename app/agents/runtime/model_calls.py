@@ -57,6 +57,7 @@ class ModelRoute:
         max_output_tokens: the longest answer that it may give.
         context_tokens: the most that it takes, prompt and answer together; None if that is not known.
         image_tokens: the most that one image of a prompt counts as.
+        file_tokens: the most that one file of a prompt counts as.
     """
 
     upstream: Upstream
@@ -64,12 +65,13 @@ class ModelRoute:
     max_output_tokens: int
     context_tokens: int | None = None
     image_tokens: int = 0
+    file_tokens: int = 0
 
     def with_limit(self, body: JsonObject) -> JsonObject:
         """The body with the one limit that its answer has: the client's, the catalog's or the context's."""
         if self.context_tokens is None:
             return with_limit(body, self.max_output_tokens)
-        room = room_for_answer(body, self.context_tokens, self.image_tokens)
+        room = room_for_answer(body, self.context_tokens, self.image_tokens, self.file_tokens)
         return with_limit(body, min(self.max_output_tokens, room))
 
 

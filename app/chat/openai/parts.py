@@ -11,6 +11,9 @@ from app.sessions.messages import MessageRole
 
 # Other schemes, such as `gs:` or `file:`, could reach data of the operator.
 _PICTURE = re.compile(r"https?://|data:image/[a-z0-9.+-]+[;,]", re.IGNORECASE)
+# The beginning of a file's data, after at most so many characters.
+_FILE = re.compile(r"data:[a-z0-9.+-]+/[a-z0-9.+-]+(;[a-z0-9.+_=-]+)*;base64,(?=[a-z0-9+/])", re.IGNORECASE)
+_FILE_HEAD = 200
 _BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 
 # A second of sound is at most about 50 tokens, and takes more bytes than that as MP3 or WAV, so the size of the data
@@ -73,6 +76,15 @@ def _is_base64(data: str) -> bool:
     return bool(data) and len(rest) <= _MOST_PADDING and rest == b"=" * len(rest) and data.endswith("=" * len(rest))
 
 
+def _check_file(part: JsonObject) -> None:
+    file = part.get("file")
+    if isinstance(file, dict) and file.get("file_id") is not None:
+        raise ValueError("this server keeps no files by their ids: send file.file_data instead of file.file_id")
+    data = file.get("file_data") if isinstance(file, dict) else None
+    if not isinstance(data, str) or not _FILE.match(data[:_FILE_HEAD]):
+        raise ValueError("a part of type file needs file.file_data, the file itself as data:TYPE;base64,…")
+
+
 def _head(data: str) -> bytes:
     try:
         return base64.b64decode(data[:_HEAD])
@@ -101,4 +113,5 @@ _CHECKS: Mapping[str, Callable[[JsonObject], None]] = {
     "refusal": _check_refusal,
     "image_url": _check_image,
     "input_audio": _check_audio,
+    "file": _check_file,
 }

@@ -1,8 +1,10 @@
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -21,14 +23,29 @@ from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.targets import Target
 from app.chat_models.protocol import JsonObject
-from app.core.json import exact_json
+from app.core.json import exact_json, storable_text
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
 
-# Responses repeat the name in a header, so it has to be printable ASCII without spaces at its ends.
-SessionName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
-]
+
+def _as_text(name: Any) -> Any:
+    """A name that came as a number, as text."""
+    if isinstance(name, float) and isfinite(name):
+        return repr(name)
+    is_number = isinstance(name, int) and not isinstance(name, bool)
+    return str(name) if is_number and name.bit_length() < _LONGEST_NUMBER else name
+
+
+def _is_storable(name: str) -> str:
+    if storable_text(name) != name:
+        raise ValueError("must have neither NUL characters nor half surrogate pairs")
+    return name
+
+
+# In bits. Such a number is longer than a name may be.
+_LONGEST_NUMBER = 2000
+# Any text, as clients have names for their conversations already; so long that it fits into Postgres's index.
+SessionName = Annotated[str, BeforeValidator(_as_text), StringConstraints(max_length=512), AfterValidator(_is_storable)]
 
 
 _FORMATS = ("text", "json_object", "json_schema")
@@ -206,7 +223,7 @@ class ChatRequest(ModelParameters):
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
     tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], _bounded(128)] | None = None
-    session_id: SessionName | None = None
+    session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
     # ElevenLabs' name for `user`.
     user_id: str | None = None

@@ -35,8 +35,15 @@ _PARTS: dict[str, _Json] = {
             "required": ["data", "format"],
         }
     },
+    "file": {
+        "file": {
+            "type": "object",
+            "properties": {"file_data": {"type": "string", "pattern": "^data:[^,]+;base64,[A-Za-z0-9+/]"}},
+            "required": ["file_data"],
+        }
+    },
 }
-_PARTS_OF_ALL = ("text", "image_url", "input_audio")
+_PARTS_OF_ALL = ("text", "image_url", "input_audio", "file")
 
 
 def describe_message(schema: _Json) -> None:

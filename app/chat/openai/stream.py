@@ -18,6 +18,9 @@ async def stream_turn(running: RunningTurn, *, wants_usage: bool) -> AsyncGenera
     except AppError as error:
         yield sse.frame(error.body())
     else:
+        if result.links:
+            delta = {"content": result.links}
+            yield sse.frame(completion_chunks.delta_chunk(result.turn, delta, wants_usage=wants_usage))
         yield sse.frame(completion_chunks.finish_chunk(result, wants_usage=wants_usage))
         if wants_usage:
             yield sse.frame(completion_chunks.usage_chunk(result))

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic
 
@@ -12,6 +12,7 @@ from app.agents.tools.protocol import ToolTurn
 from app.agents.tools.registry import ToolRegistry
 from app.catalog import service as catalog
 from app.catalog.service import PricedModel
+from app.chat.turns.files import refuse_unreadable_files
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
@@ -29,10 +30,10 @@ from app.credits import service as credits
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
+from app.sessions.continuation import Continuation
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent, without_old_thoughts
 from app.sessions.lease import LeasedSession
-from app.sessions.messages import WireMessage
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
@@ -101,7 +102,9 @@ class TurnAdmission:
         refuse_taken_names(agent, tools, request.client_tools)
         refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
         runner = AgentRunner(model_calls, tools)
-        run = await _run(request, agent, await sessions.load_history(tx, session))
+        continuation = await sessions.continue_session(tx, session, request.messages)
+        run = await _run(request, agent, continuation, _part_tokens(agent, model_calls))
+        refuse_unreadable_files(agent, models, request.messages, run.messages)
         return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
@@ -110,6 +113,8 @@ class TurnAdmission:
             hold_expires_at=monotonic() + time_limit + _HOLD_MARGIN_SECONDS,
             attribution=attribution,
             session=session,
+            asked=continuation.asked,
+            superseded=continuation.superseded,
             prepared=runner.prepare(run),
             runner=runner,
             meter=meter,
@@ -162,14 +167,29 @@ def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
     )
 
 
-async def _run(request: TurnRequest, agent: AgentDefinition, history: Sequence[WireMessage]) -> AgentRun:
-    """The agent's run on as much of the history as its settings allow, and on the new messages."""
+def _part_tokens(agent: AgentDefinition, model_calls: ModelCalls) -> dict[str, int]:
+    """The most tokens that a part of a message counts as with any model that reads it, by its type."""
+    routes = [model_calls.routes[each.model] for each in agent.readers()]
+    images, files = [route.image_tokens for route in routes], [route.file_tokens for route in routes]
+    return {"image_url": max(images, default=0), "file": max(files, default=0)}
+
+
+async def _run(
+    request: TurnRequest, agent: AgentDefinition, continuation: Continuation, part_tokens: Mapping[str, int]
+) -> AgentRun:
+    """The agent's run on as much of the history as its settings allow, and on the question."""
     # Each step may take long, so others get their turn between them.
     await asyncio.sleep(0)
-    known = without_old_thoughts(history, request.messages)
-    recent = with_recent(known, request.messages, agent.max_history_tokens)
+    known = without_old_thoughts(continuation.history, continuation.messages)
+    recent = with_recent(
+        known,
+        continuation.messages,
+        agent.max_history_tokens,
+        first_index=continuation.first_index,
+        part_tokens=part_tokens,
+    )
     await asyncio.sleep(0)
-    messages = with_all_results(recent)
+    messages = with_all_results([*continuation.leading, *recent])
     await asyncio.sleep(0)
     return AgentRun(
         agent=agent,

@@ -27,6 +27,7 @@ class TurnEnding:
         uses: what each of its model calls has used.
         usage: the tokens of all of them.
         messages: what is stored in the session, each message with the name of the agent that wrote it.
+        superseded: the ids of the session's messages that these replace.
         answer: its answer; None if it ended without one.
         is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
         has_tools: whether its agents could generate something.
@@ -41,6 +42,7 @@ class TurnEnding:
     uses: Sequence[MeteredUse]
     usage: Usage
     messages: Sequence[Said]
+    superseded: Sequence[int]
     answer: Finished | None
     is_fault: bool
     has_tools: bool
@@ -59,7 +61,8 @@ class TurnEnding:
     def _of(cls, turn: AdmittedTurn, said: Sequence[Said], answer: Finished | None, *, is_fault: bool) -> Self:
         # If a turn fails before anything was said, the client's messages are not stored. The client will send them
         # again, and messages that the provider rejects would make every later turn fail.
-        asked: list[Said] = [] if is_fault and not said else [(None, dict(each)) for each in turn.request.messages]
+        is_kept = bool(said) or not is_fault
+        asked: list[Said] = [(None, dict(each)) for each in turn.asked] if is_kept else []
         return cls(
             turn=turn.identity,
             organization_id=turn.request.caller.organization_id,
@@ -70,6 +73,7 @@ class TurnEnding:
             uses=turn.meter.uses,
             usage=turn.meter.usage,
             messages=[*asked, *said],
+            superseded=turn.superseded if is_kept else (),
             answer=answer,
             is_fault=is_fault,
             has_tools=bool(turn.run.agent.tool_names()),

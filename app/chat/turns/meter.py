@@ -106,7 +106,7 @@ class TurnMeter:
     def _add_call(self, agent: str, model: str, body: JsonObject) -> TurnCall:
         priced = self._priced(model)
         image_tokens = self._image_tokens if priced.image_tokens is None else priced.image_tokens
-        prompt_tokens = prompt_tokens_bound(body, image_tokens)
+        prompt_tokens = prompt_tokens_bound(body, image_tokens, priced.file_tokens or 0)
         call_id = f"{self._reference}:{len(self._calls) + 1}"
         call = TurnCall(call_id, agent, priced, call_ceiling(priced, body, prompt_tokens), prompt_tokens)
         self._calls.append(call)

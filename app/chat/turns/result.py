@@ -48,12 +48,16 @@ class TurnIdentity:
 
 @dataclass(frozen=True)
 class TurnContent:
-    """A generation that the turn requested, as it was when the turn ended. `url` is the URL of its first output."""
+    """A generation that the turn requested, as it was when the turn ended.
+
+    `url` is the URL of its first output, `further_urls` are those of the others.
+    """
 
     id: str
     status: Status
     content_type: ContentType | None
     url: str | None
+    further_urls: Sequence[str] = ()
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
@@ -64,6 +68,7 @@ class TurnContent:
             status=Status(stored["status"]),
             content_type=None if content_type is None else ContentType(content_type),
             url=stored["url"],
+            further_urls=tuple(stored.get("further_urls", ())),
         )
 
 
@@ -78,6 +83,7 @@ class TurnResult:
         logprobs: the log probabilities of its tokens, if the client asked for them.
         usage: tokens of all model calls of the turn.
         contents: the generations that the turn requested, in order.
+        links: the end of the message's content that no model has written: what was generated. Not a delta of the turn.
     """
 
     turn: TurnIdentity
@@ -86,6 +92,7 @@ class TurnResult:
     logprobs: JsonObject | None
     usage: Usage
     contents: Sequence[TurnContent]
+    links: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON, to be stored."""
@@ -101,6 +108,7 @@ class TurnResult:
             logprobs=stored["logprobs"],
             usage=_usage(stored["usage"]),
             contents=[TurnContent.from_json(content) for content in stored["contents"]],
+            links=stored.get("links", ""),
         )
 
 

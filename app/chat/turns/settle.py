@@ -5,9 +5,11 @@ account. In different orders two turns could wait for each other.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.agents.runtime.events import Finished
 from app.chat.turns.ending import TurnEnding
+from app.chat.turns.links import missing_links, transcript_with_links, with_links
 from app.chat.turns.result import TurnContent, TurnResult
 from app.chat.turns.turn import hold_reference
 from app.content import service as content
@@ -35,18 +37,20 @@ class TurnSettlement:
             ServiceUnavailableError: Postgres is away.
         """
         async with self._database.transaction() as tx:
-            contents = await _contents_of(tx, ending)
+            contents = [self._generated(item) for item in await _contents_of(tx, ending)]
+            links = missing_links(answer, contents)
             result = TurnResult(
                 turn=ending.turn,
-                message=answer.message,
+                message=with_links(answer, links).message,
                 finish_reason=answer.finish_reason,
                 logprobs=answer.logprobs,
                 usage=ending.usage,
-                contents=[self._generated(item) for item in contents],
+                contents=contents,
+                links=links,
             )
             if ending.idempotent:
                 await idempotency.store_response(tx, ending.idempotent, result.to_json())
-            await _end(tx, ending)
+            await _end(tx, replace(ending, messages=transcript_with_links(ending.messages, links)))
         return result
 
     async def fail(self, ending: TurnEnding) -> None:
@@ -62,11 +66,13 @@ class TurnSettlement:
 
     def _generated(self, item: ContentWithOutputs) -> TurnContent:
         found = item.content
+        urls = [self._urls.of(found, output) for output in item.outputs]
         return TurnContent(
             id=str(found.id),
             status=Status(found.status),
             content_type=ContentType(found.content_type) if found.content_type else None,
-            url=self._urls.of(found, item.outputs[0]) if item.outputs else None,
+            url=urls[0] if urls else None,
+            further_urls=tuple(urls[1:]),
         )
 
 
@@ -75,7 +81,7 @@ async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentW
 
 
 async def _end(tx: Transaction, ending: TurnEnding) -> None:
-    await sessions.end_turn(tx, ending.session, ending.messages, failed=ending.is_fault)
+    await sessions.end_turn(tx, ending.session, ending.messages, superseded=ending.superseded, failed=ending.is_fault)
     reference = hold_reference(ending.turn.id)
     settled = await credits.settle(
         tx,

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.agents.runtime.agent_run import AgentRun, PreparedRun
@@ -8,6 +9,7 @@ from app.chat.turns.result import TurnIdentity
 from app.core.attribution import Attribution
 from app.credits.references import turn_reference
 from app.sessions.lease import LeasedSession
+from app.sessions.messages import WireMessage
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class AdmittedTurn:
         hold_expires_at: the monotonic time when its hold expires, at the earliest.
         attribution: for whom and by what it runs.
         session: its session.
+        asked: what is stored of the client's messages.
+        superseded: the ids of the session's messages that they replace.
         prepared: the run of its agent on the session's history and the client's new messages.
         runner: runs the agent, and the agents below it.
         meter: meters the model calls.
@@ -34,6 +38,8 @@ class AdmittedTurn:
     hold_expires_at: float
     attribution: Attribution
     session: LeasedSession
+    asked: Sequence[WireMessage]
+    superseded: Sequence[int]
     prepared: PreparedRun
     runner: AgentRunner
     meter: TurnMeter

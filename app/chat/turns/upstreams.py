@@ -41,4 +41,5 @@ class Upstreams:
             model.max_output_tokens,
             model.context_tokens,
             image_tokens if model.image_tokens is None else model.image_tokens,
+            model.file_tokens or 0,
         )

@@ -42,6 +42,23 @@ told = st.builds(lambda text: {"role": "tool", "tool_call_id": "call_1", "conten
 bodies = st.builds(lambda messages: {"model": "m", "messages": messages}, st.lists(spoken | called | told, min_size=1))
 
 
+def test_files_leave_less_room_for_the_answer() -> None:
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64," + "A" * 400_000}}
+    body = {"messages": [{"role": "user", "content": [file]}]}
+
+    assert room_for_answer(body, 100_000, 0, 20_000) == room_for_answer(body, 100_000, 0, 0) - 20_000
+
+
+def test_each_file_counts_as_its_tokens_and_its_name_as_text() -> None:
+    def bound(data: str, name: str) -> int:
+        file = {"type": "file", "file": {"filename": name, "file_data": data}}
+        return prompt_tokens_bound({"messages": [{"role": "user", "content": [file, file]}]}, 0, 700)
+
+    assert bound("data:application/pdf;base64," + "A" * 100_000, "a.pdf") == bound("", "a.pdf")
+    assert bound("", "a" * 1000) == bound("", "") + 2 * 1000
+    assert 1400 < bound("", "") < 1600
+
+
 @given(body=bodies)
 def test_the_hold_covers_every_token_of_a_prompt(body: dict[str, Any]) -> None:
     request = parse_chat_request(orjson.dumps(body))

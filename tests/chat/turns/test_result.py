@@ -16,9 +16,10 @@ RESULT = TurnResult(
     logprobs={"content": [{"token": "a", "logprob": -0.1}]},
     usage=Usage(3, 4),
     contents=[
-        TurnContent("1", Status.COMPLETED, ContentType.IMAGE, "http://localhost/1.png"),
+        TurnContent("1", Status.COMPLETED, ContentType.IMAGE, "http://localhost/1.png", ("http://localhost/1_2.png",)),
         TurnContent("2", Status.FAILED, None, None),
     ],
+    links="![image](http://localhost/1.png)",
 )
 
 
@@ -26,6 +27,15 @@ def test_a_stored_result_is_read_back_as_it_was() -> None:
     stored = orjson.loads(orjson.dumps(RESULT.to_json()))
 
     assert TurnResult.from_json(stored) == RESULT
+
+
+def test_a_result_that_an_older_version_has_stored_has_no_links() -> None:
+    stored = orjson.loads(orjson.dumps(RESULT.to_json()))
+    del stored["links"], stored["contents"][0]["further_urls"]
+
+    read = TurnResult.from_json(stored)
+
+    assert (read.links, read.contents[0].further_urls) == ("", ())
 
 
 def test_a_stored_result_keeps_the_order_of_a_messages_fields() -> None:

@@ -107,7 +107,7 @@ async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta)
 async def find_history(
     tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
 ) -> Sequence[StoredMessage]:
-    """The newest messages in force: at most `limit`, with at most `most_bytes` of JSON, and not too many values of JSON.
+    """The newest messages in force: at most `limit`, with at most `most_bytes` of JSON and not too many values of it.
 
     The oldest comes first.
     """

@@ -32,8 +32,7 @@ def _as_text(name: Any) -> Any:
     """A name that came as a number, as text."""
     if isinstance(name, float) and isfinite(name):
         return repr(name)
-    is_number = isinstance(name, int) and not isinstance(name, bool)
-    return str(name) if is_number and name.bit_length() < _LONGEST_NUMBER else name
+    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
 
 def _is_storable(name: str) -> str:
@@ -42,8 +41,6 @@ def _is_storable(name: str) -> str:
     return name
 
 
-# In bits. Such a number is longer than a name may be.
-_LONGEST_NUMBER = 2000
 # Any text, as clients have names for their conversations already; so long that it fits into Postgres's index.
 SessionName = Annotated[str, BeforeValidator(_as_text), StringConstraints(max_length=512), AfterValidator(_is_storable)]
 

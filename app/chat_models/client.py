@@ -69,7 +69,7 @@ class AiohttpChatModelClient:
         with _failures_as_provider_errors(upstream):
             async with self._session.get(
                 f"{upstream.base_url.rstrip('/')}{path}",
-                headers=_authorization(upstream),
+                headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None,
                 timeout=limits,
                 allow_redirects=False,
             ) as response:
@@ -128,7 +128,7 @@ class AiohttpChatModelClient:
             f"{upstream.base_url.rstrip('/')}/chat/completions",
             # A file object is written piece by piece. Requests with images have megabytes.
             data=BytesIO(payload),
-            headers=_authorization(upstream),
+            headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None,
             timeout=limits,
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
@@ -145,10 +145,6 @@ def open_chat_model_client() -> ChatModelClient:
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )
     return AiohttpChatModelClient(session)
-
-
-def _authorization(upstream: Upstream) -> dict[str, str] | None:
-    return {"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else None
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
@@ -195,7 +191,8 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
     try:
         yield
     except UpstreamReportedError as reported:
-        raise refusal(upstream, 200, None, reported.body) from None
+        said = UpstreamStatusError(200, stated_reason(upstream, reported.body))
+        raise refusal(upstream, 200, None, reported.body) from said
     except TimeoutError as error:
         _log_failure(upstream, error)
         raise ProviderTimeoutError from error

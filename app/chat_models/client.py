@@ -215,7 +215,8 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
     try:
         yield
     except UpstreamReportedError as reported:
-        raise refusal(upstream, 200, None, reported.body, has_begun=reported.has_begun) from None
+        said = UpstreamStatusError(200, stated_reason(upstream, reported.body))
+        raise refusal(upstream, 200, None, reported.body, has_begun=reported.has_begun) from said
     except TimeoutError as error:
         _log_failure(upstream, error)
         raise ProviderTimeoutError from error

@@ -11,8 +11,9 @@ import aiohttp
 from app.chat_models.errors import UpstreamStatusError
 from app.chat_models.offer import Offer, read_offer
 from app.chat_models.protocol import ChatModelClient, Upstream
-from app.core.addresses import http_address_of, shown_url
+from app.core.addresses import http_address_of
 from app.core.errors import AppError, ProviderTimeoutError
+from app.core.networks import shown_url
 
 _MOST_NAMES = 8
 _SUFFIX = "/chat/completions"
@@ -143,6 +144,8 @@ def _refused(asked: UpstreamSetting, said: UpstreamStatusError) -> Fault | None:
         return Fault(f"{asked.where} limits requests{reason}", "wait, or have the vendor raise the limit")
     if said.status in _REJECTED and reason:
         return Fault(f"{asked.where} refuses a small request for {asked.model}{reason}", "set it up accordingly")
+    if said.status == 200:
+        return Fault(f"{asked.where} reports an error{reason}", "see its log")
     if said.status >= 500:
         found = f"{asked.where} fails with status {_named(said.status)}{reason}"
         # LiteLLM's proxy without a database fails like this if a request has no key.

@@ -15,9 +15,9 @@ from app.chat_models.failures import UpstreamSetting, explain, some
 from app.chat_models.offer import Offer, read_offer
 from app.chat_models.protocol import ChatModelClient
 from app.chat_models.trial import Trial, try_model
-from app.core.addresses import is_near
 from app.core.database import Database
 from app.core.errors import AppError
+from app.core.networks import is_near
 
 _OFFER_SECONDS = 5.0
 # A model that is not loaded yet may need longer for its first word. The user is not kept waiting for it.

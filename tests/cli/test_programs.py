@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import app
+from tests.cli.outcome import run_process
 
 REPORT = "import os, sys\nprint(os.getpid(), *sys.argv[1:])\n"
 
@@ -58,3 +59,12 @@ def test_a_command_imports_neither_the_web_application_nor_a_vendor_sdk() -> Non
     modules = set(loaded.stdout.split())
     assert "app.cli.commands" in modules
     assert modules.isdisjoint({"fastapi", "starlette", "boto3", "replicate", "aiohttp", "redis", "arq", "worker"})
+
+
+def test_the_programs_own_name_may_be_said_twice() -> None:
+    """As by `docker compose run api junis doctor`: the image's entry point is `junis`."""
+    once, twice = run_process("doctor", "--help"), run_process("junis", "doctor", "--help")
+
+    assert once.status == 0
+    assert "Check every setting" in once.stdout
+    assert twice == once

@@ -19,8 +19,9 @@ from app.chat.turns.upstreams import Upstreams
 from app.cli.doctor.chat_checks import OFFER_SECONDS
 from app.cli.doctor.checking import Place
 from app.cli.doctor.results import Result, failed, not_checked, ok, warning, worst
-from app.core.addresses import http_address_of, is_near, shown_url
+from app.core.addresses import http_address_of
 from app.core.errors import AppError
+from app.core.networks import is_near, shown_url
 from app.core.setting_doubts import doubts_about_names, doubts_about_values
 
 _DOUBTFUL_SECONDS, _WRONG_SECONDS = 5.0, 60.0

@@ -11,8 +11,8 @@ import aiohttp
 
 from app.cli.doctor.checking import Place
 from app.cli.doctor.results import Result, failed, not_checked, ok, warning
-from app.core.addresses import is_near, shown_url
 from app.core.clock import now
+from app.core.networks import is_near, shown_url
 from app.generations.callbacks import PATH
 from app.predictions.protocol import PredictionDeniedError, PredictionError
 from app.predictions.signatures import WebhookSignatureError, verify

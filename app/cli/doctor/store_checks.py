@@ -9,7 +9,7 @@ import aiohttp
 
 from app.cli.doctor.checking import Place
 from app.cli.doctor.results import Result, failed, ok, warning, worst
-from app.core.addresses import shown_url
+from app.core.networks import shown_url
 from app.storage.local import LEAST_FREE_BYTES
 from app.storage.protocol import PROBE, ObjectStore, StoreError, StoreFault
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -67,3 +68,10 @@ def set_well(
         monkeypatch.setenv(name, value)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+def moved(url: str, **parts: str) -> str:
+    """The URL with another `user` or `password`."""
+    split = urlsplit(url)
+    user, password = parts.get("user", split.username), parts.get("password", split.password)
+    return split._replace(netloc=f"{user}:{password}@{split.hostname}:{split.port}").geturl()

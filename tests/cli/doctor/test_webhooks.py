@@ -8,7 +8,7 @@ import pytest
 from tests import programs
 from tests.chat_server import chat_server
 from tests.cli.conftest import Junis
-from tests.cli.doctor_place import Line, Patient, set_well
+from tests.cli.doctor.place import Line, Patient, set_well
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 SECRET, OTHER = "whsec_b2YgdGhlIGRvY3RvcidzIHRlc3Rz", "whsec_YW5vdGhlciBvbmUgb2YgdGhlbQ=="

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Junis
-from tests.cli.doctor_place import Line, Patient, set_well
+from tests.cli.doctor.place import Line, Patient, set_well
 from tests.storage.keys import OWNER
 from tests.storage.servers import S3Server, paths, rclone_server
 

@@ -175,6 +175,36 @@ async def test_the_client_chooses_whether_tools_are_called(
     assert upstream.the_request()["tool_choice"] == choice
 
 
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_required_call_is_one_of_the_clients_tools(
+    http: httpx.AsyncClient, database: Database, host: Organization, upstream: UpstreamLog, is_streamed: bool
+) -> None:
+    words, tools = "Draw a picture of Oslo", [WEATHER, TIME]
+    made: dict[str, Any] | None
+    if is_streamed:
+        streamed = await stream(http, host, words, tools=tools, tool_choice="required")
+        called, reason, made = streamed.calls, streamed.finish_reason, streamed.finish
+    else:
+        answer = await answer_of(http, host, words, tools=tools, tool_choice="required")
+        called, reason, made = calls_of(answer), answer["choices"][0]["finish_reason"], answer
+
+    assert (names_of(called), reason) == (["get_weather"], "tool_calls")
+    assert "generated_content" not in (made or {})
+    assert (offered(upstream.the_request()), upstream.the_request()["tool_choice"]) == (
+        ["get_weather", "get_time"],
+        "required",
+    )
+
+
+async def test_a_required_call_is_one_of_the_servers_tools_if_the_client_has_none(
+    http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
+) -> None:
+    answer = await answer_of(http, host, "make simulator/text", tool_choice="required")
+
+    assert text_of(answer).startswith("The tool says:")
+    assert [request.get("tool_choice") for request in upstream.requests()] == ["required", None]
+
+
 async def test_a_forced_tool_of_the_server_is_called_once(
     http: httpx.AsyncClient, host: Organization, upstream: UpstreamLog
 ) -> None:

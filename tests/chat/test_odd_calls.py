@@ -10,7 +10,7 @@ from tests.agents.definitions import container, make_team, price_chat_models
 from tests.chat.asking import answer_of, conversation, stream, text_of
 from tests.chat.books import books_of, charged, estimate_of
 from tests.chat.odd_model import FINISH, OddModel, arguments, calls, make_odd_host, says
-from tests.chat.tools import TIME, WEATHER, result
+from tests.chat.tools import TIME, WEATHER, calls_of, names_of, result
 from tests.factories import Organization
 
 
@@ -54,6 +54,23 @@ async def test_the_model_gets_an_error_for_a_call_that_cannot_be_made(
         assert text_of(await answer_of(tuned, host, "Hello")) == "Sorry"
 
     assert odd_model.requests[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": result}
+
+
+async def test_a_tool_of_the_servers_that_was_not_offered_is_not_run(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    generate = '{"model": "simulator/text", "input": {"prompt": "a poem"}}'
+    odd_model.say([calls("replicate_generate", generate)], [calls("get_weather", "{}")])
+
+    answer = await answer_of(tuned, host, "Oslo?", tools=[WEATHER], tool_choice="required")
+
+    assert names_of(calls_of(answer)) == ["get_weather"]
+    assert "generated_content" not in answer
+    first, second = odd_model.requests
+    assert second["messages"][-1]["content"] == '{"error":"there is no such tool"}'
+    for request in (first, second):
+        assert [each["function"]["name"] for each in request["tools"]] == ["get_weather"]
+        assert request["tool_choice"] == "required"
 
 
 async def test_a_model_that_only_calls_unknown_tools_is_stopped_at_the_agents_maximum(

@@ -55,6 +55,11 @@ class AgentRun:
     transcript: list[Said] = field(default_factory=list)
     below_runs: list[tuple[int, "AgentRun"]] = field(default_factory=list)
 
+    @property
+    def must_call_client(self) -> bool:
+        """Whether the client wants a call of one of its own tools, whatever else the agent could call."""
+        return bool(self.client_tools) and self.parameters.get("tool_choice") == "required"
+
     def below(
         self, agent: AgentDefinition, messages: Sequence[JsonObject], *, loop: LoopSignal | None = None
     ) -> "AgentRun":

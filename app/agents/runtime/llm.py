@@ -79,7 +79,7 @@ class LlmAgents:
             parameters=run.parameters,
             messages=messages,
             tools=[*own, *run.client_tools],
-            is_first=call_number == 0,
+            keeps_choice=call_number == 0 or run.must_call_client,
         )
         return route.with_limit(body)
 

@@ -26,11 +26,12 @@ def build_body(
     parameters: JsonObject,
     messages: Sequence[JsonObject],
     tools: Sequence[JsonObject],
-    is_first: bool,
+    keeps_choice: bool,
 ) -> JsonObject:
     """The body of one model call. The client's parameters override the agent's settings.
 
-    `tool_choice` is sent with the first call only. Otherwise a forced tool would be called over and over.
+    `keeps_choice` says whether `tool_choice` is sent. In every call, a forced tool of the server's would be called over
+    and over.
     """
     body: JsonObject = {"model": model, "messages": with_instruction(instruction, messages)}
     if agent.temperature is not None:
@@ -40,7 +41,7 @@ def build_body(
     body |= parameters
     if not tools:
         return {name: value for name, value in body.items() if name not in {"tool_choice", "parallel_tool_calls"}}
-    if not is_first:
+    if not keeps_choice:
         body.pop("tool_choice", None)
     body["tools"] = list(tools)
     return body

@@ -14,8 +14,11 @@ from app.core.errors import InvalidRequestError
 def tools_of(run: AgentRun, bound: BoundTools, run_agent: RunAgent) -> dict[str, ServerTool]:
     """The tools that the agent names, the agents below it, and the tools of its loop if it runs in one.
 
-    If two have the same name, the agent below wins over the named tool, and the loop's tool wins over both.
+    If two have the same name, the agent below wins over the named tool, and the loop's tool wins over both. There are
+    none if the client requires a call of its own tools: it waits for one, and the model would be free to call others.
     """
+    if run.must_call_client:
+        return {}
     tools = {name: tool for name, tool in bound.named.items() if name in run.agent.tools}
     tools |= {below.name: SubAgentTool(run_agent, run, below) for below in run.agent.sub_agents}
     return tools | (dict(bound.for_loops) if run.loop else {})

@@ -86,6 +86,8 @@ def _structured(request: ChatRequest, words: str) -> str | None:
     if kind == "json_schema":
         schema = request.response_format.get("json_schema", {}).get("schema", {})
         return json.dumps(instance(schema, words), ensure_ascii=False)
+    if kind is None and "json" in words.lower() and (schema := prompted_schema(request.messages)):
+        return f"```json\n{json.dumps(instance(schema, words), ensure_ascii=False, indent=2)}\n```"
     return None
 
 

@@ -10,7 +10,8 @@ from simulator.wire import Json
 _DECODER = json.JSONDecoder()
 _LONGEST = 100_000
 _OPENING = re.compile(r"\{")
-_KEYS = re.compile(r"['\"`](?P<name>\w{1,64})['\"`](?=[^.\n]{0,100}\bkeys?\b)")
+_ABOUT_KEYS = re.compile(r"[^.\n]{0,500}\b(keys?|fields?)\b[^.\n]{0,500}", re.IGNORECASE)
+_NAME = re.compile(r"['\"`](?P<name>[A-Za-z]\w{0,63})['\"`]")
 
 
 def prompted_schema(messages: list[Json]) -> Json | None:
@@ -41,5 +42,5 @@ def _is_schema(value: Any) -> bool:
 
 
 def _named_keys(text: str) -> Json | None:
-    names = [match["name"] for match in _KEYS.finditer(text)]
+    names = [match["name"] for said in _ABOUT_KEYS.finditer(text) for match in _NAME.finditer(said[0])]
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}} if names else None

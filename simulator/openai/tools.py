@@ -50,7 +50,7 @@ def choose_calls(request: ChatRequest) -> list[ToolCall]:
     if request.tool_choice == "none" or not request.tools:
         return []
     words = last_words(request.messages)
-    if is_forced(request) and (results := latest_results(request.messages)):
+    if is_forced(request) and (results := latest_results(request.messages) or _observed(words)):
         tool = _forced(request) or _ending(request.tools, words)
         return [_call(tool.name, _fitting(tool.parameters, "\n".join(results)))]
     calls = [_call(tool.name, arguments) for tool in _wanted(request, words) for arguments in _arguments(tool, words)]
@@ -62,6 +62,11 @@ def _wanted(request: ChatRequest, words: str) -> list[Tool]:
         return [forced]
     tools = [tool for tool in request.tools if _is_wanted(tool, words.lower())]
     return tools or (request.tools[:1] if request.tool_choice == "required" else [])
+
+
+def _observed(words: str) -> list[str]:
+    """Results that a client has put into words, as for models that know no results of tools."""
+    return [words.removeprefix("Observation:").strip()] if words.startswith("Observation:") else []
 
 
 def _ending(tools: list[Tool], words: str) -> Tool:

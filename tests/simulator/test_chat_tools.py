@@ -174,6 +174,15 @@ async def test_a_call_that_is_forced_after_results_ends_the_work_if_a_tool_does(
     assert arguments_of(answer) == [{"text": "Snow"}]
 
 
+async def test_results_may_be_put_into_words(openai_client: openai.AsyncOpenAI) -> None:
+    tools = [tool("get_weather", city={"type": "string"}), tool("final_answer", answer={"type": "string"})]
+
+    answer = await ask(openai_client, "Observation:\nSnow", tools=tools, tool_choice="required")
+
+    assert [call.function.name for call in answer.message.tool_calls] == ["final_answer"]
+    assert arguments_of(answer) == [{"answer": "Snow"}]
+
+
 async def test_tool_calls_are_streamed_in_pieces(openai_client: openai.AsyncOpenAI) -> None:
     chunks = await stream(openai_client, "Draw a cat twice", tools=[GENERATE])
 

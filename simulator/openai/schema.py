@@ -106,6 +106,6 @@ def _is_allowed(schema: Json, value: float) -> bool:
 def _smallest(schema: Json) -> float:
     least: float | None = schema.get("minimum", schema.get("exclusiveMinimum"))
     most: float | None = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if least is None:
+    if least is None or least < 0:
         return 1 if most is None else min(1, most)
     return least + 1 if "exclusiveMinimum" in schema and "minimum" not in schema else least

@@ -1,5 +1,5 @@
+import os
 import secrets
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,11 @@ import pytest
 from app.core.database import Database
 from tests.conftest import Stack
 from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
-from tests.contract.environments import CLIENTS, Node, node_environment, python_environment
+from tests.contract.environments import Node, node_environment, programs_for_node, python_environment
 from tests.contract.runs import Run, run_scenarios
+
+# It takes minutes to install and to run.
+collect_ignore = [] if os.environ.get("FULL") == "1" else ["test_langchain_suite.py"]
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +24,7 @@ def node() -> Node:
 @pytest.fixture(scope="session")
 def node_folder(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder outside the source tree with the clients' programs for Node and the packages that they import."""
-    folder = tmp_path_factory.mktemp("node") / "clients"
-    shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "node_modules").symlink_to(node.modules)
-    return folder
+    return programs_for_node(node, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture(scope="session")

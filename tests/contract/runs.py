@@ -50,7 +50,8 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
         keys: API keys for the program.
     """
     access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
-    printed = json.loads(run_program(command, folder, json.dumps(access)))
+    # The packages may print something, too.
+    printed = json.loads(run_program(command, folder, json.dumps(access)).rstrip().rpartition("\n")[2])
     calls = [str(entry["request"].get("user", "")) for entry in stack.simulator.log("chat")]
     return Run(printed["version"], printed["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 

@@ -142,6 +142,7 @@ async def test_a_tool_is_called_if_the_words_are_about_what_its_name_says(
         ({"type": "number", "exclusiveMinimum": 2, "exclusiveMaximum": 4}, 3),
         ({"type": "integer", "minimum": 4}, 4),
         ({"type": "integer", "exclusiveMaximum": 3}, 1),
+        ({"type": "integer", "minimum": -9, "maximum": 2}, 1),
     ],
 )
 async def test_a_number_is_taken_from_the_words_if_it_is_allowed(

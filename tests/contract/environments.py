@@ -47,12 +47,22 @@ def framework_command(environment: str, program: str, folder: Path) -> list[str 
         folder: where a program for Node and its packages are brought together.
     """
     name, *arguments = program.split()
-    project = CLIENTS / "environments" / environment
     if name.endswith(".mjs"):
-        node = node_environment(project if project.exists() else CLIENTS)
+        node = node_modules_of(environment)
         return [node.program, programs_for_node(node, folder) / "frameworks" / name, *arguments]
-    python = framework_environment(environment) if project.exists() else python_environment(environment)
-    return [python / "bin" / "python", "-m", f"tests.contract.clients.frameworks.{Path(name).stem}", *arguments]
+    return [python_of(environment), "-m", f"tests.contract.clients.frameworks.{Path(name).stem}", *arguments]
+
+
+def python_of(environment: str) -> Path:
+    """The Python of an environment of either kind."""
+    of_its_own = (CLIENTS / "environments" / environment).exists()
+    return (framework_environment if of_its_own else python_environment)(environment) / "bin" / "python"
+
+
+def node_modules_of(environment: str) -> Node:
+    """Node with the packages of an environment of either kind."""
+    project = CLIENTS / "environments" / environment
+    return node_environment(project if project.exists() else CLIENTS)
 
 
 def programs_for_node(node: Node, folder: Path) -> Path:

@@ -56,12 +56,14 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
     return Run(printed["version"], printed["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 
 
-def run_program(command: Sequence[str | Path], folder: Path, standard_input: str = "") -> str:
-    """The output of a program for this standard input; the program sees no settings of this machine."""
+def run_program(
+    command: Sequence[str | Path], folder: Path, standard_input: str = "", settings: Mapping[str, str] | None = None
+) -> str:
+    """The output of a program for this standard input; the program sees no settings of this machine, only these."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **(settings or {})},
         input=standard_input,
         capture_output=True,
         text=True,

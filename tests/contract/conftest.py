@@ -12,8 +12,9 @@ from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
 from tests.contract.environments import Node, node_environment, programs_for_node, python_environment
 from tests.contract.runs import Run, run_scenarios
 
-# It takes minutes to install and to run.
-collect_ignore = [] if os.environ.get("FULL") == "1" else ["test_langchain_suite.py"]
+# They take minutes to install and to run.
+_LONG = ["test_langchain_suite.py", "test_python_snippets.py"]
+collect_ignore = [] if os.environ.get("FULL") == "1" else _LONG
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,12 @@ def node_folder(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 async def account(database: Database) -> Account:
     return await open_account(database)
+
+
+@pytest.fixture
+def settings(stack: Stack, account: Account) -> dict[str, str]:
+    """What the snippets of the page of clients find in their environment."""
+    return {"JUNIS_URL": stack.url, "JUNIS_API_KEY": account.keys["every_scope"]}
 
 
 @pytest.fixture(scope="session", params=["openai-python-3", "openai-python-2", "openai-python-1", "openai-node-7"])

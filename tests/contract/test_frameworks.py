@@ -6,8 +6,8 @@ All in one file, so that one pytest worker runs it and each program plays its sc
 import os
 import re
 import secrets
-import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.timeout(600)
 
 CLIENTS = {**SMALL, **LARGE} if os.environ.get("FULL") == "1" else SMALL
 
+_AT_ONCE = 3
+
 COUNT = " ".join(map(str, range(1, 21)))
 ABOUT_WEATHER = "What is the weather in Oslo?"
 PLACE = "Oslo?"
@@ -32,26 +34,25 @@ POEM = {"title": "Hello!", "verses": 1}
 
 
 @pytest.fixture(scope="session")
-def runs() -> dict[str, Run | Exception]:
-    """The results of the programs that have run, or why they have none."""
-    return {}
+async def runs(
+    request: pytest.FixtureRequest, stack: Stack, database: Database, run_folder: Path
+) -> AsyncIterator[dict[str, Future[Run]]]:
+    """The results of the programs that the selected tests look at: they run side by side, as they mostly wait."""
+    wanted = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
+        started = {}
+        for name in wanted & CLIENTS.keys():
+            command = framework_command(CLIENTS[name].environment, CLIENTS[name].program, run_folder)
+            keys = (await open_account(database)).keys
+            label = f"{name}-{secrets.token_hex(4)}"
+            started[name] = threads.submit(run_scenarios, stack, command, run_folder, label, keys)
+        yield started
 
 
 @pytest.fixture
-async def run(name: str, runs: dict[str, Run | Exception], stack: Stack, database: Database, run_folder: Path) -> Run:
+def run(name: str, runs: dict[str, Future[Run]]) -> Run:
     """The results of all scenarios of one client, played with an account of its own."""
-    if name not in runs:
-        client = CLIENTS[name]
-        command = framework_command(client.environment, client.program, run_folder)
-        keys = (await open_account(database)).keys
-        try:
-            runs[name] = run_scenarios(stack, command, run_folder, f"{name}-{secrets.token_hex(4)}", keys)
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            runs[name] = error
-    found = runs[name]
-    if isinstance(found, Exception):
-        raise found
-    return found
+    return runs[name].result()
 
 
 def is_an_answer(found: dict[str, Any]) -> None:

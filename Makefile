@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test upstreams lint types check chaos drills deployment env mutants bench lag fuzz clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -19,6 +19,7 @@ help:
 	@echo '                  an upgrade with a million rows under load; ROWS=10000 takes fewer'
 	@echo 'make deployment   build the image and drive the Compose stack; needs a Docker Engine, or root on Debian to start'
 	@echo '                  one. FULL=1: all of it, minutes; DEPLOYMENT=skip: not at all'
+	@echo 'make contract     try the clients of docs/clients.md against the server. FULL=1: with large packages too, minutes'
 	@echo 'make env          write .env with fresh secrets for Docker Compose; SIMULATOR=1: for a trial without vendors'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
@@ -64,6 +65,9 @@ drills: install
 # One process: all tests use the same stack. The time limit of a test includes that of a build from nothing.
 deployment: install
 	$(BIN)/pytest -n 0 --timeout 1800 -m "deployment$(if $(FULL),, and not thorough)" tests/deployment $(ARGS)
+
+contract: install
+	$(if $(FULL),FULL=1) $(BIN)/pytest -n 0 tests/contract $(ARGS)
 
 env:
 	@sh deploy/make_env.sh $(if $(SIMULATOR),simulator)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from simulator.faults.chat import ChatFault
 from simulator.media.scene import NOTICE
 from simulator.openai.conversation import image_count, last_words, latest_results
+from simulator.openai.prompted import prompted_schema
 from simulator.openai.requests import ChatRequest
 from simulator.openai.schema import instance
 from simulator.openai.tools import ToolCall, choose_calls, is_forced
@@ -51,7 +52,7 @@ def reply_to(request: ChatRequest) -> Reply:
 def _reply(request: ChatRequest) -> Reply:
     words = last_words(request.messages)
     results = latest_results(request.messages)
-    if results and not _AGAIN.search(words):
+    if results and not _AGAIN.search(words) and not is_forced(request):
         return _limited(request, _about(results))
     scripted = None if is_forced(request) else _scripted(words)
     if scripted is not None:
@@ -83,10 +84,13 @@ def _scripted(words: str) -> str | None:
 def _structured(request: ChatRequest, words: str) -> str | None:
     kind = request.response_format.get("type")
     if kind == "json_object":
-        return json.dumps({"answer": words}, ensure_ascii=False)
+        schema = prompted_schema(request.messages)
+        return json.dumps(instance(schema, words) if schema else {"answer": words}, ensure_ascii=False)
     if kind == "json_schema":
         schema = request.response_format.get("json_schema", {}).get("schema", {})
         return json.dumps(instance(schema, words), ensure_ascii=False)
+    if kind is None and "json" in words.lower() and (schema := prompted_schema(request.messages)):
+        return f"```json\n{json.dumps(instance(schema, words), ensure_ascii=False, indent=2)}\n```"
     return None
 
 

@@ -1,10 +1,12 @@
 """The smallest value that fits a JSON schema."""
 
+import re
 from typing import Any
 
 from simulator.wire import Json
 
 _MAX_DEPTH = 8
+_NUMBER = re.compile(r"(?<![\w.])-?\d{1,9}(?![\w.]*\d)")
 _SMALLEST: dict[str, Any] = {"boolean": True, "null": None}
 
 
@@ -80,16 +82,30 @@ def _scalar(kind: str, schema: Json, words: str) -> Any:
     if kind in _SMALLEST:
         return _SMALLEST[kind]
     if kind in {"integer", "number"}:
-        return _number(kind, schema)
+        said = _said_number(schema, words)
+        value = _smallest(schema) if said is None else said
+        return int(value) if kind == "integer" else value
     least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
     return words.ljust(least, ".")[:most]
 
 
-def _number(kind: str, schema: Json) -> float | int:
-    least = schema.get("minimum", schema.get("exclusiveMinimum"))
-    most = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if least is None:
-        value = 1 if most is None else min(1, most)
-    else:
-        value = least + 1 if "exclusiveMinimum" in schema and "minimum" not in schema else least
-    return int(value) if kind == "integer" else value
+def _said_number(schema: Json, words: str) -> float | None:
+    """The first number among the words, if the schema allows it."""
+    found = _NUMBER.search(words)
+    value = float(found[0]) if found else None
+    return value if value is not None and _is_allowed(schema, value) else None
+
+
+def _is_allowed(schema: Json, value: float) -> bool:
+    return bool(
+        schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        and schema.get("exclusiveMinimum", value - 1) < value < schema.get("exclusiveMaximum", value + 1)
+    )
+
+
+def _smallest(schema: Json) -> float:
+    least: float | None = schema.get("minimum", schema.get("exclusiveMinimum"))
+    most: float | None = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if least is None or least < 0:
+        return 1 if most is None else min(1, most)
+    return least + 1 if "exclusiveMinimum" in schema and "minimum" not in schema else least

@@ -6,9 +6,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.openai.conversation import last_words
+from simulator.openai.conversation import last_words, latest_results
 from simulator.openai.requests import ChatRequest, Tool
 from simulator.openai.schema import instance
+from simulator.openai.wanted import is_last, is_meant, is_named
 from simulator.replicate.models import MODELS
 from simulator.wire import Json
 
@@ -49,12 +50,29 @@ def choose_calls(request: ChatRequest) -> list[ToolCall]:
     if request.tool_choice == "none" or not request.tools:
         return []
     words = last_words(request.messages)
-    forced = _forced(request)
-    tools = [forced] if forced else [tool for tool in request.tools if _is_wanted(tool, words.lower())]
-    if not tools and request.tool_choice == "required":
-        tools = request.tools[:1]
-    calls = [_call(tool.name, arguments) for tool in tools for arguments in _arguments(tool, words)]
+    if is_forced(request) and (results := latest_results(request.messages) or _observed(words)):
+        tool = _forced(request) or _ending(request.tools, words)
+        return [_call(tool.name, _fitting(tool.parameters, "\n".join(results)))]
+    calls = [_call(tool.name, arguments) for tool in _wanted(request, words) for arguments in _arguments(tool, words)]
     return calls if request.is_parallel else calls[:1]
+
+
+def _wanted(request: ChatRequest, words: str) -> list[Tool]:
+    if forced := _forced(request):
+        return [forced]
+    tools = [tool for tool in request.tools if _is_wanted(tool, words.lower())]
+    return tools or (request.tools[:1] if request.tool_choice == "required" else [])
+
+
+def _observed(words: str) -> list[str]:
+    """Results that a client has put into words, as for models that know no results of tools."""
+    return [words.removeprefix("Observation:").strip()] if words.startswith("Observation:") else []
+
+
+def _ending(tools: list[Tool], words: str) -> Tool:
+    """What an assistant calls that has its results and must call something: the tool that ends the work, if any."""
+    endings = [tool for tool in tools if is_last(tool)]
+    return next(iter(endings or [tool for tool in tools if _is_wanted(tool, words.lower())] or tools))
 
 
 def is_forced(request: ChatRequest) -> bool:
@@ -67,10 +85,9 @@ def _forced(request: ChatRequest) -> Tool | None:
 
 
 def _is_wanted(tool: Tool, lowered: str) -> bool:
-    name = tool.name.lower()
-    if name in lowered or name.replace("_", " ") in lowered:
-        return True
-    return tool.name == GENERATE and _model(lowered) is not None
+    if tool.name == GENERATE:
+        return is_named(tool, lowered) or _model(lowered) is not None
+    return is_named(tool, lowered) or is_meant(tool, lowered)
 
 
 def _model(lowered: str) -> str | None:

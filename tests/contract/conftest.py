@@ -1,5 +1,5 @@
+import os
 import secrets
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,12 @@ import pytest
 from app.core.database import Database
 from tests.conftest import Stack
 from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
-from tests.contract.environments import CLIENTS, Node, node_environment, python_environment
+from tests.contract.environments import Node, node_environment, programs_for_node, python_environment
 from tests.contract.runs import Run, run_scenarios
+
+# They take minutes to install and to run.
+_LONG = ["test_langchain_suite.py", "test_python_snippets.py"]
+collect_ignore = [] if os.environ.get("FULL") == "1" else _LONG
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +25,18 @@ def node() -> Node:
 @pytest.fixture(scope="session")
 def node_folder(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder outside the source tree with the clients' programs for Node and the packages that they import."""
-    folder = tmp_path_factory.mktemp("node") / "clients"
-    shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "node_modules").symlink_to(node.modules)
-    return folder
+    return programs_for_node(node, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture(scope="session")
 async def account(database: Database) -> Account:
     return await open_account(database)
+
+
+@pytest.fixture
+def settings(stack: Stack, account: Account) -> dict[str, str]:
+    """What the snippets of the page of clients find in their environment."""
+    return {"JUNIS_URL": stack.url, "JUNIS_API_KEY": account.keys["every_scope"]}
 
 
 @pytest.fixture(scope="session", params=["openai-python-3", "openai-python-2", "openai-python-1", "openai-node-7"])

@@ -50,17 +50,20 @@ def run_scenarios(stack: Stack, command: Sequence[str | Path], folder: Path, nam
         keys: API keys for the program.
     """
     access = {"run": name, "base_url": f"{stack.base_url}/v1", "keys": keys}
-    printed = json.loads(run_program(command, folder, json.dumps(access)))
+    # The packages may print something, too.
+    printed = json.loads(run_program(command, folder, json.dumps(access)).rstrip().rpartition("\n")[2])
     calls = [str(entry["request"].get("user", "")) for entry in stack.simulator.log("chat")]
     return Run(printed["version"], printed["results"], _of_run(name, _requests(stack, name)), _of_run(name, calls))
 
 
-def run_program(command: Sequence[str | Path], folder: Path, standard_input: str = "") -> str:
-    """The output of a program for this standard input; the program sees no settings of this machine."""
+def run_program(
+    command: Sequence[str | Path], folder: Path, standard_input: str = "", settings: Mapping[str, str] | None = None
+) -> str:
+    """The output of a program for this standard input; the program sees no settings of this machine, only these."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **(settings or {})},
         input=standard_input,
         capture_output=True,
         text=True,

@@ -138,6 +138,28 @@ async def test_json_can_be_requested(openai_client: openai.AsyncOpenAI) -> None:
     assert json.loads(free.message.content) == {"answer": "Hello there"}
 
 
+SONG = {"type": "object", "properties": {"title": {"type": "string"}, "verses": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (f"Answer in JSON of this schema: {json.dumps(SONG)}. No more.", {"title": "Sing!", "verses": 1}),
+        (f'The schema {{"name": "song", "schema": {json.dumps(SONG)}}}', {"title": "Sing!", "verses": 1}),
+        ("JSON with 'title' and `verses` keys, please", {"title": "Sing!", "verses": "Sing!"}),
+        ("Any JSON, but no {braces}", {"answer": "Sing!"}),
+    ],
+)
+async def test_json_has_the_form_that_the_prompt_describes(
+    openai_client: openai.AsyncOpenAI, prompt: str, expected: dict[str, Any]
+) -> None:
+    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": "Sing!"}]
+
+    choice = await ask(openai_client, "", messages=messages, response_format={"type": "json_object"})
+
+    assert json.loads(choice.message.content) == expected
+
+
 @pytest.mark.parametrize(
     ("key", "status"), [("", 401), ("Bearer", 401), ("Bearer revoked", 401), ("Bearer unpaid", 402)]
 )

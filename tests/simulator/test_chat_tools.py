@@ -111,6 +111,79 @@ async def test_a_required_call_is_made_for_any_words(openai_client: openai.Async
     assert choice.message.tool_calls[0].function.name == "get_weather"
 
 
+def tool(name: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"properties": properties}}}
+
+
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [
+        ("What is the weather in Oslo?", ["get_weather"]),
+        ("Whether it rains", None),
+        ("Find the customer's orders", ["listCustomerOrders"]),
+        ("Who is the customer?", None),
+        ("Search", None),
+    ],
+)
+async def test_a_tool_is_called_if_the_words_are_about_what_its_name_says(
+    openai_client: openai.AsyncOpenAI, words: str, called: list[str] | None
+) -> None:
+    tools = [tool("get_weather"), tool("listCustomerOrders"), tool("web_search")]
+
+    choice = await ask(openai_client, words, tools=tools)
+
+    assert [call.function.name for call in choice.message.tool_calls or []] == (called or [])
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer"}, 3),
+        ({"type": "number", "exclusiveMinimum": 2, "exclusiveMaximum": 4}, 3),
+        ({"type": "integer", "minimum": 4}, 4),
+        ({"type": "integer", "exclusiveMaximum": 3}, 1),
+        ({"type": "integer", "minimum": -9, "maximum": 2}, 1),
+    ],
+)
+async def test_a_number_is_taken_from_the_words_if_it_is_allowed(
+    openai_client: openai.AsyncOpenAI, schema: dict[str, Any], value: int
+) -> None:
+    choice = await ask(openai_client, "Use double(3), version 1.5", tools=[tool("double", input=schema)])
+
+    assert arguments_of(choice) == [{"input": value}]
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "called"),
+    [
+        (["get_weather", "final_answer"], "required", "final_answer"),
+        (["get_time", "get_weather"], "required", "get_weather"),
+        (["get_time", "get_date"], "required", "get_time"),
+        (["get_time", "get_date"], {"type": "function", "function": {"name": "get_date"}}, "get_date"),
+    ],
+)
+async def test_a_call_that_is_forced_after_results_ends_the_work_if_a_tool_does(
+    openai_client: openai.AsyncOpenAI, tools: list[str], choice: Any, called: str
+) -> None:
+    offered = [tool(name, text={"type": "string"}) for name in tools]
+
+    answer = await ask(
+        openai_client, "", messages=after_tools("The weather?", "Snow"), tools=offered, tool_choice=choice
+    )
+
+    assert [call.function.name for call in answer.message.tool_calls] == [called]
+    assert arguments_of(answer) == [{"text": "Snow"}]
+
+
+async def test_results_may_be_put_into_words(openai_client: openai.AsyncOpenAI) -> None:
+    tools = [tool("get_weather", city={"type": "string"}), tool("final_answer", answer={"type": "string"})]
+
+    answer = await ask(openai_client, "Observation:\nSnow", tools=tools, tool_choice="required")
+
+    assert [call.function.name for call in answer.message.tool_calls] == ["final_answer"]
+    assert arguments_of(answer) == [{"answer": "Snow"}]
+
+
 async def test_tool_calls_are_streamed_in_pieces(openai_client: openai.AsyncOpenAI) -> None:
     chunks = await stream(openai_client, "Draw a cat twice", tools=[GENERATE])
 

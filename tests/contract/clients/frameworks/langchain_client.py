@@ -1,0 +1,105 @@
+"""LangChain's `ChatOpenAI`. What its own suite for chat models tries is not repeated here."""
+
+from typing import Any
+
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
+
+from tests.contract.clients.frameworks.case import (
+    ABOUT_WEATHER,
+    COUNT,
+    HELLO,
+    ORCHESTRATOR,
+    PICTURE,
+    PLACE,
+    Case,
+    Json,
+    Poem,
+    play,
+    refusals,
+    weather,
+)
+
+
+def get_weather(city: str) -> str:
+    """Tells the weather of a city."""
+    return weather(city)
+
+
+def get_time(city: str) -> str:
+    """Tells the time of a city."""
+    return f"Noon in {city}"
+
+
+TOOLS = [get_weather, get_time]
+
+
+def _model(case: Case, key: str = "every_scope", model: str = ORCHESTRATOR, **options: Any) -> Any:
+    return ChatOpenAI(
+        model=model, base_url=case.base_url, api_key=case.keys[key], default_headers=case.headers, **options
+    )
+
+
+def _usage(message: Any) -> list[int]:
+    return [message.usage_metadata["input_tokens"], message.usage_metadata["output_tokens"]]
+
+
+def _calls(message: Any) -> list[Json]:
+    return [{"name": call["name"], "arguments": call["args"]} for call in message.tool_calls]
+
+
+def chat(case: Case) -> Json:
+    """A whole answer."""
+    answer = _model(case).invoke(HELLO)
+    return {"content": answer.content, "usage": _usage(answer)}
+
+
+def stream(case: Case) -> Json:
+    """A stream."""
+    chunks = list(_model(case, stream_usage=True).stream(COUNT))
+    whole = sum(chunks[1:], start=chunks[0])
+    return {"pieces": [chunk.content for chunk in chunks if chunk.content], "usage": _usage(whole)}
+
+
+def tool_auto(case: Case) -> Json:
+    """The model calls a tool, and answers with its result."""
+    model, asked = _model(case).bind_tools(TOOLS), HumanMessage(ABOUT_WEATHER)
+    called = model.invoke([asked])
+    results = [ToolMessage(weather(**call["args"]), tool_call_id=call["id"]) for call in called.tool_calls]
+    return {"calls": _calls(called), "answer": model.invoke([asked, called, *results]).content}
+
+
+def tool_required(case: Case) -> Json:
+    """The model must call a tool."""
+    return {"calls": _calls(_model(case).bind_tools(TOOLS, tool_choice="any").invoke(PLACE))}
+
+
+def tool_named(case: Case) -> Json:
+    """The model must call this tool."""
+    return {"calls": _calls(_model(case).bind_tools(TOOLS, tool_choice="get_time").invoke(PLACE))}
+
+
+def structured(case: Case) -> Json:
+    """A structured answer."""
+    return {"parsed": _model(case).with_structured_output(Poem).invoke(HELLO).model_dump()}
+
+
+def image(case: Case) -> Json:
+    """A question about a picture."""
+    picture = {"type": "image", "base64": PICTURE, "mime_type": "image/png"}
+    return {"content": _model(case).invoke([HumanMessage([{"type": "text", "text": HELLO}, picture])]).content}
+
+
+def session(case: Case) -> Json:
+    """Two turns of a conversation that the server remembers."""
+    model = _model(case, extra_body=case.conversation)
+    return {"usages": [_usage(model.invoke(HELLO)) for _ in range(2)]}
+
+
+def _ask(case: Case, key: str, model: str) -> None:
+    _model(case, key, model).invoke(HELLO)
+
+
+if __name__ == "__main__":
+    tools = [tool_auto, tool_required, tool_named]
+    play("langchain-openai", [chat, stream, *tools, structured, image, session, *refusals(_ask)])

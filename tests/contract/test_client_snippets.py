@@ -1,0 +1,57 @@
+"""The snippets of the page of clients work as written there: those that need no packages of Python's but our own.
+
+The others are in `test_python_snippets.py`.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.environments import node_modules_of, programs_for_node
+from tests.contract.framework_clients import LARGE
+from tests.contract.runs import run_program
+from tests.contract.snippets import BY_HAND, IN_SHELL, NODE, PAGE, PYTHON
+from tests.docs.files import block, blocks
+
+# The first one waits for its environment to be installed.
+pytestmark = pytest.mark.timeout(600)
+
+_LARGE = {client.environment for client in LARGE.values()}
+TRIED = [mark for mark, environment in NODE.items() if os.environ.get("FULL") == "1" or environment not in _LARGE]
+
+
+def test_every_snippet_is_tried() -> None:
+    marks = [found.info for found in blocks(PAGE)]
+
+    assert sorted(marks) == sorted([*PYTHON, *NODE, *IN_SHELL, *BY_HAND, "python openai", "yaml llm"])
+
+
+def test_python_in_this_environment(settings: dict[str, str], tmp_path: Path) -> None:
+    printed = run_program([sys.executable, "-c", block(PAGE, "python openai")], tmp_path, settings=settings)
+
+    assert printed.endswith("You said: Hello!\n")
+
+
+@pytest.mark.parametrize("mark", TRIED)
+def test_node(settings: dict[str, str], run_folder: Path, mark: str) -> None:
+    node = node_modules_of(NODE[mark])
+    program = programs_for_node(node, run_folder) / f"snippet-{mark[3:]}.mjs"
+    program.write_text(block(PAGE, mark))
+
+    printed = run_program([node.program, program], run_folder, settings=settings)
+
+    assert printed.endswith("You said: Hello!\n")
+
+
+@pytest.mark.parametrize("mark", IN_SHELL)
+def test_shell(settings: dict[str, str], tmp_path: Path, mark: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed (apt install curl)")
+
+    printed = run_program(["sh", "-euc", block(PAGE, mark)], tmp_path, settings=settings)
+
+    assert '"finish_reason":"stop"' in printed
+    assert printed.endswith("data: [DONE]\n\n")

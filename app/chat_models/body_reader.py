@@ -129,14 +129,11 @@ async def read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """The first bytes of the body, up to one that is not blank at least."""
-    begin = bytearray()
-    while not begin.lstrip(_BLANK) and len(begin) <= MAX_ANSWER_BYTES:
-        piece = await content.readany()
-        if not piece:
-            break
-        begin += piece
-    return bytes(begin)
+    """The first bytes of the body that are not all blank: some servers send blank lines while a model thinks."""
+    while piece := await content.readany():
+        if piece.lstrip(_BLANK):
+            return piece
+    return b""
 
 
 async def _chunks(

@@ -1,7 +1,7 @@
 """The chunks of an answer, read from the body of a response. Its first byte says in what form it comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -129,14 +129,11 @@ async def read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """The first bytes of the body, up to one that is not blank at least."""
-    begin = bytearray()
-    while not begin.lstrip(_BLANK) and len(begin) <= MAX_ANSWER_BYTES:
-        piece = await content.readany()
-        if not piece:
-            break
-        begin += piece
-    return bytes(begin)
+    """The first bytes of the body that are not all blank: some servers send blank lines while a model thinks."""
+    while piece := await content.readany():
+        if piece.lstrip(_BLANK):
+            return piece
+    return b""
 
 
 async def _chunks(
@@ -177,13 +174,15 @@ async def _batches(begin: bytes, content: aiohttp.StreamReader, most_bytes: int)
     reader, size = SseReader(), 0
     failure: Exception | None = None
     try:
-        async for piece in _pieces(begin, content):
+        piece = begin
+        while piece:
             size += len(piece)
             batch, refusal = _events_in(reader, piece)
             if batch:
                 yield batch, True
             if refusal or size > most_bytes:
                 raise refusal or ProviderError("The model provider sent an answer that is too long")
+            piece = await content.readany()
     except _FAILURES as error:
         failure = error
     if rest := [*reader.rest()]:
@@ -201,12 +200,6 @@ def _events_in(reader: SseReader, piece: bytes) -> tuple[list[bytes], ProviderEr
     except ProviderError as error:
         return batch, error
     return batch, None
-
-
-async def _pieces(begin: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    yield begin
-    async for piece in content.iter_any():
-        yield piece
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

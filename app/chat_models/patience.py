@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -27,12 +28,12 @@ PATIENT: Final = StreamPatience()
 
 
 async def in_time(
-    items: AsyncIterator[_T], first_until: float | None, seconds: Callable[[], float | None]
+    items: AsyncGenerator[_T], first_until: float | None, seconds: Callable[[], float | None]
 ) -> AsyncGenerator[_T]:
     """The items, as long as each comes in time. The time that they are not asked for does not count.
 
     Args:
-        items: what is waited for.
+        items: what is waited for. They are closed at the end.
         first_until: when the first one has to be there, on the loop's clock.
         seconds: how long each further one may take, asked when the one before it has been used.
 
@@ -40,13 +41,14 @@ async def in_time(
         TimeoutError: one did not.
     """
     until = first_until
-    while True:
-        try:
-            item = await anext(items) if until is None else await _before(until, items)
-        except StopAsyncIteration:
-            return
-        yield item
-        until = from_now(seconds())
+    async with aclosing(items):
+        while True:
+            try:
+                item = await anext(items) if until is None else await _before(until, items)
+            except StopAsyncIteration:
+                return
+            yield item
+            until = from_now(seconds())
 
 
 async def _before(until: float, items: AsyncIterator[_T]) -> _T:

@@ -49,8 +49,9 @@ class SseReader:
             yield data
 
     def _take(self, line: bytes) -> Iterator[bytes]:
-        if line.startswith(b"data:"):
-            value = line[6:] if line[5:6] == b" " else line[5:]
+        # Some gateways write an error into a stream as it is, without a field's name.
+        if line.startswith((b"data:", b"{", b"[{")):
+            value = line.removeprefix(b"data:").removeprefix(b" ")
             if self._is_whole():
                 yield self._taken()
             self._append(value)

@@ -251,7 +251,8 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize(
-    ("begin", "end"), [(b"data: ", b"\n\n"), (HELLO + b"data: ", b"\n\n"), (b"", b""), (HELLO + b"data: ", b"")]
+    ("begin", "end"),
+    [(b"data: ", b"\n\n"), (HELLO + b"data: ", b"\n\n"), (b"", b""), (HELLO + b"data: ", b""), (HELLO, b"\n")],
 )
 async def test_an_error_within_an_answer_is_found_and_logged_in_any_form(
     client: ChatModelClient, caplog: pytest.LogCaptureFixture, error: Any, begin: bytes, end: bytes

@@ -69,3 +69,68 @@ def test_hidden_reasoning_is_in_the_total_only_and_in_the_log(simulator: Running
 
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (3, 5, 15)
     assert simulator.log("chat")[-1]["usage"]["completion_tokens"] == 12
+
+
+CALLED = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {}}]}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "status", "words"),
+    [
+        ("success-201", 201, "1 2 3"),
+        ("status-529", 529, "overloaded_error"),
+        ("no-temperature", 400, "Unsupported parameter: 'temperature'"),
+        ("no-parallel-tool-calls", 422, "unknown field `parallel_tool_calls`"),
+        ("no-additions", 400, "property 'odd' is unsupported"),
+        ("thought-signatures", 400, "missing a thought_signature"),
+        ("reasoning-details", 400, "cannot be modified"),
+        ("thinking-blocks", 400, "cannot be modified"),
+        ("finish-max-tokens", 200, '"finish_reason":"MAX_TOKENS"'),
+        ("finish-null", 200, '"finish_reason":null'),
+        ("float-usage", 200, '"prompt_tokens":3.0'),
+        ("prompt-usage", 200, '"usage":{"prompt_tokens":3}'),
+        ("stream-for-json", 200, "data: [DONE]"),
+        ("json-for-stream", 200, '"message":'),
+    ],
+)
+def test_a_dialect_is_spoken(simulator: RunningSimulator, suffix: str, status: int, words: str) -> None:
+    messages = [{"role": "user", "content": "x"}, {**CALLED, "odd": 1}, {"role": "user", "content": "count to 9"}]
+
+    response = post(
+        simulator,
+        suffix,
+        stream=suffix == "json-for-stream",
+        messages=messages,
+        temperature=1,
+        parallel_tool_calls=True,
+    )
+
+    assert response.status_code == status
+    assert words in response.text
+
+
+@pytest.mark.parametrize(
+    ("suffix", "end"),
+    [
+        ("unended-event", b"}"),
+        ("single-newlines", b"}\ndata: [DONE]\n"),
+        ("carriage-returns", b"}\r\rdata: [DONE]\r\r"),
+        ("error-text-1", b'data: {"error":"The server had an error (simulated)."}\n\n'),
+    ],
+)
+def test_a_stream_is_written_in_a_dialect(simulator: RunningSimulator, suffix: str, end: bytes) -> None:
+    assert post(simulator, suffix).content.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "halves"), [("split-pairs", (b'"\\ud83d"', b'"\\ude00"')), ("split-bytes", (b"\xf0", b"\x9f\x98\x80"))]
+)
+def test_a_character_is_cut_in_two(simulator: RunningSimulator, suffix: str, halves: tuple[bytes, bytes]) -> None:
+    messages = [{"role": "user", "content": "repeat after me: 😀"}]
+
+    first, second = [
+        line for line in post(simulator, suffix, messages=messages).content.split(b"\n\n") if b'"content": "' in line
+    ][-2:]
+
+    assert halves[0] in first
+    assert halves[1] in second

@@ -35,20 +35,15 @@ def find_overlap(stored: Sequence[Echo], sent: Sequence[Echo], followed: int) ->
     answer_at = {number: index for index, number in enumerate(old) if stored[index].role == MessageRole.ASSISTANT}
     anchor = next((i for i in range(followed) if new[i] in answer_at), None)
     if anchor is None:
-        return Overlap(0, runs[0]) if _is_longer(stored, sent, followed, runs[0]) else None
+        has_all = any(run == len(old) and at + run <= followed for at, run in enumerate(common_runs(old, new)))
+        is_cut = 0 < runs[0] < min(followed, len(old)) and sent[runs[0]].is_cut_from(stored[runs[0]])
+        return Overlap(0, runs[0]) if has_all or is_cut else None
     start = _best_start(runs, anchor)
     if start is None:
         # The request differs before its first stored answer, or has left out something before it.
         aligned = max(0, answer_at[new[anchor]] - anchor)
         start = 0 if old[anchor : anchor + 1] == [new[anchor]] or runs[0] > runs[aligned] else aligned
     return Overlap(start, _agreeing(stored[start:], sent[: runs[start]]))
-
-
-def _is_longer(stored: Sequence[Echo], sent: Sequence[Echo], followed: int, run: int) -> bool:
-    """Whether a request without a stored answer goes on after the run: after all messages, or after a part of one."""
-    if run == len(stored):
-        return followed >= run
-    return 0 < run < followed and sent[run].is_cut_from(stored[run])
 
 
 def _best_start(runs: Sequence[int], anchor: int) -> int | None:

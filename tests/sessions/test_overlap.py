@@ -47,6 +47,22 @@ def test_long_conversations_are_compared_in_linear_time(numbers: list[int]) -> N
     assert COMPARISONS["made"] <= 4 * len(numbers)
 
 
+@pytest.mark.parametrize(
+    ("sent", "overlap"),
+    [
+        (["a", "b", "c"], Overlap(0, 2)),
+        (["x", "a", "b", "c"], Overlap(0, 0)),
+        (["a", "b"], None),
+        (["x", "a", "b"], None),
+        (["a", "x", "b", "c"], None),
+    ],
+)
+def test_questions_without_an_answer_are_sent_again_if_all_are_there(sent: list[str], overlap: Overlap | None) -> None:
+    stored = [Echo("user", text) for text in ("a", "b")]
+
+    assert find_overlap(stored, [Echo("user", text) for text in sent], len(sent) - 1) == overlap
+
+
 def test_ten_thousand_equal_messages_overlap_as_a_whole() -> None:
     stored = [Echo(role, "same") for role in ("user", "assistant")] * 5000
 

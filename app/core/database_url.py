@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from app.core.addresses import hosts_of
 
 _DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
-POSTGRES_SCHEMES = ("postgresql", "postgres", *(f"postgresql+{driver}" for driver in _DRIVERS))
+SCHEMES = ("postgresql", "postgres")
+SCHEMES_WITH_DRIVERS = tuple(f"postgresql+{driver}" for driver in _DRIVERS)
 
 # What the driver itself reads in a URL.
 _OF_DRIVER = (

@@ -13,7 +13,16 @@ logger = logging.getLogger(__name__)
 
 # Events of which there is one for each use of what is away: one in a while says the same.
 _REPEATED = frozenset(
-    {"database_away", "database_refused", "listener_lost", "claim_failed", "redis_away", "queue_away", "budget_away"}
+    {
+        "database_away",
+        "database_refused",
+        "prepared_statements_forgotten",
+        "listener_lost",
+        "claim_failed",
+        "redis_away",
+        "queue_away",
+        "budget_away",
+    }
 )
 _QUIET_SECONDS = 10.0
 

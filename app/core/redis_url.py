@@ -20,6 +20,8 @@ _LEADER_NAMES = ("master_name", "service_name")
 _OF_SENTINELS = (*_LEADER_NAMES, "sentinel_username", "sentinel_password")
 _SECONDS = ("socket_timeout", "socket_connect_timeout")
 _OF_ALL = ("db", "username", "password", "client_name", *_SECONDS)
+# The server has its own.
+_IDLE = ("health_check_interval", "max_connections", "protocol", "retry_on_timeout", "socket_keepalive", "timeout")
 _REQUIREMENTS = ("required", "optional", "none")
 _NO = frozenset({"0", "f", "false", "n", "no"})
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -67,7 +69,7 @@ def redis_parameters(value: str) -> str:
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     allowed = _allowed(parts.scheme)
     for name, given in parameters.items():
-        if name not in allowed:
+        if name not in (*allowed, *_IDLE):
             raise ValueError(f"the parameter {name} is not supported; supported: {', '.join(allowed)}")
         _check(name, given)
     if parts.scheme in _OVER_SENTINELS and not _leader_and_number(parts.path, parameters)[0]:

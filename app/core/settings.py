@@ -22,8 +22,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.database_url import SCHEMES as DATABASE_SCHEMES
 from app.core.database_url import (
-    POSTGRES_SCHEMES,
+    SCHEMES_WITH_DRIVERS,
     DatabaseAddress,
     database_address,
     database_parameters,
@@ -43,7 +44,9 @@ class InvalidSettingsError(Exception):
 Origin = Annotated[str, AfterValidator(origin)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 RedisUrl = Annotated[str, server_url(*REDIS_SCHEMES), AfterValidator(redis_parameters)]
-DatabaseUrl = Annotated[str, server_url(*POSTGRES_SCHEMES), AfterValidator(database_parameters)]
+DatabaseUrl = Annotated[
+    str, server_url(*DATABASE_SCHEMES, further=SCHEMES_WITH_DRIVERS), AfterValidator(database_parameters)
+]
 LlmUrl = Annotated[str, AfterValidator(llm_url)]
 ReplicateUrl = Annotated[str, AfterValidator(replicate_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]

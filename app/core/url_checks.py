@@ -1,6 +1,7 @@
 """Checks of settings that are URLs. Their errors show nothing of the URL, which may have a password."""
 
 import re
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, SecretStr
@@ -103,8 +104,8 @@ def _has_unescaped_password(url: str) -> bool:
     return "@" in parts.path + parts.query + parts.fragment or _BARE_PERCENT.search(parts.netloc) is not None
 
 
-def server_url(*allowed: str) -> AfterValidator:
-    """Allow only URLs with one of these schemes whose password is escaped."""
+def server_url(*shown: str, further: Sequence[str] = ()) -> AfterValidator:
+    """Allow only URLs with one of these schemes whose password is escaped. An error does not name `further` ones."""
 
     def check(value: str) -> str:
         # What is wrong is not shown, as it is probably a part of the password.
@@ -114,8 +115,8 @@ def server_url(*allowed: str) -> AfterValidator:
             raise ValueError(f"the port is not a number from 1 to 65535; {_ESCAPES}")
         if _has_unescaped_password(value):
             raise ValueError(f"the password has a character that is not escaped; {_ESCAPES}")
-        if urlsplit(value).scheme not in allowed:
-            raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in allowed)}")
+        if urlsplit(value).scheme not in (*shown, *further):
+            raise ValueError(f"must start with one of: {', '.join(f'{name}://' for name in shown)}")
         return value
 
     return AfterValidator(check)

@@ -57,8 +57,7 @@ class _LeavesReplicas(AbstractConnection):
         try:
             await super()._connect()  # type: ignore[no-untyped-call, safe-super]  # the client is untyped, and one of its kinds comes next
         except OSError:
-            if address is not None:
-                self._leader.skip(address)
+            self._leader.skip(address)
             raise
 
     async def on_connect(self) -> None:
@@ -68,17 +67,18 @@ class _LeavesReplicas(AbstractConnection):
             redis.exceptions.ConnectionError: another node has them; the leader has learned which.
         """
         await super().on_connect()
-        if not hasattr(self, "host"):
+        here = self._here
+        if here is None:
             return
         await self.send_command("CLUSTER", "SLOTS", check_health=False)
         try:
             slots = await super().read_response()
         except ResponseError:
             return  # it is no cluster, or we may not ask
-        if found := owner_of_our_slot(slots, self._here):
+        if found := owner_of_our_slot(slots, here):
             owner, nodes = found
             self._leader.learn(owner, nodes)
-            if owner != self._here:
+            if owner != here:
                 await self.disconnect()
                 raise _MovedError("Another node of the cluster has our keys")
 
@@ -114,16 +114,17 @@ class _LeavesReplicas(AbstractConnection):
             text = _text(error)
             if not any(sign in text for sign in _NO_LEADER):
                 raise
-            if hasattr(self, "host") and (owner := moved_to(text, self._here)):
-                self._leader.learn(owner)
             # The address may lead to the new leader by now. The open connections never will.
-            self._leader.leave(self._term)
+            self._leader.leave(self._term, self._here)
+            if self._here and (owner := moved_to(text, self._here)):
+                self._leader.learn(owner)
             await self.disconnect()
             raise RedisConnectionError(f"The server takes no writes: {text}") from error
 
     @property
-    def _here(self) -> Address:
-        return str(self.host), int(self.port)
+    def _here(self) -> Address | None:
+        """Where it leads; None if that is a Unix socket."""
+        return (str(self.host), int(self.port)) if hasattr(self, "host") else None
 
     def _require_current(self) -> None:
         if self._term != self._leader.term or time.monotonic() - self._since > _LONGEST_SECONDS:

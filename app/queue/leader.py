@@ -56,14 +56,15 @@ class Leader:
         host, port = await self._sentinel.discover_master(self._name)
         return str(host), int(port)
 
-    def leave(self, term: int) -> None:
-        """A connection of this term has learned that its server is no leader: find it again."""
+    def leave(self, term: int, address: Address | None) -> None:
+        """A connection of this term has learned that the server at its address is no leader: find it again."""
         if term == self.term:
             self.term += 1
+            self.skip(address)
 
-    def skip(self, address: Address) -> None:
-        """Nobody responds at this address: try the others before it."""
-        if address in self._addresses:
+    def skip(self, address: Address | None) -> None:
+        """Nobody responds at this address, or no leader: try the others before it."""
+        if address is not None and address in self._addresses:
             others = [other for other in self._addresses if other != address]
             self._addresses = (*others, address)
 

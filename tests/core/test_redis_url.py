@@ -14,6 +14,13 @@ def test_one_server() -> None:
     assert (address.url, address.addresses) == ("redis://app:pw@cache:6380/2", [("cache", 6380)])
 
 
+def test_what_the_server_decides_itself_is_passed_over() -> None:
+    url = "redis://cache/0?protocol=3&max_connections=5&health_check_interval=10&retry_on_timeout=true&client_name=shop"
+
+    assert Settings.model_validate({"redis_url": url}).redis_url == url
+    assert redis_address(url).url == "redis://cache/0?client_name=shop"
+
+
 def test_several_nodes_of_a_cluster() -> None:
     assert redis_address("redis://one,two:6380").addresses == [("one", 6379), ("two", 6380)]
 

@@ -99,3 +99,16 @@ async def test_one_refusal_of_many_is_enough(server: RefusingRedis, open_pool: O
         await redis.set("key", "1")
 
     assert server.connections == before + 1
+
+
+async def test_of_two_servers_the_other_one_is_asked_after_a_refusal(
+    server: RefusingRedis, open_pool: OpenRedis
+) -> None:
+    async with refusing_redis() as other:
+        both = open_pool(f"{server.url.removesuffix('/0')},{other.url.removeprefix('redis://')}")
+        server.refusal = LEAVING[0]
+        with pytest.raises(RedisError):
+            await both.set("key", "1")
+
+        assert await both.set("key", "1")
+        assert (server.connections, other.connections) == (1, 1)

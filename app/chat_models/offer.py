@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -34,6 +34,11 @@ class Offer:
     models: Sequence[OfferedModel]
     response: UpstreamResponse
 
+    @classmethod
+    def of(cls, response: UpstreamResponse) -> Self:
+        """The offer in a response to `/models`, of any status and form."""
+        return cls(list(_models(response)), response)
+
     @property
     def names(self) -> Sequence[str]:
         """The models' names, in the upstream's order."""
@@ -56,8 +61,7 @@ async def read_offer(client: ChatModelClient, upstream: Upstream, *, timeout: fl
         ProviderError: it cannot be reached.
         ProviderTimeoutError: it did not respond within `timeout` seconds.
     """
-    response = await client.read(upstream, "/models", timeout=timeout)
-    return Offer(list(_models(response)), response)
+    return Offer.of(await client.read(upstream, "/models", timeout=timeout))
 
 
 def _models(response: UpstreamResponse) -> Iterator[OfferedModel]:

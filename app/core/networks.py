@@ -2,8 +2,18 @@
 
 import asyncio
 import socket
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
+
+# This machine, its links, private networks and those of VPNs. More than these is not of the internet: a proxy that
+# stands in for a whole machine gives names of the internet addresses from 198.18.0.0/15.
+_PRIVATE = tuple(
+    ip_network(network)
+    for network in (
+        *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+        *("100.64.0.0/10", "::/128", "::1/128", "fe80::/10", "fc00::/7"),
+    )
+)
 
 
 def shown_url(url: str) -> str:
@@ -30,4 +40,4 @@ def _is_private(text: str) -> bool:
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return not address.is_global and not address.is_multicast
+    return any(address in network for network in _PRIVATE)

@@ -96,6 +96,7 @@ LARGE = {
         "llamaindex_client.py",
         ("chat", "stream", *_TOOLS, "react", "structured", "structured_model", "image", "history", "session"),
         _OPENAI,
+        tries=12,
     ),
     "litellm": FrameworkClient(
         "litellm",

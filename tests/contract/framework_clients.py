@@ -53,7 +53,7 @@ SMALL = {
     "openai-agents": FrameworkClient(
         "small",
         "openai_agents_client.py",
-        ("chat", "stream", *_TOOLS, "handoff", "structured", "image", "history", "session"),
+        ("chat", "stream", *_TOOLS, "handoff", "structured", "image", "history", "session", "responses"),
         _OPENAI,
     ),
     "langchain": FrameworkClient(
@@ -62,7 +62,7 @@ SMALL = {
         ("chat", "stream", *_TOOLS, "structured", "image", "session"),
         {**_OPENAI, "unknown_key": "OpenAIAuthenticationError", "busy": "OpenAIRateLimitError"},
     ),
-    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", _VERCEL, _VERCEL_CLASSES),
+    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", (*_VERCEL, "responses"), _VERCEL_CLASSES),
     "ai-openai-compatible": FrameworkClient(
         "node", "vercel_client.mjs compatible", (*_VERCEL, "session"), _VERCEL_CLASSES
     ),
@@ -80,7 +80,7 @@ LARGE = {
         "pydantic_ai_client.py",
         (
             *("chat", "stream", "tool_auto", "tool_before_output", "structured_tool", "structured_native"),
-            *("structured_prompted", "image", "history", "session"),
+            *("structured_prompted", "image", "history", "session", "responses"),
         ),
         {
             "unknown_key": "ModelAuthenticationError",
@@ -96,6 +96,7 @@ LARGE = {
         "llamaindex_client.py",
         ("chat", "stream", *_TOOLS, "react", "structured", "structured_model", "image", "history", "session"),
         _OPENAI,
+        tries=12,
     ),
     "litellm": FrameworkClient(
         "litellm",

@@ -3,18 +3,21 @@
 The others are in `test_python_snippets.py`.
 """
 
+import json
 import os
+import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.contract.environments import node_modules_of, programs_for_node
+from tests.contract.environments import CLIENTS, node_modules_of, programs_for_node
 from tests.contract.framework_clients import LARGE
 from tests.contract.runs import run_program
 from tests.contract.snippets import BY_HAND, IN_SHELL, NODE, PAGE, PYTHON
-from tests.docs.files import block, blocks
+from tests.docs.files import ROOT, block, blocks, read
 
 # The first one waits for its environment to be installed.
 pytestmark = pytest.mark.timeout(600)
@@ -27,6 +30,33 @@ def test_every_snippet_is_tried() -> None:
     marks = [found.info for found in blocks(PAGE)]
 
     assert sorted(marks) == sorted([*PYTHON, *NODE, *IN_SHELL, *BY_HAND, "python openai", "yaml llm"])
+
+
+def test_the_versions_of_the_page_are_the_locked_ones() -> None:
+    table = read(PAGE).partition("## ")[0]
+    named = re.findall(r"(?:\| |, )(@?[a-z][\w/-]* \d[\d.]*|\d[\d.]*)(?=[,|]| \|)", table)
+
+    assert len(named) >= 18
+    package = ""
+    for entry in named:
+        *name, version = entry.split()
+        package = name[0] if name else package
+        locked = python_versions(package) | node_versions(package)
+        assert any(f"{found}.".startswith(f"{version}.") for found in locked), entry
+
+
+def python_versions(package: str) -> set[str]:
+    """The versions of a Python package in all lock files, the product's own included."""
+    files = [ROOT / "uv.lock", CLIENTS / "uv.lock", *CLIENTS.glob("environments/*/uv.lock")]
+    found = [entry for file in files for entry in tomllib.loads(file.read_text())["package"]]
+    return {entry["version"] for entry in found if entry["name"] == package}
+
+
+def node_versions(package: str) -> set[str]:
+    """The versions of a package for Node in all lock files."""
+    files = [CLIENTS / "package-lock.json", *CLIENTS.glob("environments/*/package-lock.json")]
+    found = [json.loads(file.read_text())["packages"].get(f"node_modules/{package}") for file in files]
+    return {entry["version"] for entry in found if entry}
 
 
 def test_python_in_this_environment(settings: dict[str, str], tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ def _context(*content: Any) -> llm.ChatContext:
 
 
 async def _chunks(case: Case, context: Any, key: str = "every_scope", model: str = ORCHESTRATOR, **options: Any) -> Any:
+    # As the package's own client, which takes no headers: the package repeats by itself.
+    settings: Json = {"base_url": case.base_url, "api_key": case.keys[key], "default_headers": case.headers}
     async with (
-        AsyncOpenAI(base_url=case.base_url, api_key=case.keys[key], default_headers=case.headers) as client,
+        AsyncOpenAI(**settings, max_retries=0) as client,
         openai.LLM(model=model, client=client).chat(chat_ctx=context, **options) as chunks,
     ):
         return [chunk async for chunk in chunks]

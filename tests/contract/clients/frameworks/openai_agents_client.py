@@ -8,13 +8,14 @@ from agents import (
     Agent,
     ModelSettings,
     OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
     Runner,
     SQLiteSession,
     function_tool,
     set_tracing_disabled,
 )
 from agents.items import ToolCallItem
-from openai import AsyncOpenAI
+from openai import APIStatusError, AsyncOpenAI
 
 from tests.contract.clients.frameworks.case import (
     ABOUT_WEATHER,
@@ -136,6 +137,16 @@ def session(case: Case) -> Json:
     return {"usages": [_usage(Runner.run_sync(agent, HELLO)) for _ in range(2)]}
 
 
+def responses(case: Case) -> Json:
+    """The default model, which asks for the Responses API."""
+    client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
+    agent = Agent(name="Assistant", model=OpenAIResponsesModel(ORCHESTRATOR, client))
+    try:
+        return {"content": Runner.run_sync(agent, HELLO).final_output}
+    except APIStatusError as error:
+        return {"status": error.status_code}
+
+
 def _ask(case: Case, key: str, model: str) -> None:
     Runner.run_sync(_agent(case, key, model), HELLO)
 
@@ -143,4 +154,4 @@ def _ask(case: Case, key: str, model: str) -> None:
 if __name__ == "__main__":
     set_tracing_disabled(disabled=True)
     tools = [tool_auto, tool_required, tool_named, handoff]
-    play("openai-agents", [chat, stream, *tools, structured, image, history, session, *refusals(_ask)])
+    play("openai-agents", [chat, stream, *tools, structured, image, history, session, responses, *refusals(_ask)])

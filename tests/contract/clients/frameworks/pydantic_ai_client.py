@@ -6,8 +6,9 @@ from typing import Any
 
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, BinaryContent, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ToolCallPart
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.contract.clients.frameworks.case import (
@@ -102,6 +103,16 @@ def session(case: Case) -> Json:
     return {"usages": [_usage(agent.run_sync(HELLO)) for _ in range(2)]}
 
 
+def responses(case: Case) -> Json:
+    """The model that the name `openai:…` stands for, which asks for the Responses API."""
+    client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
+    model = OpenAIResponsesModel(ORCHESTRATOR, provider=OpenAIProvider(openai_client=client))
+    try:
+        return {"content": Agent(model).run_sync(HELLO).output}
+    except ModelHTTPError as error:
+        return {"status": error.status_code}
+
+
 def _ask(case: Case, key: str, model: str) -> None:
     _agent(case, key, model).run_sync(HELLO)
 
@@ -110,4 +121,4 @@ if __name__ == "__main__":
     outputs = {"tool": ToolOutput(Poem), "native": NativeOutput(Poem), "prompted": PromptedOutput(Poem)}
     structured = [_structured(name, output) for name, output in outputs.items()]
     tools = [tool_auto, tool_before_output]
-    play("pydantic-ai-slim", [chat, stream, *tools, *structured, image, history, session, *refusals(_ask)])
+    play("pydantic-ai-slim", [chat, stream, *tools, *structured, image, history, session, responses, *refusals(_ask)])

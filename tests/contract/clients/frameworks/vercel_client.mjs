@@ -99,6 +99,17 @@ async function session(scenario) {
   return { usages: [usageOf(first.usage), usageOf(second.usage)] };
 }
 
+// Without `.chat` it asks for the Responses API.
+async function responses(scenario) {
+  const settings = { baseURL: scenario.baseURL, apiKey: scenario.keys.every_scope, headers: scenario.headers };
+  try {
+    await generateText({ model: createOpenAI(settings)(ORCHESTRATOR), prompt: HELLO });
+  } catch (error) {
+    return { status: statusOf(error) };
+  }
+  return {};
+}
+
 function ask(scenario, key, model) {
   return generateText({ model: modelFor(scenario, key, model), prompt: HELLO });
 }
@@ -111,6 +122,6 @@ function statusOf(error) {
 const { version } = createRequire(import.meta.url)("ai/package.json");
 await play(version, {
   ...{ chat, stream, tool_auto, tool_required, tool_named, structured, structured_stream, image, history },
-  ...(isCompatible ? { session } : {}),
+  ...(isCompatible ? { session } : { responses }),
   ...refusals(ask, statusOf),
 });

@@ -6,6 +6,7 @@ from typing import Any
 from app.audit.actor import COMMAND_LINE
 from app.cli.printing import print_json
 from app.core.database import Database
+from app.core.outgoing import Outgoing
 from app.core.settings import Settings, load_settings
 
 
@@ -24,7 +25,7 @@ async def _prepare(settings: Settings) -> Mapping[str, Any]:
     from app.chat_models.client import open_chat_model_client  # noqa: PLC0415 - see above
     from app.onboarding.demo_model import prepare_demo_model  # noqa: PLC0415 - see above
 
-    database, client = Database.open(settings, pool_size=1), open_chat_model_client()
+    database, client = Database.open(settings, pool_size=1), open_chat_model_client(Outgoing.of(settings))
     try:
         found = await prepare_demo_model(
             database,

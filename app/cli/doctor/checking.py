@@ -1,16 +1,21 @@
 """Runs checks: all at once, each with a limit of its own, and none disturbed by another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from pydantic import SecretStr
 
 from app.cli.doctor.results import Result, failed, not_checked
+from app.core.outgoing import Outgoing
 from app.core.settings import Settings
 from app.resources import Resources
+
+Asked: TypeAlias = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 _SHORTEST_SECRET = 6
 
@@ -27,12 +32,14 @@ class Place:
         settings: what is checked.
         opened: what a process would talk to with these settings; or why that cannot be opened.
         http: sends requests to other addresses.
+        outgoing: through which proxies, and with whose certificates.
         calls_model: whether a chat model may be called, which costs a little.
     """
 
     settings: Settings
     opened: Resources | Exception
     http: aiohttp.ClientSession
+    outgoing: Outgoing
     calls_model: bool
 
     @property
@@ -45,6 +52,12 @@ class Place:
         if isinstance(self.opened, Exception):
             raise NotOpenedError from self.opened
         return self.opened
+
+    def ask(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Asked:
+        """A request of another address, through the operator's proxy for it."""
+        through = self.outgoing.options_for(url)
+        through["headers"] |= headers or {}
+        return self.http.request(method, url, **through, **options)
 
 
 @dataclass(frozen=True)

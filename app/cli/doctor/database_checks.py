@@ -93,6 +93,8 @@ async def check_schema(place: Place) -> Result:
 
 async def check_pooler(place: Place) -> Result:
     """Whether a connection keeps its session, without which notifications and prepared statements get lost."""
+    if place.settings.database.is_pooled:
+        return ok("DATABASE_POOLER says that a pooler gives each transaction another session")
     first, second = (Database.open(place.settings, pool_size=1) for _ in range(2))
     try:
         async with asyncio.timeout(_POOLER_SECONDS):
@@ -111,7 +113,8 @@ async def check_pooler(place: Place) -> Result:
         await second.close()
     if is_kept:
         return ok("a connection keeps its session")
-    return failed("a pooler gives each transaction another session", "set it to pool by session")
+    mend = "set DATABASE_POOLER=transaction and DATABASE_DIRECT_URL, or the pooler to pool by session"
+    return failed("a pooler gives each transaction another session", mend)
 
 
 async def _keeps_its_session(first: Database, second: Database) -> bool:

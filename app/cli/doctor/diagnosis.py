@@ -20,6 +20,7 @@ from app.cli.doctor.redis_checks import check_redis, check_worker
 from app.cli.doctor.replicate_checks import check_replicate, check_webhooks
 from app.cli.doctor.results import Result, failed, not_checked
 from app.cli.doctor.store_checks import check_disk, check_store
+from app.core.outgoing import Outgoing
 from app.core.settings import InvalidSettingsError, Settings, load_settings
 from app.resources import Resources, open_resources
 
@@ -58,14 +59,15 @@ async def diagnose(*, calls_model: bool) -> Report:
 
 
 async def _diagnose(settings: Settings, *, calls_model: bool) -> Report:
-    timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
+    timeout, outgoing = aiohttp.ClientTimeout(total=_REQUEST_SECONDS), Outgoing.of(settings)
+    connector = aiohttp.TCPConnector(ssl=outgoing.tls)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=True))
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
         try:
             opened: Resources | Exception = await stack.enter_async_context(open_resources(settings))
         except Exception as error:  # noqa: BLE001 - such as certificates that cannot be read; a line says it
             opened = error
-        results = await run_checks(Place(settings, opened, http, calls_model), CHECKS)
+        results = await run_checks(Place(settings, opened, http, outgoing, calls_model), CHECKS)
     return [(check.name, result) for check, result in zip(CHECKS, results, strict=True)]
 
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 from dotenv import dotenv_values
@@ -25,7 +24,6 @@ from app.core.networks import is_near, shown_url
 from app.core.setting_doubts import doubts_about_names, doubts_about_values
 
 _DOUBTFUL_SECONDS, _WRONG_SECONDS = 5.0, 60.0
-_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "PGSSLROOTCERT")
 _UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -46,7 +44,7 @@ async def check_public_url(place: Place) -> Result:
     url = place.settings.public_url
     where = f"{shown_url(url)} (PUBLIC_URL)"
     try:
-        async with place.http.get(f"{url}/healthz", allow_redirects=False) as response:
+        async with place.ask("GET", f"{url}/healthz", allow_redirects=False) as response:
             body = await response.content.read(200)
     except _UNREACHABLE as error:
         found = f"{where} cannot be reached from here: {type(error).__name__}"
@@ -96,29 +94,37 @@ def _compared(name: str, difference: float) -> Result:
 
 
 async def check_proxies(place: Place) -> Result:
-    """Whether the proxies and certificates that the environment names are there, and not in the way."""
-    results = [*_certificates(), *[result async for result in _proxies(place)]]
-    return worst(*results) if results else ok("the environment names no proxy and no certificates")
+    """Whether the proxies and certificates of the settings are there, and not in the way."""
+    results = [*_certificates(place), *[result async for result in _proxies(place)]]
+    return worst(*results) if results else ok("the settings name no proxy and no certificates")
 
 
-def _certificates() -> Iterator[Result]:
-    for name in _CERTIFICATES:
-        if not (path := os.environ.get(name)):
-            continue
+def _certificates(place: Place) -> Iterator[Result]:
+    # That they can be read was checked when the settings were.
+    for path in place.settings.own_authorities:
+        yield ok(f"{path} can be read")
+    if of_postgres := os.environ.get("PGSSLROOTCERT"):
         try:
-            ssl.create_default_context(cafile=path)
-            yield ok(f"{name} can be read")
+            ssl.create_default_context(cafile=of_postgres)
+            yield ok("PGSSLROOTCERT can be read")
         except OSError as error:  # ssl.SSLError is one
             reason = error.strerror or "it holds no certificates"
-            yield failed(f"{name} names a file that cannot be used: {reason}", f"correct {name}: certificates in PEM")
+            yield failed(f"PGSSLROOTCERT names a file that cannot be used: {reason}", "correct it: certificates in PEM")
 
 
 async def _proxies(place: Place) -> AsyncIterator[Result]:
-    for scheme, url in getproxies_environment().items():
-        if scheme in {"http", "https", "all"}:
-            yield await _reached(f"{scheme.upper()}_PROXY", url)
-            async for result in _in_the_way(place, scheme):
-                yield result
+    settings = place.settings
+    for name, url in (
+        ("HTTP_PROXY", settings.http_proxy),
+        ("HTTPS_PROXY", settings.https_proxy),
+        ("ALL_PROXY", settings.all_proxy),
+    ):
+        if url.get_secret_value():
+            yield await _reached(name, url.get_secret_value())
+    for asked in filter(None, (settings.llm_base_url, settings.s3_endpoint_url)):
+        if place.outgoing.proxy_for(asked) and await is_near(asked):
+            found = f"{http_address_of(asked)} is in a private network, and is reached through the proxy"
+            yield warning(found, f"add {urlsplit(asked).hostname} to NO_PROXY")
 
 
 async def _reached(name: str, url: str) -> Result:
@@ -133,16 +139,6 @@ async def _reached(name: str, url: str) -> Result:
             f"{name} names a proxy that cannot be reached: {type(error).__name__}", f"correct or unset {name}"
         )
     return ok(f"{name} leads to a proxy at {parts.hostname}:{port}")
-
-
-async def _in_the_way(place: Place, scheme: str) -> AsyncIterator[Result]:
-    """The servers in our own network that this proxy is asked for, and that it probably cannot reach."""
-    urls = [place.settings.llm_base_url, place.settings.s3_endpoint_url]
-    for url in filter(None, urls):
-        is_proxied = scheme in {urlsplit(url).scheme, "all"} and not proxy_bypass(urlsplit(url).netloc)
-        if is_proxied and await is_near(url):
-            found = f"{http_address_of(url)} is in a private network, and is reached through the proxy"
-            yield warning(found, f"add {urlsplit(url).hostname} to NO_PROXY")
 
 
 async def check_files(place: Place) -> Result:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from app.cli.doctor.checking import Place
 from app.cli.doctor.results import Result, failed, not_checked, ok, warning
 from app.core.redis_errors import explain
+from app.core.redis_keys import redis_key
 from app.queue.heartbeat import read_loops
 
 _MEND = "start Redis or Valkey, or correct REDIS_URL"
@@ -23,9 +24,6 @@ async def check_redis(place: Place) -> Result:
         about = cast("Mapping[str, Any]", await redis.info())
     except (RedisError, OSError) as error:
         return failed(explain(error, redis), _MEND)
-    if about.get("redis_mode") == "cluster":
-        mend = "use a server that is no cluster, or one behind Sentinel"
-        return failed("it is a cluster, over which the keys of one decision would be scattered", mend)
     if about.get("role") not in {None, "master"}:
         return failed("it is a replica, which accepts no writes", "have REDIS_URL lead to the primary")
     try:
@@ -38,7 +36,7 @@ async def check_redis(place: Place) -> Result:
 
 
 async def _write(place: Place) -> None:
-    redis, key = place.resources.redis, f"junis:doctor:{secrets.token_hex(8)}"
+    redis, key = place.resources.redis, redis_key("doctor", secrets.token_hex(8))
     await redis.set(key, b"junis", ex=10)
     script = redis.register_script("return redis.call('DEL', KEYS[1])")
     if await script(keys=[key]) != 1:

@@ -81,7 +81,7 @@ async def _send(place: Place) -> Result:
     url = f"{public_url}{PATH}/{uuid.uuid4()}/0/doctor"
     headers = {**_signed(place.settings.replicate_webhook_secrets[0], body), "Content-Type": "application/json"}
     try:
-        async with place.http.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        async with place.ask("POST", url, data=body, headers=headers, allow_redirects=False) as response:
             status = response.status
     except _UNREACHABLE as error:
         return failed(f"{shown_url(public_url)} cannot be reached: {type(error).__name__}", "see `public url`")

@@ -69,7 +69,7 @@ async def _remove(store: ObjectStore, path: str) -> Result | None:
 
 async def _public(place: Place, store: ObjectStore, path: str) -> Result | None:
     url = store.public_url(path)
-    if url is None or (problem := await _problem_at(place.http, url)) is None:
+    if url is None or (problem := await _problem_at(place, url)) is None:
         return None
     mend = "correct S3_PUBLIC_BASE_URL, let anybody read the bucket, or unset it"
     return failed(f"S3_PUBLIC_BASE_URL does not lead to its files: {problem}", mend)
@@ -77,16 +77,16 @@ async def _public(place: Place, store: ObjectStore, path: str) -> Result | None:
 
 async def _presigned(place: Place, store: ObjectStore, path: str) -> Result | None:
     url = await store.presigned_url(path, filename="doctor.txt")
-    if url is None or (problem := await _problem_at(place.http, url)) is None:
+    if url is None or (problem := await _problem_at(place, url)) is None:
         return None
     mend = "correct S3_PRESIGN_ENDPOINT_URL: the store must see the host name that clients use; or unset it"
     return failed(f"S3_PRESIGN_ENDPOINT_URL does not lead to its files: {problem}", mend)
 
 
-async def _problem_at(http: aiohttp.ClientSession, url: str) -> str | None:
+async def _problem_at(place: Place, url: str) -> str | None:
     """What is wrong with the file at a URL; None if it is the one that was written."""
     try:
-        async with http.get(url) as response:
+        async with place.ask("GET", url) as response:
             body = await response.content.read(len(PROBE) + 1)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return f"{shown_url(url)} cannot be reached: {type(error).__name__}"

@@ -7,6 +7,7 @@ import pytest
 
 from app.cli.doctor.checking import Check, Place, redacted, run_checks, secrets_of
 from app.cli.doctor.results import Result, State, failed, not_checked, ok, warning, worst
+from app.core.outgoing import DIRECT
 from app.core.settings import Settings
 
 
@@ -20,7 +21,7 @@ async def place() -> Place:
         }
     )
     async with aiohttp.ClientSession() as http:
-        return Place(settings, RuntimeError("nothing can be opened"), http, calls_model=False)
+        return Place(settings, RuntimeError("nothing can be opened"), http, DIRECT, calls_model=False)
 
 
 async def hangs(place: Place) -> Result:

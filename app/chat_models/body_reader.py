@@ -18,12 +18,10 @@ from app.chat_models.parsing import (
     says_something,
 )
 from app.chat_models.patience import in_time
-from app.chat_models.protocol import JsonObject
+from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject
 from app.chat_models.sse_reader import DONE, SseReader
 from app.core.errors import ProviderError
 
-# Of a whole completion, and of what is kept of a stream; see `Answer`.
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
 # Of a stream as it is sent. Most of it is the same in every chunk.
 _MAX_STREAM_BYTES = 16 * MAX_ANSWER_BYTES
 

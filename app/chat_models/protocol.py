@@ -12,6 +12,8 @@ OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 OUTPUT_LIMIT: OutputLimitName = "max_completion_tokens"
 # Of text in UTF-8, on average: for estimates.
 BYTES_PER_TOKEN = 4
+# Of a whole completion, and of what is kept of a stream; see `Answer`.
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
 # Figures such as `cached_tokens` by their names, in objects such as `prompt_tokens_details` by theirs.
 Details = Mapping[str, Mapping[str, int]]
 

@@ -28,7 +28,7 @@ def test_agents_are_added_to_the_organization_with_that_name(acme: str, junis: J
     imported = junis("agents", "import", str(file), "--org", "Acme")
 
     assert (imported.status, imported.stderr) == (0, "Imported 1 agents\n")
-    assert set(instructions(acme)) == {"orchestrator", "poet"}
+    assert set(instructions(acme)) == {"orchestrator", "poet", "writer"}
 
 
 def test_agents_are_changed_in_the_organization_with_that_id(acme: str, junis: Junis, file: Path) -> None:
@@ -45,7 +45,7 @@ def test_another_organization_is_not_changed(acme: str, junis: Junis, file: Path
 
     junis("agents", "import", str(file), "--org", "Acme")
 
-    assert set(instructions(created.stdout.strip())) == {"orchestrator"}
+    assert set(instructions(created.stdout.strip())) == {"orchestrator", "writer"}
 
 
 def test_an_unknown_organization_is_refused(acme: str, junis: Junis, file: Path) -> None:
@@ -71,4 +71,4 @@ def test_if_part_of_a_file_is_bad_nothing_of_it_is_imported(
 
     assert refused.status == 1
     assert refusal in refused.stderr
-    assert set(instructions(acme)) == {"orchestrator"}
+    assert set(instructions(acme)) == {"orchestrator", "writer"}

@@ -154,7 +154,7 @@ async def test_what_is_not_json_is_refused_as_such(customer: httpx.AsyncClient) 
     response = await customer.post(CHAT, content=b"messages=hello", headers=headers)
 
     assert code_of(response) == (400, "invalid_request")
-    assert response.json()["error"]["message"] == "The request body is not valid JSON"
+    assert response.json()["error"]["message"].startswith("The request body is not valid JSON")
 
 
 @pytest.mark.parametrize(

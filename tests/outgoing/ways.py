@@ -40,7 +40,7 @@ async def call_model(client: ChatModelClient, origin: str) -> None:
     """Call a chat model of the simulator with this client."""
     body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 3"}]}
     answer = await client.complete(Upstream(f"{origin}/openai/v1", TOKEN), body, timeout=_SECONDS)
-    assert answer[0]["choices"][0]["message"]["content"] == "1 2 3"
+    assert answer[0]["choices"][0]["delta"]["content"] == "1 2 3"
 
 
 async def ask_replicate(origin: str, outgoing: Outgoing) -> None:

@@ -8,10 +8,9 @@ from app.agents.runtime.answer_text import AnswerText
 from app.agents.runtime.events import REASONING, Delta
 from app.agents.runtime.tool_calls import Calls, readable, with_arguments
 from app.chat_models.additions import Additions, Room, additions_of
-from app.chat_models.body_reader import MAX_ANSWER_BYTES
 from app.chat_models.finish_reasons import CUT, finish_reason_of, is_stated
 from app.chat_models.parsing import is_finished_by
-from app.chat_models.protocol import JsonObject, Usage
+from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject, Usage
 from app.chat_models.usage import UsageReports, parse_report
 from app.core.errors import ProviderError
 

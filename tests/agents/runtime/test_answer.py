@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.events import Delta
 from app.agents.runtime.tool_calls import MOST_CALLS
-from app.chat_models.body_reader import MAX_ANSWER_BYTES
 from app.chat_models.parsing import parse_completion
+from app.chat_models.protocol import MAX_ANSWER_BYTES
 from app.core.errors import ProviderError
 
 CLIENT_TOOLS = {"get_weather", "get_time"}

@@ -10,10 +10,9 @@ import pytest
 
 from app.agents.runtime.answer import Answer
 from app.agents.runtime.model_calls import ModelCalls, ModelRoute
-from app.chat_models.body_reader import MAX_ANSWER_BYTES
 from app.chat_models.client import open_chat_model_client
 from app.chat_models.patience import StreamPatience
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+from app.chat_models.protocol import MAX_ANSWER_BYTES, ChatModelClient, JsonObject, Upstream, Usage
 from app.core.errors import ProviderError, ProviderTimeoutError
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, always, chunk, raw_server, response
 

@@ -234,7 +234,8 @@ def _client(account: Session, settings: Settings, endpoint_url: str | None, *, a
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return account.client("s3", endpoint_url=endpoint_url, config=config)
+    # Certificates are checked by our own session. Without `verify`, the environment is read and has to be right.
+    return account.client("s3", endpoint_url=endpoint_url, config=config, verify=True)
 
 
 def _addressing_style(settings: Settings, endpoint_url: str | None) -> AddressingStyle:

@@ -112,6 +112,9 @@ async def test_an_environment_that_nobody_has_read_changes_nothing(
     """The libraries read it, too; the settings are the one place that decides."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # As containers have them whose operator has set none.
+    for name in ("CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "")
 
     await server.ask(f"http://127.0.0.1:{server.port}", Outgoing(Proxies({})))
 

@@ -239,3 +239,23 @@ def long_history(answers: int = 140, calls: int = 120) -> list[bytes]:
     ]
     late = {"messages": [*results, {"role": "user", "content": "x"}], "session_id": "late"}
     return [*filling, orjson.dumps(late)]
+
+
+def sent_again(pairs: int = 2400) -> list[bytes]:
+    """A long conversation, and the same once more: with another answer in its middle, and a new question."""
+    talk = [
+        message
+        for number in range(pairs)
+        for message in (
+            {"role": "user", "content": f"question {number % 7}"},
+            {"role": "assistant", "content": f"answer {number % 5}"},
+        )
+    ]
+    edited = [*talk[:pairs], {"role": "assistant", "content": "another answer"}, *talk[pairs + 1 :]]
+    question = {"role": "user", "content": "x"}
+    return [
+        orjson.dumps(
+            {"messages": [*messages, question], "elevenlabs_extra_body": {"conversation_id": f"again {pairs}"}}
+        )
+        for messages in (talk, edited)
+    ]

@@ -19,7 +19,7 @@ import httpx
 from app.resources import open_resources
 from bench.figures import Figure, peak_megabytes, report
 from bench.generations import UNLIMITED
-from bench.hostile_bodies import LARGEST, SHAPES, Shape, long_history
+from bench.hostile_bodies import LARGEST, SHAPES, Shape, long_history, sent_again
 from chaos import organizations
 from chaos.plant import Plant, running_plant
 from devstack import product
@@ -70,6 +70,8 @@ def _bodies(only: str) -> Iterator[tuple[str, Callable[[], list[bytes]]]]:
             yield name, partial(_alone, shape)
     if only in "late results":
         yield "late results", long_history
+    if only in "sent again":
+        yield "sent again", sent_again
 
 
 def _alone(shape: Shape) -> list[bytes]:

@@ -1,11 +1,11 @@
 """Reads the JSON of stored messages piece by piece: a conversation has megabytes, and others wait meanwhile."""
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, takewhile
 from typing import Any, TypeVar
 
+from app.core.concurrency import in_slices
 from app.core.json import read_json
 from app.core.json_limits import MOST_VALUES
 from app.sessions.messages import ListedMessage, StoredMessage
@@ -14,8 +14,6 @@ from app.sessions.messages import ListedMessage, StoredMessage
 _MOST_VALUES = 2 * MOST_VALUES
 _SHOWN_JSON = ("content", "tool_calls")
 _JSON = (*_SHOWN_JSON, "additions")
-# How much JSON is read before others get their turn.
-_AT_ONCE = 256 * 1024
 
 _Message = TypeVar("_Message", StoredMessage, ListedMessage)
 
@@ -25,7 +23,7 @@ async def read_history(messages: Sequence[StoredMessage]) -> list[StoredMessage]
 
     The oldest are left out if all of them together have very many values; the newest never is.
     """
-    return await _read(messages[-_fitting(reversed(messages)) :])
+    return await in_slices(_with_values, messages[-_fitting(reversed(messages)) :])
 
 
 async def read_page(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
@@ -35,7 +33,7 @@ async def read_page(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
     """
     shown = _fitting(messages)
     hidden = [replace(each, content=None, tool_calls=None, is_shown=False) for each in messages[shown:]]
-    return [*await _read(messages[:shown]), *hidden]
+    return [*await in_slices(_with_values, messages[:shown]), *hidden]
 
 
 def _fitting(messages: Iterable[_Message]) -> int:
@@ -44,17 +42,9 @@ def _fitting(messages: Iterable[_Message]) -> int:
     return max(1, len(list(takewhile(lambda values: values <= _MOST_VALUES, counts))))
 
 
-async def _read(messages: Sequence[_Message]) -> list[_Message]:
-    read: list[_Message] = []
-    unread = 0
-    for message in messages:
-        unread += sum(len(text) for text in _texts(message))
-        if unread > _AT_ONCE:
-            await asyncio.sleep(0)
-            unread = 0
-        values = {name: _value(getattr(message, name)) for name in _json_of(message)}
-        read.append(replace(message, **values))
-    return read
+def _with_values(message: _Message) -> _Message:
+    values = {name: _value(getattr(message, name)) for name in _json_of(message)}
+    return replace(message, **values)
 
 
 def _values(message: StoredMessage | ListedMessage) -> int:

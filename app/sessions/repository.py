@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select
 
+from app.core.concurrency import in_slices
 from app.core.database import Transaction
 from app.core.json import storable_text
 from app.sessions.lease import LeasedSession
@@ -112,7 +113,7 @@ async def find_history(
     The oldest comes first.
     """
     rows = await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)
-    return await read_history([StoredMessage.from_row(row) for row in rows])
+    return await read_history(await in_slices(StoredMessage.from_row, rows))
 
 
 async def supersede_messages(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:

@@ -1,11 +1,11 @@
 """How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from app.api_keys.caller import Caller
+from app.core.concurrency import in_slices
 from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.core.json import storable_json
@@ -23,8 +23,7 @@ from app.sessions.messages import (
 
 _MOST_MESSAGES = 1000
 _MOST_COMPARED = 20_000
-# How much JSON is written before others get their turn.
-_AT_ONCE = 256 * 1024
+_COLUMNS = 7
 
 
 async def begin_turn(
@@ -86,27 +85,24 @@ async def end_turn(
 
     The stored messages whose ids are `superseded` are no longer sent to models.
     """
-    columns: list[list[str | None]] = [[], [], [], [], [], [], []]
-    written = 0
-    for agent, message in messages:
-        values = (
-            message["role"],
-            _json(message.get("content")),
-            agent,
-            _json(message.get("tool_calls")),
-            message.get("tool_call_id"),
-            message.get("name"),
-            _additions(message),
-        )
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-        written += sum(len(value or "") for value in values)
-        if written > _AT_ONCE:
-            await asyncio.sleep(0)
-            written = 0
+    rows = await in_slices(_row_of, messages)
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(_COLUMNS)]
     if superseded:
         await repository.supersede_messages(tx, session, superseded)
     await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
+
+
+def _row_of(written: tuple[str | None, WireMessage]) -> tuple[str | None, ...]:
+    agent, message = written
+    return (
+        message["role"],
+        _json(message.get("content")),
+        agent,
+        _json(message.get("tool_calls")),
+        message.get("tool_call_id"),
+        message.get("name"),
+        _additions(message),
+    )
 
 
 def _additions(message: WireMessage) -> str | None:

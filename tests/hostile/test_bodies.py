@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app.chat.openai.request import ChatRequest
 from app.core.errors import InvalidRequestError
 from app.core.json_body import parse_body
-from bench.hostile_bodies import LARGEST, SHAPES, long_history
+from bench.hostile_bodies import LARGEST, SHAPES, long_history, sent_again
 
 SIZE = LARGEST if os.environ.get("FULL") else 150_000
 # Each of them holds the parser, the models or both for longer than most.
@@ -45,6 +45,13 @@ async def test_every_shape_is_answered_or_refused_in_words(client: httpx.AsyncCl
 
 async def test_late_results_in_a_long_conversation_are_answered(client: httpx.AsyncClient) -> None:
     for body in long_history(answers=140 if SIZE == LARGEST else 20):
+        response = await client.post("v1/chat/completions", content=body, headers=JSON)
+
+        assert response.status_code == 200, response.text
+
+
+async def test_a_long_conversation_that_is_sent_again_is_answered(client: httpx.AsyncClient) -> None:
+    for body in sent_again(2400 if SIZE == LARGEST else 200):
         response = await client.post("v1/chat/completions", content=body, headers=JSON)
 
         assert response.status_code == 200, response.text

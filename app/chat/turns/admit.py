@@ -210,6 +210,8 @@ async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim |
 
 async def _hold_first_call(tx: Transaction, turn: AdmittedTurn, claim: Claim | None) -> None:
     if turn.prepared.first_body is not None:
+        # To write the body, and to measure it, may each take long.
+        await asyncio.sleep(0)
         turn.meter.expect_call(turn.run.agent.name, turn.run.agent.model, turn.prepared.first_body)
     reference = hold_reference(turn.id)
     if claim is not None and claim.former_hold_reference is not None:

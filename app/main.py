@@ -7,6 +7,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app import api, docs_page, health
 from app.accounts.passwords import open_passwords
 from app.accounts.throttle import WaitingAttempts
+from app.admin.console import mount_console
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.body_budget import BodyBudget
@@ -82,4 +83,5 @@ def create_app(settings: Settings) -> FastAPI:
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it
     application.include_router(docs_page.router)
+    mount_console(application, settings)
     return application

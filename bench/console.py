@@ -29,8 +29,10 @@ _STATEMENT_SECONDS = 600.0
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 # The pages that need no id. Those of one object are found by the links of these.
 _PAGES = (
-    "/", "/playground", "/agents", "/agents/new", "/sessions", "/content", "/content?type=image&status=failed",
-    "/usage", "/usage?days=90", "/ledger", "/ledger?kind=charge", "/keys", "/keys/new", "/members", "/account", "/audit",
+    "/",
+    "/playground", "/agents", "/agents/new", "/sessions", "/content", "/content?type=image&status=failed",
+    "/usage", "/usage?days=90", "/ledger", "/ledger?kind=charge", "/keys", "/keys/new", "/members", "/account",
+    "/audit",
     "/organizations", "/plans", "/catalog", "/system",
 )  # fmt: skip
 _OBJECTS = {"/sessions": "sessions", "/content": "content", "/ledger": "ledger", "/keys": "keys", "/agents": "agents"}

@@ -155,6 +155,15 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
 
 
+async def revoke_keys_of(tx: Transaction, organization_id: str, user_id: str, *, actor: Actor) -> None:
+    """Make all keys that a user has made for the organization unusable for good."""
+    for key in await repository.list_keys(tx, organization_id):
+        if key.user_id == user_id and await repository.revoke(tx, organization_id, key.id, await moment_of(tx)):
+            log_change(
+                tx, actor, "key_revoked", organization_id=organization_id, object_id=key.id, before={"name": key.name}
+            )
+
+
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
     """The caller that the key with that hash belongs to.
 

@@ -24,6 +24,11 @@ _T = TypeVar("_T")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
+def is_email(text: str) -> bool:
+    """Whether a text can be an email address."""
+    return _EMAIL.fullmatch(text) is not None
+
+
 async def create_organization(tx: Transaction, *, name: str, plan: str, owner_email: str, actor: Actor) -> Organization:
     """Create an organization and, unless a user with that address exists already, its owner.
 
@@ -50,7 +55,7 @@ async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
     Raises:
         InvalidRequestError: it is not an email address.
     """
-    if not _EMAIL.fullmatch(email):
+    if not is_email(email):
         raise InvalidRequestError(f"Not an email address: {email}")
     user = await repository.find_user_by_email(tx, email)
     if user is None:
@@ -64,7 +69,9 @@ async def add_member(
 ) -> None:
     """Make the user a member of the organization. Somebody who is a member already keeps the role."""
     if await repository.add_membership(tx, organization_id, user_id, role):
-        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id)
+        user = await get_user(tx, user_id)
+        after = {"name": user.email, "role": role.value}
+        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id, after=after)
 
 
 def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
@@ -78,7 +85,7 @@ def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) ->
 def set_password_hash(tx: Transaction, user: User, password_hash: str, *, actor: Actor) -> None:
     """Give the user the password that has this Argon2id hash."""
     user.password_hash = password_hash
-    log_change(tx, actor, "password_set", object_id=user.id)
+    log_change(tx, actor, "password_set", object_id=user.id, after={"name": user.email})
 
 
 def renew_password_hash(user: User, password_hash: str) -> None:
@@ -91,7 +98,37 @@ def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor
     if user.is_operator == is_operator:
         return
     user.is_operator = is_operator
-    log_change(tx, actor, "operator_made" if is_operator else "operator_unmade", object_id=user.id)
+    before = {"name": user.email, "is_operator": not is_operator}
+    after = {"name": user.email, "is_operator": is_operator}
+    log_change(tx, actor, "operator_changed", object_id=user.id, before=before, after=after)
+
+
+async def change_email(tx: Transaction, user: User, email: str, *, actor: Actor) -> None:
+    """Give the user another address to sign in with.
+
+    Raises:
+        InvalidRequestError: it is not an email address, or another user's.
+    """
+    if not is_email(email):
+        raise InvalidRequestError(f"Not an email address: {email}")
+    former = user.email
+    if email == former:
+        return
+    other = await repository.find_user_by_email(tx, email)
+    if other is not None and other.id != user.id:
+        raise InvalidRequestError("Another user has this address")
+    user.email = email
+    await tx.session.flush()
+    log_change(tx, actor, "email_changed", object_id=user.id, before={"name": former}, after={"name": email})
+
+
+def change_name(tx: Transaction, user: User, name: str | None, *, actor: Actor) -> None:
+    """Give the user a name that other members see beside the address; None for no name."""
+    former = user.name
+    if name == former:
+        return
+    user.name = name
+    log_change(tx, actor, "user_renamed", object_id=user.id, before={"name": former}, after={"name": name})
 
 
 async def find_user(tx: Transaction, email: str) -> User | None:

@@ -2,6 +2,7 @@
 
 from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
+from app.audit.models import AuditEvent
 from app.catalog.models import Model, Price
 from app.core.database import Base
 from app.credits.models import CreditAccount, CreditHold, LedgerEntry, MeteringEvent
@@ -15,6 +16,7 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
+    "AuditEvent",
     "CreateCall",
     "CreditAccount",
     "CreditHold",

@@ -56,6 +56,11 @@ async def add_user(tx: Transaction, email: str) -> User:
     return user
 
 
+async def get_user(tx: Transaction, user_id: str) -> User:
+    """The user with that id, who must exist."""
+    return await tx.session.get_one(User, user_id)
+
+
 async def find_user_by_email(tx: Transaction, email: str) -> User | None:
     """The user with that address; upper and lower case are the same."""
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == email.lower()))).first()

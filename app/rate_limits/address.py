@@ -19,3 +19,9 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _IPV6_PREFIX), strict=False))
     return str(address or "unknown")
+
+
+def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of a connection is one of the operator's proxies."""
+    address = source_address(peer, (), ())
+    return address is not None and any(address in network for network in trusted)

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -17,6 +17,8 @@ from app.audit.actor import Actor
 from app.audit.service import log_change
 from app.core.clock import now
 from app.core.database import Transaction
+
+_LOGGED = tuple(field for field in AgentEntry.model_fields if field != "sub_agents")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile,
     # Two concurrent imports could together create a cycle that neither of them sees.
     await repository.lock_agents(tx, organization_id)
     agents = {agent.name: agent for agent in await repository.list_agents(tx, organization_id)}
+    before = await _as_logged(tx, organization_id, agents.values())
     if any(entry.is_orchestrator for entry in file.agents):
         await repository.clear_orchestrator(tx, organization_id)
     for entry in file.agents:
@@ -90,9 +93,34 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile,
     await repository.save_agents(tx, agents.values())
     for entry in file.agents:
         await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
-        log_change(tx, actor, "agent_imported", organization_id=organization_id, object_id=agents[entry.name].id)
     await _refuse_cycles(tx, organization_id, agents)
+    after = await _as_logged(tx, organization_id, agents.values())
+    for name, values in after.items():
+        if before.get(name) != values:
+            agent_id = agents[name].id
+            log_change(
+                tx,
+                actor,
+                "agent_imported",
+                organization_id=organization_id,
+                object_id=agent_id,
+                before=before.get(name),
+                after=values,
+            )
     return len(file.agents)
+
+
+async def _as_logged(tx: Transaction, organization_id: str, agents: Collection[Agent]) -> dict[str, dict[str, object]]:
+    """What the log of changes keeps of agents, by their names."""
+    names = {agent.id: agent.name for agent in agents}
+    below = await repository.find_sub_agents(tx, organization_id)
+    return {
+        agent.name: {
+            **{field: getattr(agent, field) for field in _LOGGED},
+            "sub_agents": [names[sub_id] for sub_id in below.get(agent.id, ()) if sub_id in names],
+        }
+        for agent in agents
+    }
 
 
 async def _invocable(tx: Transaction, agent: Agent | None, default_model: str) -> AgentDefinition:

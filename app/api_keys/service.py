@@ -63,7 +63,7 @@ async def create_key(
         requests_per_hour=request.requests_per_hour,
     )
     await repository.add_key(tx, key)
-    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id)
+    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id, after=_as_logged(key))
     return NewKey(key, secret)
 
 
@@ -125,7 +125,15 @@ async def rotate_key(
     new = await create_key(tx, request, organization_id=organization_id, user_id=old.user_id, actor=actor)
     works_until = await moment_of(tx) + overlap
     await repository.set_rotated(tx, old, new.row.id, works_until)
-    log_change(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id)
+    log_change(
+        tx,
+        actor,
+        "key_rotated",
+        organization_id=organization_id,
+        object_id=old.id,
+        before={"name": old.name, "replaced_by": None, "works_until": old.expires_at},
+        after={"name": old.name, "replaced_by": new.row.id, "works_until": works_until},
+    )
     return RotatedKey(new.row, new.secret, works_until)
 
 
@@ -150,9 +158,18 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     Raises:
         NotFoundError: the organization has no such key, or it is revoked already.
     """
-    if not await repository.revoke(tx, organization_id, key_id, await moment_of(tx)):
+    name = await repository.revoke(tx, organization_id, key_id, await moment_of(tx))
+    if name is None:
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
+    log_change(
+        tx,
+        actor,
+        "key_revoked",
+        organization_id=organization_id,
+        object_id=key_id,
+        before={"name": name, "state": "active"},
+        after={"name": name, "state": "revoked"},
+    )
 
 
 async def revoke_keys_of(tx: Transaction, organization_id: str, user_id: str, *, actor: Actor) -> None:
@@ -179,6 +196,11 @@ async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
 async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
     """Store when keys, given by id, were last used."""
     await repository.note_uses(tx, list(uses), list(uses.values()))
+
+
+def _as_logged(key: ApiKey) -> dict[str, object]:
+    names = ("name", "prefix", "user_id", "scopes", "expires_at", "requests_per_minute", "requests_per_hour")
+    return {name: getattr(key, name) for name in names}
 
 
 def _check_limits(request: KeyRequest) -> None:

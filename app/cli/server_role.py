@@ -15,7 +15,7 @@ from app.core.settings import InvalidSettingsError, stripped
 ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
-_APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "prices"})
+_APPEND_ONLY = frozenset({"audit_events", "ledger_entries", "metering_events", "messages", "prices"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(

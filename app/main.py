@@ -5,6 +5,7 @@ from fastapi import FastAPI
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app import api, docs_page, health
+from app.admin.console import mount_console
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.body_budget import BodyBudget
@@ -78,4 +79,5 @@ def create_app(settings: Settings) -> FastAPI:
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it
     application.include_router(docs_page.router)
+    mount_console(application, settings)
     return application

@@ -39,7 +39,7 @@ _WORDS: Final = {
     ),
     503: (
         "The database does not answer",
-        "The console cannot read or save anything until it does. What runs at the vendors goes on and is fetched afterwards.",
+        "The console reads and saves nothing until it does. What runs at the vendors goes on and is fetched afterwards.",
     ),
 }
 
@@ -112,7 +112,7 @@ async def _on_stale_form(request: Request, error: Exception) -> Response:
         request,
         403,
         title="This form is too old",
-        sentence="It was made before you signed in, or by another site. Nothing was changed. Open the page again and repeat it.",
+        sentence="It was made before you signed in, or by another site. Nothing was changed. Open its page again.",
     )
 
 

@@ -24,8 +24,8 @@ def money(amount: Decimal, *, sign: bool = False) -> Markup:
     faint = fraction[len(kept) :]
     before = _MINUS if exact < 0 else "+" if sign and exact > 0 else ""
     if kept:
-        return Markup('<span class="m">{}{}.{}{}</span>').format(before, whole, kept, _faint(faint))  # noqa: S704 - what is put in is escaped
-    return Markup('<span class="m">{}{}{}</span>').format(before, whole, _faint(f".{faint}"))  # noqa: S704 - see above
+        return Markup('<span class="m">{}{}.{}{}</span>').format(before, whole, kept, _faint(faint))
+    return Markup('<span class="m">{}{}{}</span>').format(before, whole, _faint(f".{faint}"))
 
 
 def _faint(zeros: str) -> Markup:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import Request
 
-from app.dependencies import get_settings, get_resources
+from app.dependencies import get_resources, get_settings
 
 NOTE_COOKIE: Final = "junis_note"
 _SEPARATOR: Final = "."

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 PROGRAM = "/usr/bin/chromium"
 # It must not call home, which a closed network answers with many errors.
 _FLAGS = [
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb",
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb",
 ]  # fmt: skip
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
@@ -29,7 +29,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Complaints:
-    """What pages of a context have complained about: errors of scripts, refusals of the content policy, failed loads."""
+    """What pages of a context have complained about: errors of scripts, refusals of the policy, failed loads."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.found: list[str] = []

@@ -1,7 +1,7 @@
 """What the pages of the console are looked at with: an organization, its members, and browsers signed in as them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.database import Database
@@ -17,13 +17,13 @@ class World:
         stack: the running product.
         database: the run's database.
         organization: the organization that the pages show. Its owner is an operator.
-        notes: what one function of a case leaves to another.
+        emails: the address of a member of each role.
     """
 
     stack: Stack
     database: Database
     organization: Organization
-    notes: dict[str, str] = field(default_factory=dict)
+    emails: dict[str, str]
 
 
 @dataclass(frozen=True)

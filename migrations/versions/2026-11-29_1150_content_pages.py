@@ -5,7 +5,7 @@ from alembic import op
 from migrations import steps
 
 revision = "0023"
-down_revision = "0017"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
@@ -17,9 +17,7 @@ _INDEXES = {
     "ix_generations_status": (
         "ON generations (organization_id, status, created_at DESC, id DESC) WHERE status <> 'completed'"
     ),
-    "ix_attempts_agent": (
-        "ON attempts (organization_id, agent, created_at DESC, generation_id DESC) WHERE number = 0"
-    ),
+    "ix_attempts_agent": ("ON attempts (organization_id, agent, created_at DESC, generation_id DESC) WHERE number = 0"),
     "ix_attempts_key": (
         "ON attempts (organization_id, api_key_id, created_at DESC, generation_id DESC) WHERE number = 0"
     ),

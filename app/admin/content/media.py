@@ -30,7 +30,7 @@ class MediaUrls:
 def media_sources(settings: Settings) -> tuple[str, ...]:
     """The origins, besides the server's own, that pages load generated files from: of a public or a presigning store.
 
-    A presigned URL names the bucket in its path or as a part of its host, by the addressing style and the bucket's name.
+    A presigned URL names the bucket in its path or in its host, by the addressing style and the bucket's name.
     """
     if settings.storage != "s3":
         return ()
@@ -46,3 +46,8 @@ def media_sources(settings: Settings) -> tuple[str, ...]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def viewer_policy(policy: str) -> str:
+    """The content policy of a page with a 3D model: its textures are loaded from memory."""
+    return policy.replace("connect-src ", "connect-src blob: ")

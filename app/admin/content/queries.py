@@ -233,7 +233,9 @@ class _Walk:
     def end(self, scanned: int) -> str:
         """The last of the first `scanned` rows of the index; no row if it has fewer."""
         key = "generation_id" if self.is_by_attempt else "id"
-        return f"SELECT created_at, {key} AS id FROM ({self._scan(f'created_at, {key}', scanned)}) s OFFSET {scanned - 1}"
+        return (
+            f"SELECT created_at, {key} AS id FROM ({self._scan(f'created_at, {key}', scanned)}) s OFFSET {scanned - 1}"
+        )
 
     def _scan(self, columns: str, limit: int) -> str:
         table, key = ("attempts", "generation_id") if self.is_by_attempt else ("generations", "id")
@@ -339,7 +341,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 LEFT JOIN api_keys k ON k.id = a.api_key_id AND k.organization_id = a.organization_id
 LEFT JOIN users u ON u.id = a.user_id
-LEFT JOIN credit_holds h ON h.reference = {generation_reference_sql('a.generation_id', 'a.number')}
+LEFT JOIN credit_holds h ON h.reference = {generation_reference_sql("a.generation_id", "a.number")}
 WHERE a.generation_id = $1 AND a.organization_id = $2
 ORDER BY a.number DESC LIMIT {_MOST_ATTEMPTS}
 """

@@ -1,7 +1,5 @@
 """A retry that somebody asks for in the console: it counts, and is refused, like one of the API."""
 
-import uuid
-
 from app.admin.access import Viewer
 from app.content import service as contents
 from app.content.service import Retrier
@@ -29,7 +27,7 @@ async def retry(
     limiter: RateLimiter,
     policy: GenerationPolicy,
     viewer: Viewer,
-    content_id: uuid.UUID,
+    content_id: str,
     attempt: int,
 ) -> Generation:
     """Queue a failed content again, within the organization's plan and credits.
@@ -37,7 +35,7 @@ async def retry(
     `attempt` is the one that the page showed as failed: a form that is sent twice retries once.
 
     Raises:
-        SubscriptionRequiredError, RateLimitExceededError, ConcurrencyLimitExceededError: the plan does not allow it now.
+        SubscriptionRequiredError, RateLimitExceededError, ConcurrencyLimitExceededError: the plan does not allow it.
         ContentNotFoundError, ContentRequestError: as `app.content.service.retry`.
         InsufficientCreditsError: the organization cannot pay the ceiling.
         ModelNotPricedError, UnknownModelError: the catalog does not offer the model any more.
@@ -51,11 +49,11 @@ async def retry(
         raise RateLimitExceededError(decision.wait_seconds)
     try:
         async with database.transaction() as tx:
-            found = (await contents.get_content(tx, viewer.organization_id, str(content_id))).content
+            found = (await contents.get_content(tx, viewer.organization_id, content_id)).content
             if found.retry_count > attempt:
                 return found
             retrier = Retrier(viewer.organization_id, viewer.user_id, key_id=None)
-            return await contents.retry(tx, queue, policy, retrier, str(content_id))
+            return await contents.retry(tx, queue, policy, retrier, content_id)
     finally:
         await limiter.release(slot)
 

@@ -77,14 +77,14 @@ def _attempt_of(row: AttemptRow, spans: Sequence[tuple[str, float]], longest: fl
 
 
 def _spans(row: AttemptRow, now: datetime) -> list[tuple[str, float]]:
-    """The steps that have begun, in order, with their seconds. What ran and what copied cannot be told apart if it was
-    not written down when the vendor had finished; both have run then."""
+    """The steps that have begun, in order, with their seconds.
+
+    If it was not written down when the vendor had finished, copying counts as running.
+    """
     end = row.ended_at or now
     known: list[tuple[str, datetime]] = [("waited", row.created_at)]
     for name, at in (("started", row.sent_at), ("ran", row.started_at), ("copied", row.finished_at)):
         if at is not None:
             known.append((name, max(known[-1][1], min(at, end))))
     ends = [at for _, at in known[1:]] + [end]
-    return [
-        (name, max(0.0, (until - since).total_seconds())) for (name, since), until in zip(known, ends, strict=True)
-    ]
+    return [(name, max(0.0, (until - since).total_seconds())) for (name, since), until in zip(known, ends, strict=True)]

@@ -1,6 +1,6 @@
 """What the pages of content show: pure functions from rows to words, addresses and shapes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -135,21 +135,3 @@ def shortened(text: str, most: int) -> str:
     """Text of one line, cut at `most` characters with an ellipsis."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
-
-
-@dataclass(frozen=True)
-class FilterWords:
-    """One filter that is set: its name in the address, and what it says."""
-
-    name: str
-    words: str
-
-
-def filter_words(given: Mapping[str, str], names: Mapping[str, Sequence[tuple[str, str]]]) -> list[FilterWords]:
-    """The filters that are set, in the words of the choices that they came from."""
-    found = []
-    for name, value in given.items():
-        if value:
-            words = dict(names.get(name, ())).get(value, value)
-            found.append(FilterWords(name, {"since": f"From {value}", "until": f"Until {value}"}.get(name, words)))
-    return found

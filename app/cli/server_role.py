@@ -21,7 +21,7 @@ _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
         *("console_sessions", "idempotency_keys", "memberships", "outputs", "sign_in_attempts", "sub_agents"),
-        "user_idempotency_keys",
+        *("unshown_api_keys", "user_idempotency_keys"),
     }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"

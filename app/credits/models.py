@@ -113,6 +113,12 @@ class MeteringEvent(AttributionColumns, Base):
         ),
         Index("ix_metering_events_hold", "hold_reference"),
         Index("ix_metering_events_organization", "organization_id", "recorded_at"),
+        Index(
+            "ix_metering_events_api_key",
+            "api_key_id",
+            "recorded_at",
+            postgresql_include=["prompt_tokens", "completion_tokens"],
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -148,6 +154,12 @@ class LedgerEntry(AttributionColumns, Base):
         CheckConstraint(f"kind <> '{EntryKind.GRANT}' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
+        Index(
+            "ix_ledger_entries_api_key",
+            "api_key_id",
+            "created_at",
+            postgresql_include=["amount", "kind", "reference"],
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -113,6 +113,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "idempotency_keys",
         "outputs",
         "sub_agents",
+        "unshown_api_keys",
         "user_idempotency_keys",
     }
     for statement in (

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.api_keys.showing import forget_unshown
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
@@ -121,6 +122,7 @@ def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
+        "forget_unshown_keys": (partial(forget_unshown, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
     }
     return [Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()]

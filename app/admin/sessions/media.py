@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.admin.sessions.turn_queries import ContentRow, OutputRow
+from app.admin.sessions.turn_rows import ContentRow, OutputRow
 from app.storage.protocol import ObjectStore
 
 _UNENDED = frozenset({"pending", "processing"})

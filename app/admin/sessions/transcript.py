@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from app.admin.sessions.media import MediaView
-from app.admin.sessions.turn_queries import MessageRow
+from app.admin.sessions.turn_rows import MessageRow
 from app.admin.words import Block, Piece, blocks_of, cut
 
 # In characters. What is left out of a message can be opened on a page of its own.
@@ -87,15 +87,16 @@ class TurnView:
     media: Sequence[MediaView]
 
 
-def transcript_of(rows: Sequence[MessageRow], media: Mapping[str, Sequence[MediaView]]) -> list[TurnView]:
+def transcript_of(
+    rows: Sequence[MessageRow], media: Mapping[str, Sequence[MediaView]], *, is_whole: bool = False
+) -> list[TurnView]:
     """The turns on one page of a session, oldest first.
 
-    The newest messages are shown in full; once the page is full, the older ones with their beginnings.
+    The newest messages are shown in full; once the page is full, the older ones with their beginnings. With `is_whole`
+    everything is shown that was read.
     """
-    limits = _limits(rows)
-    turns = [
-        _turn_view(turn_id, list(group), limits) for turn_id, group in groupby(rows, key=lambda row: row.turn_id)
-    ]
+    limits = {row.position: len(_text_of(row)) for row in rows} if is_whole else _limits(rows)
+    turns = [_turn_view(turn_id, list(group), limits) for turn_id, group in groupby(rows, key=lambda row: row.turn_id)]
     last = {turn.id: index for index, turn in enumerate(turns)}
     return [
         replace(turn, media=media.get(turn.id, ())) if last[turn.id] == index else turn

@@ -2,11 +2,20 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from app.admin.sessions.turn_rows import (
+    AttemptRow,
+    ContentRow,
+    EntryRow,
+    EventRow,
+    HoldRow,
+    MessageRow,
+    OutputRow,
+    SessionTotals,
+    TurnRows,
+)
 from app.core.database import Transaction
 from app.core.json import read_json
 from app.credits.references import LATE, SUPERSEDED, generation_reference_sql, turn_reference
@@ -15,7 +24,6 @@ from app.credits.references import LATE, SUPERSEDED, generation_reference_sql, t
 _MOST_PAGE_BYTES: Final = 8 * 1024 * 1024
 _MOST_CALL_BYTES: Final = 256 * 1024
 _MOST_PARTS: Final = 40
-_MOST_CONTENTS: Final = 200
 
 _SELECT_MESSAGES: Final = f"""
 SELECT id, turn_id, role, agent, name, tool_call_id, created_at, superseded_by, size_bytes, is_shown,
@@ -24,13 +32,15 @@ SELECT id, turn_id, role, agent, name, tool_call_id, created_at, superseded_by, 
        CASE WHEN is_shown AND jsonb_typeof(content) = 'array' THEN (
            SELECT jsonb_agg(jsonb_build_object(
                'type', left(part ->> 'type', 32), 'text', left(coalesce(part ->> 'text', part ->> 'refusal'), $4),
-               'url', CASE WHEN part #>> '{{image_url,url}}' LIKE 'http%' THEN left(part #>> '{{image_url,url}}', 2000) END
+               'url', CASE WHEN part #>> '{{image_url,url}}' LIKE 'http%'
+                           THEN left(part #>> '{{image_url,url}}', 2000) END
            ))::text FROM (SELECT part FROM jsonb_array_elements(content) AS part LIMIT {_MOST_PARTS}) parts
        ) END AS parts,
        CASE WHEN is_shown AND octet_length(tool_calls::text) <= {_MOST_CALL_BYTES} THEN tool_calls::text END AS calls,
        tool_calls IS NOT NULL AS has_calls
 FROM (
-    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= {_MOST_PAGE_BYTES} OR row_number() OVER (ORDER BY id) = 1 AS is_shown
+    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= {_MOST_PAGE_BYTES}
+              OR row_number() OVER (ORDER BY id) = 1 AS is_shown
     FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
 ) shown
 ORDER BY id
@@ -46,7 +56,15 @@ _SELECT_HOLD_OF_TURN: Final = """
 SELECT session_id FROM credit_holds WHERE organization_id = $1 AND reference = $2
 """
 
-_SELECT_RUNNING: Final = "SELECT turn_id FROM sessions WHERE organization_id = $1 AND id = $2 AND turn_lease_until > now()"
+_SELECT_POSITION: Final = """
+SELECT count(*) FILTER (WHERE m.id < turn.first) FROM messages m,
+       (SELECT min(id) AS first FROM messages WHERE session_id = $1 AND turn_id = $2) turn
+WHERE m.session_id = $1 AND turn.first IS NOT NULL
+"""
+
+_SELECT_RUNNING: Final = (
+    "SELECT turn_id FROM sessions WHERE organization_id = $1 AND id = $2 AND turn_lease_until > now()"
+)
 
 _SELECT_EVENTS: Final = """
 SELECT call_id, hold_reference, kind, agent, model, prompt_tokens, completion_tokens, predict_time, outputs,
@@ -61,7 +79,7 @@ SELECT id, kind, reference, amount FROM ledger_entries WHERE organization_id = $
 _SELECT_CONTENTS: Final = """
 SELECT id, turn_id, model, status, content_type, file_token, retry_count, error_message, credit_cost, created_at,
        completed_at
-FROM generations WHERE organization_id = $1 AND turn_id = ANY ($2) ORDER BY created_at, id LIMIT $3
+FROM generations WHERE organization_id = $1 AND turn_id = ANY ($2) ORDER BY created_at, id LIMIT 200
 """
 
 _SELECT_ATTEMPTS: Final = f"""
@@ -97,132 +115,6 @@ SELECT coalesce(sum(amount), 0) FROM credit_holds WHERE organization_id = $1 AND
 """
 
 
-@dataclass(frozen=True)
-class MessageRow:
-    """A message of a transcript.
-
-    Attributes:
-        position: its number in the session, from 0.
-        text: the beginning of its text, if that is all its content.
-        characters: how long the text is.
-        parts: its content if that is a list: of each part its type, the beginning of its text and its address.
-        calls: its tool calls; None if it has none, or they are very long.
-        is_shown: False if it, or the messages of its page before it, are very large: nothing of it was read then.
-    """
-
-    position: int
-    id: int
-    turn_id: str
-    role: str
-    agent: str | None
-    name: str | None
-    text: str | None
-    characters: int | None
-    parts: Sequence[dict[str, Any]] | None
-    calls: Sequence[dict[str, Any]] | None
-    has_calls: bool
-    tool_call_id: str | None
-    created_at: datetime
-    superseded_by: str | None
-    size_bytes: int
-    is_shown: bool
-
-
-@dataclass(frozen=True)
-class HoldRow:
-    reference: str
-    turn_id: str | None
-    request_id: str | None
-    agent: str | None
-    model: str | None
-    api_key_id: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    state: str
-    amount: Decimal
-    charged: Decimal | None
-
-
-@dataclass(frozen=True)
-class EventRow:
-    call_id: str
-    hold_reference: str
-    kind: str
-    agent: str | None
-    model: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    predict_time: Decimal | None
-    outputs: int | None
-    is_estimated: bool
-    cost: Decimal
-    began_at: datetime | None
-    first_token_at: datetime | None
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True)
-class EntryRow:
-    id: int
-    kind: str
-    reference: str
-    amount: Decimal
-
-
-@dataclass(frozen=True)
-class AttemptRow:
-    generation_id: uuid.UUID
-    number: int
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    ending: str | None
-    error_message: str | None
-    reference: str
-
-
-@dataclass(frozen=True)
-class OutputRow:
-    generation_id: uuid.UUID
-    storage_path: str
-    content_type: str
-
-
-@dataclass(frozen=True)
-class ContentRow:
-    id: uuid.UUID
-    turn_id: str
-    model: str
-    status: str
-    content_type: str | None
-    file_token: str
-    retry_count: int
-    error_message: str | None
-    credit_cost: Decimal | None
-    created_at: datetime
-    completed_at: datetime | None
-
-
-@dataclass(frozen=True)
-class TurnRows:
-    """What is stored of some turns beside their messages."""
-
-    holds: Sequence[HoldRow]
-    events: Sequence[EventRow]
-    contents: Sequence[ContentRow]
-    attempts: Sequence[AttemptRow]
-    outputs: Sequence[OutputRow]
-    entries: Sequence[EntryRow]
-
-
-@dataclass(frozen=True)
-class SessionTotals:
-    credits: Decimal
-    prompt_tokens: int
-    completion_tokens: int
-    outputs: int
-
-
 async def list_messages(
     tx: Transaction, session_id: uuid.UUID, *, begin: int, limit: int, most_characters: int
 ) -> list[MessageRow]:
@@ -240,28 +132,29 @@ async def list_messages(
     ]
 
 
-async def find_turns(tx: Transaction, organization_id: str, turn_ids: Sequence[str]) -> TurnRows:
-    """What is stored of these turns."""
-    contents = [
-        ContentRow(**dict(row)) for row in await tx.fetch(_SELECT_CONTENTS, organization_id, turn_ids, _MOST_CONTENTS)
-    ]
+async def find_turns(
+    tx: Transaction, organization_id: str, turn_ids: Sequence[str], *, others: Sequence[str] = ()
+) -> TurnRows:
+    """What is stored of these turns, and of other holds, which are given by their references."""
+    contents = [ContentRow(**row) for row in await _fetch(tx, _SELECT_CONTENTS, organization_id, turn_ids)]
     made = [content.id for content in contents]
-    attempts = [AttemptRow(**dict(row)) for row in await tx.fetch(_SELECT_ATTEMPTS, organization_id, made)] if made else []
-    outputs = [OutputRow(**dict(row)) for row in await tx.fetch(_SELECT_OUTPUTS, organization_id, made)] if made else []
-    references = [*map(turn_reference, turn_ids), *(attempt.reference for attempt in attempts)]
-    events = [EventRow(**dict(row)) for row in await tx.fetch(_SELECT_EVENTS, organization_id, references)]
+    attempts = [AttemptRow(**row) for row in await _fetch(tx, _SELECT_ATTEMPTS, organization_id, made)]
+    outputs = [OutputRow(**row) for row in await _fetch(tx, _SELECT_OUTPUTS, organization_id, made)]
+    own = [*map(turn_reference, turn_ids), *(attempt.reference for attempt in attempts)]
+    references = list(dict.fromkeys([*own, *others]))
+    events = [EventRow(**row) for row in await _fetch(tx, _SELECT_EVENTS, organization_id, references)]
     changes = [
         *references,
         *(f"{SUPERSEDED}:{reference}" for reference in references),
         *(f"{LATE}:{event.call_id}" for event in events),
     ]
     return TurnRows(
-        holds=[HoldRow(**dict(row)) for row in await tx.fetch(_SELECT_HOLDS, organization_id, references)],
+        holds=[HoldRow(**row) for row in await _fetch(tx, _SELECT_HOLDS, organization_id, references)],
         events=events,
         contents=contents,
         attempts=attempts,
         outputs=outputs,
-        entries=[EntryRow(**dict(row)) for row in await tx.fetch(_SELECT_ENTRIES, organization_id, changes)],
+        entries=[EntryRow(**row) for row in await _fetch(tx, _SELECT_ENTRIES, organization_id, changes)],
     )
 
 
@@ -269,6 +162,12 @@ async def session_of_turn(tx: Transaction, organization_id: str, turn_id: str) -
     """The session of a turn of the organization, by its hold."""
     found: uuid.UUID | None = await tx.fetchval(_SELECT_HOLD_OF_TURN, organization_id, turn_reference(turn_id))
     return found
+
+
+async def find_position(tx: Transaction, session_id: uuid.UUID, turn_id: str) -> int:
+    """How many messages of the session come before the turn; 0 if it has none."""
+    position: int = await tx.fetchval(_SELECT_POSITION, session_id, turn_id)
+    return position
 
 
 async def running_turn(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> str | None:
@@ -292,3 +191,9 @@ async def find_held(tx: Transaction, organization_id: str, session_id: uuid.UUID
 
 def _read(text: str | None) -> Any:
     return None if text is None else read_json(text)
+
+
+async def _fetch(
+    tx: Transaction, sql: str, organization_id: str, wanted: Sequence[str] | Sequence[uuid.UUID]
+) -> list[dict[str, Any]]:
+    return [dict(row) for row in await tx.fetch(sql, organization_id, list(wanted))] if wanted else []

@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import ceil, floor, log10
 from typing import Final
 
-from app.admin.sessions.turn_queries import AttemptRow, ContentRow, EventRow, HoldRow, TurnRows
+from app.admin.sessions.turn_rows import AttemptRow, ContentRow, EventRow, HoldRow, TurnRows
 from app.admin.words import cut
 from app.credits.references import turn_reference
 
@@ -118,7 +118,7 @@ def waterfall_of(turn_id: str, rows: TurnRows, now: datetime) -> Waterfall | Non
     steps = _with_waits(steps, hold, now)
     ended = hold.ended_at or now
     length = max([_after(hold, ended), *(step.end for step in steps if step.end is not None), 0.001])
-    placed = [_placed(step, length) for step in sorted(steps, key=_order)]
+    placed = [_placed(step, length) for step in _in_order(steps)]
     return Waterfall(
         turn_id=turn_id,
         began_at=hold.created_at,
@@ -284,8 +284,15 @@ def _wait(name: str, begin: float, end: float, *, is_running: bool = False) -> S
     return Step(kind="wait", depth=0, name=name, begin=begin, end=end, is_running=is_running)
 
 
-def _order(step: Step) -> tuple[bool, float, int]:
-    return step.begin is None, step.begin or 0.0, step.depth
+def _in_order(steps: Sequence[Step]) -> list[Step]:
+    """The steps as they began, each content with its attempts below it."""
+    begun = {step.content_id: step.begin for step in steps if step.kind == "made"}
+
+    def order(step: Step) -> tuple[bool, float, str, int, float]:
+        begin = begun.get(step.content_id, step.begin) if step.content_id else step.begin
+        return begin is None, begin or 0.0, step.content_id or "", step.depth, step.begin or 0.0
+
+    return sorted(steps, key=order)
 
 
 def _placed(step: Step, length: float) -> Step:

@@ -77,6 +77,13 @@ class CreditHold(AttributionColumns, Base):
         CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
+        # From a request to what it has caused.
+        Index(
+            "ix_credit_holds_request",
+            "organization_id",
+            "request_id",
+            postgresql_where=text("request_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -160,6 +167,7 @@ class LedgerEntry(AttributionColumns, Base):
             "created_at",
             postgresql_include=["amount", "kind", "reference"],
         ),
+        Index("ix_ledger_entries_session", "session_id", postgresql_where=text("session_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

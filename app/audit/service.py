@@ -6,6 +6,8 @@ such as chats and retries of content, is their use of the server: sessions, cont
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from app.audit.actor import Actor
 from app.core.database import Transaction
@@ -14,7 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 def log_change(
-    tx: Transaction, actor: Actor, event: str, *, object_id: str | None = None, organization_id: str | None = None
+    tx: Transaction,
+    actor: Actor,
+    event: str,
+    *,
+    object_id: str | None = None,
+    organization_id: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> None:
     """Log a change of administrative state in one line, once its transaction is committed.
 
@@ -24,6 +33,8 @@ def log_change(
         event: what happened, such as `key_revoked`.
         object_id: the id or name of what changed. Never a secret.
         organization_id: the organization it belongs to; None for what belongs to none, such as a plan.
+        before: what changed, as it was before.
+        after: what changed, as it is now.
     """
     details = {
         "actor_kind": actor.kind.value,

@@ -15,10 +15,10 @@ from app.core.settings import InvalidSettingsError, stripped
 ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
-_APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "prices"})
+_APPEND_ONLY = frozenset({"agent_versions", "ledger_entries", "metering_events", "messages", "prices"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
-_DELETED_FROM = frozenset({"idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
+_DELETED_FROM = frozenset({"agents", "idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"
 

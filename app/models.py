@@ -1,5 +1,6 @@
 """Imports every feature's tables, so that Alembic sees one metadata."""
 
+from app.accounts.models import ConsoleSession, Invitation, OneTimeLink, SignInAttempt
 from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
@@ -15,22 +16,26 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
+    "ConsoleSession",
     "CreateCall",
     "CreditAccount",
     "CreditHold",
     "Generation",
     "GenerationAttempt",
     "IdempotencyKey",
+    "Invitation",
     "LedgerEntry",
     "Membership",
     "Message",
     "MeteringEvent",
     "Model",
+    "OneTimeLink",
     "Organization",
     "Output",
     "Plan",
     "Price",
     "Session",
+    "SignInAttempt",
     "SubAgent",
     "User",
     "UserIdempotencyKey",

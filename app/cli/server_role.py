@@ -18,7 +18,12 @@ ROLE = "junis_server"
 _APPEND_ONLY = frozenset({"agent_versions", "ledger_entries", "metering_events", "messages", "prices"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
-_DELETED_FROM = frozenset({"agents", "idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
+_DELETED_FROM = frozenset(
+    {
+        *("agents", "console_sessions", "idempotency_keys", "memberships", "outputs", "sign_in_attempts"),
+        *("sub_agents", "user_idempotency_keys"),
+    }
+)
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"
 

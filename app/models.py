@@ -4,9 +4,18 @@ from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
 from app.core.database import Base
-from app.credits.models import CreditAccount, CreditHold, LedgerEntry, MeteringEvent
+from app.credits.models import (
+    CreditAccount,
+    CreditAlert,
+    CreditHold,
+    LedgerEntry,
+    MeteringEvent,
+    SpendDay,
+    SpendMark,
+)
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
+from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
 
@@ -17,6 +26,7 @@ __all__ = [
     "ApiKey",
     "CreateCall",
     "CreditAccount",
+    "CreditAlert",
     "CreditHold",
     "Generation",
     "GenerationAttempt",
@@ -27,10 +37,13 @@ __all__ = [
     "MeteringEvent",
     "Model",
     "Organization",
+    "OutgoingMail",
     "Output",
     "Plan",
     "Price",
     "Session",
+    "SpendDay",
+    "SpendMark",
     "SubAgent",
     "User",
     "UserIdempotencyKey",

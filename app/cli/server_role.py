@@ -18,7 +18,9 @@ ROLE = "junis_server"
 _APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "prices"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
-_DELETED_FROM = frozenset({"idempotency_keys", "outputs", "sub_agents", "user_idempotency_keys"})
+_DELETED_FROM = frozenset(
+    {"credit_alerts", "idempotency_keys", "outgoing_mails", "outputs", "sub_agents", "user_idempotency_keys"}
+)
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"
 

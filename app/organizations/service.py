@@ -76,6 +76,11 @@ def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) ->
     log_change(tx, actor, "password_set", object_id=user.id)
 
 
+async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
+    """The addresses of the organization's owners and admins, who are told what concerns all of it."""
+    return await repository.list_manager_addresses(tx, organization_id)
+
+
 async def get_organization(tx: Transaction, id_or_name: str) -> Organization:
     """One organization. If the text is the id of one and the name of another, the id counts.
 

@@ -5,6 +5,9 @@ from fastapi import FastAPI
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
 from app import api, docs_page, health
+from app.accounts.passwords import open_passwords
+from app.accounts.throttle import WaitingAttempts
+from app.admin.console import mount_console
 from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.body_budget import BodyBudget
@@ -44,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
                 store=resources.store,
                 chat_models=resources.chat_models,
             ) as turns,
+            open_passwords() as passwords,
         ):
             state = application.state
             # The server sets it when the process is asked to stop.
@@ -53,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
             )
             state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
             state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
+            state.passwords, state.waiting_attempts = passwords, WaitingAttempts()
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 
@@ -78,4 +83,5 @@ def create_app(settings: Settings) -> FastAPI:
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it
     application.include_router(docs_page.router)
+    mount_console(application, settings)
     return application

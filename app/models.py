@@ -1,5 +1,6 @@
 """Imports every feature's tables, so that Alembic sees one metadata."""
 
+from app.accounts.models import ConsoleSession, Invitation, OneTimeLink, SignInAttempt
 from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.catalog.models import Model, Price
@@ -24,6 +25,7 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
+    "ConsoleSession",
     "CreateCall",
     "CreditAccount",
     "CreditAlert",
@@ -31,17 +33,20 @@ __all__ = [
     "Generation",
     "GenerationAttempt",
     "IdempotencyKey",
+    "Invitation",
     "LedgerEntry",
     "Membership",
     "Message",
     "MeteringEvent",
     "Model",
+    "OneTimeLink",
     "Organization",
     "OutgoingMail",
     "Output",
     "Plan",
     "Price",
     "Session",
+    "SignInAttempt",
     "SpendDay",
     "SpendMark",
     "SubAgent",

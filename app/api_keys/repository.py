@@ -15,6 +15,7 @@ SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_a
        o.subscription_status = '{SubscriptionStatus.ACTIVE}' AS is_subscribed,
        p.requests_per_minute, p.concurrent_requests
 FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON p.name = o.plan_name
+JOIN memberships m ON m.organization_id = k.organization_id AND m.user_id = k.user_id AND m.suspended_at IS NULL
 WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
 
@@ -30,7 +31,7 @@ WHERE k.id = locked.id
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
-    """The caller of the key with that hash, unless the key is expired or revoked."""
+    """The caller of the key with that hash, unless the key is expired or revoked, or its user suspended or gone."""
     row = await tx.fetchrow(_FIND_CALLER, key_hash)
     return _caller_from_row(row) if row else None
 

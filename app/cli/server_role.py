@@ -19,7 +19,10 @@ _APPEND_ONLY = frozenset({"ledger_entries", "metering_events", "messages", "pric
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
-    {"credit_alerts", "idempotency_keys", "outgoing_mails", "outputs", "sub_agents", "user_idempotency_keys"}
+    {
+        *("console_sessions", "credit_alerts", "idempotency_keys", "memberships", "outgoing_mails", "outputs"),
+        *("sign_in_attempts", "sub_agents", "user_idempotency_keys"),
+    }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 _ALL = f"{_CHANGE}, DELETE"

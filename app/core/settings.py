@@ -111,9 +111,11 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1, le=200)
     redis_url: RedisUrl = "redis://localhost:6379/0"
     public_url: HttpUrl = "http://localhost:8000"
-    # Will sign the console's sessions. Nothing is signed with it yet.
+    # Seals what the console leaves in cookies.
     secret_key: OneLineSecret = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    # The page of the console that shows every part in every state.
+    console_kit: bool = False
     cors_allowed_origins: Annotated[frozenset[Origin], NoDecode] = frozenset()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
     metrics_token: OneLineSecret = SecretStr("")

@@ -18,11 +18,15 @@ class SubscriptionStatus(StrEnum):
 
 
 class MembershipRole(StrEnum):
-    """What a user is in an organization."""
+    """What a user is in an organization, the one who may do most first.
+
+    Owners and admins manage it, members use its agents and see their own sessions, viewers look.
+    """
 
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
+    VIEWER = "viewer"
 
 
 class Plan(Base):
@@ -62,8 +66,11 @@ class User(Base):
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=lambda: new_id("user"))
     email: Mapped[str] = mapped_column(Text)
-    # For signing in to the console. Nothing reads it until there is one.
+    name: Mapped[str | None] = mapped_column(Text)
+    # For signing in to the console. Somebody without one needs a one-time link first.
     password_hash: Mapped[str | None] = mapped_column(Text)
+    # Whether the user runs this server: sees all organizations, plans, the catalog and the system.
+    is_operator: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
@@ -71,9 +78,11 @@ class Membership(Base):
     """Makes a user a member of an organization, in a role."""
 
     __tablename__ = "memberships"
-    __table_args__ = (CheckConstraint(one_of("role", MembershipRole), name="role_known"),)
+    __table_args__ = (CheckConstraint(one_of("role", MembershipRole), name="role_is_known"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
     role: Mapped[str] = mapped_column(Text)
+    # Until the member is reinstated: may not use the console here, and the member's keys are refused.
+    suspended_at: Mapped[Moment | None]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())

@@ -61,6 +61,12 @@ async def find_user_by_email(tx: Transaction, email: str) -> User | None:
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == email.lower()))).first()
 
 
+async def find_user(tx: Transaction, user_id: str, *, is_locked: bool) -> User | None:
+    """The user with that id, as it is now; locked against others' changes if that is asked for."""
+    query = select(User).where(User.id == user_id).execution_options(populate_existing=True)
+    return (await tx.session.scalars(query.with_for_update(key_share=True) if is_locked else query)).first()
+
+
 async def find_owner(tx: Transaction, organization_id: str) -> User | None:
     """The organization's first owner."""
     query = (
@@ -78,7 +84,11 @@ async def list_manager_addresses(tx: Transaction, organization_id: str) -> Seque
     query = (
         select(User.email)
         .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organization_id == organization_id, Membership.role.in_(managers))
+        .where(
+            Membership.organization_id == organization_id,
+            Membership.role.in_(managers),
+            Membership.suspended_at.is_(None),
+        )
         .order_by(User.email)
     )
     return (await tx.session.scalars(query)).all()

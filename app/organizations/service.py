@@ -70,15 +70,50 @@ async def add_member(
 def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
     """Give the user a password to sign in to the console with. Only its Argon2 hash is stored.
 
-    There is no console yet, so nothing verifies the password for now.
+    Hashing takes a while: where others wait, it is done beforehand, and `set_password_hash` stores the result.
     """
-    user.password_hash = PasswordHasher().hash(password)
+    set_password_hash(tx, user, PasswordHasher().hash(password), actor=actor)
+
+
+def set_password_hash(tx: Transaction, user: User, password_hash: str, *, actor: Actor) -> None:
+    """Give the user the password that has this Argon2id hash."""
+    user.password_hash = password_hash
     log_change(tx, actor, "password_set", object_id=user.id)
 
 
 async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
     """The addresses of the organization's owners and admins, who are told what concerns all of it."""
     return await repository.list_manager_addresses(tx, organization_id)
+
+
+def renew_password_hash(user: User, password_hash: str) -> None:
+    """Store the same password under another hash, of stronger parameters. That changes nothing for anybody."""
+    user.password_hash = password_hash
+
+
+def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor) -> None:
+    """Say whether the user runs this server: sees all organizations, plans, the catalog and the system."""
+    if user.is_operator == is_operator:
+        return
+    user.is_operator = is_operator
+    log_change(tx, actor, "operator_made" if is_operator else "operator_unmade", object_id=user.id)
+
+
+async def find_user(tx: Transaction, email: str) -> User | None:
+    """The user with that address, if there is one; upper and lower case are the same."""
+    return await repository.find_user_by_email(tx, email)
+
+
+async def get_user(tx: Transaction, user_id: str, *, is_locked: bool = False) -> User:
+    """The user with that id; locked, if it is to be changed on the condition of what it is.
+
+    Raises:
+        MemberNotFoundError: there is none.
+    """
+    user = await repository.find_user(tx, user_id, is_locked=is_locked)
+    if user is None:
+        raise MemberNotFoundError(f"There is no user {user_id}")
+    return user
 
 
 async def get_organization(tx: Transaction, id_or_name: str) -> Organization:

@@ -25,6 +25,11 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     return _network_of(address)
 
 
+def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of a connection is one of the operator's proxies."""
+    return peer is not None and _is_in(peer, trusted)
+
+
 def _is_in(address: str, networks: Sequence[Network]) -> bool:
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in networks)

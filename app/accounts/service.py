@@ -1,0 +1,90 @@
+"""What signed-in users do with their account and their sessions."""
+
+from collections.abc import Sequence
+
+from app.accounts import repository
+from app.accounts.errors import NoSignedInSessionError, WrongPasswordError
+from app.accounts.passwords import Passwords, check_new_password
+from app.accounts.signed_in import OpenSession, PastAttempt
+from app.audit.actor import Actor, ActorKind
+from app.audit.service import log_change
+from app.core.crypto import sha256
+from app.core.database import Database, Transaction
+from app.organizations import service as organizations
+from app.organizations.errors import OrganizationNotFoundError
+
+_ATTEMPTS_SHOWN = 6
+
+
+async def sign_out(tx: Transaction, token: str) -> None:
+    """End the session with that token, for whoever has a copy of it. There may be none."""
+    await repository.end_session_of_token(tx, sha256(token))
+
+
+async def note_seen(tx: Transaction, session_id: str, address: str) -> None:
+    """Note that a session is used now, and from where."""
+    await repository.note_seen(tx, session_id, address)
+
+
+async def end_session(tx: Transaction, user_id: str, session_id: str) -> None:
+    """End one of the user's sessions.
+
+    Raises:
+        NoSignedInSessionError: the user has no such session, or it has ended already.
+    """
+    if not await repository.end_session(tx, user_id, session_id):
+        raise NoSignedInSessionError
+    log_change(tx, Actor(ActorKind.USER, user_id), "sign_in_ended", object_id=user_id)
+
+
+async def end_all_sessions(tx: Transaction, user_id: str, *, but: str | None = None, actor: Actor) -> int:
+    """End all of the user's sessions, except perhaps one; returns how many there were."""
+    ended = await repository.end_sessions(tx, user_id, but=but)
+    if ended:
+        log_change(tx, actor, "sign_ins_ended", object_id=user_id)
+    return ended
+
+
+async def list_sessions(tx: Transaction, user_id: str) -> Sequence[OpenSession]:
+    """The user's sessions that have not ended, the last used first."""
+    return await repository.list_open_sessions(tx, user_id)
+
+
+async def list_attempts(tx: Transaction, email: str) -> Sequence[PastAttempt]:
+    """The last few attempts to sign in with that address, newest first."""
+    return await repository.list_attempts(tx, sha256(email.lower()), _ATTEMPTS_SHOWN)
+
+
+async def choose_organization(tx: Transaction, user_id: str, session_id: str, organization_id: str) -> None:
+    """Let the session show another one of the user's organizations.
+
+    Raises:
+        OrganizationNotFoundError: the user is no member of it, or is suspended there.
+    """
+    if not await repository.choose_organization(tx, user_id, session_id, organization_id):
+        raise OrganizationNotFoundError
+
+
+async def change_password(
+    database: Database, passwords: Passwords, *, user_id: str, session_id: str, old: str, new: str
+) -> int:
+    """Change the user's password and end all sessions but this one; returns how many were ended.
+
+    Raises:
+        WrongPasswordError: the old password is not the user's.
+        WeakPasswordError: the new one is too short or too long.
+        SignInBusyError: more passwords are to be checked than can be.
+    """
+    async with database.transaction() as tx:
+        known_hash = (await organizations.get_user(tx, user_id)).password_hash
+    if not await passwords.is_right(old, known_hash):
+        raise WrongPasswordError
+    check_new_password(new)
+    new_hash = await passwords.hashed(new)
+    actor = Actor(ActorKind.USER, user_id)
+    async with database.transaction() as tx:
+        user = await organizations.get_user(tx, user_id, is_locked=True)
+        if user.password_hash != known_hash:
+            raise WrongPasswordError
+        organizations.set_password_hash(tx, user, new_hash, actor=actor)
+        return await end_all_sessions(tx, user_id, but=session_id, actor=actor)

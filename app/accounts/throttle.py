@@ -1,0 +1,72 @@
+"""How attempts to sign in are slowed down. None is refused because of others: with the right password one gets in."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from app.accounts.errors import SignInSlowedError
+
+FREE_TRIES = 5
+# People behind one address have one count.
+_FREE_TRIES_OF_ADDRESS = 20
+_LONGEST_DELAY = 8.0
+# How many attempts wait at once: of one address or one known browser, and of a process.
+_MOST_OF_ONE = 10
+_MOST_OF_ALL = 500
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What has failed of late.
+
+    Attributes:
+        account: attempts to sign in as the same user, from anywhere.
+        address: attempts from the same address, as anybody.
+        device: attempts of this browser as this user, if the user has signed in with it before. Only these count then,
+            so that nobody can slow down somebody else who uses the browser they always use.
+    """
+
+    account: int
+    address: int
+    device: int | None = None
+
+    @property
+    def tries_left(self) -> int:
+        """How many further attempts are not slowed down."""
+        if self.device is not None:
+            return max(FREE_TRIES - self.device, 0)
+        return max(min(FREE_TRIES - self.account, _FREE_TRIES_OF_ADDRESS - self.address), 0)
+
+    @property
+    def delay_seconds(self) -> float:
+        """How long the next attempt waits before its password is looked at."""
+        if self.device is not None:
+            over = self.device - FREE_TRIES
+        else:
+            over = max(self.account - FREE_TRIES, self.address - _FREE_TRIES_OF_ADDRESS)
+        return 0.0 if over < 0 else min(2.0 ** min(over, 10), _LONGEST_DELAY)
+
+
+class WaitingAttempts:
+    """The attempts that wait in one process. Waiting costs nothing but the connection."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    async def wait(self, lane: str, seconds: float) -> None:
+        """Wait in a lane: an address, or a known browser.
+
+        Raises:
+            SignInSlowedError: too many wait in it already, or in all of them together.
+        """
+        if seconds <= 0:
+            return
+        if self._of[lane] >= _MOST_OF_ONE or self._of.total() >= _MOST_OF_ALL:
+            raise SignInSlowedError(seconds)
+        self._of[lane] += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._of[lane] -= 1
+            if not self._of[lane]:
+                del self._of[lane]

@@ -95,6 +95,11 @@ def set_password_hash(tx: Transaction, user: User, password_hash: str, *, actor:
     log_change(tx, actor, "password_set", object_id=user.id, after={"name": user.email})
 
 
+async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
+    """The addresses of the organization's owners and admins, who are told what concerns all of it."""
+    return await repository.list_manager_addresses(tx, organization_id)
+
+
 def renew_password_hash(user: User, password_hash: str) -> None:
     """Store the same password under another hash, of stronger parameters. That changes nothing for anybody."""
     user.password_hash = password_hash

@@ -20,16 +20,8 @@ _APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "m
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
-        *(
-            "agents",
-            "console_sessions",
-            "credit_alerts",
-            "idempotency_keys",
-            "memberships",
-            "outgoing_mails",
-            "outputs",
-        ),
-        *("sign_in_attempts", "sub_agents", "unshown_api_keys", "user_idempotency_keys"),
+        *("agents", "console_sessions", "credit_alerts", "idempotency_keys", "memberships", "outgoing_mails"),
+        *("outputs", "sign_in_attempts", "sub_agents", "unshown_api_keys", "user_idempotency_keys"),
     }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"

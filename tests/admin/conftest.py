@@ -110,7 +110,7 @@ async def anonymous_browser(stack: Stack, browsers: AsyncExitStack) -> Browser:
 async def browser_of(
     stack: Stack, database: Database, organization: Organization, browsers: AsyncExitStack
 ) -> BrowserOf:
-    """Signs in somebody of a role through the page: `browser = await browser_of("viewer")`.
+    """What signs in somebody of a role through the page, as in `await browser_of("viewer")`.
 
     The user is in the test's `organization`, unless another one, or None, is given. The owner of that is its only one.
     """

@@ -173,8 +173,8 @@ async def find_invitation(tx: Transaction, token: str) -> Invitation:
         UnusableLinkError: it was accepted, withdrawn, replaced by another one, or has ended; or there never was one.
     """
     row = await tx.fetchrow(
-        f"{_READ} WHERE i.token_hash = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL"
-        " AND i.expires_at > now()",
+        f"{_READ} WHERE i.token_hash = $1"
+        " AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now()",
         sha256(token),
     )
     if row is None:

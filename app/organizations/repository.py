@@ -78,6 +78,22 @@ async def find_owner(tx: Transaction, organization_id: str) -> User | None:
     return (await tx.session.scalars(query)).first()
 
 
+async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
+    """The addresses of the organization's owners and admins."""
+    managers = (MembershipRole.OWNER.value, MembershipRole.ADMIN.value)
+    query = (
+        select(User.email)
+        .join(Membership, Membership.user_id == User.id)
+        .where(
+            Membership.organization_id == organization_id,
+            Membership.role.in_(managers),
+            Membership.suspended_at.is_(None),
+        )
+        .order_by(User.email)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
 async def find_member(tx: Transaction, organization_id: str, email: str) -> User | None:
     """The user with that address, if the user is a member of the organization."""
     query = (

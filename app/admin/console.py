@@ -12,20 +12,24 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
+from app.admin.account.router import router as account
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
 from app.admin.content.router import router as content
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
+from app.admin.first_steps.router import router as first_steps
+from app.admin.invitations.router import router as invitations
 from app.admin.kit.router import router as kit
+from app.admin.members.router import router as members
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content)
+_ROUTERS: Final = (start, sign_in, first_steps, invitations, account, members, sessions, content)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -15,13 +15,14 @@ from app.admin.access import SignedIn
 from app.admin.checks import check_request
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
+from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
 from app.admin.rendering import ROOT
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in)
+_ROUTERS: Final = (start, sign_in, keys)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -189,15 +189,18 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return await repository.list_keys(tx, organization_id)
 
 
-async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, actor: Actor) -> None:
-    """Make the key unusable for good.
+async def revoke_key(
+    tx: Transaction, organization_id: str, key_id: str, *, reason: str | None = None, actor: Actor
+) -> None:
+    """Make the key unusable for good. The audit keeps the reason, if one is given.
 
     Raises:
         NotFoundError: the organization has no such key, or it is revoked already.
     """
     if not await repository.revoke(tx, organization_id, key_id, await moment_of(tx)):
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id)
+    after = {"reason": reason} if reason else None
+    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id, after=after)
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:

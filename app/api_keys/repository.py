@@ -111,8 +111,8 @@ async def note_uses(tx: Transaction, key_ids: Sequence[str], moments: Sequence[d
     await tx.execute(_NOTE_USES, key_ids, moments)
 
 
-async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetime) -> bool:
-    """Revoke the key from that moment on. False if the organization has no such key, or it is revoked already."""
+async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetime) -> str | None:
+    """Revoke the key from that moment on. Returns its name; None if there is no such key, or it is revoked already."""
     statement = (
         update(ApiKey)
         .where(
@@ -121,9 +121,9 @@ async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetim
             or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > at),
         )
         .values(revoked_at=at)
-        .returning(ApiKey.id)
+        .returning(ApiKey.name)
     )
-    return (await tx.session.scalar(statement)) is not None
+    return await tx.session.scalar(statement)
 
 
 async def add_unshown(tx: Transaction, unshown: UnshownKey) -> None:

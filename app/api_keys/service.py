@@ -1,7 +1,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from app.api_keys import repository
 from app.api_keys.caller import Caller
@@ -19,7 +18,7 @@ from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
 from app.audit.actor import Actor
 from app.audit.service import log_change
-from app.core.clock import moment_of, whole_seconds
+from app.core.clock import moment_of
 from app.core.crypto import sha256
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError, NotFoundError
@@ -68,7 +67,7 @@ async def create_key(
         requests_per_hour=request.requests_per_hour,
     )
     await repository.add_key(tx, key)
-    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id, after=_audited(key))
+    log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id, after=_as_logged(key))
     return NewKey(key, secret)
 
 
@@ -123,8 +122,15 @@ async def rotate_key(
     new = await create_key(tx, _request_of(old), organization_id=organization_id, user_id=old.user_id, actor=actor)
     works_until = await moment_of(tx) + overlap
     await repository.set_rotated(tx, old, new.row.id, works_until)
-    after = {"rotated_to": new.row.id, "works_until": whole_seconds(works_until)}
-    log_change(tx, actor, "key_rotated", organization_id=organization_id, object_id=old.id, after=after)
+    log_change(
+        tx,
+        actor,
+        "key_rotated",
+        organization_id=organization_id,
+        object_id=old.id,
+        before={"name": old.name, "replaced_by": None, "works_until": old.expires_at},
+        after={"name": old.name, "replaced_by": new.row.id, "works_until": works_until},
+    )
     return RotatedKey(new.row, new.secret, works_until)
 
 
@@ -165,11 +171,11 @@ async def change_key(
     state = key_state(key, await moment_of(tx))
     if state in {KeyState.REVOKED, KeyState.EXPIRED}:
         raise InvalidRequestError(f"The key is {state} and cannot be changed")
-    before = _audited(key)
+    before = _as_logged(key)
     request = replace(_request_of(key), **changes)
     await _check(tx, request, former=key.expires_at)
     _apply(key, request)
-    after = _audited(key)
+    after = _as_logged(key)
     if changed := [name for name in after if after[name] != before[name]]:
         await repository.save_key(tx, key)
         log_change(
@@ -178,8 +184,8 @@ async def change_key(
             "key_changed",
             organization_id=organization_id,
             object_id=key_id,
-            before={name: before[name] for name in changed},
-            after={name: after[name] for name in changed},
+            before={name: before[name] for name in ("name", *changed)},
+            after={name: after[name] for name in ("name", *changed)},
         )
     return key
 
@@ -197,10 +203,27 @@ async def revoke_key(
     Raises:
         NotFoundError: the organization has no such key, or it is revoked already.
     """
-    if not await repository.revoke(tx, organization_id, key_id, await moment_of(tx)):
+    name = await repository.revoke(tx, organization_id, key_id, await moment_of(tx))
+    if name is None:
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    after = {"reason": reason} if reason else None
-    log_change(tx, actor, "key_revoked", organization_id=organization_id, object_id=key_id, after=after)
+    log_change(
+        tx,
+        actor,
+        "key_revoked",
+        organization_id=organization_id,
+        object_id=key_id,
+        before={"name": name, "state": "active"},
+        after={"name": name, "state": "revoked", **({"reason": reason} if reason else {})},
+    )
+
+
+async def revoke_keys_of(tx: Transaction, organization_id: str, user_id: str, *, actor: Actor) -> None:
+    """Make all keys that a user has made for the organization unusable for good."""
+    for key in await repository.list_keys(tx, organization_id):
+        if key.user_id == user_id and await repository.revoke(tx, organization_id, key.id, await moment_of(tx)):
+            log_change(
+                tx, actor, "key_revoked", organization_id=organization_id, object_id=key.id, before={"name": key.name}
+            )
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
@@ -240,16 +263,10 @@ def _apply(key: ApiKey, request: KeyRequest) -> None:
     key.requests_per_hour = request.requests_per_hour
 
 
-def _audited(key: ApiKey) -> dict[str, Any]:
-    """What the audit says of a key."""
-    return {
-        "name": key.name,
-        "description": key.description,
-        "scopes": list(key.scopes),
-        "expires_at": whole_seconds(key.expires_at) if key.expires_at else None,
-        "requests_per_minute": key.requests_per_minute,
-        "requests_per_hour": key.requests_per_hour,
-    }
+def _as_logged(key: ApiKey) -> dict[str, object]:
+    described = ("name", "description", "prefix", "user_id", "scopes")
+    names = (*described, "expires_at", "requests_per_minute", "requests_per_hour")
+    return {name: getattr(key, name) for name in names}
 
 
 async def _check(tx: Transaction, request: KeyRequest, *, former: datetime | None = None) -> None:

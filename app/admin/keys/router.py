@@ -1,4 +1,5 @@
 from datetime import datetime
+from decimal import Decimal
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -47,6 +48,7 @@ async def list_keys(
         here=pages.HERE,
         page=page_of(keys, _PAGE_SIZE, lambda key: (key.created_at.isoformat(), key.id), cursor=cursor),
         selection=selection,
+        nothing=Decimal(0),
         is_mine=maker == "me",
         presence=await queries.read_presence(tx, viewer.organization_id, user_id=pages.only_of(viewer)),
         at=await moment_of(tx),

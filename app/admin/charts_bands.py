@@ -13,6 +13,8 @@ _AXIS_PIXELS = 22
 _BAR_SHARE = 0.68
 _STEPS = (1, 2, 5, 10)
 _DAYS_OF_A_LABEL = 7
+# Where in a day's column the end of its date stands.
+_ANCHORS = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
 Figure = int | Decimal
 
@@ -64,9 +66,10 @@ class Day:
         width: its width, in percent.
         bar_x: where its bars begin, in percent.
         bar_width: their width, in percent.
-        middle: its middle, in percent.
         bars: its bars, from the upper band to the lowest.
         has_label: whether its date is written below it.
+        label_x: where the date stands, in percent.
+        anchor: which end of the date stands there, so that the first and the last stay within the chart.
     """
 
     day: date
@@ -74,9 +77,10 @@ class Day:
     width: float
     bar_x: float
     bar_width: float
-    middle: float
     bars: Sequence[Bar]
     has_label: bool
+    label_x: float
+    anchor: str
 
 
 @dataclass(frozen=True)
@@ -121,15 +125,17 @@ def _day(first: date, number: int, count: int, series: Sequence[Series], bands: 
     x = number * width
     bar_width = width * _BAR_SHARE
     bars = [bar for each, band in zip(series, bands, strict=True) if (bar := _bar(each, band, number)) is not None]
+    anchor = "start" if number == 0 else "end" if number + _DAYS_OF_A_LABEL > count else "middle"
     return Day(
         day=first + timedelta(days=number),
         x=round(x, 3),
         width=round(width, 3),
         bar_x=round(x + (width - bar_width) / 2, 3),
         bar_width=round(bar_width, 3),
-        middle=round(x + width / 2, 3),
         bars=bars,
         has_label=number % _DAYS_OF_A_LABEL == 0,
+        label_x=round(x + width * _ANCHORS[anchor], 3),
+        anchor=anchor,
     )
 
 

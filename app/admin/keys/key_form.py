@@ -138,9 +138,9 @@ def _scopes(form: Form) -> Sequence[str]:
     names = form.texts("scope")
     if not names:
         form.error("scope", "Tick at least one scope.")
-    scopes: Sequence[str] = ()
+    scopes: list[str] = []
     with form.refusing("scope"):
-        scopes = parse_scopes(names)
+        scopes += parse_scopes(names)
     return scopes
 
 

@@ -55,8 +55,8 @@ async def show_edit(request: Request, viewer: Viewer, tx: Transaction, key: Foun
 
 async def show_key(request: Request, viewer: Viewer, tx: Transaction, key: FoundKey, form: Form) -> Response:
     """One key, with the form of its limits."""
-    days = await queries.read_usage(tx, viewer.organization_id, key.id)
     at = await moment_of(tx)
+    days = await queries.read_usage(tx, viewer.organization_id, key.id, at.date())
     return render(
         request,
         "keys/key.html",
@@ -97,8 +97,8 @@ async def show_rotate(request: Request, viewer: Viewer, tx: Transaction, key: Fo
 
 async def show_revoke(request: Request, viewer: Viewer, tx: Transaction, key: FoundKey, form: Form) -> Response:
     """What revoking a key means, and the form that does it."""
-    days = await queries.read_usage(tx, viewer.organization_id, key.id)
     at = await moment_of(tx)
+    days = await queries.read_usage(tx, viewer.organization_id, key.id, at.date())
     return render(
         request,
         "keys/revoke.html",

@@ -1,17 +1,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from app.core.database import Transaction
 from app.credits.models import EntryKind
+from app.credits.references import IS_REQUEST
+from app.credits.spend_days import Spend, SpendOfDay, Split, spend_by_day
 
 # Today and the 29 days before it, in UTC.
 DAYS: Final = 30
-
-_FIRST_DAY: Final = f"((now() AT TIME ZONE 'UTC')::date - {DAYS - 1})"
-_SINCE: Final = f"({_FIRST_DAY}::timestamp AT TIME ZONE 'UTC')"
 
 # A key works if its time is not over and its maker is a member who is not suspended.
 _ENDED: Final = "coalesce(LEAST(k.expires_at, k.revoked_at) <= now(), false)"
@@ -34,18 +33,11 @@ FROM api_keys k JOIN users u ON u.id = k.user_id
 LEFT JOIN memberships m ON m.organization_id = k.organization_id AND m.user_id = k.user_id
 """
 _LIST: Final = """
-WITH listed AS MATERIALIZED (
-    SELECT {columns} {tables}
-    WHERE k.organization_id = $1 AND ($2::text IS NULL OR k.user_id = $2) AND {condition}
-      AND ($3 = '' OR strpos(lower(k.name), lower($3)) > 0 OR starts_with(k.prefix, left($3, 13)))
-      AND ($4::timestamptz IS NULL OR (k.created_at, k.id) < ($4, $5::text))
-    ORDER BY k.created_at DESC, k.id DESC LIMIT $6
-)
-SELECT listed.*, spent.amount AS spent FROM listed CROSS JOIN LATERAL (
-    SELECT coalesce(-sum(l.amount), 0) AS amount FROM ledger_entries l
-    WHERE l.api_key_id = listed.id AND l.created_at >= {since}
-) spent
-ORDER BY created_at DESC, id DESC
+SELECT {columns} {tables}
+WHERE k.organization_id = $1 AND ($2::text IS NULL OR k.user_id = $2) AND {condition}
+  AND ($3 = '' OR strpos(lower(k.name), lower($3)) > 0 OR starts_with(k.prefix, left($3, 13)))
+  AND ($4::timestamptz IS NULL OR (k.created_at, k.id) < ($4, $5::text))
+ORDER BY k.created_at DESC, k.id DESC LIMIT $6
 """
 _FIND: Final = f"""
 SELECT {_COLUMNS}, replaced.id AS replaces, next.name AS replaced_by_name {_TABLES}
@@ -58,25 +50,13 @@ SELECT EXISTS (SELECT FROM api_keys WHERE organization_id = $1 AND ($2::text IS 
        EXISTS (SELECT {_TABLES} WHERE k.organization_id = $1 AND ($2::text IS NULL OR k.user_id = $2)
                AND ({_ENDED} OR {_MAKER_IS_AWAY})) AS has_hidden
 """
-# A request is a chat that was charged, be it with nothing. A run that another one has replaced is not counted twice.
-_USAGE: Final = f"""
-WITH key AS (SELECT id FROM api_keys WHERE organization_id = $1 AND id = $2), figures AS (
-    SELECT (l.created_at AT TIME ZONE 'UTC')::date AS day, -sum(l.amount) AS credits,
-           count(*) FILTER (WHERE l.kind = '{EntryKind.CHARGE}' AND starts_with(l.reference, 'turn:'))
-           - count(*) FILTER (WHERE starts_with(l.reference, 'superseded:turn:')) AS requests,
-           0::numeric AS prompt_tokens, 0::numeric AS completion_tokens
-    FROM key JOIN ledger_entries l ON l.api_key_id = key.id WHERE l.created_at >= {_SINCE} GROUP BY 1
-    UNION ALL
-    SELECT (e.recorded_at AT TIME ZONE 'UTC')::date, 0, 0, coalesce(sum(e.prompt_tokens), 0),
-           coalesce(sum(e.completion_tokens), 0)
-    FROM key JOIN metering_events e ON e.api_key_id = key.id WHERE e.recorded_at >= {_SINCE} GROUP BY 1
-)
-SELECT series.day::date AS day, coalesce(sum(requests), 0)::bigint AS requests,
-       coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens,
-       coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens, coalesce(sum(credits), 0) AS credits
-FROM generate_series({_FIRST_DAY}, {_FIRST_DAY} + {DAYS - 1}, interval '1 day') AS series (day)
-LEFT JOIN figures ON figures.day = series.day::date
-GROUP BY series.day ORDER BY series.day
+# A chat that was charged, be it with nothing. A run that another one has replaced is not counted twice.
+_REQUESTS: Final = f"""
+SELECT (l.created_at AT TIME ZONE 'UTC')::date AS day,
+       sum(CASE l.kind WHEN '{EntryKind.CHARGE}' THEN 1 ELSE -1 END) AS requests
+FROM api_keys k JOIN ledger_entries l ON l.api_key_id = k.id
+WHERE k.organization_id = $1 AND k.id = $2 AND l.created_at >= $3::date::timestamp AT TIME ZONE 'UTC' AND ({IS_REQUEST})
+GROUP BY 1
 """
 _LIMITS: Final = """
 SELECT p.name, p.requests_per_minute, p.concurrent_requests
@@ -110,13 +90,6 @@ class KeyRow:
     maker: str
     maker_suspended_at: datetime | None
     is_maker_here: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedKey(KeyRow):
-    """A key in the list. `spent` are the credits of the last 30 days."""
-
-    spent: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,14 +149,12 @@ class PlanLimits:
 
 async def list_keys(
     tx: Transaction, organization_id: str, selection: Selection, after: tuple[datetime, str] | None, limit: int
-) -> Sequence[ListedKey]:
+) -> Sequence[KeyRow]:
     """Keys of the organization, the newest first, after a position in that order."""
-    statement = _LIST.format(
-        columns=_COLUMNS, tables=_TABLES, condition=f"({_CONDITIONS[selection.state]})", since=_SINCE
-    )
+    statement = _LIST.format(columns=_COLUMNS, tables=_TABLES, condition=f"({_CONDITIONS[selection.state]})")
     position = after or (None, None)
     rows = await tx.fetch(statement, organization_id, selection.user_id, selection.search, *position, limit)
-    return [ListedKey(**row) for row in rows]
+    return [KeyRow(**row) for row in rows]
 
 
 async def find_key(tx: Transaction, organization_id: str, key_id: str, *, user_id: str | None) -> FoundKey | None:
@@ -198,9 +169,39 @@ async def read_presence(tx: Transaction, organization_id: str, *, user_id: str |
     return Presence(**row) if row else Presence(has_any=False, has_hidden=False)
 
 
-async def read_usage(tx: Transaction, organization_id: str, key_id: str) -> Sequence[UsageDay]:
+async def read_spent(
+    tx: Transaction, organization_id: str, key_ids: Sequence[str], today: date
+) -> Mapping[str, Decimal]:
+    """What these keys have spent in the last 30 days, by their ids. One that has spent nothing may be missing."""
+    spent: dict[str, Decimal] = {}
+    for each in await _spend(tx, organization_id, key_ids, today) if key_ids else ():
+        if each.name is not None:
+            spent[each.name] = spent.get(each.name, Decimal(0)) + each.spend.amount
+    return spent
+
+
+async def read_usage(tx: Transaction, organization_id: str, key_id: str, today: date) -> Sequence[UsageDay]:
     """What a key has used on each of the last 30 days, the oldest first."""
-    return [UsageDay(**row) for row in await tx.fetch(_USAGE, organization_id, key_id)]
+    first = _first(today)
+    spend = {each.day: each.spend for each in await _spend(tx, organization_id, [key_id], today)}
+    rows = await tx.fetch(_REQUESTS, organization_id, key_id, first)
+    requests = {row["day"]: row["requests"] for row in rows}
+    days = [first + timedelta(days=number) for number in range(DAYS)]
+    return [_day(day, requests.get(day, 0), spend.get(day, Spend())) for day in days]
+
+
+async def _spend(tx: Transaction, organization_id: str, key_ids: Sequence[str], today: date) -> Sequence[SpendOfDay]:
+    return await spend_by_day(
+        tx, organization_id, Split.KEY, first=_first(today), last=today, most=len(key_ids), picked=key_ids
+    )
+
+
+def _first(today: date) -> date:
+    return today - timedelta(days=DAYS - 1)
+
+
+def _day(day: date, requests: int, spend: Spend) -> UsageDay:
+    return UsageDay(day, int(requests), int(spend.prompt_tokens), int(spend.completion_tokens), spend.amount)
 
 
 async def read_plan(tx: Transaction, organization_id: str) -> PlanLimits:

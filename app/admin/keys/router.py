@@ -40,18 +40,21 @@ async def list_keys(
         user_id=viewer.user_id if maker == "me" else pages.only_of(viewer),
     )
     keys = await queries.list_keys(tx, viewer.organization_id, selection, _position(cursor), _PAGE_SIZE + 1)
+    page = page_of(keys, _PAGE_SIZE, lambda key: (key.created_at.isoformat(), key.id), cursor=cursor)
+    at = await moment_of(tx)
     return render(
         request,
         "keys/list.html",
         viewer,
         title="API Keys",
         here=pages.HERE,
-        page=page_of(keys, _PAGE_SIZE, lambda key: (key.created_at.isoformat(), key.id), cursor=cursor),
+        page=page,
+        spent=await queries.read_spent(tx, viewer.organization_id, [key.id for key in page.rows], at.date()),
         selection=selection,
         nothing=Decimal(0),
         is_mine=maker == "me",
         presence=await queries.read_presence(tx, viewer.organization_id, user_id=pages.only_of(viewer)),
-        at=await moment_of(tx),
+        at=at,
         views=views,
     )
 

@@ -77,8 +77,8 @@ def ends_at(key: KeyRow) -> datetime | None:
     return min((moment for moment in (key.expires_at, key.revoked_at) if moment is not None), default=None)
 
 
-def mark_of(key: KeyRow, at: datetime) -> Mark:
-    """The state of a key at a moment."""
+def mark_of(key: KeyRow, at: datetime, *, is_used: bool) -> Mark:
+    """The state of a key at a moment. `is_used`: it was charged for something; its last use is stored a little later."""
     state = key_state(key, at)
     if state in {KeyState.REVOKED, KeyState.EXPIRED}:
         return Mark("off", state.capitalize())
@@ -89,7 +89,7 @@ def mark_of(key: KeyRow, at: datetime) -> Mark:
     ends = ends_at(key)
     if ends is not None and ends - at < _SOON:
         return Mark("look", f"Ends in {_span(ends - at)}")
-    return Mark("ok", "Active") if key.last_used_at else Mark("wait", "Never used")
+    return Mark("ok", "Active") if key.last_used_at or is_used else Mark("wait", "Never used")
 
 
 def _span(left: timedelta) -> str:

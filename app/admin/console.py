@@ -21,6 +21,7 @@ from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
 from app.admin.first_steps.router import router as first_steps
 from app.admin.invitations.router import router as invitations
+from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
 from app.admin.members.router import router as members
 from app.admin.rendering import ROOT
@@ -29,7 +30,17 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, first_steps, invitations, account, members, sessions, content)
+_ROUTERS: Final = (
+    start,
+    sign_in,
+    account,
+    members,
+    invitations,
+    sessions,
+    content,
+    keys,
+    first_steps,
+)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

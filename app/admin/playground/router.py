@@ -45,7 +45,7 @@ async def show_playground(
 ) -> Response:
     """The playground: a new session, or one of the reader's that goes on."""
     conversation = await conversations.of_name(session) if session else None
-    return await _page(conversations, settings, Form.of({"agent": agent}), conversation)
+    return await _page(conversations, settings, Form.of({"agent": agent or ""}), conversation)
 
 
 @router.post("/playground")
@@ -60,7 +60,7 @@ async def ask(
             patience = settings.chat_turn_timeout_seconds
             await finish_turn(request, conversations.viewer, database, turns, asked, patience=patience)
     conversation = await _known(conversations, form.value("session"))
-    sent = Form({name: form.texts(name) for name in _FIELDS}) if not form.errors else form
+    sent = form if form.errors else Form.of({name: form.value(name) for name in _FIELDS})
     return await _page(conversations, settings, sent, conversation, session=form.value("session"), asked=form)
 
 

@@ -4,8 +4,8 @@ from alembic import op
 
 from migrations import steps
 
-revision = "0023b"
-down_revision = "0019"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
@@ -14,7 +14,6 @@ _INDEXES = {
     "ix_sessions_key": "ON sessions (api_key_id, last_update_time DESC) WHERE api_key_id IS NOT NULL",
     "ix_sessions_name": "ON sessions (organization_id, public_id text_pattern_ops)",
     "ix_credit_holds_request": "ON credit_holds (organization_id, request_id) WHERE request_id IS NOT NULL",
-    "ix_ledger_entries_session": "ON ledger_entries (session_id) WHERE session_id IS NOT NULL",
 }
 
 

@@ -24,6 +24,7 @@ from app.admin.invitations.router import router as invitations
 from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
 from app.admin.members.router import router as members
+from app.admin.playground.router import router as playground
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
@@ -36,6 +37,7 @@ _ROUTERS: Final = (
     account,
     members,
     invitations,
+    playground,
     sessions,
     content,
     keys,

@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     application.add_middleware(DecodingMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(CorsMiddleware, allowed_origins=settings.cors_allowed_origins)
-    application.add_middleware(RequestMiddleware)
+    application.add_middleware(RequestMiddleware, trusted_proxies=settings.trusted_proxies)
     application.include_router(api.router)
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it

@@ -3,6 +3,7 @@
 from app.accounts.models import ConsoleSession, Invitation, OneTimeLink, SignInAttempt
 from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
+from app.audit.models import AuditEvent
 from app.catalog.models import Model, Price
 from app.core.database import Base
 from app.credits.models import (
@@ -25,6 +26,7 @@ metadata = Base.metadata
 __all__ = [
     "Agent",
     "ApiKey",
+    "AuditEvent",
     "ConsoleSession",
     "CreateCall",
     "CreditAccount",

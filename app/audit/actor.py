@@ -5,7 +5,7 @@ from enum import StrEnum
 class ActorKind(StrEnum):
     """What kind of actor changes something."""
 
-    USER = "user"  # of the console, which is still to come
+    USER = "user"  # of the console
     COMMAND_LINE = "command_line"
     SERVER = "server"
 

@@ -6,25 +6,55 @@ such as chats and retries of content, is their use of the server: sessions, cont
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
-from app.audit.actor import Actor
+from app.audit import repository
+from app.audit.actor import Actor, ActorKind
+from app.audit.models import AuditEvent
+from app.audit.values import kept
 from app.core.database import Transaction
+from app.core.request_context import request_id_var, source_var
 
 logger = logging.getLogger(__name__)
 
 
 def log_change(
-    tx: Transaction, actor: Actor, event: str, *, object_id: str | None = None, organization_id: str | None = None
+    tx: Transaction,
+    actor: Actor,
+    event: str,
+    *,
+    object_id: str | None = None,
+    organization_id: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log a change of administrative state in one line, once its transaction is committed.
+    """Log a change of administrative state: as a row in the transaction that makes it, and in one line after that.
+
+    Where the change comes from, and the id of the request or command, are those of the current task.
 
     Args:
         tx: the transaction that makes the change; if it is rolled back, nothing is logged.
         actor: who made the change.
-        event: what happened, such as `key_revoked`.
+        event: what happened, such as `key_revoked`. `app.admin.audit.sentences` says it in words.
         object_id: the id or name of what changed. Never a secret.
         organization_id: the organization it belongs to; None for what belongs to none, such as a plan.
+        before: what was replaced, by name, with `name` among it if the object has one. Never a secret.
+        after: what replaced it, by the same names. What is equal in both only describes the object.
     """
+    is_own = actor.kind is ActorKind.SERVER
+    change = AuditEvent(
+        actor_kind=actor.kind.value,
+        actor_id=actor.id,
+        organization_id=organization_id,
+        event=event,
+        object_id=object_id,
+        before=kept(before),
+        after=kept(after),
+        source=None if is_own else source_var.get(),
+        request_id=request_id_var.get(),
+    )
+    repository.add_event(tx, change)
     details = {
         "actor_kind": actor.kind.value,
         "actor_id": actor.id,
@@ -36,3 +66,9 @@ def log_change(
         logger.info(event, extra=details)
 
     tx.after_commit(write)
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of two states of one object, what differs, for `log_change`."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}

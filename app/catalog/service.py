@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -119,11 +119,13 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile | None, *, actor:
     now = await moment_of(tx)
     new_prices = 0
     for entry in catalog.models:
+        before = await _as_logged(tx, entry, now)
         is_changed = await _save_model(tx, entry)
         is_price_new = await _save_price(tx, entry, now)
         new_prices += is_price_new
         if is_changed or is_price_new:
-            log_change(tx, actor, "model_imported", object_id=entry.name)
+            after = await _as_logged(tx, entry, now)
+            log_change(tx, actor, "model_imported", object_id=entry.name, before=before, after=after)
     return ImportedCatalog(len(catalog.models), new_prices)
 
 
@@ -170,6 +172,18 @@ async def set_price(
 async def export_catalog(tx: Transaction) -> str:
     """The active models with their prices in force now, as a catalog file that can be imported."""
     return write_catalog(await repository.list_priced(tx))
+
+
+async def _as_logged(tx: Transaction, entry: ModelEntry, now: datetime) -> dict[str, object] | None:
+    """The model, and the price of it that is, or will be, in force when the entry's is; None if there is no model."""
+    model = await repository.find_model(tx, entry.name)
+    if model is None:
+        return None
+    values: dict[str, object] = {name: getattr(model, name) for name in sorted(_PROPERTIES | {"kind", "is_active"})}
+    price = await repository.find_price_at(tx, entry.name, entry.price.effective_at or now)
+    if price is not None:
+        values |= {**asdict(price.unit_prices), "ceiling": price.ceiling, "effective_at": price.effective_at}
+    return values
 
 
 async def _save_model(tx: Transaction, entry: ModelEntry) -> bool:

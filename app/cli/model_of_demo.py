@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.audit.actor import COMMAND_LINE
+from app.cli.origin import note_origin
 from app.cli.printing import print_json
 from app.core.database import Database
 from app.core.outgoing import Outgoing
@@ -25,6 +26,7 @@ async def _prepare(settings: Settings) -> Mapping[str, Any]:
     from app.chat_models.client import open_chat_model_client  # noqa: PLC0415 - see above
     from app.onboarding.demo_model import prepare_demo_model  # noqa: PLC0415 - see above
 
+    note_origin()
     database, client = Database.open(settings, pool_size=1), open_chat_model_client(Outgoing.of(settings))
     try:
         found = await prepare_demo_model(

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+from app.cli.origin import note_origin
 from app.core.database import Database, Transaction
 from app.core.driver import STATEMENT_SECONDS
 from app.core.settings import load_settings
@@ -41,6 +42,7 @@ def in_report(action: Callable[Concatenate[Transaction, P], Awaitable[T]], *args
 async def _run(
     statement_seconds: float, action: Callable[[Transaction], Awaitable[T]], *, is_direct: bool = False
 ) -> T:
+    note_origin()
     database = Database.open(load_settings(), pool_size=1, statement_seconds=statement_seconds, is_direct=is_direct)
     try:
         async with database.transaction() as tx:

@@ -3,8 +3,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError
-from app.core.request_context import request_id_var, traceparent_var
+from app.core.request_context import request_id_var, source_var, traceparent_var
 from app.core.request_targets import as_routed
+from app.core.source_address import Network, source_address
 from app.core.traceparent import traceparent_of
 
 logger = logging.getLogger("app.access")
@@ -52,13 +53,14 @@ def response_hooks(connection: HTTPConnection) -> ResponseHooks:
 
 
 class RequestMiddleware:
-    """Gives each request its id, its trace, its hooks and its line in the log.
+    """Gives each request its id, its trace, its source, its hooks and its line in the log.
 
     It also responds to errors that nothing else caught, and to HEAD as to GET, without the body.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network] = ()) -> None:
         self.app = app
+        self.trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,14 +81,25 @@ class RequestMiddleware:
                 await hooks.end()
             await send({**message, "body": b""} if method == "HEAD" and "body" in message else message)
 
+        started = time.perf_counter()
+        with self._context(scope, headers, request_id):
+            try:
+                await self._respond(scope, receive, send_with_hooks)
+            finally:
+                await hooks.end()
+                _log(scope, method, status, time.perf_counter() - started)
+
+    @contextmanager
+    def _context(self, scope: Scope, headers: Headers, request_id: str) -> Iterator[None]:
+        peer, forwarded_for = scope.get("client"), headers.getlist("x-forwarded-for")
+        source = source_address(peer[0] if peer else None, forwarded_for, self.trusted_proxies)
         token = request_id_var.set(request_id)
         trace_token = traceparent_var.set(traceparent_of(headers.getlist("traceparent")))
-        started = time.perf_counter()
+        source_token = source_var.set(None if source is None else str(source))
         try:
-            await self._respond(scope, receive, send_with_hooks)
+            yield
         finally:
-            await hooks.end()
-            _log(scope, method, status, time.perf_counter() - started)
+            source_var.reset(source_token)
             traceparent_var.reset(trace_token)
             request_id_var.reset(token)
 

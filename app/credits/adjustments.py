@@ -47,5 +47,6 @@ async def adjust(
     entry = adjustment_reference(reference.strip())
     is_new = await service.add_entry(tx, organization_id, EntryKind.ADJUSTMENT, entry, amount, reason.strip())
     if is_new:
-        log_change(tx, actor, "credits_adjusted", organization_id=organization_id, object_id=entry)
+        after = {"amount": amount, "reason": reason.strip()}
+        log_change(tx, actor, "credits_adjusted", organization_id=organization_id, object_id=entry, after=after)
     return Adjustment(entry, is_new, await service.get_balance(tx, organization_id))

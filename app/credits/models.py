@@ -78,6 +78,13 @@ class CreditHold(AttributionColumns, Base):
         CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
+        # From a request to what it has caused.
+        Index(
+            "ix_credit_holds_request",
+            "organization_id",
+            "request_id",
+            postgresql_where=text("request_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -114,6 +121,12 @@ class MeteringEvent(AttributionColumns, Base):
         ),
         Index("ix_metering_events_hold", "hold_reference"),
         Index("ix_metering_events_organization", "organization_id", "recorded_at"),
+        Index(
+            "ix_metering_events_api_key",
+            "api_key_id",
+            "recorded_at",
+            postgresql_include=["prompt_tokens", "completion_tokens"],
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -160,6 +173,12 @@ class LedgerEntry(AttributionColumns, Base):
         CheckConstraint(f"kind <> '{EntryKind.GRANT}' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
+        Index(
+            "ix_ledger_entries_api_key",
+            "api_key_id",
+            "created_at",
+            postgresql_include=["amount", "kind", "reference"],
+        ),
         # For the console: the ledger by time, and what one key, user, agent or model has spent.
         Index("ix_ledger_entries_created", "organization_id", "created_at", "id"),
         _index_of_some("key", "organization_id", "api_key_id"),

@@ -48,7 +48,8 @@ async def grant(
         raise InvalidRequestError("A grant is a positive amount of at most 6 decimals")
     if not await add_entry(tx, organization_id, EntryKind.GRANT, reference, amount, description):
         return False
-    log_change(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference)
+    after = {"amount": amount, "description": description}
+    log_change(tx, actor, "credits_granted", organization_id=organization_id, object_id=reference, after=after)
     return True
 
 

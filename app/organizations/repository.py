@@ -109,3 +109,40 @@ async def add_membership(tx: Transaction, organization_id: str, user_id: str, ro
     statement = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role.value)
     added = await tx.session.scalar(statement.on_conflict_do_nothing().returning(Membership.user_id))
     return added is not None
+
+
+async def lock_organization(tx: Transaction, organization_id: str) -> bool:
+    """Let nobody else change the organization's members until the transaction ends. False if there is none."""
+    query = select(Organization.id).where(Organization.id == organization_id).with_for_update(key_share=True)
+    return (await tx.session.scalar(query)) is not None
+
+
+async def find_membership(tx: Transaction, organization_id: str, user_id: str) -> Membership | None:
+    """The user's membership in the organization, as it is now."""
+    query = (
+        select(Membership)
+        .where(Membership.organization_id == organization_id, Membership.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+    return (await tx.session.scalars(query)).first()
+
+
+async def has_other_owner(tx: Transaction, organization_id: str, user_id: str) -> bool:
+    """Whether the organization has an owner beside that user, who is not suspended."""
+    query = (
+        select(Membership.user_id)
+        .where(
+            Membership.organization_id == organization_id,
+            Membership.user_id != user_id,
+            Membership.role == MembershipRole.OWNER.value,
+            Membership.suspended_at.is_(None),
+        )
+        .limit(1)
+    )
+    return (await tx.session.scalar(query)) is not None
+
+
+async def delete_membership(tx: Transaction, membership: Membership) -> None:
+    """Make the user no member any more."""
+    await tx.session.delete(membership)
+    await tx.session.flush()

@@ -24,6 +24,11 @@ _T = TypeVar("_T")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
+def is_email(text: str) -> bool:
+    """Whether a text can be an email address."""
+    return _EMAIL.fullmatch(text) is not None
+
+
 async def create_organization(tx: Transaction, *, name: str, plan: str, owner_email: str, actor: Actor) -> Organization:
     """Create an organization and, unless a user with that address exists already, its owner.
 
@@ -39,7 +44,14 @@ async def create_organization(tx: Transaction, *, name: str, plan: str, owner_em
         raise OrganizationExistsError
     owner = await ensure_user(tx, owner_email, actor=actor)
     organization = await repository.add_organization(tx, name.strip(), plan)
-    log_change(tx, actor, "organization_created", organization_id=organization.id, object_id=organization.id)
+    log_change(
+        tx,
+        actor,
+        "organization_created",
+        organization_id=organization.id,
+        object_id=organization.id,
+        after={"name": organization.name, "plan": plan, "owner": owner.email},
+    )
     await add_member(tx, organization.id, owner.id, MembershipRole.OWNER, actor=actor)
     return organization
 
@@ -50,12 +62,12 @@ async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
     Raises:
         InvalidRequestError: it is not an email address.
     """
-    if not _EMAIL.fullmatch(email):
+    if not is_email(email):
         raise InvalidRequestError(f"Not an email address: {email}")
     user = await repository.find_user_by_email(tx, email)
     if user is None:
         user = await repository.add_user(tx, email)
-        log_change(tx, actor, "user_created", object_id=user.id)
+        log_change(tx, actor, "user_created", object_id=user.id, after={"name": user.email})
     return user
 
 
@@ -64,7 +76,9 @@ async def add_member(
 ) -> None:
     """Make the user a member of the organization. Somebody who is a member already keeps the role."""
     if await repository.add_membership(tx, organization_id, user_id, role):
-        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id)
+        user = await get_user(tx, user_id)
+        after = {"name": user.email, "role": role.value}
+        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id, after=after)
 
 
 def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
@@ -78,7 +92,7 @@ def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) ->
 def set_password_hash(tx: Transaction, user: User, password_hash: str, *, actor: Actor) -> None:
     """Give the user the password that has this Argon2id hash."""
     user.password_hash = password_hash
-    log_change(tx, actor, "password_set", object_id=user.id)
+    log_change(tx, actor, "password_set", object_id=user.id, after={"name": user.email})
 
 
 async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
@@ -96,7 +110,36 @@ def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor
     if user.is_operator == is_operator:
         return
     user.is_operator = is_operator
-    log_change(tx, actor, "operator_made" if is_operator else "operator_unmade", object_id=user.id)
+    event = "operator_made" if is_operator else "operator_unmade"
+    log_change(tx, actor, event, object_id=user.id, after={"name": user.email})
+
+
+async def change_email(tx: Transaction, user: User, email: str, *, actor: Actor) -> None:
+    """Give the user another address to sign in with.
+
+    Raises:
+        InvalidRequestError: it is not an email address, or another user's.
+    """
+    if not is_email(email):
+        raise InvalidRequestError(f"Not an email address: {email}")
+    former = user.email
+    if email == former:
+        return
+    other = await repository.find_user_by_email(tx, email)
+    if other is not None and other.id != user.id:
+        raise InvalidRequestError("Another user has this address")
+    user.email = email
+    await tx.session.flush()
+    log_change(tx, actor, "email_changed", object_id=user.id, before={"name": former}, after={"name": email})
+
+
+def change_name(tx: Transaction, user: User, name: str | None, *, actor: Actor) -> None:
+    """Give the user a name that other members see beside the address; None for no name."""
+    former = user.name
+    if name == former:
+        return
+    user.name = name
+    log_change(tx, actor, "user_renamed", object_id=user.id, before={"name": former}, after={"name": name})
 
 
 async def find_user(tx: Transaction, email: str) -> User | None:
@@ -157,8 +200,17 @@ async def set_subscription(tx: Transaction, id_or_name: str, status: Subscriptio
     organization = await get_organization(tx, id_or_name)
     if organization.subscription_status == status:
         return
+    before = {"name": organization.name, "subscription": organization.subscription_status}
     organization.subscription_status = status.value
-    log_change(tx, actor, f"subscription_{status.value}", organization_id=organization.id, object_id=organization.id)
+    log_change(
+        tx,
+        actor,
+        f"subscription_{status.value}",
+        organization_id=organization.id,
+        object_id=organization.id,
+        before=before,
+        after={**before, "subscription": status},
+    )
 
 
 async def change_plan(tx: Transaction, id_or_name: str, plan: str, *, actor: Actor) -> None:
@@ -172,8 +224,17 @@ async def change_plan(tx: Transaction, id_or_name: str, plan: str, *, actor: Act
     await _require_plan(tx, plan)
     if organization.plan_name == plan:
         return
+    before = {"name": organization.name, "plan": organization.plan_name}
     organization.plan_name = plan
-    log_change(tx, actor, "plan_changed", organization_id=organization.id, object_id=plan)
+    log_change(
+        tx,
+        actor,
+        "plan_changed",
+        organization_id=organization.id,
+        object_id=plan,
+        before=before,
+        after={**before, "plan": plan},
+    )
 
 
 async def list_plans(tx: Transaction) -> Sequence[Plan]:
@@ -204,7 +265,9 @@ async def set_plan(
         "concurrent_requests": concurrent_requests,
         "concurrent_generations": concurrent_generations,
     }
-    plan = await repository.find_plan(tx, name) or _new_plan(name, limits)
+    known = await repository.find_plan(tx, name)
+    plan = known or _new_plan(name, limits)
+    before = None if known is None else _as_logged(plan)
     if (
         any(limit is not None and not 1 <= limit <= LARGEST_LIMIT for limit in limits.values())
         or (monthly_credits or 0) < 0
@@ -215,8 +278,13 @@ async def set_plan(
     plan.concurrent_generations = _given_or(concurrent_generations, plan.concurrent_generations)
     plan.monthly_credits = _given_or(monthly_credits, plan.monthly_credits)
     if await repository.save_plan(tx, plan):
-        log_change(tx, actor, "plan_set", object_id=name)
+        log_change(tx, actor, "plan_set", object_id=name, before=before, after=_as_logged(plan))
     return plan
+
+
+def _as_logged(plan: Plan) -> dict[str, object]:
+    names = ("requests_per_minute", "concurrent_requests", "concurrent_generations", "monthly_credits")
+    return {name: getattr(plan, name) for name in names}
 
 
 def _new_plan(name: str, limits: Mapping[str, int | None]) -> Plan:

@@ -1,7 +1,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.rate_limits.address import Network, client_address
+from app.core.source_address import Network
+from app.rate_limits.address import client_address
 from app.rate_limits.decisions import Decision, Refusal
 from app.rate_limits.limiter import RateLimiter
 

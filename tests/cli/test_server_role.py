@@ -103,6 +103,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
     grants = dict(query(owned, _GRANTS))
     assert {table for table, granted in grants.items() if granted == "SELECT"} == {"alembic_version"}
     assert {table for table, granted in grants.items() if granted == "INSERT SELECT"} == {
+        "audit_events",
         "ledger_entries",
         "messages",
         "metering_events",
@@ -114,11 +115,15 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "outgoing_mails",
         "outputs",
         "sub_agents",
+        "unshown_api_keys",
         "user_idempotency_keys",
     }
     for statement in (
         "UPDATE ledger_entries SET amount = 0",
         "DELETE FROM metering_events",
+        "UPDATE audit_events SET actor_id = 'somebody else'",
+        "DELETE FROM audit_events",
+        "TRUNCATE audit_events",
         "UPDATE alembic_version SET version_num = '0001'",
         "UPDATE messages SET content = NULL",
         "DELETE FROM messages",

@@ -5,7 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from app.rate_limits.address import Network, client_address
+from app.core.source_address import Network
+from app.rate_limits.address import client_address
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.api_keys.showing import forget_unshown
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
@@ -129,6 +130,7 @@ def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) 
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
+        "forget_unshown_keys": (partial(forget_unshown, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
         "sum_up_spend": (partial(sum_up_spend, database), _HOUSEKEEPING_SECONDS),
         "watch_credit_alerts": (alert, _ALERT_SECONDS),

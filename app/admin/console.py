@@ -16,6 +16,7 @@ from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
 from app.admin.content.router import router as content
+from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
 from app.admin.kit.router import router as kit
@@ -25,7 +26,7 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content)
+_ROUTERS: Final = (start, sign_in, sessions, content, credits_pages)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -47,7 +47,7 @@ def title_of(entry: Entry) -> str:
         return f"Adjustment: {entry.description}"
     late = "Late charge: " if entry.reference.startswith(f"{LATE}:") else ""
     if entry.content_id is not None:
-        what = f"{_CONTENT_NAMES.get(entry.content_type or '', 'Content')} {str(entry.content_id)[:8]}"
+        what = content_name(entry)
     elif entry.session is not None:
         what = f"Turn in session {short_id(entry.session)}"
     else:
@@ -67,6 +67,11 @@ def details_of(entry: Entry) -> str:
     if entry.is_estimated:
         parts.append("estimated")
     return " · ".join(part for part in parts if part)
+
+
+def content_name(entry: Entry) -> str:
+    """What the content of an entry is called: its type and the beginning of its id."""
+    return f"{_CONTENT_NAMES.get(entry.content_type or '', 'Content')} {str(entry.content_id)[:8]}"
 
 
 def short_id(name: str) -> str:

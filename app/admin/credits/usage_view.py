@@ -150,4 +150,4 @@ def _name(name: str | None, others: int, split: Split, names: Mapping[str, str])
 
 
 def _share(amount: Decimal, total: Decimal) -> str:
-    return f"{amount / total * 100:.1f} %" if total > 0 else "–"
+    return f"{amount / total * 100:.1f} %" if total > 0 else "\N{EN DASH}"

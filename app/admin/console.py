@@ -17,6 +17,7 @@ from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
 from app.admin.content.router import router as content
+from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
 from app.admin.first_steps.router import router as first_steps
@@ -42,6 +43,7 @@ _ROUTERS: Final = (
     content,
     keys,
     first_steps,
+    credits_pages,
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
 

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
+from app.admin.audit.router import router as audit
 from app.admin.checks import check_request
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
@@ -21,7 +22,7 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in)
+_ROUTERS: Final = (start, sign_in, audit)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -32,7 +32,8 @@ STOLEN = "=HYPERLINK(1)"
 
 async def change(database: Database, organization_id: str | None, event: str = "key_revoked", **values: object) -> str:
     """Add a row of a request of its own; returns the id of that."""
-    request_id = request_id_var.get() or f"req-{organization_id}-{event}"
+    request_id = f"req-{organization_id}-{event}"
+    request_id_var.set(request_id)
     actor = Actor(ActorKind.USER, "user-of-the-test")
     async with database.transaction() as tx:
         log_change(
@@ -65,14 +66,14 @@ async def test_nobody_sees_another_organization_whatever_is_asked(
     owner_browser: Browser, database: Database, organization: Organization
 ) -> None:
     other = await make_organization(database)
-    request_id_var.set(f"req-of-{other.id}")
     request_id = await change(database, other.id)
 
     for query in ("", f"?organization={other.id}", f"?q={request_id}", "?who=user-of-the-test"):
         for path in ("/audit", "/audit/export.csv", "/audit/export.json"):
             page = await owner_browser.get(path + query)
             assert page.status_code == 200
-            assert other.id not in page.text.replace(f"organization={other.id}", "").replace(request_id, "")
+            # What was asked for is shown again in the search field.
+            assert other.id not in page.text.replace(request_id, "")
 
 
 async def test_an_operator_sees_all_and_can_ask_for_one(

@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz screenshots clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -25,6 +25,7 @@ help:
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
+	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
 	@echo 'make install      only create .venv with everything that the above need'
 	@echo 'make clean        remove the environments and caches, but no data'
 	@echo
@@ -84,6 +85,10 @@ fuzz: install
 lag: install
 	$(BIN)/python -m bench.lag $(ARGS)
 
+screenshots: install
+	mkdir -p .screenshots
+	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest -n 0 tests/browser/test_pages.py $(ARGS)
+
 clean:
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .screenshots .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find app worker simulator devstack chaos bench mutants migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,9 +6,18 @@ from app.api_keys.models import ApiKey
 from app.audit.models import AuditEvent
 from app.catalog.models import Model, Price
 from app.core.database import Base
-from app.credits.models import CreditAccount, CreditHold, LedgerEntry, MeteringEvent
+from app.credits.models import (
+    CreditAccount,
+    CreditAlert,
+    CreditHold,
+    LedgerEntry,
+    MeteringEvent,
+    SpendDay,
+    SpendMark,
+)
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
+from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
 
@@ -21,6 +30,7 @@ __all__ = [
     "ConsoleSession",
     "CreateCall",
     "CreditAccount",
+    "CreditAlert",
     "CreditHold",
     "Generation",
     "GenerationAttempt",
@@ -33,11 +43,14 @@ __all__ = [
     "Model",
     "OneTimeLink",
     "Organization",
+    "OutgoingMail",
     "Output",
     "Plan",
     "Price",
     "Session",
     "SignInAttempt",
+    "SpendDay",
+    "SpendMark",
     "SubAgent",
     "User",
     "UserIdempotencyKey",

@@ -15,6 +15,10 @@ class UnusableLinkError(NotFoundError):
     message = "This link was used already, has ended or was replaced by a newer one."
 
 
+class InvitationOfAnotherError(InvalidRequestError):
+    message = "This invitation is for another user."
+
+
 class NoSignedInSessionError(NotFoundError):
     message = "There is no such sign-in."
 

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from app.accounts.signed_in import ABSOLUTE_END, IDLE_END, Browser, OpenSession, PastAttempt
+from app.accounts.signed_in import ABSOLUTE_END, IDLE_END, Account, Browser, OpenSession, PastAttempt
 from app.core.crypto import new_id, sha256
 from app.core.database import Transaction
 
@@ -205,3 +205,17 @@ async def list_attempts(tx: Transaction, email_hash: bytes, limit: int) -> Seque
         limit,
     )
     return [PastAttempt(**dict(row)) for row in rows]
+
+
+async def list_accounts(tx: Transaction) -> Sequence[Account]:
+    """All users by their address."""
+    rows = await tx.fetch(
+        "SELECT u.id, u.email, u.is_operator, u.password_hash IS NOT NULL AS has_password,"
+        " coalesce((SELECT string_agg(o.name || ' (' || m.role"
+        " || CASE WHEN m.suspended_at IS NULL THEN '' ELSE ', suspended' END || ')', ', ' ORDER BY o.name)"
+        " FROM memberships m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = u.id), '')"
+        " AS organizations,"
+        " (SELECT max(last_seen_at) FROM console_sessions s WHERE s.user_id = u.id) AS last_seen_at"
+        " FROM users u ORDER BY lower(u.email)"
+    )
+    return [Account(**dict(row)) for row in rows]

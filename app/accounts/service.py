@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.accounts import repository
 from app.accounts.errors import NoSignedInSessionError, WrongPasswordError
 from app.accounts.passwords import Passwords, check_new_password
-from app.accounts.signed_in import OpenSession, PastAttempt
+from app.accounts.signed_in import Account, OpenSession, PastAttempt
 from app.audit.actor import Actor, ActorKind
 from app.audit.service import log_change
 from app.core.crypto import sha256
@@ -88,3 +88,27 @@ async def change_password(
             raise WrongPasswordError
         organizations.set_password_hash(tx, user, new_hash, actor=actor)
         return await end_all_sessions(tx, user_id, but=session_id, actor=actor)
+
+
+async def change_email(database: Database, passwords: Passwords, *, user_id: str, password: str, email: str) -> None:
+    """Give the user another address to sign in with.
+
+    Raises:
+        WrongPasswordError: the password is not the user's.
+        InvalidRequestError: it is no email address, or another user's.
+        SignInBusyError: more passwords are to be checked than can be.
+    """
+    async with database.transaction() as tx:
+        known_hash = (await organizations.get_user(tx, user_id)).password_hash
+    if not await passwords.is_right(password, known_hash):
+        raise WrongPasswordError
+    async with database.transaction() as tx:
+        user = await organizations.get_user(tx, user_id, is_locked=True)
+        if user.password_hash != known_hash:
+            raise WrongPasswordError
+        await organizations.change_email(tx, user, email, actor=Actor(ActorKind.USER, user_id))
+
+
+async def list_accounts(tx: Transaction) -> Sequence[Account]:
+    """All users by their address."""
+    return await repository.list_accounts(tx)

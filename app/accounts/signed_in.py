@@ -63,3 +63,24 @@ class PastAttempt:
     at: datetime
     address: str
     has_succeeded: bool
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user, as an operator sees all of them in a list.
+
+    Attributes:
+        id: the user.
+        email: the address to sign in with.
+        is_operator: whether the user runs this server.
+        has_password: whether the user can sign in. Without one, a one-time link is needed.
+        organizations: the names of the user's organizations, with the role in each.
+        last_seen_at: when the user last used the console; None for never, or long ago.
+    """
+
+    id: str
+    email: str
+    is_operator: bool
+    has_password: bool
+    organizations: str
+    last_seen_at: datetime | None

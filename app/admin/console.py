@@ -14,15 +14,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.admin.access import SignedIn
 from app.admin.audit.router import router as audit
 from app.admin.checks import check_request
+from app.admin.content.live import Streams
+from app.admin.content.media import media_sources
+from app.admin.content.router import router as content
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
 from app.admin.kit.router import router as kit
 from app.admin.rendering import ROOT
+from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, audit)
+_ROUTERS: Final = (start, sign_in, sessions, content, audit)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 
@@ -33,7 +37,10 @@ def mount_console(application: FastAPI, settings: Settings) -> None:
     )
     console.state = application.state
     add_error_pages(console)
-    console.add_middleware(PageHeaders, policy=content_policy(()))
+    policy = content_policy(media_sources(settings))
+    console.state.content_policy = policy
+    console.state.content_streams = Streams()
+    console.add_middleware(PageHeaders, policy=policy)
     for router in _ROUTERS:
         console.include_router(router)
     if settings.console_kit:

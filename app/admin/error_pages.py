@@ -39,7 +39,7 @@ _WORDS: Final = {
     ),
     503: (
         "The database does not answer",
-        "The console reads and saves nothing until it does. What runs at the vendors goes on and is fetched afterwards.",
+        "The console reads and saves nothing until it does. What runs at the vendors goes on, and is fetched later.",
     ),
 }
 

@@ -1,5 +1,5 @@
 from app.agents.definition import AgentType
-from app.core.errors import InvalidRequestError, NotFoundError
+from app.core.errors import AppError, InvalidRequestError, NotFoundError
 
 
 class AgentNotFoundError(NotFoundError):
@@ -19,6 +19,24 @@ class AgentNotInvocableError(InvalidRequestError):
 
 class AgentFileError(InvalidRequestError):
     message = "The agents file cannot be read"
+
+
+class AgentRefusedError(AgentFileError):
+    """An agent that cannot be as it is wanted. `param` is the field of its entry that is to blame."""
+
+    message = "The agent cannot be changed so"
+
+
+class AgentChangedError(AppError):
+    status = 409
+    type = "invalid_request_error"
+    code = "agent_changed"
+    message = "The agent has been changed since it was read"
+
+
+class AgentVersionNotFoundError(NotFoundError):
+    code = "agent_version_not_found"
+    message = "The agent has no such version"
 
 
 class AgentCycleError(AgentNotInvocableError):

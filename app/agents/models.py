@@ -1,5 +1,8 @@
+from enum import StrEnum
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.agents.definition import (
@@ -44,6 +47,8 @@ class Agent(Base):
     output_key: Mapped[str | None] = mapped_column(Text)
     is_orchestrator: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=True)
+    # Of its row in `agent_versions`. What changes an agent without writing history leaves it as it is.
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     updated_at: Mapped[Moment] = mapped_column(server_default=func.now(), onupdate=func.now())
 
@@ -57,3 +62,39 @@ class SubAgent(Base):
     agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     sub_agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id", ondelete="CASCADE"), index=True)
+
+
+class VersionEvent(StrEnum):
+    """What has led to a version of an agent."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    IMPORTED = "imported"
+    RESTORED = "restored"
+    DELETED = "deleted"
+    # The agent was found to differ from its history, or to have none: something that writes no history made it so.
+    FOUND = "found"
+
+
+class AgentVersion(Base):
+    """An agent as it was from some moment on. Versions are only ever added, and stay when the agent is deleted.
+
+    `agent_id` refers to no other table for that reason. `definition` has the fields of an `AgentEntry`.
+    """
+
+    __tablename__ = "agent_versions"
+    __table_args__ = (
+        CheckConstraint(one_of("event", VersionEvent), name="event_known"),
+        CheckConstraint("version > 0", name="version_positive"),
+    )
+
+    agent_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    definition: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    event: Mapped[str] = mapped_column(Text)
+    # Of a restored version: the one that it repeats.
+    restored_from: Mapped[int | None]
+    actor_kind: Mapped[str] = mapped_column(Text)
+    actor_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())

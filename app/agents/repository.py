@@ -1,10 +1,10 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.orm import aliased
 
 from app.agents.definition import AgentType
-from app.agents.models import Agent, SubAgent
+from app.agents.models import Agent, AgentVersion, SubAgent
 from app.core.database import Transaction
 from app.core.json import storable_text
 
@@ -82,4 +82,49 @@ async def replace_links(tx: Transaction, agent_id: str, sub_agent_ids: Sequence[
         SubAgent(agent_id=agent_id, position=position, sub_agent_id=sub_agent_id)
         for position, sub_agent_id in enumerate(sub_agent_ids)
     )
+    await tx.session.flush()
+
+
+async def delete_agent(tx: Transaction, organization_id: str, agent_id: str) -> None:
+    """Delete an agent and the links to its sub-agents. Its versions stay."""
+    await tx.session.execute(delete(Agent).where(Agent.organization_id == organization_id, Agent.id == agent_id))
+
+
+async def find_current_versions(
+    tx: Transaction, organization_id: str, agent_ids: Collection[str]
+) -> dict[str, AgentVersion]:
+    """The versions that these agents have now, by the agents' ids. Those whose version was not written are absent."""
+    query = (
+        select(AgentVersion)
+        .join(Agent, and_(Agent.id == AgentVersion.agent_id, Agent.version == AgentVersion.version))
+        .where(Agent.organization_id == organization_id, Agent.id.in_(agent_ids))
+    )
+    return {version.agent_id: version for version in await tx.session.scalars(query)}
+
+
+async def find_version(tx: Transaction, organization_id: str, agent_id: str, version: int) -> AgentVersion | None:
+    """One version of an agent."""
+    query = select(AgentVersion).where(
+        AgentVersion.organization_id == organization_id,
+        AgentVersion.agent_id == agent_id,
+        AgentVersion.version == version,
+    )
+    return (await tx.session.scalars(query)).first()
+
+
+async def list_versions(
+    tx: Transaction, organization_id: str, agent_id: str, *, before: int | None, limit: int
+) -> Sequence[AgentVersion]:
+    """Versions of an agent, newest first: those before a version, or the newest."""
+    query = select(AgentVersion).where(
+        AgentVersion.organization_id == organization_id, AgentVersion.agent_id == agent_id
+    )
+    if before is not None:
+        query = query.where(AgentVersion.version < before)
+    return (await tx.session.scalars(query.order_by(AgentVersion.version.desc()).limit(limit))).all()
+
+
+async def add_versions(tx: Transaction, versions: Iterable[AgentVersion]) -> None:
+    """Add versions of agents."""
+    tx.session.add_all(versions)
     await tx.session.flush()

@@ -1,24 +1,21 @@
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from app.agents import repository
+from app.agents.changes import planned_changes
 from app.agents.definition import AgentDefinition, AgentType
 from app.agents.errors import (
     AgentCycleError,
-    AgentFileError,
     AgentInactiveError,
     AgentNotFoundError,
     AgentNotInvocableError,
 )
-from app.agents.models import Agent
-from app.agents.toml import AgentEntry, AgentsFile
+from app.agents.models import Agent, VersionEvent
+from app.agents.saving import load_agents, save_changes
+from app.agents.toml import AgentsFile
 from app.audit.actor import Actor
-from app.audit.service import log_change
-from app.core.clock import now
 from app.core.database import Transaction
-
-_LOGGED = tuple(field for field in AgentEntry.model_fields if field != "sub_agents")
 
 
 @dataclass(frozen=True)
@@ -80,47 +77,12 @@ async def import_agents(tx: Transaction, organization_id: str, file: AgentsFile,
         How many agents are in the file.
 
     Raises:
-        AgentFileError: a sub-agent does not exist, or the agents would form a cycle.
+        AgentRefusedError: a sub-agent does not exist, or the agents would form a circle.
     """
-    # Two concurrent imports could together create a cycle that neither of them sees.
-    await repository.lock_agents(tx, organization_id)
-    agents = {agent.name: agent for agent in await repository.list_agents(tx, organization_id)}
-    before = await _as_logged(tx, organization_id, agents.values())
-    if any(entry.is_orchestrator for entry in file.agents):
-        await repository.clear_orchestrator(tx, organization_id)
-    for entry in file.agents:
-        agents[entry.name] = _set(agents.get(entry.name) or Agent(organization_id=organization_id), entry)
-    await repository.save_agents(tx, agents.values())
-    for entry in file.agents:
-        await repository.replace_links(tx, agents[entry.name].id, [_id_of(agents, name) for name in entry.sub_agents])
-    await _refuse_cycles(tx, organization_id, agents)
-    after = await _as_logged(tx, organization_id, agents.values())
-    for name, values in after.items():
-        if before.get(name) != values:
-            agent_id = agents[name].id
-            log_change(
-                tx,
-                actor,
-                "agent_imported",
-                organization_id=organization_id,
-                object_id=agent_id,
-                before=before.get(name),
-                after=values,
-            )
+    stored = await load_agents(tx, organization_id)
+    changes = planned_changes(stored.entries, file.agents)
+    await save_changes(tx, stored, changes, event=VersionEvent.IMPORTED, actor=actor)
     return len(file.agents)
-
-
-async def _as_logged(tx: Transaction, organization_id: str, agents: Collection[Agent]) -> dict[str, dict[str, object]]:
-    """What the log of changes keeps of agents, by their names."""
-    names = {agent.id: agent.name for agent in agents}
-    below = await repository.find_sub_agents(tx, organization_id)
-    return {
-        agent.name: {
-            **{field: getattr(agent, field) for field in _LOGGED},
-            "sub_agents": [names[sub_id] for sub_id in below.get(agent.id, ()) if sub_id in names],
-        }
-        for agent in agents
-    }
 
 
 async def _invocable(tx: Transaction, agent: Agent | None, default_model: str) -> AgentDefinition:
@@ -182,25 +144,3 @@ def _definition(agent: Agent, default_model: str, sub_agents: tuple[AgentDefinit
         output_key=agent.output_key,
         sub_agents=sub_agents,
     )
-
-
-def _set(agent: Agent, entry: AgentEntry) -> Agent:
-    for name, value in entry.model_dump(exclude={"sub_agents"}).items():
-        setattr(agent, name, str(value) if name == "agent_type" else value)
-    agent.updated_at = now()
-    return agent
-
-
-def _id_of(agents: Mapping[str, Agent], name: str) -> str:
-    if name not in agents:
-        raise AgentFileError(f"sub_agents: there is no agent {name}")
-    return agents[name].id
-
-
-async def _refuse_cycles(tx: Transaction, organization_id: str, agents: Mapping[str, Agent]) -> None:
-    names = {agent.id: name for name, agent in agents.items()}
-    try:
-        TopologicalSorter(await repository.find_sub_agents(tx, organization_id)).prepare()
-    except CycleError as error:
-        _, cycle = error.args
-        raise AgentFileError(f"sub_agents: {names[cycle[0]]} is its own sub-agent, directly or indirectly") from None

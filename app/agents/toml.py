@@ -1,48 +1,18 @@
-"""Agents as TOML, the form in which operators import them."""
+"""Agents as TOML, the form in which operators import and export them."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.agents.definition import (
-    DEFAULT_MAX_HISTORY_TOKENS,
-    DEFAULT_MAX_ITERATIONS,
-    DEFAULT_MAX_LLM_CALLS,
-    AgentType,
-)
+from app.agents.definition import AgentType
+from app.agents.entry import AgentEntry, check_entry
 from app.agents.errors import AgentFileError
-from app.agents.tools.registry import NAMEABLE_TOOLS, TOOL_NAMES
 from app.core.toml_files import read_toml
 
 STARTER_AGENTS = Path(__file__).with_name("starter.toml")
-
-# A parent calls its sub-agents as tools, and this is the form that OpenAI requires of a tool's name.
-AgentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-
-
-class AgentEntry(BaseModel):
-    """`[[agents]]` of an agents file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: AgentName
-    description: str = ""
-    agent_type: AgentType = AgentType.LLM
-    instruction: str = ""
-    model: str | None = Field(default=None, min_length=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    max_llm_calls: int = Field(default=DEFAULT_MAX_LLM_CALLS, ge=1, le=100)
-    max_iterations: int = Field(default=DEFAULT_MAX_ITERATIONS, ge=1, le=100)
-    max_history_tokens: int = Field(default=DEFAULT_MAX_HISTORY_TOKENS, ge=0)
-    tools: list[str] = []
-    sub_agents: list[AgentName] = []
-    output_key: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    is_orchestrator: bool = False
-    is_active: bool = True
 
 
 class AgentsFile(BaseModel):
@@ -69,6 +39,14 @@ def read_starter_agents() -> AgentsFile:
     return read_agents(STARTER_AGENTS.read_text(encoding="utf-8"))
 
 
+def write_agents(entries: Iterable[AgentEntry]) -> str:
+    """Agents as a file from which `read_agents` reads the same agents. What is a default is left out.
+
+    Only agents that could be imported make a file that can be.
+    """
+    return "\n".join(f"[[agents]]\n{''.join(_lines(entry))}" for entry in entries)
+
+
 def _check_entries(entries: Sequence[AgentEntry]) -> None:
     repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
     if repeated:
@@ -76,11 +54,37 @@ def _check_entries(entries: Sequence[AgentEntry]) -> None:
     if sum(entry.is_orchestrator for entry in entries) > 1:
         raise AgentFileError("agents: only one agent may be the orchestrator")
     for entry in entries:
-        unknown = sorted(set(entry.tools) - set(NAMEABLE_TOOLS))
-        if unknown:
-            raise AgentFileError(f"{entry.name}: unknown tool {unknown[0]}. Known: {', '.join(NAMEABLE_TOOLS)}")
-        if entry.name in TOOL_NAMES:
-            # A parent calls its sub-agents by their names: it could not call both this one and the tool.
-            raise AgentFileError(f"agents: {entry.name} is the name of a tool; an agent needs another name")
-        if entry.name in entry.sub_agents:
-            raise AgentFileError(f"sub_agents: {entry.name} is its own sub-agent, directly or indirectly")
+        check_entry(entry)
+
+
+def _lines(entry: AgentEntry) -> Iterator[str]:
+    """A line for each field whose value is not its default."""
+    for name, field in AgentEntry.model_fields.items():
+        value = getattr(entry, name)
+        if value != field.get_default():
+            yield f"{name} = {_value(value)}\n"
+
+
+def _value(value: object) -> str:
+    match value:
+        case AgentType():
+            return f'"{value.value}"'
+        case str():
+            return _paragraphs(value) if "\n" in value else _quoted(value)
+        case list():
+            return f"[{', '.join(_quoted(item) for item in value)}]"
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return repr(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's too, with two exceptions: TOML has no surrogate pairs, and DEL must be escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _paragraphs(text: str) -> str:
+    """The text as a string of several lines. A carriage return is escaped: readers may turn it into a line feed."""
+    lines = [_quoted(line)[1:-1] for line in text.split("\n")]
+    return '"""\n' + "\n".join(lines).replace('\\"', '"').replace('"""', '""\\"') + '"""'

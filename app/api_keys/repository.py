@@ -5,7 +5,7 @@ from asyncpg import Record
 from sqlalchemy import or_, select, update
 
 from app.api_keys.caller import Caller
-from app.api_keys.models import ApiKey
+from app.api_keys.models import ApiKey, UnshownKey
 from app.core.database import Transaction
 from app.organizations.models import SubscriptionStatus
 
@@ -27,6 +27,19 @@ WITH locked AS MATERIALIZED (
 UPDATE api_keys k SET last_used_at = GREATEST(k.last_used_at, used.at)
 FROM locked JOIN unnest($1::text[], $2::timestamptz[]) AS used(key_id, at) ON used.key_id = locked.id
 WHERE k.id = locked.id
+"""
+
+# A row whose time is over is left to `_DELETE_UNSHOWN`.
+_TAKE_UNSHOWN = """
+DELETE FROM unshown_api_keys WHERE api_key_id = $1 AND user_id = $2 AND token_hash = $3 AND expires_at > now()
+RETURNING sealed
+"""
+
+# Two processes that clean up at once must not wait for each other.
+_DELETE_UNSHOWN = """
+DELETE FROM unshown_api_keys WHERE api_key_id IN (
+    SELECT api_key_id FROM unshown_api_keys WHERE expires_at <= now() FOR UPDATE SKIP LOCKED
+)
 """
 
 
@@ -58,6 +71,12 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return (await tx.session.scalars(query)).all()
 
 
+async def find_key(tx: Transaction, organization_id: str, key_id: str, *, is_locked: bool = False) -> ApiKey | None:
+    """The organization's key, whatever its state; locked for update if it is to be changed."""
+    query = select(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.id == key_id)
+    return (await tx.session.scalars(query.with_for_update() if is_locked else query)).first()
+
+
 async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) -> ApiKey | None:
     """The organization's key, locked for update, unless it is revoked or rotated."""
     query = (
@@ -70,6 +89,12 @@ async def find_usable_key(tx: Transaction, organization_id: str, key_id: str) ->
 
 async def add_key(tx: Transaction, key: ApiKey) -> None:
     """Add a key."""
+    tx.session.add(key)
+    await tx.session.flush()
+
+
+async def save_key(tx: Transaction, key: ApiKey) -> None:
+    """Write what was changed of a key."""
     tx.session.add(key)
     await tx.session.flush()
 
@@ -99,3 +124,20 @@ async def revoke(tx: Transaction, organization_id: str, key_id: str, at: datetim
         .returning(ApiKey.name)
     )
     return await tx.session.scalar(statement)
+
+
+async def add_unshown(tx: Transaction, unshown: UnshownKey) -> None:
+    """Add a key that is still to be shown."""
+    tx.session.add(unshown)
+    await tx.session.flush()
+
+
+async def take_unshown(tx: Transaction, key_id: str, user_id: str, token_hash: bytes) -> bytes | None:
+    """What is kept of a key for its user, deleted with this; None if nothing is, or its time is over."""
+    sealed: bytes | None = await tx.fetchval(_TAKE_UNSHOWN, key_id, user_id, token_hash)
+    return sealed
+
+
+async def delete_unshown(tx: Transaction) -> None:
+    """Delete every key that was not shown in time."""
+    await tx.execute(_DELETE_UNSHOWN)

@@ -6,7 +6,14 @@ from app.api_keys import repository
 from app.api_keys.caller import Caller
 from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.key_format import new_secret, shown_prefix
-from app.api_keys.key_request import MOST_PER_HOUR, MOST_PER_MINUTE, KeyRequest
+from app.api_keys.key_request import (
+    LONGEST_DESCRIPTION,
+    MOST_PER_HOUR,
+    MOST_PER_MINUTE,
+    KeyChanges,
+    KeyRequest,
+)
+from app.api_keys.key_state import KeyState, key_state
 from app.api_keys.models import ApiKey
 from app.api_keys.scopes import parse_scopes
 from app.audit.actor import Actor
@@ -42,19 +49,16 @@ async def create_key(
     """Create a key.
 
     Raises:
-        InvalidRequestError: a scope is unknown, the name is empty, the key would be expired already, or one of its
-            own limits is out of range.
+        InvalidRequestError: a scope is unknown, the name is empty, the description too long, the key would be expired
+            already, or one of its own limits is out of range.
     """
-    if not request.name.strip():
-        raise InvalidRequestError("The key needs a name")
-    if request.expires_at is not None and request.expires_at <= await moment_of(tx):
-        raise InvalidRequestError("The key would be expired already")
-    _check_limits(request)
+    await _check(tx, request)
     secret = new_secret()
     key = ApiKey(
         organization_id=organization_id,
         user_id=user_id,
         name=request.name.strip(),
+        description=request.description.strip(),
         prefix=shown_prefix(secret),
         key_hash=sha256(secret),
         scopes=[scope.value for scope in parse_scopes(request.scopes)],
@@ -115,14 +119,7 @@ async def rotate_key(
     old = await repository.find_usable_key(tx, organization_id, key_id)
     if old is None:
         raise NotFoundError(f"No usable key of that id: {key_id}")
-    request = KeyRequest(
-        name=old.name,
-        scopes=old.scopes,
-        expires_at=old.expires_at,
-        requests_per_minute=old.requests_per_minute,
-        requests_per_hour=old.requests_per_hour,
-    )
-    new = await create_key(tx, request, organization_id=organization_id, user_id=old.user_id, actor=actor)
+    new = await create_key(tx, _request_of(old), organization_id=organization_id, user_id=old.user_id, actor=actor)
     works_until = await moment_of(tx) + overlap
     await repository.set_rotated(tx, old, new.row.id, works_until)
     log_change(
@@ -145,6 +142,52 @@ async def replace_keys(
         if key.name == request.name and key.revoked_at is None:
             await revoke_key(tx, organization_id, key.id, actor=actor)
     return await create_key(tx, request, organization_id=organization_id, user_id=user_id, actor=actor)
+
+
+async def get_key(tx: Transaction, organization_id: str, key_id: str) -> ApiKey:
+    """One key of the organization, whatever its state.
+
+    Raises:
+        NotFoundError: the organization has no such key.
+    """
+    key = await repository.find_key(tx, organization_id, key_id)
+    if key is None:
+        raise NotFoundError(f"No key of that id: {key_id}")
+    return key
+
+
+async def change_key(
+    tx: Transaction, organization_id: str, key_id: str, changes: KeyChanges, *, actor: Actor
+) -> ApiKey:
+    """Change what a key is called, may do or how long it works, in every process at once. Its secret stays.
+
+    Raises:
+        NotFoundError: the organization has no such key.
+        InvalidRequestError: the key works no more, or see `create_key`.
+    """
+    key = await repository.find_key(tx, organization_id, key_id, is_locked=True)
+    if key is None:
+        raise NotFoundError(f"No key of that id: {key_id}")
+    state = key_state(key, await moment_of(tx))
+    if state in {KeyState.REVOKED, KeyState.EXPIRED}:
+        raise InvalidRequestError(f"The key is {state} and cannot be changed")
+    before = _as_logged(key)
+    request = replace(_request_of(key), **changes)
+    await _check(tx, request, former=key.expires_at)
+    _apply(key, request)
+    after = _as_logged(key)
+    if changed := [name for name in after if after[name] != before[name]]:
+        await repository.save_key(tx, key)
+        log_change(
+            tx,
+            actor,
+            "key_changed",
+            organization_id=organization_id,
+            object_id=key_id,
+            before={name: before[name] for name in ("name", *changed)},
+            after={name: after[name] for name in ("name", *changed)},
+        )
+    return key
 
 
 async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
@@ -172,6 +215,15 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
     )
 
 
+async def revoke_keys_of(tx: Transaction, organization_id: str, user_id: str, *, actor: Actor) -> None:
+    """Make all keys that a user has made for the organization unusable for good."""
+    for key in await repository.list_keys(tx, organization_id):
+        if key.user_id == user_id and await repository.revoke(tx, organization_id, key.id, await moment_of(tx)):
+            log_change(
+                tx, actor, "key_revoked", organization_id=organization_id, object_id=key.id, before={"name": key.name}
+            )
+
+
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
     """The caller that the key with that hash belongs to.
 
@@ -189,16 +241,45 @@ async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
     await repository.note_uses(tx, list(uses), list(uses.values()))
 
 
+def _request_of(key: ApiKey) -> KeyRequest:
+    return KeyRequest(
+        name=key.name,
+        description=key.description,
+        scopes=key.scopes,
+        expires_at=key.expires_at,
+        requests_per_minute=key.requests_per_minute,
+        requests_per_hour=key.requests_per_hour,
+    )
+
+
+def _apply(key: ApiKey, request: KeyRequest) -> None:
+    key.name = request.name.strip()
+    key.description = request.description.strip()
+    key.scopes = [scope.value for scope in parse_scopes(request.scopes)]
+    key.expires_at = request.expires_at
+    key.requests_per_minute = request.requests_per_minute
+    key.requests_per_hour = request.requests_per_hour
+
+
 def _as_logged(key: ApiKey) -> dict[str, object]:
-    names = ("name", "prefix", "user_id", "scopes", "expires_at", "requests_per_minute", "requests_per_hour")
+    described = ("name", "description", "prefix", "user_id", "scopes")
+    names = (*described, "expires_at", "requests_per_minute", "requests_per_hour")
     return {name: getattr(key, name) for name in names}
 
 
-def _check_limits(request: KeyRequest) -> None:
+async def _check(tx: Transaction, request: KeyRequest, *, former: datetime | None = None) -> None:
+    """Refuse what no key may be. `former` is when the key expires so far."""
+    if not request.name.strip():
+        raise InvalidRequestError("The key needs a name", param="name")
+    if len(request.description.strip()) > LONGEST_DESCRIPTION:
+        raise InvalidRequestError(f"A description has {LONGEST_DESCRIPTION} characters at most", param="description")
+    ends = request.expires_at
+    if ends is not None and ends != former and ends <= await moment_of(tx):
+        raise InvalidRequestError("The key would be expired already", param="expires_at")
     _check_limit("requests_per_minute", request.requests_per_minute, MOST_PER_MINUTE)
     _check_limit("requests_per_hour", request.requests_per_hour, MOST_PER_HOUR)
 
 
 def _check_limit(name: str, value: int | None, most: int) -> None:
     if value is not None and not 1 <= value <= most:
-        raise InvalidRequestError(f"{name} must be between 1 and {most}")
+        raise InvalidRequestError(f"{name} must be between 1 and {most}", param=name)

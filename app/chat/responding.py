@@ -73,7 +73,7 @@ async def respond(request: Request, begun: RunningTurn | TurnResult, form: TurnF
     """
     if isinstance(begun, TurnResult):
         return _replay(begun, form, is_streamed=is_streamed)
-    if begun.turn.request.idempotent:
+    if begun.turn.request.outlives_client:
         # The turn goes on if the client hangs up, and keeps the request's slot until it ends.
         response_hooks(request).before_end.append(begun.ended)
     async with _heeding_hangup(request, begun):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import agents, catalog, credits, keys, organizations, plans, reconcile
+from app.cli import admin, agents, catalog, credits, keys, organizations, plans, reconcile
 from app.cli.demo import demo
 from app.cli.doctor.command import doctor
 from app.cli.ledger import verify_ledger
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger):
     app.command()(command)
+app.add_typer(admin.app, name="admin")
 app.add_typer(organizations.app, name="orgs")
 app.add_typer(plans.app, name="plans")
 app.add_typer(catalog.app, name="catalog")

@@ -15,13 +15,13 @@ from app.core.settings import InvalidSettingsError, stripped
 ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
-_APPEND_ONLY = frozenset({"audit_events", "ledger_entries", "metering_events", "messages", "prices"})
+_APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "metering_events", "messages", "prices"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
-        *("console_sessions", "idempotency_keys", "memberships", "outputs", "sign_in_attempts", "sub_agents"),
-        "user_idempotency_keys",
+        *("agents", "console_sessions", "credit_alerts", "idempotency_keys", "memberships", "outgoing_mails"),
+        *("outputs", "sign_in_attempts", "sub_agents", "unshown_api_keys", "user_idempotency_keys"),
     }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"

@@ -9,6 +9,7 @@ from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute
 from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter
 from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
+from app.content.service import Retrier
 from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
 from app.credits.errors import InsufficientCreditsError
@@ -63,6 +64,6 @@ async def retry_content(
     """Queue a failed generation again with its original parameters."""
 
     async def retry() -> RetryQueued:
-        return RetryQueued.of(await service.retry(tx, queue, policy, caller, content_id))
+        return RetryQueued.of(await service.retry(tx, queue, policy, Retrier.of(caller), content_id))
 
     return await once.run(RetryQueued, retry)

@@ -2,6 +2,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from app.api_keys.caller import Caller
 from app.content import repository
@@ -37,6 +38,20 @@ class ListedContent:
 
     shown: ContentWithOutputs
     prompt: str
+
+
+@dataclass(frozen=True)
+class Retrier:
+    """Who asks for a retry: a user of the organization, by an API key or, if `key_id` is None, in the console."""
+
+    organization_id: str
+    user_id: str
+    key_id: str | None
+
+    @classmethod
+    def of(cls, caller: Caller) -> Self:
+        """The caller of the API."""
+        return cls(caller.organization_id, caller.user_id, caller.key_id)
 
 
 async def list_content(tx: Transaction, wanted: ContentFilter, *, page: int, page_size: int) -> Page[ListedContent]:
@@ -101,7 +116,7 @@ async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.
 
 
 async def retry(
-    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, caller: Caller, content_id: str
+    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, retrier: Retrier, content_id: str
 ) -> Generation:
     """Queue a failed content again with its original parameters, at today's price.
 
@@ -112,19 +127,19 @@ async def retry(
         ContentRequestError: it has not failed, or has been retried as often as it may.
         InsufficientCreditsError: the organization cannot pay the ceiling.
     """
-    found = (await get_content(tx, caller.organization_id, content_id)).content
+    found = (await get_content(tx, retrier.organization_id, content_id)).content
     _check_retry(found)
-    if not await generations.retry(tx, queue, policy, found, _attribution(caller, found)):
+    if not await generations.retry(tx, queue, policy, found, _attribution(retrier, found)):
         _check_retry(found)
         raise ContentRequestError(f"Cannot retry content with status '{found.status}'.")
     return found
 
 
-def _attribution(caller: Caller, content: Generation) -> Attribution:
+def _attribution(retrier: Retrier, content: Generation) -> Attribution:
     return Attribution(
-        organization_id=caller.organization_id,
-        user_id=caller.user_id,
-        api_key_id=caller.key_id,
+        organization_id=retrier.organization_id,
+        user_id=retrier.user_id,
+        api_key_id=retrier.key_id,
         model=content.model,
         session_id=content.session_id,
         turn_id=content.turn_id,

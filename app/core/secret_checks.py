@@ -24,7 +24,7 @@ def listed_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def one_line_secret(value: SecretStr) -> SecretStr:
+def one_line_secret(value: _Secret) -> _Secret:
     """Allow only a secret that is one line of text."""
     if _CONTROL.search(_text(value)):
         raise ValueError("has a line break or another control character inside")

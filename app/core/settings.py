@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from email.utils import parseaddr
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -34,7 +35,7 @@ from app.core.redis_url import SCHEMES as REDIS_SCHEMES
 from app.core.redis_url import redis_parameters
 from app.core.secret_checks import header_secret, listed_secret, one_line_secret
 from app.core.trust import certificates_file
-from app.core.url_checks import http_url, llm_url, origin, proxy_url, replicate_url, server_url
+from app.core.url_checks import http_url, llm_url, origin, proxy_url, replicate_url, server_url, smtp_url
 
 
 class InvalidSettingsError(Exception):
@@ -49,10 +50,12 @@ DatabaseUrl = Annotated[
 ]
 LlmUrl = Annotated[str, AfterValidator(llm_url)]
 ReplicateUrl = Annotated[str, AfterValidator(replicate_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(smtp_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(proxy_url)]
 Authorities = Annotated[Path, AfterValidator(certificates_file)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(header_secret)]
 ListedSecret = Annotated[SecretStr, AfterValidator(listed_secret)]
+OneLine = Annotated[str, AfterValidator(one_line_secret)]
 OneLineSecret = Annotated[SecretStr, AfterValidator(one_line_secret)]
 
 
@@ -122,6 +125,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     shutdown_delay_seconds: float = Field(default=3, ge=0, le=300)
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
+
+    smtp_url: SmtpUrl = SecretStr("")
+    mail_from: OneLine = Field(default="", validate_default=True)
 
     # The names that other programs read, too. Their values may have passwords.
     http_proxy: ProxyUrl = SecretStr("")
@@ -205,6 +211,13 @@ class Settings(BaseSettings):
         check_passwords(info.data.get("llm_base_url", ""), value)
         return value
 
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if "@" not in parseaddr(value)[1] and (value or _is_set(info, "smtp_url")):
+            raise ValueError("must be an address such as junis@example.com, from which mail is sent by SMTP_URL")
+        return value
+
     @field_validator("s3_bucket", "s3_access_key_id", "s3_secret_access_key")
     @classmethod
     def _required_for_s3(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
@@ -217,6 +230,11 @@ class Settings(BaseSettings):
     @classmethod
     def _strip(cls, values: Any) -> Any:
         return stripped(values)
+
+    @cached_property
+    def sends_mail(self) -> bool:
+        """Whether there is a server that mail can be sent through."""
+        return bool(self.smtp_url.get_secret_value())
 
     @cached_property
     def own_authorities(self) -> tuple[Path, ...]:
@@ -242,6 +260,11 @@ class Settings(BaseSettings):
         """Where Postgres itself is, for what needs a session of its own: to listen, and to migrate."""
         direct = self.database_direct_url or (direct_url_of(self.database_url) if self.database.is_pooled else None)
         return database_address(direct or self.database_url)
+
+
+def _is_set(info: ValidationInfo, secret: str) -> bool:
+    value = info.data.get(secret)
+    return value is not None and bool(value.get_secret_value())
 
 
 def load_settings() -> Settings:

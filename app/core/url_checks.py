@@ -77,6 +77,24 @@ def _require_printable(value: str) -> None:
         raise ValueError("has white space or another character inside that no URL has")
 
 
+def smtp_url(value: SecretStr) -> SecretStr:
+    """Allow only URLs of mail servers: `smtp://` or `smtps://`, perhaps with a user and a password."""
+    url = value.get_secret_value()
+    if not url:
+        return value
+    _require_printable(url)
+    if not _has_usable_port(url):
+        raise ValueError(f"the port is not a number from 1 to 65535; {_ESCAPES}")
+    if _has_unescaped_password(url):
+        raise ValueError(f"the password has a character that is not escaped; {_ESCAPES}")
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ValueError("must be an smtp:// or smtps:// URL")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must be a URL without a path")
+    return value
+
+
 def origin(value: str) -> str:
     """Allow only what browsers send as `Origin`, and `*`; a slash at the end and the usual port are removed."""
     bare = value.rstrip("/")

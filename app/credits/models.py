@@ -1,3 +1,4 @@
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -77,6 +78,13 @@ class CreditHold(AttributionColumns, Base):
         CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
+        # From a request to what it has caused.
+        Index(
+            "ix_credit_holds_request",
+            "organization_id",
+            "request_id",
+            postgresql_where=text("request_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -113,6 +121,12 @@ class MeteringEvent(AttributionColumns, Base):
         ),
         Index("ix_metering_events_hold", "hold_reference"),
         Index("ix_metering_events_organization", "organization_id", "recorded_at"),
+        Index(
+            "ix_metering_events_api_key",
+            "api_key_id",
+            "recorded_at",
+            postgresql_include=["prompt_tokens", "completion_tokens"],
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -137,6 +151,17 @@ class MeteringEvent(AttributionColumns, Base):
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
+def _index_of_some(name: str, *columns: str) -> Index:
+    """An index by the columns and then by time. Rows without a value in the last of the columns are left out."""
+    return Index(
+        f"ix_ledger_entries_{name}",
+        *columns,
+        "created_at",
+        "id",
+        postgresql_where=text(f"{columns[-1]} IS NOT NULL"),
+    )
+
+
 class LedgerEntry(AttributionColumns, Base):
     """One change of a balance. Entries are only ever added: a trigger refuses to change or delete them."""
 
@@ -148,6 +173,27 @@ class LedgerEntry(AttributionColumns, Base):
         CheckConstraint(f"kind <> '{EntryKind.GRANT}' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
+        Index(
+            "ix_ledger_entries_api_key",
+            "api_key_id",
+            "created_at",
+            postgresql_include=["amount", "kind", "reference"],
+        ),
+        # For the console: the ledger by time, and what one key, user, agent or model has spent.
+        Index("ix_ledger_entries_created", "organization_id", "created_at", "id"),
+        _index_of_some("key", "organization_id", "api_key_id"),
+        _index_of_some("user", "organization_id", "user_id"),
+        _index_of_some("agent", "organization_id", "agent"),
+        _index_of_some("model", "organization_id", "model"),
+        _index_of_some("session", "session_id"),
+        _index_of_some("request", "request_id"),
+        Index(
+            "ix_ledger_entries_given",
+            "organization_id",
+            "created_at",
+            "id",
+            postgresql_where=text(f"kind <> '{EntryKind.CHARGE}'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -161,3 +207,56 @@ class LedgerEntry(AttributionColumns, Base):
     # Of a charge: for each price [{"price_id", "calls", "prompt_tokens", …, "cost"}], the sums of its metering events.
     quantities: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class SpendDay(Base):
+    """What an organization has spent in one day (UTC) with one key, user, agent and model. Empty: none of them.
+
+    It is derived from the ledger up to the entry that `SpendMark` names, and can be computed again from there.
+    """
+
+    __tablename__ = "spend_days"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    api_key_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    agent: Mapped[str] = mapped_column(Text, primary_key=True)
+    model: Mapped[str] = mapped_column(Text, primary_key=True)
+    amount: Mapped[Credits]
+    # Entries, each counted once: with the model of its first call.
+    charges: Mapped[int] = mapped_column(BigInteger)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger)
+    # Seconds.
+    predict_time: Mapped[Decimal] = mapped_column(Numeric)
+    outputs: Mapped[int] = mapped_column(BigInteger)
+
+
+class SpendMark(Base):
+    """Up to which entry of the ledger an organization's days are summed up."""
+
+    __tablename__ = "spend_marks"
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(BigInteger)
+
+
+class CreditAlert(Base):
+    """An amount of available credits below which the organization's owners and admins are told."""
+
+    __tablename__ = "credit_alerts"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "threshold"),
+        CheckConstraint("threshold > 0 AND threshold < 'NaN'", name="threshold_positive"),
+        CheckConstraint("(raised_at IS NULL) = (raised_balance IS NULL)", name="raised_with_balance"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    threshold: Mapped[Credits]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    # Since when they know that less is available, and what the balance was then. None: they were not told.
+    raised_at: Mapped[Moment | None]
+    raised_balance: Mapped[Credits | None]

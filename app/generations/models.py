@@ -43,6 +43,24 @@ class Generation(Base):
         CheckConstraint(f"status = '{Status.PENDING}' OR NOT is_parked", name="parked_is_pending"),
         UniqueConstraint("file_token"),
         Index("ix_generations_listing", "organization_id", text("created_at DESC"), text("id DESC")),
+        # For the console's pages, by what they are filtered: see app/admin/content/queries.py.
+        Index("ix_generations_user", "organization_id", "user_id", text("created_at DESC"), text("id DESC")),
+        Index(
+            "ix_generations_type",
+            "organization_id",
+            "content_type",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("content_type IS NOT NULL"),
+        ),
+        Index(
+            "ix_generations_status",
+            "organization_id",
+            "status",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text(f"status <> '{Status.COMPLETED}'"),
+        ),
         Index("ix_generations_turn", "turn_id"),
         Index("ix_generations_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),
         Index("ix_generations_session", "session_id", postgresql_where=text(_UNENDED)),
@@ -123,6 +141,18 @@ class GenerationAttempt(AttributionColumns, Base):
         CheckConstraint("number >= 0", name="number_not_negative"),
         CheckConstraint(one_of("ending", AttemptEnding), name="ending_known"),
         CheckConstraint("(ending IS NULL) = (ended_at IS NULL)", name="ended_somehow"),
+        # The first attempt is requested in the moment in which its generation is.
+        *(
+            Index(
+                name,
+                "organization_id",
+                column,
+                text("created_at DESC"),
+                text("generation_id DESC"),
+                postgresql_where=text("number = 0"),
+            )
+            for name, column in (("ix_attempts_agent", "agent"), ("ix_attempts_key", "api_key_id"))
+        ),
     )
 
     generation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("generations.id"), primary_key=True)
@@ -132,6 +162,8 @@ class GenerationAttempt(AttributionColumns, Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     # When its prediction was created.
     started_at: Mapped[Moment | None]
+    # When the vendor was known to have finished it, and the copying could begin. Attempts that failed have none.
+    finished_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     ending: Mapped[str | None] = mapped_column(Text)
     error_message: Mapped[str | None] = mapped_column(Text)

@@ -20,13 +20,18 @@ RETURNING id
 """
 
 _SET_OUTCOMES = f"""
-UPDATE generations SET outcome = finished.json, output_url = finished.url, due_at = now(), is_leased = false,
-                       failures = 0
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::text[])
-     AS finished (generation_id, attempt, prediction, json, url)
-WHERE id = finished.generation_id AND retry_count = finished.attempt AND prediction_id = finished.prediction
-  AND {CONDITIONS[State.RUNNING]}
-RETURNING id
+WITH known AS (
+    UPDATE generations SET outcome = finished.json, output_url = finished.url, due_at = now(), is_leased = false,
+                           failures = 0
+    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::text[])
+         AS finished (generation_id, attempt, prediction, json, url)
+    WHERE id = finished.generation_id AND retry_count = finished.attempt AND prediction_id = finished.prediction
+      AND {CONDITIONS[State.RUNNING]}
+    RETURNING id, retry_count
+), noted AS (
+    UPDATE attempts a SET finished_at = now() FROM known WHERE a.generation_id = id AND a.number = retry_count
+)
+SELECT id FROM known
 """
 
 _ATTEMPT = """

@@ -11,6 +11,14 @@ class MemberNotFoundError(NotFoundError):
     message = "Member not found"
 
 
+class MemberRuleError(InvalidRequestError):
+    """Whoever asks may not change that member, or nobody may."""
+
+
+class LastOwnerError(MemberRuleError):
+    message = "An organization keeps an owner. Make somebody else an owner first."
+
+
 class PlanNotFoundError(NotFoundError):
     message = "Plan not found"
 

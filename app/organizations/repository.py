@@ -56,11 +56,6 @@ async def add_user(tx: Transaction, email: str) -> User:
     return user
 
 
-async def get_user(tx: Transaction, user_id: str) -> User:
-    """The user with that id, who must exist."""
-    return await tx.session.get_one(User, user_id)
-
-
 async def find_user_by_email(tx: Transaction, email: str) -> User | None:
     """The user with that address; upper and lower case are the same."""
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == email.lower()))).first()
@@ -83,6 +78,22 @@ async def find_owner(tx: Transaction, organization_id: str) -> User | None:
     return (await tx.session.scalars(query)).first()
 
 
+async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
+    """The addresses of the organization's owners and admins."""
+    managers = (MembershipRole.OWNER.value, MembershipRole.ADMIN.value)
+    query = (
+        select(User.email)
+        .join(Membership, Membership.user_id == User.id)
+        .where(
+            Membership.organization_id == organization_id,
+            Membership.role.in_(managers),
+            Membership.suspended_at.is_(None),
+        )
+        .order_by(User.email)
+    )
+    return (await tx.session.scalars(query)).all()
+
+
 async def find_member(tx: Transaction, organization_id: str, email: str) -> User | None:
     """The user with that address, if the user is a member of the organization."""
     query = (
@@ -98,3 +109,40 @@ async def add_membership(tx: Transaction, organization_id: str, user_id: str, ro
     statement = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role.value)
     added = await tx.session.scalar(statement.on_conflict_do_nothing().returning(Membership.user_id))
     return added is not None
+
+
+async def lock_organization(tx: Transaction, organization_id: str) -> bool:
+    """Let nobody else change the organization's members until the transaction ends. False if there is none."""
+    query = select(Organization.id).where(Organization.id == organization_id).with_for_update(key_share=True)
+    return (await tx.session.scalar(query)) is not None
+
+
+async def find_membership(tx: Transaction, organization_id: str, user_id: str) -> Membership | None:
+    """The user's membership in the organization, as it is now."""
+    query = (
+        select(Membership)
+        .where(Membership.organization_id == organization_id, Membership.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+    return (await tx.session.scalars(query)).first()
+
+
+async def has_other_owner(tx: Transaction, organization_id: str, user_id: str) -> bool:
+    """Whether the organization has an owner beside that user, who is not suspended."""
+    query = (
+        select(Membership.user_id)
+        .where(
+            Membership.organization_id == organization_id,
+            Membership.user_id != user_id,
+            Membership.role == MembershipRole.OWNER.value,
+            Membership.suspended_at.is_(None),
+        )
+        .limit(1)
+    )
+    return (await tx.session.scalar(query)) is not None
+
+
+async def delete_membership(tx: Transaction, membership: Membership) -> None:
+    """Make the user no member any more."""
+    await tx.session.delete(membership)
+    await tx.session.flush()

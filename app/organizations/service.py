@@ -24,6 +24,11 @@ _T = TypeVar("_T")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
+def is_email(text: str) -> bool:
+    """Whether a text can be an email address."""
+    return _EMAIL.fullmatch(text) is not None
+
+
 async def create_organization(tx: Transaction, *, name: str, plan: str, owner_email: str, actor: Actor) -> Organization:
     """Create an organization and, unless a user with that address exists already, its owner.
 
@@ -57,7 +62,7 @@ async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
     Raises:
         InvalidRequestError: it is not an email address.
     """
-    if not _EMAIL.fullmatch(email):
+    if not is_email(email):
         raise InvalidRequestError(f"Not an email address: {email}")
     user = await repository.find_user_by_email(tx, email)
     if user is None:
@@ -71,8 +76,8 @@ async def add_member(
 ) -> None:
     """Make the user a member of the organization. Somebody who is a member already keeps the role."""
     if await repository.add_membership(tx, organization_id, user_id, role):
-        user = await repository.get_user(tx, user_id)
-        after = {"name": user.email, "role": role}
+        user = await get_user(tx, user_id)
+        after = {"name": user.email, "role": role.value}
         log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id, after=after)
 
 
@@ -90,6 +95,11 @@ def set_password_hash(tx: Transaction, user: User, password_hash: str, *, actor:
     log_change(tx, actor, "password_set", object_id=user.id, after={"name": user.email})
 
 
+async def list_manager_addresses(tx: Transaction, organization_id: str) -> Sequence[str]:
+    """The addresses of the organization's owners and admins, who are told what concerns all of it."""
+    return await repository.list_manager_addresses(tx, organization_id)
+
+
 def renew_password_hash(user: User, password_hash: str) -> None:
     """Store the same password under another hash, of stronger parameters. That changes nothing for anybody."""
     user.password_hash = password_hash
@@ -102,6 +112,34 @@ def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor
     user.is_operator = is_operator
     event = "operator_made" if is_operator else "operator_unmade"
     log_change(tx, actor, event, object_id=user.id, after={"name": user.email})
+
+
+async def change_email(tx: Transaction, user: User, email: str, *, actor: Actor) -> None:
+    """Give the user another address to sign in with.
+
+    Raises:
+        InvalidRequestError: it is not an email address, or another user's.
+    """
+    if not is_email(email):
+        raise InvalidRequestError(f"Not an email address: {email}")
+    former = user.email
+    if email == former:
+        return
+    other = await repository.find_user_by_email(tx, email)
+    if other is not None and other.id != user.id:
+        raise InvalidRequestError("Another user has this address")
+    user.email = email
+    await tx.session.flush()
+    log_change(tx, actor, "email_changed", object_id=user.id, before={"name": former}, after={"name": email})
+
+
+def change_name(tx: Transaction, user: User, name: str | None, *, actor: Actor) -> None:
+    """Give the user a name that other members see beside the address; None for no name."""
+    former = user.name
+    if name == former:
+        return
+    user.name = name
+    log_change(tx, actor, "user_renamed", object_id=user.id, before={"name": former}, after={"name": name})
 
 
 async def find_user(tx: Transaction, email: str) -> User | None:

@@ -40,6 +40,12 @@ class Limits:
             key_per_hour=caller.key_requests_per_hour,
         )
 
+    @classmethod
+    def of_organization(cls, organization_id: str, *, per_minute: int, concurrent: int) -> "Limits":
+        """The limits of the organization's plan alone, for a request that is sent without a key."""
+        # No request counts for this key: it has no limits of its own.
+        return cls(organization_id, f"none:{organization_id}", per_minute, concurrent, None, None)
+
 
 @dataclass(frozen=True)
 class Window:

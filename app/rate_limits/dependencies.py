@@ -71,7 +71,7 @@ class Guard:
         if not caller.scopes.issuperset(self.scopes):
             await _show_limits(request, caller)
             self.refuse_scopes(caller)
-        await _take_slot(request, caller)
+        await take_slot(request, Limits.of(caller))
         return caller
 
     def refuse_scopes(self, caller: Caller) -> NoReturn:
@@ -169,9 +169,14 @@ async def _show_limits(request: Request, caller: Caller) -> None:
     response_hooks(request).headers |= decision.headers()
 
 
-async def _take_slot(request: Request, caller: Caller) -> None:
+async def take_slot(request: Request, limits: Limits) -> None:
+    """Count the request in its windows, and give it a slot until its response ends.
+
+    Raises:
+        RateLimitExceededError, ConcurrencyLimitExceededError: it is over a limit.
+    """
     limiter = get_limiter(request)
-    decision, slot = await limiter.admit(Limits.of(caller))
+    decision, slot = await limiter.admit(limits)
     hooks = response_hooks(request)
     hooks.headers |= decision.headers()
     if decision.refusal is Refusal.CONCURRENCY:

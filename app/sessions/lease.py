@@ -10,6 +10,21 @@ TURN_LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
+class SessionOwner:
+    """Whose sessions a turn continues.
+
+    Attributes:
+        organization_id: the organization.
+        user_id: the user.
+        api_key_id: the key that a session which the turn creates is created with; None in the console.
+    """
+
+    organization_id: str
+    user_id: str
+    api_key_id: str | None
+
+
+@dataclass(frozen=True)
 class LeasedSession:
     """A session that no other turn can use until this turn ends or stops renewing its lease."""
 

@@ -28,12 +28,23 @@ class Session(Base):
         UniqueConstraint("organization_id", "user_id", "public_id"),
         CheckConstraint("(turn_id IS NULL) = (turn_lease_until IS NULL)", name="turn_has_lease"),
         Index("ix_sessions_listing", "organization_id", "user_id", text("last_update_time DESC")),
+        # What the console lists: all of an organization, those that a key has begun, and those whose name begins so.
+        Index("ix_sessions_organization", "organization_id", text("last_update_time DESC"), text("id DESC")),
+        Index(
+            "ix_sessions_key",
+            "api_key_id",
+            text("last_update_time DESC"),
+            postgresql_where=text("api_key_id IS NOT NULL"),
+        ),
+        Index("ix_sessions_name", "organization_id", "public_id", postgresql_ops={"public_id": "text_pattern_ops"}),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     public_id: Mapped[str] = mapped_column(Text)
+    # The key that it was begun with; none if that was in the console, or in an older version. It may be deleted.
+    api_key_id: Mapped[str | None] = mapped_column(Text)
     message_count: Mapped[int] = mapped_column(default=0)
     # The turn that is running, as long as its lease has not expired.
     turn_id: Mapped[str | None] = mapped_column(Text)

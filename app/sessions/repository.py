@@ -22,9 +22,9 @@ RETURNING id, public_id, turn_id
 """
 
 _INSERT_SESSION = """
-INSERT INTO sessions (id, organization_id, user_id, public_id, message_count, turn_id, turn_lease_until,
+INSERT INTO sessions (id, organization_id, user_id, public_id, api_key_id, message_count, turn_id, turn_lease_until,
                       last_turn_failed)
-VALUES ($1, $2, $3, $4, 0, $5, now() + $6, false)
+VALUES ($1, $2, $3, $4, $5, 0, $6, now() + $7, false)
 ON CONFLICT (organization_id, user_id, public_id) DO NOTHING
 RETURNING id, public_id, turn_id
 """
@@ -88,10 +88,17 @@ async def lease_session(
 
 
 async def insert_session(
-    tx: Transaction, organization_id: str, user_id: str, public_id: str, turn_id: str, lease: timedelta
+    tx: Transaction,
+    organization_id: str,
+    user_id: str,
+    public_id: str,
+    api_key_id: str | None,
+    turn_id: str,
+    lease: timedelta,
 ) -> LeasedSession | None:
     """Insert a session of the user, leased to a turn. None if the user already has one of that name."""
-    row = await tx.fetchrow(_INSERT_SESSION, uuid.uuid4(), organization_id, user_id, public_id, turn_id, lease)
+    owned = (organization_id, user_id, public_id)
+    row = await tx.fetchrow(_INSERT_SESSION, uuid.uuid4(), *owned, api_key_id, turn_id, lease)
     return LeasedSession.from_row(row) if row else None
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.api_keys.caller import Caller
 from app.core.concurrency import in_slices
 from app.core.crypto import new_id
 from app.core.database import Transaction
@@ -12,7 +11,7 @@ from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.continuation import Continuation, continue_from
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
-from app.sessions.lease import TURN_LEASE, LeasedSession
+from app.sessions.lease import TURN_LEASE, LeasedSession, SessionOwner
 from app.sessions.messages import (
     MOST_BYTES_AT_ONCE,
     MOST_BYTES_OF_ADDITIONS,
@@ -27,26 +26,26 @@ _COLUMNS = 7
 
 
 async def begin_turn(
-    tx: Transaction, caller: Caller, turn_id: str, *, session_name: str | None, conversation_name: str | None
+    tx: Transaction, owner: SessionOwner, turn_id: str, *, session_name: str | None, conversation_name: str | None
 ) -> LeasedSession:
     """Lease a session to a turn: the named one, or a new one if none is named.
 
     Args:
         tx: the transaction that admits the turn.
-        caller: whose session it is.
+        owner: whose session it is.
         turn_id: the turn.
         session_name: the name of a session that must exist.
         conversation_name: the client's own name for a session, which is created if it does not exist.
 
     Raises:
-        SessionNotFoundError: the caller has no session named `session_name`.
+        SessionNotFoundError: the owner has no session named `session_name`.
         SessionBusyError: another turn is running on it.
     """
     name = session_name or conversation_name or new_id("sess")
-    owned = (caller.organization_id, caller.user_id, name)
+    owned = (owner.organization_id, owner.user_id, name)
     leased = None
     if session_name is None:
-        leased = await repository.insert_session(tx, *owned, turn_id, TURN_LEASE)
+        leased = await repository.insert_session(tx, *owned, owner.api_key_id, turn_id, TURN_LEASE)
     leased = leased or await repository.lease_session(tx, *owned, turn_id, TURN_LEASE)
     if leased is not None:
         return leased

@@ -110,7 +110,7 @@ async def anonymous_browser(stack: Stack, browsers: AsyncExitStack) -> Browser:
 async def browser_of(
     stack: Stack, database: Database, organization: Organization, browsers: AsyncExitStack
 ) -> BrowserOf:
-    """Signs in somebody of a role through the page, as in `await browser_of("viewer")`.
+    """Call it with a role, such as "viewer", to sign in somebody of that role through the page.
 
     The user is in the test's `organization`, unless another one, or None, is given. The owner of that is its only one.
     """

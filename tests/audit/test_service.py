@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.agents.service import import_agents
-from app.agents.toml import read_starter_agents
+from app.agents.toml import read_agents, read_starter_agents
 from app.api_keys import service as api_keys
 from app.api_keys.key_request import KeyRequest
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
@@ -123,10 +123,10 @@ async def _import_catalog(tx: Transaction, organization: Organization) -> None:
 
 
 async def _import_agents(tx: Transaction, organization: Organization) -> None:
-    # Those that the organization has already, of which one changes.
-    file = read_starter_agents()
-    file.agents[0].description = "Of the test."
-    await import_agents(tx, organization.id, file, actor=OPERATOR)
+    # The second one is what it was: nothing is logged of it.
+    text = '[[agents]]\nname = "orchestrator"\nis_orchestrator = true\n[[agents]]\nname = "poet"\n'
+    for _ in range(2):
+        await import_agents(tx, organization.id, read_agents(text), actor=OPERATOR)
 
 
 async def _grant(tx: Transaction, organization: Organization) -> None:

@@ -1,9 +1,9 @@
 """Signs in to the console as a browser does, and gives the cookies of that."""
 
 import re
+from typing import Any
 
 import httpx
-from playwright.async_api import SetCookieParam
 
 from tests.browser.world import World
 
@@ -11,7 +11,7 @@ PASSWORD = "correct horse battery staple"
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
-async def cookies_of(world: World, role: str) -> list[SetCookieParam]:
+async def cookies_of(world: World, role: str) -> list[Any]:
     """The cookies of a member with that role, who has just signed in; none for "nobody"."""
     if role == "nobody":
         return []

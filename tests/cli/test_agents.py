@@ -72,3 +72,16 @@ def test_if_part_of_a_file_is_bad_nothing_of_it_is_imported(
     assert refused.status == 1
     assert refusal in refused.stderr
     assert set(instructions(acme)) == {"orchestrator", "writer"}
+
+
+def test_an_export_can_be_imported_again(acme: str, junis: Junis, file: Path, tmp_path: Path) -> None:
+    junis("agents", "import", str(file), "--org", "Acme")
+
+    printed = junis("agents", "export", "--org", "Acme")
+    written = junis("agents", "export", "--org", "Acme", str(tmp_path / "all.toml"))
+    again = junis("agents", "import", str(tmp_path / "all.toml"), "--org", "Acme")
+
+    assert (printed.status, written.status, written.stdout) == (0, 0, "")
+    assert printed.stdout == (tmp_path / "all.toml").read_text()
+    assert again.stderr == "Imported 3 agents\n"
+    assert instructions(acme)["poet"] == "Answer in verse."

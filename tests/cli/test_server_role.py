@@ -110,9 +110,12 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "prices",
     }
     assert {table for table, granted in grants.items() if "DELETE" in granted} == {
+        "credit_alerts",
         "idempotency_keys",
+        "outgoing_mails",
         "outputs",
         "sub_agents",
+        "unshown_api_keys",
         "user_idempotency_keys",
     }
     for statement in (

@@ -9,14 +9,19 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.api_keys.showing import forget_unshown
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
 from app.core.settings import Settings
 from app.core.watch import LOOK_SECONDS, Watch
+from app.credits.alerts import watch_alerts
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import settle_expired
+from app.credits.summing import sum_up_spend
 from app.idempotency.service import forget_expired
+from app.mail.service import forget_old, send_due
+from app.mail.smtp import open_sender
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
 from app.queue.protocol import WakeKind, WakeQueue
@@ -32,6 +37,8 @@ _SWEEP_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
 _MONTHLY_GRANT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 5.0
+_ALERT_SECONDS = 5.0
+_MAIL_SECONDS = 5.0
 _HAND_OVER_SECONDS = 15.0
 # A create call that is cut off may have made a prediction, which another worker must then look for.
 _LAST_STARTS_SECONDS = 5.0
@@ -50,7 +57,7 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         pulse = Pulse()
         wakes = {kind: asyncio.Event() for kind in WakeKind}
         loops = [
-            *_clocks(steps, resources.database, pulse),
+            *_clocks(steps, resources.database, settings, pulse),
             _poller(steps.poll, pulse, pause=settings.poll_interval_seconds / 2, wake=wakes[WakeKind.POLL]),
             _looker(resources.object_watch, pulse, name="watch_objects"),
             _looker(resources.redis_watch, pulse, name="watch_redis"),
@@ -109,9 +116,11 @@ def _looker(watch: Watch, pulse: Pulse, *, name: str) -> Loop:
     return Loop(name, partial(repeat, watch.look, pulse, name=name, pause=LOOK_SECONDS, wake=watch.doubted))
 
 
-def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
+def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) -> list[Loop]:
     """What is done again and again, whether anything has happened or not."""
     sweep = steps.sweep
+    usage_url = f"{settings.public_url}/admin/usage"
+    alert = partial(watch_alerts, database, usage_url=usage_url, sends_mail=settings.sends_mail)
     pauses: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
         "adopt": (steps.adopt.run, _SWEEP_SECONDS),
         "cancel": (steps.cancel.run, _SWEEP_SECONDS),
@@ -121,8 +130,14 @@ def _clocks(steps: Steps, database: Database, pulse: Pulse) -> list[Loop]:
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
+        "forget_unshown_keys": (partial(forget_unshown, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
+        "sum_up_spend": (partial(sum_up_spend, database), _HOUSEKEEPING_SECONDS),
+        "watch_credit_alerts": (alert, _ALERT_SECONDS),
+        "forget_mails": (partial(forget_old, database), _HOUSEKEEPING_SECONDS),
     }
+    if sender := open_sender(settings):
+        pauses["send_mails"] = (partial(send_due, database, sender), _MAIL_SECONDS)
     return [Loop(name, partial(repeat, step, pulse, name=name, pause=pause)) for name, (step, pause) in pauses.items()]
 
 

@@ -27,7 +27,7 @@ SELECT EXISTS (SELECT FROM api_keys WHERE organization_id = $1 AND revoked_at IS
                   AND (expires_at IS NULL OR expires_at > now())) AS has_key,
        EXISTS (SELECT FROM generations WHERE organization_id = $1) AS has_content,
        EXISTS (SELECT FROM memberships WHERE organization_id = $1 OFFSET 1) AS has_members,
-       (SELECT count(*) FROM (SELECT FROM agents WHERE organization_id = $1 LIMIT 100) AS some) AS agents,
+       (SELECT count(*) FROM (SELECT FROM agents WHERE organization_id = $1 LIMIT 100) AS found) AS agents,
        (SELECT count(*) FROM models) AS models
 """
 

@@ -20,8 +20,8 @@ from app.chat.openai.as_sent import AsSent
 from app.chat.openai.parts import check_part
 from app.chat.openai.request_schema import RESPONSE_FORMAT, TOOL_CHOICE, describe_message, describe_request
 from app.chat.openai.unknown_parameters import check_unknown_parameters
-from app.chat.turns.request import TurnRequest
-from app.chat.turns.targets import Target
+from app.chat.turns.request import TurnOwner, TurnRequest
+from app.chat.turns.targets import Target, check_scope
 from app.chat_models.protocol import JsonObject
 from app.core.json import exact_json, storable_text
 from app.idempotency.service import IdempotentRequest
@@ -238,9 +238,18 @@ class ChatRequest(ModelParameters):
         return self
 
     def turn_request(self, caller: Caller, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
-        """What the request asks of a turn. Messages and tools stay as the client sent them."""
+        """What the request asks of a turn. Messages and tools stay as the client sent them.
+
+        Raises:
+            ScopeNotAllowedError: the caller's key allows the orchestrator, but not the agent that is named.
+        """
+        check_scope(caller, target)
+        return self.turn_of(TurnOwner.of(caller), target, idempotent)
+
+    def turn_of(self, owner: TurnOwner, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
+        """What the request asks of a turn that runs for this owner."""
         return TurnRequest(
-            caller=caller,
+            owner=owner,
             target=target,
             messages=self.messages,
             client_tools=self.tools or [],

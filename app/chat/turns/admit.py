@@ -16,7 +16,7 @@ from app.chat.turns.files import refuse_unreadable_files
 from app.chat.turns.meter import TurnMeter
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
-from app.chat.turns.targets import check_scope, find_agent
+from app.chat.turns.targets import find_agent
 from app.chat.turns.turn import AdmittedTurn, hold_reference
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
@@ -33,7 +33,7 @@ from app.sessions import service as sessions
 from app.sessions.continuation import Continuation
 from app.sessions.errors import SessionBusyError
 from app.sessions.history import with_all_results, with_recent, without_old_thoughts
-from app.sessions.lease import LeasedSession
+from app.sessions.lease import LeasedSession, SessionOwner
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
@@ -65,12 +65,11 @@ class TurnAdmission:
             The turn, or the stored result if the request has an Idempotency-Key and has run before.
 
         Raises:
-            ScopeNotAllowedError, AgentNotFoundError, AgentInactiveError, AgentNotInvocableError,
-            SessionNotFoundError, SessionBusyError, ModelNotPricedError, ProviderError, InvalidRequestError,
-            InsufficientCreditsError, IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
+            AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError, SessionBusyError,
+            ModelNotPricedError, ProviderError, InvalidRequestError, InsufficientCreditsError,
+            IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
                 Nothing has been started, held or stored.
         """
-        check_scope(request.caller, request.target)
         asked_at = monotonic()
         turn_id = new_id("turn")
         while True:
@@ -88,14 +87,18 @@ class TurnAdmission:
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     async def _admit(self, tx: Transaction, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
-        caller = request.caller
-        agent = await find_agent(tx, caller.organization_id, request.target, self._policy.default_model)
+        owner = request.owner
+        agent = await find_agent(tx, owner.organization_id, request.target, self._policy.default_model)
         session = await sessions.begin_turn(
-            tx, caller, turn_id, session_name=request.session_name, conversation_name=request.conversation_name
+            tx,
+            SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id),
+            turn_id,
+            session_name=request.session_name,
+            conversation_name=request.conversation_name,
         )
         attribution = _attribution(request, agent, session)
         models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
-        meter = self._meter(caller.organization_id, session, models)
+        meter = self._meter(owner.organization_id, session, models)
         time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
         model_calls = self._model_calls(models, meter, time_limit)
         tools = await self._tools.bind(tx, _tool_turn(request, attribution), agent.tool_names())
@@ -147,9 +150,9 @@ def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefiniti
 def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSession) -> Attribution:
     # Of the request that is being handled: the turn's own task may outlive it.
     return Attribution(
-        organization_id=request.caller.organization_id,
-        user_id=request.caller.user_id,
-        api_key_id=request.caller.key_id,
+        organization_id=request.owner.organization_id,
+        user_id=request.owner.user_id,
+        api_key_id=request.owner.api_key_id,
         agent=agent.name,
         model=agent.model,
         session_id=session.id,
@@ -161,7 +164,7 @@ def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSe
 
 def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
     return ToolTurn(
-        user_id=request.caller.user_id,
+        user_id=request.owner.user_id,
         attribution=attribution,
         request_key=request.idempotent.request_key if request.idempotent else None,
     )

@@ -65,7 +65,7 @@ class TurnEnding:
         asked: list[Said] = [(None, dict(each)) for each in turn.asked] if is_kept else []
         return cls(
             turn=turn.identity,
-            organization_id=turn.request.caller.organization_id,
+            organization_id=turn.request.owner.organization_id,
             agent=turn.run.agent.name,
             session=turn.session,
             idempotent=turn.request.idempotent,

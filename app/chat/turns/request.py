@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from app.api_keys.caller import Caller
 from app.chat.turns.targets import Target
@@ -8,11 +9,31 @@ from app.idempotency.service import IdempotentRequest
 
 
 @dataclass(frozen=True)
+class TurnOwner:
+    """For whom a turn runs.
+
+    Attributes:
+        organization_id: who pays.
+        user_id: whose sessions it continues.
+        api_key_id: the key that the request was sent with; None if the user asks in the console.
+    """
+
+    organization_id: str
+    user_id: str
+    api_key_id: str | None
+
+    @classmethod
+    def of(cls, caller: Caller) -> Self:
+        """The owner of the turns that are asked for with a key: the user who created it."""
+        return cls(caller.organization_id, caller.user_id, caller.key_id)
+
+
+@dataclass(frozen=True)
 class TurnRequest:
     """What a client asks of a turn, whichever protocol it speaks.
 
     Attributes:
-        caller: who asks.
+        owner: for whom it runs.
         target: the agent that is asked.
         messages: the client's new messages, in the form in which chat models read them.
         client_tools: tools that the client runs itself.
@@ -21,9 +42,11 @@ class TurnRequest:
         session_name: the name of a session that must exist.
         conversation_name: the client's own name for a session, which is created if it does not exist.
         idempotent: the request as one that is to run once, if it has an Idempotency-Key.
+        is_stopped_by_leaving: whether the turn ends when its client leaves although it is to run once. Its key is free
+            again then.
     """
 
-    caller: Caller
+    owner: TurnOwner
     target: Target
     messages: Sequence[JsonObject]
     client_tools: Sequence[JsonObject]
@@ -32,3 +55,9 @@ class TurnRequest:
     session_name: str | None
     conversation_name: str | None
     idempotent: IdempotentRequest | None
+    is_stopped_by_leaving: bool = False
+
+    @property
+    def outlives_client(self) -> bool:
+        """Whether the turn goes on after its client has left, who may ask for its result later."""
+        return self.idempotent is not None and not self.is_stopped_by_leaving

@@ -76,10 +76,10 @@ class RunningTurn:
     def abandon(self) -> None:
         """The client has gone: end the model call, charge and store what was delivered.
 
-        A turn with an Idempotency-Key goes on, because the client may ask for its result later.
+        A turn that outlives its client goes on, because the client may ask for its result later.
         """
         self.deltas.drop()
-        if self.turn.request.idempotent is None:
+        if not self.turn.request.outlives_client:
             self._is_abandoned = True
             self.interrupt()
 

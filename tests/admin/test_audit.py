@@ -208,11 +208,26 @@ def names_of(node: ast.expr, tree: ast.Module) -> Iterator[str]:
                 for each in ast.walk(tree)
                 if isinstance(each, ast.Assign) and any(ast.dump(t) == ast.dump(target(node)) for t in each.targets)
             ]
-            assert assigned, f"{node.id}: give log_change the name of the event where it is called, or assign it"
-            for value in assigned:
+            given = assigned or list(arguments_for(node.id, tree))
+            assert given, f"{node.id}: give log_change the name of the event where it is called, or assign it"
+            for value in given:
                 yield from names_of(value, tree)
         case _:
             raise AssertionError(f"the name of an event is not written out: {ast.unparse(node)}")
+
+
+def arguments_for(parameter: str, tree: ast.Module) -> Iterator[ast.expr]:
+    """What the module's own functions are called with for a parameter of that name."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        names = [argument.arg for argument in function.args.args]
+        if parameter not in names:
+            continue
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function.name:
+                yield from call.args[names.index(parameter) :][:1]
+                yield from (keyword.value for keyword in call.keywords if keyword.arg == parameter)
 
 
 def target(node: ast.Name) -> ast.Name:

@@ -121,11 +121,8 @@ def _who(change: Change) -> str:
 def _origin(change: Change) -> str:
     if change.actor_kind == "server":
         return "By itself"
-    return (
-        change.source or "Not known"
-        if change.actor_kind == "command_line"
-        else f"Console, {change.source or 'unknown'}"
-    )
+    source = change.source or "not known from where"
+    return source if change.actor_kind == "command_line" else f"Console, {source}"
 
 
 def _pieces(change: Change, organization_id: str, *, is_operator: bool) -> list[Piece]:

@@ -21,13 +21,14 @@ from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
 from app.admin.kit.router import router as kit
 from app.admin.organizations.router import router as organizations
+from app.admin.plans.router import router as plans
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations)
+_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -9,6 +9,9 @@ PAGES = [
     "/organizations/new",
     "/organizations/{id}",
     "/organizations/{id}/subscription",
+    "/plans",
+    "/plans/new",
+    "/plans/basic",
 ]
 FORMS = [
     "/organizations/new",
@@ -16,6 +19,8 @@ FORMS = [
     "/organizations/{id}/plan",
     "/organizations/{id}/subscription",
     "/organizations/{id}/open",
+    "/plans/new",
+    "/plans/basic",
 ]
 
 

@@ -20,7 +20,17 @@ from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
 from tests.waiting import PATIENCE
 
-__all__ = ["ROOT", "Api", "api_process", "as_server", "migrate", "migration", "running_api", "running_apis", "running_worker"]
+__all__ = [
+    "ROOT",
+    "Api",
+    "api_process",
+    "as_server",
+    "migrate",
+    "migration",
+    "running_api",
+    "running_apis",
+    "running_worker",
+]
 
 # Of the server's role in all databases of the tests.
 _SERVER_PASSWORD = "server-of-the-tests"

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
 from app.admin.account.router import router as account
+from app.admin.audit.router import router as audit
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
@@ -25,6 +26,8 @@ from app.admin.invitations.router import router as invitations
 from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
 from app.admin.members.router import router as members
+from app.admin.organizations.router import router as organizations
+from app.admin.plans.router import router as plans
 from app.admin.playground.router import router as playground
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
@@ -42,8 +45,11 @@ _ROUTERS: Final = (
     sessions,
     content,
     keys,
-    first_steps,
+    audit,
+    organizations,
+    plans,
     credits_pages,
+    first_steps,
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
 

@@ -212,6 +212,8 @@ class SpendDay(Base):
     """
 
     __tablename__ = "spend_days"
+    # What all organizations have spent since a day.
+    __table_args__ = (Index("ix_spend_days_day", "day", "model"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)

@@ -177,11 +177,7 @@ async def test_a_tool_of_the_readers_is_called_and_answered(owner: Browser) -> N
 async def test_what_is_wrong_is_said_at_its_field_and_kept(
     owner: Browser, host: Organization, database: Database, given: dict[str, str], field: str
 ) -> None:
-    form = (
-        fields("count to 2", **({"max_tokens": "50"} | given))
-        if "say" not in given
-        else fields("", max_tokens="50")
-    )
+    form = fields("count to 2", **({"max_tokens": "50"} | given)) if "say" not in given else fields("", max_tokens="50")
 
     streamed = await owner.post("/playground/turns", data=form, headers={"X-CSRF-Token": owner.csrf})
     page = await owner.submit("/playground", **form)

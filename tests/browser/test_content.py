@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -16,8 +15,8 @@ from tests.admin.contents import Maker, open_maker
 from tests.browser.chromium import Complaints
 from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
-from tests.contract.environments import node_environment
 from tests.conftest import Stack
+from tests.contract.environments import node_environment
 from tests.waiting import PATIENCE
 
 _SOON = PATIENCE * 1000

@@ -137,4 +137,4 @@ def test_what_the_commands_change_is_in_the_audit_log(acme: str, junis: Junis, d
         await connection.close()
         return [row["event"] for row in rows]
 
-    assert asyncio.run(read())[-2:] == ["operator_changed", "one_time_link_made"]
+    assert asyncio.run(read())[-2:] == ["operator_made", "one_time_link_made"]

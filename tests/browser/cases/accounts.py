@@ -26,7 +26,7 @@ async def pages(world: World) -> list[Case]:
     some = secrets.token_hex(4)
     async with world.database.transaction() as tx:
         suspended = await user_of(tx, f"deniz-{some}@fernhill.example")
-        organizations.change_name(tx, suspended, "Deniz Aydın", actor=COMMAND_LINE)
+        organizations.change_name(tx, suspended, "Deniz Aydin", actor=COMMAND_LINE)
         long = await user_of(tx, f"{'long' * 15}{some}@{'example' * 8}.example.com")
         for user in (suspended, long):
             await organizations.add_member(tx, organization_id, user.id, MembershipRole.MEMBER, actor=COMMAND_LINE)

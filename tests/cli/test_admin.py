@@ -31,7 +31,7 @@ async def give_password(tx: Transaction, email: str) -> None:
 
 def test_create_prints_a_link_for_the_first_owner(acme: str, junis: Junis) -> None:
     """The owner that `junis orgs create` has made is the one: there is no password yet."""
-    created = junis(*CREATE, "--organization", "Acme", "--operator")
+    created = junis(*CREATE, "--org", "Acme", "--operator")
 
     listed = json.loads(junis("admin", "list", "--json").stdout)
     assert created.status == 0

@@ -176,9 +176,8 @@ class LedgerEntry(AttributionColumns, Base):
             postgresql_include=["kind"],
             postgresql_where=text(IS_REQUEST),
         ),
-        # For the console: the ledger by time, and what one key, user, agent or model has spent.
+        # For the console: the ledger by time, and what one user, agent or model has spent.
         Index("ix_ledger_entries_created", "organization_id", "created_at", "id"),
-        _index_of_some("key", "organization_id", "api_key_id"),
         _index_of_some("user", "organization_id", "user_id"),
         _index_of_some("agent", "organization_id", "agent"),
         _index_of_some("model", "organization_id", "model"),
@@ -213,6 +212,8 @@ class SpendDay(Base):
     """
 
     __tablename__ = "spend_days"
+    # What all organizations have spent since a day.
+    __table_args__ = (Index("ix_spend_days_day", "day", "model"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)

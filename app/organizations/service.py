@@ -159,6 +159,11 @@ async def get_user(tx: Transaction, user_id: str, *, is_locked: bool = False) ->
     return user
 
 
+async def find_organization(tx: Transaction, id_or_name: str) -> Organization | None:
+    """The organization with that id or name, if there is one."""
+    return await repository.find_organization(tx, id_or_name)
+
+
 async def get_organization(tx: Transaction, id_or_name: str) -> Organization:
     """One organization. If the text is the id of one and the name of another, the id counts.
 

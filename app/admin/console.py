@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
 from app.admin.audit.router import router as audit
+from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
@@ -28,7 +29,7 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans)
+_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans, catalog)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -27,9 +27,10 @@ from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
+from app.admin.system.router import router as system
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans, catalog)
+_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans, catalog, system)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

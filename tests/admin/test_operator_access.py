@@ -17,6 +17,7 @@ PAGES = [
     "/catalog/import",
     "/catalog/export.toml",
     "/catalog/simulator/image",
+    "/system",
 ]
 FORMS = [
     "/organizations/new",

@@ -106,6 +106,14 @@ class ChatMessage(BaseModel):
             raise ValueError(f"a message of role {self.role} needs content")
         return self
 
+    @field_validator("tool_calls")
+    @classmethod
+    def _are_a_models(cls, calls: Any, info: ValidationInfo) -> Any:
+        role = info.data.get("role", MessageRole.ASSISTANT)
+        if calls and role != MessageRole.ASSISTANT:
+            raise ValueError(f"a message of role {role} has no tool_calls")
+        return calls
+
     @field_validator("content")
     @classmethod
     def _has_known_parts(cls, content: Any, info: ValidationInfo) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 _Json = dict[str, Any]
 
 _TEXT = {"type": "string"}
+_NO_CALLS: _Json = {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}]}
 _NAMED = {
     "type": "object",
     "properties": {
@@ -104,7 +105,9 @@ def _message(parts: tuple[str, ...], *, needs_content: bool) -> _Json:
     kinds: list[_Json] = [_TEXT, {"type": "array", "items": {"oneOf": [_part(kind) for kind in parts]}}]
     if not needs_content:
         kinds.append({"type": "null"})
-    properties = {"content": {"anyOf": kinds}, "tool_call_id": {"type": "null"}}
+    properties: _Json = {"content": {"anyOf": kinds}, "tool_call_id": {"type": "null"}}
+    if needs_content:
+        properties["tool_calls"] = _NO_CALLS
     return {"properties": properties, "required": ["content"] if needs_content else []}
 
 

@@ -181,7 +181,7 @@ async def test_what_belongs_to_another_organization_is_not_there(
     for content_id in (other.id, uuid.uuid4(), "no-id", "%00"):
         response = await owner_browser.get(f"/content/{content_id}{path}")
         assert response.status_code == 404, content_id
-    assert str(other.id) not in (await owner_browser.get(f"/content?q={other.id}")).text.replace(f'"{other.id}"', "")
+    assert "Nothing with this id" in (await owner_browser.get(f"/content?q={other.id}")).text
 
 
 async def test_members_see_what_came_of_their_own_and_viewers_everything(

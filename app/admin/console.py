@@ -17,7 +17,7 @@ from app.admin.audit.router import router as audit
 from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
-from app.admin.content.media import media_sources
+from app.admin.content.media import media_sources, model_viewer_policy
 from app.admin.content.router import router as content
 from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
@@ -66,7 +66,7 @@ def mount_console(application: FastAPI, settings: Settings) -> None:
     console.state = application.state
     add_error_pages(console)
     policy = content_policy(media_sources(settings))
-    console.state.content_policy = policy
+    console.state.model_viewer_policy = model_viewer_policy(policy)
     console.state.content_streams = Streams()
     console.add_middleware(PageHeaders, policy=policy)
     for router in _ROUTERS:

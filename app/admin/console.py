@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
+from app.admin.agents.router import router as agents
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
@@ -25,7 +26,7 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content)
+_ROUTERS: Final = (start, sign_in, agents, sessions, content)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

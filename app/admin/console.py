@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
 from app.admin.account.router import router as account
+from app.admin.agents.router import router as agents
 from app.admin.audit.router import router as audit
 from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
@@ -44,6 +45,7 @@ _ROUTERS: Final = (
     members,
     invitations,
     playground,
+    agents,
     sessions,
     content,
     keys,
@@ -52,8 +54,8 @@ _ROUTERS: Final = (
     plans,
     catalog,
     system,
-    credits_pages,
     first_steps,
+    credits_pages,
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
 

@@ -20,7 +20,7 @@ from app.admin.sessions.queries import (
     list_users,
 )
 from app.admin.sessions.reading import TranscriptReader
-from app.admin.sessions.requests import request_view
+from app.admin.sessions.requests import request_views
 from app.admin.sessions.transcript import transcript_of
 from app.admin.sessions.turn_queries import find_turns, list_messages
 from app.core.clock import now
@@ -132,7 +132,7 @@ async def show_request(request: Request, request_id: str, viewer: SignedIn, tx: 
         title=f"Request {request_id[:64]}",
         here="sessions",
         request_id=request_id,
-        actions=[request_view(action, stored) for action in actions],
+        actions=request_views(actions, stored),
     )
 
 

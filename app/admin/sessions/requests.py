@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from app.admin.sessions.addresses import session_path
 from app.admin.sessions.queries import RequestedAction
+from app.admin.sessions.session_addresses import session_path
 from app.admin.sessions.turn_rows import EntryRow, TurnRows
 from app.credits.references import turn_reference
 

@@ -9,8 +9,6 @@ from app.admin.access import SignedIn, Viewer
 from app.admin.errors import PageNotFoundError
 from app.admin.paging import page_of, read_position
 from app.admin.rendering import render, url
-from app.admin.sessions.addresses import UNNAMED, message_path, session_path
-from app.admin.sessions.listing import PERIODS, STATES, SessionsQuery, filter_words, may_read, view_of, visible_user
 from app.admin.sessions.queries import (
     SessionRow,
     find_request,
@@ -21,6 +19,16 @@ from app.admin.sessions.queries import (
 )
 from app.admin.sessions.reading import TranscriptReader
 from app.admin.sessions.requests import request_views
+from app.admin.sessions.session_addresses import UNNAMED, message_path, session_path
+from app.admin.sessions.session_list import (
+    PERIODS,
+    STATES,
+    SessionsQuery,
+    filter_words,
+    may_read,
+    view_of,
+    visible_user,
+)
 from app.admin.sessions.transcript import transcript_of
 from app.admin.sessions.turn_queries import find_turns, list_messages
 from app.core.clock import now

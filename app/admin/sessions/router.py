@@ -17,7 +17,6 @@ from app.admin.sessions.queries import (
     list_sessions,
     list_users,
 )
-from app.admin.sessions.reading import TranscriptReader
 from app.admin.sessions.requests import request_views
 from app.admin.sessions.session_addresses import UNNAMED, message_path, session_path
 from app.admin.sessions.session_list import (
@@ -30,6 +29,7 @@ from app.admin.sessions.session_list import (
     visible_user,
 )
 from app.admin.sessions.transcript import transcript_of
+from app.admin.sessions.transcript_reader import TranscriptReader
 from app.admin.sessions.turn_queries import find_turns, list_messages
 from app.core.clock import now
 from app.core.database import Transaction

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.admin.sessions.media import MediaView, media_of
 from app.admin.sessions.queries import SessionRow
+from app.admin.sessions.thumbnails import MediaView, media_of
 from app.admin.sessions.transcript import MOST_OF_A_TEXT, TurnView, transcript_of
 from app.admin.sessions.turn_queries import (
     find_position,

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from app.admin.sessions.turn_rows import AttemptRow, ContentRow, EntryRow, EventRow, HoldRow, TurnRows
-from app.admin.sessions.waterfall import takes_of, waterfall_of
+from app.admin.sessions.turn_takes import takes_of
+from app.admin.sessions.waterfall import waterfall_of
 
 BEGAN = datetime(2026, 11, 28, 15, 30, tzinfo=UTC)
 TURN, REFERENCE = "turn-1", "turn:turn-1"
@@ -41,8 +42,8 @@ def content(completed: float | None) -> ContentRow:
 
 def attempt(number: int, created: float, started: float | None, ended: float | None, ending: str | None) -> AttemptRow:
     error = "CUDA out of memory" if ending == "failed" else None
-    times = [None if each is None else at(each) for each in (started, ended)]
-    return AttemptRow(CONTENT, number, at(created), *times, ending, error, f"generation:{CONTENT}:{number}")
+    began, end = (None if each is None else at(each) for each in (started, ended))
+    return AttemptRow(CONTENT, number, at(created), began, end, ending, error, f"generation:{CONTENT}:{number}")
 
 
 def rows(**fields: Any) -> TurnRows:

@@ -17,7 +17,9 @@ from app.admin.sessions.turn_queries import (
     session_of_turn,
 )
 from app.admin.sessions.turn_rows import SessionTotals
-from app.admin.sessions.waterfall import TurnTake, Waterfall, takes_of, waterfall_of
+from app.admin.sessions.turn_steps import Waterfall
+from app.admin.sessions.turn_takes import TurnTake, takes_of
+from app.admin.sessions.waterfall import waterfall_of
 from app.core.database import Transaction
 from app.storage.protocol import ObjectStore
 

@@ -34,15 +34,15 @@ class Mailbox:
         """The mails to an address."""
         return [mail for mail in self.mails if mail["To"] == address]
 
-    async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    async def handle_RCPT(  # noqa: N802 - the names and arguments are aiosmtpd's
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if address in self.refused:
             return "550 5.1.1 no such user"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.answers:
             return self.answers.pop(0)
         assert isinstance(envelope.content, bytes)
@@ -50,7 +50,7 @@ class Mailbox:
         return "250 OK"
 
     def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+        self, _server: SMTP, session: Session, _envelope: Envelope, _mechanism: str, data: LoginPassword
     ) -> AuthResult:
         self.passwords.append((data.login.decode(), data.password.decode(), session.ssl is not None))
         return AuthResult(success=data.password == b"p@ss/word")
@@ -60,14 +60,14 @@ class Mailbox:
 async def mail_server(context: ssl.SSLContext | None = None) -> AsyncIterator[Mailbox]:
     """A server that takes every mail; with a context it offers STARTTLS, and wants a password then."""
     mailbox = Mailbox(port=free_port())
-    options = {} if context is None else {"tls_context": context, "auth_required": True}
     controller = Controller(
         mailbox,
         hostname="127.0.0.1",
         port=mailbox.port,
         authenticator=mailbox.authenticate,
         auth_require_tls=context is not None,
-        **options,
+        auth_required=context is not None,
+        tls_context=context,
     )
     controller.start()
     try:

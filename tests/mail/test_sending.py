@@ -46,6 +46,12 @@ async def _write(database: Database, address: str, subject: str = "Hello", body:
         await mail.write(tx, address, subject, body)
 
 
+async def _write_and_fail(database: Database, address: str) -> None:
+    async with database.transaction() as tx:
+        await mail.write(tx, address, "Hello", "")
+        raise ZeroDivisionError
+
+
 async def _row(database: Database, address: str) -> asyncpg.Record:
     async with database.transaction() as tx:
         row = await tx.fetchrow(
@@ -87,9 +93,7 @@ async def test_a_mail_is_sent_once_however_many_workers_send(
 
 async def test_what_is_rolled_back_is_not_sent(database: Database, mailbox: Mailbox, address: str) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with database.transaction() as tx:
-            await mail.write(tx, address, "Hello", "")
-            raise ZeroDivisionError
+        await _write_and_fail(database, address)
 
     await mail.send_due(database, _sender(mailbox.port))
 
@@ -153,7 +157,7 @@ async def test_a_worker_that_dies_leaves_its_mail_to_another(
     database: Database, mailbox: Mailbox, address: str
 ) -> None:
     class Dying:
-        async def send(self, mail_id: str, recipient: str, subject: str, body: str) -> None:
+        async def send(self, *_mail: str) -> None:
             raise asyncio.CancelledError
 
     await mail.send_due(database, _sender(mailbox.port))

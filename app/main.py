@@ -59,7 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
             )
             state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
             state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
-            state.passwords, state.waiting_attempts = passwords, WaitingAttempts()
+            state.passwords = passwords
+            state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
             state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
             yield
 

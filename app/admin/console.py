@@ -12,17 +12,24 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
+from app.admin.account.router import router as account
 from app.admin.audit.router import router as audit
 from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources
 from app.admin.content.router import router as content
+from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
+from app.admin.first_steps.router import router as first_steps
+from app.admin.invitations.router import router as invitations
+from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
+from app.admin.members.router import router as members
 from app.admin.organizations.router import router as organizations
 from app.admin.plans.router import router as plans
+from app.admin.playground.router import router as playground
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
@@ -30,7 +37,24 @@ from app.admin.start.router import router as start
 from app.admin.system.router import router as system
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, sessions, content, audit, organizations, plans, catalog, system)
+_ROUTERS: Final = (
+    start,
+    sign_in,
+    account,
+    members,
+    invitations,
+    playground,
+    sessions,
+    content,
+    keys,
+    audit,
+    organizations,
+    plans,
+    catalog,
+    system,
+    credits_pages,
+    first_steps,
+)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 

@@ -101,7 +101,7 @@ def detail_of(
     content_type = ContentType(content.content_type) if content.content_type else None
     icon, kind, _ = KINDS[content_type]
     state, word = STATUSES[status]
-    prompt, is_prompt_cut = cut(content.prompt, MOST_TEXT // 3)
+    prompt, is_prompt_cut = cut(content.prompt, MOST_TEXT // 8)
     values, is_input_cut = cut(pretty(content.input), MOST_TEXT)
     shown = ContentDetail.of(item, api_urls).model_dump(mode="json", exclude_unset=True)
     api, is_api_cut = cut(pretty(shown), MOST_TEXT)

@@ -312,13 +312,16 @@ async def read_states(
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """What is known of one attempt. Moments are None where it is not known when, or if, something happened."""
+    """What is known of one attempt. Moments are None where it is not known when, or if, something happened.
+
+    `sent_at` and `answered_at` are those of the call that asked the vendor for it.
+    """
 
     number: int
     prediction_id: str | None
     created_at: datetime
     sent_at: datetime | None
-    started_at: datetime | None
+    answered_at: datetime | None
     finished_at: datetime | None
     ended_at: datetime | None
     ending: str | None
@@ -332,12 +335,13 @@ class AttemptRow:
 
 
 _ATTEMPTS = f"""
-SELECT a.number, a.prediction_id, a.created_at, c.sent_at, a.started_at, a.finished_at, a.ended_at, a.ending,
+SELECT a.number, a.prediction_id, a.created_at, c.sent_at, c.answered_at, a.finished_at, a.ended_at, a.ending,
        left(a.error_message, 2000) AS error_message, a.agent, a.api_key_id AS key_id, k.name AS key_name,
        u.email AS user_email, a.request_id, h.amount AS held
 FROM attempts a
 LEFT JOIN LATERAL (
-    SELECT min(sent_at) AS sent_at FROM create_calls WHERE generation_id = a.generation_id AND attempt = a.number
+    SELECT min(sent_at) AS sent_at, min(ended_at) FILTER (WHERE prediction_id = a.prediction_id) AS answered_at
+    FROM create_calls WHERE generation_id = a.generation_id AND attempt = a.number
 ) c ON true
 LEFT JOIN api_keys k ON k.id = a.api_key_id AND k.organization_id = a.organization_id
 LEFT JOIN users u ON u.id = a.user_id

@@ -68,6 +68,7 @@ async def list_content(
         pills=gallery.pills_of(given, keys),
         types=gallery.TYPES,
         statuses=gallery.STATUS_WORDS,
+        periods=gallery.PERIODS,
         agents=[(agent.value, agent.words) for agent in await queries.list_agents(tx, viewer.organization_id)],
         keys=[(key.value, key.words) for key in keys],
         is_own_only=mine is not None,

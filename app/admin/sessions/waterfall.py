@@ -140,17 +140,44 @@ def waterfall_of(turn_id: str, rows: TurnRows, now: datetime) -> Waterfall | Non
     )
 
 
-def costs_of(rows: TurnRows) -> dict[str, Decimal]:
-    """What each turn has cost, with what it has made, by its id."""
+@dataclass(frozen=True)
+class TurnTake:
+    """What a turn has taken.
+
+    Attributes:
+        cost: credits, with what it has made.
+        seconds: how long it has run; None while it runs.
+        tokens: of all its model calls.
+    """
+
+    cost: Decimal
+    seconds: float | None
+    tokens: int
+    agent: str | None
+    is_running: bool
+
+
+def takes_of(rows: TurnRows) -> dict[str, TurnTake]:
+    """What each turn has taken, by its id."""
     contents: defaultdict[str, list[ContentRow]] = defaultdict(list)
     for content in rows.contents:
         contents[content.turn_id].append(content)
-    costs: dict[str, Decimal] = {}
-    for hold in rows.holds:
-        if hold.turn_id is not None and hold.reference == turn_reference(hold.turn_id):
-            own = [e.amount for e in rows.entries if _is_of(e.reference, hold.reference, contents[hold.turn_id])]
-            costs[hold.turn_id] = -sum(own, Decimal(0))
-    return costs
+    return {
+        hold.turn_id: _take(hold, rows, contents[hold.turn_id])
+        for hold in rows.holds
+        if hold.turn_id is not None and hold.reference == turn_reference(hold.turn_id)
+    }
+
+
+def _take(hold: HoldRow, rows: TurnRows, contents: Sequence[ContentRow]) -> TurnTake:
+    calls = [event for event in rows.events if event.hold_reference == hold.reference]
+    return TurnTake(
+        cost=-sum((e.amount for e in rows.entries if _is_of(e.reference, hold.reference, contents)), Decimal(0)),
+        seconds=None if hold.ended_at is None else _after(hold, hold.ended_at),
+        tokens=sum((event.prompt_tokens or 0) + (event.completion_tokens or 0) for event in calls),
+        agent=hold.agent,
+        is_running=hold.ended_at is None,
+    )
 
 
 def _is_of(entry: str, turn: str, contents: Sequence[ContentRow]) -> bool:

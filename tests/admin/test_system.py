@@ -140,7 +140,7 @@ async def test_an_operator_sees_what_runs(operator_browser: Browser, stack: Stac
     for secret in ("SECRET_KEY", "METRICS_TOKEN", "LLM_API_KEY", "REPLICATE_API_TOKEN"):
         value = stack.environment.get(secret)
         assert value is None or value not in text
-        assert f'<dt class="id">{secret}</dt>' in text
+        assert secret in text
     password = re.search(r"://[^:]+:([^@]+)@", stack.environment["DATABASE_URL"])
     assert password
     assert password[1] not in text

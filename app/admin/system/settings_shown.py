@@ -33,6 +33,8 @@ def _text(value: Any) -> str:
         return _SET if value.get_secret_value() else _NOT_SET
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
     if value is None or (isinstance(value, Sized) and not len(value)):
         return _NOT_SET
     if isinstance(value, Mapping):

@@ -1,6 +1,13 @@
 # One image for the API, the worker, the migrations and the simulator; `docker-compose.yml` says which is which.
 # The base of both stages: a tag, or a digest as docs/operations.md shows.
 ARG BASE=python:3.13-slim
+# It only fetches the console's viewer of 3D models; nothing of it is in the image.
+ARG NODE=node:24-slim
+
+FROM ${NODE} AS assets
+WORKDIR /srv
+COPY frontend frontend
+RUN sh frontend/install.sh /srv/vendor
 
 FROM ${BASE} AS build
 RUN pip install --no-cache-dir uv==0.13.9
@@ -19,6 +26,7 @@ COPY migrations migrations
 COPY simulator simulator
 COPY worker worker
 COPY app app
+COPY --from=assets /srv/vendor app/admin/static/vendor
 RUN uv sync --locked --no-dev --no-group local --extra simulator \
     && python -m compileall -q app worker simulator migrations
 # The bill of materials: every package of the environment with its version and license. The tool stays in this stage.

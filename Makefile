@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz screenshots clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -26,6 +26,7 @@ help:
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
+	@echo 'make assets       fetch the viewer of 3D models for the console; needs npm, and the console does without it'
 	@echo 'make install      only create .venv with everything that the above need'
 	@echo 'make clean        remove the environments and caches, but no data'
 	@echo
@@ -85,10 +86,13 @@ fuzz: install
 lag: install
 	$(BIN)/python -m bench.lag $(ARGS)
 
+assets:
+	@sh frontend/install.sh app/admin/static/vendor
+
 screenshots: install
 	mkdir -p .screenshots
 	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest -n 0 tests/browser/test_pages.py $(ARGS)
 
 clean:
-	rm -rf .screenshots .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .screenshots .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist frontend/node_modules app/admin/static/vendor
 	find app worker simulator devstack chaos bench mutants migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +

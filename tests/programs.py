@@ -20,7 +20,17 @@ from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
 from tests.waiting import PATIENCE
 
-__all__ = ["ROOT", "Api", "api_process", "migrate", "migration", "running_api", "running_apis", "running_worker"]
+__all__ = [
+    "ROOT",
+    "Api",
+    "api_process",
+    "as_server",
+    "migrate",
+    "migration",
+    "running_api",
+    "running_apis",
+    "running_worker",
+]
 
 # Of the server's role in all databases of the tests.
 _SERVER_PASSWORD = "server-of-the-tests"
@@ -56,7 +66,7 @@ def api_process(settings: Mapping[str, str], log: Path) -> Api:
     """An API on a free port, not started yet; these are its only settings."""
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
-    environment = product.isolated({**_as_server(settings), "PUBLIC_URL": origin})
+    environment = product.isolated({**as_server(settings), "PUBLIC_URL": origin})
     return Api(port, product.api(environment, log, origin=origin, folder=log.parent))
 
 
@@ -71,7 +81,7 @@ def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
 @contextmanager
 def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
     """Run a worker during the block; these are its only settings."""
-    with product.worker(product.isolated(_as_server(settings)), log, folder=log.parent).serving() as worker:
+    with product.worker(product.isolated(as_server(settings)), log, folder=log.parent).serving() as worker:
         yield worker.running
 
 
@@ -99,7 +109,7 @@ def migrate(settings: Mapping[str, str], folder: Path) -> None:
     _OWNERS.add(_user_of(settings))
 
 
-def _as_server(settings: Mapping[str, str]) -> Mapping[str, str]:
+def as_server(settings: Mapping[str, str]) -> Mapping[str, str]:
     """The settings with the server's role instead of the owner's, if the role exists there."""
     owner = _user_of(settings)
     if owner not in _OWNERS:

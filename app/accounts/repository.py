@@ -185,14 +185,14 @@ async def count_failures_of_device(tx: Transaction, email_hash: bytes, device_ha
     return count
 
 
-async def count_failures_from(tx: Transaction, address: str) -> int:
-    """How often an address has failed of late to sign in, as whomever."""
+async def count_failures_from(tx: Transaction, address: str, *, at_most: int) -> int:
+    """How often an address has failed of late to sign in, as whomever. More than `at_most` are not counted."""
     count: int = await tx.fetchval(
         "SELECT count(*) FROM (SELECT FROM sign_in_attempts WHERE address = $1 AND NOT has_succeeded"
         " AND at > now() - $2::interval LIMIT $3) AS recent",
         address,
         _FAILURES_WITHIN,
-        _MOST_COUNTED,
+        at_most,
     )
     return count
 

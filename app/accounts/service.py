@@ -34,14 +34,14 @@ async def end_session(tx: Transaction, user_id: str, session_id: str) -> None:
     """
     if not await repository.end_session(tx, user_id, session_id):
         raise NoSignedInSessionError
-    log_change(tx, Actor(ActorKind.USER, user_id), "sign_in_ended", object_id=user_id)
+    await _log(tx, Actor(ActorKind.USER, user_id), "sign_in_ended", user_id)
 
 
 async def end_all_sessions(tx: Transaction, user_id: str, *, but: str | None = None, actor: Actor) -> int:
     """End all of the user's sessions, except perhaps one; returns how many there were."""
     ended = await repository.end_sessions(tx, user_id, but=but)
     if ended:
-        log_change(tx, actor, "sign_ins_ended", object_id=user_id)
+        await _log(tx, actor, "sign_ins_ended", user_id)
     return ended
 
 
@@ -112,3 +112,8 @@ async def change_email(database: Database, passwords: Passwords, *, user_id: str
 async def list_accounts(tx: Transaction) -> Sequence[Account]:
     """All users by their address."""
     return await repository.list_accounts(tx)
+
+
+async def _log(tx: Transaction, actor: Actor, event: str, user_id: str) -> None:
+    user = await organizations.get_user(tx, user_id)
+    log_change(tx, actor, event, object_id=user_id, after={"name": user.email})

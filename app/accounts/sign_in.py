@@ -11,6 +11,9 @@ from app.core.crypto import sha256
 from app.core.database import Database, Transaction
 from app.organizations import service as organizations
 
+# The wait doubles with each failure, and has reached its limit long before.
+_COUNTED_BEYOND = 10
+
 
 @dataclass(frozen=True)
 class _Claim:
@@ -36,7 +39,7 @@ async def sign_in(
     """
     passwords.require_room()
     async with database.transaction() as tx:
-        claim = await _claim(tx, email.strip(), browser)
+        claim = await _claim(tx, email.strip(), browser, waiting.address_limit)
     failures = claim.failures
     lane = browser.address if failures.device is None else f"device {browser.device}"
     await waiting.wait(lane, failures.delay_seconds)
@@ -62,12 +65,13 @@ async def begin_session(tx: Transaction, user_id: str, browser: Browser) -> NewS
     return NewSession(session_id, user_id, token)
 
 
-async def _claim(tx: Transaction, email: str, browser: Browser) -> _Claim:
+async def _claim(tx: Transaction, email: str, browser: Browser, address_limit: int) -> _Claim:
     email_hash = sha256(email.lower())
     user = await organizations.find_user(tx, email) if email else None
     failures = Failures(
         account=await repository.count_failures(tx, email_hash),
-        address=await repository.count_failures_from(tx, browser.address),
+        address=await repository.count_failures_from(tx, browser.address, at_most=address_limit + _COUNTED_BEYOND),
+        address_limit=address_limit,
     )
     device_hash = sha256(browser.device)
     if user is not None and await repository.is_known_device(tx, user.id, device_hash):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from app.accounts.errors import SignInSlowedError
 
 FREE_TRIES = 5
-# People behind one address have one count.
-_FREE_TRIES_OF_ADDRESS = 20
 _LONGEST_DELAY = 8.0
 # How many attempts wait at once: of one address or one known browser, and of a process.
 _MOST_OF_ONE = 10
@@ -22,12 +20,14 @@ class Failures:
     Attributes:
         account: attempts to sign in as the same user, from anywhere.
         address: attempts from the same address, as anybody.
+        address_limit: how many of these are not slowed down. People behind one address have one count.
         device: attempts of this browser as this user, if the user has signed in with it before. Only these count then,
             so that nobody can slow down somebody else who uses the browser they always use.
     """
 
     account: int
     address: int
+    address_limit: int
     device: int | None = None
 
     @property
@@ -35,7 +35,7 @@ class Failures:
         """How many further attempts are not slowed down."""
         if self.device is not None:
             return max(FREE_TRIES - self.device, 0)
-        return max(min(FREE_TRIES - self.account, _FREE_TRIES_OF_ADDRESS - self.address), 0)
+        return max(min(FREE_TRIES - self.account, self.address_limit - self.address), 0)
 
     @property
     def delay_seconds(self) -> float:
@@ -43,14 +43,18 @@ class Failures:
         if self.device is not None:
             over = self.device - FREE_TRIES
         else:
-            over = max(self.account - FREE_TRIES, self.address - _FREE_TRIES_OF_ADDRESS)
+            over = max(self.account - FREE_TRIES, self.address - self.address_limit)
         return 0.0 if over < 0 else min(2.0 ** min(over, 10), _LONGEST_DELAY)
 
 
 class WaitingAttempts:
-    """The attempts that wait in one process. Waiting costs nothing but the connection."""
+    """The attempts that wait in one process. Waiting costs nothing but the connection.
 
-    def __init__(self) -> None:
+    `address_limit` is how many failures of one address, as anybody, do not slow it down.
+    """
+
+    def __init__(self, address_limit: int) -> None:
+        self.address_limit = address_limit
         self._of: Counter[str] = Counter()
 
     async def wait(self, lane: str, seconds: float) -> None:

@@ -15,7 +15,7 @@ before its name and `series.total` as its sum. Every value is exact until it bec
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -33,6 +33,7 @@ _LEAST_HEIGHT = 0.6
 _INTERVALS = 4
 _STEPS = tuple(Decimal(step) for step in ("1", "1.5", "2", "2.5", "3", "4", "5", "6", "8", "10"))
 _MOST_CAPTIONS = 6
+_SPARK_WIDTH, _SPARK_BOTTOM = 96.0, 19.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Series:
         name: is shown.
         values: one for each day, the oldest first.
         color: 1 to 6, in the order of size; 0 before that is known.
+        count: how many it is the sum of.
     """
 
     key: str | None
     name: str
     values: Sequence[Decimal]
     color: int = 0
+    count: int = 1
 
     @property
     def total(self) -> Decimal:
@@ -119,13 +122,29 @@ class DayChart:
 
 
 def largest(series: Sequence[Series], *, most: int = MOST_SERIES) -> list[Series]:
-    """The series in the order of size, each with its colour. Beyond `most` the smallest are summed up in the last."""
-    ordered = sorted(series, key=lambda one: (-one.total, one.name))
-    if len(ordered) > most:
-        rest = ordered[most - 1 :]
+    """The series in the order of size, each with its colour. Beyond `most` the smallest are summed up in the last.
+
+    One that is a sum of others already, because nobody could show them all, belongs to the last in any case.
+    """
+    ordered = sorted(series, key=lambda one: (one.key is None, -one.total, one.name))
+    if len(ordered) > most or any(one.key is None for one in ordered):
+        named = min(most - 1, sum(one.key is not None for one in ordered))
+        rest = ordered[named:]
         values = tuple(sum(of_day, _ZERO) for of_day in zip(*(one.values for one in rest), strict=True))
-        ordered = [*ordered[: most - 1], Series(None, f"{len(rest)} others", values)]
-    return [Series(one.key, one.name, one.values, number) for number, one in enumerate(ordered, 1)]
+        others = sum(one.count for one in rest)
+        ordered = [*ordered[:named], Series(None, f"{others:,} others", values, count=others)]
+    return [replace(one, color=number) for number, one in enumerate(ordered, 1)]
+
+
+def spark(values: Sequence[Decimal]) -> str:
+    """The path of a line of these values in a box of 96 by 20, for `charts.spark`."""
+    most = max(values, default=_ZERO)
+    step = _SPARK_WIDTH / max(len(values) - 1, 1)
+    points = []
+    for at, value in enumerate(values):
+        share = float(max(value, _ZERO) / most) if most > 0 else 0.0
+        points.append(f"{at * step:.1f} {_SPARK_BOTTOM - share * (_SPARK_BOTTOM - 1):.1f}")
+    return "M" + " L".join(points) if points else ""
 
 
 def stacked_days(

@@ -12,21 +12,51 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
+from app.admin.account.router import router as account
 from app.admin.agents.router import router as agents
+from app.admin.audit.router import router as audit
+from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
-from app.admin.content.media import media_sources
+from app.admin.content.media import media_sources, model_viewer_policy
 from app.admin.content.router import router as content
+from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
 from app.admin.errors import PageNotFoundError
+from app.admin.first_steps.router import router as first_steps
+from app.admin.invitations.router import router as invitations
+from app.admin.keys.router import router as keys
 from app.admin.kit.router import router as kit
+from app.admin.members.router import router as members
+from app.admin.organizations.router import router as organizations
+from app.admin.plans.router import router as plans
+from app.admin.playground.router import router as playground
 from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
+from app.admin.system.router import router as system
 from app.core.settings import Settings
 
-_ROUTERS: Final = (start, sign_in, agents, sessions, content)
+_ROUTERS: Final = (
+    start,
+    sign_in,
+    account,
+    members,
+    invitations,
+    playground,
+    agents,
+    sessions,
+    content,
+    keys,
+    audit,
+    organizations,
+    plans,
+    catalog,
+    system,
+    first_steps,
+    credits_pages,
+)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 
@@ -38,7 +68,7 @@ def mount_console(application: FastAPI, settings: Settings) -> None:
     console.state = application.state
     add_error_pages(console)
     policy = content_policy(media_sources(settings))
-    console.state.content_policy = policy
+    console.state.model_viewer_policy = model_viewer_policy(policy)
     console.state.content_streams = Streams()
     console.add_middleware(PageHeaders, policy=policy)
     for router in _ROUTERS:

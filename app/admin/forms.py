@@ -42,7 +42,7 @@ class Form:
 
     def value(self, name: str, default: str = "") -> str:
         """What was typed into a field, unchanged."""
-        return self.values.get(name, [default])[0]
+        return next(iter(self.values.get(name, ())), default)
 
     def has(self, name: str, value: str | None = None) -> bool:
         """Whether the form has the field, or this value of it: whether a box is ticked."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import tzinfo
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final
@@ -47,7 +48,7 @@ def render(
         context: what else the template shows.
     """
     at = now()
-    zone = filters.zone_of(request.cookies.get(_ZONE_COOKIE))
+    zone = reader_zone(request)
     note = read_note(request)
     response = HTMLResponse(
         _ENVIRONMENT.get_template(template).render(
@@ -69,6 +70,11 @@ def render(
     if note:
         response.delete_cookie(NOTE_COOKIE, path=ROOT)
     return response
+
+
+def reader_zone(request: Request) -> tzinfo:
+    """The reader's time zone; UTC until the pages' script has told it."""
+    return filters.zone_of(request.cookies.get(_ZONE_COOKIE))
 
 
 def see_other(request: Request, path: str, *, note: str | None = None) -> RedirectResponse:
@@ -116,6 +122,11 @@ def _static(name: str) -> str:
 def has_static(name: str) -> bool:
     """Whether there is a static file of that name; the viewer of 3D models may be absent."""
     return _STATIC.joinpath(name).is_file()
+
+
+def read_static(name: str) -> str:
+    """The text of a static file."""
+    return _STATIC.joinpath(name).read_text()
 
 
 def _json_of(value: object) -> str:

@@ -1,7 +1,16 @@
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
-from app.api_keys.models import ApiKey
+
+class Ending(Protocol):
+    """What tells the state of a key: when it expires, and from when it is revoked, at the end of an overlap perhaps."""
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+    @property
+    def revoked_at(self) -> datetime | None: ...
 
 
 class KeyState(StrEnum):
@@ -13,7 +22,7 @@ class KeyState(StrEnum):
     REVOKED = "revoked"
 
 
-def key_state(key: ApiKey, at: datetime) -> KeyState:
+def key_state(key: Ending, at: datetime) -> KeyState:
     """The state of a key at a moment (aware)."""
     if key.revoked_at is not None and key.revoked_at <= at:
         return KeyState.REVOKED

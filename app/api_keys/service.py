@@ -195,8 +195,10 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return await repository.list_keys(tx, organization_id)
 
 
-async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, actor: Actor) -> None:
-    """Make the key unusable for good.
+async def revoke_key(
+    tx: Transaction, organization_id: str, key_id: str, *, reason: str | None = None, actor: Actor
+) -> None:
+    """Make the key unusable for good. The audit keeps the reason, if one is given.
 
     Raises:
         NotFoundError: the organization has no such key, or it is revoked already.
@@ -211,7 +213,7 @@ async def revoke_key(tx: Transaction, organization_id: str, key_id: str, *, acto
         organization_id=organization_id,
         object_id=key_id,
         before={"name": name, "state": "active"},
-        after={"name": name, "state": "revoked"},
+        after={"name": name, "state": "revoked", **({"reason": reason} if reason else {})},
     )
 
 

@@ -23,6 +23,7 @@ class AuditEvent(Base):
         Index("ix_audit_events_event", "event", "at", "id"),
         Index("ix_audit_events_actor", "actor_id", "at", "id"),
         Index("ix_audit_events_object", "object_id", "at", "id"),
+        Index("ix_audit_events_name", "object_name", "at", "id"),
         Index("ix_audit_events_request", "request_id", "at", "id"),
     )
 
@@ -34,6 +35,8 @@ class AuditEvent(Base):
     organization_id: Mapped[str | None] = mapped_column(Text)
     event: Mapped[str] = mapped_column(Text)
     object_id: Mapped[str | None] = mapped_column(Text)
+    # What it was called then.
+    object_name: Mapped[str | None] = mapped_column(Text)
     # What changed, by name; None if there was, or is, nothing.
     before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

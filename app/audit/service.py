@@ -18,6 +18,9 @@ from app.core.request_context import request_id_var, source_var
 
 logger = logging.getLogger(__name__)
 
+# An index has it, and takes no more than a few thousand bytes.
+_MOST_OF_A_NAME = 200
+
 
 def log_change(
     tx: Transaction,
@@ -49,6 +52,7 @@ def log_change(
         organization_id=organization_id,
         event=event,
         object_id=object_id,
+        object_name=_name_in(after) or _name_in(before),
         before=kept(before),
         after=kept(after),
         source=None if is_own else source_var.get(),
@@ -66,6 +70,11 @@ def log_change(
         logger.info(event, extra=details)
 
     tx.after_commit(write)
+
+
+def _name_in(values: Mapping[str, Any] | None) -> str | None:
+    name = (values or {}).get("name")
+    return name[:_MOST_OF_A_NAME] if isinstance(name, str) else None
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

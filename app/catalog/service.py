@@ -8,12 +8,13 @@ from app.audit.actor import Actor
 from app.audit.service import log_change
 from app.catalog import repository
 from app.catalog.errors import CatalogFileError, ModelNotPricedError, UnknownModelError
-from app.catalog.models import Model, ModelKind
+from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
 from app.catalog.toml import CatalogFile, ModelEntry, PriceEntry, read_starter_catalog, write_catalog
 from app.core.clock import moment_of
 from app.core.database import Transaction
+from app.core.errors import InvalidRequestError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ async def import_catalog(tx: Transaction, catalog: CatalogFile | None, *, actor:
     for entry in catalog.models:
         before = await _as_logged(tx, entry, now)
         is_changed = await _save_model(tx, entry)
-        is_price_new = await _save_price(tx, entry, now)
+        is_price_new = await _save_price(tx, entry.name, entry.price, now)
         new_prices += is_price_new
         if is_changed or is_price_new:
             after = await _as_logged(tx, entry, now)
@@ -169,6 +170,51 @@ async def set_price(
     return await import_catalog(tx, CatalogFile(models=[entry]), actor=actor)
 
 
+async def add_price(tx: Transaction, name: str, price: PriceEntry, *, actor: Actor) -> bool:
+    """Give a model of the catalog a price that is in force from a moment on: now, unless the price names a later one.
+
+    Returns:
+        False if the model has that price already at that moment; nothing is added then.
+
+    Raises:
+        NotFoundError: the catalog has no such model.
+        InvalidRequestError: the moment is past, and work was accepted at the price before; or a generation model's
+            price has no ceiling.
+        CatalogFileError: another price is effective from the same moment.
+    """
+    model = await repository.find_model(tx, name)
+    if model is None:
+        raise NotFoundError(f"No such model: {name}")
+    now = await moment_of(tx)
+    if price.effective_at is not None and price.effective_at < now:
+        raise InvalidRequestError("That is past, and what was accepted since is charged at the price before")
+    if model.kind == ModelKind.GENERATION and price.ceiling is None:
+        raise InvalidRequestError("A generation model needs a ceiling: the most that one generation may cost")
+    effective_at = price.effective_at or now
+    before = _price_as_logged(await repository.find_price_at(tx, name, effective_at))
+    if not await _save_price(tx, name, price, now):
+        return False
+    after = _price_as_logged(await repository.find_price_at(tx, name, effective_at))
+    log_change(tx, actor, "price_added", object_id=name, before=before, after=after)
+    return True
+
+
+async def switch_model(tx: Transaction, name: str, *, is_active: bool, actor: Actor) -> None:
+    """Offer a model to agents, or refuse new calls of it. Its prices stay.
+
+    Raises:
+        NotFoundError: the catalog has no such model.
+    """
+    model = await repository.find_model(tx, name)
+    if model is None:
+        raise NotFoundError(f"No such model: {name}")
+    if model.is_active == is_active:
+        return
+    model.is_active = is_active
+    event = "model_switched_on" if is_active else "model_switched_off"
+    log_change(tx, actor, event, object_id=name, before={"is_active": not is_active}, after={"is_active": is_active})
+
+
 async def export_catalog(tx: Transaction) -> str:
     """The active models with their prices in force now, as a catalog file that can be imported."""
     return write_catalog(await repository.list_priced(tx))
@@ -180,10 +226,13 @@ async def _as_logged(tx: Transaction, entry: ModelEntry, now: datetime) -> dict[
     if model is None:
         return None
     values: dict[str, object] = {name: getattr(model, name) for name in sorted(_PROPERTIES | {"kind", "is_active"})}
-    price = await repository.find_price_at(tx, entry.name, entry.price.effective_at or now)
-    if price is not None:
-        values |= {**asdict(price.unit_prices), "ceiling": price.ceiling, "effective_at": price.effective_at}
-    return values
+    return values | _price_as_logged(await repository.find_price_at(tx, entry.name, entry.price.effective_at or now))
+
+
+def _price_as_logged(price: Price | None) -> dict[str, object]:
+    if price is None:
+        return {}
+    return {**asdict(price.unit_prices), "ceiling": price.ceiling, "effective_at": price.effective_at}
 
 
 async def _save_model(tx: Transaction, entry: ModelEntry) -> bool:
@@ -193,16 +242,16 @@ async def _save_model(tx: Transaction, entry: ModelEntry) -> bool:
     return await repository.save_model(tx, Model(**values))
 
 
-async def _save_price(tx: Transaction, entry: ModelEntry, now: datetime) -> bool:
-    price, effective_at = entry.price, entry.price.effective_at or now
-    current = await repository.find_price_at(tx, entry.name, effective_at)
+async def _save_price(tx: Transaction, name: str, price: PriceEntry, now: datetime) -> bool:
+    effective_at = price.effective_at or now
+    current = await repository.find_price_at(tx, name, effective_at)
     if current is not None:
         if (current.unit_prices, current.ceiling) == (price.unit_prices, price.ceiling):
             return False
         if current.effective_at == effective_at:
             # Work is settled at the price at which it was accepted, so prices are added and never edited.
-            raise CatalogFileError(f"{entry.name}: another price is effective from {effective_at.isoformat()}")
-    await repository.add_price(tx, entry.name, effective_at, price.unit_prices, price.ceiling)
+            raise CatalogFileError(f"{name}: another price is effective from {effective_at.isoformat()}")
+    await repository.add_price(tx, name, effective_at, price.unit_prices, price.ceiling)
     return True
 
 

@@ -97,7 +97,10 @@ async def add_alert(tx: Transaction, organization_id: str, threshold: Decimal, *
         raise InvalidRequestError(f"There are {MOST_ALERTS} alerts already, as many as there may be. Remove one first")
     if await tx.fetchval(_ADD, organization_id, threshold) is None:
         raise InvalidRequestError("There is an alert at this amount already")
-    log_change(tx, actor, "credit_alert_added", organization_id=organization_id, object_id=f"{threshold:f}")
+    added = {"threshold": threshold}
+    log_change(
+        tx, actor, "credit_alert_added", organization_id=organization_id, object_id=f"{threshold:f}", after=added
+    )
 
 
 async def remove_alert(tx: Transaction, organization_id: str, alert_id: int, *, actor: Actor) -> None:
@@ -109,7 +112,14 @@ async def remove_alert(tx: Transaction, organization_id: str, alert_id: int, *, 
     threshold: Decimal | None = await tx.fetchval(_REMOVE, organization_id, alert_id)
     if threshold is None:
         raise NotFoundError("Alert not found")
-    log_change(tx, actor, "credit_alert_removed", organization_id=organization_id, object_id=f"{threshold:f}")
+    log_change(
+        tx,
+        actor,
+        "credit_alert_removed",
+        organization_id=organization_id,
+        object_id=f"{threshold:f}",
+        before={"threshold": threshold},
+    )
 
 
 async def watch_alerts(database: Database, *, usage_url: str, sends_mail: bool) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import AttributionColumns, Base, Credits, Moment, one_of
+from app.credits.references import IS_REQUEST
 
 
 class HoldState(StrEnum):
@@ -121,12 +122,6 @@ class MeteringEvent(AttributionColumns, Base):
         ),
         Index("ix_metering_events_hold", "hold_reference"),
         Index("ix_metering_events_organization", "organization_id", "recorded_at"),
-        Index(
-            "ix_metering_events_api_key",
-            "api_key_id",
-            "recorded_at",
-            postgresql_include=["prompt_tokens", "completion_tokens"],
-        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -173,15 +168,16 @@ class LedgerEntry(AttributionColumns, Base):
         CheckConstraint(f"kind <> '{EntryKind.GRANT}' OR amount > 0", name="grant_gives"),
         CheckConstraint("amount < 'NaN' AND balance_after < 'NaN'", name="is_number"),
         Index("ix_ledger_entries_organization", "organization_id", "id"),
+        # Of each key's requests; those that were given back are taken off again.
         Index(
-            "ix_ledger_entries_api_key",
+            "ix_ledger_entries_requests",
             "api_key_id",
             "created_at",
-            postgresql_include=["amount", "kind", "reference"],
+            postgresql_include=["kind"],
+            postgresql_where=text(IS_REQUEST),
         ),
-        # For the console: the ledger by time, and what one key, user, agent or model has spent.
+        # For the console: the ledger by time, and what one user, agent or model has spent.
         Index("ix_ledger_entries_created", "organization_id", "created_at", "id"),
-        _index_of_some("key", "organization_id", "api_key_id"),
         _index_of_some("user", "organization_id", "user_id"),
         _index_of_some("agent", "organization_id", "agent"),
         _index_of_some("model", "organization_id", "model"),
@@ -216,6 +212,8 @@ class SpendDay(Base):
     """
 
     __tablename__ = "spend_days"
+    # What all organizations have spent since a day.
+    __table_args__ = (Index("ix_spend_days_day", "day", "model"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)

@@ -14,6 +14,8 @@ _RESERVED = (_TURN, _GENERATION, _MONTHLY, _ADJUSTMENT, LATE, SUPERSEDED)
 
 # Matches the references of all generations.
 GENERATIONS_LIKE = f"{_GENERATION}:%"
+# SQL: whether an entry is the charge of a request, which is a turn, or gives it back in favour of another run of it.
+IS_REQUEST = f"starts_with(reference, '{_TURN}:') OR starts_with(reference, '{SUPERSEDED}:{_TURN}:')"
 
 
 def is_reserved(reference: str) -> bool:

@@ -138,6 +138,8 @@ class GenerationAttempt(AttributionColumns, Base):
     __table_args__ = (
         # For ever: an attempt never gets the prediction of another one.
         UniqueConstraint("prediction_id"),
+        # What has failed in the last day.
+        Index("ix_attempts_failed", "ended_at", postgresql_where=text("ending = 'failed'")),
         CheckConstraint("number >= 0", name="number_not_negative"),
         CheckConstraint(one_of("ending", AttemptEnding), name="ending_known"),
         CheckConstraint("(ending IS NULL) = (ended_at IS NULL)", name="ended_somehow"),

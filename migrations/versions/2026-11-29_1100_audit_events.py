@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS audit_events (
     organization_id text,
     event text NOT NULL,
     object_id text,
+    object_name text,
     before jsonb,
     after jsonb,
     source text,
@@ -44,6 +45,7 @@ _INDEXES = {
     "ix_audit_events_event": "(event, at, id)",
     "ix_audit_events_actor": "(actor_id, at, id)",
     "ix_audit_events_object": "(object_id, at, id)",
+    "ix_audit_events_name": "(object_name, at, id)",
     "ix_audit_events_request": "(request_id, at, id)",
 }
 

@@ -1,4 +1,4 @@
-"""Keys have a description and are kept encrypted until they are shown, and what they have used is found by indexes."""
+"""Keys have a description, are kept encrypted until they are shown, and their requests are counted by an index."""
 
 from alembic import op
 
@@ -22,10 +22,10 @@ CREATE TABLE IF NOT EXISTS unshown_api_keys (
 """
 _INDEXES = {
     "ix_api_keys_newest": "ON api_keys (organization_id, created_at, id)",
-    # They hold all that the figures of a key are summed from, so that no row has to be read.
-    "ix_ledger_entries_api_key": "ON ledger_entries (api_key_id, created_at) INCLUDE (amount, kind, reference)",
-    "ix_metering_events_api_key": (
-        "ON metering_events (api_key_id, recorded_at) INCLUDE (prompt_tokens, completion_tokens)"
+    # A key's requests are counted from it without reading a row.
+    "ix_ledger_entries_requests": (
+        "ON ledger_entries (api_key_id, created_at) INCLUDE (kind)"
+        " WHERE starts_with(reference, 'turn:') OR starts_with(reference, 'superseded:turn:')"
     ),
 }
 
@@ -46,8 +46,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("unshown_api_keys")
-    op.execute("DROP INDEX ix_metering_events_api_key")
-    op.execute("DROP INDEX ix_ledger_entries_api_key")
+    op.execute("DROP INDEX ix_ledger_entries_requests")
     op.execute("DROP INDEX ix_api_keys_newest")
     op.drop_constraint("ck_api_keys_description_length", "api_keys")
     op.drop_column("api_keys", "description")

@@ -67,7 +67,6 @@ CREATE TABLE IF NOT EXISTS outgoing_mails (
 # The suffix of each index's name, its columns before the time, and which rows it has.
 _INDEXES = (
     ("created", "organization_id", None),
-    ("key", "organization_id, api_key_id", "api_key_id IS NOT NULL"),
     ("user", "organization_id, user_id", "user_id IS NOT NULL"),
     ("agent", "organization_id, agent", "agent IS NOT NULL"),
     ("model", "organization_id, model", "model IS NOT NULL"),

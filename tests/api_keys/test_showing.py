@@ -33,7 +33,8 @@ async def show(database: Database, key_id: str, user_id: str, token: str) -> str
 
 async def row_of(database: Database, key_id: str) -> Mapping[str, Any] | None:
     async with database.transaction() as tx:
-        return await tx.fetchrow("SELECT * FROM unshown_api_keys WHERE api_key_id = $1", key_id)
+        row = await tx.fetchrow("SELECT * FROM unshown_api_keys WHERE api_key_id = $1", key_id)
+    return dict(row) if row else None
 
 
 async def age(database: Database, key_id: str) -> None:

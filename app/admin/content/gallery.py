@@ -16,7 +16,10 @@ from app.generations.states import Status
 TYPES: Final = [(kind.value, KINDS[kind][2]) for kind in ContentType]
 STATUS_WORDS: Final = [(status.value, STATUSES[status][1]) for status in Status]
 # The filters' names in the address.
-NAMES: Final = ("type", "status", "agent", "key", "since", "until")
+NAMES: Final = ("type", "status", "agent", "key", "period", "since", "until")
+# What "a range" is needed for are the two dates beside it.
+RANGE: Final = "range"
+PERIODS: Final = [("today", "Today"), ("7", "Last 7 days"), ("30", "Last 30 days"), (RANGE, "A range")]
 _MOST_CHARACTERS: Final = 200
 _Value = TypeVar("_Value", bound=StrEnum)
 
@@ -30,8 +33,13 @@ class Pill:
 
 
 def given_in(query: Mapping[str, str]) -> dict[str, str]:
-    """The filters of an address; those that are not set are empty."""
-    return {name: text_in(query, name) for name in NAMES}
+    """The filters of an address; those that are not set are empty. Two dates are a range, and go with nothing else."""
+    given = {name: text_in(query, name) for name in NAMES}
+    if not given["period"] and (given["since"] or given["until"]):
+        given["period"] = RANGE
+    if given["period"] != RANGE:
+        given |= {"since": "", "until": ""}
+    return given
 
 
 def text_in(query: Mapping[str, str], name: str) -> str:
@@ -58,7 +66,7 @@ def wanted_of(
         status=_one_of(Status, given["status"]),
         agent=given["agent"] or None,
         key_id=given["key"] or None,
-        since=_start_of(given["since"], zone),
+        since=_start_of(given["since"], zone) or _start_of_period(given["period"], zone),
         until=_start_of(given["until"], zone, days_later=1),
         after=_read_cursor(cursor),
     )
@@ -66,12 +74,13 @@ def wanted_of(
 
 def pills_of(given: Mapping[str, str], keys: Sequence[Choice]) -> list[Pill]:
     """The filters that are set, in the words of the choices that they came from."""
-    words = {"type": dict(TYPES), "status": dict(STATUS_WORDS), "key": {key.value: key.words for key in keys}}
+    words = {"type": dict(TYPES), "status": dict(STATUS_WORDS), "period": dict(PERIODS)}
+    words["key"] = {key.value: key.words for key in keys}
     prefixes = {"since": "From ", "until": "Until "}
     return [
         Pill(name, prefixes.get(name, "") + words.get(name, {}).get(value, value))
         for name, value in given.items()
-        if value
+        if value and value != RANGE
     ]
 
 
@@ -93,6 +102,13 @@ def _read_cursor(cursor: str | None) -> Position | None:
 
 def _one_of(values: type[_Value], text: str) -> _Value | None:
     return values(text) if text in list(values) else None
+
+
+def _start_of_period(period: str, zone: tzinfo) -> datetime | None:
+    days = {"today": 0, "7": 6, "30": 29}.get(period)
+    if days is None:
+        return None
+    return datetime.combine(datetime.now(zone).date() - timedelta(days=days), time(), zone)
 
 
 def _start_of(text: str, zone: tzinfo, *, days_later: int = 0) -> datetime | None:

@@ -83,7 +83,7 @@ def _spans(row: AttemptRow, now: datetime) -> list[tuple[str, float]]:
     """
     end = row.ended_at or now
     known: list[tuple[str, datetime]] = [("waited", row.created_at)]
-    for name, at in (("started", row.sent_at), ("ran", row.started_at), ("copied", row.finished_at)):
+    for name, at in (("started", row.sent_at), ("ran", row.answered_at), ("copied", row.finished_at)):
         if at is not None:
             known.append((name, max(known[-1][1], min(at, end))))
     ends = [at for _, at in known[1:]] + [end]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from app.core.database import Transaction
-from app.core.json import read_json, storable_text
+from app.core.json import storable_text
 
 # A message that is longer as JSON text is not read for a list or a transcript: it is a picture, or a file.
 _MOST_TITLE_BYTES: Final = 1024 * 1024
@@ -73,6 +73,7 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     # These operators use the index whatever the parameters are, which LIKE does not.
     "name": "s.public_id ~>=~ {0} AND s.public_id ~<~ ({0} || chr(1114111))",
     "public_id": "s.public_id = {}",
+    "id": "s.id = {}",
     "before": "(s.last_update_time, s.id) < ({}, {})",
 }
 _STATES: Final[Mapping[str, str]] = {"running": f"AND {_IS_RUNNING}", "failed": f"AND {_HAS_FAILED}"}
@@ -156,6 +157,14 @@ async def find_sessions(
     return await _select(tx, organization_id, given, 2)
 
 
+async def find_session(
+    tx: Transaction, organization_id: str, session_id: uuid.UUID, *, user_id: str
+) -> SessionRow | None:
+    """The user's session with that row."""
+    found = await _select(tx, organization_id, {"id": session_id, "user_id": user_id}, 1)
+    return found[0] if found else None
+
+
 async def _select(
     tx: Transaction, organization_id: str, given: Mapping[str, Any], limit: int, state: str | None = None
 ) -> list[SessionRow]:
@@ -217,8 +226,3 @@ async def find_request(
     """What a request has caused, the newest first; of one user's only, or of all. Clients may choose the id again."""
     rows = await tx.fetch(_SELECT_REQUEST, organization_id, storable_text(request_id), user_id, limit)
     return [RequestedAction(**dict(row)) for row in rows]
-
-
-def read_parts(text: str | None) -> Any:
-    """The value of a JSON text from the database."""
-    return None if text is None else read_json(text)

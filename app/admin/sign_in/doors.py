@@ -6,8 +6,10 @@ from typing import Any, Final
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.accounts.passwords import check_new_password
 from app.accounts.signed_in import Browser, NewSession
 from app.admin.access import address_of
+from app.admin.forms import Form
 from app.admin.rendering import render, see_other
 from app.admin.sign_in.cookies import delete_cookie, door_csrf, new_token, set_cookie, token_in
 from app.core.settings import Settings
@@ -42,6 +44,28 @@ def render_door(
     set_cookie(response, request, settings, "junis_door", token)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def render_unusable(request: Request, settings: Settings, *, is_invitation: bool) -> HTMLResponse:
+    """The page of a link that does not work, or not any more."""
+    return render_door(
+        request,
+        settings,
+        "sign_in/unusable.html",
+        title="This link does not work any more",
+        status=404,
+        is_invitation=is_invitation,
+    )
+
+
+def new_password_in(form: Form) -> str:
+    """The new password in a form, typed twice. What is wrong with it is noted there."""
+    password = form.value("password")
+    with form.refusing("password"):
+        check_new_password(password)
+    if "password" not in form.errors and form.value("again") != password:
+        form.error("again", "This is not the same. Type the password again.")
+    return password
 
 
 def enter(

@@ -4,10 +4,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
-from app.admin.sessions.media import MediaView, media_of
 from app.admin.sessions.queries import SessionRow
+from app.admin.sessions.thumbnails import MediaView, media_of
 from app.admin.sessions.transcript import MOST_OF_A_TEXT, TurnView, transcript_of
 from app.admin.sessions.turn_queries import (
     find_position,
@@ -18,7 +17,9 @@ from app.admin.sessions.turn_queries import (
     session_of_turn,
 )
 from app.admin.sessions.turn_rows import SessionTotals
-from app.admin.sessions.waterfall import Waterfall, costs_of, waterfall_of
+from app.admin.sessions.turn_steps import Waterfall
+from app.admin.sessions.turn_takes import TurnTake, takes_of
+from app.admin.sessions.waterfall import waterfall_of
 from app.core.database import Transaction
 from app.storage.protocol import ObjectStore
 
@@ -31,7 +32,7 @@ class Transcript:
 
     Attributes:
         turns: the turns on it.
-        costs: what each of them has cost, as far as that is known.
+        takes: what each of them has taken, as far as that is known.
         begin: the position of its first message.
         older: where the page before it begins; None if there is none.
         newer: where the page after it begins; None if there is none.
@@ -40,7 +41,7 @@ class Transcript:
     """
 
     turns: Sequence[TurnView]
-    costs: Mapping[str, Decimal]
+    takes: Mapping[str, TurnTake]
     begin: int
     older: int | None
     newer: int | None
@@ -89,7 +90,7 @@ class TranscriptReader:
         end = begin + len(rows)
         return Transcript(
             turns=transcript_of(rows, media),
-            costs=costs_of(stored),
+            takes=takes_of(stored),
             begin=begin,
             older=max(0, begin - PAGE_SIZE) if begin else None,
             newer=end if end < session.message_count and rows else None,

@@ -1,0 +1,149 @@
+"""The pages of the ledger: the list, with one entry open beside it or none, and the open holds."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
+from itertools import groupby
+
+from fastapi import Request
+from starlette.responses import Response
+
+from app.admin.access import Viewer
+from app.admin.credits import choice_queries, entry_queries, entry_view, queries
+from app.admin.credits.choice_queries import Choices
+from app.admin.credits.filter_queries import LedgerFilter
+from app.admin.credits.queries import Entry, Position
+from app.admin.credits.scope import only_user_of
+from app.admin.errors import PageNotFoundError
+from app.admin.filters import zone_of
+from app.admin.paging import page_of, read_position
+from app.admin.rendering import render
+from app.core.clock import now
+from app.core.database import Transaction
+from app.credits import alerts, service
+
+_PAGE_SIZE = 50
+# Of the list beside an entry that was opened from its first page.
+_FIRST_PAGE = "first"
+
+
+async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: int | None = None) -> Response:
+    """The list of entries, with one of them open if that is asked for.
+
+    Raises:
+        PageNotFoundError: the reader may see no such entry.
+    """
+    chosen, zone = LedgerFilter.read(request.query_params), zone_of(request.cookies.get("junis_zone"))
+    only_user = only_user_of(viewer)
+    entry = None
+    if entry_id is not None:
+        entry = await queries.find_entry(tx, viewer.organization_id, entry_id, only_user=only_user)
+        if entry is None:
+            raise PageNotFoundError
+    cursor = request.query_params.get("cursor")
+    before = _position(cursor)
+    # An address of an entry alone, as one sends it: the list begins with it.
+    start = entry.position if entry and not cursor else None
+    rows = await queries.list_entries(
+        tx, viewer.organization_id, chosen, limit=_PAGE_SIZE + 1, only_user=only_user, before=before, start=start
+    )
+    page = page_of(rows, _PAGE_SIZE, _cursor, cursor=cursor if before or start else None)
+    choices = await choice_queries.read_choices(tx, viewer.organization_id, only_user)
+    holds, held = await queries.count_holds(tx, viewer.organization_id, only_user=only_user)
+    return render(
+        request,
+        "credits/ledger.html",
+        viewer,
+        title=f"Entry {entry.id:,}" if entry else "Ledger",
+        here="ledger",
+        page=page,
+        days=_by_day(page.rows, zone),
+        chosen=chosen,
+        cursor=cursor if before else _FIRST_PAGE,
+        is_own=only_user is not None,
+        choices=choices,
+        words_of=partial(_words_of, choices),
+        dates=_dates(chosen),
+        day_words=partial(_day_words, today=now().astimezone(zone).date()),
+        balance=await service.get_balance(tx, viewer.organization_id),
+        holds=holds,
+        held=held,
+        alerts=await alerts.list_alerts(tx, viewer.organization_id),
+        most_counted=queries.MOST_COUNTED,
+        view=entry_view,
+        opened=await _opened(tx, viewer, entry) if entry else None,
+    )
+
+
+async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Response:
+    """The open holds, the newest first."""
+    cursor = request.query_params.get("cursor")
+    before = read_position(cursor, int)
+    only_user = only_user_of(viewer)
+    rows = await queries.list_holds(
+        tx,
+        viewer.organization_id,
+        limit=_PAGE_SIZE + 1,
+        before=int(before[0]) if before else None,
+        only_user=only_user,
+    )
+    page = page_of(rows, _PAGE_SIZE, lambda hold: [hold.id], cursor=cursor if before else None)
+    return render(
+        request,
+        "credits/holds.html",
+        viewer,
+        title="Open holds",
+        here="ledger",
+        page=page,
+        view=entry_view,
+        is_own=only_user is not None,
+    )
+
+
+async def _opened(tx: Transaction, viewer: Viewer, entry: Entry) -> dict[str, object]:
+    lines = await entry_queries.list_lines(tx, viewer.organization_id, entry.id)
+    return {
+        "entry": entry,
+        "lines": entry_view.lines_of(lines),
+        "prices": entry_view.prices_of(lines),
+        "hold": await entry_queries.find_hold(tx, viewer.organization_id, entry.reference),
+    }
+
+
+def _cursor(entry: Entry) -> list[str | int]:
+    return [entry.created_at.isoformat(), entry.id]
+
+
+def _position(cursor: str | None) -> Position | None:
+    found = read_position(cursor, str, int)
+    try:
+        return (datetime.fromisoformat(str(found[0])), int(found[1])) if found else None
+    except ValueError:
+        return None
+
+
+def _by_day(rows: Sequence[Entry], zone: tzinfo) -> list[tuple[date, list[Entry]]]:
+    """The entries under the days of the reader's zone, as the times beside them are."""
+    days = groupby(rows, key=lambda entry: entry.created_at.astimezone(zone).date())
+    return [(day, list(entries)) for day, entries in days]
+
+
+def _day_words(day: date, today: date) -> str:
+    words = f"{day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else "")
+    if day == today:
+        return f"Today, {words}"
+    return f"Yesterday, {words}" if day == today - timedelta(days=1) else words
+
+
+def _dates(chosen: LedgerFilter) -> str:
+    """The days of the filter, in words."""
+    if chosen.first and chosen.first == chosen.last:
+        return f"{chosen.first}"
+    if chosen.first and chosen.last:
+        return f"{chosen.first} to {chosen.last}"
+    return f"from {chosen.first}" if chosen.first else f"until {chosen.last}"
+
+
+def _words_of(choices: Choices, name: str, value: str) -> str:
+    """What the value of a filter is called."""
+    return {**dict(choices.keys), **dict(choices.users)}.get(value, value) if name in {"key", "user"} else value

@@ -1,0 +1,322 @@
+"""The playground: turns like those of the API, for the user who is signed in and without a key."""
+
+import json
+import re
+from html import unescape
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from app.core.database import Database
+from app.core.redis_keys import redis_key
+from tests.admin.conftest import Browser, BrowserOf
+from tests.admin.playing import events_of, fields, opened_turn, stream_turn, text_in, words_of
+from tests.agents.definitions import agent, make_host, make_team
+from tests.chat.books import charged, closed_books_of, estimate_of
+from tests.chat.tools import WEATHER
+from tests.chat.upstream import UpstreamLog
+from tests.conftest import Stack
+from tests.factories import Organization, balance_of
+from tests.waiting import until
+
+
+@pytest.fixture
+async def host(database: Database) -> Organization:
+    return await make_host(database, tools=["replicate_generate"])
+
+
+@pytest.fixture
+async def owner(browser_of: BrowserOf, host: Organization) -> Browser:
+    return await browser_of("owner", host)
+
+
+@pytest.fixture
+def upstream(stack: Stack) -> UpstreamLog:
+    return UpstreamLog(stack.simulator.log)
+
+
+async def rows_of(database: Database, host: Organization) -> list[tuple[str | None, str | None, str | None]]:
+    """User, key and request of each of the organization's holds."""
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT user_id, api_key_id, request_id FROM credit_holds WHERE organization_id = $1", host.id
+        )
+    return [(row["user_id"], row["api_key_id"], row["request_id"]) for row in rows]
+
+
+async def test_a_turn_is_streamed_and_charged_to_the_user_without_a_key(
+    owner: Browser, host: Organization, database: Database
+) -> None:
+    form = fields("count to 3")
+    events = await stream_turn(owner, form)
+
+    assert [event["type"] for event in events if event["type"] != "text"] == ["begin", "end"]
+    assert words_of(events).split() == ["1", "2", "3"]
+    end = events[-1]
+    assert "1 2 3" in end["html"]
+    assert end["session"] == form["session"]
+    assert not end["is_running"]
+    ((user_id, key_id, request_id),) = await rows_of(database, host)
+    assert (user_id, key_id) == (host.user_id, None)
+    assert request_id is not None
+    spent = 100 - (await balance_of(database, host)).balance
+    assert spent > 0
+    assert f"{spent:.6f}".rstrip("0") in re.sub(r"</?i>", "", end["sums"])
+    assert (await owner.get(f"/requests/{request_id}")).status_code == 200
+
+
+async def test_the_session_goes_on_and_is_shown_again(owner: Browser, upstream: UpstreamLog) -> None:
+    form = fields("count to 2")
+    await stream_turn(owner, form)
+    await stream_turn(owner, fields("count to 3", session=form["session"]))
+
+    page = (await owner.get(f"/playground?session={form['session']}")).text
+
+    assert [each["content"] for each in upstream.requests()[-1]["messages"]] == ["count to 2", "1 2", "count to 3"]
+    assert all(words in page for words in ("count to 2", "1 2 3"))
+
+
+async def test_pictures_come_inline_as_they_finish(owner: Browser) -> None:
+    events = await stream_turn(owner, fields("make simulator/image"))
+
+    end = events[-1]["html"]
+    assert re.search(r'<img src="[^"]+/files/[^"]+"', end), end
+    assert "Trace" in end
+
+
+async def test_without_scripts_the_whole_answer_is_on_the_page(owner: Browser, host: Organization) -> None:
+    form = fields("make simulator/audio", temperature="0.5")
+
+    page = await owner.submit("/playground", **form)
+    again = await owner.submit("/playground", **form)
+
+    assert page.status_code == again.status_code == 200
+    assert "<audio controls" in page.text
+    assert 'value="0.5"' in page.text
+    assert again.text.count('data-turn="') == page.text.count('data-turn="') == 1
+
+
+async def test_a_form_that_is_sent_twice_at_once_runs_once(
+    database: Database, browser_of: BrowserOf, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--slow-2")
+    owner = await browser_of("owner", host)
+    form = fields("count to 3")
+
+    async with opened_turn(owner, form) as first:
+        events = events_of(first)
+        assert (await anext(events))["type"] == "begin"
+        second = await owner.post("/playground/turns", data=form, headers={"X-CSRF-Token": owner.csrf})
+        whole = await owner.submit("/playground", **form)
+        assert [event["type"] async for event in events][-1] == "end"
+
+    assert second.status_code == 409
+    assert "1 2 3" in whole.text
+    assert len(upstream.calls()) == 1
+    assert len(await rows_of(database, host)) == 1
+
+
+async def test_stop_ends_the_turn_and_charges_what_was_delivered(
+    database: Database, browser_of: BrowserOf, upstream: UpstreamLog
+) -> None:
+    host = await make_host(database, "sim-chat--stall-2")
+    owner = await browser_of("owner", host)
+    form = fields("count to 4")
+    heard = turn = ""
+
+    async with opened_turn(owner, form) as response:
+        async for event in events_of(response):
+            heard += event.get("text", "")
+            turn = event.get("turn", turn)
+            if heard == "1 2 ":
+                break
+
+    estimate = estimate_of(upstream.the_request(), "1 2 ")
+    assert await closed_books_of(database, host) == charged(estimate, is_estimated=True)
+    state = (await owner.get(f"/playground/turns/{turn}")).json()
+    assert not state["is_running"]
+    assert "1 2" in state["html"]
+    # The form may be sent again.
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE agents SET model = 'sim-chat' WHERE organization_id = $1", host.id)
+    assert words_of(await stream_turn(owner, form)).split() == ["1", "2", "3", "4"]
+
+
+async def test_a_tool_of_the_readers_is_called_and_answered(owner: Browser) -> None:
+    form = fields("get_weather", tools=json.dumps(WEATHER))
+    asked = (await stream_turn(owner, form))[-1]["html"]
+    call = re.search(r'name="call" value="([^"]+)"', asked)
+    assert call, asked
+
+    page = (await owner.get(f"/playground?session={form['session']}")).text
+    told = fields("", session=form["session"], tools=json.dumps(WEATHER), call=unescape(call[1]), result="rain in Oslo")
+    events = await stream_turn(owner, told)
+
+    assert "What <code>get_weather</code> returns" in page
+    assert "rain in Oslo" in words_of(events)
+    assert 'name="call"' not in events[-1]["html"]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"tools": "{"}, "tools"),
+        ({"tools": "7"}, "tools"),
+        ({"tools": '{"type": "function", "function": {"name": "no spaces"}}'}, "tools"),
+        ({"more": '{"n": 3}'}, "more"),
+        ({"more": '{"messages": []}'}, "more"),
+        ({"more": "[1]"}, "more"),
+        ({"temperature": "9"}, "temperature"),
+        ({"max_tokens": "0"}, "max_tokens"),
+        ({"say": " "}, "say"),
+        ({"session": "x" * 600}, "session"),
+    ],
+    ids=["no-json", "number", "tool-name", "several", "taken", "no-object", "hot", "no-tokens", "silent", "long-name"],
+)
+async def test_what_is_wrong_is_said_at_its_field_and_kept(
+    owner: Browser, host: Organization, database: Database, given: dict[str, str], field: str
+) -> None:
+    form = fields("count to 2", **({"max_tokens": "50"} | given)) if "say" not in given else fields("", max_tokens="50")
+
+    streamed = await owner.post("/playground/turns", data=form, headers={"X-CSRF-Token": owner.csrf})
+    page = await owner.submit("/playground", **form)
+
+    assert streamed.status_code == page.status_code == 422
+    assert list(streamed.json()["fields"]) == [field]
+    assert unescape(page.text).count(streamed.json()["fields"][field]) >= 1
+    assert f">{form['say']}</textarea>" in page.text
+    assert await rows_of(database, host) == []
+
+
+async def test_a_viewer_may_not(browser_of: BrowserOf, host: Organization, database: Database) -> None:
+    viewer = await browser_of("viewer", host)
+
+    assert (await viewer.get("/playground")).status_code == 403
+    assert (await viewer.submit("/playground", **fields("count to 2"))).status_code == 403
+    refused = await viewer.post("/playground/turns", data=fields("count to 2"), headers={"X-CSRF-Token": viewer.csrf})
+    assert refused.status_code == 403
+    assert await rows_of(database, host) == []
+
+
+@pytest.mark.parametrize("path", ["/playground", "/playground/turns", "/playground/code"])
+async def test_a_forged_form_runs_nothing(owner: Browser, host: Organization, database: Database, path: str) -> None:
+    forged = await owner.post(path, data=fields("count to 2", csrf="forged"))
+
+    assert forged.status_code == 403
+    assert await rows_of(database, host) == []
+
+
+async def test_without_credits_or_subscription_it_is_refused_in_words(
+    database: Database, browser_of: BrowserOf
+) -> None:
+    host = await make_host(database, credit="0")
+    owner = await browser_of("owner", host)
+
+    poor = await owner.post("/playground/turns", data=fields("count to 2"), headers={"X-CSRF-Token": owner.csrf})
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE organizations SET subscription_status = 'inactive' WHERE id = $1", host.id)
+    page = await owner.submit("/playground", **fields("count to 2"))
+
+    assert poor.status_code == 402
+    assert "credits" in poor.json()["message"].lower()
+    assert page.status_code == 422
+    assert "subscription" in page.text.lower()
+    assert ">count to 2</textarea>" in page.text
+
+
+async def test_it_counts_in_the_plan_and_in_no_keys_windows(
+    database: Database, browser_of: BrowserOf, stack: Stack
+) -> None:
+    host = await make_host(database)
+    owner = await browser_of("owner", host)
+
+    await stream_turn(owner, fields("count to 2"))
+    await owner.get("/playground")
+
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=host.headers) as http:
+        response = await http.get("/sessions")
+    limit, remaining = (int(response.headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining"))
+    assert limit - remaining == 2
+    async with Redis.from_url(stack.environment["REDIS_URL"]) as redis:
+        await until(lambda: has_no_slot(redis, host))
+
+
+async def has_no_slot(redis: Redis, host: Organization) -> bool:
+    return not await redis.zcard(redis_key("slots", host.id))
+
+
+async def test_over_the_plans_limit_it_is_refused(database: Database, browser_of: BrowserOf) -> None:
+    host = await make_host(database)
+    owner = await browser_of("owner", host)
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO plans (name, requests_per_minute, concurrent_requests, concurrent_generations,"
+            " monthly_credits) VALUES ($1, 1, 5, 5, 0)",
+            f"small {host.id}",
+        )
+        await tx.execute("UPDATE organizations SET plan_name = $2 WHERE id = $1", host.id, f"small {host.id}")
+
+    await stream_turn(owner, fields("count to 2"))
+    refused = await owner.post("/playground/turns", data=fields("count to 2"), headers={"X-CSRF-Token": owner.csrf})
+
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_an_agent_is_talked_to_by_its_name(
+    database: Database, browser_of: BrowserOf, upstream: UpstreamLog
+) -> None:
+    team = await make_team(database, agent("host"), agent("painter"))
+    owner = await browser_of("owner", team)
+
+    page = (await owner.get("/playground?agent=painter")).text
+    await stream_turn(owner, fields("count to 2", agent="painter"))
+
+    assert '<option value="painter" selected>' in page
+    assert upstream.the_request()["model"] == "painter-model"
+
+
+async def test_another_members_session_is_not_there(owner: Browser, host: Organization, browser_of: BrowserOf) -> None:
+    form = fields("say my-secret")
+    turn = (await stream_turn(owner, form))[0]["turn"]
+    member = await browser_of("member", host)
+
+    assert (await member.get(f"/playground?session={form['session']}")).status_code == 404
+    assert (await member.get(f"/playground/turns/{turn}")).status_code == 404
+    mine = await stream_turn(member, fields("count to 2", session=form["session"]))
+    assert "my-secret" not in mine[-1]["html"]
+
+
+async def test_a_turn_that_fails_says_so(database: Database, browser_of: BrowserOf) -> None:
+    host = await make_host(database, "sim-chat--error-frame-2")
+    owner = await browser_of("owner", host)
+
+    events = await stream_turn(owner, fields("count to 4"))
+    page = await owner.submit("/playground", **fields("count to 4"))
+
+    assert [event["type"] for event in events][-2:] == ["error", "end"]
+    assert page.status_code == 422
+    assert 'role="alert"' in page.text
+
+
+async def test_hostile_answers_are_shown_as_words(owner: Browser) -> None:
+    words = 'say "<img src=x onerror=alert(1)> [x](javascript:alert(1))"'
+    end = (await stream_turn(owner, fields(words)))[-1]["html"]
+
+    assert "<img src=x" not in end
+    assert 'href="javascript' not in end
+    assert "<img src=x onerror" in unescape(text_in(end))
+
+
+async def test_the_code_follows_the_form(owner: Browser) -> None:
+    form = fields('It\'s <b>"me"</b>\n$HOME `id`', temperature="0.25", more='{"seed": 7, "top_k": 4}')
+    code = unescape((await owner.submit("/playground/code", **form)).text)
+
+    assert code.count('"seed": 7') == 2
+    assert "seed=7" in code
+    assert '"top_k": 4' in code
+    assert "$JUNIS_API_KEY" in code
+    assert '"session_id"' not in code
+    await stream_turn(owner, form)
+    assert f'"session_id": "{form["session"]}"' in unescape((await owner.submit("/playground/code", **form)).text)

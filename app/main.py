@@ -20,6 +20,7 @@ from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
 from app.openapi import document_of
+from app.queue.processes import ProcessKind, reporting
 from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with (
             open_resources(settings) as resources,
             watching(resources.object_watch, resources.redis_watch),
+            reporting(resources.redis, ProcessKind.API),
             open_caller_cache(resources.database, settings.direct_database) as callers,
             open_rate_limiter(resources.redis) as limiter,
             open_turns(

@@ -31,7 +31,8 @@ _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 _PAGES = (
     "/",
     "/playground", "/agents", "/agents/new", "/sessions", "/content", "/content?type=image&status=failed",
-    "/usage", "/usage?period=90&split=key", "/ledger", "/ledger?kind=charge", "/keys", "/keys/new", "/members", "/account",
+    "/usage", "/usage?period=90&split=key", "/ledger", "/ledger?kind=charge", "/keys", "/keys/new",
+    "/members", "/account",
     "/audit",
     "/organizations", "/plans", "/catalog", "/system",
 )  # fmt: skip

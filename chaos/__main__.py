@@ -59,7 +59,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="draws everything (random)")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds in a row are run (1)")
     parser.add_argument("--generations", type=int, default=500, help="how many are requested (500)")
-    parser.add_argument("--minutes", type=float, default=4, help="by when everything must have ended (4)")
+    parser.add_argument(
+        "--minutes", type=float, default=4, help="by when everything must have ended, if no more of it ends (4)"
+    )
     parser.add_argument(
         "--strike-seconds", type=float, help="for how long there are strikes (two fifths of the minutes)"
     )

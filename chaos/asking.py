@@ -20,6 +20,7 @@ from chaos.preparing import TURN_SECONDS
 from chaos.tables import Postgres
 
 _LOOK_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
 _TOP_UP, _TOP_UP_SECONDS = Decimal("0.25"), 1.5
 _GRANT_WITHIN = 10.0
 # So long after its time limit, a turn that still wants to be settled has been.
@@ -50,7 +51,7 @@ async def ask_everything(
         plan: What is requested.
         asking: The organizations.
         began: The moment by the monotonic clock from which times are counted.
-        seconds: What has not ended after them is given up.
+        seconds: What has not ended after them is given up, unless more and more of it ends.
 
     Returns:
         What the clients have sent and received, and how many holds were left by crashed turns.
@@ -63,11 +64,11 @@ async def ask_everything(
         async with _helping(plant, clients):
             await clients.ask_all(plan)
             await asyncio.sleep(max(0.0, began + last_strike - monotonic()))
-            await _wait_until_none(postgres, _UNENDED, began + seconds)
+            await wait_until_none(postgres, _UNENDED, began + seconds)
             await asyncio.sleep(TURN_SECONDS + _SETTLED_SECONDS)
             # No turn runs any more: every chat was answered or died with its process. Their holds expire now.
             abandoned = await postgres.count(_LET_HOLDS_EXPIRE) or 0
-            await _wait_until_none(postgres, _HELD, began + seconds)
+            await wait_until_none(postgres, _HELD, began + seconds)
     return clients.asked, abandoned
 
 
@@ -101,6 +102,17 @@ async def _top_up(database: Database, clients: Clients) -> None:
                 clients.in_need.discard(organization_id)
 
 
-async def _wait_until_none(postgres: Postgres, query: str, deadline: float) -> None:
-    while await postgres.count(query) != 0 and monotonic() < deadline:  # noqa: ASYNC110 - other processes do it
+async def wait_until_none(
+    postgres: Postgres, query: str, deadline: float, *, patience: float = _PATIENCE_SECONDS
+) -> None:
+    """Wait until the query counts none, at most until the deadline and for `patience` seconds.
+
+    The deadline is by the monotonic clock. The patience begins again whenever it counts fewer than before: a slow
+    machine is no reason to give up.
+    """
+    fewest: int | None = None
+    deadline = max(deadline, monotonic() + patience)
+    while (left := await postgres.count(query)) != 0 and monotonic() < deadline:
+        if left is not None and (fewest is None or left < fewest):
+            fewest, deadline = left, max(deadline, monotonic() + patience)
         await asyncio.sleep(_LOOK_SECONDS)

@@ -62,7 +62,7 @@ def run(folder: Path, plan: Plan, *, seconds: float) -> Result:
     Args:
         folder: Where data and logs go.
         plan: What is requested and what is done to the product. Its seed also draws the simulator's faults.
-        seconds: What has not ended after them counts as lost.
+        seconds: What has not ended after them counts as lost, unless more and more of it ends.
     """
     with (
         running_plant(folder, simulator=simulator_options(plan), settings=settings_of(plan)) as plant,

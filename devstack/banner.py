@@ -16,6 +16,7 @@ _TEXT = """{ready} Paste any of these:
 
   curl -s {base}/credits -H 'X-API-Key: {key}'
 
+Console     {origin}/admin   sign in as {email} with the password {password}, until you change it there
 API key     {key}
 Chat model  {chat}
 Replicate   {replicate}
@@ -43,6 +44,9 @@ def render_banner(config: Config, vendors: Vendors, credentials: Credentials, ch
     return _TEXT.format(
         ready="Ready." if does_chat else "Ready, but nobody can chat yet: see `Chat model` below.",
         base=f"{config.origin}/api/external",
+        origin=config.origin,
+        email=credentials.admin_email,
+        password=credentials.admin_password,
         key=credentials.api_key,
         question=_QUESTION,
         chat=_INDENT.join(_chat(vendors, chat_model, junis)),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from devstack.private_files import write_private
 
+_CONSOLE = "console_url"
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -31,12 +33,18 @@ def read_credentials(path: Path) -> Credentials | None:
     return parse_credentials(path.read_text()) if path.is_file() else None
 
 
+def knows_console(path: Path) -> bool:
+    """Whether the file of an earlier start is of a version that had a console."""
+    return f'"{_CONSOLE}"' in path.read_text()
+
+
 def write_quickstart_file(path: Path, origin: str, credentials: Credentials) -> None:
     """Record, for programs, where the server is and how to sign in."""
     base_url = f"{origin}/api/external"
     content = {
         "base_url": base_url,
         "openai_base_url": f"{base_url}/v1",
+        _CONSOLE: f"{origin}/admin",
         "api_key": credentials.api_key,
         "admin_email": credentials.admin_email,
         "admin_password": credentials.admin_password,

@@ -7,7 +7,7 @@ from pathlib import Path
 from devstack import product, schema
 from devstack.chat_model import ChatModel
 from devstack.config import Config
-from devstack.credentials import Credentials, parse_credentials, read_credentials
+from devstack.credentials import Credentials, knows_console, parse_credentials, read_credentials
 from devstack.errors import StartupError
 from devstack.private_files import read_or_create_secret
 from devstack.programs import Program, run_to_end
@@ -101,8 +101,11 @@ class Startup:
         self.say("API and worker ready")
 
     def _credentials(self, env: Mapping[str, str]) -> Credentials:
-        kept = read_credentials(self.config.data_dir / "quickstart.json")
+        path = self.config.data_dir / "quickstart.json"
+        kept = read_credentials(path)
         if kept is not None and not self.servers.postgres.is_new:
+            if not knows_console(path):
+                self._make_operator(kept.admin_email, env)
             return kept
         demo = Program("demo", ("-m", "app.cli", "demo"), env, self._log("demo"))
         made = parse_credentials(run_to_end(demo, self.pause))
@@ -110,6 +113,15 @@ class Startup:
             raise StartupError(demo.name, "printed no credentials", demo.log)
         self.say("Demo organization, agents and API key created")
         return made
+
+    def _make_operator(self, email: str, env: Mapping[str, str]) -> None:
+        """Let the demo's owner see what only operators do. New demos have that from the start."""
+        command = ("-m", "app.cli", "admin", "operator", email, "on")
+        try:
+            run_to_end(Program("operator", command, env, self._log("operator")), self.pause)
+        except StartupError as error:
+            # The server can do everything, and the log says why.
+            self.say(str(error))
 
     def _chat_model(self, env: Mapping[str, str]) -> ChatModel | None:
         self.say(f"Trying the chat model at {self.vendors.chat_url}")

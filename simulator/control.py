@@ -1,5 +1,6 @@
 """Requests to the simulator itself, by a test or an operator, under ``/_sim``."""
 
+import re
 from dataclasses import asdict
 
 import orjson
@@ -15,6 +16,8 @@ from simulator.log import LogKind
 from simulator.replicate.schemas import prediction_object
 from simulator.state import simulator_of
 from simulator.wire import JsonResponse
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def control_routes() -> list[BaseRoute]:
@@ -51,7 +54,7 @@ async def health(request: Request) -> Response:
 async def read_log(request: Request) -> Response:
     """Return what was received and sent: ``kind`` narrows it, ``since`` leaves out up to this ``seq``."""
     kind, since = request.query_params.get("kind"), request.query_params.get("since", "0")
-    if (kind is not None and kind not in set(LogKind)) or not since.isdecimal():
+    if (kind is not None and kind not in set(LogKind)) or not _NUMBER.fullmatch(since):
         return JsonResponse({"detail": f"kind is one of {', '.join(LogKind)}; since is a number"}, 400)
     entries = simulator_of(request).log.entries(LogKind(kind) if kind else None, since=int(since))
     return JsonResponse({"entries": entries})
@@ -99,11 +102,12 @@ async def clear_faults(request: Request) -> Response:
 
 async def skip_time(request: Request) -> Response:
     """Let time pass: ``{"skip": seconds}``."""
+    clock = simulator_of(request).clock
     try:
         seconds = float(orjson.loads(await request.body())["skip"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        timestamp(clock.now() + seconds)
+    except (KeyError, OverflowError, TypeError, ValueError):
         return JsonResponse({"detail": 'Expected {"skip": seconds}'}, 400)
-    clock = simulator_of(request).clock
     clock.skip(seconds)
     return JsonResponse({"now": timestamp(clock.now())})
 

@@ -15,6 +15,20 @@ def dump(value: object) -> bytes:
     return orjson.dumps(value)
 
 
+def load(content: bytes) -> Any:
+    """Decode JSON that can be written again, as a part of the log.
+
+    Raises:
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    value = orjson.loads(content)
+    try:
+        orjson.dumps({"entries": [{"request": value}]})
+    except orjson.JSONEncodeError as error:
+        raise ValueError("JSON is nested too deeply") from error
+    return value
+
+
 class JsonResponse(Response):
     """A JSON response; ``media_type`` can be given, as for problem documents."""
 

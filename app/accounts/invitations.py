@@ -233,5 +233,7 @@ async def _accept(tx: Transaction, token: str, user: User) -> Invitation:
     if accepted is None:
         raise UnusableLinkError
     actor = Actor(ActorKind.USER, user.id)
-    await organizations.add_member(tx, invitation.organization_id, user.id, invitation.role, actor=actor)
+    await organizations.add_member(
+        tx, invitation.organization_id, user.id, invitation.role, actor=actor, event="invitation_accepted"
+    )
     return invitation

@@ -48,6 +48,7 @@ class Viewer:
         role: what the user is in it.
         memberships: all of the user's organizations by name, for the switcher.
         available: the organization's balance without what is held, in credits.
+        crossed: the lowest of the amounts that the organization wants to be alerted below, if less is available.
     """
 
     session_id: str
@@ -62,6 +63,7 @@ class Viewer:
     role: MembershipRole
     memberships: tuple[ViewerMembership, ...]
     available: Decimal
+    crossed: Decimal | None = None
 
     @property
     def actor(self) -> Actor:
@@ -129,6 +131,7 @@ def _viewer_of(seen: SeenSession, csrf: str) -> Viewer:
             ViewerMembership(each.organization_id, each.name, MembershipRole(each.role)) for each in seen.memberships
         ),
         available=chosen.available if chosen else Decimal(0),
+        crossed=chosen.crossed if chosen else None,
     )
 
 

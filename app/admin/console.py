@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
 from app.admin.account.router import router as account
+from app.admin.agents.router import router as agents
 from app.admin.audit.router import router as audit
+from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources, model_viewer_policy
@@ -33,6 +35,7 @@ from app.admin.rendering import ROOT
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
+from app.admin.system.router import router as system
 from app.core.settings import Settings
 
 _ROUTERS: Final = (
@@ -42,14 +45,17 @@ _ROUTERS: Final = (
     members,
     invitations,
     playground,
+    agents,
     sessions,
     content,
     keys,
     audit,
     organizations,
     plans,
-    credits_pages,
+    catalog,
+    system,
     first_steps,
+    credits_pages,
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
 

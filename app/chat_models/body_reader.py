@@ -101,19 +101,12 @@ async def chunks_of(
         try:
             async for chunk in chunks:
                 yield chunk
-        except UpstreamReportedError as reported:
-            reported.has_begun = progress.has_begun
-            raise
         except _FAILURES:
             # After a finish_reason only the usage can be missing. The answer itself is complete.
             if not progress.is_finished:
                 raise
-    if progress.is_finished:
-        return
-    if not (progress.is_done and progress.has_begun):
-        raise ProviderError("The model provider ended its answer before it was finished")
-    # The usage again, as it is that of the whole answer.
-    yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": progress.usage}
+    if not progress.is_finished:
+        yield _finish(progress)
 
 
 async def read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
@@ -147,7 +140,12 @@ async def _chunks(
                     if is_ended:
                         await _drain(content)
                     return
-                if chunk := _parsed(data, broken, is_ended=is_ended):
+                try:
+                    chunk = _parsed(data, broken, is_ended=is_ended)
+                except UpstreamReportedError as reported:
+                    reported.has_begun = progress.has_begun
+                    raise
+                if chunk:
                     progress.note(chunk)
                     yield chunk
 
@@ -160,6 +158,18 @@ def _parsed(data: bytes, broken: BrokenTexts, *, is_ended: bool) -> JsonObject |
         if is_ended:
             raise
         return None
+
+
+def _finish(progress: _Progress) -> JsonObject:
+    """The last chunk of an answer that has ended without a `finish_reason`.
+
+    Raises:
+        ProviderError: it has not ended.
+    """
+    if not (progress.is_done and progress.has_begun):
+        raise ProviderError("The model provider ended its answer before it was finished")
+    # The usage again, as it is that of the whole answer.
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": progress.usage}
 
 
 def _patience(progress: _Progress, between: float | None) -> float | None:

@@ -29,7 +29,13 @@ class _Switch(StrEnum):
 def create_user(
     email: Annotated[str, typer.Option(help="The address to sign in with.")],
     organization: Annotated[
-        str | None, typer.Option(metavar="ORG", help="The id or name of the organization that the user belongs to.")
+        str | None,
+        typer.Option(
+            "--org",
+            "--organization",
+            metavar="ORG",
+            help="The id or name of the organization that the user belongs to.",
+        ),
     ] = None,
     role: Annotated[MembershipRole, typer.Option(help="What the user is in the organization.")] = MembershipRole.OWNER,
     operator: Annotated[

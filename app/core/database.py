@@ -185,19 +185,7 @@ class Database:
             drivers.add(driver)
             return driver
 
-        # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share
-        # one real transaction, and no session can commit a part of it.
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            isolation_level="AUTOCOMMIT",
-            # The parameters of a statement may be a prompt, which must not be logged.
-            hide_parameters=True,
-            json_serializer=storable_json,
-            json_deserializer=read_json,
-            pool_size=size,
-            max_overflow=0,
-            connect_args={"async_creator_fn": connect, **statement_options(address)},
-        )
+        engine = _engine(size, {"async_creator_fn": connect, **statement_options(address)})
         return cls(engine, drivers, Shares(size), begin_sql(statement_seconds))
 
     async def close(self) -> None:
@@ -294,3 +282,19 @@ class Database:
 async def _driver_of(connection: AsyncConnection) -> Driver:
     pooled = await connection.get_raw_connection()
     return cast("Driver", pooled.driver_connection)
+
+
+def _engine(pool_size: int, connect_args: dict[str, Any]) -> AsyncEngine:
+    # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share one
+    # real transaction, and no session can commit a part of it.
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        isolation_level="AUTOCOMMIT",
+        # The parameters of a statement may be a prompt, which must not be logged.
+        hide_parameters=True,
+        json_serializer=storable_json,
+        json_deserializer=read_json,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args=connect_args,
+    )

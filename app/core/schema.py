@@ -32,6 +32,11 @@ async def read_schema_state(tx: Transaction) -> SchemaState:
     return SchemaState.BEHIND if current in _revisions() else SchemaState.AHEAD
 
 
+async def read_revisions(tx: Transaction) -> tuple[str, str]:
+    """The revision of the database's schema, and the one that this code was written for."""
+    return str(await tx.fetchval("SELECT version_num FROM alembic_version")), _revisions()[0]
+
+
 @cache
 def _revisions() -> tuple[str, ...]:
     """Every revision that this code knows, newest first.

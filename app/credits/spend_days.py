@@ -19,12 +19,12 @@ from app.credits.charge_lines import SPENT, charge_lines
 # So many entries that are not summed up yet are read at once. More of them exist only before the first sums.
 MOST_NEW_ENTRIES = 20_000
 
-_DIMENSIONS = "organization_id, day, api_key_id, user_id, agent, model"
+DIMENSIONS = "organization_id, day, api_key_id, user_id, agent, model"
 _SUMS = "amount, charges, calls, prompt_tokens, completion_tokens, predict_time, outputs"
 _DAY = "(created_at AT TIME ZONE 'UTC')::date"
 
 # The lines of entries, summed up by what a row of `spend_days` is about.
-_SUMMED = f"""
+SUMMED = f"""
     SELECT organization_id, {_DAY} AS day, coalesce(api_key_id, '') AS api_key_id, coalesce(user_id, '') AS user_id,
            coalesce(agent, '') AS agent, coalesce(model, '') AS model, sum(amount) AS amount,
            count(*) FILTER (WHERE number = 1 AND amount >= 0) AS charges, count(*) FILTER (WHERE amount >= 0) AS calls,
@@ -51,8 +51,8 @@ WITH next AS (
 ), spent AS (
     SELECT * FROM next WHERE {SPENT}
 ), {charge_lines("spent")}, added AS (
-    INSERT INTO spend_days AS s ({_DIMENSIONS}, {_SUMS}) {_SUMMED}
-    ON CONFLICT ({_DIMENSIONS}) DO UPDATE SET
+    INSERT INTO spend_days AS s ({DIMENSIONS}, {_SUMS}) {SUMMED}
+    ON CONFLICT ({DIMENSIONS}) DO UPDATE SET
         {", ".join(f"{name} = s.{name} + excluded.{name}" for name in _SUMS.split(", "))}
 )
 UPDATE spend_marks SET entry_id = (SELECT max(id) FROM next) WHERE organization_id = $1 AND EXISTS (SELECT FROM next)
@@ -70,7 +70,7 @@ _SPEND = f"""
         SELECT day, api_key_id, user_id, agent, model, {_SUMS} FROM spend_days
         WHERE organization_id = $1 AND day BETWEEN $2 AND $3 AND ($5::text IS NULL OR user_id = $5)
         UNION ALL
-        SELECT day, api_key_id, user_id, agent, model, {_SUMS} FROM ({_SUMMED}) new_days
+        SELECT day, api_key_id, user_id, agent, model, {_SUMS} FROM ({SUMMED}) new_days
         WHERE day BETWEEN $2 AND $3 AND ($5::text IS NULL OR user_id = $5)
     )
 """

@@ -1,6 +1,7 @@
 """Sums the ledger up by days, which a worker does every few seconds; see `app.credits.spend_days`."""
 
 import logging
+from collections import deque
 from time import monotonic
 
 from app.core.database import Database
@@ -24,13 +25,16 @@ async def sum_up_spend(database: Database) -> int:
         How many entries were added.
     """
     async with database.transaction() as tx:
-        behind = list(await spend_days.find_behind(tx))
+        behind = deque(await spend_days.find_behind(tx))
     deadline = monotonic() + _MOST_SECONDS
     added = 0
     while behind and monotonic() < deadline:
-        counts = {organization_id: await _sum_up(database, organization_id) for organization_id in behind}
-        added += sum(counts.values())
-        behind = [organization_id for organization_id, count in counts.items() if count == _BATCH]
+        organization_id = behind.popleft()
+        count = await _sum_up(database, organization_id)
+        added += count
+        if count == _BATCH:
+            # There is more, for which the others do not wait.
+            behind.append(organization_id)
     return added
 
 

@@ -55,6 +55,8 @@ async def set_up_demo(tx: Transaction, *, chat_model: str, actor: Actor) -> Demo
     owner = await organizations.get_member(tx, organization, _OWNER)
     password = random_alphanumeric(_PASSWORD_LENGTH)
     organizations.set_password(tx, owner, password, actor=actor)
+    # Whoever tries the server out also runs it.
+    organizations.set_operator(tx, owner, is_operator=True, actor=actor)
     await credits.grant(
         tx,
         organization_id=organization.id,

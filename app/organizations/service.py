@@ -72,13 +72,22 @@ async def ensure_user(tx: Transaction, email: str, *, actor: Actor) -> User:
 
 
 async def add_member(
-    tx: Transaction, organization_id: str, user_id: str, role: MembershipRole, *, actor: Actor
+    tx: Transaction,
+    organization_id: str,
+    user_id: str,
+    role: MembershipRole,
+    *,
+    actor: Actor,
+    event: str = "member_added",
 ) -> None:
-    """Make the user a member of the organization. Somebody who is a member already keeps the role."""
+    """Make the user a member of the organization. Somebody who is a member already keeps the role.
+
+    `event` is what the audit log calls it.
+    """
     if await repository.add_membership(tx, organization_id, user_id, role):
         user = await get_user(tx, user_id)
         after = {"name": user.email, "role": role.value}
-        log_change(tx, actor, "member_added", organization_id=organization_id, object_id=user_id, after=after)
+        log_change(tx, actor, event, organization_id=organization_id, object_id=user_id, after=after)
 
 
 def set_password(tx: Transaction, user: User, password: str, *, actor: Actor) -> None:
@@ -139,7 +148,8 @@ def change_name(tx: Transaction, user: User, name: str | None, *, actor: Actor) 
     if name == former:
         return
     user.name = name
-    log_change(tx, actor, "user_renamed", object_id=user.id, before={"name": former}, after={"name": name})
+    before, after = {"name": user.email, "called": former}, {"name": user.email, "called": name}
+    log_change(tx, actor, "user_renamed", object_id=user.id, before=before, after=after)
 
 
 async def find_user(tx: Transaction, email: str) -> User | None:

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,25 @@ _MICROSECONDS = 1_000_000
 _CIRCUIT_SECONDS = 30
 # How many calls the vendor accepts at once, as a share of a minute's calls.
 _BURST_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How much of the budget is left now.
+
+    Attributes:
+        creates: how many predictions may be created at once.
+        burst: how many that can be at most.
+        per_minute: how many a minute.
+        blocked_for: until when none may, because the vendor has refused some; zero if that is not so.
+        denial: why the vendor refuses the operator's account, and for how long nothing is started; None if it does not.
+    """
+
+    creates: int
+    burst: int
+    per_minute: int
+    blocked_for: timedelta
+    denial: tuple[str, timedelta] | None
 
 
 class VendorBudget:
@@ -74,6 +94,31 @@ class VendorBudget:
             return None
         return (reason.decode(), timedelta(milliseconds=max(0, left))) if reason else None
 
+    async def standing(self) -> Standing:
+        """What is left of the budget. Nothing is taken from it.
+
+        Raises:
+            RedisError, OSError: Redis is away.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hmget(self._create_key, ["tokens", "at", "blocked_until"])
+            (seconds, part), (tokens, at, blocked_until) = await pipe.execute()
+        now = seconds * _MICROSECONDS + part
+        burst = self._burst(self._creates_per_minute)
+        grown = (now - float(at or now)) * self._creates_per_minute / (60 * _MICROSECONDS)
+        return Standing(
+            creates=int(min(burst, float(tokens or burst) + grown)),
+            burst=burst,
+            per_minute=self._creates_per_minute,
+            blocked_for=timedelta(microseconds=max(0.0, float(blocked_until or 0) - now)),
+            denial=await self.denial(),
+        )
+
+    @staticmethod
+    def _burst(per_minute: int) -> int:
+        return max(1, int(per_minute * _BURST_SHARE))
+
     async def _block(self, key: str, wait_seconds: float) -> None:
         try:
             await self._block_until(keys=[key], args=[int(wait_seconds * _MICROSECONDS)])
@@ -81,7 +126,7 @@ class VendorBudget:
             logger.warning("budget_away", extra={"reason": explain(error, self._redis)})
 
     async def _wait(self, key: str, per_minute: int) -> timedelta:
-        burst = max(1, int(per_minute * _BURST_SHARE))
+        burst = self._burst(per_minute)
         try:
             wait = await self._take(keys=[key], args=[per_minute, burst])
         except (RedisError, OSError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.core.database import Transaction
 from app.organizations import service as organizations
-from app.verification import delivery_checks, ledger_checks, metering_checks
+from app.verification import delivery_checks, ledger_checks, metering_checks, spend_checks
 
 _BEGIN = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -43,7 +43,8 @@ async def find_faults(tx: Transaction) -> list[str]:
     for statement in _BEGIN:
         await tx.execute(statement)
     faults: list[str] = []
-    for check in (*ledger_checks.CHECKS, *metering_checks.CHECKS, *delivery_checks.CHECKS):
+    checks = (*ledger_checks.CHECKS, *metering_checks.CHECKS, *delivery_checks.CHECKS, *spend_checks.CHECKS)
+    for check in checks:
         faults += [row[0] for row in await tx.fetch(check)]
     return faults
 

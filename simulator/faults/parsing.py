@@ -13,7 +13,7 @@ PredictionFaults = Mapping[PredictionFault, float | None]
 ChatFaults = Mapping[ChatFault, float | None]
 
 SEPARATOR = "--"
-_NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d+(\.\d+)?)")
+_NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d{1,9}(\.\d{1,9})?)")
 
 
 class UnknownFaultError(ValueError):

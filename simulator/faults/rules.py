@@ -97,6 +97,8 @@ def _parse_rule(document: object) -> Rule:
         raise InvalidRuleError("A rule is an object with a fault")
     _check_fault(document["fault"])
     match: Json = document.get("match") or {}
+    if not isinstance(match, dict):
+        raise InvalidRuleError("match must be an object")
     unknown = (match.keys() - {"model", "path", "nth"}) | (document.keys() - {"match", "fault", "times"})
     if unknown:
         raise InvalidRuleError(f"Unknown fields: {', '.join(sorted(unknown))}")

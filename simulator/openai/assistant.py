@@ -3,20 +3,22 @@
 import json
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from simulator.faults.chat import ChatFault
 from simulator.media.scene import NOTICE
 from simulator.openai.conversation import image_count, last_words, latest_results
+from simulator.openai.errors import invalid_schema
 from simulator.openai.prompted import prompted_schema
 from simulator.openai.requests import ChatRequest
-from simulator.openai.schema import instance
+from simulator.openai.schema import InvalidSchemaError, instance
 from simulator.openai.tools import ToolCall, choose_calls, is_forced
 
 CHARACTERS_PER_TOKEN = 4
 
 _MOST_COUNTED = 10_000
 _REPEAT = re.compile(r"repeat after me:\s*(?P<text>.*)", re.IGNORECASE | re.DOTALL)
-_COUNT = re.compile(r"\bcount to (?P<number>\d+)", re.IGNORECASE)
+_COUNT = re.compile(r"\bcount to (?P<number>\d{1,9})", re.IGNORECASE)
 _PREFACE = re.compile(r"\bfirst say \"(?P<text>[^\"]+)\"", re.IGNORECASE)
 _AGAIN = re.compile(r"\bagain\b", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^\s\"'<>)\]\\]+")
@@ -39,7 +41,11 @@ class Reply:
 
 
 def reply_to(request: ChatRequest) -> Reply:
-    """Answer a request, within its limits and with its faults of content."""
+    """Answer a request, within its limits and with its faults of content.
+
+    Raises:
+        ApiError: 400, it asks for something in a form that is no JSON schema.
+    """
     reply = _reply(request)
     if many := int(request.faults.get(ChatFault.MANY_CALLS) or 0):
         calls = (replace(call, id=f"{call.id}_{number}") for number in range(many) for call in reply.calls)
@@ -84,14 +90,30 @@ def _scripted(words: str) -> str | None:
 def _structured(request: ChatRequest, words: str) -> str | None:
     kind = request.response_format.get("type")
     if kind == "json_object":
-        schema = prompted_schema(request.messages)
-        return json.dumps(instance(schema, words) if schema else {"answer": words}, ensure_ascii=False)
+        prompted = _prompted(request, words)
+        return json.dumps({"answer": words} if prompted is None else prompted, ensure_ascii=False)
     if kind == "json_schema":
-        schema = request.response_format.get("json_schema", {}).get("schema", {})
-        return json.dumps(instance(schema, words), ensure_ascii=False)
-    if kind is None and "json" in words.lower() and (schema := prompted_schema(request.messages)):
-        return f"```json\n{json.dumps(instance(schema, words), ensure_ascii=False, indent=2)}\n```"
+        return json.dumps(_wanted(request, words), ensure_ascii=False)
+    if kind is None and "json" in words.lower() and (prompted := _prompted(request, words)) is not None:
+        return f"```json\n{json.dumps(prompted, ensure_ascii=False, indent=2)}\n```"
     return None
+
+
+def _wanted(request: ChatRequest, words: str) -> Any:
+    described = request.response_format.get("json_schema") or {}
+    try:
+        return instance(described.get("schema") or {}, words)
+    except InvalidSchemaError as error:
+        raise invalid_schema("response_format") from error
+
+
+def _prompted(request: ChatRequest, words: str) -> Any:
+    """A value of the form that the prompt asks for in words; None if it does not, or in words that make no sense."""
+    schema = prompted_schema(request.messages)
+    try:
+        return instance(schema, words) if schema else None
+    except InvalidSchemaError:
+        return None
 
 
 def _prose(request: ChatRequest, words: str) -> str:

@@ -37,7 +37,7 @@ def latest_results(messages: list[Json]) -> list[str]:
 def character_count(messages: list[Json]) -> int:
     """The length of all texts, the arguments of tool calls included."""
     calls = [call for message in messages for call in message.get("tool_calls") or []]
-    arguments = sum(len(str(call.get("function", {}).get("arguments", ""))) for call in calls)
+    arguments = sum(len(str((call.get("function") or {}).get("arguments", ""))) for call in calls)
     return arguments + sum(len(text_of(message)) for message in messages)
 
 

@@ -72,6 +72,16 @@ def model_not_found(model: str) -> ApiError:
     return ApiError(404, message, code="model_not_found")
 
 
+def invalid_type(param: str) -> ApiError:
+    """400: a part of the request is of another type, or is missing."""
+    return ApiError(400, f"Invalid type for '{param}'.", code="invalid_type", param=param)
+
+
+def invalid_schema(param: str) -> ApiError:
+    """400: a JSON schema is none, or describes more than anybody could want."""
+    return ApiError(400, f"Invalid schema in '{param}'.", code="invalid_json_schema", param=param)
+
+
 def unsupported_parameter(name: str, *, instead: str) -> ApiError:
     """400: the model does not take this parameter, in OpenAI's words."""
     message = f"Unsupported parameter: '{name}' is not supported with this model. Use '{instead}' instead."

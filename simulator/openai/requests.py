@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 
 from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import SEPARATOR, ChatFaults, UnknownFaultError, parse_chat_faults
+from simulator.openai.checks import check_types
 from simulator.openai.errors import ApiError, forbidden, incorrect_key, insufficient_quota, missing_key
-from simulator.wire import Json
+from simulator.wire import Json, load
 
 MAX_CHOICES = 8
 
@@ -111,26 +111,27 @@ def parse_chat_request(content: bytes) -> ChatRequest:
 
 def _object(content: bytes) -> Json:
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        body = load(content)
+    except ValueError as error:
         raise ApiError(400, "We could not parse the JSON body of your request.") from error
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         raise ApiError(400, "you must provide a model parameter", param="model")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
         raise ApiError(400, "'messages' must be a non-empty array of objects", param="messages")
+    check_types(body)
     return body
 
 
 def _tools(body: Json) -> list[Tool]:
-    functions: list[Json] = [tool["function"] for tool in body.get("tools") or [] if "function" in tool]
+    functions: list[Json] = [tool["function"] for tool in body.get("tools") or [] if tool.get("function")]
     return [Tool(str(function["name"]), function.get("parameters") or {}) for function in functions]
 
 
 def _tool_choice(body: Json) -> str:
     choice: Any = body.get("tool_choice") or "auto"
     if isinstance(choice, dict):
-        return str(choice.get("function", {}).get("name", "auto"))
+        return str((choice.get("function") or {}).get("name", "auto"))
     return str(choice)
 
 
@@ -144,11 +145,11 @@ def _max_tokens(body: Json, faults: ChatFaults) -> int | None:
 
 def _stop(body: Json) -> list[str]:
     stop = body.get("stop") or []
-    return [stop] if isinstance(stop, str) else [str(text) for text in stop]
+    return [stop] if isinstance(stop, str) else [str(text) for text in stop if text != ""]
 
 
 def _choices(body: Json) -> int:
-    choices = body.get("n") or 1
-    if not isinstance(choices, int) or not 1 <= choices <= MAX_CHOICES:
+    choices: int = body.get("n") or 1
+    if not 1 <= choices <= MAX_CHOICES:
         raise ApiError(400, f"n must be between 1 and {MAX_CHOICES}", param="n")
     return choices

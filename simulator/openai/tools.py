@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.openai.conversation import last_words, latest_results
+from simulator.openai.errors import invalid_schema
 from simulator.openai.requests import ChatRequest, Tool
-from simulator.openai.schema import instance
+from simulator.openai.schema import InvalidSchemaError, instance
 from simulator.openai.wanted import is_last, is_meant, is_named
 from simulator.replicate.models import MODELS
 from simulator.wire import Json
@@ -46,7 +47,11 @@ class ToolCall:
 
 
 def choose_calls(request: ChatRequest) -> list[ToolCall]:
-    """Choose what to call: every tool that the words ask for, or the first of them if only one at a time is allowed."""
+    """Choose what to call: every tool that the words ask for, or the first of them if only one at a time is allowed.
+
+    Raises:
+        ApiError: 400, the parameters of one of them are no JSON schema.
+    """
     if request.tool_choice == "none" or not request.tools:
         return []
     words = last_words(request.messages)
@@ -121,7 +126,10 @@ def _arguments(tool: Tool, words: str) -> list[Json]:
 
 
 def _fitting(schema: Json, words: str) -> Json:
-    arguments: Any = instance({"type": "object", **schema}, words)
+    try:
+        arguments: Any = instance({"type": "object", **schema}, words)
+    except InvalidSchemaError as error:
+        raise invalid_schema("tools") from error
     return arguments if isinstance(arguments, dict) else {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 _PERIOD = 256
 _MOST = 64 * 1024
 _PATTERN = bytes(range(_PERIOD)) * (_MOST // _PERIOD + 1)
-_RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def _shape(model: SimulatedModel, values: Json, faults: PredictionFaults) -> str
         if fault in faults:
             return shape
     wanted = values.get("output_shape", model.shape.value)
-    if wanted not in _SHAPES | {model.shape.value}:
+    if not isinstance(wanted, str) or wanted not in _SHAPES | {model.shape.value}:
         raise invalid_input("output_shape", f"must be one of {', '.join(sorted(_SHAPES))}")
     return str(wanted)
 

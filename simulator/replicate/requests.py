@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import orjson
 from starlette.requests import Request
 
 from simulator.replicate.errors import Problem, forbidden, invalid_request, payment_required, unauthenticated
-from simulator.wire import Json
+from simulator.wire import Json, load
 
 EVENTS = ("start", "output", "logs", "completed")
 
@@ -17,7 +16,7 @@ SHORTEST_LIFE = 5.0
 
 _FIELDS = frozenset({"version", "input", "webhook", "webhook_events_filter", "stream"})
 _WAIT = re.compile(r"wait(=(?P<seconds>[1-9]\d?))?")
-_DURATION = re.compile(r"((?P<hours>\d+)h)?((?P<minutes>\d+)m)?((?P<seconds>\d+)s?)?")
+_DURATION = re.compile(r"((?P<hours>\d{1,9})h)?((?P<minutes>\d{1,9})m)?((?P<seconds>\d{1,9})s?)?")
 _REFUSED_TOKENS = {"revoked": unauthenticated, "unpaid": payment_required, "forbidden": forbidden}
 
 
@@ -98,8 +97,8 @@ def parse_cancel_after(header: str | None) -> float | None:
 
 def _json_object(content: bytes) -> Json:
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        body = load(content)
+    except ValueError as error:
         raise Problem(400, "The request body is not valid JSON.", title="Bad request") from error
     if not isinstance(body, dict):
         raise Problem(400, "The request body must be a JSON object.", title="Bad request")
@@ -119,12 +118,19 @@ def _type_faults(body: Json) -> list[Json]:
 def _webhook_faults(body: Json) -> list[Json]:
     faults = []
     webhook, events = body.get("webhook"), body.get("webhook_events_filter")
-    if isinstance(webhook, str) and urlsplit(webhook).scheme not in {"http", "https"}:
+    if isinstance(webhook, str) and not _is_url(webhook):
         faults.append(_field_fault("format", "webhook must be a URL", "webhook"))
     if isinstance(events, list) and not set(map(str, events)) <= set(EVENTS):
         description = f"webhook_events_filter may hold {', '.join(EVENTS)}"
         faults.append(_field_fault("enum", description, "webhook_events_filter"))
     return faults
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in {"http", "https"}
+    except ValueError:
+        return False
 
 
 def _field_fault(kind: str, description: str, field: str = "") -> Json:

@@ -12,6 +12,12 @@ PAGES = [
     "/plans",
     "/plans/new",
     "/plans/basic",
+    "/catalog",
+    "/catalog/new",
+    "/catalog/import",
+    "/catalog/export.toml",
+    "/catalog/simulator/image",
+    "/system",
 ]
 FORMS = [
     "/organizations/new",
@@ -21,6 +27,9 @@ FORMS = [
     "/organizations/{id}/open",
     "/plans/new",
     "/plans/basic",
+    "/catalog/new",
+    "/catalog/import",
+    "/catalog/simulator/image",
 ]
 
 

@@ -123,12 +123,12 @@ async def test_stop_ends_the_turn_and_charges_what_was_delivered(
     host = await make_host(database, "sim-chat--stall-2")
     owner = await browser_of("owner", host)
     form = fields("count to 4")
-    heard = ""
+    heard = turn = ""
 
     async with opened_turn(owner, form) as response:
         async for event in events_of(response):
             heard += event.get("text", "")
-            turn = event.get("turn", None) or turn
+            turn = event.get("turn", turn)
             if heard == "1 2 ":
                 break
 
@@ -251,8 +251,8 @@ async def test_over_the_plans_limit_it_is_refused(database: Database, browser_of
     owner = await browser_of("owner", host)
     async with database.transaction() as tx:
         await tx.execute(
-            "INSERT INTO plans (name, requests_per_minute, concurrent_requests, concurrent_generations, monthly_credits)"
-            " VALUES ($1, 1, 5, 5, 0)",
+            "INSERT INTO plans (name, requests_per_minute, concurrent_requests, concurrent_generations,"
+            " monthly_credits) VALUES ($1, 1, 5, 5, 0)",
             f"small {host.id}",
         )
         await tx.execute("UPDATE organizations SET plan_name = $2 WHERE id = $1", host.id, f"small {host.id}")

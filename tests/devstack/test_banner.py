@@ -29,6 +29,12 @@ def test_a_simulated_model_is_ready() -> None:
     assert "Chat model  simulated: no model is run" in text
 
 
+def test_it_says_how_to_sign_in_to_the_console() -> None:
+    assert "Console     http://127.0.0.1:8000/admin   sign in as admin@example.com with the password password," in (
+        banner(ANSWERS)
+    )
+
+
 def test_a_model_that_was_made_free_is_told_with_the_line_that_sets_a_price() -> None:
     text = banner(ANSWERS)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.credentials import Credentials, read_credentials, write_quickstart_file
+from devstack.credentials import Credentials, knows_console, read_credentials, write_quickstart_file
 from devstack.private_files import make_private, read_or_create_secret
 
 CREDENTIALS = Credentials("jns_live_key", "admin@example.com", "password")
@@ -18,11 +18,25 @@ def test_the_file_holds_the_address_and_the_credentials(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {
         "base_url": "http://127.0.0.1:8000/api/external",
         "openai_base_url": "http://127.0.0.1:8000/api/external/v1",
+        "console_url": "http://127.0.0.1:8000/admin",
         "api_key": "jns_live_key",
         "admin_email": "admin@example.com",
         "admin_password": "password",
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_credentials(path) == CREDENTIALS
+
+
+def test_a_file_of_before_there_was_a_console_is_known_by_that(tmp_path: Path) -> None:
+    path = tmp_path / "quickstart.json"
+    write_quickstart_file(path, "http://127.0.0.1:8000", CREDENTIALS)
+    newer = knows_console(path)
+    content = json.loads(path.read_text())
+    del content["console_url"]
+    path.write_text(json.dumps(content))
+
+    assert newer
+    assert not knows_console(path)
     assert read_credentials(path) == CREDENTIALS
 
 

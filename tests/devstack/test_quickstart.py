@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import stat
@@ -105,6 +106,7 @@ def test_the_access_file_holds_working_credentials(running: Quickstart) -> None:
     assert list(running.access) == [
         "base_url",
         "openai_base_url",
+        "console_url",
         "api_key",
         "admin_email",
         "admin_password",
@@ -112,6 +114,24 @@ def test_the_access_file_holds_working_credentials(running: Quickstart) -> None:
     assert running.access["base_url"] == f"{origin}/api/external"
     assert running.access["openai_base_url"] == f"{origin}/api/external/v1"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_console_opens_with_what_is_printed(running: Quickstart) -> None:
+    printed = re.search(r"Console +(\S+) +sign in as (\S+) with the password (\w+),", running.output)
+    assert printed
+    console, email, password = printed.groups()
+
+    with httpx.Client(timeout=60) as client:
+        page = client.get(f"{console}/sign-in").text
+        csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": csrf, "email": email, "password": password}
+        signed_in = client.post(f"{console}/sign-in", data=form, follow_redirects=True)
+        system = client.get(f"{console}/system")
+
+    assert console == running.access["console_url"]
+    assert signed_in.status_code == 200
+    assert "Demo" in signed_in.text
+    assert system.status_code == 200  # the demo's owner runs the server
 
 
 def test_api_and_worker_sign_in_to_postgres_as_no_superuser(running: Quickstart) -> None:

@@ -24,6 +24,7 @@ from app.mail.service import forget_old, send_due
 from app.mail.smtp import open_sender
 from app.queue.heartbeat import beat
 from app.queue.open import open_redis
+from app.queue.processes import ProcessKind, reporting
 from app.queue.protocol import WakeKind, WakeQueue
 from app.resources import open_resources
 from worker.process.jobs import WakingWorker
@@ -72,6 +73,7 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         for loop in loops:
             # So that a loop which never begins counts as stalled, too.
             pulse.beat(loop.name, 0)
+        await stack.enter_async_context(reporting(resources.redis, ProcessKind.WORKER, pulse.states))
         yield [*loops, Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse))]
 
 

@@ -74,7 +74,7 @@ def _cookie(key_id: str) -> str:
 
 
 def _chats(base_url: str, secret: str) -> tuple[str, str, str]:
-    body = json.dumps({"model": ORCHESTRATOR_MODEL, "messages": [{"role": "user", "content": _EXAMPLE}]})
+    body = json.dumps({"messages": [{"role": "user", "content": _EXAMPLE}]})
     return (
         f"""curl {base_url}/chat/completions \\
   -H "Authorization: Bearer {secret}" \\

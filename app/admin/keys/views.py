@@ -78,7 +78,7 @@ def ends_at(key: KeyRow) -> datetime | None:
 
 
 def mark_of(key: KeyRow, at: datetime, *, is_used: bool) -> Mark:
-    """The state of a key at a moment. `is_used`: it was charged for something; its use is stored later."""
+    """The state of a key at a moment. `is_used`: it was charged, even if its last use is not stored yet."""
     state = key_state(key, at)
     if state in {KeyState.REVOKED, KeyState.EXPIRED}:
         return Mark("off", state.capitalize())

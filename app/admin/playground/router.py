@@ -56,9 +56,11 @@ async def ask(
     form = await read_form(request)
     asked = await read_asked(form)
     if asked is not None:
-        with form.refusing():
-            patience = settings.chat_turn_timeout_seconds
+        patience = settings.chat_turn_timeout_seconds
+        try:
             await finish_turn(request, conversations.viewer, database, turns, asked, patience=patience)
+        except AppError as error:  # also if the model has failed: what was typed stays
+            form.error("", sentence_of(error))
     conversation = await _known(conversations, form.value("session"))
     sent = form if form.errors else Form.of({name: form.value(name) for name in _FIELDS})
     return await _page(conversations, settings, sent, conversation, session=form.value("session"), asked=form)

@@ -6,12 +6,13 @@ from decimal import Decimal
 from app.accounts.repository import is_open
 from app.accounts.signed_in import ABSOLUTE_END, IDLE_END
 from app.core.database import Transaction
+from app.credits.alerts import CROSSED_SQL
 
 _FIND = f"""
 SELECT s.id AS session_id, s.organization_id AS chosen_id, s.last_seen_at < now() - interval '1 minute' AS is_old,
        u.id AS user_id, u.email, u.name, u.is_operator,
        o.id AS organization_id, o.name AS organization_name, o.plan_name, m.role,
-       coalesce(a.balance - a.held, 0) AS available
+       coalesce(a.balance - a.held, 0) AS available, {CROSSED_SQL.format(account="a")} AS crossed
 FROM console_sessions s JOIN users u ON u.id = s.user_id
 LEFT JOIN memberships m ON m.user_id = u.id AND m.suspended_at IS NULL
 LEFT JOIN organizations o ON o.id = m.organization_id
@@ -30,6 +31,7 @@ class SeenMembership:
     plan_name: str
     role: str
     available: Decimal
+    crossed: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ async def find_session(tx: Transaction, token_hash: bytes) -> SeenSession | None
     of_session = ("session_id", "user_id", "email", "name", "is_operator", "chosen_id", "is_old")
     memberships = tuple(
         SeenMembership(
-            row["organization_id"], row["organization_name"], row["plan_name"], row["role"], row["available"]
+            row["organization_id"],
+            row["organization_name"],
+            row["plan_name"],
+            row["role"],
+            row["available"],
+            row["crossed"],
         )
         for row in rows
         if row["organization_id"] is not None

@@ -40,7 +40,7 @@ function freshName() {
 
 // What is shown until the turn has ended: what was typed, and the answer as it arrives.
 function draft(data) {
-  const section = element("section", "turn");
+  const section = element("div", "turn");
   for (const result of data.getAll("result")) section.append(element("div", "me said live", result));
   if (data.get("say").trim()) section.append(element("div", "me said live", data.get("say").trim()));
   const answer = element("div", "bot");
@@ -98,7 +98,7 @@ async function watch(turn) {
     const state = await stateOf(turn);
     const section = bubbles.querySelector(`[data-turn="${CSS.escape(turn)}"]`);
     if (!state || !section) return;
-    const fresh = document.createRange().createContextualFragment(state.html).querySelector("section");
+    const fresh = document.createRange().createContextualFragment(state.html).querySelector("[data-turn]");
     for (const made of fresh.querySelectorAll("[data-content]")) {
       const shown = section.querySelector(`[data-content="${CSS.escape(made.dataset.content)}"]`);
       if (shown?.hasAttribute("data-pending") && !made.hasAttribute("data-pending")) follow(() => shown.replaceWith(made));
@@ -198,4 +198,4 @@ form.addEventListener("input", (event) => {
   if (event.target.name !== "sample") showCode();
   if (event.target.name === "agent") say.placeholder = `Ask ${event.target.selectedOptions[0].textContent}`;
 });
-for (const section of bubbles.querySelectorAll("section[data-pending]")) watch(section.dataset.turn);
+for (const section of bubbles.querySelectorAll(".turn[data-pending]")) watch(section.dataset.turn);

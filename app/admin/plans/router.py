@@ -53,7 +53,9 @@ async def add_plan(request: Request, viewer: Operator, tx: TransactionDep) -> Re
 async def show_plan(request: Request, viewer: Operator, tx: TransactionDep, name: str) -> Response:
     """All plans, and the form of one."""
     plan = await _found(tx, name)
-    return await _page(request, viewer, tx, plan, Form.of({field: getattr(plan, field) for field in _fields()}))
+    limits = {field: getattr(plan, field) for field in _LIMITS}
+    monthly = f"{plan.monthly_credits.normalize():f}"
+    return await _page(request, viewer, tx, plan, Form.of({**limits, "monthly_credits": monthly}))
 
 
 @router.post("/plans/{name}")
@@ -70,10 +72,6 @@ async def change_plan(request: Request, viewer: Operator, tx: TransactionDep, na
         return await _page(request, viewer, tx, plan, form, status=422)
     await service.set_plan(tx, name=plan.name, **values, actor=viewer.actor)
     return see_other(request, f"/plans/{segment(plan.name)}", note=f"Plan {plan.name} is saved.")
-
-
-def _fields() -> tuple[str, ...]:
-    return (*_LIMITS, "monthly_credits")
 
 
 def _values(form: Form) -> Mapping[str, Any]:

@@ -31,15 +31,20 @@ def shown_settings(settings: Settings) -> Sequence[tuple[str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, SecretStr):
         return _SET if value.get_secret_value() else _NOT_SET
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if value is None or (isinstance(value, Sized) and not len(value)):
         return _NOT_SET
     if isinstance(value, Mapping):
         return "; ".join(f"{name} at {_upstream(each)}" for name, each in value.items())
     if isinstance(value, tuple | frozenset):
         return ", ".join(sorted(map(str, value)))
-    return shown_address(str(value)) if "://" in str(value) else str(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return shown_address(text) if "://" in text else text
 
 
 def _upstream(upstream: UpstreamSettings) -> str:

@@ -112,8 +112,8 @@ async def _fail(tx: Transaction, organization_id: str, user_id: str, model: str)
         generation_id = await tx.fetchval(
             "INSERT INTO generations (id, organization_id, user_id, model, input, prompt, price_id, max_retries,"
             " file_token, status, retry_count, deadline_at, failures, is_parked, webhook_nonce, error_message,"
-            " credit_cost, completed_at) VALUES (gen_random_uuid(), $1, $2, $3, '{}', '', $4, 0, $5, 'failed', 0, now(),"
-            " 0, false, $5, $6, 0, now()) RETURNING id",
+            " credit_cost, completed_at) VALUES (gen_random_uuid(), $1, $2, $3, '{}', '', $4, 0, $5, 'failed', 0,"
+            " now(), 0, false, $5, $6, 0, now()) RETURNING id",
             organization_id,
             user_id,
             model,

@@ -13,11 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admin.access import SignedIn
 from app.admin.account.router import router as account
+from app.admin.agents.router import router as agents
 from app.admin.audit.router import router as audit
 from app.admin.catalog.router import router as catalog
 from app.admin.checks import check_request
 from app.admin.content.live import Streams
-from app.admin.content.media import media_sources
+from app.admin.content.media import media_sources, model_viewer_policy
 from app.admin.content.router import router as content
 from app.admin.credits.router import router as credits_pages
 from app.admin.error_pages import add_error_pages
@@ -44,6 +45,7 @@ _ROUTERS: Final = (
     members,
     invitations,
     playground,
+    agents,
     sessions,
     content,
     keys,
@@ -52,8 +54,8 @@ _ROUTERS: Final = (
     plans,
     catalog,
     system,
-    credits_pages,
     first_steps,
+    credits_pages,
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
 
@@ -66,7 +68,7 @@ def mount_console(application: FastAPI, settings: Settings) -> None:
     console.state = application.state
     add_error_pages(console)
     policy = content_policy(media_sources(settings))
-    console.state.content_policy = policy
+    console.state.model_viewer_policy = model_viewer_policy(policy)
     console.state.content_streams = Streams()
     console.add_middleware(PageHeaders, policy=policy)
     for router in _ROUTERS:

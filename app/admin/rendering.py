@@ -124,6 +124,11 @@ def has_static(name: str) -> bool:
     return _STATIC.joinpath(name).is_file()
 
 
+def read_static(name: str) -> str:
+    """The text of a static file."""
+    return _STATIC.joinpath(name).read_text()
+
+
 def _json_of(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 

@@ -68,16 +68,19 @@ def callers_of(entries: Entries, name: str) -> list[str]:
     return [caller for caller, entry in entries.items() if name in entry.sub_agents]
 
 
-def reached_from(entries: Entries, name: str) -> set[str]:
-    """The names of all agents below an agent, at whatever distance."""
-    reached: set[str] = set()
-    waiting = list(entries[name].sub_agents) if name in entries else []
-    while waiting:
-        below = waiting.pop()
-        if below in entries and below not in reached:
-            reached.add(below)
-            waiting += entries[below].sub_agents
-    return reached
+def way_to(entries: Entries, caller: str, called: str) -> list[str]:
+    """The shortest way of calls from one agent to another, with both; empty if there is none."""
+    ways = {caller: [caller]}
+    waiting = [caller]
+    while waiting and called not in ways:
+        following: list[str] = []
+        for name in waiting:
+            for below in entries[name].sub_agents:
+                if below in entries and below not in ways:
+                    ways[below] = [*ways[name], below]
+                    following.append(below)
+        waiting = following
+    return ways.get(called, [])
 
 
 def in_words(circle: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ _OVERLAP_HELP = f"How long the old key goes on working. Default: {service.DEFAUL
 def create_key(
     org: Org,
     name: Annotated[str, typer.Option(help="What the key is for.")],
+    description: Annotated[str, typer.Option(help="More about it, up to 300 characters.")] = "",
     scope: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help=_SCOPE_HELP)] = None,
     all_scopes: Annotated[bool, typer.Option("--all-scopes", help="Give the key every scope.")] = False,
     expires_in: Annotated[
@@ -41,6 +42,7 @@ def create_key(
         raise typer.BadParameter("--all-scopes and --scope exclude each other.")
     request = KeyRequest(
         name=name,
+        description=description,
         scopes=ALL_SCOPES if all_scopes else scope or (),
         requests_per_minute=per_minute,
         requests_per_hour=per_hour,

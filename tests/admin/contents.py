@@ -57,7 +57,9 @@ class Maker:
 
     bench: Workbench
 
-    async def ask(self, model: str, prompt: str, *, agent: str = "illustrator", user_id: str | None = None) -> str:
+    async def ask(
+        self, model: str, prompt: str, *, agent: str = "illustrator", user_id: str | None = None, **values: Any
+    ) -> str:
         """Request a generation and price its model if it has no price yet. Returns the content's id."""
         await self.bench.price(model)
         organization, resources = self.bench.organization, self.bench.resources
@@ -68,7 +70,7 @@ class Maker:
             session_id=None,
             turn_id=None,
             model=model,
-            input={"prompt": prompt, "seed": 7},
+            input={"prompt": prompt, "seed": 7, **values},
             attribution=Attribution(
                 organization_id=organization.id, user_id=user_id, agent=agent, request_id=f"req_{uuid.uuid4().hex[:12]}"
             ),

@@ -287,6 +287,16 @@ async def test_the_list_can_be_filtered(owner_browser: Browser, database: Databa
     assert "Show all keys" in words_of(await owner_browser.get("/keys?q=nothing-like-this"))
 
 
+async def test_a_key_that_is_looked_for_stays_in_no_address(owner_browser: Browser) -> None:
+    _, secret = await created_in(owner_browser, name="lost and found")
+
+    response = await owner_browser.get("/keys", params={"q": f" {secret} "})
+
+    assert response.status_code == 303
+    assert secret not in response.headers["location"]
+    assert "lost and found" in words_of(await owner_browser.get(response.headers["location"].removeprefix("/admin")))
+
+
 async def test_thousands_of_keys_are_listed_page_by_page(
     owner_browser: Browser, database: Database, organization: Organization
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from app.accounts.signed_in import ABSOLUTE_END, IDLE_END
 from app.admin.sign_in.cookies import DEVICE_COOKIE, SESSION_COOKIE
@@ -213,6 +214,39 @@ async def test_neither_the_token_nor_the_password_is_stored(database: Database, 
     assert session_of(owner_browser) not in row["session"]
     assert "$argon2id$" in row["owner"]
     assert PASSWORD not in row["owner"]
+
+
+async def test_a_password_is_hashed_again_if_the_parameters_have_changed(
+    database: Database, owner_browser: Browser
+) -> None:
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE users SET password_hash = $2 WHERE id = $1", owner_browser.user_id, weak)
+
+    await owner_browser.submit("/sign-out")
+    entered, _, again = [
+        await owner_browser.sign_in(),
+        await owner_browser.submit("/sign-out"),
+        await owner_browser.sign_in(),
+    ]
+
+    async with database.transaction() as tx:
+        stored = await tx.fetchval("SELECT password_hash FROM users WHERE id = $1", owner_browser.user_id)
+    assert (entered.status_code, again.status_code) == (303, 303)
+    assert not PasswordHasher().check_needs_rehash(stored)
+
+
+async def test_only_operators_are_told_that_their_pages_exist(
+    owner_browser: Browser, browser_of: BrowserOf, anonymous_browser: Browser
+) -> None:
+    """An operator needs no organization."""
+    operator = await browser_of("member", None, is_operator=True)
+
+    start = await operator.get("/")
+    statuses = [(await browser.get("/system")).status_code for browser in (operator, owner_browser, anonymous_browser)]
+
+    assert (start.status_code, start.headers["location"]) == (303, "/admin/organizations")
+    assert statuses == [200, 404, 303]
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(

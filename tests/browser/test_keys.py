@@ -106,4 +106,5 @@ async def test_the_last_day_is_asked_for_if_one_is_chosen(page: Page) -> None:
     await page.get_by_label("Name", exact=True).fill("dated")
     await page.get_by_role("button", name="Create API Key").click()
     await expect(page.get_by_text("Enter a day")).to_be_visible()
+    assert await violations(page) == []
     await expect(page.get_by_label("Name", exact=True)).to_have_value("dated")

@@ -103,6 +103,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
     grants = dict(query(owned, _GRANTS))
     assert {table for table, granted in grants.items() if granted == "SELECT"} == {"alembic_version"}
     assert {table for table, granted in grants.items() if granted == "INSERT SELECT"} == {
+        "agent_versions",
         "audit_events",
         "ledger_entries",
         "messages",
@@ -110,10 +111,13 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "prices",
     }
     assert {table for table, granted in grants.items() if "DELETE" in granted} == {
+        "console_sessions",
         "credit_alerts",
         "idempotency_keys",
+        "memberships",
         "outgoing_mails",
         "outputs",
+        "sign_in_attempts",
         "sub_agents",
         "unshown_api_keys",
         "user_idempotency_keys",

@@ -16,7 +16,7 @@ from app.generations.media_types import ContentType
 from app.generations.states import Status
 
 # A prompt may be megabytes; a page is to stay small.
-MOST_TEXT: Final = 12_000
+MOST_TEXT: Final = 7000
 _ENDED: Final = (Status.COMPLETED, Status.FAILED)
 
 
@@ -73,7 +73,7 @@ class Detail:
     is_api_cut: bool
     files: Sequence[File]
     first: AttemptRow | None
-    error: str | None
+    error: str
     model: str
     prediction_id: str | None
     retry_count: int
@@ -101,7 +101,7 @@ def detail_of(
     content_type = ContentType(content.content_type) if content.content_type else None
     icon, kind, _ = KINDS[content_type]
     state, word = STATUSES[status]
-    prompt, is_prompt_cut = cut(content.prompt, MOST_TEXT // 8)
+    prompt, is_prompt_cut = cut(content.prompt, MOST_TEXT // 5)
     values, is_input_cut = cut(pretty(content.input), MOST_TEXT)
     shown = ContentDetail.of(item, api_urls).model_dump(mode="json", exclude_unset=True)
     api, is_api_cut = cut(pretty(shown), MOST_TEXT)
@@ -121,7 +121,7 @@ def detail_of(
         is_api_cut=is_api_cut,
         files=_files_of(item, urls, presence),
         first=next((row for row in attempts if row.number == 0), None),
-        error=content.error_message,
+        error=cut(content.error_message or "", MOST_TEXT // 5)[0],
         model=content.model,
         prediction_id=content.prediction_id,
         retry_count=content.retry_count,

@@ -1,11 +1,19 @@
 """Where the console's pages load generated files from."""
 
+import re
+from base64 import b64encode
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
+from app.admin.rendering import has_static, read_static
+from app.core.crypto import sha256
 from app.core.settings import Settings
 from app.generations.models import Generation, Output
 from app.storage.protocol import ObjectStore
+
+# The viewer of 3D models among the static files, if `make assets` or the image has put it there.
+MODEL_VIEWER: Final = "vendor/model-viewer.min.js"
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,30 @@ def media_sources(settings: Settings) -> tuple[str, ...]:
     return origin, f"{scheme}://{settings.s3_bucket}.{host}"
 
 
+def model_viewer_policy(policy: str) -> str | None:
+    """The content policy of pages that show a 3D model; None if the viewer is not among the static files."""
+    return viewer_policy(policy, read_static(MODEL_VIEWER)) if has_static(MODEL_VIEWER) else None
+
+
+def viewer_policy(policy: str, script: str) -> str:
+    """The content policy of a page that shows a 3D model: what the viewer needs beyond that of every page.
+
+    It styles its own frame by a `<style>`, which is allowed by its hash, reads compressed meshes by WebAssembly, and
+    loads textures that it has unpacked from memory. Its other decoders are on servers of others, and stay refused.
+
+    Args:
+        policy: that of every page.
+        script: the viewer's source, which the hash is of.
+    """
+    hashes = [
+        f"'sha256-{b64encode(sha256(style)).decode()}'"
+        for style in re.findall(r"<style>(.*?)</style>", script, re.DOTALL)
+    ]
+    added = {"script-src": "'wasm-unsafe-eval'", "style-src": " ".join(hashes), "connect-src": "blob:"}
+    parts = [part.split(" ", 1) for part in policy.split("; ")]
+    return "; ".join(f"{name} {sources} {added.get(name, '')}".rstrip() for name, sources in parts)
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def viewer_policy(policy: str) -> str:
-    """The content policy of a page with a 3D model: its textures are loaded from memory."""
-    return policy.replace("connect-src ", "connect-src blob: ")

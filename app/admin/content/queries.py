@@ -5,7 +5,7 @@ rows a page, however many there are. The page then says how far it has looked, a
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ SCANNED = 2000
 # How much of a prompt and of an error a list shows.
 PROMPT_IN_LIST = 160
 _MOST_CHOICES = 200
-_MOST_ATTEMPTS = 50
+_MOST_ATTEMPTS = 10
 
 _CARD = f"""
 g.id, g.status, g.content_type, g.model, left(g.prompt, {PROMPT_IN_LIST + 1}) AS prompt, g.retry_count, g.max_retries,
@@ -130,7 +130,7 @@ async def list_content(tx: Transaction, wanted: Wanted, *, size: int) -> Found:
     if len(cards) > size:
         last = cards[size - 1]
         return Found(cards[:size], Position(last.created_at, last.id))
-    row = await tx.fetchrow(walk.end(scanned), *walk.values) if walk.rest else None
+    row = await tx.fetchrow(walk.end(scanned), *walk.values[: walk.driving_values]) if walk.rest else None
     if row is None:
         return Found(cards, None)
     return Found(cards, Position(row["created_at"], row["id"]), is_cut=True)
@@ -171,53 +171,50 @@ def id_range(words: str) -> tuple[uuid.UUID, uuid.UUID] | None:
     return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
+class _Values:
+    """The parameters of a statement, and the conditions that name them."""
+
+    def __init__(self) -> None:
+        self.values: list[object] = []
+
+    def __call__(self, left: str, *values: object) -> str:
+        """A condition whose left side is compared with one value, or with a row of several."""
+        self.values.extend(values)
+        names = ", ".join(f"${number}" for number in range(len(self.values) - len(values) + 1, len(self.values) + 1))
+        return f"{left} {names}" if len(values) == 1 else f"{left} ({names})"
+
+
+# The filters that an index of attempts serves.
+_OF_ATTEMPTS = ("key", "agent")
+
+
 @dataclass(frozen=True)
 class _Walk:
-    """The statement of a list: an index to walk along, and what is passed over.
+    """The statements of a list: an index to walk along, and what is passed over.
 
-    `driving` are the conditions that the index serves, `rest` the others. Where the index is that of first attempts,
-    `is_by_attempt`.
+    `driving` are the conditions that the index serves, with the first `driving_values` of the parameters; `rest` are
+    the others. `is_by_attempt`: the index is one of first attempts.
     """
 
     driving: tuple[str, ...]
     rest: tuple[str, ...]
     values: tuple[object, ...]
+    driving_values: int
     is_by_attempt: bool
 
     @classmethod
     def of(cls, wanted: Wanted) -> Self:
         """The walk along the index that leaves the least to pass over."""
-        values: list[object] = []
-
-        def is_value(column: str, operator: str, *given: object) -> str:
-            values.extend(given)
-            names = ", ".join(f"${number + 1}" for number in range(len(values) - len(given), len(values)))
-            return f"{column} {operator} {names if len(given) == 1 else f'({names})'}"
-
-        driving = [is_value("organization_id", "=", wanted.organization_id)]
-        by_attempt = wanted.key_id is not None or wanted.agent is not None
-        conditions = {
-            "key": wanted.key_id is not None and is_value("api_key_id", "=", wanted.key_id),
-            "agent": wanted.agent is not None and is_value("agent", "=", wanted.agent),
-            # Constants, so that Postgres sees which partial index they imply.
-            "status": wanted.status is not None and f"status = '{wanted.status.value}'",
-            "user": wanted.user_id is not None and is_value("user_id", "=", wanted.user_id),
-            "type": wanted.content_type is not None and f"content_type = '{wanted.content_type.value}'",
-        }
-        given = {name: condition for name, condition in conditions.items() if condition}
-        first = next((name for name in given if name != "status" or wanted.status != Status.COMPLETED), None)
+        value = _Values()
+        given = _given(wanted, value)
+        first = next((name for name in given if name != "status" or wanted.status is not Status.COMPLETED), None)
+        is_by_attempt = first in _OF_ATTEMPTS
+        driving = [value("organization_id =", wanted.organization_id), *_bounds(wanted, value, is_by_attempt)]
         if first is not None:
-            driving.append(given.pop(first))
-        of_attempts = "a." if by_attempt else ""
-        if wanted.since is not None:
-            driving.append(is_value("created_at", ">=", wanted.since))
-        if wanted.until is not None:
-            driving.append(is_value("created_at", "<", wanted.until))
-        if wanted.after is not None:
-            key = "generation_id" if by_attempt else "id"
-            driving.append(is_value(f"(created_at, {key})", "<", wanted.after.created_at, wanted.after.id))
-        rest = [f"{of_attempts if name == 'agent' else 'g.'}{condition}" for name, condition in given.items()]
-        return cls(tuple(driving), tuple(rest), tuple(values), by_attempt)
+            driving.insert(1, given.pop(first)())
+        driving_values = len(value.values)
+        rest = [f"{'a' if name in _OF_ATTEMPTS else 'g'}.{condition()}" for name, condition in given.items()]
+        return cls(tuple(driving), tuple(rest), tuple(value.values), driving_values, is_by_attempt)
 
     def page(self, scanned: int, limit: int) -> str:
         """Up to `limit` rows of the list, found among the first `scanned` of the index."""
@@ -233,9 +230,8 @@ class _Walk:
     def end(self, scanned: int) -> str:
         """The last of the first `scanned` rows of the index; no row if it has fewer."""
         key = "generation_id" if self.is_by_attempt else "id"
-        return (
-            f"SELECT created_at, {key} AS id FROM ({self._scan(f'created_at, {key}', scanned)}) s OFFSET {scanned - 1}"
-        )
+        scan = self._scan(f"created_at, {key}", scanned)
+        return f"SELECT created_at, {key} AS id FROM ({scan}) s ORDER BY 1 DESC, 2 DESC OFFSET {scanned - 1}"
 
     def _scan(self, columns: str, limit: int) -> str:
         table, key = ("attempts", "generation_id") if self.is_by_attempt else ("generations", "id")
@@ -244,6 +240,34 @@ class _Walk:
             f"SELECT {columns} FROM {table} WHERE {first}{' AND '.join(self.driving)}"
             f" ORDER BY created_at DESC, {key} DESC LIMIT {limit}"
         )
+
+
+def _given(wanted: Wanted, value: _Values) -> dict[str, Callable[[], str]]:
+    """The filters that are set: what leaves the least to pass over comes first.
+
+    Constants let Postgres see which partial index they imply.
+    """
+    conditions = {
+        "key": wanted.key_id and (lambda: value("api_key_id =", wanted.key_id)),
+        "agent": wanted.agent and (lambda: value("agent =", wanted.agent)),
+        "status": wanted.status and (lambda: f"status = '{wanted.status}'"),
+        "user": wanted.user_id and (lambda: value("user_id =", wanted.user_id)),
+        "type": wanted.content_type and (lambda: f"content_type = '{wanted.content_type}'"),
+    }
+    return {name: condition for name, condition in conditions.items() if callable(condition)}
+
+
+def _bounds(wanted: Wanted, value: _Values, is_by_attempt: bool) -> list[str]:
+    """Where the walk begins and ends."""
+    bounds = []
+    if wanted.since is not None:
+        bounds.append(value("created_at >=", wanted.since))
+    if wanted.until is not None:
+        bounds.append(value("created_at <", wanted.until))
+    if wanted.after is not None:
+        key = "generation_id" if is_by_attempt else "id"
+        bounds.append(value(f"(created_at, {key}) <", wanted.after.created_at, wanted.after.id))
+    return bounds
 
 
 @dataclass(frozen=True)
@@ -336,7 +360,7 @@ class AttemptRow:
 
 _ATTEMPTS = f"""
 SELECT a.number, a.prediction_id, a.created_at, c.sent_at, c.answered_at, a.finished_at, a.ended_at, a.ending,
-       left(a.error_message, 2000) AS error_message, a.agent, a.api_key_id AS key_id, k.name AS key_name,
+       left(a.error_message, 500) AS error_message, a.agent, a.api_key_id AS key_id, k.name AS key_name,
        u.email AS user_email, a.request_id, h.amount AS held
 FROM attempts a
 LEFT JOIN LATERAL (

@@ -11,12 +11,12 @@ from app.admin.access import MemberUser, SignedIn, Viewer
 from app.admin.content import gallery, queries, retrying, views
 from app.admin.content.detail import cost_lines, detail_of, is_capped
 from app.admin.content.live import Streams, follow
-from app.admin.content.media import MediaUrls, viewer_policy
+from app.admin.content.media import MODEL_VIEWER, MediaUrls
 from app.admin.content.presence import look_at_files
 from app.admin.content.queries import Card, State
 from app.admin.content.timeline import attempts_of
 from app.admin.forms import read_form
-from app.admin.rendering import has_static, render, see_other
+from app.admin.rendering import render, see_other
 from app.admin.sign_in.cookies import SESSION_COOKIE, token_in
 from app.admin.sign_in.queries import find_session
 from app.content import service as contents
@@ -36,7 +36,6 @@ router = APIRouter()
 
 _PAGE = 48
 _MOST_WATCHED = 100
-MODEL_VIEWER = "vendor/model-viewer.min.js"
 
 
 @router.get("/content")
@@ -159,7 +158,8 @@ async def _show(
     media_urls = MediaUrls(urls.store)
     presence = await look_at_files(urls.store, item.outputs)
     found = detail_of(item, rows, media_urls, urls, presence, views.version_of(card))
-    has_viewer = any(file.media.kind == "glb" for file in found.files) and has_static(MODEL_VIEWER)
+    policy: str | None = request.app.state.model_viewer_policy
+    has_viewer = policy is not None and any(file.media.kind == "glb" for file in found.files)
     response = render(
         request,
         "content/detail.html",
@@ -182,8 +182,8 @@ async def _show(
         has_viewer=has_viewer,
         model_viewer=MODEL_VIEWER,
     )
-    if has_viewer:
-        response.headers["Content-Security-Policy"] = viewer_policy(request.app.state.content_policy)
+    if has_viewer and policy is not None:
+        response.headers["Content-Security-Policy"] = policy
     return response
 
 

@@ -40,7 +40,7 @@ async def show(
     today = (await moment_of(tx)).astimezone(UTC).date()
     shown = period.read_period(request.query_params.get("period", ""), today)
     name, (split, label) = _split(request.query_params.get("split", ""), viewer)
-    picked = request.query_params.getlist("pick")[:_MOST_PICKED]
+    picked = [pick for pick in request.query_params.getlist("pick") if "\0" not in pick][:_MOST_PICKED]
     only_user = only_user_of(viewer)
     found = await spend_days.spend_by_day(
         tx,
@@ -59,7 +59,7 @@ async def show(
     )
     before = await spend_days.total_spend(tx, viewer.organization_id, first=first, last=last, user_id=only_user)
     a_day = (total.amount / len(shown.days)).quantize(Decimal("0.000001"))
-    address = partial(_address, name, shown.name, picked)
+    address = partial(_address, {"split": name, "period": shown.name}, picked)
     return rendering.render(
         request,
         "credits/usage.html",
@@ -118,8 +118,8 @@ async def _names(tx: Transaction, viewer: Viewer, split: Split, found: Sequence[
     return await choice_queries.name_users(tx, ids) if split is Split.USER else {}
 
 
-def _address(split: str, period_name: str, picked: Sequence[str], **changed: str | Sequence[str]) -> str:
+def _address(chosen: Mapping[str, str], picked: Sequence[str], **changed: str | Sequence[str]) -> str:
     """The page's own address with some of its choices changed."""
     picks = changed.pop("pick", picked)
-    query = [*{"split": split, "period": period_name, **changed}.items(), *(("pick", pick) for pick in picks)]
+    query = [*{**chosen, **changed}.items(), *(("pick", pick) for pick in picks)]
     return f"{rendering.url('usage')}?{urlencode(query)}"

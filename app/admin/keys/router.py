@@ -9,8 +9,9 @@ from app.admin.forms import Form, read_form
 from app.admin.keys import created, key_form, pages, queries, views
 from app.admin.keys.queries import STATES, Selection
 from app.admin.paging import page_of, read_position
-from app.admin.rendering import render, see_other, segment
+from app.admin.rendering import render, see_other, segment, url
 from app.api_keys import service, showing
+from app.api_keys.key_format import is_well_formed, shown_prefix
 from app.api_keys.service import NewKey
 from app.core.clock import moment_of
 from app.core.database import Transaction
@@ -34,6 +35,10 @@ async def list_keys(
 ) -> Response:
     """The organization's keys, the newest first; a member's own ones."""
     pages.require_organization(viewer)
+    if is_well_formed(q.strip()):
+        # Somebody looks for a key by the key itself, which must not stay in the browser's history.
+        prefix = shown_prefix(q.strip())
+        return RedirectResponse(url("keys", q=prefix, state=state, maker=maker), status_code=303)
     selection = Selection(
         state=state if state in STATES else "usable",
         search=q.strip().replace("\0", ""),

@@ -10,11 +10,11 @@ from fastapi import Request
 from app.admin.access import Viewer
 from app.admin.errors import PageNotFoundError
 from app.admin.rendering import render
-from app.admin.sessions.addresses import message_path, session_path
-from app.admin.sessions.media import MediaView, media_of
 from app.admin.sessions.queries import SessionRow, find_session, find_sessions
-from app.admin.sessions.reading import Transcript, TranscriptReader
+from app.admin.sessions.session_addresses import message_path, session_path
+from app.admin.sessions.thumbnails import MediaView, media_of
 from app.admin.sessions.transcript import CallView, TurnView
+from app.admin.sessions.transcript_reader import Transcript, TranscriptReader
 from app.admin.sessions.turn_queries import find_held, find_turns, session_of_turn
 from app.core.clock import now
 from app.core.database import Database, Transaction

@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from app.admin.sessions.addresses import session_path
 from app.admin.sessions.queries import RequestedAction
+from app.admin.sessions.session_addresses import session_path
 from app.admin.sessions.turn_rows import EntryRow, TurnRows
 from app.credits.references import turn_reference
 
@@ -54,9 +54,19 @@ class RequestView:
     entries: Sequence[EntryView]
 
 
-def request_view(action: RequestedAction, stored: TurnRows) -> RequestView:
-    """The action, and the ledger entries that it has led to."""
-    is_turn = action.turn_id is not None and action.reference == turn_reference(action.turn_id)
+def request_views(actions: Sequence[RequestedAction], stored: TurnRows) -> list[RequestView]:
+    """What the request has caused: its turns, each with what it has made, and attempts of no turn among them."""
+    turns = {action.turn_id for action in actions if _is_turn(action)}
+    shown = [action for action in actions if _is_turn(action) or action.turn_id not in turns]
+    return [_view(action, stored) for action in shown]
+
+
+def _is_turn(action: RequestedAction) -> bool:
+    return action.turn_id is not None and action.reference == turn_reference(action.turn_id)
+
+
+def _view(action: RequestedAction, stored: TurnRows) -> RequestView:
+    is_turn = _is_turn(action)
     entries = [_entry_view(entry) for entry in stored.entries if _is_of(entry, action, is_turn=is_turn, stored=stored)]
     has_session = action.session_name is not None and action.user_id is not None
     return RequestView(

@@ -9,8 +9,6 @@ from app.admin.access import SignedIn, Viewer
 from app.admin.errors import PageNotFoundError
 from app.admin.paging import page_of, read_position
 from app.admin.rendering import render, url
-from app.admin.sessions.addresses import UNNAMED, message_path, session_path
-from app.admin.sessions.listing import PERIODS, STATES, SessionsQuery, filter_words, may_read, view_of, visible_user
 from app.admin.sessions.queries import (
     SessionRow,
     find_request,
@@ -19,9 +17,19 @@ from app.admin.sessions.queries import (
     list_sessions,
     list_users,
 )
-from app.admin.sessions.reading import TranscriptReader
-from app.admin.sessions.requests import request_view
+from app.admin.sessions.requests import request_views
+from app.admin.sessions.session_addresses import UNNAMED, message_path, session_path
+from app.admin.sessions.session_list import (
+    PERIODS,
+    STATES,
+    SessionsQuery,
+    filter_words,
+    may_read,
+    view_of,
+    visible_user,
+)
 from app.admin.sessions.transcript import transcript_of
+from app.admin.sessions.transcript_reader import TranscriptReader
 from app.admin.sessions.turn_queries import find_turns, list_messages
 from app.core.clock import now
 from app.core.database import Transaction
@@ -132,7 +140,7 @@ async def show_request(request: Request, request_id: str, viewer: SignedIn, tx: 
         title=f"Request {request_id[:64]}",
         here="sessions",
         request_id=request_id,
-        actions=[request_view(action, stored) for action in actions],
+        actions=request_views(actions, stored),
     )
 
 

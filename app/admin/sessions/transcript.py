@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from app.admin.sessions.media import MediaView
+from app.admin.sessions.thumbnails import MediaView
 from app.admin.sessions.turn_rows import MessageRow
 from app.admin.words import Block, Piece, blocks_of, cut
 

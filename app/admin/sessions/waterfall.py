@@ -3,13 +3,14 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from math import ceil, floor, log10
 from typing import Final
 
 from app.admin.sessions.turn_rows import AttemptRow, ContentRow, EventRow, HoldRow, TurnRows
+from app.admin.sessions.turn_steps import Bar, Step, Tick, Waterfall
+from app.admin.sessions.turn_takes import is_of
 from app.admin.words import cut
 from app.credits.references import turn_reference
 
@@ -18,92 +19,6 @@ _LEAST_PAUSE: Final = 0.05
 _MOST_TICKS: Final = 6
 _LEAST_WIDTH: Final = 0.35
 _MOST_STEPS: Final = 200
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar on the turn's scale, in percent of its width."""
-
-    left: float
-    width: float
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A line of the scale, in percent of its width, and the moment that it stands for."""
-
-    at: float
-    label: str
-    is_first: bool
-
-
-@dataclass(frozen=True)
-class Step:
-    """A row of the table.
-
-    Attributes:
-        kind: `model`, `made`, `attempt`, `failed` or `wait`.
-        depth: how far it is indented.
-        name: what it is.
-        detail: more of it, small.
-        content_id: the content that it leads to.
-        prompt_tokens: of a model call that has been used.
-        cost: credits; None if it has none of its own.
-        begin: seconds after the turn's beginning; None if it is not stored.
-        end: the same; of what still runs, now.
-        is_running: whether it has not ended.
-        bar: where it is on the scale.
-    """
-
-    kind: str
-    depth: int
-    name: str
-    detail: str = ""
-    content_id: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    is_estimated: bool = False
-    cost: Decimal | None = None
-    begin: float | None = None
-    end: float | None = None
-    is_running: bool = False
-    bar: Bar | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        return None if self.begin is None or self.end is None else max(0.0, self.end - self.begin)
-
-
-@dataclass(frozen=True)
-class Waterfall:
-    """A turn.
-
-    Attributes:
-        began_at: when credits were held for its first model call.
-        seconds: from then until it was charged, or until now.
-        cost: what was charged for it and for what it has made, so far.
-        steps: its steps in the order in which they began.
-        ticks: the lines of the scale.
-        left_out: how many steps are not shown.
-    """
-
-    turn_id: str
-    began_at: datetime
-    seconds: float
-    length: float
-    is_running: bool
-    outcome: str
-    cost: Decimal
-    prompt_tokens: int
-    completion_tokens: int
-    model_calls: int
-    request_id: str | None
-    agent: str | None
-    api_key_id: str | None
-    entry_ids: Sequence[int]
-    steps: Sequence[Step]
-    ticks: Sequence[Tick]
-    left_out: int
 
 
 def waterfall_of(turn_id: str, rows: TurnRows, now: datetime) -> Waterfall | None:
@@ -126,66 +41,18 @@ def waterfall_of(turn_id: str, rows: TurnRows, now: datetime) -> Waterfall | Non
         length=length,
         is_running=hold.ended_at is None,
         outcome=hold.state,
-        cost=-sum((entry.amount for entry in rows.entries if _is_of(entry.reference, reference, contents)), Decimal(0)),
+        cost=-sum((entry.amount for entry in rows.entries if is_of(entry.reference, reference, contents)), Decimal(0)),
         prompt_tokens=sum(event.prompt_tokens or 0 for event in calls),
         completion_tokens=sum(event.completion_tokens or 0 for event in calls),
         model_calls=len(calls),
         request_id=hold.request_id,
         agent=hold.agent,
         api_key_id=hold.api_key_id,
-        entry_ids=[entry.id for entry in rows.entries if _is_of(entry.reference, reference, contents)],
+        entry_ids=[entry.id for entry in rows.entries if is_of(entry.reference, reference, contents)],
         steps=placed[:_MOST_STEPS],
         ticks=_ticks(length),
         left_out=max(0, len(placed) - _MOST_STEPS),
     )
-
-
-@dataclass(frozen=True)
-class TurnTake:
-    """What a turn has taken.
-
-    Attributes:
-        cost: credits, with what it has made.
-        seconds: how long it has run; None while it runs.
-        tokens: of all its model calls.
-    """
-
-    cost: Decimal
-    seconds: float | None
-    tokens: int
-    agent: str | None
-    is_running: bool
-
-
-def takes_of(rows: TurnRows) -> dict[str, TurnTake]:
-    """What each turn has taken, by its id."""
-    contents: defaultdict[str, list[ContentRow]] = defaultdict(list)
-    for content in rows.contents:
-        contents[content.turn_id].append(content)
-    return {
-        hold.turn_id: _take(hold, rows, contents[hold.turn_id])
-        for hold in rows.holds
-        if hold.turn_id is not None and hold.reference == turn_reference(hold.turn_id)
-    }
-
-
-def _take(hold: HoldRow, rows: TurnRows, contents: Sequence[ContentRow]) -> TurnTake:
-    calls = [event for event in rows.events if event.hold_reference == hold.reference]
-    return TurnTake(
-        cost=-sum((e.amount for e in rows.entries if _is_of(e.reference, hold.reference, contents)), Decimal(0)),
-        seconds=None if hold.ended_at is None else _after(hold, hold.ended_at),
-        tokens=sum((event.prompt_tokens or 0) + (event.completion_tokens or 0) for event in calls),
-        agent=hold.agent,
-        is_running=hold.ended_at is None,
-    )
-
-
-def _is_of(entry: str, turn: str, contents: Sequence[ContentRow]) -> bool:
-    """Whether a ledger entry is of the turn, or of what it has made."""
-    kind, _, named = entry.partition(":")
-    named = named if kind in {"late", "superseded"} else entry
-    made = tuple(f"generation:{content.id}:" for content in contents)
-    return named == turn or named.startswith((f"{turn}:", *made))
 
 
 def _model_steps(calls: Sequence[EventRow], hold: HoldRow) -> list[Step]:

@@ -24,7 +24,8 @@ _NOT_READ = frozenset(
     }
 )
 _READ = frozenset({"messages", "tools", "response_format"})
-_KEY = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# Stands in an instruction for what an agent has said under that output key.
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def build_body(
@@ -59,7 +60,7 @@ def build_body(
 
 def fill_in(instruction: str, state: Mapping[str, str]) -> str:
     """The instruction with each `{key}` replaced by the text under that key. Unknown keys stay as they are."""
-    return _KEY.sub(lambda match: state.get(match[1], match[0]), instruction)
+    return PLACEHOLDER.sub(lambda match: state.get(match[1], match[0]), instruction)
 
 
 def with_instruction(instruction: str, messages: Sequence[JsonObject]) -> list[JsonObject]:

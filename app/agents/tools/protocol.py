@@ -84,12 +84,14 @@ class ToolEntry:
     """A tool in the registry.
 
     `open_factory` is entered once per process: a tool that needs a connection of its own, for example to a search
-    service, opens it there and closes it at the end. It picks what it uses of the settings and the ports.
+    service, opens it there and closes it at the end. It picks what it uses of the settings and the ports. `summary`
+    says to operators what the tool does.
     """
 
     name: str
     open_factory: Callable[[Settings, ToolPorts], AbstractAsyncContextManager[ToolFactory]]
     offered_to: OfferedTo = OfferedTo.AGENTS_THAT_NAME_IT
+    summary: str = ""
 
 
 def specification(name: str, description: str, properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ _ENTRIES = (replicate_generate.ENTRY, exit_loop.ENTRY)
 TOOL_NAMES = tuple(entry.name for entry in _ENTRIES)
 # What the `tools` of an agent may name.
 NAMEABLE_TOOLS = tuple(entry.name for entry in _ENTRIES if entry.offered_to is OfferedTo.AGENTS_THAT_NAME_IT)
+# What each of them does.
+TOOL_SUMMARIES = {entry.name: entry.summary for entry in _ENTRIES if entry.name in NAMEABLE_TOOLS}
 
 
 @dataclass(frozen=True)

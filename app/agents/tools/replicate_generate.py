@@ -137,4 +137,6 @@ async def _open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[T
     yield bind
 
 
-ENTRY = ToolEntry(_NAME, _open_factory)
+ENTRY = ToolEntry(
+    _NAME, _open_factory, summary="Makes pictures, videos, sounds and 3D models with the catalog's models"
+)

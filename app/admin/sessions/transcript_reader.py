@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.admin.sessions.media import MediaView, media_of
 from app.admin.sessions.queries import SessionRow
+from app.admin.sessions.thumbnails import MediaView, media_of
 from app.admin.sessions.transcript import MOST_OF_A_TEXT, TurnView, transcript_of
 from app.admin.sessions.turn_queries import (
     find_position,
@@ -17,7 +17,9 @@ from app.admin.sessions.turn_queries import (
     session_of_turn,
 )
 from app.admin.sessions.turn_rows import SessionTotals
-from app.admin.sessions.waterfall import TurnTake, Waterfall, takes_of, waterfall_of
+from app.admin.sessions.turn_steps import Waterfall
+from app.admin.sessions.turn_takes import TurnTake, takes_of
+from app.admin.sessions.waterfall import waterfall_of
 from app.core.database import Transaction
 from app.storage.protocol import ObjectStore
 

@@ -174,7 +174,20 @@ def _items(below: Mapping[str, Sequence[str]], depths: Mapping[str, int], order:
             elif called not in owned:
                 owned.add(called)
                 items[name].below.append(items[called])
+    for name in order:
+        items[name].below = _lanes_beside(items[name].below)
     return [items[name] for name in order if depths[name] == 0]
+
+
+def _lanes_beside(below: Sequence[_Item]) -> list[_Item]:
+    """The same with each lane next to the box below which its end stands, so that the lines cross few others."""
+    boxes = [item for item in below if item.name]
+    holders = {inner.name: box.name for box in boxes for inner in box.all()}
+    lanes: dict[str, list[_Item]] = {}
+    for lane in below:
+        if not lane.name:
+            lanes.setdefault(holders.get(lane.leads_to, ""), []).append(lane)
+    return [*lanes.get("", ()), *(item for box in boxes for item in [box, *lanes.get(box.name, ())])]
 
 
 def _lane(first: int, end: int, called: str) -> _Item:

@@ -158,7 +158,7 @@ def _detail(entry: AgentEntry, default_model: str) -> str:
         case AgentType.PARALLEL:
             words = "Parallel, at the same time"
         case AgentType.LOOP:
-            words = f"Loop, at most {entry.max_iterations} rounds"
+            words = f"Loop, up to {entry.max_iterations} rounds"
     return words if entry.is_active else f"Off · {words}"
 
 

@@ -18,9 +18,15 @@ from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
 from tests.conftest import Stack
 from tests.contract.environments import node_environment
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 _SOON = PATIENCE * 1000
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    """Nothing is looked for only for the seconds that Playwright would."""
+    expect.set_options(timeout=_SOON)
 
 
 @pytest.fixture
@@ -61,7 +67,11 @@ async def test_videos_and_sounds_play_in_the_page(page: Page, maker: Maker, kind
     await player.evaluate("(player) => { player.muted = true; return player.play(); }")
 
     await expect(player).to_have_js_property("error", None)
-    await page.wait_for_function(f"document.querySelector('{kind}').currentTime > 0", timeout=_SOON)
+
+    async def has_played() -> bool:
+        return float(await player.evaluate("(player) => player.currentTime")) > 0
+
+    assert await until(has_played)
     assert await player.evaluate("(player) => player.readyState") >= 2
 
 

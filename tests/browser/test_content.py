@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -104,7 +105,8 @@ async def test_a_3d_model_is_shown_in_3d_or_offered_as_a_file(
     made = await maker.make("simulator/glb", "A low-poly vase")
     context = await browser.new_context(base_url=console)
     complaints = Complaints(context)
-    await context.add_cookies([{**cookie, "url": console} for cookie in await cookies_of(world, "owner")])
+    cookies: list[Any] = [{**cookie, "url": console} for cookie in await cookies_of(world, "owner")]
+    await context.add_cookies(cookies)
     page = await context.new_page()
 
     await page.goto(f"/admin/content/{made}")

@@ -31,7 +31,7 @@ CHANGES = [
         ("credits", "adjust", "--org", "Acme", "--amount", "-1", "--reason", "twice", "--reference", "ticket 1"),
         ["credits_adjusted"],
     ),
-    (("admin", "create", "--email", "ada@acme.example"), ["one_time_link_made"]),
+    (("admin", "create", "--email", "ada@acme.example", "--operator"), ["operator_made", "one_time_link_made"]),
     (("admin", "reset", "ada@acme.example"), ["one_time_link_made"]),
     (("admin", "operator", "ada@acme.example", "on"), ["operator_made"]),
     (("keys", "create", "--org", "Acme", "--name", "audited"), ["key_created"]),

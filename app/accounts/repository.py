@@ -29,7 +29,10 @@ def is_open(session: str, idle: str, absolute: str) -> str:
 
 
 async def add_session(tx: Transaction, user_id: str, token_hash: bytes, browser: Browser) -> str:
-    """Add a session; returns its id. A few that ended long ago are deleted."""
+    """Add a session, which shows the organization that the user has last looked at; returns its id.
+
+    A few that ended long ago are deleted.
+    """
     session_id = new_id("signin")
     await tx.execute(
         "DELETE FROM console_sessions WHERE id IN"
@@ -37,8 +40,9 @@ async def add_session(tx: Transaction, user_id: str, token_hash: bytes, browser:
         _SESSIONS_KEPT,
     )
     await tx.execute(
-        "INSERT INTO console_sessions (id, user_id, token_hash, device_hash, address, user_agent)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO console_sessions (id, user_id, token_hash, device_hash, address, user_agent, organization_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, (SELECT organization_id FROM console_sessions"
+        " WHERE user_id = $2 ORDER BY last_seen_at DESC LIMIT 1))",
         session_id,
         user_id,
         token_hash,
@@ -157,6 +161,11 @@ async def add_attempt(tx: Transaction, email_hash: bytes, browser: Browser) -> i
 async def note_success(tx: Transaction, attempt_id: int) -> None:
     """Note that an attempt has succeeded."""
     await tx.execute("UPDATE sign_in_attempts SET has_succeeded = true WHERE id = $1", attempt_id)
+
+
+async def forget_attempt(tx: Transaction, attempt_id: int) -> None:
+    """Forget an attempt that was none to sign in, and did not fail."""
+    await tx.execute("DELETE FROM sign_in_attempts WHERE id = $1", attempt_id)
 
 
 async def count_failures(tx: Transaction, email_hash: bytes) -> int:

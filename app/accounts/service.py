@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from app.accounts import repository
 from app.accounts.errors import NoSignedInSessionError, WrongPasswordError
 from app.accounts.passwords import Passwords, check_new_password
-from app.accounts.signed_in import Account, OpenSession, PastAttempt
+from app.accounts.sign_in import confirm
+from app.accounts.signed_in import Account, OpenSession, PastAttempt, TypedPassword
+from app.accounts.throttle import WaitingAttempts
 from app.audit.actor import Actor, ActorKind
 from app.audit.service import log_change
 from app.core.crypto import sha256
 from app.core.database import Database, Transaction
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.errors import OrganizationNotFoundError
+from app.organizations.models import User
 
 _ATTEMPTS_SHOWN = 6
 
@@ -66,52 +70,58 @@ async def choose_organization(tx: Transaction, user_id: str, session_id: str, or
 
 
 async def change_password(
-    database: Database, passwords: Passwords, *, user_id: str, session_id: str, old: str, new: str
+    database: Database,
+    passwords: Passwords,
+    waiting: WaitingAttempts,
+    typed: TypedPassword,
+    *,
+    session_id: str,
+    new: str,
 ) -> int:
     """Change the user's password and end all sessions but this one; returns how many were ended.
 
     Raises:
-        WrongPasswordError: the old password is not the user's.
+        WrongPasswordError: the present password is not the user's.
         WeakPasswordError: the new one is too short or too long.
-        SignInBusyError: more passwords are to be checked than can be.
+        SignInBusyError, SignInSlowedError: see `confirm`.
     """
-    async with database.transaction() as tx:
-        known_hash = (await organizations.get_user(tx, user_id)).password_hash
-    if not await passwords.is_right(old, known_hash):
-        raise WrongPasswordError
     check_new_password(new)
+    known_hash = await confirm(database, passwords, waiting, typed)
     new_hash = await passwords.hashed(new)
-    actor = Actor(ActorKind.USER, user_id)
+    actor = Actor(ActorKind.USER, typed.user_id)
     async with database.transaction() as tx:
-        user = await organizations.get_user(tx, user_id, is_locked=True)
-        if user.password_hash != known_hash:
-            raise WrongPasswordError
+        user = await _unchanged(tx, typed.user_id, known_hash)
         organizations.set_password_hash(tx, user, new_hash, actor=actor)
-        return await end_all_sessions(tx, user_id, but=session_id, actor=actor)
+        return await end_all_sessions(tx, user.id, but=session_id, actor=actor)
 
 
-async def change_email(database: Database, passwords: Passwords, *, user_id: str, password: str, email: str) -> None:
+async def change_email(
+    database: Database, passwords: Passwords, waiting: WaitingAttempts, typed: TypedPassword, *, email: str
+) -> None:
     """Give the user another address to sign in with.
 
     Raises:
         WrongPasswordError: the password is not the user's.
         InvalidRequestError: it is no email address, or another user's.
-        SignInBusyError: more passwords are to be checked than can be.
+        SignInBusyError, SignInSlowedError: see `confirm`.
     """
+    known_hash = await confirm(database, passwords, waiting, typed)
     async with database.transaction() as tx:
-        known_hash = (await organizations.get_user(tx, user_id)).password_hash
-    if not await passwords.is_right(password, known_hash):
-        raise WrongPasswordError
-    async with database.transaction() as tx:
-        user = await organizations.get_user(tx, user_id, is_locked=True)
-        if user.password_hash != known_hash:
-            raise WrongPasswordError
-        await organizations.change_email(tx, user, email, actor=Actor(ActorKind.USER, user_id))
+        user = await _unchanged(tx, typed.user_id, known_hash)
+        await profiles.change_email(tx, user, email, actor=Actor(ActorKind.USER, user.id))
 
 
 async def list_accounts(tx: Transaction) -> Sequence[Account]:
     """All users by their address."""
     return await repository.list_accounts(tx)
+
+
+async def _unchanged(tx: Transaction, user_id: str, password_hash: str) -> User:
+    """The user, locked, if the password is still the one that was checked."""
+    user = await organizations.get_user(tx, user_id, is_locked=True)
+    if user.password_hash != password_hash:
+        raise WrongPasswordError
+    return user
 
 
 async def _log(tx: Transaction, actor: Actor, event: str, user_id: str) -> None:

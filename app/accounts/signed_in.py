@@ -24,6 +24,16 @@ class Browser:
 
 
 @dataclass(frozen=True)
+class TypedPassword:
+    """What somebody who is signed in types to confirm a change of the account."""
+
+    user_id: str
+    email: str
+    password: str = field(repr=False)
+    browser: Browser
+
+
+@dataclass(frozen=True)
 class NewSession:
     """A session that has just begun. The token cannot be found out later."""
 

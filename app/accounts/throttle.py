@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.accounts.errors import SignInSlowedError
 
@@ -29,6 +29,11 @@ class Failures:
     address: int
     address_limit: int
     device: int | None = None
+
+    def with_one_more(self) -> "Failures":
+        """The same after one more failure of this user, address and browser."""
+        device = None if self.device is None else self.device + 1
+        return replace(self, account=self.account + 1, address=self.address + 1, device=device)
 
     @property
     def tries_left(self) -> int:

@@ -1,5 +1,7 @@
 """The reader's own account."""
 
+from datetime import timedelta
+
 import pytest
 
 from app.admin.account.views import browser_name
@@ -44,6 +46,19 @@ async def test_a_refused_password_changes_nothing(
     assert refusal in refused.text
     assert NEW not in refused.text
     assert entered.status_code == 303
+
+
+async def test_a_session_that_was_left_open_is_no_way_to_guess_faster(owner_browser: Browser) -> None:
+    for _ in range(5):
+        await owner_browser.submit("/account/password", old="a guess", new=NEW, again=NEW)
+
+    refused = await owner_browser.submit("/account/email", email="eve@example.com", password="a guess")
+    changed = await owner_browser.submit("/account/password", old=PASSWORD, new=NEW, again=NEW)
+
+    assert refused.elapsed > timedelta(seconds=1)
+    assert refused.status_code == 422
+    assert changed.elapsed > timedelta(seconds=2)
+    assert changed.status_code == 303
 
 
 async def test_one_browser_or_all_others_can_be_signed_out(

@@ -109,17 +109,22 @@ async def test_a_session_has_so_many_streams_and_no_more(
     owner_browser: Browser, database: Database, organization: Organization
 ) -> None:
     content = await add_content(database, organization, "processing")
-    address = {"url": "/content/events", "params": {"known": f"{content.id}:old"}}
+    address: dict[str, Any] = {"url": "/content/events", "params": {"known": f"{content.id}:old"}}
 
-    async with AsyncExitStack() as streams:
-        for _ in range(MOST_OPEN):
-            await the_next(await streams.enter_async_context(opened(owner_browser, content)))
-
-        assert (await owner_browser.get(**address)).status_code == 204
+    async def status() -> int:
+        async with owner_browser.stream("GET", **address) as response:
+            return response.status_code
 
     async def has_room() -> bool:
-        async with owner_browser.stream("GET", **address) as response:
-            return response.status_code == 200
+        return await status() == 200
+
+    async with AsyncExitStack() as streams:
+        # An iterator that nobody keeps ends its stream.
+        kept = [await streams.enter_async_context(opened(owner_browser, content)) for _ in range(MOST_OPEN)]
+        for events in kept:
+            await the_next(events)
+
+        assert await status() == 204
 
     assert await until(has_room)
 

@@ -47,6 +47,8 @@ async def test_the_arrow_keys_walk_the_days_and_enter_opens_one(page: Page, worl
 
 async def test_the_range_applies_when_it_is_chosen_and_names_are_compared(page: Page, world: World) -> None:
     await _spend(world, "0.25")
+    async with world.database.transaction() as tx:
+        await add_charge(tx, Origin(organization_id=world.organization.id), datetime.now(UTC), [Call("1", model="m")])
     await page.goto("/admin/usage")
 
     await page.get_by_label("Range").select_option("90")
@@ -56,6 +58,7 @@ async def test_the_range_applies_when_it_is_chosen_and_names_are_compared(page: 
 
     await expect(page.get_by_role("rowheader", name="What is compared")).to_be_visible()
     await expect(page.get_by_label("Compare sim-metered")).to_be_checked()
+    await expect(page.get_by_label("Compare m", exact=True)).to_have_count(0)
 
 
 async def test_an_export_is_downloaded(page: Page, world: World, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ _MADE_OF = {
     "direct_database": {"database_url", "database_pooler", "database_direct_url"},
     "replicate_webhook_secrets": {"replicate_webhook_secret"},
     "own_authorities": {"ca_bundle", "ssl_cert_file", "requests_ca_bundle", "aws_ca_bundle"},
+    # Each is only valid beside the other.
+    "sends_mail": {"smtp_url", "mail_from"},
 }
 _NAMES = {**{name: {name} for name in Settings.model_fields}, **_MADE_OF}
 

@@ -53,7 +53,7 @@ class Mailbox:
         self, _server: SMTP, session: Session, _envelope: Envelope, _mechanism: str, data: LoginPassword
     ) -> AuthResult:
         self.passwords.append((data.login.decode(), data.password.decode(), session.ssl is not None))
-        return AuthResult(success=data.password == b"p@ss/word")
+        return AuthResult(success=data.password == b"p@ss/word", handled=False)
 
 
 @asynccontextmanager

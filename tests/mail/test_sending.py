@@ -86,7 +86,7 @@ async def test_a_mail_is_sent_once_however_many_workers_send(
     assert sent["From"] == "Junis <junis@example.org>"
     assert sent["Subject"] == "Fern hill: less"
     assert sent["Message-ID"].endswith("@example.org>")
-    assert sent.get_content() == "Grüße\n"
+    assert sent.get_content().replace("\r\n", "\n") == "Grüße\n"
     row = await _row(database, address)
     assert (row["attempts"], row["sent_at"] is not None, row["last_error"]) == (1, True, None)
 
@@ -190,7 +190,8 @@ async def test_a_password_is_sent_over_tls_alone(mailbox: Mailbox, tmp_path: Pat
     with pytest.raises(MailServerError):
         await _sender(mailbox.port, user=user).send("4", "a@example.com", "Hi", "")
 
-    assert secured.passwords == [("junis@example.org", "p@ss/word", True), ("a", "b", True)]
+    # A client tries one way of signing in after the other.
+    assert set(secured.passwords) == {("junis@example.org", "p@ss/word", True), ("a", "b", True)}
     assert len(secured.mails) == 1
     assert mailbox.passwords == []
 

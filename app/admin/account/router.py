@@ -4,19 +4,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.accounts import service
-from app.accounts.dependencies import PasswordsDep
+from app.accounts.dependencies import PasswordsDep, WaitingAttemptsDep
 from app.accounts.errors import NoSignedInSessionError, WrongPasswordError
 from app.accounts.passwords import check_new_password
-from app.accounts.signed_in import ABSOLUTE_END, IDLE_END
+from app.accounts.signed_in import ABSOLUTE_END, IDLE_END, TypedPassword
 from app.admin.access import SignedInUser, Viewer
 from app.admin.account.views import session_rows
 from app.admin.errors import PageNotFoundError
 from app.admin.filters import quantity
 from app.admin.forms import Form, read_form
 from app.admin.rendering import render, see_other
+from app.admin.sign_in.doors import browser_of
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
-from app.dependencies import DatabaseDep, TransactionDep
+from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.errors import OrganizationNotFoundError
 
@@ -31,7 +33,12 @@ async def show_account(request: Request, viewer: SignedInUser, database: Databas
 
 @router.post("/account/password")
 async def change_password(
-    request: Request, viewer: SignedInUser, database: DatabaseDep, passwords: PasswordsDep
+    request: Request,
+    viewer: SignedInUser,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    passwords: PasswordsDep,
+    waiting: WaitingAttemptsDep,
 ) -> Response:
     """Change the password, which signs out all other browsers."""
     form = await read_form(request)
@@ -46,9 +53,9 @@ async def change_password(
             ended = await service.change_password(
                 database,
                 passwords,
-                user_id=viewer.user_id,
+                waiting,
+                _typed(request, settings, viewer, form.value("old")),
                 session_id=viewer.session_id,
-                old=form.value("old"),
                 new=new,
             )
         except WrongPasswordError as error:
@@ -61,16 +68,20 @@ async def change_password(
 
 @router.post("/account/email")
 async def change_email(
-    request: Request, viewer: SignedInUser, database: DatabaseDep, passwords: PasswordsDep
+    request: Request,
+    viewer: SignedInUser,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    passwords: PasswordsDep,
+    waiting: WaitingAttemptsDep,
 ) -> Response:
     """Change the address to sign in with."""
     form = await read_form(request)
     email = form.text("email", most=320, label="E-mail")
     if not form.errors:
         try:
-            await service.change_email(
-                database, passwords, user_id=viewer.user_id, password=form.value("password"), email=email
-            )
+            typed = _typed(request, settings, viewer, form.value("password"))
+            await service.change_email(database, passwords, waiting, typed, email=email)
         except WrongPasswordError as error:
             form.error("password", f"{error.text} Nothing was changed.")
         except InvalidRequestError as error:
@@ -89,7 +100,7 @@ async def change_name(request: Request, viewer: SignedInUser, database: Database
         return await _page(request, viewer, database, name_form=form, status=422)
     async with database.transaction() as tx:
         user = await organizations.get_user(tx, viewer.user_id, is_locked=True)
-        organizations.change_name(tx, user, name or None, actor=viewer.actor)
+        profiles.change_name(tx, user, name or None, actor=viewer.actor)
     return see_other(request, "/account", note="Your name is saved.")
 
 
@@ -122,6 +133,10 @@ async def switch_organization(request: Request, viewer: SignedInUser, tx: Transa
     except OrganizationNotFoundError:
         raise PageNotFoundError from None
     return see_other(request, "/")
+
+
+def _typed(request: Request, settings: SettingsDep, viewer: Viewer, password: str) -> TypedPassword:
+    return TypedPassword(viewer.user_id, viewer.email, password, browser_of(request, settings))
 
 
 async def _page(

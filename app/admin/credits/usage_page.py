@@ -40,7 +40,7 @@ async def show(
     today = (await moment_of(tx)).astimezone(UTC).date()
     shown = period.read_period(request.query_params.get("period", ""), today)
     name, (split, label) = _split(request.query_params.get("split", ""), viewer)
-    picked = request.query_params.getlist("pick")[:_MOST_PICKED]
+    picked = [pick for pick in request.query_params.getlist("pick") if "\0" not in pick][:_MOST_PICKED]
     only_user = only_user_of(viewer)
     found = await spend_days.spend_by_day(
         tx,

@@ -181,7 +181,7 @@ async def test_what_changes_nothing_is_not_logged(
         (_change_plan, ["plan_changed"]),
         (_set_plan, ["plan_set"]),
         (_import_catalog, ["model_imported"]),
-        (_import_agents, ["agent_imported"]),
+        (_import_agents, ["agent_imported", "agent_imported"]),
         (_grant, ["credits_granted"]),
     ],
 )

@@ -13,7 +13,7 @@ async def test_an_agent_is_edited_without_scripts(plain_page: Page, world: World
     page = plain_page
     await page.goto("/admin/agents/polish")
 
-    await page.get_by_label("Description").fill("Critic, then editor")
+    await page.get_by_label("Description", exact=True).fill("Critic, then editor")
     await page.get_by_label("critic", exact=False).first.check()
     await page.get_by_label("Place of editor").fill("1")
     await page.get_by_label("Place of critic").fill("2, 4")
@@ -21,7 +21,7 @@ async def test_an_agent_is_edited_without_scripts(plain_page: Page, world: World
     await page.get_by_role("button", name="Save polish").click()
 
     await expect(page.get_by_text("Enter a whole number from 1 to 100.")).to_be_visible()
-    await expect(page.get_by_label("Description")).to_have_value("Critic, then editor")
+    await expect(page.get_by_label("Description", exact=True)).to_have_value("Critic, then editor")
     await expect(page.get_by_label("Place of critic")).to_have_value("2, 4")
 
     await page.get_by_label("rounds").fill("20")
@@ -36,12 +36,12 @@ async def test_an_agent_is_edited_without_scripts(plain_page: Page, world: World
 
 async def test_only_the_fields_of_the_type_are_shown(page: Page, world: World) -> None:
     await page.goto("/admin/agents/new")
-    await expect(page.get_by_label("Instruction")).to_be_visible()
+    await expect(page.get_by_label("Instruction", exact=True)).to_be_visible()
     await expect(page.get_by_label("rounds")).to_be_hidden()
 
     await page.get_by_label("Type").select_option("LOOP_AGENT")
 
-    await expect(page.get_by_label("Instruction")).to_be_hidden()
+    await expect(page.get_by_label("Instruction", exact=True)).to_be_hidden()
     await expect(page.get_by_label("Model", exact=True)).to_be_hidden()
     await expect(page.get_by_label("rounds")).to_be_visible()
 
@@ -49,13 +49,13 @@ async def test_only_the_fields_of_the_type_are_shown(page: Page, world: World) -
 async def test_two_admins_edit_one_agent(page: Page, world: World) -> None:
     await hire(world)
     await page.goto("/admin/agents/illustrator")
-    await page.get_by_label("Instruction").fill("My own text.")
+    await page.get_by_label("Instruction", exact=True).fill("My own text.")
     await change(world.database, world.organization, "illustrator", instruction="Theirs.\n", temperature=0.5)
 
     await page.get_by_role("button", name="Save illustrator").click()
 
     await expect(page.get_by_role("alert")).to_contain_text("changed this agent while you were editing")
-    await expect(page.get_by_label("Instruction")).to_have_value("My own text.")
+    await expect(page.get_by_label("Instruction", exact=True)).to_have_value("My own text.")
     missed = page.locator("#missed")
     await expect(missed.locator("ins").first).to_have_text("Theirs.")
     await expect(missed).to_contain_text("Temperature")

@@ -111,6 +111,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "prices",
     }
     assert {table for table, granted in grants.items() if "DELETE" in granted} == {
+        "agents",
         "console_sessions",
         "credit_alerts",
         "idempotency_keys",

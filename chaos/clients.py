@@ -16,8 +16,10 @@ from chaos.plan import KEYED, Plan, Request, Way
 from chaos.strikes import APIS
 
 # Longer than all strikes and the lease of an Idempotency-Key whose process was killed by the last of them. It begins
-# again with every answer that any client gets, since a slow machine is no reason to give up.
+# again with every answer that any client gets, since a slow machine is no reason to give up; but a machine that is too
+# slow for turns to end within their time limit never gets through.
 _PATIENCE_SECONDS = 200.0
+_MOST_PATIENCE_SECONDS = 900.0
 _BETWEEN_TRIES_SECONDS = 0.7
 _RETRY_SECONDS = 1.5
 _API = "/api/external"
@@ -74,7 +76,7 @@ class Clients:
     async def _ask_until_answered(self, request: Request, first_api: str) -> bool:
         began = monotonic()
         number = APIS.index(first_api)
-        while monotonic() < max(began, self._answered_at) + _PATIENCE_SECONDS:
+        while monotonic() < min(max(began, self._answered_at) + _PATIENCE_SECONDS, began + _MOST_PATIENCE_SECONDS):
             if await self._try(request, APIS[number % len(APIS)]):
                 self._answered_at = monotonic()
                 return True

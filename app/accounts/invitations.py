@@ -14,6 +14,7 @@ from app.audit.service import log_change
 from app.core.crypto import new_id, sha256
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.members import is_member, lock_members, require_manager
 from app.organizations.models import MembershipRole, User
@@ -218,7 +219,7 @@ async def accept_as_new(
         user = await organizations.ensure_user(tx, invitation.email, actor=Actor(ActorKind.SERVER))
         own = Actor(ActorKind.USER, user.id)
         organizations.set_password_hash(tx, user, password_hash, actor=own)
-        organizations.change_name(tx, user, name, actor=own)
+        profiles.change_name(tx, user, name, actor=own)
         return await _accept(tx, token, user), await begin_session(tx, user.id, browser)
 
 

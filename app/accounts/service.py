@@ -12,6 +12,7 @@ from app.audit.actor import Actor, ActorKind
 from app.audit.service import log_change
 from app.core.crypto import sha256
 from app.core.database import Database, Transaction
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.errors import OrganizationNotFoundError
 from app.organizations.models import User
@@ -107,7 +108,7 @@ async def change_email(
     known_hash = await confirm(database, passwords, waiting, typed)
     async with database.transaction() as tx:
         user = await _unchanged(tx, typed.user_id, known_hash)
-        await organizations.change_email(tx, user, email, actor=Actor(ActorKind.USER, user.id))
+        await profiles.change_email(tx, user, email, actor=Actor(ActorKind.USER, user.id))
 
 
 async def list_accounts(tx: Transaction) -> Sequence[Account]:

@@ -10,6 +10,7 @@ from app.accounts.signed_in import Browser, NewSession, Refused, TypedPassword
 from app.accounts.throttle import Failures, WaitingAttempts
 from app.core.crypto import sha256
 from app.core.database import Database, Transaction
+from app.organizations import profiles
 from app.organizations import service as organizations
 
 # The wait doubles with each failure, and has reached its limit long before.
@@ -113,6 +114,6 @@ async def _begin(tx: Transaction, claim: _Claim, browser: Browser, renewed_hash:
         # It was changed meanwhile, which ends everything that the old one has begun.
         return Refused(tries_left=0, delay_seconds=0)
     if renewed_hash is not None:
-        organizations.renew_password_hash(user, renewed_hash)
+        profiles.renew_password_hash(user, renewed_hash)
     await repository.note_success(tx, claim.attempt_id)
     return await begin_session(tx, claim.user_id, browser)

@@ -169,6 +169,6 @@ def _log(
         f"agent_{event.value}",
         organization_id=organization_id,
         object_id=name,
-        before=before or None,
-        after=after or None,
+        before={"name": name, **before} if before else None,
+        after={"name": name, **after} if after else None,
     )

@@ -75,9 +75,3 @@ def log_change(
 def _name_in(values: Mapping[str, Any] | None) -> str | None:
     name = (values or {}).get("name")
     return name[:_MOST_OF_A_NAME] if isinstance(name, str) else None
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of two states of one object, what differs, for `log_change`."""
-    names = [name for name in after if before.get(name) != after[name]]
-    return {name: before.get(name) for name in names}, {name: after[name] for name in names}

@@ -109,11 +109,6 @@ async def list_manager_addresses(tx: Transaction, organization_id: str) -> Seque
     return await repository.list_manager_addresses(tx, organization_id)
 
 
-def renew_password_hash(user: User, password_hash: str) -> None:
-    """Store the same password under another hash, of stronger parameters. That changes nothing for anybody."""
-    user.password_hash = password_hash
-
-
 def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor) -> None:
     """Say whether the user runs this server: sees all organizations, plans, the catalog and the system."""
     if user.is_operator == is_operator:
@@ -121,35 +116,6 @@ def set_operator(tx: Transaction, user: User, *, is_operator: bool, actor: Actor
     user.is_operator = is_operator
     event = "operator_made" if is_operator else "operator_unmade"
     log_change(tx, actor, event, object_id=user.id, after={"name": user.email})
-
-
-async def change_email(tx: Transaction, user: User, email: str, *, actor: Actor) -> None:
-    """Give the user another address to sign in with.
-
-    Raises:
-        InvalidRequestError: it is not an email address, or another user's.
-    """
-    if not is_email(email):
-        raise InvalidRequestError(f"Not an email address: {email}")
-    former = user.email
-    if email == former:
-        return
-    other = await repository.find_user_by_email(tx, email)
-    if other is not None and other.id != user.id:
-        raise InvalidRequestError("Another user has this address")
-    user.email = email
-    await tx.session.flush()
-    log_change(tx, actor, "email_changed", object_id=user.id, before={"name": former}, after={"name": email})
-
-
-def change_name(tx: Transaction, user: User, name: str | None, *, actor: Actor) -> None:
-    """Give the user a name that other members see beside the address; None for no name."""
-    former = user.name
-    if name == former:
-        return
-    user.name = name
-    before, after = {"name": user.email, "called": former}, {"name": user.email, "called": name}
-    log_change(tx, actor, "user_renamed", object_id=user.id, before=before, after=after)
 
 
 async def find_user(tx: Transaction, email: str) -> User | None:

@@ -32,7 +32,8 @@ class Browser(httpx.AsyncClient):
     """
 
     def __init__(self, stack: Stack, *, email: str = "", user_id: str = "", organization: Organization | None) -> None:
-        super().__init__(base_url=f"{stack.url}/admin", timeout=60)
+        # A connection that is kept may be closed by the server at the very moment at which it is used again.
+        super().__init__(base_url=f"{stack.url}/admin", timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
         self.email = email
         self.user_id = user_id
         self.organization = organization

@@ -1,6 +1,7 @@
 """The pages of agents: who sees them, what is refused and keeps what was typed, and what an edit leads to."""
 
 import re
+from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
 
@@ -16,7 +17,9 @@ from tests import factories
 from tests.admin.conftest import Browser, BrowserOf
 from tests.agents.definitions import agent, agents_file, container
 from tests.agents.editing import change, edited, history_of
-from tests.chat.asking import ask
+from tests.chat.asking import ask, open_http
+from tests.chat.upstream import UpstreamLog
+from tests.conftest import Stack
 from tests.factories import Organization
 
 LONG_NAME = "a" * 63 + "z"
@@ -34,6 +37,12 @@ WORDS = re.compile(r"<[^>]*>|\s+")
 @pytest.fixture
 async def organization(database: Database) -> Organization:
     return await factories.make_organization(database, agents=agents_file(*TEAM))
+
+
+@pytest.fixture
+async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_http(stack.url) as opened:
+        yield opened
 
 
 def words_of(page: httpx.Response) -> str:
@@ -112,14 +121,14 @@ async def test_another_organizations_agents_do_not_exist(
     assert (await owner_browser.get("/agents/new?copy_of=poet")).status_code == 404
 
 
-async def test_the_list_says_who_calls_whom(owner_browser: Browser, client: httpx.AsyncClient) -> None:
+async def test_the_list_says_who_calls_whom(owner_browser: Browser) -> None:
     page = await owner_browser.get("/agents")
 
     words = words_of(page)
     assert "host Orchestrator" in words
     assert "Calls writer, then editor" in words
     assert "Not reached from the orchestrator" in words
-    assert page.text.count("<rect") == len(TEAM)
+    assert page.text.count('width="226"') == len(TEAM)
     assert f"<title>{LONG_NAME}</title>" in page.text
     assert len(page.content) < 100_000
 
@@ -198,7 +207,12 @@ async def test_an_agent_is_made_with_all_its_settings(
 async def test_a_form_that_is_sent_as_it_stands_changes_nothing(
     owner_browser: Browser, database: Database, organization: Organization
 ) -> None:
-    await change(database, organization, "editor", temperature=1e-05, instruction='\n"x" {draft}\n\n', model="gone")
+    await change(database, organization, "editor", temperature=1e-05, instruction='\n"x" {draft}\n\n')
+    async with database.transaction() as tx:
+        # Of a model that has left the catalog since.
+        await tx.execute(
+            "UPDATE agents SET model = 'gone' WHERE organization_id = $1 AND name = 'editor'", organization.id
+        )
     for name in ("host", "crew", "editor", LONG_NAME):
         before = await edited(database, organization, name)
 
@@ -231,6 +245,7 @@ async def test_a_form_that_is_sent_as_it_stands_changes_nothing(
         ({"order_writer": "first"}, "sub_agents", "writer: enter a number such as 2, or several such as 1, 3."),
         ({"is_orchestrator": "yes", "is_active": None}, "", "poet is off: as the orchestrator it would refuse"),
     ],
+    ids=range(19),
 )
 async def test_a_refusal_says_what_is_allowed_and_keeps_what_was_typed(
     owner_browser: Browser,
@@ -242,7 +257,7 @@ async def test_a_refusal_says_what_is_allowed_and_keeps_what_was_typed(
 ) -> None:
     typed = {
         "name": "poet",
-        "description": "<b>Rhymes</b>",
+        "description": "<b>R</b>",
         "instruction": "Line & line",
         "order_editor": "3",
         **values,
@@ -324,15 +339,21 @@ async def test_a_refused_form_of_an_old_version_says_both(owner_browser: Browser
 
 
 async def test_an_edit_is_used_by_the_next_turn(
-    owner_browser: Browser, http: httpx.AsyncClient, organization: Organization
+    owner_browser: Browser, http: httpx.AsyncClient, organization: Organization, stack: Stack
 ) -> None:
+    log = UpstreamLog(stack.simulator.log)
     before = await ask(http, organization, "Hello", model="agent/writer")
+    await submit(owner_browser, "/agents/writer", instruction="Answer in verse.", temperature="0.5")
+    edited_turn = await ask(http, organization, "Hello", model="agent/writer")
     await submit(owner_browser, "/agents/writer", agent_type="PARALLEL_AGENT")
     between = await ask(http, organization, "Hello", model="agent/writer")
     await submit(owner_browser, "/agents/writer", agent_type="LLM_AGENT", is_active=None)
     after = await ask(http, organization, "Hello", model="agent/writer")
 
-    assert [each.status_code for each in (before, between, after)] == [200, 400, 400]
+    first, second = log.requests("sim-chat")
+    assert [first["messages"][0]["content"], second["messages"][0]["content"]] == ["Write.\nShort.", "Answer in verse."]
+    assert ("temperature" in first, second["temperature"]) == (False, 0.5)
+    assert [each.status_code for each in (before, edited_turn, between, after)] == [200, 200, 400, 400]
     assert between.json()["error"]["code"] == "agent_not_invocable"
     assert after.json()["error"]["code"] == "agent_inactive"
 
@@ -567,7 +588,7 @@ async def test_many_agents_and_a_circle_in_the_database_are_shown(
         await import_agents(tx, organization.id, read_agents(agents_file(*names)), actor=COMMAND_LINE)
     many = await owner_browser.get("/agents")
 
-    assert few.text.count("<rect") == len(TEAM)
+    assert few.text.count('width="226"') == len(TEAM)
     assert broken.status_code == 303
     assert "There are too many for a drawing." in words_of(many)
     assert "agent-79" in many.text

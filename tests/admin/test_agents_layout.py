@@ -1,6 +1,7 @@
 """The drawing of who calls whom: every agent once, no two boxes over each other, every line from box to box."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def are_apart(drawing: Drawing) -> bool:
     places = sorted((box.x, box.y) for box in drawing.boxes)
     return all(
         left != other_left or other_top - top >= BOX_HEIGHT
-        for (left, top), (other_left, other_top) in zip(places, places[1:], strict=False)
+        for (left, top), (other_left, other_top) in pairwise(places)
     )
 
 

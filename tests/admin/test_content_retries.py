@@ -55,7 +55,8 @@ async def test_a_retry_holds_what_it_may_cost_and_is_charged_when_it_completes(
         (1, organization.user_id, None),
     ]
     balance = await factories.balance_of(database, organization)
-    assert (before - balance.balance, balance.held) == (ended.credit_cost, 0)
+    assert balance.held == 0
+    assert before - balance.balance == ended.credit_cost
     after = await owner_browser.get(f"/content/{failed.id}")
     assert "in the console" in after.text
     assert 'name="attempt"' not in after.text

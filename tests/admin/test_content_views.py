@@ -29,7 +29,8 @@ def attempt(number: int = 0, *, ending: str | None = None, **seconds: float) -> 
     }
     moments["created_at"] = moments["created_at"] or BEGAN
     rest = ("prediction_id", "error_message", "agent", "key_id", "key_name", "user_email", "request_id", "held")
-    return AttemptRow(number=number, ending=ending, **moments, **dict.fromkeys(rest))
+    values: dict[str, Any] = dict.fromkeys(rest)
+    return AttemptRow(number=number, ending=ending, **moments, **values)
 
 
 def test_attempts_share_one_scale() -> None:
@@ -68,7 +69,7 @@ def test_clocks_that_disagree_make_no_negative_step() -> None:
 
 
 def charge(**values: Any) -> Charge:
-    usual = {
+    usual: dict[str, Any] = {
         "predict_time": Decimal("12.048"),
         "outputs": 2,
         "is_estimated": False,

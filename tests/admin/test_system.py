@@ -127,9 +127,9 @@ def test_no_secret_is_among_the_settings() -> None:
 
 
 async def test_an_operator_sees_what_runs(operator_browser: Browser, stack: Stack) -> None:
-    async def page() -> str | None:
+    async def page() -> str:
         text = (await operator_browser.get("/system")).text
-        return text if "<strong>Worker</strong>" in text and "<strong>API</strong>" in text else None
+        return text if "<strong>Worker</strong>" in text and "<strong>API</strong>" in text else ""
 
     text = await until(page)
 
@@ -176,12 +176,12 @@ async def test_the_page_is_drawn_within_two_seconds_while_redis_is_away(
     running = (await browser_beside.get("/system")).text
     stop_all(valkey, grace=5.0)
 
-    async def told() -> str | None:
+    async def told() -> str:
         began = time.monotonic()
         page = await browser_beside.get("/system")
         assert page.status_code == 200
         assert time.monotonic() - began < 2
-        return page.text if "Redis does not answer" in page.text else None
+        return page.text if "Redis does not answer" in page.text else ""
 
     away = await until(told)
 

@@ -15,7 +15,7 @@ async def cookies_of(world: World, role: str) -> list[Any]:
     """The cookies of a member with that role, who has just signed in; none for "nobody"."""
     if role == "nobody":
         return []
-    async with httpx.AsyncClient(base_url=world.stack.url) as client:
+    async with httpx.AsyncClient(base_url=world.stack.url, timeout=60) as client:
         door = await client.get("/admin/sign-in")
         found = _TOKEN.search(door.text)
         assert found, door.text

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -17,9 +18,15 @@ from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
 from tests.conftest import Stack
 from tests.contract.environments import node_environment
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 _SOON = PATIENCE * 1000
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    """Nothing is looked for only for the seconds that Playwright would."""
+    expect.set_options(timeout=_SOON)
 
 
 @pytest.fixture
@@ -60,7 +67,11 @@ async def test_videos_and_sounds_play_in_the_page(page: Page, maker: Maker, kind
     await player.evaluate("(player) => { player.muted = true; return player.play(); }")
 
     await expect(player).to_have_js_property("error", None)
-    await page.wait_for_function(f"document.querySelector('{kind}').currentTime > 0", timeout=_SOON)
+
+    async def has_played() -> bool:
+        return float(await player.evaluate("(player) => player.currentTime")) > 0
+
+    assert await until(has_played)
     assert await player.evaluate("(player) => player.readyState") >= 2
 
 
@@ -104,7 +115,8 @@ async def test_a_3d_model_is_shown_in_3d_or_offered_as_a_file(
     made = await maker.make("simulator/glb", "A low-poly vase")
     context = await browser.new_context(base_url=console)
     complaints = Complaints(context)
-    await context.add_cookies([{**cookie, "url": console} for cookie in await cookies_of(world, "owner")])
+    cookies: list[Any] = [{**cookie, "url": console} for cookie in await cookies_of(world, "owner")]
+    await context.add_cookies(cookies)
     page = await context.new_page()
 
     await page.goto(f"/admin/content/{made}")

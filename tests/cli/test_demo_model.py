@@ -11,6 +11,7 @@ from app.catalog.service import PricedModel, get_chat_model
 from app.cli.transaction import in_transaction
 from tests.chat_server import ChatServer, chat_server
 from tests.cli.conftest import Junis
+from tests.cli.databases import query
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def priced(name: str) -> PricedModel:
 
 
 def test_a_model_on_this_machine_answers_and_is_free(
-    server: ChatServer, found: Any, monkeypatch: pytest.MonkeyPatch
+    server: ChatServer, found: Any, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "llama:8b")
 
@@ -46,6 +47,10 @@ def test_a_model_on_this_machine_answers_and_is_free(
     assert priced("llama:8b").context_tokens == 8192
     assert len(server.calls) == 1
     assert found()["was_made_free"] is False
+    ((event, object_id, source, request_id),) = query(
+        database_url, "SELECT event, object_id, source, request_id FROM audit_events"
+    )
+    assert (event, object_id, "@" in source, request_id[:4]) == ("model_imported", "llama:8b", True, "cli-")
 
 
 def test_without_a_name_the_first_model_that_chats_is_taken(server: ChatServer, found: Any) -> None:

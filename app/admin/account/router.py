@@ -18,6 +18,7 @@ from app.admin.sign_in.doors import browser_of
 from app.core.database import Database
 from app.core.errors import InvalidRequestError
 from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.errors import OrganizationNotFoundError
 
@@ -99,7 +100,7 @@ async def change_name(request: Request, viewer: SignedInUser, database: Database
         return await _page(request, viewer, database, name_form=form, status=422)
     async with database.transaction() as tx:
         user = await organizations.get_user(tx, viewer.user_id, is_locked=True)
-        organizations.change_name(tx, user, name or None, actor=viewer.actor)
+        profiles.change_name(tx, user, name or None, actor=viewer.actor)
     return see_other(request, "/account", note="Your name is saved.")
 
 

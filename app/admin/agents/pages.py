@@ -52,6 +52,9 @@ async def edit_page(
     models = await list_chat_models(tx)
     missed = await _missed(tx, viewer, agent, form)
     form.values["version"] = [str(agent.version)]
+    if missed:
+        # What was missed says more than the refusal.
+        form.errors.pop("", None)
     return render(
         request,
         "agents/edit.html",

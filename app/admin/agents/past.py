@@ -23,7 +23,7 @@ _NOBODY: Final = "No history was written: by an older version of the server, or 
 
 @dataclass(frozen=True)
 class Alteration:
-    """A setting that has changed, in words; `lines` says how, if it is a long text."""
+    """A setting that has changed, in words; `lines` says how, if it is a long text. `before` is "" of a new agent."""
 
     label: str
     before: str
@@ -57,7 +57,7 @@ def alterations_of(before: AgentEntry | None, after: AgentEntry) -> tuple[Altera
     return tuple(
         Alteration(
             FIELD_WORDS[each.field],
-            value_in_words(each.field, each.before),
+            value_in_words(each.field, each.before) if before else "",
             value_in_words(each.field, each.after),
             each.lines,
         )
@@ -122,9 +122,9 @@ def who_of(version: AgentVersion, emails: Mapping[str, str]) -> str:
 
 def summary_of(past: PastVersion) -> str:
     """A version in a line: its first alteration, or what has led to it."""
-    if not past.alterations or past.head in {"Created", "Imported"}:
+    first = past.alterations[0] if past.alterations else None
+    if first is None or not first.before or past.head in {"Created", "Imported"}:
         return past.head
-    first = past.alterations[0]
     more = f" and {len(past.alterations) - 1} more" if len(past.alterations) > 1 else ""
     if first.lines or len(first.before) + len(first.after) > 80:
         return f"{first.label}{more}"

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from app.accounts import invitations
 from app.accounts.errors import UnusableLinkError
+from app.accounts.exclusion import remove_member, suspend_member
 from app.accounts.invitations import NewInvitation
-from app.accounts.members import remove_member, suspend_member
 from app.admin.access import Manager, SignedIn, Viewer
 from app.admin.errors import PageForbiddenError, PageNotFoundError
 from app.admin.forms import Form, read_form

@@ -85,7 +85,7 @@ SELECT s.id, s.public_id, s.user_id, u.email, s.api_key_id, k.name AS key_name, 
 FROM (
     SELECT s.*, {is_running} AS is_running, {has_failed} AS has_failed
     FROM sessions s WHERE s.organization_id = $1 {conditions}
-    ORDER BY s.last_update_time DESC, s.id DESC LIMIT $2
+    ORDER BY s.last_update_time DESC, s.id DESC LIMIT {limit}
 ) s
 JOIN users u ON u.id = s.user_id
 LEFT JOIN api_keys k ON k.id = s.api_key_id AND k.organization_id = $1
@@ -169,7 +169,7 @@ async def _select(
     tx: Transaction, organization_id: str, given: Mapping[str, Any], limit: int, state: str | None = None
 ) -> list[SessionRow]:
     conditions = [_STATES[state]] if state else []
-    values: list[object] = [organization_id, limit]
+    values: list[object] = [organization_id]
     for name, value in given.items():
         if value is not None:
             added = value if isinstance(value, tuple) else (value,)
@@ -179,6 +179,8 @@ async def _select(
     sql = _SELECT_SESSIONS.format(
         is_running=_IS_RUNNING,
         has_failed=_HAS_FAILED,
+        # Written out, so that a plan that is kept for all parameters knows how few rows these are.
+        limit=int(limit),
         conditions=" ".join(conditions),
         title_characters=_TITLE_CHARACTERS,
         most_bytes=_MOST_TITLE_BYTES,

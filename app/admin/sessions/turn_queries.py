@@ -27,13 +27,13 @@ _MOST_PARTS: Final = 40
 
 _SELECT_MESSAGES: Final = f"""
 SELECT id, turn_id, role, agent, name, tool_call_id, created_at, superseded_by, size_bytes, is_shown,
-       CASE WHEN is_shown AND jsonb_typeof(content) = 'string' THEN left(content #>> '{{}}', $4) END AS text,
-       CASE WHEN is_shown AND jsonb_typeof(content) = 'string' THEN length(content #>> '{{}}') END AS characters,
+       CASE WHEN is_shown AND jsonb_typeof(content) = 'string' THEN left(content #>> '{{{{}}}}', $3) END AS text,
+       CASE WHEN is_shown AND jsonb_typeof(content) = 'string' THEN length(content #>> '{{{{}}}}') END AS characters,
        CASE WHEN is_shown AND jsonb_typeof(content) = 'array' THEN (
            SELECT jsonb_agg(jsonb_build_object(
-               'type', left(part ->> 'type', 32), 'text', left(coalesce(part ->> 'text', part ->> 'refusal'), $4),
-               'url', CASE WHEN part #>> '{{image_url,url}}' LIKE 'http%'
-                           THEN left(part #>> '{{image_url,url}}', 2000) END
+               'type', left(part ->> 'type', 32), 'text', left(coalesce(part ->> 'text', part ->> 'refusal'), $3),
+               'url', CASE WHEN part #>> '{{{{image_url,url}}}}' LIKE 'http%'
+                           THEN left(part #>> '{{{{image_url,url}}}}', 2000) END
            ))::text FROM (SELECT part FROM jsonb_array_elements(content) AS part LIMIT {_MOST_PARTS}) parts
        ) END AS parts,
        CASE WHEN is_shown AND octet_length(tool_calls::text) <= {_MOST_CALL_BYTES} THEN tool_calls::text END AS calls,
@@ -41,7 +41,7 @@ SELECT id, turn_id, role, agent, name, tool_call_id, created_at, superseded_by, 
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= {_MOST_PAGE_BYTES}
               OR row_number() OVER (ORDER BY id) = 1 AS is_shown
-    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
+    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT {{limit}}) page
 ) shown
 ORDER BY id
 """
@@ -122,7 +122,7 @@ async def list_messages(
 
     The session must have been found for its organization.
     """
-    rows = await tx.fetch(_SELECT_MESSAGES, session_id, begin, limit, most_characters)
+    rows = await tx.fetch(_SELECT_MESSAGES.format(limit=int(limit)), session_id, begin, most_characters)
     return [
         MessageRow(
             position=begin + index,

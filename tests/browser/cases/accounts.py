@@ -3,11 +3,12 @@
 import secrets
 
 from app.accounts import invitations
+from app.accounts.exclusion import suspend_member
 from app.accounts.invitations import NewInvitation
 from app.accounts.links import make_link
-from app.accounts.members import suspend_member
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
 from app.core.database import Transaction
+from app.organizations import profiles
 from app.organizations import service as organizations
 from app.organizations.models import MembershipRole, User
 from tests.browser.world import Case, World
@@ -26,7 +27,7 @@ async def pages(world: World) -> list[Case]:
     some = secrets.token_hex(4)
     async with world.database.transaction() as tx:
         suspended = await user_of(tx, f"deniz-{some}@fernhill.example")
-        organizations.change_name(tx, suspended, "Deniz Aydin", actor=COMMAND_LINE)
+        profiles.change_name(tx, suspended, "Deniz Aydin", actor=COMMAND_LINE)
         long = await user_of(tx, f"{'long' * 15}{some}@{'example' * 8}.example.com")
         for user in (suspended, long):
             await organizations.add_member(tx, organization_id, user.id, MembershipRole.MEMBER, actor=COMMAND_LINE)

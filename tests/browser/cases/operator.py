@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from app.audit.actor import SERVER, Actor, ActorKind
 from app.audit.service import log_change
@@ -90,28 +91,17 @@ async def _change(tx: Transaction, organization_id: str, user_id: str) -> None:
     actor = Actor(ActorKind.USER, user_id)
     source_var.set("203.0.113.24")
     request_id_var.set(f"req-{secrets.token_hex(12)}")
-    of = {"organization_id": organization_id}
+    log = partial(log_change, tx, actor, organization_id=organization_id)
     scopes = ["orchestrator:invoke", "agents:list", "agents:invoke", "sessions:read", "content:read"]
-    log_change(tx, actor, "key_created", object_id="key-1", after={"name": _LONG_NAME, "scopes": scopes}, **of)
-    log_change(
-        tx,
-        actor,
+    log("key_created", object_id="key-1", after={"name": _LONG_NAME, "scopes": scopes})
+    log(
         "agent_changed",
         object_id="illustrator",
         before={"instruction": "Draw what is asked for, in under 80 words. " * 9},
         after={"instruction": "Draw what is asked for, in under 60 words. " * 9},
-        **of,
     )
     name = {"name": "storyboard-test"}
-    log_change(
-        tx,
-        actor,
-        "key_revoked",
-        object_id="key-2",
-        before={**name, "state": "on"},
-        after={**name, "state": "off"},
-        **of,
-    )
+    log("key_revoked", object_id="key-2", before={**name, "state": "on"}, after={**name, "state": "off"})
     await organizations.change_plan(tx, organization_id, "pro", actor=actor)
     await organizations.change_plan(tx, organization_id, "roomy", actor=actor)
 
@@ -122,8 +112,8 @@ async def _fail(tx: Transaction, organization_id: str, user_id: str, model: str)
         generation_id = await tx.fetchval(
             "INSERT INTO generations (id, organization_id, user_id, model, input, prompt, price_id, max_retries,"
             " file_token, status, retry_count, deadline_at, failures, is_parked, webhook_nonce, error_message,"
-            " credit_cost, completed_at) VALUES (gen_random_uuid(), $1, $2, $3, '{}', '', $4, 0, $5, 'failed', 0, now(),"
-            " 0, false, $5, $6, 0, now()) RETURNING id",
+            " credit_cost, completed_at) VALUES (gen_random_uuid(), $1, $2, $3, '{}', '', $4, 0, $5, 'failed', 0,"
+            " now(), 0, false, $5, $6, 0, now()) RETURNING id",
             organization_id,
             user_id,
             model,

@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS credit_alerts (
     created_at timestamptz NOT NULL DEFAULT now(),
     raised_at timestamptz,
     raised_balance numeric(18, 6),
-    CONSTRAINT uq_credit_alerts_organization_id UNIQUE (organization_id, threshold),
+    CONSTRAINT uq_credit_alerts_organization_id_threshold UNIQUE (organization_id, threshold),
     CONSTRAINT ck_credit_alerts_threshold_positive CHECK (threshold > 0 AND threshold < 'NaN'),
     CONSTRAINT ck_credit_alerts_raised_with_balance CHECK ((raised_at IS NULL) = (raised_balance IS NULL))
 )

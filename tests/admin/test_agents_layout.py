@@ -31,8 +31,7 @@ def are_apart(drawing: Drawing) -> bool:
     """Whether no box covers a part of another one."""
     places = sorted((box.x, box.y) for box in drawing.boxes)
     return all(
-        left != other_left or other_top - top >= BOX_HEIGHT
-        for (left, top), (other_left, other_top) in pairwise(places)
+        left != other_left or other_top - top >= BOX_HEIGHT for (left, top), (other_left, other_top) in pairwise(places)
     )
 
 

@@ -16,7 +16,6 @@ from app.admin.account.router import router as account
 from app.admin.agents.router import router as agents
 from app.admin.audit.router import router as audit
 from app.admin.catalog.router import router as catalog
-from app.admin.checks import check_request
 from app.admin.content.live import Streams
 from app.admin.content.media import media_sources, model_viewer_policy
 from app.admin.content.router import router as content
@@ -32,6 +31,7 @@ from app.admin.organizations.router import router as organizations
 from app.admin.plans.router import router as plans
 from app.admin.playground.router import router as playground
 from app.admin.rendering import ROOT
+from app.admin.request_checks import check_request
 from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start

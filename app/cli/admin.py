@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from app.accounts.links import NewLink
+from app.accounts.one_time_links import NewLink
 from app.accounts.service import list_accounts
 from app.audit.actor import COMMAND_LINE
 from app.cli.parameters import AsJson

@@ -1,6 +1,6 @@
 """Users of the console that an operator makes by a command."""
 
-from app.accounts.links import NewLink, make_link
+from app.accounts.one_time_links import NewLink, make_link
 from app.audit.actor import Actor
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError

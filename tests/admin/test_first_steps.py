@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.accounts.links import make_link
+from app.accounts.one_time_links import make_link
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.organizations import service as organizations

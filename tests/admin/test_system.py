@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from app.admin.system.inspection import Answer, System
 from app.admin.system.queries import Failures, Queue
-from app.admin.system.reading import Answer, System
 from app.admin.system.settings_shown import shown_address, shown_settings
 from app.admin.system.views import parts_of, sorted_processes, verdict_of
 from app.core.database import Database

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.admin.words import Block, Piece, blocks_of, cut
+from app.admin.prose import Block, Piece, blocks_of, cut
 
 
 def links(text: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import re
 import asyncpg
 import pytest
 
-from app.accounts.links import find_user_of_link
+from app.accounts.one_time_links import find_user_of_link
 from app.audit.actor import COMMAND_LINE
 from app.cli.transaction import in_transaction
 from app.core.database import Transaction

@@ -146,7 +146,7 @@ def test_third_party_images_have_a_tag() -> None:
 def test_the_bases_tag_is_the_same_everywhere() -> None:
     [named] = re.findall(r"^ARG BASE=(\S+)$", read("Dockerfile"), re.MULTILINE)
 
-    assert set(re.findall(r"^FROM (\S+)", read("Dockerfile"), re.MULTILINE)) == {"${BASE}"}
+    assert set(re.findall(r"^FROM (\S+)", read("Dockerfile"), re.MULTILINE)) == {"${BASE}", "${NODE}"}
     assert SERVICES["api"]["build"]["args"]["BASE"] == f"${{BASE_IMAGE:-{named}}}"
     assert f"# BASE_IMAGE={named}\n" in read(".env.example")
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.accounts import links
+from app.accounts import one_time_links
 from app.accounts.dependencies import PasswordsDep
 from app.accounts.errors import UnusableLinkError
 from app.admin.forms import Form, read_form
@@ -17,7 +17,7 @@ router = APIRouter()
 async def show_first_steps(request: Request, token: str, tx: TransactionDep, settings: SettingsDep) -> Response:
     """The form for a new password."""
     try:
-        user = await links.find_user_of_link(tx, token)
+        user = await one_time_links.find_user_of_link(tx, token)
     except UnusableLinkError:
         return render_unusable(request, settings, is_invitation=False)
     return _page(request, settings, Form(), user.email)
@@ -33,9 +33,11 @@ async def submit_first_steps(
     browser = browser_of(request, settings)
     try:
         async with database.transaction() as tx:
-            user = await links.find_user_of_link(tx, token)
+            user = await one_time_links.find_user_of_link(tx, token)
         if not form.errors:
-            session = await links.use_link(database, passwords, token=token, password=password, browser=browser)
+            session = await one_time_links.use_link(
+                database, passwords, token=token, password=password, browser=browser
+            )
     except UnusableLinkError:
         return render_unusable(request, settings, is_invitation=False)
     if form.errors:

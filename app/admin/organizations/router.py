@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.accounts.links import make_link
+from app.accounts.one_time_links import make_link
 from app.accounts.service import choose_organization
 from app.admin.access import Operator
 from app.admin.errors import PageNotFoundError

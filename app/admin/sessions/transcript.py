@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import orjson
 
+from app.admin.prose import Block, Piece, blocks_of, cut
 from app.admin.sessions.thumbnails import MediaView
 from app.admin.sessions.turn_rows import MessageRow
-from app.admin.words import Block, Piece, blocks_of, cut
 
 # In characters. What is left out of a message can be opened on a page of its own.
 MOST_OF_A_TEXT: Final = 4000

@@ -8,10 +8,10 @@ from decimal import Decimal
 from math import ceil, floor, log10
 from typing import Final
 
+from app.admin.prose import cut
 from app.admin.sessions.turn_rows import AttemptRow, ContentRow, EventRow, HoldRow, TurnRows
 from app.admin.sessions.turn_steps import Bar, Step, Tick, Waterfall
 from app.admin.sessions.turn_takes import is_of
-from app.admin.words import cut
 from app.credits.references import turn_reference
 
 # In seconds. A shorter pause is no step of its own.

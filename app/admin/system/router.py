@@ -4,7 +4,7 @@ from starlette.responses import Response
 from app.admin.access import Operator
 from app.admin.rendering import render
 from app.admin.system import views
-from app.admin.system.reading import read_system
+from app.admin.system.inspection import read_system
 from app.admin.system.settings_shown import shown_address, shown_settings
 from app.core.settings import Settings
 from app.dependencies import ResourcesDep

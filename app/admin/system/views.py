@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.admin.filters import duration
+from app.admin.system.inspection import System
 from app.admin.system.queries import MOST
-from app.admin.system.reading import System
 from app.core.watch import UNKNOWN, Finding
 from app.predictions.budget import Standing
 from app.queue.processes import Process, ProcessKind

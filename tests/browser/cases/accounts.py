@@ -5,7 +5,7 @@ import secrets
 from app.accounts import invitations
 from app.accounts.exclusion import suspend_member
 from app.accounts.invitations import NewInvitation
-from app.accounts.links import make_link
+from app.accounts.one_time_links import make_link
 from app.audit.actor import COMMAND_LINE, Actor, ActorKind
 from app.core.database import Transaction
 from app.organizations import profiles

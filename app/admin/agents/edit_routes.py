@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.admin.access import Manager, SignedIn
-from app.admin.agents.agent_addresses import path_of
+from app.admin.agents.agent_pages import HERE, about, edit_page, look_page, new_page
+from app.admin.agents.agent_paths import path_of
 from app.admin.agents.entry_form import entry_from, form_of
-from app.admin.agents.pages import HERE, about, edit_page, look_page, new_page
 from app.admin.forms import read_form
 from app.admin.rendering import render, see_other
 from app.agents import editing

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.admin.access import Manager, SignedIn
-from app.admin.agents.agent_addresses import path_of
-from app.admin.agents.pages import HERE, about, read_past
+from app.admin.agents.agent_pages import HERE, about, read_past
+from app.admin.agents.agent_paths import path_of
 from app.admin.forms import Form, read_form
 from app.admin.paging import page_of, read_position
 from app.admin.rendering import render, see_other

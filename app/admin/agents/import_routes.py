@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.admin.access import Manager, SignedIn
-from app.admin.agents.pages import HERE
+from app.admin.agents.agent_pages import HERE
 from app.admin.agents.planned import Planned, planned_of
 from app.admin.agents.queries import list_chat_models
 from app.admin.forms import Form, read_form

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from app.admin.agents.agent_words import TYPE_WORDS, clip
 from app.admin.agents.layout import BOX_WIDTH, Drawing, Edge, draw, roots_of
-from app.admin.agents.words import TYPE_WORDS, clip
 from app.agents.changes import Entries
 from app.agents.definition import AgentType
 from app.agents.entry import AgentEntry

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.admin.agents.words import FIELD_WORDS, value_in_words
+from app.admin.agents.agent_words import FIELD_WORDS, value_in_words
 from app.agents.differences import Line, differences
 from app.agents.entry import AgentEntry, stored_entry
 from app.agents.models import AgentVersion, VersionEvent

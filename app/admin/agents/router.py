@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from app.admin.access import SignedIn
 from app.admin.agents import edit_routes, history_routes, import_routes
-from app.admin.agents.agent_addresses import path_of
+from app.admin.agents.agent_pages import HERE
+from app.admin.agents.agent_paths import path_of
 from app.admin.agents.overview import overview_of
-from app.admin.agents.pages import HERE
 from app.admin.agents.queries import list_known, sum_spent
 from app.admin.rendering import render
 from app.agents import editing

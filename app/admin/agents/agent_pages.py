@@ -6,11 +6,11 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from app.admin.access import Viewer
-from app.admin.agents.agent_addresses import path_of
+from app.admin.agents.agent_paths import path_of
+from app.admin.agents.agent_words import TYPE_CHOICES, TYPE_WORDS
 from app.admin.agents.editor import Missed, choices_of
 from app.admin.agents.past import PastVersion, alterations_of, past_of, summary_of, who_of
 from app.admin.agents.queries import find_emails, list_chat_models, list_known
-from app.admin.agents.words import TYPE_CHOICES, TYPE_WORDS
 from app.admin.forms import Form
 from app.admin.rendering import render
 from app.agents import editing

@@ -91,7 +91,8 @@ assets:
 
 screenshots: install
 	mkdir -p .screenshots
-	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest -n 0 tests/browser/test_pages.py $(ARGS)
+	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest --dist load --timeout 1200 tests/browser/test_pages.py $(ARGS)
+	$(BIN)/python -m tests.browser.picture .screenshots/agents-light.png docs/console.png
 
 clean:
 	rm -rf .screenshots .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist frontend/node_modules app/admin/static/vendor

@@ -77,6 +77,7 @@ def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder
         "SECRET_KEY": "of-the-tests",
         "POLL_INTERVAL_SECONDS": "0.2",
         "METRICS_TOKEN": METRICS_TOKEN,
+        "CONSOLE_KIT": "true",
         "CORS_ALLOWED_ORIGINS": "https://app.example.com, http://localhost:3000",
         # All tests use the same address.
         "FAILED_ATTEMPTS_PER_MINUTE": "10000",

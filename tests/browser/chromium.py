@@ -45,10 +45,12 @@ class Complaints:
             self.found.append(f"{message.page.url if message.page else ''}: {message.text}")
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page, each with where."""
-    await page.evaluate(AXE)
-    result: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+async def violations(page: Page, *, only_colours: bool = False) -> list[str]:
+    """What axe-core finds wrong with the page, each with where; if wanted, only with its colours."""
+    if not await page.evaluate("typeof axe === 'object'"):
+        await page.evaluate(AXE)
+    rules = "runOnly: ['color-contrast', 'link-in-text-block']," if only_colours else ""
+    result: dict[str, Any] = await page.evaluate(f"axe.run(document, {{{rules} resultTypes: ['violations']}})")
     return [
         f"{each['id']}: {each['help']}: {json.dumps([node['target'] for node in each['nodes'][:3]])}"
         for each in result["violations"]

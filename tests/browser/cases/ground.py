@@ -5,6 +5,7 @@ from tests.browser.world import Case, World
 
 async def pages(world: World) -> list[Case]:
     return [
+        Case("kit", "/_kit"),
         Case("start", "/"),
         Case("start-viewer", "/", as_role="viewer"),
         Case("error-404", "/nothing-here"),

@@ -1,7 +1,7 @@
 """Every page and state: axe-core finds nothing, and nothing is wider than a phone.
 
-The kit has every part in every state; it is looked at in the dark, too. With `SCREENSHOTS=folder` every page is, and on a
-phone, and pictures are kept: `make screenshots`.
+The kit has every part in every state; it is looked at in the dark, too. With `SCREENSHOTS=folder` every page is, and
+on a phone, and pictures are kept: `make screenshots`.
 """
 
 import os

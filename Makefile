@@ -91,7 +91,7 @@ assets:
 
 screenshots: install
 	mkdir -p .screenshots
-	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest --dist load --timeout 1200 tests/browser/test_pages.py $(ARGS)
+	SCREENSHOTS="$(CURDIR)/.screenshots" $(BIN)/pytest --dist load --timeout 1200 tests/browser/pages $(ARGS)
 	$(BIN)/python -m tests.browser.picture .screenshots/agents-light.png docs/console.png
 
 clean:

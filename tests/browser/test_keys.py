@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.chromium import overflows, violations
-from tests.browser.test_pages import keep
+from tests.browser.looking import keep
 from tests.browser.world import World
 
 SECRET = re.compile(r"jns_live_[A-Za-z0-9]{32}")

@@ -18,7 +18,11 @@ from tests.factories import Organization
 
 Document = dict[str, Any]
 # What no operation responds with, but every path, or the webhooks of Replicate.
-NOT_OF_THE_API = {"method_not_allowed", "headers_too_large", "request_timeout", "invalid_signature"}
+NOT_OF_THE_API = {
+    *("method_not_allowed", "headers_too_large", "request_timeout", "invalid_signature"),
+    # Refusals of the console, which are pages.
+    *("agent_changed", "agent_version_not_found", "sign_in_busy", "sign_in_slowed"),
+}
 
 
 @pytest.fixture(scope="module")

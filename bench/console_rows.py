@@ -11,10 +11,11 @@ _DAYS = 365
 
 # $1 is the organization, $2 its owner, $3 a chat price, $4 a price of a generation, $5 how many.
 _SESSION = f"""
-INSERT INTO sessions (id, organization_id, user_id, public_id, message_count, created_at, last_update_time)
-SELECT gen_random_uuid(), $1, $2, 'bench-' || n, {_MESSAGES_OF_EACH},
-       now() - make_interval(secs => n * {_DAYS * 86400} / $3::double precision),
-       now() - make_interval(secs => n * {_DAYS * 86400} / $3::double precision)
+INSERT INTO sessions (id, organization_id, user_id, public_id, message_count, last_turn_failed, created_at,
+    last_update_time)
+SELECT gen_random_uuid(), $1, $2, 'bench-' || n, {_MESSAGES_OF_EACH}, false,
+       now() - make_interval(secs => n * {_DAYS * 86400}.0 / $3::double precision),
+       now() - make_interval(secs => n * {_DAYS * 86400}.0 / $3::double precision)
 FROM generate_series(1, $3::int) AS n
 """
 _MESSAGES = f"""
@@ -32,17 +33,17 @@ FROM generate_series(1, $3::int) AS n
 """
 _GENERATIONS = f"""
 INSERT INTO generations (id, organization_id, user_id, session_id, turn_id, model, input, prompt, price_id,
-    max_retries,
+    max_retries, retry_count, failures, is_parked, is_leased,
     file_token, status, due_at, deadline_at, webhook_nonce, content_type, output_url, error_message, credit_cost,
     created_at, started_at, completed_at)
 SELECT gen_random_uuid(), $1, $2,
        (SELECT id FROM sessions WHERE organization_id = $1 AND public_id = 'bench-' || (1 + n % $5::int)),
        'turn-bench-' || n, $4, '{{"prompt": "A lighthouse"}}', 'A lighthouse at night, number ' || n, $3, 3,
-       'bench' || n, CASE WHEN n % 20 = 0 THEN 'failed' ELSE 'completed' END, made, made + interval '1 hour',
-       'bench' || n,
+       0, 0, false, false, 'bench' || n, CASE WHEN n % 20 = 0 THEN 'failed' ELSE 'completed' END, made,
+       made + interval '1 hour', 'bench' || n,
        CASE WHEN n % 20 = 0 THEN NULL ELSE 'image' END, NULL,
        CASE WHEN n % 20 = 0 THEN 'NSFW content detected' END, 0.003, made, made, made + interval '9 seconds'
-FROM (SELECT n, now() - make_interval(secs => n * {_DAYS * 86400} / $6::double precision) AS made
+FROM (SELECT n, now() - make_interval(secs => n * {_DAYS * 86400}.0 / $6::double precision) AS made
       FROM generate_series(1, $6::int) AS n) AS numbers
 """
 _OUTPUTS = """
@@ -56,29 +57,29 @@ SELECT id, 0, organization_id, created_at, started_at, completed_at, status FROM
 """
 _EVENTS = f"""
 INSERT INTO metering_events (organization_id, hold_reference, call_id, kind, price_id, prompt_tokens,
-    completion_tokens, delivered_bytes, cost, began_at, ended_at, recorded_at, user_id, api_key_id, agent, model,
-    turn_id, request_id)
-SELECT $1, 'turn:bench-' || n, 'bench:' || n, 'model_call', $3, 900, 60, 240, 0.0012, made, made, made, $2,
+    completion_tokens, delivered_bytes, is_estimated, cost, began_at, ended_at, recorded_at, user_id, api_key_id,
+    agent, model, turn_id, request_id)
+SELECT $1, 'turn:bench-' || n, 'bench:' || n, 'model_call', $3, 900, 60, 240, false, 0.0012, made, made, made, $2,
        'key-bench-' || (1 + n % {_KEYS}), (ARRAY['orchestrator', 'writer', 'painter'])[1 + n % 3], $4,
        'turn-bench-' || n, 'req-bench-' || n
-FROM (SELECT n, now() - make_interval(secs => ($5::int - n) * {_DAYS * 86400} / $5::double precision) AS made
+FROM (SELECT n, now() - make_interval(secs => ($5::int - n) * {_DAYS * 86400}.0 / $5::double precision) AS made
       FROM generate_series(1, $5::int) AS n) AS numbers
 """
 _LEDGER = f"""
-INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, description, quantities,
-    created_at, user_id, api_key_id, agent, model, turn_id, request_id)
-SELECT $1, 'charge', 'turn:bench-' || n, -0.0012, ($5::int - n) * 0.0012, '',
+INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description,
+    quantities, created_at, user_id, api_key_id, agent, model, turn_id, request_id)
+SELECT $1, 'charge', 'turn:bench-' || n, -0.0012, ($5::int - n) * 0.0012, false, '',
        jsonb_build_array(jsonb_build_object('price_id', $3::int, 'calls', 1, 'prompt_tokens', 900,
                                             'completion_tokens', 60, 'cost', '0.001200')),
        made, $2, 'key-bench-' || (1 + n % {_KEYS}), (ARRAY['orchestrator', 'writer', 'painter'])[1 + n % 3], $4,
        'turn-bench-' || n, 'req-bench-' || n
-FROM (SELECT n, now() - make_interval(secs => ($5::int - n) * {_DAYS * 86400} / $5::double precision) AS made
+FROM (SELECT n, now() - make_interval(secs => ($5::int - n) * {_DAYS * 86400}.0 / $5::double precision) AS made
       FROM generate_series(1, $5::int) AS n) AS numbers
 """
 _HOLDS = f"""
 INSERT INTO credit_holds (organization_id, reference, amount, state, charged, created_at, ended_at)
 SELECT $1, 'turn:bench-' || n, 0.01, 'settled', 0.0012, made, made
-FROM (SELECT n, now() - make_interval(secs => ($2::int - n) * {_DAYS * 86400} / $2::double precision) AS made
+FROM (SELECT n, now() - make_interval(secs => ($2::int - n) * {_DAYS * 86400}.0 / $2::double precision) AS made
       FROM generate_series(1, $2::int) AS n) AS numbers
 """
 _PRICE = "SELECT p.id, p.model_name FROM prices p JOIN models m ON m.name = p.model_name WHERE m.kind = $1 LIMIT 1"

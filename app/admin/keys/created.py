@@ -49,15 +49,6 @@ def forget_cookie(response: Response, key_id: str) -> None:
     response.delete_cookie(_cookie(key_id), path=_PATH, httponly=True, samesite="strict")
 
 
-def api_url(request: Request, settings: Settings) -> str:
-    """The base URL that clients of the API use: below PUBLIC_URL or, if that is not set, where the browser is."""
-    if "public_url" in settings.model_fields_set:
-        origin = settings.public_url
-    else:
-        origin = f"{'https' if is_encrypted(request, settings) else 'http'}://{request.url.netloc}"
-    return f"{origin}/api/external/v1"
-
-
 def snippets_of(base_url: str, secret: str, *, can_chat: bool) -> list[Snippet]:
     """Lines that work with the key: a chat or, if it may not chat, the list of models, which every key may read."""
     texts = _chats(base_url, secret) if can_chat else _lists(base_url, secret)

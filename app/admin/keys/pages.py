@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from app.admin.access import Viewer
+from app.admin.api_url import api_url
 from app.admin.errors import PageNotFoundError
 from app.admin.forms import Form
 from app.admin.keys import created, key_form, queries, views
@@ -118,7 +119,7 @@ def snippets_of(request: Request, settings: Settings, key: FoundKey, secret: str
     """Lines that work with the key, while it is shown."""
     if secret is None:
         return []
-    return created.snippets_of(created.api_url(request, settings), secret, can_chat=created.can_chat(key.scopes))
+    return created.snippets_of(api_url(request, settings), secret, can_chat=created.can_chat(key.scopes))
 
 
 async def find_key(tx: Transaction, viewer: Viewer, key_id: str) -> FoundKey:

@@ -1,11 +1,11 @@
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from app.admin.access import MemberUser
+from app.admin.api_url import api_url
 from app.admin.errors import PageNotFoundError
 from app.admin.forms import Form, read_form, sentence_of
 from app.admin.playground.asking import body_of, read_asked
@@ -152,10 +152,4 @@ async def _samples(request: Request, settings: Settings, form: Form, conversatio
     asked = await read_asked(copied)
     body = asked.body if asked else body_of(form)
     session = conversation.session.public_id if conversation else None
-    return samples_of(body, base_url=f"{_origin(request, settings)}/api/external/v1", session=session)
-
-
-def _origin(request: Request, settings: Settings) -> str:
-    """Where the reader's programs reach this server: the set address if it is that of the page, which may be TLS."""
-    host = request.url.netloc
-    return settings.public_url if urlsplit(settings.public_url).netloc == host else f"{request.url.scheme}://{host}"
+    return samples_of(body, base_url=api_url(request, settings), session=session)

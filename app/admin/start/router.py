@@ -2,6 +2,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.admin.access import SignedIn
+from app.admin.api_url import api_url
 from app.admin.rendering import render, url
 from app.admin.start.queries import read_progress
 from app.dependencies import SettingsDep, TransactionDep
@@ -22,5 +23,5 @@ async def start(request: Request, viewer: SignedIn, tx: TransactionDep, settings
         title=viewer.organization_name,
         here="start",
         progress=progress,
-        base_url=f"{settings.public_url}/api/external/v1",
+        base_url=api_url(request, settings),
     )

@@ -50,7 +50,7 @@ def seal_position(position: Sequence[str | int]) -> str:
 
 
 def read_position(cursor: str | None, *kinds: type[str] | type[int]) -> tuple[str | int, ...] | None:
-    """The position that a cursor stands for; None without one, and for one that is not ours: the list begins anew.
+    """The position in a cursor. None if there is no cursor or it is not valid: the list then starts at the beginning.
 
     Args:
         cursor: as it came in the address.

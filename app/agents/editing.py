@@ -81,7 +81,7 @@ async def change_agent(tx: Transaction, organization_id: str, entry: AgentEntry,
     Args:
         tx: the transaction.
         organization_id: whose agent it is.
-        entry: the agent as it is to be.
+        entry: the agent's new definition.
         version: the version that the change was made from.
         actor: who changes it.
 

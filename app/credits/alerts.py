@@ -148,7 +148,7 @@ async def watch_alerts(database: Database, *, usage_url: str, sends_mail: bool) 
 
 
 def _lowest(rows: Sequence[Any]) -> Mapping[str, Any]:
-    """Of each organization the alert with the lowest threshold: who has fallen below two is told of one."""
+    """The alert with the lowest threshold for each organization, so that it gets one message and not several."""
     return {row["organization_id"]: row for row in sorted(rows, key=lambda row: -row["threshold"])}
 
 

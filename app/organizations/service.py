@@ -124,7 +124,7 @@ async def find_user(tx: Transaction, email: str) -> User | None:
 
 
 async def get_user(tx: Transaction, user_id: str, *, is_locked: bool = False) -> User:
-    """The user with that id; locked, if it is to be changed on the condition of what it is.
+    """The user with that id. With `is_locked` nobody else can change the row until the transaction ends.
 
     Raises:
         MemberNotFoundError: there is none.

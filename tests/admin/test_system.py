@@ -164,8 +164,8 @@ async def browser_beside(stack: Stack, database: Database, valkey: Valkey, tmp_p
     _, email = await add_user(database, None, is_operator=True)
     api = programs.api_process(settings, tmp_path / "api.log")
     async with programs.running_apis(api):
-        beside = Stack(api.url, settings, stack.simulator, stack.servers, stack.folder)
-        async with Browser(beside, email=email, organization=None) as browser:
+        other_stack = Stack(api.url, settings, stack.simulator, stack.servers, stack.folder)
+        async with Browser(other_stack, email=email, organization=None) as browser:
             assert (await browser.sign_in()).status_code == 303
             yield browser
 

@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Tree:
-    """Some agents that call each other, drawn. `edges` have the order of their ends, where there is one."""
+    """A tree of agents as it is drawn. Each edge comes with its sub-agent's place in the order, or an empty text."""
 
     drawing: Drawing
     nodes: tuple[Node, ...]

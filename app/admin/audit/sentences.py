@@ -100,7 +100,7 @@ WORDINGS: Final[Mapping[str, Wording]] = {
 
 
 def wording_of(event: str) -> Wording:
-    """How an event is told. One that another version has written is told by its name."""
+    """The wording of an event. An event that this version does not know gets its own name as the wording."""
     return WORDINGS.get(event) or Wording(Group.ORGANIZATIONS, f"{event.replace('_', ' ')} {{object}}")
 
 

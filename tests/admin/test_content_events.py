@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from app.admin.content.live import MOST_OPEN, Streams, follow
-from app.admin.content.queries import State
+from app.admin.content.live_queries import State
 from app.core.database import Database
 from app.generations.models import Generation
 from app.generations.states import Status

@@ -11,8 +11,9 @@ import pytest
 from app.admin.console import content_policy
 from app.admin.content import gallery
 from app.admin.content.detail import cost_lines, is_capped
+from app.admin.content.detail_queries import AttemptRow, Charge
 from app.admin.content.media import media_sources, viewer_policy
-from app.admin.content.queries import AttemptRow, Charge, Position, id_range
+from app.admin.content.queries import Position, id_range
 from app.admin.content.timeline import attempts_of
 from app.admin.content.views import media_of
 from app.core.settings import Settings

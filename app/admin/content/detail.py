@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from app.admin.content.detail_queries import AttemptRow, Charge
 from app.admin.content.media import MediaUrls
-from app.admin.content.queries import AttemptRow, Charge
 from app.admin.content.views import KINDS, STATUSES, Media, media_of
 from app.content.schemas import ContentDetail
 from app.content.service import ContentWithOutputs

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from typing import Final
 
-from app.admin.content.queries import State
+from app.admin.content.live_queries import State
 from app.core.errors import ServiceUnavailableError
 from app.core.sse import KEEP_ALIVE, frame
 

@@ -8,12 +8,13 @@ from starlette.responses import Response, StreamingResponse
 
 from app.admin import filters
 from app.admin.access import MemberUser, SignedIn, Viewer
-from app.admin.content import gallery, queries, retrying, views
+from app.admin.content import detail_queries, gallery, live_queries, queries, retrying, views
 from app.admin.content.detail import cost_lines, detail_of, is_capped
 from app.admin.content.live import Streams, follow
+from app.admin.content.live_queries import State
 from app.admin.content.media import MODEL_VIEWER, MediaUrls
 from app.admin.content.presence import look_at_files
-from app.admin.content.queries import Card, State
+from app.admin.content.queries import Card
 from app.admin.content.timeline import attempts_of
 from app.admin.forms import read_form
 from app.admin.rendering import render, see_other
@@ -150,11 +151,11 @@ async def _show(
     async with database.transaction() as tx:
         card = await _find_card(tx, viewer, content_id)
         item = await contents.get_whole_content(tx, viewer.organization_id, content_id)
-        rows = await queries.list_attempts(tx, viewer.organization_id, item.content.id)
-        charge = await queries.find_charge(tx, viewer.organization_id, item.content.id, item.content.retry_count)
+        rows = await detail_queries.list_attempts(tx, viewer.organization_id, item.content.id)
+        charge = await detail_queries.find_charge(tx, viewer.organization_id, item.content.id, item.content.retry_count)
         session_id = item.content.session_id
-        session = await queries.find_session(tx, viewer.organization_id, session_id) if session_id else None
-        ceiling = await queries.find_ceiling(tx, item.content.model)
+        session = await detail_queries.find_session(tx, viewer.organization_id, session_id) if session_id else None
+        ceiling = await detail_queries.find_ceiling(tx, item.content.model)
     media_urls = MediaUrls(urls.store)
     presence = await look_at_files(urls.store, item.outputs)
     found = detail_of(item, rows, media_urls, urls, presence, views.version_of(card))
@@ -210,7 +211,7 @@ async def _look(database: Database, viewer: Viewer, token: str, content_ids: lis
         roles = {each.organization_id: each.role for each in session.memberships} if session else {}
         if roles.get(viewer.organization_id) != viewer.role.value:
             return None
-        return await queries.read_states(tx, viewer.organization_id, _only_of(viewer), content_ids)
+        return await live_queries.read_states(tx, viewer.organization_id, _only_of(viewer), content_ids)
 
 
 async def _find_card(tx: Transaction, viewer: Viewer, content_id: str) -> Card:

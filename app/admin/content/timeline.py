@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.admin.content.queries import AttemptRow
+from app.admin.content.detail_queries import AttemptRow
 
 # The narrowest bar that can be seen, in percent of the scale.
 _NARROWEST: Final = 0.4

@@ -125,7 +125,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     shutdown_delay_seconds: float = Field(default=3, ge=0, le=300)
     shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
-
     smtp_url: SmtpUrl = SecretStr("")
     mail_from: OneLine = Field(default="", validate_default=True)
 

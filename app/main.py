@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -31,43 +32,42 @@ _MAX_BODY_BYTES = MAX_BODY_MEGABYTES * 1024 * 1024
 _WEBHOOK_BODIES = 32 * 1024 * 1024
 
 
+@asynccontextmanager
+async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """Opens what the application talks to, for as long as it runs."""
+    async with (
+        open_resources(settings) as resources,
+        watching(resources.object_watch, resources.redis_watch),
+        reporting(resources.redis, ProcessKind.API),
+        open_caller_cache(resources.database, settings.direct_database) as callers,
+        open_rate_limiter(resources.redis) as limiter,
+        open_turns(
+            settings,
+            database=resources.database,
+            queue=resources.queue,
+            store=resources.store,
+            chat_models=resources.chat_models,
+        ) as turns,
+        open_passwords() as passwords,
+    ):
+        state = application.state
+        # The server sets it when the process is asked to stop.
+        state.is_stopping = False
+        state.failed_attempts = FailedAttempts(limiter, settings.failed_attempts_per_minute, settings.trusted_proxies)
+        state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
+        state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
+        state.passwords = passwords
+        state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
+        state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
+        yield
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application of the API process. Its lifespan opens what it talks to."""
-
-    @asynccontextmanager
-    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
-        async with (
-            open_resources(settings) as resources,
-            watching(resources.object_watch, resources.redis_watch),
-            reporting(resources.redis, ProcessKind.API),
-            open_caller_cache(resources.database, settings.direct_database) as callers,
-            open_rate_limiter(resources.redis) as limiter,
-            open_turns(
-                settings,
-                database=resources.database,
-                queue=resources.queue,
-                store=resources.store,
-                chat_models=resources.chat_models,
-            ) as turns,
-            open_passwords() as passwords,
-        ):
-            state = application.state
-            # The server sets it when the process is asked to stop.
-            state.is_stopping = False
-            state.failed_attempts = FailedAttempts(
-                limiter, settings.failed_attempts_per_minute, settings.trusted_proxies
-            )
-            state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
-            state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
-            state.passwords = passwords
-            state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
-            state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
-            yield
-
     application = FastAPI(
         title="Junis External API",
         summary="OpenAI-compatible agents, generated media, exact credits.",
-        lifespan=lifespan,
+        lifespan=partial(_open, settings=settings),
         redirect_slashes=False,
         # The names of operations in generated clients.
         generate_unique_id_function=lambda route: route.name,

@@ -141,7 +141,7 @@ class KeptFiles(StaticFiles):
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         """The file, with how long it may be kept."""
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # they are passed on as they come
         response.headers["Cache-Control"] = _KEPT
         return response
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class UnitPrices:
     """The credits that a model costs per unit. This is the one list of the units that a price can have.
 
     The columns of the table with their check, the form of catalog files and the export are made from it. A new unit is
-    a field here, its line where the repository reads a price, a migration, and its part in a cost below and in
+    a field here, a migration, and its part in a cost below and in
     `app.verification.cost_sql`.
     """
 
@@ -50,6 +50,12 @@ class PriceTag(UnitPrices):
     id: int
     model_name: str
     ceiling: Decimal | None = None
+
+    @classmethod
+    def of_row(cls, row: Any, *, id_column: str = "id") -> Self:
+        """The price in a row that has the columns of the table `prices`, whose id is in `id_column`."""
+        units = {unit: row[unit] for unit in PRICE_UNITS}
+        return cls(id=row[id_column], model_name=row["model_name"], ceiling=row["ceiling"], **units)
 
 
 @dataclass(frozen=True)

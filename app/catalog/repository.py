@@ -48,22 +48,8 @@ class ModelRow:
             context_tokens=row["context_tokens"],
             upstream=row["upstream"],
             upstream_model=row["upstream_model"],
-            price=None if row["id"] is None else _price_from_row(row),
+            price=None if row["id"] is None else PriceTag.of_row(row),
         )
-
-
-def _price_from_row(row: Record) -> PriceTag:
-    """The price of a row of the table `prices`."""
-    return PriceTag(
-        id=row["id"],
-        model_name=row["model_name"],
-        per_call=row["per_call"],
-        per_second=row["per_second"],
-        per_output=row["per_output"],
-        per_million_prompt_tokens=row["per_million_prompt_tokens"],
-        per_million_completion_tokens=row["per_million_completion_tokens"],
-        ceiling=row["ceiling"],
-    )
 
 
 async def save_model(tx: Transaction, model: Model) -> bool:
@@ -106,7 +92,7 @@ async def list_names(tx: Transaction) -> Sequence[str]:
 async def find_price(tx: Transaction, price_id: int) -> PriceTag | None:
     """One price, whether still in force or not."""
     row = await tx.fetchrow("SELECT * FROM prices WHERE id = $1", price_id)
-    return _price_from_row(row) if row else None
+    return PriceTag.of_row(row) if row else None
 
 
 async def find_price_at(tx: Transaction, model_name: str, at: datetime) -> Price | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from app.catalog.pricing import PriceTag
+from app.catalog.pricing import PRICE_UNITS, PriceTag
 from app.core.database import Transaction
 from app.credits.charge_lines import SPENT, charge_lines
 from app.credits.models import EventKind
@@ -58,8 +58,7 @@ _LINES = f"""
 WITH entry AS (
     SELECT * FROM ledger_entries WHERE organization_id = $1 AND id = $2 AND {SPENT}
 ), {charge_lines("entry")}
-SELECT lines.*, p.effective_at, p.model_name, p.per_call, p.per_second, p.per_output, p.per_million_prompt_tokens,
-       p.per_million_completion_tokens, p.ceiling
+SELECT lines.*, p.effective_at, p.model_name, p.ceiling, {", ".join(f"p.{unit}" for unit in PRICE_UNITS)}
 FROM lines LEFT JOIN prices p ON p.id = lines.price_id
 ORDER BY lines.number
 """
@@ -94,24 +93,11 @@ def _line(row: Any) -> Line:
         amount=row["amount"],
         cost=row["cost"],
         is_estimated=bool(row["is_estimated"]),
-        price=_price(row) if row["price_id"] is not None else None,
+        price=PriceTag.of_row(row, id_column="price_id") if row["price_id"] is not None else None,
         priced_at=row["effective_at"],
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
         predict_time=row["predict_time"],
         outputs=row["outputs"],
         seconds=(ended - began).total_seconds() if began and ended else None,
-    )
-
-
-def _price(row: Any) -> PriceTag:
-    return PriceTag(
-        id=row["price_id"],
-        model_name=row["model_name"],
-        per_call=row["per_call"],
-        per_second=row["per_second"],
-        per_output=row["per_output"],
-        per_million_prompt_tokens=row["per_million_prompt_tokens"],
-        per_million_completion_tokens=row["per_million_completion_tokens"],
-        ceiling=row["ceiling"],
     )

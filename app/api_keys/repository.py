@@ -6,11 +6,17 @@ from sqlalchemy import or_, select, update
 
 from app.api_keys.caller import Caller
 from app.api_keys.models import ApiKey, UnshownKey
+from app.api_keys.scopes import VIEWING_SCOPES
 from app.core.database import Transaction
-from app.organizations.models import SubscriptionStatus
+from app.organizations.models import MembershipRole, SubscriptionStatus
 
+_VIEWING = ", ".join(f"'{scope}'" for scope in VIEWING_SCOPES)
 _FIND_CALLER = f"""
-SELECT k.id AS key_id, k.organization_id, k.user_id, k.scopes, LEAST(k.expires_at, k.revoked_at) - now() AS usable_for,
+SELECT k.id AS key_id, k.organization_id, k.user_id,
+       CASE WHEN m.role = '{MembershipRole.VIEWER}'
+            THEN ARRAY(SELECT scope FROM unnest(k.scopes) AS scope WHERE scope IN ({_VIEWING}))
+            ELSE k.scopes END AS scopes,
+       LEAST(k.expires_at, k.revoked_at) - now() AS usable_for,
        k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,
        o.subscription_status = '{SubscriptionStatus.ACTIVE}' AS is_subscribed,
        p.requests_per_minute, p.concurrent_requests
@@ -44,7 +50,10 @@ DELETE FROM unshown_api_keys WHERE api_key_id IN (
 
 
 async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
-    """The caller of the key with that hash, unless the key is expired or revoked, or its user suspended or gone."""
+    """The caller of the key with that hash, unless the key is expired or revoked, or its user suspended or gone.
+
+    The key of a viewer may do no more than look.
+    """
     row = await tx.fetchrow(_FIND_CALLER, key_hash)
     return _caller_from_row(row) if row else None
 

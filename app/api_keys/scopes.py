@@ -18,6 +18,8 @@ class Scope(StrEnum):
 ALL_SCOPES = tuple(Scope)
 # A key has the others only if they are asked for by name when it is created.
 DEFAULT_SCOPES = (Scope.ORCHESTRATOR_INVOKE, Scope.AGENTS_LIST, Scope.AGENTS_INVOKE, Scope.SESSIONS_READ)
+# What is left of the key of a member who has become a viewer.
+VIEWING_SCOPES = (Scope.AGENTS_LIST, Scope.SESSIONS_READ, Scope.CONTENT_READ)
 # Narrower names that older clients of the API use. The wider scope is stored instead.
 _OLDER_NAMES = {"orchestrator:stream": Scope.ORCHESTRATOR_INVOKE, "sessions:messages": Scope.SESSIONS_READ}
 

@@ -75,11 +75,11 @@ CREATE TABLE IF NOT EXISTS invitations (
     ),
 )
 
-# A suspended or removed member's keys stop at once in every process that remembers their callers.
+# Keys of members who are suspended, removed or given another role are looked up again at once in every process.
 _TRIGGER = (
     "DROP TRIGGER IF EXISTS memberships_notify_callers ON memberships",
     (
-        "CREATE TRIGGER memberships_notify_callers AFTER UPDATE OF suspended_at OR DELETE ON memberships"
+        "CREATE TRIGGER memberships_notify_callers AFTER UPDATE OF suspended_at, role OR DELETE ON memberships"
         " FOR EACH STATEMENT EXECUTE FUNCTION notify_callers()"
     ),
 )

@@ -1,7 +1,7 @@
 """The page of usage."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 from functools import partial
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from app.core.clock import moment_of
 from app.core.database import Transaction
 from app.credits import alerts, spend_days
 from app.credits.alerts import MOST_ALERTS
-from app.credits.spend_days import SpendOfDay, Split
+from app.credits.spend_days import Spend, SpendOfDay, Split
 
 # So many names are told apart in the table. The others are one row.
 _MOST_NAMES = 50
@@ -41,23 +41,9 @@ async def show(
     shown = period.read_period(request.query_params.get("period", ""), today)
     name, (split, label) = _split(request.query_params.get("split", ""), viewer)
     picked = [pick for pick in request.query_params.getlist("pick") if "\0" not in pick][:_MOST_PICKED]
-    only_user = only_user_of(viewer)
-    found = await spend_days.spend_by_day(
-        tx,
-        viewer.organization_id,
-        split,
-        first=shown.first,
-        last=shown.last,
-        most=_MOST_NAMES,
-        user_id=only_user,
-        picked=picked,
-    )
-    usage = usage_view.usage_of(found, shown, split, await _names(tx, viewer, split, found))
-    first, last = shown.before
-    total = await spend_days.total_spend(
-        tx, viewer.organization_id, first=shown.first, last=shown.last, user_id=only_user
-    )
-    before = await spend_days.total_spend(tx, viewer.organization_id, first=first, last=last, user_id=only_user)
+    usage = await _usage(tx, viewer, shown, split, picked)
+    total = await _total(tx, viewer, shown.first, shown.last)
+    before = await _total(tx, viewer, *shown.before)
     a_day = (total.amount / len(shown.days)).quantize(Decimal("0.000001"))
     address = partial(_address, {"split": name, "period": shown.name}, picked)
     return rendering.render(
@@ -81,12 +67,34 @@ async def show(
         chart=_chart(shown, usage, name, picked),
         spark=charts_days.spark,
         address=address,
-        is_own=only_user is not None,
+        is_own=only_user_of(viewer) is not None,
         is_summing_up=await spend_days.is_summing_up(tx, viewer.organization_id),
         alerts=await alerts.list_alerts(tx, viewer.organization_id),
         most_alerts=MOST_ALERTS,
         sends_mail=sends_mail,
         form=form or Form(),
+    )
+
+
+async def _usage(
+    tx: Transaction, viewer: Viewer, shown: period.Period, split: Split, picked: Sequence[str]
+) -> usage_view.Usage:
+    found = await spend_days.spend_by_day(
+        tx,
+        viewer.organization_id,
+        split,
+        first=shown.first,
+        last=shown.last,
+        most=_MOST_NAMES,
+        user_id=only_user_of(viewer),
+        picked=picked,
+    )
+    return usage_view.usage_of(found, shown, split, await _names(tx, viewer, split, found))
+
+
+async def _total(tx: Transaction, viewer: Viewer, first: date, last: date) -> Spend:
+    return await spend_days.total_spend(
+        tx, viewer.organization_id, first=first, last=last, user_id=only_user_of(viewer)
     )
 
 

@@ -5,6 +5,7 @@ from app.agents.models import Agent, SubAgent
 from app.api_keys.models import ApiKey
 from app.audit.models import AuditEvent
 from app.catalog.models import Model, Price
+from app.configuration.models import ConfigurationVersion
 from app.core.database import Base
 from app.credits.models import (
     CreditAccount,
@@ -27,6 +28,7 @@ __all__ = [
     "Agent",
     "ApiKey",
     "AuditEvent",
+    "ConfigurationVersion",
     "ConsoleSession",
     "CreateCall",
     "CreditAccount",

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -71,6 +71,14 @@ async def add_price(
 async def find_models(tx: Transaction, kind: ModelKind, names: Sequence[str]) -> Sequence[ModelRow]:
     """The active models of a kind with these names, each with its price in force now."""
     return [ModelRow.from_row(row) for row in await tx.fetch(_WITH_PRICE, kind.value, list(names))]
+
+
+async def find_next_price_change(tx: Transaction, names: Collection[str]) -> datetime | None:
+    """The first moment after now from which one of these models has another price."""
+    changes_at: datetime | None = await tx.fetchval(
+        "SELECT min(effective_at) FROM prices WHERE model_name = ANY($1::text[]) AND effective_at > now()", list(names)
+    )
+    return changes_at
 
 
 async def find_model(tx: Transaction, name: str) -> Model | None:

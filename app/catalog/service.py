@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -66,6 +66,11 @@ async def get_chat_model(tx: Transaction, name: str) -> PricedModel:
         if row.price is not None:
             return _priced(row, row.price)
     raise ModelNotPricedError.for_chat(name)
+
+
+async def next_price_change(tx: Transaction, names: Collection[str]) -> datetime | None:
+    """When one of these models has another price next, by Postgres's clock; None if no such price is known."""
+    return await repository.find_next_price_change(tx, names)
 
 
 async def is_chat_model_priced(tx: Transaction, name: str) -> bool:

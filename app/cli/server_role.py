@@ -16,6 +16,8 @@ ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
 _APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "metering_events", "messages", "prices"})
+# Changed by migrations, and by triggers with the owner's rights.
+_ONLY_READ = frozenset({"alembic_version", "configuration_versions"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
@@ -148,7 +150,7 @@ async def _grant(tx: Transaction) -> None:
 
 def needed_privileges(table: str) -> str:
     """What the server does with a table, as the list of a GRANT."""
-    if table == "alembic_version":
+    if table in _ONLY_READ:
         return _READ
     if table in _APPEND_ONLY:
         return _APPEND

@@ -23,6 +23,7 @@ from app.core.driver import (
     driver_seconds,
     open_connection,
     roll_back,
+    session_limits_sql,
     statement_options,
 )
 from app.core.errors import ServiceUnavailableError
@@ -148,13 +149,16 @@ class OutdatedStatementError(ServiceUnavailableError):
 class Database:
     """The connection pool, and the only code that commits."""
 
-    def __init__(self, engine: AsyncEngine, drivers: WeakSet[Driver], shares: Shares, begin: str) -> None:
+    def __init__(
+        self, engine: AsyncEngine, drivers: WeakSet[Driver], shares: Shares, begin: str, *, is_pooled: bool
+    ) -> None:
         self._engine = engine
         self._drivers = drivers
         # Connections to a server that takes no writes any more.
         self._left: WeakSet[Driver] = WeakSet()
         self._shares = shares
         self._begin = begin
+        self._is_pooled = is_pooled
 
     @classmethod
     def open(
@@ -182,11 +186,14 @@ class Database:
             driver = await open_connection(
                 address, application_name="junis", session={"timezone": "UTC"}, command_timeout=limit
             )
+            if not address.is_pooled:
+                await driver.execute(session_limits_sql(statement_seconds))
             drivers.add(driver)
             return driver
 
         engine = _engine(size, {"async_creator_fn": connect, **statement_options(address)})
-        return cls(engine, drivers, Shares(size), begin_sql(statement_seconds))
+        begin = begin_sql(statement_seconds) if address.is_pooled else "BEGIN"
+        return cls(engine, drivers, Shares(size), begin, is_pooled=address.is_pooled)
 
     async def close(self) -> None:
         """Close every pooled connection, within a few seconds even if Postgres does not respond."""
@@ -224,6 +231,31 @@ class Database:
             await self._translate(error)
             raise
         await transaction._run_after_commit()  # noqa: SLF001 - see above
+
+    async def fetchval(self, sql: str, *values: object) -> Any:
+        """The first column of the first row of one statement in a transaction of its own, or None; see `fetch`."""
+        rows = await self.fetch(sql, *values)
+        return rows[0][0] if rows else None
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[asyncpg.Record]:
+        """All rows of one statement in a transaction of its own, in one round trip.
+
+        If the connection is lost meanwhile, or this is cancelled, it is not known whether the statement has happened.
+
+        Raises:
+            ServiceUnavailableError: as `transaction`.
+            OutdatedStatementError: the schema has changed under a prepared statement.
+        """
+        if self._is_pooled:
+            # Its limits hold for one transaction only.
+            async with self.transaction() as tx:
+                return await tx.fetch(sql, *values)
+        try:
+            async with self._connection() as (_, driver):
+                return await driver.fetch(sql, *values)
+        except Exception as error:  # raised again, as ServiceUnavailableError if Postgres is away
+            await self._translate(error)
+            raise
 
     async def _translate(self, error: Exception) -> None:
         if is_outdated(error):

@@ -52,12 +52,21 @@ def driver_seconds(statement_seconds: float) -> float:
 def begin_sql(statement_seconds: float) -> str:
     """What begins a transaction with its limits, in one round trip.
 
-    SET LOCAL and not a setting of the role or of the session: it works with any role and through any pooler.
+    Behind a pooler, nothing that is set for a session stays with us.
     """
+    return f"BEGIN; {_limits_sql('SET LOCAL', statement_seconds)}"
+
+
+def session_limits_sql(statement_seconds: float) -> str:
+    """What sets the limits of all transactions of a connection. Not settings of the role: it works with any role."""
+    return _limits_sql("SET", statement_seconds)
+
+
+def _limits_sql(command: str, statement_seconds: float) -> str:
     return (
-        f"BEGIN; SET LOCAL lock_timeout = {_ms(LOCK_SECONDS)};"
-        f" SET LOCAL idle_in_transaction_session_timeout = {_ms(IDLE_SECONDS)};"
-        f" SET LOCAL statement_timeout = {_ms(statement_seconds)}"
+        f"{command} lock_timeout = {_ms(LOCK_SECONDS)};"
+        f" {command} idle_in_transaction_session_timeout = {_ms(IDLE_SECONDS)};"
+        f" {command} statement_timeout = {_ms(statement_seconds)}"
     )
 
 

@@ -17,45 +17,46 @@ from app.credits.references import LATE, SUPERSEDED
 _ATTRIBUTION = ", ".join(ATTRIBUTION_COLUMNS)
 _HOLDS_ATTRIBUTION = ", ".join(f"hold.{name}" for name in ATTRIBUTION_COLUMNS)
 # The agent and the model of an event are those of its call; if it names no agent, that of the hold.
-_ORIGIN = ", ".join(name for name in ATTRIBUTION_COLUMNS if name not in {"agent", "model"})
+ORIGIN_COLUMNS = ", ".join(name for name in ATTRIBUTION_COLUMNS if name not in {"agent", "model"})
 _HOLDS_ORIGIN = ", ".join(f"hold.{name}" for name in ATTRIBUTION_COLUMNS if name not in {"agent", "model"})
 _QUANTITIES = "prompt_tokens, completion_tokens, delivered_bytes, predict_time, outputs"
-_USE = f"call_id, price_id, is_estimated, cost, {_QUANTITIES}"
+USE_COLUMNS = f"call_id, price_id, is_estimated, cost, {_QUANTITIES}"
+EVENT_COLUMNS = f"kind, agent, model, {USE_COLUMNS}, began_at, first_token_at, ended_at"
+# A use as `events_json` writes it.
+USE_FIELDS = """
+    call_id text, kind text, agent text, model text, price_id int, is_estimated bool, cost numeric(18, 6),
+    prompt_tokens bigint, completion_tokens bigint, delivered_bytes bigint, predict_time numeric, outputs int,
+    began_ago double precision, first_token_ago double precision, ended_ago double precision
+"""
 
 _LOCK = "SELECT FROM credit_accounts WHERE organization_id = $1 FOR UPDATE"
 
 
 def _given(parameter: str) -> str:
+    return f"given AS (SELECT * FROM jsonb_to_recordset({parameter}::jsonb) AS e ({USE_FIELDS}))"
+
+
+def sums_sql(uses: str) -> str:
+    """Of uses: for each price their number and the sums of their quantities. Decimals are texts, to be read exactly."""
     return f"""
-given AS (
-    SELECT * FROM jsonb_to_recordset({parameter}::jsonb) AS e (
-        call_id text, kind text, agent text, model text, price_id int, is_estimated bool, cost numeric,
-        prompt_tokens bigint, completion_tokens bigint, delivered_bytes bigint, predict_time numeric, outputs int,
-        began_ago double precision, first_token_ago double precision, ended_ago double precision
-    )
-)
-"""
+    SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(sums)) ORDER BY price_id)
+    FROM (SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
+                 sum(completion_tokens) AS completion_tokens, sum(predict_time)::text AS predict_time,
+                 sum(outputs) AS outputs, sum(cost)::text AS cost
+          FROM {uses} GROUP BY price_id) sums
+    """
 
 
 # Only for a hold that the statement has found; an event that is recorded already stays as it is. Times are counted back
 # from when the statement arrived, because it may wait for the account.
 _RECORD = f"""
-INSERT INTO metering_events (hold_reference, kind, agent, model, {_USE}, began_at, first_token_at, ended_at, {_ORIGIN})
-SELECT $2, kind, coalesce(given.agent, hold.agent), given.model, {_USE},
+INSERT INTO metering_events (hold_reference, {EVENT_COLUMNS}, {ORIGIN_COLUMNS})
+SELECT $2, kind, coalesce(given.agent, hold.agent), given.model, {USE_COLUMNS},
        statement_timestamp() - make_interval(secs => began_ago),
        statement_timestamp() - make_interval(secs => first_token_ago),
        statement_timestamp() - make_interval(secs => ended_ago), {_HOLDS_ORIGIN}
 FROM given, hold
 ON CONFLICT (call_id) DO NOTHING
-"""
-
-# Of the uses: for each price their number and the sums of their quantities. Decimals are texts, to be read exactly.
-_SUMS = """
-SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(sums)) ORDER BY price_id)
-FROM (SELECT price_id, count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
-             sum(completion_tokens) AS completion_tokens, sum(predict_time)::text AS predict_time,
-             sum(outputs) AS outputs, sum(cost)::text AS cost
-      FROM used GROUP BY price_id) sums
 """
 
 _OPEN_HOLD = f"organization_id = $1 AND reference = $2 AND state = '{HoldState.OPEN}'"
@@ -88,10 +89,10 @@ _SETTLE = f"""
 WITH {_given("$3")}, hold AS (
     SELECT h.*, a.balance - a.held AS available FROM credit_holds h JOIN credit_accounts a USING (organization_id)
     WHERE {_OPEN_HOLD}
-), recorded AS ({_RECORD} RETURNING {_USE}), used AS (
-    SELECT {_USE} FROM metering_events WHERE hold_reference = $2
+), recorded AS ({_RECORD} RETURNING {USE_COLUMNS}), used AS (
+    SELECT {USE_COLUMNS} FROM metering_events WHERE hold_reference = $2
     UNION ALL
-    SELECT {_USE} FROM recorded
+    SELECT {USE_COLUMNS} FROM recorded
 ), total AS (
     SELECT coalesce(sum(cost), 0) AS cost, coalesce(bool_or(is_estimated), false) AS is_estimated,
            coalesce(bool_or(cost > 0 OR prompt_tokens > 0 OR completion_tokens > 0 OR outputs > 0), false) AS is_used
@@ -109,7 +110,7 @@ WITH {_given("$3")}, hold AS (
 ), entry AS (
     INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, quantities,
                                 {_ATTRIBUTION})
-    SELECT '{EntryKind.CHARGE}', $2, -ended.charged, paid.balance, total.is_estimated, $4, ({_SUMS}),
+    SELECT '{EntryKind.CHARGE}', $2, -ended.charged, paid.balance, total.is_estimated, $4, ({sums_sql("used")}),
            {_HOLDS_ATTRIBUTION}
     FROM hold, ended, paid, total WHERE ended.charged IS NOT NULL
 )
@@ -128,7 +129,7 @@ RETURNING amount
 _CHARGE_LATE = f"""
 WITH {_given("$3")}, hold AS (
     SELECT * FROM credit_holds WHERE organization_id = $1 AND reference = $2 AND state <> '{HoldState.OPEN}'
-), recorded AS ({_RECORD} RETURNING {_USE}), used AS (
+), recorded AS ({_RECORD} RETURNING {USE_COLUMNS}), used AS (
     SELECT recorded.* FROM recorded, hold WHERE cost > 0 AND superseded_by IS NULL
 ), charge AS (
     SELECT LEAST(cost, balance - held) AS amount FROM used, credit_accounts WHERE organization_id = $1
@@ -139,7 +140,7 @@ WITH {_given("$3")}, hold AS (
     INSERT INTO ledger_entries (kind, reference, amount, balance_after, is_estimated, description, quantities,
                                 {_ATTRIBUTION})
     SELECT '{EntryKind.CHARGE}', '{LATE}:' || used.call_id, -charge.amount, paid.balance, used.is_estimated, $4,
-           ({_SUMS}), {_HOLDS_ATTRIBUTION}
+           ({sums_sql("used")}), {_HOLDS_ATTRIBUTION}
     FROM hold, used, charge, paid
 )
 SELECT amount FROM charge

@@ -1,5 +1,6 @@
 """How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,17 @@ async def begin_turn(
     raise SessionNotFoundError(name)
 
 
+def begin_new(turn_id: str) -> LeasedSession:
+    """A session that begins with a turn. Whoever admits the turn stores it; see `app.sessions.fragments`."""
+    return LeasedSession(id=uuid.uuid4(), public_id=new_id("sess"), turn_id=turn_id)
+
+
+async def begin_conversation(sent: Sequence[WireMessage]) -> Continuation:
+    """How the messages of a request begin a session; see `continue_session`."""
+    continuation = await continue_from((), sent)
+    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
+
+
 async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
     """Renew the turn's lease on the session."""
     await repository.renew_lease(tx, session, TURN_LEASE)
@@ -84,11 +96,23 @@ async def end_turn(
 
     The stored messages whose ids are `superseded` are no longer sent to models.
     """
+    await supersede(tx, session, superseded)
+    await repository.append_messages_and_end_lease(tx, session, await columns_of(messages), failed=failed)
+
+
+async def supersede(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:
+    """Send the stored messages of these ids no longer to models. Does nothing if the turn has lost the lease."""
+    if ids:
+        await repository.supersede_messages(tx, session, ids)
+
+
+async def columns_of(messages: Sequence[tuple[str | None, WireMessage]]) -> list[list[str | None]]:
+    """Messages as they are stored, each with the name of the agent that wrote it: one list per column.
+
+    The columns: roles, contents, agents, tool calls, tool call ids, names, additions.
+    """
     rows = await in_slices(_row_of, messages)
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(_COLUMNS)]
-    if superseded:
-        await repository.supersede_messages(tx, session, superseded)
-    await repository.append_messages_and_end_lease(tx, session, columns, failed=failed)
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(_COLUMNS)]
 
 
 def _row_of(written: tuple[str | None, WireMessage]) -> tuple[str | None, ...]:

@@ -101,7 +101,10 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
     migrate(owned)
 
     grants = dict(query(owned, _GRANTS))
-    assert {table for table, granted in grants.items() if granted == "SELECT"} == {"alembic_version"}
+    assert {table for table, granted in grants.items() if granted == "SELECT"} == {
+        "alembic_version",
+        "configuration_versions",
+    }
     assert {table for table, granted in grants.items() if granted == "INSERT SELECT"} == {
         "agent_versions",
         "audit_events",

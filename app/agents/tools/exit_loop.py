@@ -3,7 +3,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.agents.tools.protocol import OfferedTo, ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
+from app.agents.tools.protocol import (
+    OfferedTo,
+    ToolCall,
+    ToolEntry,
+    ToolFactory,
+    ToolMaker,
+    ToolPorts,
+    ToolTurn,
+    specification,
+)
 from app.core.database import Transaction
 from app.core.settings import Settings
 
@@ -28,10 +37,13 @@ class ExitLoop:
 
 @asynccontextmanager
 async def _open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[ToolFactory]:
-    async def bind(tx: Transaction, turn: ToolTurn) -> ExitLoop:
+    def make(turn: ToolTurn) -> ExitLoop:
         return ExitLoop()
 
-    yield bind
+    async def load(tx: Transaction) -> ToolMaker:
+        return make
+
+    yield load
 
 
 ENTRY = ToolEntry(_NAME, _open_factory, OfferedTo.AGENTS_IN_A_LOOP)

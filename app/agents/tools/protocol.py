@@ -1,6 +1,6 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -52,11 +52,13 @@ class ToolTurn:
         user_id: the user who talks to the agents.
         attribution: for whom and by what the tool runs: its organization, session, turn and request.
         request_key: identifies the request if it carries an Idempotency-Key.
+        generations: the models that its tools have asked for a generation, whether or not that was accepted.
     """
 
     user_id: str
     attribution: Attribution
     request_key: bytes | None
+    generations: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ class ToolPorts:
     urls: FileUrls
 
 
-# Makes the tool for one turn, in the transaction that admits the turn.
-ToolFactory = Callable[[Transaction, ToolTurn], Awaitable[ServerTool]]
+# Makes the tool for one turn.
+ToolMaker = Callable[[ToolTurn], ServerTool]
+# Reads what the tool offers: things that rarely change, because a process remembers them for many turns.
+ToolFactory = Callable[[Transaction], Awaitable[ToolMaker]]
 
 
 class OfferedTo(Enum):

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.agents.tools import exit_loop, replicate_generate
-from app.agents.tools.protocol import OfferedTo, ServerTool, ToolEntry, ToolFactory, ToolPorts, ToolTurn
+from app.agents.tools.protocol import OfferedTo, ServerTool, ToolEntry, ToolFactory, ToolMaker, ToolPorts, ToolTurn
 from app.core.database import Transaction
 from app.core.settings import Settings
 
@@ -26,24 +26,37 @@ class BoundTools:
     for_loops: Mapping[str, ServerTool]
 
 
+@dataclass(frozen=True)
+class LoadedTools:
+    """The server tools of an agent and of those below it, ready for any number of turns."""
+
+    named: Mapping[str, ToolMaker]
+    for_loops: Mapping[str, ToolMaker]
+
+    def bind(self, turn: ToolTurn) -> BoundTools:
+        """The tools of one turn."""
+        named = {name: make(turn) for name, make in self.named.items()}
+        return BoundTools(named, {name: make(turn) for name, make in self.for_loops.items()})
+
+
 class ToolRegistry:
     """The server tools of a process."""
 
     def __init__(self, factories: Mapping[ToolEntry, ToolFactory]) -> None:
         self._factories = factories
 
-    async def bind(self, tx: Transaction, turn: ToolTurn, names: Collection[str]) -> BoundTools:
-        """The tools of these names, and all that are offered in loops, bound to a turn.
+    async def load(self, tx: Transaction, names: Collection[str]) -> LoadedTools:
+        """The tools of these names, and all that are offered in loops.
 
         A name that the registry does not have is ignored: an agent may still name a tool that was removed.
         """
         named, for_loops = {}, {}
-        for entry, bind in self._factories.items():
+        for entry, load in self._factories.items():
             if entry.offered_to is OfferedTo.AGENTS_IN_A_LOOP:
-                for_loops[entry.name] = await bind(tx, turn)
+                for_loops[entry.name] = await load(tx)
             elif entry.name in names:
-                named[entry.name] = await bind(tx, turn)
-        return BoundTools(named, for_loops)
+                named[entry.name] = await load(tx)
+        return LoadedTools(named, for_loops)
 
 
 @asynccontextmanager

@@ -2,12 +2,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import orjson
 
-from app.agents.tools.protocol import ToolCall, ToolEntry, ToolFactory, ToolPorts, ToolTurn, specification
+from app.agents.tools.protocol import ToolCall, ToolEntry, ToolFactory, ToolMaker, ToolPorts, ToolTurn, specification
 from app.catalog import service as catalog
 from app.catalog.errors import ModelNotPricedError, UnknownModelError
 from app.catalog.models import Model
@@ -63,6 +64,8 @@ class ReplicateGenerate:
         try:
             if len(model) > _LONGEST_NAME or model != storable_text(model):
                 raise UnknownModelError
+            # Before it is known: what was asked for may have been stored although the answer is lost.
+            self.turn.generations.append(model)
             async with self.database.transaction() as tx:
                 requested = await generations.request_generation(
                     tx, self.queue, self.policy, self._request(model, values)
@@ -123,18 +126,18 @@ def _result(**values: Any) -> str:
 async def _open_factory(settings: Settings, ports: ToolPorts) -> AsyncIterator[ToolFactory]:
     policy = GenerationPolicy.of(settings)
 
-    async def bind(tx: Transaction, turn: ToolTurn) -> ReplicateGenerate:
-        return ReplicateGenerate(
-            database=ports.database,
-            queue=ports.queue,
-            urls=ports.urls,
-            policy=policy,
-            wait_seconds=settings.generation_wait_seconds,
-            models=await catalog.list_generation_models(tx),
-            turn=turn,
+    async def load(tx: Transaction) -> ToolMaker:
+        return partial(
+            ReplicateGenerate,
+            ports.database,
+            ports.queue,
+            ports.urls,
+            policy,
+            settings.generation_wait_seconds,
+            await catalog.list_generation_models(tx),
         )
 
-    yield bind
+    yield load
 
 
 ENTRY = ToolEntry(

@@ -1,32 +1,34 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun
-from app.agents.runtime.model_calls import Meter, ModelCalls
+from app.agents.runtime.model_calls import ModelCalls
 from app.agents.runtime.runner import AgentRunner
 from app.agents.runtime.toolset import refuse_taken_names, refuse_unoffered_choice
 from app.agents.tools.protocol import ToolTurn
-from app.agents.tools.registry import ToolRegistry
-from app.catalog import service as catalog
 from app.catalog.service import PricedModel
+from app.chat.turns import repository
 from app.chat.turns.files import refuse_unreadable_files
 from app.chat.turns.meter import TurnMeter
+from app.chat.turns.repository import Admission, Batch, Statements
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
-from app.chat.turns.targets import find_agent
+from app.chat.turns.setups import TurnSetup, TurnSetups
 from app.chat.turns.turn import AdmittedTurn, hold_reference
 from app.chat.turns.turn_policy import TurnPolicy
-from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
 from app.core.attribution import Attribution
 from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
+from app.core.errors import ServiceUnavailableError
+from app.core.group_commit import GroupCommit
 from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
+from app.credits.errors import InsufficientCreditsError
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
@@ -39,24 +41,25 @@ _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
 # If a hold still exists so long after the time limit of its turn, the turn's process has crashed.
 _HOLD_MARGIN_SECONDS = 60.0
+# Of one request. Nobody changes agents or prices so often.
+_MOST_OUTDATED = 5
+
+
+class _OutdatedSetupError(Exception):
+    """An agent, a model or a price has changed since the setup was read. Nothing is stored."""
 
 
 class TurnAdmission:
     """Admits turns, or finds the result of a turn that the same request has had before."""
 
     def __init__(
-        self,
-        database: Database,
-        chat_models: ChatModelClient,
-        upstreams: Upstreams,
-        tools: ToolRegistry,
-        policy: TurnPolicy,
+        self, database: Database, chat_models: ChatModelClient, setups: TurnSetups, policy: TurnPolicy
     ) -> None:
         self._database = database
         self._chat_models = chat_models
-        self._upstreams = upstreams
-        self._tools = tools
+        self._setups = setups
         self._policy = policy
+        self._admitting = GroupCommit(self._admit_all, self._admit_one)
 
     async def admit(self, request: TurnRequest) -> AdmittedTurn | TurnResult:
         """Admit a turn in one transaction. If its session is busy, try again for five seconds.
@@ -72,42 +75,86 @@ class TurnAdmission:
         """
         asked_at = monotonic()
         turn_id = new_id("turn")
+        outdated = 0
         while True:
             try:
-                async with self._database.transaction() as tx:
-                    claim = await _claim(tx, request, turn_id)
-                    if isinstance(claim, TurnResult):
-                        return claim
-                    turn = await self._admit(tx, request, turn_id, asked_at)
-                    await _hold_first_call(tx, turn, claim)
-                    return turn
+                if request.begins_conversation:
+                    return await self._admit_new(request, turn_id, asked_at)
+                return await self._admit_in_transaction(request, turn_id, asked_at)
+            except _OutdatedSetupError:
+                self._setups.forget(request.owner.organization_id, request.target)
+                outdated += 1
+                if outdated > _MOST_OUTDATED:
+                    raise ServiceUnavailableError(retry_after=1) from None
+                continue
             except SessionBusyError:
                 if monotonic() > asked_at + _BUSY_PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
-    async def _admit(self, tx: Transaction, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
+    async def _admit_new(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
+        """Admit a turn that begins a session, together with others that do so at the same time."""
+        organization_id = request.owner.organization_id
+        setup = await self._setups.get(organization_id, request.target)
+        session = sessions.begin_new(turn_id)
+        continuation = await sessions.begin_conversation(request.messages)
+        turn = await self._prepare(request, setup, session, continuation, asked_at)
+        admission = await _admission_of(turn, begins_session=True)
+        await self._admitting.submit(Batch(organization_id, setup.version, setup.valid_until), admission)
+        return turn
+
+    async def _admit_all(self, batch: Batch, admissions: Sequence[Admission]) -> Sequence[None] | None:
+        is_admitted = await repository.admit(self._database, batch, admissions)
+        return [None] * len(admissions) if is_admitted else None
+
+    async def _admit_one(self, batch: Batch, admission: Admission) -> None:
+        await _admit(self._database, batch, admission)
+
+    async def _admit_in_transaction(
+        self, request: TurnRequest, turn_id: str, asked_at: float
+    ) -> AdmittedTurn | TurnResult:
+        """Admit a turn that has an Idempotency-Key, or continues a session."""
         owner = request.owner
-        agent = await find_agent(tx, owner.organization_id, request.target, self._policy.default_model)
-        session = await sessions.begin_turn(
-            tx,
-            SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id),
-            turn_id,
-            session_name=request.session_name,
-            conversation_name=request.conversation_name,
-        )
+        async with self._database.transaction() as tx:
+            claim = await _claim(tx, request, turn_id)
+            if isinstance(claim, TurnResult):
+                return claim
+            setup = await self._setups.get(owner.organization_id, request.target, tx=tx)
+            session = await sessions.begin_turn(
+                tx,
+                SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id),
+                turn_id,
+                session_name=request.session_name,
+                conversation_name=request.conversation_name,
+            )
+            continuation = await sessions.continue_session(tx, session, request.messages)
+            turn = await self._prepare(request, setup, session, continuation, asked_at)
+            admission = await _admission_of(turn, begins_session=False)
+            await _supersede_former_run(tx, turn, claim)
+            await _admit(tx, Batch(owner.organization_id, setup.version, setup.valid_until), admission)
+            return turn
+
+    async def _prepare(
+        self,
+        request: TurnRequest,
+        setup: TurnSetup,
+        session: LeasedSession,
+        continuation: Continuation,
+        asked_at: float,
+    ) -> AdmittedTurn:
+        """The turn as it will run once it is admitted. Nothing is asked of Postgres for it."""
+        agent = setup.agent
         attribution = _attribution(request, agent, session)
-        models = {name: await catalog.get_chat_model(tx, name) for name in agent.models()}
-        meter = self._meter(owner.organization_id, session, models)
+        meter = self._meter(request.owner.organization_id, session, setup.models)
         time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
-        model_calls = self._model_calls(models, meter, time_limit)
-        tools = await self._tools.bind(tx, _tool_turn(request, attribution), agent.tool_names())
+        model_calls = ModelCalls(self._chat_models, setup.routes, meter, time_limit, self._policy.patience)
+        tool_turn = _tool_turn(request, attribution)
+        tools = setup.tools.bind(tool_turn)
         refuse_taken_names(agent, tools, request.client_tools)
         refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
         runner = AgentRunner(model_calls, tools)
-        continuation = await sessions.continue_session(tx, session, request.messages)
         run = await _run(request, agent, continuation, _part_tokens(agent, model_calls))
-        refuse_unreadable_files(agent, models, request.messages, run.messages)
+        refuse_unreadable_files(agent, setup.models, request.messages, run.messages)
         return AdmittedTurn(
             identity=_identity(request, session, agent),
             request=request,
@@ -121,6 +168,7 @@ class TurnAdmission:
             prepared=runner.prepare(run),
             runner=runner,
             meter=meter,
+            generations=tool_turn.generations,
         )
 
     def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
@@ -131,10 +179,6 @@ class TurnAdmission:
             models=models,
             image_tokens=self._policy.image_tokens,
         )
-
-    def _model_calls(self, models: Mapping[str, PricedModel], meter: Meter, time_limit: float) -> ModelCalls:
-        routes = {name: self._upstreams.route(model, self._policy.image_tokens) for name, model in models.items()}
-        return ModelCalls(self._chat_models, routes, meter, time_limit, self._policy.patience)
 
 
 def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:
@@ -211,25 +255,43 @@ async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim |
     return claimed if isinstance(claimed, Claim) else TurnResult.from_json(claimed)
 
 
-async def _hold_first_call(tx: Transaction, turn: AdmittedTurn, claim: Claim | None) -> None:
+async def _admission_of(turn: AdmittedTurn, *, begins_session: bool) -> Admission:
+    """What the turn asks for: the most that its first call can cost, and its session if that is a new one."""
+    calls_opened = 0
     if turn.prepared.first_body is not None:
         # To write the body, and to measure it, may each take long.
         await asyncio.sleep(0)
         turn.meter.expect_call(turn.run.agent.name, turn.run.agent.model, turn.prepared.first_body)
-    reference = hold_reference(turn.id)
+        calls_opened = 1
+    return Admission(
+        attribution=turn.attribution,
+        reference=hold_reference(turn.id),
+        amount=turn.meter.held,
+        expires_in=timedelta(seconds=turn.time_limit + _HOLD_MARGIN_SECONDS),
+        calls_opened=calls_opened,
+        session_name=turn.session.public_id if begins_session else None,
+    )
+
+
+async def _supersede_former_run(tx: Transaction, turn: AdmittedTurn, claim: Claim | None) -> None:
+    """Only one run of a request is charged. The former one may go on to its end without knowing of this one."""
     if claim is not None and claim.former_hold_reference is not None:
-        # Only one run of a request is charged. The former one may go on to its end without knowing of this one.
         await credits.supersede(
             tx,
             organization_id=turn.attribution.organization_id,
             reference=claim.former_hold_reference,
-            by_reference=reference,
+            by_reference=hold_reference(turn.id),
         )
-    await credits.hold(
-        tx,
-        turn.attribution,
-        reference=reference,
-        amount=turn.meter.held,
-        expires_in=timedelta(seconds=turn.time_limit + _HOLD_MARGIN_SECONDS),
-        calls_opened=1 if turn.prepared.first_body is not None else 0,
-    )
+
+
+async def _admit(run: Statements, batch: Batch, admission: Admission) -> None:
+    """Admit one turn.
+
+    Raises:
+        InsufficientCreditsError: less than it asks for is available.
+    """
+    if await repository.admit(run, batch, [admission]):
+        return
+    if await repository.is_current(run, batch):
+        raise InsufficientCreditsError
+    raise _OutdatedSetupError

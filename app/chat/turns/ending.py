@@ -30,7 +30,7 @@ class TurnEnding:
         superseded: the ids of the session's messages that these replace.
         answer: its answer; None if it ended without one.
         is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
-        has_tools: whether its agents could generate something.
+        has_generations: whether its tools have asked for a generation.
     """
 
     turn: TurnIdentity
@@ -45,7 +45,7 @@ class TurnEnding:
     superseded: Sequence[int]
     answer: Finished | None
     is_fault: bool
-    has_tools: bool
+    has_generations: bool
 
     @classmethod
     def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
@@ -76,13 +76,18 @@ class TurnEnding:
             superseded=turn.superseded if is_kept else (),
             answer=answer,
             is_fault=is_fault,
-            has_tools=bool(turn.run.agent.tool_names()),
+            has_generations=bool(turn.generations),
         )
 
     @property
     def cost(self) -> Decimal:
         """What the turn costs, in credits."""
         return sum((use.cost for use in self.uses), Decimal(0))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it concerns nothing but its session and its hold."""
+        return self.idempotent is None and not self.superseded and not self.has_generations
 
     def without_answer(self) -> Self:
         """The end of the same turn if its answer cannot be stored."""

@@ -7,6 +7,7 @@ from app.chat.turns.admit import TurnAdmission
 from app.chat.turns.run import Turns
 from app.chat.turns.settle import TurnSettlement
 from app.chat.turns.settling import SettlingTurns
+from app.chat.turns.setups import TurnSetups
 from app.chat.turns.turn_policy import TurnPolicy
 from app.chat.turns.upstreams import Upstreams
 from app.chat_models.protocol import ChatModelClient
@@ -24,7 +25,9 @@ async def open_turns(
     """The turns of this process. At the end of the block those that are still running are ended."""
     urls = FileUrls(store, settings.public_url)
     async with open_tools(settings, ToolPorts(database, queue, urls)) as tools:
-        admission = TurnAdmission(database, chat_models, Upstreams.of(settings), tools, TurnPolicy.of(settings))
+        policy = TurnPolicy.of(settings)
+        setups = TurnSetups(database, Upstreams.of(settings), tools, policy)
+        admission = TurnAdmission(database, chat_models, setups, policy)
         turns = Turns(admission, SettlingTurns(TurnSettlement(database, urls)), database)
         try:
             yield turns

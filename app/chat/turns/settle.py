@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.agents.runtime.events import Finished
+from app.chat.turns import repository
 from app.chat.turns.ending import TurnEnding
 from app.chat.turns.links import missing_links, transcript_with_links, with_links
+from app.chat.turns.repository import EndedTurn
 from app.chat.turns.result import TurnContent, TurnResult
 from app.chat.turns.turn import hold_reference
 from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
+from app.core.group_commit import GroupCommit
 from app.credits import service as credits
 from app.generations.media_types import ContentType
 from app.generations.states import Status
@@ -29,6 +32,7 @@ class TurnSettlement:
     def __init__(self, database: Database, urls: FileUrls) -> None:
         self._database = database
         self._urls = urls
+        self._ending: GroupCommit[str, EndedTurn, bool] = GroupCommit(self._end_all, self._end_one)
 
     async def complete(self, ending: TurnEnding, answer: Finished) -> TurnResult:
         """Charge the turn, store its messages, free its session and store its result for a repeated request.
@@ -36,18 +40,13 @@ class TurnSettlement:
         Raises:
             ServiceUnavailableError: Postgres is away.
         """
+        if ending.is_alone:
+            await self._end_together(ending)
+            return _result_of(ending, answer, (), "")
         async with self._database.transaction() as tx:
             contents = [self._generated(item) for item in await _contents_of(tx, ending)]
             links = missing_links(answer, contents)
-            result = TurnResult(
-                turn=ending.turn,
-                message=with_links(answer, links).message,
-                finish_reason=answer.finish_reason,
-                logprobs=answer.logprobs,
-                usage=ending.usage,
-                contents=contents,
-                links=links,
-            )
+            result = _result_of(ending, answer, contents, links)
             if ending.idempotent:
                 await idempotency.store_response(tx, ending.idempotent, result.to_json())
             await _end(tx, replace(ending, messages=transcript_with_links(ending.messages, links)))
@@ -59,10 +58,25 @@ class TurnSettlement:
         Raises:
             ServiceUnavailableError: Postgres is away.
         """
+        if ending.is_alone:
+            await self._end_together(ending)
+            return
         async with self._database.transaction() as tx:
             if ending.idempotent:
                 await idempotency.release(tx, ending.idempotent)
             await _end(tx, ending)
+
+    async def _end_together(self, ending: TurnEnding) -> None:
+        """End the turn together with others of its organization that end at the same time."""
+        if not await self._ending.submit(ending.organization_id, await _ended(ending)):
+            async with self._database.transaction() as tx:
+                await _end_by_steps(tx, ending)
+
+    async def _end_all(self, organization_id: str, ended: Sequence[EndedTurn]) -> Sequence[bool]:
+        return await repository.end(self._database, organization_id, ended)
+
+    async def _end_one(self, organization_id: str, ended: EndedTurn) -> bool:
+        return (await repository.end(self._database, organization_id, [ended]))[0]
 
     def _generated(self, item: ContentWithOutputs) -> TurnContent:
         found = item.content
@@ -76,11 +90,42 @@ class TurnSettlement:
         )
 
 
+def _result_of(ending: TurnEnding, answer: Finished, contents: Sequence[TurnContent], links: str) -> TurnResult:
+    return TurnResult(
+        turn=ending.turn,
+        message=with_links(answer, links).message,
+        finish_reason=answer.finish_reason,
+        logprobs=answer.logprobs,
+        usage=ending.usage,
+        contents=contents,
+        links=links,
+    )
+
+
 async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentWithOutputs]:
-    return await content.list_of_turn(tx, ending.organization_id, ending.turn.id) if ending.has_tools else []
+    return await content.list_of_turn(tx, ending.organization_id, ending.turn.id) if ending.has_generations else []
+
+
+async def _ended(ending: TurnEnding) -> EndedTurn:
+    return EndedTurn(
+        session=ending.session,
+        reference=hold_reference(ending.turn.id),
+        description=ending.agent,
+        uses=ending.uses,
+        messages=await sessions.columns_of(ending.messages),
+        has_failed=ending.is_fault,
+    )
 
 
 async def _end(tx: Transaction, ending: TurnEnding) -> None:
+    """End the turn in an open transaction."""
+    await sessions.supersede(tx, ending.session, ending.superseded)
+    if not (await repository.end(tx, ending.organization_id, [await _ended(ending)]))[0]:
+        await _end_by_steps(tx, ending)
+
+
+async def _end_by_steps(tx: Transaction, ending: TurnEnding) -> None:
+    """End a turn that its one statement cannot end."""
     await sessions.end_turn(tx, ending.session, ending.messages, superseded=ending.superseded, failed=ending.is_fault)
     reference = hold_reference(ending.turn.id)
     settled = await credits.settle(

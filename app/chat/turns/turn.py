@@ -29,6 +29,7 @@ class AdmittedTurn:
         prepared: the run of its agent on the session's history and the client's new messages.
         runner: runs the agent, and the agents below it.
         meter: meters the model calls.
+        generations: the models that its tools have asked for a generation so far.
     """
 
     identity: TurnIdentity
@@ -43,6 +44,7 @@ class AdmittedTurn:
     prepared: PreparedRun
     runner: AgentRunner
     meter: TurnMeter
+    generations: Sequence[str]
 
     @property
     def id(self) -> str:

@@ -5,19 +5,10 @@ admits a turn compares the version again. So no turn is ever admitted with an ag
 before it, although nothing is read for that, and whether or not a notification of the change has arrived.
 """
 
-from app.configuration.models import OF_ALL
+from app.configuration import repository
 from app.core.database import Transaction
-
-
-def version_sql(organization: str) -> str:
-    """The version of an organization's configuration, as a subquery. It grows with every change of either part."""
-    return (
-        "(SELECT coalesce(sum(version), 0)::bigint FROM configuration_versions"
-        f" WHERE organization_id IN ({organization}, '{OF_ALL}'))"
-    )
 
 
 async def read_version(tx: Transaction, organization_id: str) -> int:
     """The version that the organization's configuration has now. Read it before the configuration."""
-    version: int = await tx.fetchval(f"SELECT {version_sql('$1')}", organization_id)
-    return version
+    return await repository.find_version(tx, organization_id)

@@ -7,27 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self
 from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import DateTime, MetaData, Numeric, Text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app.core.driver import (
-    STATEMENT_SECONDS,
-    Driver,
-    begin_sql,
-    commit,
-    driver_seconds,
-    open_connection,
-    roll_back,
-    session_limits_sql,
-    statement_options,
-)
+from app.core.driver import STATEMENT_SECONDS, Driver, begin_sql, commit, roll_back
+from app.core.engine import driver_of, open_engine
 from app.core.errors import ServiceUnavailableError
-from app.core.json import read_json, storable_json
 from app.core.postgres_errors import explain, is_away, is_behind, is_outdated, is_read_only, is_refused
 from app.core.settings import Settings
 from app.core.shares import Shares
@@ -180,18 +170,7 @@ class Database:
         drivers: WeakSet[Driver] = WeakSet()
         size = pool_size or settings.database_pool_size
         address = settings.direct_database if is_direct else settings.database
-
-        async def connect(**_options: Any) -> Driver:
-            limit = driver_seconds(statement_seconds)
-            driver = await open_connection(
-                address, application_name="junis", session={"timezone": "UTC"}, command_timeout=limit
-            )
-            if not address.is_pooled:
-                await driver.execute(session_limits_sql(statement_seconds))
-            drivers.add(driver)
-            return driver
-
-        engine = _engine(size, {"async_creator_fn": connect, **statement_options(address)})
+        engine = open_engine(address, size, statement_seconds=statement_seconds, drivers=drivers)
         begin = begin_sql(statement_seconds) if address.is_pooled else "BEGIN"
         return cls(engine, drivers, Shares(size), begin, is_pooled=address.is_pooled)
 
@@ -303,30 +282,9 @@ class Database:
 
     async def _live_driver(self, connection: AsyncConnection) -> Driver:
         """The driver's connection. One that Postgres has closed, or that takes no writes, is replaced."""
-        driver = await _driver_of(connection)
+        driver = await driver_of(connection)
         while driver.is_closed() or driver in self._left:
             driver.terminate()
             await connection.invalidate()
-            driver = await _driver_of(connection)
+            driver = await driver_of(connection)
         return driver
-
-
-async def _driver_of(connection: AsyncConnection) -> Driver:
-    pooled = await connection.get_raw_connection()
-    return cast("Driver", pooled.driver_connection)
-
-
-def _engine(pool_size: int, connect_args: dict[str, Any]) -> AsyncEngine:
-    # AUTOCOMMIT leaves BEGIN and COMMIT to `transaction()`. SQLAlchemy and the driver's own statements then share one
-    # real transaction, and no session can commit a part of it.
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        isolation_level="AUTOCOMMIT",
-        # The parameters of a statement may be a prompt, which must not be logged.
-        hide_parameters=True,
-        json_serializer=storable_json,
-        json_deserializer=read_json,
-        pool_size=pool_size,
-        max_overflow=0,
-        connect_args=connect_args,
-    )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from app.configuration.service import version_sql
+from app.configuration import fragments as configuration
 from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution
 from app.core.json import storable_json
 from app.credits import fragments as credits
@@ -114,7 +114,7 @@ _ADMISSION = {
     "session_name": "text",
     **{name: "uuid" if name == "session_id" else "text" for name in ATTRIBUTION_COLUMNS},
 }
-_IS_CURRENT = f"$3 = {version_sql('$1')} AND ($4::timestamptz IS NULL OR now() < $4)"
+_IS_CURRENT = f"$3 = {configuration.version('$1')} AND ($4::timestamptz IS NULL OR now() < $4)"
 
 # $1 the organization, $2 all that is to be held, $3 and $4 the version of the configuration and until when it is valid,
 # $5 the lease of a session; then what is given of the turns.
@@ -129,7 +129,7 @@ _ADMIT = _statement(
     "SELECT true FROM account",
 )
 
-_CHECK_VERSION = f"SELECT $2 = {version_sql('$1')} AND ($3::timestamptz IS NULL OR now() < $3)"
+_CHECK_VERSION = f"SELECT $2 = {configuration.version('$1')} AND ($3::timestamptz IS NULL OR now() < $3)"
 
 _ENDED_TURN = {
     "session_id": "uuid",
@@ -153,11 +153,12 @@ _MESSAGE = {
 # $1 the organization, $2 the uses; then what is given of the turns, and of their messages.
 _END = _statement(
     {
+        # What is waited for first, so that the beginning of the statement, which Postgres shows, says what it is.
         "turns": _rows_given(_ENDED_TURN, first=3, place="position"),
-        "uses": f"SELECT * FROM jsonb_to_recordset($2::jsonb) AS given (reference text, {USE_FIELDS})",
-        "said": _rows_given(_MESSAGE, first=3 + len(_ENDED_TURN), place="place"),
         "locked": sessions.locked("turns"),
         "account": credits.locked_account(organization="$1", after="(SELECT count(*) FROM locked)"),
+        "uses": f"SELECT * FROM jsonb_to_recordset($2::jsonb) AS given (reference text, {USE_FIELDS})",
+        "said": _rows_given(_MESSAGE, first=3 + len(_ENDED_TURN), place="place"),
         **credits.settled(organization="$1", turns="turns", uses="uses", account="account"),
         **sessions.freed(turns="turns", locked="locked", ended="ended", messages="said"),
     },

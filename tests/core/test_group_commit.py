@@ -97,7 +97,7 @@ async def test_nobody_waits_long_for_what_is_being_written() -> None:
 
     assert book.groups == [["a"], ["b", "c"]]
     book.may_write.set()
-    assert await asyncio.gather(first, others) == [["ours: a alone"], ["ours: b", "ours: c"]]
+    assert (await first, await others) == (["ours: a alone"], ["ours: b", "ours: c"])
 
 
 async def test_keys_do_not_wait_for_each_other() -> None:
@@ -111,7 +111,7 @@ async def test_keys_do_not_wait_for_each_other() -> None:
 
     assert book.groups == [["a"], ["b"]]
     book.may_write.set()
-    assert await asyncio.gather(ours, theirs) == [["ours: a alone"], ["theirs: b alone"]]
+    assert (await ours, await theirs) == (["ours: a alone"], ["theirs: b alone"])
 
 
 async def test_one_that_fails_spoils_no_other() -> None:

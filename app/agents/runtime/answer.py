@@ -16,6 +16,9 @@ from app.core.errors import ProviderError
 
 # The names under which servers send a model's reasoning. Some send it under both at once.
 _REASONING_NAMES = (REASONING, "reasoning")
+# All that is in a choice, and in its delta, if the chunk is a piece of text and no more.
+_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_TEXT = frozenset({"role", "content"})
 _KNOWN = frozenset({"role", "content", "refusal", "tool_calls", "function_call", *_REASONING_NAMES})
 
 
@@ -106,14 +109,16 @@ class Answer:
         Raises:
             ProviderError: it does not have the form of one, or the answer has failed or is too long.
         """
+        text = _only_text_of(chunk)
+        if text is not None:
+            return self._take_text(text)
         with _malformed_as_provider_error():
             choices = chunk.get("choices")
             delta = self._take(choices[0]) if choices else None
         # Not if the chunk is refused: an answer that has failed is paid for by what had arrived of it.
         self._is_finished = self._is_finished or is_finished_by(chunk)
         self._reports.add(parse_report(chunk), is_finished=self._is_finished)
-        if self.delivered_bytes + self._logprobs_bytes > MAX_ANSWER_BYTES:
-            raise ProviderError("The model provider sent an answer that is too long")
+        self._check_length()
         return delta
 
     def rest(self) -> Delta | None:
@@ -147,6 +152,17 @@ class Answer:
             message |= {name: text.decode() for name, text in self._reasoning_by_name.items()}
             message |= self.additions
         return message
+
+    def _take_text(self, text: str) -> Delta:
+        """Add a chunk that has nothing but this text."""
+        self._content.add(text)
+        self.delivered_bytes += len(text.encode())
+        self._check_length()
+        return Delta({"content": text})
+
+    def _check_length(self) -> None:
+        if self.delivered_bytes + self._logprobs_bytes > MAX_ANSWER_BYTES:
+            raise ProviderError("The model provider sent an answer that is too long")
 
     def _take(self, choice: JsonObject) -> Delta | None:
         # A chunk that ends the answer with an error has nothing else to say.
@@ -208,6 +224,21 @@ class Answer:
             function = {"name": name, **function}
             shown |= {"id": self._calls.id_at(piece.position), "type": "function"}
         return {**shown, "function": function, **piece.additions}
+
+
+def _only_text_of(chunk: JsonObject) -> str | None:
+    """The text of a chunk that has nothing but a piece of text, as nearly all have; None if it could have more."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage") or chunk.get("x_groq"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or not _CHOICE.issuperset(choice):
+        return None
+    delta = choice.get("delta")
+    if choice.get("finish_reason") or choice.get("logprobs") or not isinstance(delta, dict):
+        return None
+    text = delta.get("content")
+    return text if text and isinstance(text, str) and _TEXT.issuperset(delta) else None
 
 
 def _calls_in(delta: JsonObject) -> list[JsonObject]:

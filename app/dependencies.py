@@ -14,7 +14,7 @@ from app.resources import Resources
 from app.storage.protocol import ObjectStore
 
 
-def get_resources(request: Request) -> Resources:
+async def get_resources(request: Request) -> Resources:
     """What the application was started with."""
     resources: Resources = request.app.state.resources
     return resources
@@ -31,22 +31,22 @@ async def get_transaction(resources: ResourcesDep) -> AsyncIterator[Transaction]
 
 
 @may_raise(ServiceUnavailableError)
-def get_database(resources: ResourcesDep) -> Database:
+async def get_database(resources: ResourcesDep) -> Database:
     """The database, for routes that wait or stream: they must not keep a connection of the pool all that time."""
     return resources.database
 
 
-def get_queue(resources: ResourcesDep) -> WakeQueue:
+async def get_queue(resources: ResourcesDep) -> WakeQueue:
     """How the workers are woken."""
     return resources.queue
 
 
-def get_settings(resources: ResourcesDep) -> Settings:
+async def get_settings(resources: ResourcesDep) -> Settings:
     """The process's settings."""
     return resources.settings
 
 
-def get_store(resources: ResourcesDep) -> ObjectStore:
+async def get_store(resources: ResourcesDep) -> ObjectStore:
     """Where generated files are stored."""
     return resources.store
 

@@ -53,7 +53,7 @@ _START: Final = """SwaggerUIBundle({{
 """
 
 
-def get_prefix(settings: SettingsDep) -> str:
+async def get_prefix(settings: SettingsDep) -> str:
     """The path that clients put before every path of the server; empty unless a proxy takes one away."""
     return urlsplit(settings.public_url).path
 

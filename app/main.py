@@ -13,6 +13,7 @@ from app.api_keys.cache import open_caller_cache
 from app.chat.turns.open import open_turns
 from app.core.body_budget import BodyBudget
 from app.core.cors import CorsMiddleware
+from app.core.direct_routes import lead_directly
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
@@ -86,5 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it
     application.include_router(docs_page.router)
+    lead_directly(application)
     mount_console(application, settings)
     return application

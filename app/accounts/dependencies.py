@@ -8,13 +8,13 @@ from app.accounts.passwords import Passwords
 from app.accounts.throttle import WaitingAttempts
 
 
-def get_passwords(request: Request) -> Passwords:
+async def get_passwords(request: Request) -> Passwords:
     """The checks of passwords of this process."""
     passwords: Passwords = request.app.state.passwords
     return passwords
 
 
-def get_waiting_attempts(request: Request) -> WaitingAttempts:
+async def get_waiting_attempts(request: Request) -> WaitingAttempts:
     """The attempts to sign in that wait in this process."""
     waiting: WaitingAttempts = request.app.state.waiting_attempts
     return waiting

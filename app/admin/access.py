@@ -138,7 +138,7 @@ def _viewer_of(seen: SeenSession, csrf: str) -> Viewer:
 FoundViewer = Annotated[Viewer | None, Depends(find_viewer)]
 
 
-def require_user(viewer: FoundViewer) -> Viewer:
+async def require_user(viewer: FoundViewer) -> Viewer:
     """Somebody who is signed in, perhaps without an organization.
 
     Raises:
@@ -152,7 +152,7 @@ def require_user(viewer: FoundViewer) -> Viewer:
 SignedInUser = Annotated[Viewer, Depends(require_user)]
 
 
-def require_viewer(viewer: SignedInUser) -> Viewer:
+async def require_viewer(viewer: SignedInUser) -> Viewer:
     """Somebody who looks at an organization, or an operator.
 
     Raises:
@@ -167,7 +167,7 @@ def require_viewer(viewer: SignedInUser) -> Viewer:
 SignedIn = Annotated[Viewer, Depends(require_viewer)]
 
 
-def require_member(viewer: SignedIn) -> Viewer:
+async def require_member(viewer: SignedIn) -> Viewer:
     """Somebody who may use the organization's agents.
 
     Raises:
@@ -178,7 +178,7 @@ def require_member(viewer: SignedIn) -> Viewer:
     return viewer
 
 
-def require_manager(viewer: SignedIn) -> Viewer:
+async def require_manager(viewer: SignedIn) -> Viewer:
     """An owner or admin of the organization.
 
     Raises:
@@ -189,7 +189,7 @@ def require_manager(viewer: SignedIn) -> Viewer:
     return viewer
 
 
-def require_operator(viewer: SignedInUser) -> Viewer:
+async def require_operator(viewer: SignedInUser) -> Viewer:
     """Somebody who runs this server. Nobody else is told that the page exists.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import Request
 
-from app.dependencies import get_resources, get_settings
+from app.core.settings import Settings
 
 NOTE_COOKIE: Final = "junis_note"
 _SEPARATOR: Final = "."
@@ -29,5 +29,6 @@ def read_note(request: Request) -> str | None:
 
 
 def _seal(request: Request, note: str) -> str:
-    key = get_settings(get_resources(request)).secret_key.get_secret_value().encode()
+    settings: Settings = request.app.state.resources.settings
+    key = settings.secret_key.get_secret_value().encode()
     return hmac.new(key, b"junis-note:" + note.encode(), hashlib.sha256).hexdigest()

@@ -5,7 +5,7 @@ from fastapi import Depends
 from app.dependencies import SettingsDep
 
 
-def get_default_model(settings: SettingsDep) -> str:
+async def get_default_model(settings: SettingsDep) -> str:
     """The chat model of agents that have none of their own."""
     return settings.llm_model
 

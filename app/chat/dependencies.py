@@ -8,7 +8,7 @@ from app.chat.turns.run import Turns
 from app.rate_limits.dependencies import Guard
 
 
-def get_turns(request: Request) -> Turns:
+async def get_turns(request: Request) -> Turns:
     """The turns of this process."""
     turns: Turns = request.app.state.turns
     return turns

@@ -1,8 +1,9 @@
 """The HTTP response of a turn in any protocol: JSON or a stream, live or replayed. Notices clients that hang up."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from time import monotonic
 from typing import Protocol
 from urllib.parse import quote
@@ -46,18 +47,19 @@ class TurnForm(Protocol):
 class _TurnStream(StreamingResponse):
     """The stream of a turn.
 
-    If it ends early, the turn is abandoned. It also ends if the client stops reading for too long.
+    If it ends early, the turn is abandoned. It also ends if the client hangs up, or stops reading for too long.
     """
 
     def __init__(self, running: RunningTurn, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, headers=_headers(running.turn.identity) | sse.HEADERS)
         self._running = running
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        longest = self._running.turn.time_limit + STORING_SECONDS + _READING_SECONDS
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._running.turn.time_limit + STORING_SECONDS + _READING_SECONDS):
-                    await super().__call__(scope, receive, send)
+                async with asyncio.timeout(longest) as limit, _heeding_hangup(receive, partial(_end, limit)):
+                    await self.stream_response(send)
         finally:
             # Not in the generator of the events: a client may hang up before the generator has started.
             self._running.abandon()
@@ -76,7 +78,7 @@ async def respond(request: Request, begun: RunningTurn | TurnResult, form: TurnF
     if begun.turn.request.outlives_client:
         # The turn goes on if the client hangs up, and keeps the request's slot until it ends.
         response_hooks(request).before_end.append(begun.ended)
-    async with _heeding_hangup(request, begun):
+    async with _heeding_hangup(request.receive, begun.abandon):
         if not is_streamed:
             result = await begun.result()
             return _json(form.whole(result), _headers(result.turn))
@@ -94,18 +96,25 @@ def _replay(stored: TurnResult, form: TurnForm, *, is_streamed: bool) -> Respons
 
 
 @asynccontextmanager
-async def _heeding_hangup(request: Request, running: RunningTurn) -> AsyncIterator[None]:
-    watching = asyncio.create_task(_abandon_when_gone(request, running))
+async def _heeding_hangup(receive: Receive, act: Callable[[], None]) -> AsyncIterator[None]:
+    """Act if the client hangs up while the block runs."""
+    watching = asyncio.create_task(_act_when_gone(receive, act))
     try:
         yield
     finally:
         watching.cancel()
 
 
-async def _abandon_when_gone(request: Request, running: RunningTurn) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+def _end(limit: asyncio.Timeout) -> None:
+    """End the block of the timeout now, if nothing else has ended it."""
+    if not limit.expired():
+        limit.reschedule(0)
+
+
+async def _act_when_gone(receive: Receive, act: Callable[[], None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
-    running.abandon()
+    act()
 
 
 def _json(body: JsonObject, headers: dict[str, str]) -> Response:

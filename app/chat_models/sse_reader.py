@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 
@@ -12,6 +12,7 @@ DONE = b"[DONE]"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_EVENT_END = b"\n\n"
 
 
 class SseReader:
@@ -31,12 +32,20 @@ class SseReader:
         self._is_after_return = False
         self._unended = bytearray()
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
+    def feed(self, piece: bytes) -> Iterable[bytes]:
         """The data of every event that `piece` completes. Several `data` lines are joined by line feeds.
 
         Raises:
-            ProviderError: a line or the data of an event is longer than `MAX_EVENT_BYTES`.
+            ProviderError: a line or the data of an event is longer than `MAX_EVENT_BYTES`; maybe only while the events
+                are read.
         """
+        whole = None if self._data or self._unended or self._is_after_return else _whole_events(piece)
+        if whole is None:
+            return self._taken_of(piece)
+        self._is_first_line = False
+        return whole
+
+    def _taken_of(self, piece: bytes) -> Iterator[bytes]:
         for line in self._lines(piece):
             yield from self._take(line)
 
@@ -105,6 +114,19 @@ class SseReader:
         self._data_size += len(value)
         _check_size(self._data_size)
         self._data.append(value)
+
+
+def _whole_events(piece: bytes) -> list[bytes] | None:
+    """The data of the events, if the piece is whole events of one `data` line each, as most servers send them."""
+    if not piece.endswith(_EVENT_END) or b"\r" in piece or len(piece) > MAX_EVENT_BYTES:
+        return None
+    found = []
+    for event in piece[: -len(_EVENT_END)].split(_EVENT_END):
+        if not event.startswith(b"data:") or b"\n" in event:
+            return None
+        if data := event[5:].removeprefix(b" "):
+            found.append(data)
+    return found
 
 
 def _check_size(size: int) -> None:

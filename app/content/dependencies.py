@@ -58,7 +58,7 @@ def _describe(error: Any) -> str:
     return f"Invalid {name} '{error['input']}'. Must be an integer between 1 and {largest}"
 
 
-def get_file_urls(store: StoreDep, settings: SettingsDep) -> FileUrls:
+async def get_file_urls(store: StoreDep, settings: SettingsDep) -> FileUrls:
     """How stored files are addressed."""
     return FileUrls(store, settings.public_url)
 

@@ -27,7 +27,13 @@ _LINE_ENDS: Final = (
 
 def frame(data: Any) -> bytes:
     """One event whose data is JSON on one line, whatever its reader takes for the end of a line."""
+    return b"data: " + one_line(data) + b"\n\n"
+
+
+def one_line(data: Any) -> bytes:
+    """JSON on one line, whatever its reader takes for the end of a line."""
     text = orjson.dumps(data)
-    for character, escaped in _LINE_ENDS:
-        text = text.replace(character, escaped)
-    return b"data: " + text + b"\n\n"
+    if not text.isascii():
+        for character, escaped in _LINE_ENDS:
+            text = text.replace(character, escaped)
+    return text

@@ -6,7 +6,7 @@ from app.dependencies import SettingsDep
 from app.generations.service import GenerationPolicy
 
 
-def get_generation_policy(settings: SettingsDep) -> GenerationPolicy:
+async def get_generation_policy(settings: SettingsDep) -> GenerationPolicy:
     """The operator's limits for each generation."""
     return GenerationPolicy.of(settings)
 

@@ -80,7 +80,7 @@ class Once:
         return result
 
 
-def get_once(tx: TransactionDep, request: IdempotentRequestDep, response: Response) -> Once:
+async def get_once(tx: TransactionDep, request: IdempotentRequestDep, response: Response) -> Once:
     """Runs the route's work once for each Idempotency-Key."""
     return Once(tx, request, response)
 

@@ -53,7 +53,7 @@ class Guard:
             ServiceUnavailableError,
         )(self)
 
-    def __call__(self, request: Request) -> Caller:
+    async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
         return caller
 

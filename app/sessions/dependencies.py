@@ -8,7 +8,7 @@ from app.dependencies import SettingsDep
 from app.rate_limits.dependencies import Guard
 
 
-def get_active_hours(settings: SettingsDep) -> float:
+async def get_active_hours(settings: SettingsDep) -> float:
     """How long after its last update a session is active, in hours."""
     return settings.session_active_hours
 

@@ -23,7 +23,7 @@ _PAGE_SIZE = 50
 _KINDS = {"csv": ("text/csv; charset=utf-8", as_csv), "json": ("application/json", as_json)}
 
 
-def require_reader(viewer: SignedIn) -> Viewer:
+async def require_reader(viewer: SignedIn) -> Viewer:
     """Somebody who may read the log: of one organization its owners and admins, of all of them operators.
 
     Raises:

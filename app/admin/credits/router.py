@@ -18,7 +18,7 @@ router = APIRouter()
 EntryId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
-def require_organization(viewer: SignedIn) -> Viewer:
+async def require_organization(viewer: SignedIn) -> Viewer:
     """Somebody who looks at an organization.
 
     Raises:

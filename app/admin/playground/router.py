@@ -29,7 +29,7 @@ _Text = Annotated[str | None, Query(max_length=600)]
 _FIELDS: Final = ("agent", "temperature", "max_tokens", "top_p", "more", "tools")
 
 
-def get_conversations(
+async def get_conversations(
     request: Request, viewer: MemberUser, database: DatabaseDep, store: StoreDep, settings: SettingsDep
 ) -> Conversations:
     """The conversations of the reader."""

@@ -1,10 +1,33 @@
 """A turn as OpenAI `chat.completion.chunk` objects, with the fields that this server adds."""
 
+from typing import Final
+
+from app.agents.runtime.events import Delta
 from app.chat.openai.completion import agent_of, envelope, generated, usage_of
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat_models.protocol import JsonObject
+from app.core import sse
 
-_KIND = "chat.completion.chunk"
+_KIND: Final = "chat.completion.chunk"
+# Where a delta stands in its chunk. No text in JSON can look like this: its quotes are escaped.
+_EMPTY_DELTA: Final = b'"delta":{}'
+_DELTA: Final = b'"delta":'
+
+
+class DeltaEvents:
+    """The deltas of one turn as server-sent events. What all of them have in common is written once."""
+
+    def __init__(self, turn: TurnIdentity, *, wants_usage: bool) -> None:
+        self._turn = turn
+        self._wants_usage = wants_usage
+        before, _, self._after = sse.frame(delta_chunk(turn, {}, wants_usage=wants_usage)).partition(_EMPTY_DELTA)
+        self._before = before + _DELTA
+
+    def event(self, delta: Delta) -> bytes:
+        """The event of a delta: `delta_chunk` as a frame."""
+        if delta.logprobs is None:
+            return self._before + sse.one_line(delta.delta) + self._after
+        return sse.frame(delta_chunk(self._turn, delta.delta, delta.logprobs, wants_usage=self._wants_usage))
 
 
 def first_chunk(turn: TurnIdentity, *, wants_usage: bool) -> JsonObject:

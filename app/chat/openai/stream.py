@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from app.chat.openai import completion_chunks
+from app.chat.openai.completion_chunks import DeltaEvents
 from app.chat.turns.result import TurnResult
 from app.chat.turns.run import RunningTurn
 from app.core import sse
@@ -9,42 +10,47 @@ from app.core.errors import AppError
 
 
 async def stream_turn(running: RunningTurn, *, wants_usage: bool) -> AsyncGenerator[bytes]:
-    """A turn as server-sent events: the role, the deltas, then a finish or an error, then `[DONE]`."""
+    """A turn as server-sent events: the role, the deltas, then a finish or an error, then `[DONE]`.
+
+    Events that are there at the same time come as one piece.
+    """
     yield sse.frame(completion_chunks.first_chunk(running.turn.identity, wants_usage=wants_usage))
-    async for event in _deltas(running, wants_usage=wants_usage):
-        yield event
+    async for events in _deltas(running, wants_usage=wants_usage):
+        yield events
     try:
         result = await running.result()
     except AppError as error:
-        yield sse.frame(error.body())
+        yield sse.frame(error.body()) + sse.DONE
     else:
-        if result.links:
-            delta = {"content": result.links}
-            yield sse.frame(completion_chunks.delta_chunk(result.turn, delta, wants_usage=wants_usage))
-        yield sse.frame(completion_chunks.finish_chunk(result, wants_usage=wants_usage))
-        if wants_usage:
-            yield sse.frame(completion_chunks.usage_chunk(result))
-    yield sse.DONE
+        yield _end(result, wants_usage=wants_usage)
 
 
 async def stream_replay(result: TurnResult, *, wants_usage: bool) -> AsyncGenerator[bytes]:
     """A stored result as server-sent events."""
-    for chunk in completion_chunks.replayed_chunks(result, wants_usage=wants_usage):
-        yield sse.frame(chunk)
-    yield sse.DONE
+    chunks = completion_chunks.replayed_chunks(result, wants_usage=wants_usage)
+    yield b"".join([*map(sse.frame, chunks), sse.DONE])
 
 
 async def _deltas(running: RunningTurn, *, wants_usage: bool) -> AsyncGenerator[bytes]:
-    while True:
+    event_of = DeltaEvents(running.turn.identity, wants_usage=wants_usage).event
+    is_over = False
+    while not is_over:
         try:
             async with asyncio.timeout(sse.KEEP_ALIVE_SECONDS):
-                delta = await running.deltas.next()
+                deltas, is_over = await running.deltas.next_ones()
         except TimeoutError:
             yield sse.KEEP_ALIVE
             continue
-        if delta is None:
-            return
-        chunk = completion_chunks.delta_chunk(
-            running.turn.identity, delta.delta, delta.logprobs, wants_usage=wants_usage
-        )
-        yield sse.frame(chunk)
+        if deltas:
+            yield b"".join(map(event_of, deltas))
+
+
+def _end(result: TurnResult, *, wants_usage: bool) -> bytes:
+    """What ends the stream of a turn with an answer."""
+    chunks = [completion_chunks.finish_chunk(result, wants_usage=wants_usage)]
+    if result.links:
+        delta = {"content": result.links}
+        chunks.insert(0, completion_chunks.delta_chunk(result.turn, delta, wants_usage=wants_usage))
+    if wants_usage:
+        chunks.append(completion_chunks.usage_chunk(result))
+    return b"".join([*map(sse.frame, chunks), sse.DONE])

@@ -45,6 +45,17 @@ class Deltas:
         self._room.release()
         return delta
 
+    async def next_ones(self) -> tuple[list[Delta], bool]:
+        """The deltas that are there, once there is one or the turn has ended; and whether it has ended."""
+        delta, found = await self.next(), []
+        while delta is not None:
+            found.append(delta)
+            if self._queue.empty():
+                return found, False
+            delta = self._queue.get_nowait()
+            self._room.release()
+        return found, True
+
     def drop(self) -> None:
         """Drop all further deltas, because the reader has left."""
         self._is_read = False

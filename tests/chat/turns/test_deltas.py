@@ -52,3 +52,30 @@ async def test_the_reader_gets_the_end_even_if_the_queue_is_full() -> None:
     deltas.end()
 
     assert 0 < await read(deltas) < MANY
+
+
+async def test_what_is_there_is_read_at_once_in_order_and_without_waiting_for_more() -> None:
+    deltas = Deltas()
+    for number in range(5):
+        await deltas.put(Delta({"content": str(number)}))
+
+    first, is_over = await deltas.next_ones()
+    deltas.end()
+
+    assert [delta.delta["content"] for delta in first] == ["0", "1", "2", "3", "4"]
+    assert not is_over
+    assert await deltas.next_ones() == ([], True)
+
+
+async def test_a_slow_reader_of_all_that_is_there_is_waited_for_and_gets_everything() -> None:
+    deltas = Deltas()
+    saying = asyncio.create_task(say(deltas))
+    saying.add_done_callback(lambda _: deltas.end())
+
+    counts, is_over = [], False
+    while not is_over:
+        found, is_over = await deltas.next_ones()
+        counts.append(len(found))
+
+    assert sum(counts) == MANY
+    assert 1 < max(counts) < MANY

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from app.core.database import Database
-from tests.admin.conftest import PASSWORD, Browser, let_owner_sign_in
+from tests.admin.conftest import Browser, let_owner_sign_in
 from tests.admin.inviting import link_in
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.mail.servers import Mailbox, mail_server
 from tests.programs import api_process, running_apis
+from tests.signed_in import PASSWORD
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import pytest
 from app.admin.sign_in.cookies import DOOR_COOKIE, csrf_of
 from app.core.database import Database
 from tests import factories
-from tests.admin.conftest import PASSWORD, Browser, BrowserOf, let_owner_sign_in
+from tests.admin.conftest import Browser, BrowserOf, let_owner_sign_in
 from tests.admin.inviting import LINK, invite, link_in, role_of
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.signed_in import PASSWORD
 
 
 async def test_a_new_user_joins_by_a_link_that_works_once(

@@ -7,8 +7,9 @@ from argon2 import PasswordHasher
 
 from app.admin.sign_in.cookies import SESSION_COOKIE
 from app.core.database import Database
-from tests.admin.conftest import PASSWORD, Browser, BrowserOf, token_in
+from tests.admin.conftest import Browser, BrowserOf, token_in
 from tests.conftest import METRICS_TOKEN, Stack
+from tests.signed_in import PASSWORD
 
 
 async def test_the_right_password_opens_the_page_that_was_asked_for(

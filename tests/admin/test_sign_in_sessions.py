@@ -10,9 +10,10 @@ from app.accounts.signed_in import ABSOLUTE_END, IDLE_END
 from app.admin.sign_in.cookies import DEVICE_COOKIE, SESSION_COOKIE
 from app.core.crypto import sha256
 from app.core.database import Database
-from tests.admin.conftest import PASSWORD, Browser, BrowserOf, token_in
+from tests.admin.conftest import Browser, BrowserOf, token_in
 from tests.conftest import Stack
 from tests.programs import api_process, running_apis
+from tests.signed_in import PASSWORD
 
 
 def session_of(browser: Browser) -> str:

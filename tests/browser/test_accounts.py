@@ -6,8 +6,9 @@ from playwright.async_api import Browser, Page
 from app.admin.sign_in.cookies import SESSION_COOKIE
 from app.core.database import Database
 from app.organizations import service as organizations
-from tests.browser.signing_in import PASSWORD, cookies_of
+from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
+from tests.signed_in import PASSWORD
 
 _FORGED = """<form method="post" action="{url}/admin/account/name"><input name="name" value="Eve">
 <input name="csrf" value="guessed"><button>Win a picture</button></form>"""

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
@@ -15,6 +15,9 @@ from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
 from tests.conftest import Stack
 from tests.signed_in import let_sign_in
+
+# Only a failing test waits this long.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from app.organizations import service as organizations
 from app.organizations.models import MembershipRole
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.plain_http import NO_TLS
 from tests.signed_in import PASSWORD, cookies_after_sign_in, let_sign_in
 
 _TOKEN = re.compile(r'name="csrf" value="([^"]*)"')
@@ -33,7 +34,8 @@ class Browser(httpx.AsyncClient):
 
     def __init__(self, stack: Stack, *, email: str = "", user_id: str = "", organization: Organization | None) -> None:
         # A connection that is kept may be closed by the server at the very moment at which it is used again.
-        super().__init__(base_url=f"{stack.url}/admin", timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+        limits = httpx.Limits(max_keepalive_connections=0)
+        super().__init__(base_url=f"{stack.url}/admin", timeout=60, limits=limits, verify=NO_TLS)
         self.email = email
         self.user_id = user_id
         self.organization = organization

@@ -15,6 +15,7 @@ from devstack.vendors import choose_vendors
 from tests import factories, programs
 from tests.factories import Organization
 from tests.not_run import pytest_addoption, pytest_runtest_makereport, pytest_terminal_summary
+from tests.plain_http import NO_TLS
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
 __all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
@@ -118,5 +119,7 @@ async def organization(database: Database) -> Organization:
 @pytest.fixture
 async def client(stack: Stack, organization: Organization) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the organization's at the base of the API."""
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=60) as opened:
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=organization.headers, timeout=60, verify=NO_TLS
+    ) as opened:
         yield opened

@@ -21,17 +21,32 @@ from app.organizations.models import MembershipRole, User
 
 _WORKS_FOR = timedelta(days=7)
 _MOST_SHOWN = 200
+# Of the mails that one organization has sent in a day, to one address and to all: nobody can be pestered through it.
+_MOST_MAILS_TO_ONE = 3
+_MOST_MAILS = 100
 
 _OPEN = "accepted_at IS NULL AND withdrawn_at IS NULL"
 
 
 @dataclass(frozen=True)
 class NewInvitation:
-    """An invitation that was just made. Its token cannot be found out later."""
+    """An invitation that was just made. Its token cannot be found out later.
+
+    Attributes:
+        id: the row.
+        token: what the link ends with.
+        email: who is invited.
+        role: as what.
+        expires_at: when the link stops working.
+        may_be_mailed: whether the organization has made so few invitations lately that this one may be mailed.
+    """
 
     id: str
     token: str = field(repr=False)
+    email: str
+    role: MembershipRole
     expires_at: datetime
+    may_be_mailed: bool
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,20 @@ async def invite(
     )
     after = {"name": email, "role": role.value, "expires_at": expires_at.isoformat()}
     log_change(tx, actor, "member_invited", organization_id=organization_id, object_id=invitation_id, after=after)
-    return NewInvitation(invitation_id, token, expires_at)
+    return NewInvitation(
+        invitation_id, token, email, role, expires_at, await _may_be_mailed(tx, organization_id, email)
+    )
+
+
+async def _may_be_mailed(tx: Transaction, organization_id: str, email: str) -> bool:
+    """Whether the last invitation, which counts too, is one of those that may be mailed."""
+    row = await tx.fetchrow(
+        "SELECT count(*) AS all_of_them, count(*) FILTER (WHERE lower(email) = lower($2)) AS to_one FROM invitations"
+        " WHERE organization_id = $1 AND created_at > now() - interval '1 day'",
+        organization_id,
+        email,
+    )
+    return row is not None and row["all_of_them"] <= _MOST_MAILS and row["to_one"] <= _MOST_MAILS_TO_ONE
 
 
 async def renew(tx: Transaction, organization_id: str, invitation_id: str, *, actor: Actor) -> NewInvitation:

@@ -37,6 +37,7 @@ from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.admin.system.router import router as system
 from app.core.settings import Settings
+from app.mail.smtp import open_sender
 
 _ROUTERS: Final = (
     start,
@@ -70,6 +71,7 @@ def mount_console(application: FastAPI, settings: Settings) -> None:
     policy = content_policy(media_sources(settings))
     console.state.model_viewer_policy = model_viewer_policy(policy)
     console.state.content_streams = Streams()
+    console.state.mail_sender = open_sender(settings)
     console.add_middleware(PageHeaders, policy=policy)
     for router in _ROUTERS:
         console.include_router(router)

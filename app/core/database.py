@@ -17,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.driver import STATEMENT_SECONDS, Driver, begin_sql, commit, roll_back
 from app.core.engine import driver_of, open_engine
-from app.core.errors import ServiceUnavailableError
+from app.core.errors import OutdatedConnectionError, OutdatedStatementError, ServiceUnavailableError
 from app.core.postgres_errors import explain, is_away, is_behind, is_outdated, is_read_only, is_refused
 from app.core.settings import Settings
 from app.core.shares import Shares
@@ -132,10 +132,6 @@ class Transaction:
                 logger.exception("after_commit_failed")
 
 
-class OutdatedStatementError(ServiceUnavailableError):
-    """The schema has changed under a prepared statement. Nothing was stored, and a second try will succeed."""
-
-
 class Database:
     """The connection pool, and the only code that commits."""
 
@@ -193,6 +189,7 @@ class Database:
             ServiceUnavailableError: Postgres cannot be reached or refuses us, the connection was lost, or a limit was
                 reached: for a connection, for a lock, for a statement, or between two statements.
             OutdatedStatementError: the schema has changed under a prepared statement.
+            OutdatedConnectionError: the connection takes no writes. The next one may lead to a server that does.
             LostTransactionError: the block has ignored an error of one of its statements.
         """
         try:
@@ -243,6 +240,8 @@ class Database:
         if is_read_only(error):
             # The address, or another of the hosts, may lead to the one that does.
             self._left.update(self._drivers)
+            logger.warning("database_away", extra={"reason": explain(error)})
+            raise OutdatedConnectionError(retry_after=_RETRY_AFTER_SECONDS) from error
         if is_away(error):
             if is_refused(error) or is_behind(error):
                 logger.error("database_refused", extra={"reason": explain(error)})

@@ -127,6 +127,14 @@ class ServiceUnavailableError(AppError):
     message = "The service is temporarily unavailable"
 
 
+class OutdatedConnectionError(ServiceUnavailableError):
+    """What the connection was opened with no longer holds. Nothing was stored; a second try has another connection."""
+
+
+class OutdatedStatementError(OutdatedConnectionError):
+    """The schema has changed under a prepared statement. Nothing was stored, and a second try will succeed."""
+
+
 class ServerBusyError(ServiceUnavailableError):
     code = "server_busy"
     message = "Too many large requests at once"

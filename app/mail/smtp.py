@@ -35,6 +35,9 @@ class SmtpSender:
 
     async def send(self, mail_id: str, recipient: str, subject: str, body: str) -> None:
         """Send a mail; see `app.mail.service.MailSender`."""
+        if parseaddr(recipient)[1] != recipient:
+            # Such as one with a comma, which would be read as several.
+            raise MailRefusedError("not one plain address")
         try:
             message = self._message(mail_id, recipient, subject, body)
         except ValueError as error:

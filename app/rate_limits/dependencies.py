@@ -10,9 +10,8 @@ from app.api_keys.caller import Caller
 from app.api_keys.dependencies import authenticate
 from app.api_keys.errors import InvalidApiKeyError, MissingApiKeyError, ScopeNotAllowedError
 from app.api_keys.scopes import Scope
-from app.core.database import OutdatedStatementError
 from app.core.documentation import may_raise
-from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
+from app.core.errors import AppError, InvalidRequestError, OutdatedConnectionError, ServiceUnavailableError
 from app.core.json_body import parse_body
 from app.core.middleware import response_hooks
 from app.core.read_body import hold_body
@@ -127,10 +126,10 @@ async def _read_body(request: Request, organization_id: str) -> None:
 
 
 async def _handle(handle: Handler, request: Request) -> Response:
-    """Handle a request, and once more if the schema has changed under a prepared statement and nothing was done yet."""
+    """Handle a request, and once more if its connection to Postgres was outdated and nothing was done yet."""
     try:
         return await _handle_once(handle, request)
-    except OutdatedStatementError as error:
+    except OutdatedConnectionError as error:
         if not error.retryable:
             raise
         return await _handle_once(handle, request)

@@ -6,8 +6,9 @@ import pytest
 
 from app.admin.account.views import browser_name
 from app.core.database import Database
-from tests.admin.conftest import PASSWORD, Browser, BrowserOf
+from tests.admin.conftest import Browser, BrowserOf
 from tests.conftest import Stack
+from tests.signed_in import PASSWORD
 
 NEW = "a rather different sentence"
 

@@ -8,9 +8,10 @@ from app.accounts.one_time_links import make_link
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.organizations import service as organizations
-from tests.admin.conftest import PASSWORD, Browser, add_user
+from tests.admin.conftest import Browser, add_user
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.signed_in import PASSWORD
 
 NEW = "a rather different sentence"
 

@@ -14,7 +14,7 @@ from app.core.database import Database
 from app.organizations import service as organizations
 from tests import factories
 from tests.admin.conftest import Browser, BrowserOf
-from tests.admin.test_keys import SECRET, TICKED, add_key, created_in, words_of
+from tests.admin.key_forms import SECRET, TICKED, add_key, created_in, words_of
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.waiting import until

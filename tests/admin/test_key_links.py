@@ -8,7 +8,7 @@ import pytest
 
 from app.core.database import Database
 from tests.admin.conftest import Browser
-from tests.admin.test_keys import add_key, created_in, words_of
+from tests.admin.key_forms import add_key, created_in, words_of
 from tests.conftest import Stack
 from tests.factories import Organization
 

@@ -9,6 +9,9 @@ from app.audit.actor import Actor, ActorKind
 from app.core.database import Database
 from tests.factories import Organization
 
+# Who makes and deletes agents here.
+ADA = Actor(ActorKind.USER, "user-ada")
+
 
 async def edited(database: Database, organization: Organization, name: str) -> EditedAgent:
     """The agent as somebody reads it who may want to change it."""
@@ -33,3 +36,9 @@ async def history_of(database: Database, organization: Organization, name: str) 
     async with database.transaction() as tx:
         found = await editing.list_versions(tx, organization.id, agent.id, limit=1000)
     return list(reversed(found))
+
+
+async def delete(database: Database, organization: Organization, name: str) -> None:
+    """Delete an agent, as Ada."""
+    async with database.transaction() as tx:
+        await editing.delete_agent(tx, organization.id, name, actor=ADA)

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
@@ -11,9 +11,13 @@ from app.organizations import service as organizations
 from app.organizations.models import MembershipRole
 from tests import factories
 from tests.browser.chromium import Complaints, chromium
-from tests.browser.signing_in import PASSWORD, cookies_of
+from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
 from tests.conftest import Stack
+from tests.signed_in import let_sign_in
+
+# Only a failing test waits this long.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +42,7 @@ async def world(stack: Stack, database: Database) -> World:
                 address = f"{role.value}-{secrets.token_hex(4)}@example.com"
                 user = await organizations.ensure_user(tx, address, actor=COMMAND_LINE)
                 await organizations.add_member(tx, organization.id, user.id, role, actor=COMMAND_LINE)
-            organizations.set_password(tx, user, PASSWORD, actor=COMMAND_LINE)
+            let_sign_in(tx, user)
             emails[role.value] = user.email
     return World(stack, database, organization, emails)
 

@@ -1,27 +1,18 @@
-"""Signs in to the console as a browser does, and gives the cookies of that."""
+"""The cookies of browsers that have signed in to the console."""
 
-import re
 from typing import Any
 
-import httpx
-
+from app.organizations import service as organizations
 from tests.browser.world import World
-
-PASSWORD = "correct horse battery staple"
-_TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+from tests.signed_in import cookies_after_sign_in
 
 
 async def cookies_of(world: World, role: str) -> list[Any]:
     """The cookies of a member with that role, who has just signed in; none for "nobody"."""
     if role == "nobody":
         return []
-    async with httpx.AsyncClient(base_url=world.stack.url, timeout=60) as client:
-        door = await client.get("/admin/sign-in")
-        found = _TOKEN.search(door.text)
-        assert found, door.text
-        form = {"csrf": found[1], "email": world.emails[role], "password": PASSWORD}
-        signed_in = await client.post("/admin/sign-in", data=form)
-        assert signed_in.status_code == 303, signed_in.text
-        return [
-            {"name": cookie.name, "value": cookie.value or "", "url": world.stack.url} for cookie in client.cookies.jar
-        ]
+    async with world.database.transaction() as tx:
+        user = await organizations.find_user(tx, world.emails[role])
+    assert user is not None
+    cookies = await cookies_after_sign_in(world.database, user.id)
+    return [{"name": name, "value": value, "url": world.stack.url} for name, value in cookies.items()]

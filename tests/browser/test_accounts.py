@@ -1,13 +1,14 @@
 """Signing in, joining and being kept out, as a browser does it."""
 
 import httpx
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from app.admin.sign_in.cookies import SESSION_COOKIE
 from app.core.database import Database
 from app.organizations import service as organizations
-from tests.browser.signing_in import PASSWORD, cookies_of
+from tests.browser.signing_in import cookies_of
 from tests.browser.world import World
+from tests.signed_in import PASSWORD
 
 _FORGED = """<form method="post" action="{url}/admin/account/name"><input name="name" value="Eve">
 <input name="csrf" value="guessed"><button>Win a picture</button></form>"""
@@ -37,7 +38,7 @@ async def test_without_scripts_a_reader_signs_in_where_they_wanted_to_and_out_fo
     await page.goto("/admin/members")
     assert reached == f"{world.stack.url}/admin/members"
     assert opened.status_code == 303
-    assert await page.get_by_role("heading", name="Sign in").is_visible()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     await context.close()
 
 
@@ -62,9 +63,9 @@ async def test_somebody_joins_by_the_link_that_is_shown_once(page: Page, browser
 
     await page.reload()
     assert is_gone
-    assert await door.get_by_text("Mina Kim").is_visible()
+    await expect(door.get_by_text("Mina Kim")).to_be_visible()
     assert await door.get_by_role("button", name="Make invitation link").count() == 0
-    assert await page.get_by_role("row", name="Mina Kim").get_by_text("Viewer", exact=True).is_visible()
+    await expect(page.get_by_role("row", name="Mina Kim").get_by_text("Viewer", exact=True)).to_be_visible()
     await context.close()
 
 
@@ -92,12 +93,11 @@ async def test_a_member_is_removed_by_their_address(page: Page, world: World) ->
 
     await page.get_by_label("to go on").fill("somebody else")
     await page.get_by_role("button", name=f"Remove {email}").click()
-    refusal = await page.get_by_text("Nobody was removed.").is_visible()
+    await expect(page.get_by_text("Nobody was removed.")).to_be_visible()
     typed = await page.get_by_label("to go on").input_value()
     await page.get_by_label("to go on").fill(email)
     await page.get_by_role("button", name=f"Remove {email}").click()
 
-    assert refusal
     assert typed == "somebody else"
-    assert await page.get_by_text(f"{email} is no member any more.").is_visible()
-    assert await page.get_by_role("link", name=f"Remove… {email}").count() == 0
+    await expect(page.get_by_text(f"{email} is no member any more.")).to_be_visible()
+    await expect(page.get_by_role("link", name=f"Remove… {email}")).to_have_count(0)

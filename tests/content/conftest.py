@@ -8,6 +8,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.content.gallery import Picture, generate
 from tests.content.shelves import Shelf, open_shelf
+from tests.plain_http import NO_TLS
 from tests.waiting import PATIENCE
 from tests.worker.workbench import Workbench, open_workbench
 
@@ -16,7 +17,9 @@ from tests.worker.workbench import Workbench, open_workbench
 async def reader(stack: Stack, database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an organization that never has any content."""
     organization = await factories.make_organization(database)
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE) as opened:
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE, verify=NO_TLS
+    ) as opened:
         yield opened
 
 
@@ -56,5 +59,5 @@ async def picture(stack: Stack, workbench: Workbench) -> Picture:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key, as anyone who opens a file's URL."""
-    async with httpx.AsyncClient(timeout=PATIENCE) as opened:
+    async with httpx.AsyncClient(timeout=PATIENCE, verify=NO_TLS) as opened:
         yield opened

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from tests.plain_http import NO_TLS
 from tests.waiting import PATIENCE
 from tests.worker.workbench import Workbench
 
@@ -30,7 +31,9 @@ async def generate(workbench: Workbench, base_url: str, model: str, **values: An
     asked = await workbench.ask(model, **values)
     ended = await workbench.until_ended(asked)
     assert ended.status == "completed", ended.error_message
-    async with httpx.AsyncClient(base_url=base_url, headers=workbench.organization.headers, timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, headers=workbench.organization.headers, timeout=PATIENCE, verify=NO_TLS
+    ) as client:
         detail = (await client.get(f"/content/{asked}")).raise_for_status().json()
         delivered = await client.get(ended.output_url) if ended.output_url else None
     return Picture(detail, delivered.content if delivered else b"")

@@ -14,6 +14,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.content.contents import insert_content
 from tests.factories import Organization
+from tests.plain_http import NO_TLS
 from tests.waiting import PATIENCE
 
 
@@ -42,5 +43,7 @@ class Shelf:
 async def open_shelf(stack: Stack, database: Database) -> AsyncIterator[Shelf]:
     """The empty shelf of a new organization."""
     organization = await factories.make_organization(database)
-    async with httpx.AsyncClient(base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=organization.headers, timeout=PATIENCE, verify=NO_TLS
+    ) as client:
         yield Shelf(database, organization, client)

@@ -148,6 +148,28 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready_until_it_does(fragil
     assert (await fragile.ready())[0] == 200
 
 
+async def test_a_connection_of_before_refuses_no_write_once_postgres_takes_them(fragile: Fragile) -> None:
+    """Each of the pool's connections may be one that still takes no writes."""
+    size = settings_of({}).database_pool_size
+    contents = [await insert_content(fragile.database, fragile.organization, "failed") for _ in range(size)]
+    paths = [f"/api/external/content/{content.id}/retry" for content in contents]
+    async with fragile.database.transaction() as tx:
+        name = await tx.fetchval("SELECT current_database()")
+        await tx.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await end_sessions(fragile)
+    reads = await asyncio.gather(*(fragile.client.get("/api/external/content") for _ in paths))
+    refused = await fragile.client.post(paths[0])
+    reads += await asyncio.gather(*(fragile.client.get("/api/external/content") for _ in paths))
+    async with asyncio.timeout(PATIENCE), fragile.database.transaction() as tx:
+        await tx.execute("SET TRANSACTION READ WRITE")
+        await tx.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    retried = [await fragile.client.post(path) for path in paths]
+
+    assert {response.status_code for response in reads} == {200}
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "service_unavailable")
+    assert [response.status_code for response in retried] == [200] * size
+
+
 async def end_sessions(fragile: Fragile) -> None:
     """Have every connection opened again."""
     async with fragile.database.transaction() as tx:

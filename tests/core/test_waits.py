@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app.core.database import Database, OutdatedStatementError, Transaction
+from app.core.database import Database, Transaction
 from app.core.driver import LostTransactionError
-from app.core.errors import ServiceUnavailableError
+from app.core.errors import OutdatedStatementError, ServiceUnavailableError
 from app.core.keepalive import keep_alive
 from app.core.shares import organization_var
 from tests.core.notes import Note, open_note

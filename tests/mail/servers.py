@@ -19,12 +19,14 @@ class Mailbox:
 
     Attributes:
         mails: what it has taken.
+        recipients: for each of them, whom it was for, as the client has said apart from the text.
         answers: to the next mails' texts, one after the other; it takes those after them.
         refused: addresses that it does not know.
         passwords: what clients have signed in with, and whether that was over TLS.
     """
 
     mails: list[EmailMessage] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     refused: Sequence[str] = ()
     passwords: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Mailbox:
         if self.answers:
             return self.answers.pop(0)
         assert isinstance(envelope.content, bytes)
+        self.recipients.append(envelope.rcpt_tos)
         self.mails.append(message_from_bytes(envelope.content, _class=EmailMessage, policy=policy.default))
         return "250 OK"
 

@@ -98,13 +98,11 @@ def detail_of(
     """The page's content."""
     content = item.content
     status = Status(content.status)
-    content_type = ContentType(content.content_type) if content.content_type else None
-    icon, kind, _ = KINDS[content_type]
+    icon, kind, _ = KINDS[ContentType(content.content_type) if content.content_type else None]
     state, word = STATUSES[status]
     prompt, is_prompt_cut = cut(content.prompt, MOST_TEXT // 5)
     values, is_input_cut = cut(pretty(content.input), MOST_TEXT)
-    shown = ContentDetail.of(item, api_urls).model_dump(mode="json", exclude_unset=True)
-    api, is_api_cut = cut(pretty(shown), MOST_TEXT)
+    api, is_api_cut = cut(_api_response(item, api_urls), MOST_TEXT)
     return Detail(
         id=str(content.id),
         short=str(content.id)[:8],
@@ -129,6 +127,10 @@ def detail_of(
         max_retries=content.max_retries,
         version=None if status in _ENDED else version,
     )
+
+
+def _api_response(item: ContentWithOutputs, urls: FileUrls) -> str:
+    return pretty(ContentDetail.of(item, urls).model_dump(mode="json", exclude_unset=True))
 
 
 def _files_of(item: ContentWithOutputs, urls: MediaUrls, presence: Sequence[bool | None]) -> list[File]:

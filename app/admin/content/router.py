@@ -2,6 +2,7 @@ import uuid
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
@@ -30,6 +31,7 @@ from app.core.database import Database, Transaction
 from app.core.errors import AppError
 from app.dependencies import DatabaseDep, QueueDep, SettingsDep, StoreDep, TransactionDep
 from app.generations.dependencies import GenerationPolicyDep
+from app.generations.models import Generation
 from app.organizations.models import MembershipRole
 from app.rate_limits.dependencies import get_limiter
 
@@ -152,10 +154,7 @@ async def _show(
         card = await _find_card(tx, viewer, content_id)
         item = await contents.get_whole_content(tx, viewer.organization_id, content_id)
         rows = await detail_queries.list_attempts(tx, viewer.organization_id, item.content.id)
-        charge = await detail_queries.find_charge(tx, viewer.organization_id, item.content.id, item.content.retry_count)
-        session_id = item.content.session_id
-        session = await detail_queries.find_session(tx, viewer.organization_id, session_id) if session_id else None
-        ceiling = await detail_queries.find_ceiling(tx, item.content.model)
+        origin = await _origin_of(tx, viewer, item.content)
     media_urls = MediaUrls(urls.store)
     presence = await look_at_files(urls.store, item.outputs)
     found = detail_of(item, rows, media_urls, urls, presence, views.version_of(card))
@@ -172,12 +171,7 @@ async def _show(
         tile=views.tile_of(card, media_urls),
         attempts=attempts_of(rows, now()),
         held=rows[-1].held if rows else None,
-        charge=charge,
-        cost_lines=cost_lines(charge) if charge else [],
-        is_capped=charge is not None and is_capped(charge),
-        session=session,
-        ceiling=ceiling,
-        nothing=Decimal(0),
+        **origin,
         refusal=refusal,
         address=urls.of(item.content, item.outputs[0]) if item.outputs else "",
         has_viewer=has_viewer,
@@ -186,6 +180,20 @@ async def _show(
     if has_viewer and policy is not None:
         response.headers["Content-Security-Policy"] = policy
     return response
+
+
+async def _origin_of(tx: Transaction, viewer: Viewer, content: Generation) -> dict[str, Any]:
+    """For its page: what a content has cost, and the session that it was made in."""
+    charge = await detail_queries.find_charge(tx, viewer.organization_id, content.id, content.retry_count)
+    session_id = content.session_id
+    return {
+        "charge": charge,
+        "cost_lines": cost_lines(charge) if charge else [],
+        "is_capped": charge is not None and is_capped(charge),
+        "session": await detail_queries.find_session(tx, viewer.organization_id, session_id) if session_id else None,
+        "ceiling": await detail_queries.find_ceiling(tx, content.model),
+        "nothing": Decimal(0),
+    }
 
 
 def _stream(request: Request, viewer: Viewer, database: Database, versions: dict[str, str]) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
@@ -35,11 +36,7 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
     """
     chosen, zone = LedgerFilter.read(request.query_params), zone_of(request.cookies.get("junis_zone"))
     only_user = only_user_of(viewer)
-    entry = None
-    if entry_id is not None:
-        entry = await queries.find_entry(tx, viewer.organization_id, entry_id, only_user=only_user)
-        if entry is None:
-            raise PageNotFoundError
+    entry = None if entry_id is None else await _find_entry(tx, viewer, entry_id)
     cursor = request.query_params.get("cursor")
     before = _position(cursor)
     # An address of an entry alone, as one sends it: the list begins with it.
@@ -48,8 +45,6 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
         tx, viewer.organization_id, chosen, limit=_PAGE_SIZE + 1, only_user=only_user, before=before, start=start
     )
     page = page_of(rows, _PAGE_SIZE, _cursor, cursor=cursor if before or start else None)
-    choices = await choice_queries.read_choices(tx, viewer.organization_id, only_user)
-    holds, held = await queries.count_holds(tx, viewer.organization_id, only_user=only_user)
     return render(
         request,
         "credits/ledger.html",
@@ -61,18 +56,27 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
         chosen=chosen,
         cursor=cursor if before else _FIRST_PAGE,
         is_own=only_user is not None,
-        choices=choices,
-        words_of=partial(_words_of, choices),
         dates=_dates(chosen),
         day_words=partial(_day_words, today=now().astimezone(zone).date()),
-        balance=await service.get_balance(tx, viewer.organization_id),
-        holds=holds,
-        held=held,
-        alerts=await alerts.list_alerts(tx, viewer.organization_id),
-        most_counted=queries.MOST_COUNTED,
+        **await _above_the_list(tx, viewer),
         view=entry_view,
         opened=await _opened(tx, viewer, entry) if entry else None,
     )
+
+
+async def _above_the_list(tx: Transaction, viewer: Viewer) -> dict[str, Any]:
+    """What stands above the list, whatever is chosen: what may be chosen, the balance, the holds and the alerts."""
+    choices = await choice_queries.read_choices(tx, viewer.organization_id, only_user_of(viewer))
+    holds, held = await queries.count_holds(tx, viewer.organization_id, only_user=only_user_of(viewer))
+    return {
+        "choices": choices,
+        "words_of": partial(_words_of, choices),
+        "balance": await service.get_balance(tx, viewer.organization_id),
+        "holds": holds,
+        "held": held,
+        "most_counted": queries.MOST_COUNTED,
+        "alerts": await alerts.list_alerts(tx, viewer.organization_id),
+    }
 
 
 async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Response:
@@ -98,6 +102,13 @@ async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Respo
         view=entry_view,
         is_own=only_user is not None,
     )
+
+
+async def _find_entry(tx: Transaction, viewer: Viewer, entry_id: int) -> Entry:
+    entry = await queries.find_entry(tx, viewer.organization_id, entry_id, only_user=only_user_of(viewer))
+    if entry is None:
+        raise PageNotFoundError
+    return entry
 
 
 async def _opened(tx: Transaction, viewer: Viewer, entry: Entry) -> dict[str, object]:

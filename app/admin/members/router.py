@@ -8,6 +8,7 @@ from starlette.responses import Response
 from app.accounts import invitations
 from app.accounts.errors import UnusableLinkError
 from app.accounts.exclusion import remove_member, suspend_member
+from app.accounts.invitation_mail import send_invitation
 from app.accounts.invitations import NewInvitation
 from app.admin.access import Manager, SignedIn, Viewer
 from app.admin.errors import PageForbiddenError, PageNotFoundError
@@ -18,7 +19,8 @@ from app.admin.paging import page_of, read_position
 from app.admin.rendering import ROOT, render, see_other
 from app.admin.sign_in.cookies import is_encrypted
 from app.core.database import Transaction
-from app.dependencies import SettingsDep, TransactionDep
+from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
+from app.mail.service import MailSender
 from app.organizations import members
 from app.organizations.errors import MemberRuleError
 from app.organizations.models import MembershipRole
@@ -50,33 +52,35 @@ async def list_members(
 
 
 @router.post("/members/invite")
-async def invite(request: Request, viewer: Manager, tx: TransactionDep, settings: SettingsDep) -> Response:
-    """Make an invitation, and show its link once."""
+async def invite(request: Request, viewer: Manager, database: DatabaseDep, settings: SettingsDep) -> Response:
+    """Make an invitation, mail it if mail is set up, and show its link once."""
     form = await read_form(request)
     email = form.text("email", most=320, label="E-mail")
     role = form.one_of("role", [value for value, _, _ in roles_for(viewer)])
-    if not form.errors:
-        with form.refusing("email"):
-            made = await invitations.invite(
-                tx, viewer.organization_id, email=email, role=MembershipRole(role), actor=viewer.actor
-            )
-    if form.errors:
-        return await _page(request, viewer, tx, settings, form=form, status=422)
-    return _show_link(request, settings, made)
+    async with database.transaction() as tx:
+        if not form.errors:
+            with form.refusing("email"):
+                made = await invitations.invite(
+                    tx, viewer.organization_id, email=email, role=MembershipRole(role), actor=viewer.actor
+                )
+        if form.errors:
+            return await _page(request, viewer, tx, settings, form=form, status=422)
+    return await _hand_over(request, viewer, settings, made)
 
 
 @router.post("/members/invitations/{invitation_id}/renew")
 async def renew_invitation(
-    request: Request, invitation_id: str, viewer: Manager, tx: TransactionDep, settings: SettingsDep
+    request: Request, invitation_id: str, viewer: Manager, database: DatabaseDep, settings: SettingsDep
 ) -> Response:
-    """Make another link for an invitation. The one before works no longer."""
+    """Make another link for an invitation, as for a new one. The one before works no longer."""
     try:
-        made = await invitations.renew(tx, viewer.organization_id, invitation_id, actor=viewer.actor)
+        async with database.transaction() as tx:
+            made = await invitations.renew(tx, viewer.organization_id, invitation_id, actor=viewer.actor)
     except UnusableLinkError:
         raise PageNotFoundError from None
     except MemberRuleError as error:
         return see_other(request, "/members", note=error.text)
-    return _show_link(request, settings, made)
+    return await _hand_over(request, viewer, settings, made)
 
 
 @router.post("/members/invitations/{invitation_id}/withdraw")
@@ -172,8 +176,9 @@ def _ask(request: Request, viewer: Viewer, row: MemberRow, act: str, form: Form,
     )
 
 
-def _show_link(request: Request, settings: SettingsDep, made: NewInvitation) -> Response:
-    response = see_other(request, "/members")
+async def _hand_over(request: Request, viewer: Viewer, settings: SettingsDep, made: NewInvitation) -> Response:
+    """Mail an invitation that was stored, and show its link once: who invites can pass it on in any case."""
+    response = see_other(request, "/members", note=await _mail(request, viewer, settings, made))
     response.set_cookie(
         _LINK_COOKIE,
         made.token,
@@ -184,6 +189,22 @@ def _show_link(request: Request, settings: SettingsDep, made: NewInvitation) -> 
         secure=is_encrypted(request, settings),
     )
     return response
+
+
+async def _mail(request: Request, viewer: Viewer, settings: SettingsDep, made: NewInvitation) -> str | None:
+    """What the page says of the mail; None if mail is not set up."""
+    sender: MailSender | None = request.app.state.mail_sender
+    if sender is None:
+        return None
+    if not made.may_be_mailed:
+        return f"No mail was sent: {made.email} or others have had several today. Pass the link on yourself."
+    url = _url_of(settings, made.token)
+    is_sent = await send_invitation(sender, made, url=url, organization=viewer.organization_name, by=viewer.email)
+    return f"Mailed to {made.email}." if is_sent else "The mail could not be sent. Pass the link on yourself."
+
+
+def _url_of(settings: SettingsDep, token: str) -> str:
+    return f"{settings.public_url}{ROOT}/invitations/{token}"
 
 
 async def _page(
@@ -218,6 +239,7 @@ async def _page(
         roles=roles_for(viewer),
         invitations=await invitations.list_open(tx, viewer.organization_id) if viewer.manages else [],
         link=await _link(tx, viewer, settings, token) if token else None,
+        sends_mail=settings.sends_mail,
     )
 
 
@@ -229,4 +251,4 @@ async def _link(tx: Transaction, viewer: Viewer, settings: SettingsDep, token: s
         return None
     if invitation.organization_id != viewer.organization_id:
         return None
-    return {"invitation": invitation, "url": f"{settings.public_url}{ROOT}/invitations/{token}"}
+    return {"invitation": invitation, "url": _url_of(settings, token)}

@@ -1,0 +1,113 @@
+"""The usage page: the chart and its table are the ledger's sums, and alerts are the managers'."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from app.core.database import Database
+from tests import factories
+from tests.admin.charging import NOW, charge
+from tests.admin.conftest import Browser, BrowserOf
+from tests.factories import Organization
+
+
+async def test_the_chart_and_its_table_are_the_ledgers_sums(
+    owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    for number in range(8):
+        await charge(database, organization, f"{number + 1}.00000{number}", model=f"m{number}")
+    await charge(database, organization, "0.5", at=NOW - timedelta(days=29))
+    await charge(database, organization, "9", at=NOW - timedelta(days=31))
+
+    text = (await owner_browser.get("/usage")).text
+
+    assert f"{NOW.day} {NOW:%b}: 36.000028 credits, of it m7 8.000007" in text
+    assert "36.500028" in text.partition("<tfoot")[2].partition("</tfoot>")[0]
+    assert len(re.findall("data-day", text)) == 30
+    assert text.count('<span class="sw c6">') == 4
+    compared = (await owner_browser.get("/usage?split=model&pick=m6&pick=m7")).text
+    assert "15.000013" in compared.partition("<tfoot")[2].partition("</tfoot>")[0]
+    month = (await owner_browser.get(f"/usage?period={NOW:%Y-%m}")).text
+    assert len(re.findall("data-day", month)) == NOW.day
+    assert (await owner_browser.get("/usage?period=1999-13&split=x&pick=%00")).status_code == 200
+
+
+async def test_managers_set_alerts_and_everybody_sees_the_banner(
+    browser_of: BrowserOf, owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    viewer = await browser_of("viewer")
+    await owner_browser.submit("/usage/alerts", threshold="50")
+    assert "Less than" not in (await viewer.get("/usage")).text
+
+    added = await owner_browser.submit("/usage/alerts", threshold="1,000.5")
+    banner = await viewer.get("/ledger")
+    alert = re.search(r"/usage/alerts/(\d+)/remove", (await owner_browser.get("/usage")).text)
+    assert alert
+    removed = await owner_browser.submit(alert[0])
+
+    assert (added.status_code, removed.status_code) == (303, 303)
+    assert added.headers["Location"] == "/admin/usage#alerts"
+    assert "Less than" in banner.text
+    assert "1,000.5<i>00000</i>" in banner.text
+    assert "Less than" not in (await viewer.get("/ledger")).text
+    async with database.transaction() as tx:
+        events = await tx.fetch(
+            "SELECT event, actor_id FROM audit_events WHERE organization_id = $1 AND event LIKE 'credit_alert%'"
+            " ORDER BY id",
+            organization.id,
+        )
+    assert [(row["event"], row["actor_id"]) for row in events] == [
+        ("credit_alert_added", organization.user_id),
+        ("credit_alert_added", organization.user_id),
+        ("credit_alert_removed", organization.user_id),
+    ]
+
+
+@pytest.mark.parametrize("threshold", ["0", "-1", "x", "", "0.0000001", "NaN", "1e30"])
+async def test_an_amount_that_is_none_is_refused_and_kept(owner_browser: Browser, threshold: str) -> None:
+    refused = await owner_browser.submit("/usage/alerts", threshold=threshold)
+
+    assert refused.status_code == 422
+    assert f'value="{threshold}"' in refused.text
+
+
+async def test_the_same_alert_twice_and_too_many_are_refused(owner_browser: Browser) -> None:
+    for number in range(1, 6):
+        assert (await owner_browser.submit("/usage/alerts", threshold=str(number))).status_code == 303
+        again = await owner_browser.submit("/usage/alerts", threshold=str(number))
+        assert again.status_code == 422
+
+    assert "as many as there may be" in (await owner_browser.submit("/usage/alerts", threshold="6")).text
+
+
+@pytest.mark.parametrize("role", ["member", "viewer"])
+async def test_only_managers_change_alerts(browser_of: BrowserOf, owner_browser: Browser, role: str) -> None:
+    path = await _add_alert(owner_browser)
+    browser = await browser_of(role)
+
+    assert (await browser.submit("/usage/alerts", threshold="9")).status_code == 403
+    assert (await browser.submit(path)).status_code == 403
+    assert "Add alert" not in (await browser.get("/usage")).text
+    assert (await owner_browser.get("/usage")).text.count("/remove") == 1
+
+
+async def test_nobody_removes_the_alert_of_another_organization(
+    browser_of: BrowserOf, owner_browser: Browser, database: Database
+) -> None:
+    path = await _add_alert(owner_browser)
+    stranger = await browser_of("admin", await factories.make_organization(database))
+
+    assert (await stranger.submit(path)).status_code == 404
+    forged = await owner_browser.post(path, data={"csrf": "x"})
+
+    assert forged.status_code == 403
+    assert (await owner_browser.get("/usage")).text.count("/remove") == 1
+
+
+async def _add_alert(browser: Browser) -> str:
+    """Add an alert; returns the path that removes it."""
+    await browser.submit("/usage/alerts", threshold="7")
+    path = re.search(r"/usage/alerts/\d+/remove", (await browser.get("/usage")).text)
+    assert path
+    return path[0]

@@ -77,7 +77,8 @@ def upgrade() -> None:
         for table, counting in _TRIGGERS.items():
             steps.alter(
                 (table,),
-                f"CREATE OR REPLACE TRIGGER {table}_count_changes AFTER INSERT OR UPDATE OR DELETE ON {table} {counting}",
+                f"CREATE OR REPLACE TRIGGER {table}_count_changes"
+                f" AFTER INSERT OR UPDATE OR DELETE ON {table} {counting}",
             )
 
 

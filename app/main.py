@@ -9,18 +9,22 @@ from app import api, docs_page, health
 from app.accounts.passwords import open_passwords
 from app.accounts.throttle import WaitingAttempts
 from app.admin.console import mount_console
-from app.api_keys.cache import open_caller_cache
+from app.api_keys.cache import CALLERS_CHANNEL, CallerCache, keeping_uses
 from app.chat.turns.open import open_turns
+from app.configuration.models import CONFIGURATIONS_CHANNEL
 from app.core.body_budget import BodyBudget
 from app.core.cors import CorsMiddleware
+from app.core.database import Database
 from app.core.direct_routes import lead_directly
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
+from app.core.notifications import listening
 from app.core.request_bodies import DecodingMiddleware
 from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
+from app.model_names.cache import ModelNames
 from app.openapi import document_of
 from app.queue.processes import ProcessKind, reporting
 from app.rate_limits.failed_attempts import FailedAttempts
@@ -34,13 +38,23 @@ _WEBHOOK_BODIES = 32 * 1024 * 1024
 
 
 @asynccontextmanager
+async def _remembering(settings: Settings, database: Database) -> AsyncIterator[tuple[CallerCache, ModelNames]]:
+    """What this process remembers of Postgres, told of changes over one connection."""
+    callers, model_names = CallerCache(database), ModelNames(database)
+    actions = {CALLERS_CHANNEL: callers.remembered.clear, CONFIGURATIONS_CHANNEL: model_names.remembered.clear}
+    async with listening(settings.direct_database, actions) as listener, keeping_uses(callers):
+        callers.remembered.listener = model_names.remembered.listener = listener
+        yield callers, model_names
+
+
+@asynccontextmanager
 async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]:
     """Opens what the application talks to, for as long as it runs."""
     async with (
         open_resources(settings) as resources,
         watching(resources.object_watch, resources.redis_watch),
         reporting(resources.redis, ProcessKind.API),
-        open_caller_cache(resources.database, settings.direct_database) as callers,
+        _remembering(settings, resources.database) as (callers, model_names),
         open_rate_limiter(resources.redis) as limiter,
         open_turns(
             settings,
@@ -59,7 +73,8 @@ async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]
         state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
         state.passwords = passwords
         state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
-        state.resources, state.callers, state.limiter, state.turns = resources, callers, limiter, turns
+        state.resources, state.limiter, state.turns = resources, limiter, turns
+        state.callers, state.model_names = callers, model_names
         yield
 
 

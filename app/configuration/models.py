@@ -3,6 +3,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base
 
+# The triggers notify this channel of every change.
+CONFIGURATIONS_CHANNEL = "junis_configurations"
 # The row of what all organizations share: the catalog.
 OF_ALL = ""
 

@@ -1,8 +1,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 
@@ -26,17 +27,16 @@ _DEAF = (
 
 
 class NotificationListener:
-    """Listens to a Postgres channel over a connection of its own, and knows up to when it has missed nothing.
+    """Listens to Postgres channels over a connection of its own, and knows up to when it has missed nothing.
 
-    `on_event` is called for every notification, and each time the listener has connected, because notifications that
-    were sent before that are lost. Postgres responds to a heartbeat after it has sent all earlier notifications, so the
-    response proves that they have all arrived.
+    The action of a channel is called for every notification, and each time the listener has connected, because
+    notifications that were sent before that are lost. Postgres responds to a heartbeat after it has sent all earlier
+    notifications, so the response proves that they have all arrived.
     """
 
-    def __init__(self, address: DatabaseAddress, channel: str, on_event: Callable[[], None]) -> None:
+    def __init__(self, address: DatabaseAddress, actions: Mapping[str, Callable[[], None]]) -> None:
         self._address = address
-        self._channel = channel
-        self._on_event = on_event
+        self._actions = actions
         self._complete_until = float("-inf")
 
     def complete_until(self) -> float:
@@ -50,7 +50,9 @@ class NotificationListener:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 level = logging.ERROR if is_refused(error) else logging.WARNING
-                logger.log(level, "listener_lost", extra={"channel": self._channel, "reason": explain(error)})
+                logger.log(
+                    level, "listener_lost", extra={"channels": ", ".join(self._actions), "reason": explain(error)}
+                )
             finally:
                 self._complete_until = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
@@ -58,11 +60,13 @@ class NotificationListener:
     async def _listen(self) -> None:
         heard = asyncio.Event()
         async with self._connected() as connection:
-            await connection.add_listener(self._channel, lambda *_: self._on_event())
+            for channel, action in self._actions.items():
+                await connection.add_listener(channel, partial(_call, action))
             echo = f"junis_echo_{random_token()}"
             await connection.add_listener(echo, lambda *_: heard.set())
             await self._require_echo(echo, heard)
-            self._on_event()
+            for action in self._actions.values():
+                action()
             while True:
                 asked_at = time.monotonic()
                 if await connection.fetchval("SELECT pg_is_in_recovery()"):
@@ -95,12 +99,16 @@ class NotificationListener:
             connection.terminate()
 
 
+def _call(action: Callable[[], None], *_notification: object) -> None:
+    action()
+
+
 @asynccontextmanager
 async def listening(
-    address: DatabaseAddress, channel: str, on_event: Callable[[], None]
+    address: DatabaseAddress, actions: Mapping[str, Callable[[], None]]
 ) -> AsyncIterator[NotificationListener]:
-    """A listener on the channel of this database, for as long as the block runs."""
-    listener = NotificationListener(address, channel, on_event)
+    """A listener on channels of this database, for as long as the block runs. Each channel has an action."""
+    listener = NotificationListener(address, actions)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

@@ -8,7 +8,6 @@ from app.agents import service as agents
 from app.agents.definition import AgentType
 from app.agents.models import Agent
 from app.core.database import Transaction
-from app.model_names.errors import ModelNotFoundError
 
 ORCHESTRATOR_MODEL = "junis-orchestrator"
 AGENT_PREFIX = "agent/"
@@ -34,18 +33,6 @@ async def list_models(tx: Transaction, organization_id: str) -> list[ModelName]:
         orchestrator,
         *(ModelName(AGENT_PREFIX + agent.name, agent.created_at, organization_id) for agent in invocable),
     ]
-
-
-async def get_model(tx: Transaction, organization_id: str, model_id: str) -> ModelName:
-    """The model of that id, if `list_models` has it.
-
-    Raises:
-        ModelNotFoundError: it does not.
-    """
-    for model in await list_models(tx, organization_id):
-        if model.id == model_id:
-            return model
-    raise ModelNotFoundError(model_id)
 
 
 def _orchestrator_created_at(agents: Sequence[Agent]) -> datetime:

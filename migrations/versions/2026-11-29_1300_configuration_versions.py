@@ -1,4 +1,4 @@
-"""Count the changes of agents and of the catalog, so that processes may remember them."""
+"""Count the changes of agents and of the catalog, and tell every process of them, so that these may remember both."""
 
 from alembic import op
 
@@ -22,7 +22,8 @@ _COUNT = """
 CREATE OR REPLACE FUNCTION count_configuration_change(changed text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO configuration_versions AS v (organization_id, version) VALUES (changed, 1)
-    ON CONFLICT (organization_id) DO UPDATE SET version = v.version + 1
+    ON CONFLICT (organization_id) DO UPDATE SET version = v.version + 1;
+    SELECT pg_notify('junis_configurations', '')
 $$
 """
 _COUNT_AGENT = """

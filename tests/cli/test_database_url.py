@@ -103,7 +103,7 @@ def test_the_host_may_be_a_parameter(
 async def test_the_listener_connects_without_tls_if_tls_is_not_required(database_url: str) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=prefer").direct_database, "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=prefer").direct_database, {"junis_callers": heard.set}):
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
 
@@ -112,7 +112,7 @@ async def test_the_listener_does_not_connect_without_tls_if_tls_is_required(
 ) -> None:
     heard = asyncio.Event()
 
-    async with listening(settings(f"{database_url}?sslmode=require").direct_database, "junis_callers", heard.set):
+    async with listening(settings(f"{database_url}?sslmode=require").direct_database, {"junis_callers": heard.set}):
         lost = await asyncio.wait_for(logged.get(), PATIENCE)
 
     assert not heard.is_set()

@@ -164,7 +164,7 @@ async def test_the_listener_goes_on_while_a_name_with_several_addresses_refuses(
     two_addresses: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = database_address(f"postgresql://app:{SECRET}@{two_addresses}/junis")
-    async with listening(address, "junis_callers", lambda: None):
+    async with listening(address, {"junis_callers": lambda: None}):
         await until(lambda: has_lost(caplog, times=2))
 
     assert {record.__dict__["reason"].partition(": ")[0] for record in caplog.records} == {two_addresses}

@@ -10,7 +10,7 @@ from app.core.database import Database
 from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 AGENTS = """
 [[agents]]
@@ -148,3 +148,25 @@ async def test_models_are_not_listed_without_a_key(stack: Stack, path: str) -> N
 
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "missing_api_key"
+
+
+async def test_an_agent_is_a_model_as_soon_as_it_is_there_and_no_longer_than_it_is(
+    team_client: httpx.AsyncClient, database: Database, team: Organization
+) -> None:
+    rename = "UPDATE agents SET name = $3 WHERE organization_id = $1 AND name = $2"
+    for before, after in (("painter", "artist"), ("artist", "painter")):
+        assert f"agent/{before}" in await _ids(team_client)
+        async with database.transaction() as tx:
+            await tx.execute(rename, team.id, before, after)
+
+        async def is_renamed(before: str = before, after: str = after) -> bool:
+            ids = await _ids(team_client)
+            return f"agent/{after}" in ids and f"agent/{before}" not in ids
+
+        # No longer than a notification takes; unheard, what is remembered would stay for ever.
+        await until(is_renamed)
+
+
+async def _ids(client: httpx.AsyncClient) -> list[str]:
+    models = (await client.get("/v1/models")).raise_for_status().json()["data"]
+    return [model["id"] for model in models]

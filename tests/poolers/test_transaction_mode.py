@@ -87,7 +87,7 @@ async def test_a_listener_that_hears_nothing_through_the_pooler_proves_nothing(
     """Or a key that is revoked would be valid for ever."""
     through = settings_of(site).database
 
-    async with listening(through, "junis_callers", lambda: None) as listener:
+    async with listening(through, {"junis_callers": lambda: None}) as listener:
         await until(lambda: is_told(caplog))
         assert listener.complete_until() == float("-inf")
 
@@ -101,7 +101,7 @@ async def test_beside_the_pooler_a_listener_hears_what_is_notified_through_it(
     site: dict[str, str], database: Database
 ) -> None:
     heard = asyncio.Event()
-    async with listening(settings_of(site).direct_database, "junis_callers", heard.set) as listener:
+    async with listening(settings_of(site).direct_database, {"junis_callers": heard.set}) as listener:
         await asyncio.wait_for(heard.wait(), PATIENCE)
         heard.clear()
         async with database.transaction() as tx:

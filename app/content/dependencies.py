@@ -10,8 +10,9 @@ from app.content.urls import FileUrls
 from app.core.errors import InvalidRequestError
 from app.core.pagination import LARGEST_PAGE_NUMBER, LARGEST_PAGE_SIZE
 from app.core.request_bodies import RefusedBodyError
+from app.core.thin_routes import Handler
 from app.dependencies import SettingsDep, StoreDep
-from app.rate_limits.dependencies import Guard, GuardedRoute, Handler
+from app.rate_limits.dependencies import Guard, GuardedRoute
 
 _LARGEST = {"page": LARGEST_PAGE_NUMBER, "page_size": LARGEST_PAGE_SIZE}
 

@@ -52,7 +52,8 @@ class CorsMiddleware:
         path, asked = without_doubled_slashes(scope["path"]), Headers(scope=scope)
         is_file = path.startswith(_FILES)
         headers = _of_files() if is_file else self._of_api(path, asked.get("origin"))
-        response_hooks(HTTPConnection(scope)).headers |= headers
+        if headers:
+            response_hooks(HTTPConnection(scope)).headers |= headers
         is_options = scope["method"] == "OPTIONS"
         is_preflight = is_options and "origin" in asked and "access-control-request-method" in asked
         if is_options and (is_file or (is_preflight and "Access-Control-Allow-Origin" in headers)):

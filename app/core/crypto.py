@@ -5,6 +5,7 @@ import string
 _ALPHANUMERIC = string.ascii_letters + string.digits
 # No vowels and no look-alikes, so that an id never spells a word and is easy to read aloud.
 _ID_LETTERS = "0123456789bcdfghjkmnpqrstvwxz"
+_ID_LENGTH = 16
 
 
 def random_alphanumeric(length: int) -> str:
@@ -14,7 +15,12 @@ def random_alphanumeric(length: int) -> str:
 
 def new_id(prefix: str) -> str:
     """A new identifier such as `org-4k8zr0c7w1hd2f9n`: a prefix and about 77 random bits."""
-    return f"{prefix}-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
+    # One number for all letters: the system is asked for randomness once.
+    number, letters = secrets.randbelow(len(_ID_LETTERS) ** _ID_LENGTH), []
+    for _ in range(_ID_LENGTH):
+        number, letter = divmod(number, len(_ID_LETTERS))
+        letters.append(_ID_LETTERS[letter])
+    return f"{prefix}-{''.join(letters)}"
 
 
 def random_token() -> str:

@@ -14,6 +14,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import Convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.thin_routes import ThinRoute
+
 
 def lead_directly(app: FastAPI) -> None:
     """Lead requests to the routes that the application has now. What none of them takes goes on as before."""
@@ -38,13 +40,14 @@ class _Route:
 
     @classmethod
     def of(cls, context: RouteContext) -> Self:
+        route = context.original_route
         return cls(
             methods=frozenset(context.methods or ()),
             path=context.path or "",
             pattern=context.path_regex,
             convertors=context.param_convertors,
-            app=context.app,
-            scope={"route": context.original_route, "endpoint": context.endpoint},
+            app=route.respond if isinstance(route, ThinRoute) else context.app,
+            scope={"route": route, "endpoint": context.endpoint},
         )
 
     def parameters(self, method: str, path: str) -> dict[str, Any] | None:

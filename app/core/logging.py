@@ -26,6 +26,7 @@ _REPEATED = frozenset(
 )
 _QUIET_SECONDS = 10.0
 
+_TO_JSON = json.JSONEncoder(default=str).encode
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -44,7 +45,7 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _TO_JSON(line)
 
 
 class Repetitions(logging.Filter):
@@ -83,10 +84,17 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    _leave_out_what_is_not_shown()
     log_the_unhandled()
     # These two log a line for each request, with URLs that may be secret. Our own line says as much.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+def _leave_out_what_is_not_shown() -> None:
+    """Keep each line from finding out what none shows: its place in the code, its thread, its process."""
+    logging._srcfile = None  # noqa: SLF001 - how the manual of `logging` says it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def log_the_unhandled() -> None:

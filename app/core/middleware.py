@@ -3,11 +3,13 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
@@ -27,6 +29,9 @@ _DISCARD_SECONDS = 10.0
 # The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
+_Variable: TypeAlias = ContextVar[str | None]
+_Token: TypeAlias = Token[str | None]
+
 
 @dataclass
 class ResponseHooks:
@@ -41,9 +46,13 @@ class ResponseHooks:
     before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def end(self) -> None:
-        """Call what is in `before_end`, the last one first. Each runs to its end even if this is cancelled."""
+        """Call what is in `before_end`, the last one first. All of it runs to its end even if this is cancelled."""
+        if self.before_end:
+            await asyncio.shield(asyncio.ensure_future(self._end()))
+
+    async def _end(self) -> None:
         while self.before_end:
-            await asyncio.shield(asyncio.ensure_future(self.before_end.pop()()))
+            await self.before_end.pop()()
 
 
 def response_hooks(connection: HTTPConnection) -> ResponseHooks:
@@ -67,60 +76,89 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _request_id(headers.get("x-request-id"))
         method, scope = scope["method"], as_routed(scope)
         hooks = scope["junis.hooks"] = ResponseHooks()
-        status = 0
-
-        async def send_with_hooks(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message).update({**hooks.headers, "X-Request-ID": request_id})
-            elif not message.get("more_body", False):
-                await hooks.end()
-            await send({**message, "body": b""} if method == "HEAD" and "body" in message else message)
-
+        response = _Response(send, hooks, _request_id(headers.get("x-request-id")), is_head=method == "HEAD")
         started = time.perf_counter()
-        with self._context(scope, headers, request_id):
-            try:
-                await self._respond(scope, receive, send_with_hooks)
-            finally:
-                await hooks.end()
-                _log(scope, method, status, time.perf_counter() - started)
+        tokens = self._enter(scope, headers, response.request_id)
+        try:
+            await self._respond(scope, receive, response)
+        finally:
+            await hooks.end()
+            _log(scope, method, response.status, time.perf_counter() - started)
+            for variable, token in tokens:
+                variable.reset(token)
 
-    @contextmanager
-    def _context(self, scope: Scope, headers: Headers, request_id: str) -> Iterator[None]:
+    def _enter(self, scope: Scope, headers: Headers, request_id: str) -> Sequence[tuple[_Variable, _Token]]:
+        """Note what identifies the request. Returns what has to be reset."""
         peer, forwarded_for = scope.get("client"), headers.getlist("x-forwarded-for")
         source = source_address(peer[0] if peer else None, forwarded_for, self.trusted_proxies)
-        token = request_id_var.set(request_id)
-        trace_token = traceparent_var.set(traceparent_of(headers.getlist("traceparent")))
-        source_token = source_var.set(None if source is None else str(source))
+        traceparent = traceparent_of(headers.getlist("traceparent"))
+        return (
+            (source_var, source_var.set(None if source is None else str(source))),
+            (traceparent_var, traceparent_var.set(traceparent)),
+            (request_id_var, request_id_var.set(request_id)),
+        )
+
+    async def _respond(self, scope: Scope, receive: Receive, response: "_Response") -> None:
         try:
-            yield
-        finally:
-            source_var.reset(source_token)
-            traceparent_var.reset(trace_token)
-            request_id_var.reset(token)
-
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal is_started
-            is_started = is_started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, response.send)
         except Exception:  # nothing after this could respond
             logger.exception("unhandled_error")
-            if is_started:
+            if response.status:
                 # The client must see a broken connection, not a response that looks complete.
+                await response.send_head()
                 raise
             error = AppError()
-            response = JSONResponse(error.body(), status_code=error.status, headers=dict(error.headers()))
-            await response(scope, receive, watch)
+            refusal = JSONResponse(error.body(), status_code=error.status, headers=dict(error.headers()))
+            await refusal(scope, receive, response.send)
+
+
+class _Response:
+    """The response to a request on its way to the client.
+
+    A head whose body follows at once waits for it, so that both are sent together.
+
+    Attributes:
+        request_id: the id that it carries.
+        status: its status; 0 before it has begun.
+    """
+
+    def __init__(self, send: Send, hooks: ResponseHooks, request_id: str, *, is_head: bool) -> None:
+        self.request_id = request_id
+        self.status = 0
+        self._send = send
+        self._hooks = hooks
+        self._is_head = is_head
+        self._head: Message | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send the next message of the response."""
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+            return
+        if not message.get("more_body", False):
+            await self._hooks.end()
+        if self._head is not None:
+            await self.send_head()
+        await self._send({**message, "body": b""} if self._is_head and "body" in message else message)
+
+    async def send_head(self) -> None:
+        """Send the head, if it has not been sent."""
+        head, self._head = self._head, None
+        if head is not None:
+            await self._send(head)
+
+    async def _begin(self, message: Message) -> None:
+        self.status = message["status"]
+        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in self._hooks.headers.items()]
+        added.append((b"x-request-id", self.request_id.encode()))
+        names = {name for name, _ in added}
+        headers = [field for field in message.get("headers", ()) if field[0] not in names]
+        self._head = {**message, "headers": [*headers, *added]}
+        # Of a stream the body may come much later.
+        if not any(name == b"content-length" for name, _ in headers):
+            await self.send_head()
 
 
 class BodyLimitMiddleware:
@@ -134,10 +172,13 @@ class BodyLimitMiddleware:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not has_body(scope):
+            await self.app(scope, receive, send)
+            return
         announced = _announced_bytes(scope)
         received = 0
         # Whoever waits to be asked for the body sends none that is not asked for.
-        is_sending = _is_sending_body(scope)
+        is_sending = "expect" not in Headers(scope=scope)
 
         async def receive_within_limit() -> Message:
             nonlocal received, is_sending
@@ -177,15 +218,14 @@ async def _discard_body(receive: Receive) -> None:
                 discarded += len(message["body"])
 
 
-def _is_sending_body(scope: Scope) -> bool:
-    if scope["type"] != "http":
-        return False
+def has_body(scope: Scope) -> bool:
+    """Whether the request has a body, or may have one."""
     headers = Headers(scope=scope)
-    return "expect" not in headers and ("transfer-encoding" in headers or headers.get("content-length", "0") != "0")
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _announced_bytes(scope: Scope) -> int:
-    announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+    announced = Headers(scope=scope).get("content-length", "")
     return int(announced) if announced.isdecimal() else 0
 
 

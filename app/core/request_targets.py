@@ -27,7 +27,7 @@ def is_head(connection: HTTPConnection) -> bool:
 
 def without_doubled_slashes(path: str) -> str:
     """The path with one slash instead of several in a row."""
-    return _DOUBLED.sub("/", path)
+    return _DOUBLED.sub("/", path) if "//" in path else path
 
 
 def accept_doubled_slashes(app: FastAPI) -> None:

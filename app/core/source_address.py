@@ -1,6 +1,7 @@
 """Where a request comes from, with the operator's proxies taken away."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -25,6 +26,7 @@ def source_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     return address
 
 
+@lru_cache(maxsize=1024)
 def _parse(address: str) -> Address | None:
     try:
         parsed = ip_address(_without_port(address))

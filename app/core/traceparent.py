@@ -15,4 +15,5 @@ def traceparent_of(headers: Sequence[str]) -> str:
     """
     if len(headers) == 1 and _VALID.fullmatch(headers[0]):
         return headers[0]
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    ids = secrets.token_hex(24)
+    return f"00-{ids[:32]}-{ids[32:]}-00"

@@ -122,12 +122,29 @@ class _LeavesReplicas(AbstractConnection):
             raise RedisConnectionError(f"The server takes no writes: {text}") from error
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a command may be sent over it at once: nothing says that it has ended, or leads to no leader."""
+        reader, writer = self._reader, self._writer
+        if reader is None or writer is None:
+            return False
+        return self._is_current and not writer.transport.is_closing() and not reader.at_eof()
+
+    def send_now(self, packed: bytes) -> None:
+        """Send commands over a connection that is ready, without waiting until they are sent."""
+        assert self._writer is not None  # noqa: S101 - it is ready
+        self._writer.write(packed)
+
+    @property
+    def _is_current(self) -> bool:
+        return self._term == self._leader.term and time.monotonic() - self._since <= _LONGEST_SECONDS
+
+    @property
     def _here(self) -> Address | None:
         """Where it leads; None if that is a Unix socket."""
         return (str(self.host), int(self.port)) if hasattr(self, "host") else None
 
     def _require_current(self) -> None:
-        if self._term != self._leader.term or time.monotonic() - self._since > _LONGEST_SECONDS:
+        if not self._is_current:
             raise RedisConnectionError("The connection may lead to a server that is no leader any more")
 
 

@@ -1,10 +1,7 @@
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, ClassVar, NoReturn
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 
 from app.api_keys.caller import Caller
 from app.api_keys.dependencies import authenticate
@@ -17,13 +14,12 @@ from app.core.middleware import response_hooks
 from app.core.read_body import hold_body
 from app.core.request_bodies import as_json
 from app.core.shares import organization_var
+from app.core.thin_routes import NO_BODY, Handler, ThinHandler, ThinRoute
 from app.organizations.errors import SubscriptionRequiredError
 from app.rate_limits.decisions import Limits, Refusal
 from app.rate_limits.errors import ConcurrencyLimitExceededError, RateLimitExceededError
 from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import RateLimiter
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def get_limiter(request: Request) -> RateLimiter:
@@ -85,25 +81,26 @@ _BYTES_PER_VALUE = 130
 AnyCaller = Annotated[Caller, Depends(Guard())]
 
 
-class GuardedRoute(APIRoute):
+class GuardedRoute(ThinRoute):
     """A route whose guard runs before the body is read and before any parameter is validated."""
 
     # The form in which the route refuses an invalid request.
     invalid_request: ClassVar[type[AppError]] = InvalidRequestError
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+        handle = self.thin_handler()
         guard = _guard_of(self.dependant)
         has_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             caller = request.state.caller = await guard.admit(request)
             organization_var.set(caller.organization_id)
+            body = NO_BODY
             try:
                 if has_body:
                     request = as_json(request)
-                    await _read_body(request, caller.organization_id)
-                return await _handle(handle, request)
+                    body = await _read_body(request, caller.organization_id)
+                return await _handle(handle, request, body)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
                 await _uncount(request, caller)
@@ -112,35 +109,31 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-async def _read_body(request: Request, organization_id: str) -> None:
-    """Read the body within limits, and put it where the framework looks for what it has parsed itself.
+async def _read_body(request: Request, organization_id: str) -> Any:
+    """The parsed body, read within limits; `NO_BODY` if it is empty.
 
     Raises:
         InvalidRequestError: it is not JSON, or would take too long to read.
         ServerBusyError: there are too many large bodies at once.
     """
     held = await hold_body(request, request.app.state.bodies, organization_id)
-    if body := await request.body():
-        request._json, values = await parse_body(body)  # noqa: SLF001 - the framework has no hook for its parser
-        await held.resize(max(len(body), values * _BYTES_PER_VALUE))
+    body = await request.body()
+    if not body:
+        return NO_BODY
+    parsed, values = await parse_body(body)
+    await held.resize(max(len(body), values * _BYTES_PER_VALUE))
+    return parsed
 
 
-async def _handle(handle: Handler, request: Request) -> Response:
+async def _handle(handle: ThinHandler, request: Request, body: Any) -> Response:
     """Handle a request, and once more if its connection to Postgres was outdated and nothing was done yet."""
     try:
-        return await _handle_once(handle, request)
+        return await handle(request, body)
     except OutdatedConnectionError as error:
         if not error.retryable:
             raise
-        return await _handle_once(handle, request)
-
-
-async def _handle_once(handle: Handler, request: Request) -> Response:
-    async with AsyncExitStack() as stack:
-        # Where the framework keeps the dependencies of a request until its route has returned. The transaction is one
-        # of them, and must end before a second try begins.
-        request.scope["fastapi_function_astack"] = stack
-        return await handle(request)
+        # The transaction of the first try has ended with its handler.
+        return await handle(request, body)
 
 
 async def _authenticate(request: Request) -> Caller:

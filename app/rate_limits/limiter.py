@@ -2,12 +2,11 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -17,6 +16,7 @@ from app.core.redis_errors import explain
 from app.core.redis_keys import redis_key
 from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 from app.rate_limits.local_windows import LocalWindows
+from app.rate_limits.round_trips import Command, RoundTrips, Script
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ RENEW_SECONDS = 5
 _MICROSECONDS = 1_000_000
 # While Redis is away, only one request a second waits to find out whether it is back.
 _AWAY_PAUSE_SECONDS = 1.0
-# A Redis that accepts connections and does not respond counts as away, too.
-_RESPONSE_SECONDS = 1.0
 
 # It has one member in each of its sets, however often it asks.
 _NOBODY = Limits("nobody", "nobody", per_minute=1000, concurrent=1000, key_per_minute=None, key_per_hour=None)
 
 _HERE = Path(__file__).parent
-_T = TypeVar("_T")
+_ADMIT, _FAIL, _RENEW, _UNCOUNT = (
+    Script((_HERE / f"{name}.lua").read_text()) for name in ("admit", "fail", "renew", "uncount")
+)
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,13 @@ class Slot:
 
 
 class RateLimiter:
-    """Decides requests in Redis, with one round trip each, or within this process while Redis is away.
+    """Decides requests in Redis, with one round trip at most, or within this process while Redis is away.
 
     Slots are leases: `renew_for_ever` renews those of running requests, and those of a killed process expire.
     """
 
     def __init__(self, redis: Redis) -> None:
-        self._admit = redis.register_script((_HERE / "admit.lua").read_text())
-        self._fail = redis.register_script((_HERE / "fail.lua").read_text())
-        self._renew = redis.register_script((_HERE / "renew.lua").read_text())
-        self._uncount = redis.register_script((_HERE / "uncount.lua").read_text())
+        self._round_trips = RoundTrips(redis)
         self._redis = redis
         self._local = LocalWindows()
         self._live: dict[str, set[str]] = {}
@@ -75,7 +72,7 @@ class RateLimiter:
 
     async def is_shared(self) -> bool:
         """Whether requests are decided in Redis now, for all processes together: by a request of nobody."""
-        probe = partial(self._decide_in_redis, _NOBODY, Slot(_NOBODY.organization_id, "probe"), is_counted=True)
+        probe = _admission(_NOBODY, Slot(_NOBODY.organization_id, "probe"), is_counted=True)
         return await self._ask_redis(probe, at_once=True) is not None
 
     async def release(self, slot: Slot) -> None:
@@ -89,13 +86,11 @@ class RateLimiter:
         # A renewal that is under way could add the slot again after it was removed.
         async with self._renewing:
             pass
-        await self._ask_redis(partial(self._redis.zrem, _slots(slot.organization_id), slot.request))
+        await self._ask_redis(Command(("ZREM", _slots(slot.organization_id), slot.request)))
 
     async def fail(self, address: str, limit: int) -> tuple[bool, Window]:
         """Count a failed attempt of an address to show a key. Returns whether it was allowed, and the window."""
-        response = await self._ask_redis(
-            partial(self._fail, keys=[redis_key("failures", address)], args=[secrets.token_hex(8), limit])
-        )
+        response = await self._ask_redis(_FAIL.call([redis_key("failures", address)], [secrets.token_hex(8), limit]))
         if response is None:
             return self._local.fail(address, limit)
         used, now, oldest = int(response[0]), int(response[1]), int(float(response[2]))
@@ -107,10 +102,10 @@ class RateLimiter:
             live = {organization_id: sorted(requests) for organization_id, requests in self._live.items()}
             if not live:
                 return
-            arguments: list[Any] = [LEASE_SECONDS * _MICROSECONDS]
+            arguments: list[str | int] = [LEASE_SECONDS * _MICROSECONDS]
             for requests in live.values():
                 arguments += [len(requests), *requests]
-            await self._ask_redis(partial(self._renew, keys=[_slots(name) for name in live], args=arguments))
+            await self._ask_redis(_RENEW.call([_slots(name) for name in live], arguments))
 
     async def renew_for_ever(self) -> None:
         """Renew every five seconds until cancelled, also after a renewal that failed."""
@@ -122,38 +117,21 @@ class RateLimiter:
                 logger.exception("slot_leases_not_renewed")
 
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
-        decision = await self._ask_redis(partial(self._decide_in_redis, limits, slot, is_counted=is_counted))
-        if decision is not None:
-            return decision
+        response = await self._ask_redis(_admission(limits, slot, is_counted=is_counted))
+        if response is not None:
+            return _decision(limits, response)
         live_slots = len(self._live.get(limits.organization_id, ()))
         return self._local.decide(limits, live_slots, is_counted=is_counted)
 
-    async def _decide_in_redis(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
-        organization, key = limits.organization_id, limits.key_id
-        response = await self._admit(
-            keys=[_minute(organization), _slots(organization), _minute(key), _hour(key)],
-            args=[
-                slot.request,
-                limits.per_minute,
-                limits.concurrent,
-                limits.key_per_minute or 0,
-                limits.key_per_hour or 0,
-                LEASE_SECONDS * _MICROSECONDS,
-                int(is_counted),
-            ],
-        )
-        return _decision(limits, response)
-
-    async def _ask_redis(self, command: Callable[[], Awaitable[_T]], *, at_once: bool = False) -> _T | None:
+    async def _ask_redis(self, command: Command, *, at_once: bool = False) -> Any:
         """Redis's response, or None while Redis is away. `at_once` asks although it was away a moment ago."""
-        if time.monotonic() < self._away_until and not at_once:
+        if self._away_until and not at_once and time.monotonic() < self._away_until:
             return None
         if self._away_until:
             # While this command finds out whether Redis is back, the others are decided within the process.
             self._away_until = time.monotonic() + _AWAY_PAUSE_SECONDS
         try:
-            async with asyncio.timeout(_RESPONSE_SECONDS):
-                response = await command()
+            response = await self._round_trips.ask(command)
         except (RedisError, OSError) as error:
             REDIS_AWAY.inc()
             if not self._away_until:
@@ -166,11 +144,15 @@ class RateLimiter:
             self._away_until = 0.0
         return response
 
+    async def close(self) -> None:
+        """Give the connection to Redis back."""
+        await self._round_trips.close()
+
     async def uncount(self, limits: Limits, slot: Slot) -> Decision:
         """Remove an admitted request from the windows; it keeps its slot. Returns the windows without it."""
         organization, key = limits.organization_id, limits.key_id
         keys = [_minute(organization), _minute(key), _hour(key)]
-        if await self._ask_redis(partial(self._uncount, keys=keys, args=[slot.request])) is None:
+        if await self._ask_redis(_UNCOUNT.call(keys, [slot.request])) is None:
             self._local.uncount(limits)
         return await self.look(limits)
 
@@ -184,6 +166,23 @@ async def open_rate_limiter(redis: Redis) -> AsyncIterator[RateLimiter]:
         yield limiter
     finally:
         renewing.cancel()
+        await limiter.close()
+
+
+def _admission(limits: Limits, slot: Slot, *, is_counted: bool) -> Command:
+    organization, key = limits.organization_id, limits.key_id
+    return _ADMIT.call(
+        [_minute(organization), _slots(organization), _minute(key), _hour(key)],
+        [
+            slot.request,
+            limits.per_minute,
+            limits.concurrent,
+            limits.key_per_minute or 0,
+            limits.key_per_hour or 0,
+            LEASE_SECONDS * _MICROSECONDS,
+            int(is_counted),
+        ],
+    )
 
 
 def _slots(organization_id: str) -> str:

@@ -9,7 +9,7 @@ Names are compared without capitals and separators, because some servers read `N
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -78,17 +78,18 @@ def _plain(name: str) -> str:
 _REASONS: Mapping[str, str] = {_plain(name): reason for reason, names in _REFUSED.items() for name in names.split()}
 
 
-def check_unknown_parameters(body: Mapping[str, Any], known: Iterable[str]) -> None:
+def check_unknown_parameters(body: Mapping[str, Any], known: Collection[str]) -> None:
     """Check the parameters of a request that are none of the known ones. One that is null counts as not given.
 
     Raises:
         ValidationError: one of them is refused, there are too many or they are too large.
     """
-    declared = frozenset(known)
-    unknown = {name: value for name, value in body.items() if name not in declared and value is not None}
+    unknown = {name: value for name, value in body.items() if name not in known and value is not None}
+    if not unknown:
+        return
     if len(unknown) > MOST_PARAMETERS:
         raise ValueError(f"there are more than {MOST_PARAMETERS} parameters that this server does not know")
-    spellings = {_plain(name): name for name in declared}
+    spellings = {_plain(name): name for name in known}
     for name in unknown:
         _check_name(name, spellings)
     size = sum(_size(name, value) for name, value in unknown.items())

@@ -12,9 +12,9 @@ from app.core.database import Database
 from app.resources import open_resources
 from bench.figures import Figure, cpu_seconds
 from bench.generations import run_bench
+from bench.statements import IS_UTILITY, count_statements
 from chaos import organizations
 from chaos.plant import Plant
-from chaos.strikes import POSTGRES
 
 _API = "api-1"
 _AT_ONCE = 8
@@ -22,12 +22,10 @@ _WARM_UP = 50
 _MODEL = "sim-chat"
 _BODY = {"messages": [{"role": "user", "content": "count to 3"}]}
 
-# Without BEGIN, SET and COMMIT.
-_COUNTED = ("shared_preload_libraries = 'pg_stat_statements'", "pg_stat_statements.track_utility = off")
-_READ = """
-SELECT (SELECT sum(calls) FROM pg_stat_statements) AS statements,
+_READ = f"""
+SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE NOT {IS_UTILITY}) AS statements,
        pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS wal_bytes, pg_backend_pid() AS pid
-"""
+"""  # noqa: S608 - a constant of ours
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ _UNITS = {
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
     """Run so many turns, a few at the same time, and divide what they used by their number."""
-    await _count_statements(plant)
+    await count_statements(plant)
     plant.add_api(_API)
     async with open_resources(plant.settings) as resources:
         await organizations.set_prices(resources.database, chat_model=_MODEL)
@@ -69,20 +67,6 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
                 for field in fields(_Usage):
                     used = getattr(after, field.name) - getattr(before, field.name)
                     yield Figure(f"turns.{kind}_{field.name}", used / count, _UNITS[field.name])
-
-
-async def _count_statements(plant: Plant) -> None:
-    """Restart Postgres with the extension that counts statements."""
-    async with open_resources(plant.settings) as resources, resources.database.transaction() as tx:
-        # Nothing but the commands of one database session can change these settings of a server that runs.
-        await tx.execute("COMMIT")
-        for setting in _COUNTED:
-            await tx.execute(f"ALTER SYSTEM SET {setting}")
-        await tx.execute("BEGIN")
-    plant.kill(POSTGRES)
-    plant.start(POSTGRES)
-    async with open_resources(plant.settings) as resources, resources.database.transaction() as tx:
-        await tx.execute("CREATE EXTENSION pg_stat_statements")
 
 
 async def _ask(http: httpx.AsyncClient, url: str, body: dict[str, object], count: int) -> None:

@@ -4,15 +4,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import httpx
 
-from app.core.database import Database
 from app.resources import open_resources
 from bench.figures import Figure, cpu_seconds
 from bench.generations import run_bench
-from bench.statements import IS_UTILITY, count_statements
+from bench.postgres import count_statements, counters, pid_of_postgres
+from bench.processor import cpu_seconds_of_tree
 from chaos import organizations
 from chaos.plant import Plant
 
@@ -21,11 +20,6 @@ _AT_ONCE = 8
 _WARM_UP = 50
 _MODEL = "sim-chat"
 _BODY = {"messages": [{"role": "user", "content": "count to 3"}]}
-
-_READ = f"""
-SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE NOT {IS_UTILITY}) AS statements,
-       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS wal_bytes, pg_backend_pid() AS pid
-"""  # noqa: S608 - a constant of ours
 
 
 @dataclass(frozen=True)
@@ -61,9 +55,9 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
             for kind in ("whole", "streamed"):
                 body = {**_BODY, "stream": kind == "streamed"}
                 await _ask(http, url, body, _WARM_UP)
-                before = await _usage(plant, resources.database)
+                before = await _usage(plant)
                 await _ask(http, url, body, count)
-                after = await _usage(plant, resources.database)
+                after = await _usage(plant)
                 for field in fields(_Usage):
                     used = getattr(after, field.name) - getattr(before, field.name)
                     yield Figure(f"turns.{kind}_{field.name}", used / count, _UNITS[field.name])
@@ -79,27 +73,14 @@ async def _ask(http: httpx.AsyncClient, url: str, body: dict[str, object], count
     await asyncio.gather(*(ask_once() for _ in range(count)))
 
 
-async def _usage(plant: Plant, database: Database) -> _Usage:
-    async with database.transaction() as tx:
-        row = await tx.fetchrow(_READ)
-    assert row is not None  # noqa: S101 - the statement has no condition
+async def _usage(plant: Plant) -> _Usage:
+    counted = await counters(plant)
     return _Usage(
         api_cpu=1000 * cpu_seconds(plant.pid(_API)),
-        postgres_cpu=1000 * _cpu_of_children(_parent(row["pid"])),
-        statements=float(row["statements"]),
-        wal=row["wal_bytes"],
+        postgres_cpu=1000 * cpu_seconds_of_tree(pid_of_postgres(plant)),
+        statements=counted.statements,
+        wal=counted.wal,
     )
-
-
-def _cpu_of_children(pid: int | None) -> float:
-    return sum(cpu_seconds(int(path.name)) for path in Path("/proc").glob("[0-9]*") if _parent(int(path.name)) == pid)
-
-
-def _parent(pid: int) -> int | None:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except FileNotFoundError:  # it has ended since it was listed
-        return None
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import orjson
 
+from bench.processor import cores_for
 from bench.turn_cost.document import DOCUMENT, write_tables
 from bench.turn_cost.loads import ALL, Load
 from bench.turn_cost.measure import Measured, measure
 from bench.turn_cost.organization import prepare
-from bench.turn_cost.processor import cores_for
 from bench.turn_cost.stores import running_stores
 from bench.turn_cost.subjects import ABOUT, GIVEN, running_subjects
 from bench.turn_cost.tables import Results, tables
@@ -46,7 +46,7 @@ def main() -> int:
     """Measure, print the tables, and write them down.
 
     Returns:
-        1 if a response was not as it should be.
+        1 if a response was not as it should be, or the model was called too often or too rarely.
     """
     wanted = _read_command_line()
     measured = []
@@ -56,7 +56,7 @@ def main() -> int:
             print(f"{found.subject} {found.load}: {found.api_cpu:.2f} ms, {found.rate:.0f}/s", file=sys.stderr)
     finally:
         _report(wanted, measured)
-    return int(any(found.failures for found in measured))
+    return int(not all(found.is_good(_LOADS[found.load]) for found in measured))
 
 
 def _measure(wanted: Wanted) -> Iterable[Measured]:

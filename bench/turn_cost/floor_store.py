@@ -37,8 +37,8 @@ _MOST_AT_ONCE = 1_000_000
 _BEGIN = """
 WITH new AS (SELECT * FROM unnest($1::text[], $2::text[]) AS new (turn, message)),
 account AS (
-    UPDATE accounts SET held = held + $3 * (SELECT count(*) FROM new)
-    WHERE organization = 1 AND balance - held >= $3 * (SELECT count(*) FROM new) RETURNING organization
+    UPDATE accounts SET held = held + $3::numeric * (SELECT count(*) FROM new)
+    WHERE organization = 1 AND balance - held >= $3::numeric * (SELECT count(*) FROM new) RETURNING organization
 ),
 opened AS (INSERT INTO sessions (id, organization, turn) SELECT 's' || turn, organization, turn FROM new, account),
 said AS (INSERT INTO messages (session, content) SELECT 's' || turn, message::jsonb FROM new)
@@ -55,7 +55,7 @@ settled AS (
     UPDATE holds SET state = 'settled' FROM ended, account WHERE reference = turn AND state = 'open' RETURNING amount
 ),
 paid AS (
-    UPDATE accounts SET balance = account.balance - $5 * (SELECT count(*) FROM ended),
+    UPDATE accounts SET balance = account.balance - $5::numeric * (SELECT count(*) FROM ended),
         held = account.held - (SELECT sum(amount) FROM settled)
     FROM account WHERE organization = 1
 ),
@@ -66,7 +66,7 @@ metered AS (
     SELECT 1, turn, 1, 'bench-chat', prompt_tokens, completion_tokens, false FROM ended
 )
 INSERT INTO ledger (organization, reference, amount, balance_after)
-SELECT 1, turn, -$5::numeric, account.balance - $5 * place FROM ended, account
+SELECT 1, turn, -$5::numeric, account.balance - $5::numeric * place FROM ended, account
 """
 _Item = TypeVar("_Item")
 

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Iterable
 
-from bench.turn_cost.processor import pin
+from bench.processor import pin
 from devstack.errors import StartupError
 from devstack.programs import Program
 

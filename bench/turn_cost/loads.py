@@ -26,6 +26,7 @@ class Load:
         status: the status of every response.
         key: whose key it is: `unlimited`, `refused`, or none.
         has_keys: whether every request has an `Idempotency-Key` of its own.
+        model_calls: how often every request calls the model.
         has_history: whether every request continues a session of `HISTORY` messages.
     """
 
@@ -36,8 +37,14 @@ class Load:
     path: str = ""
     status: int = 200
     key: str = "unlimited"
+    model_calls: int = 1
     has_keys: bool = False
     has_history: bool = False
+
+    @property
+    def least_messages(self) -> int:
+        """How many messages the model gets at least, all its calls together."""
+        return self.model_calls + (HISTORY if self.has_history else 0)
 
     @property
     def is_streamed(self) -> bool:
@@ -54,12 +61,20 @@ PACED = (
 EXTRAS = (
     Load("key-10", "with an `Idempotency-Key`", 10, has_keys=True),
     Load("history-10", f"after {HISTORY} messages", 10, has_history=True),
-    Load("tool-10", "with one call of a server tool", 10, {"model": TOOLED}),
+    Load("tool-10", "with one call of a server tool", 10, {"model": TOOLED}, model_calls=2),
 )
 GUARDS = (
-    Load("models-10", "`GET /v1/models` with a key", 10, path="/api/external/v1/models"),
-    Load("unknown-10", "a path that does not exist, without a key: 404", 10, path="/nothing", status=404, key=""),
-    Load("refused-10", "a chat above the limit: 429", 10, status=429, key="refused"),
+    Load("models-10", "`GET /v1/models` with a key", 10, path="/api/external/v1/models", model_calls=0),
+    Load(
+        "unknown-10",
+        "a path that does not exist, without a key: 404",
+        10,
+        path="/nothing",
+        status=404,
+        key="",
+        model_calls=0,
+    ),
+    Load("refused-10", "a chat above the limit: 429", 10, status=429, key="refused", model_calls=0),
 )
 ALL = (*CALLS, *STREAMS, *PACED, *EXTRAS, *GUARDS)
 

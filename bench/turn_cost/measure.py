@@ -1,5 +1,6 @@
 """Measures subjects under loads, in rounds: each round has every subject once under every load."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -10,11 +11,11 @@ from typing import Self
 
 import orjson
 
-from bench.figures import cpu_seconds
+from bench.figures import cpu_seconds, peak_megabytes
+from bench.postgres import Counters, counters, pid_of_postgres
+from bench.processor import cpu_seconds_of_tree, forget_peak
 from bench.turn_cost.load import Order, Outcome
 from bench.turn_cost.loads import Load, conversation, order_of, sessions_wanted
-from bench.turn_cost.postgres import Counters, counters
-from bench.turn_cost.processor import cpu_seconds_of_tree, forget_peak, peak_of
 from bench.turn_cost.stores import Stores
 from bench.turn_cost.subjects import Subject
 
@@ -31,6 +32,7 @@ class Measured:
     Attributes:
         subject, load: their names.
         requests, failures: how many responses were as they should be, and how many were not.
+        model_calls, messages: calls of the model, and the messages that they had together.
         rate: requests a second.
         p50, p99, first_word_p50: milliseconds, as in `Outcome`.
         api_cpu, postgres_cpu, valkey_cpu: milliseconds of processor time.
@@ -42,6 +44,8 @@ class Measured:
     load: str
     requests: int
     failures: int
+    model_calls: float
+    messages: float
     rate: float
     p50: float
     p99: float
@@ -54,6 +58,11 @@ class Measured:
     wal: float
     memory: float
 
+    def is_good(self, load: Load) -> bool:
+        """Whether every response was as it should be, and every request has led to the calls of the model it should."""
+        was_answered = self.requests > 0 and not self.failures
+        return was_answered and round(self.model_calls, 6) == load.model_calls and self.messages >= load.least_messages
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -63,6 +72,8 @@ class _Reading:
     postgres: float
     valkey: float
     counters: Counters
+    model_calls: int
+    messages: int
 
 
 class LoadProcess:
@@ -95,7 +106,8 @@ class LoadProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.wait()
+        with self._process:  # closes its pipes
+            pass
 
 
 def measure(
@@ -123,8 +135,10 @@ def _measure_one(
     outcome = run(order)
     time.sleep(_SETTLE_SECONDS)  # what a subject still does after its last response is the requests', too
     after = _read(stores, subject)
-    _complain(subject, load, outcome)
-    return _measured(subject, load, outcome, before, after)
+    found = _measured(subject, load, outcome, before, after)
+    if not found.is_good(load):
+        print(f"{subject.name} under {load.name}: {found} {outcome.samples}", file=sys.stderr)
+    return found
 
 
 def _with_history(order: Order, run: Callable[[Order], Outcome]) -> Order:
@@ -143,15 +157,11 @@ def _with_history(order: Order, run: Callable[[Order], Outcome]) -> Order:
 def _read(stores: Stores, subject: Subject) -> _Reading:
     return _Reading(
         cpu_seconds(subject.pid),
-        cpu_seconds_of_tree(stores.postgres_pid),
+        cpu_seconds_of_tree(pid_of_postgres(stores.plant)),
         cpu_seconds(subject.valkey_pid) if subject.valkey_pid else 0.0,
-        counters(stores.plant.environment["DATABASE_URL"]),
+        asyncio.run(counters(stores.plant)),
+        *stores.model_calls(),
     )
-
-
-def _complain(subject: Subject, load: Load, outcome: Outcome) -> None:
-    if outcome.failures or not outcome.requests:
-        print(f"{subject.name} under {load.name}: {outcome.failures} failures {outcome.samples}", file=sys.stderr)
 
 
 def _measured(subject: Subject, load: Load, outcome: Outcome, before: _Reading, after: _Reading) -> Measured:
@@ -169,6 +179,8 @@ def _measured(subject: Subject, load: Load, outcome: Outcome, before: _Reading, 
         load=load.name,
         requests=outcome.requests,
         failures=outcome.failures,
+        model_calls=(after.model_calls - before.model_calls) / count,
+        messages=(after.messages - before.messages) / count,
         rate=outcome.requests / outcome.seconds,
         p50=outcome.p50,
         p99=outcome.p99,
@@ -179,5 +191,5 @@ def _measured(subject: Subject, load: Load, outcome: Outcome, before: _Reading, 
         statements=counted("statements"),
         transactions=counted("transactions"),
         wal=counted("wal"),
-        memory=peak_of(subject.pid),
+        memory=peak_megabytes(subject.pid),
     )

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.figures import cpu_seconds
+from bench.processor import cores_for
 from bench.turn_cost.document import DOCUMENT, write_tables
 from bench.turn_cost.listening import start_listening
 from bench.turn_cost.loads import ALL, Load, order_of
 from bench.turn_cost.measure import LoadProcess
 from bench.turn_cost.organization import Keys, prepare
-from bench.turn_cost.processor import cores_for
 from bench.turn_cost.stacks import Stack, by_group, cumulative, own, read_stacks
 from bench.turn_cost.stores import Stores, running_stores
 from bench.turn_cost.subjects import Subject, product_api, product_subject

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-import asyncpg
+import orjson
 
 from bench.generations import UNLIMITED
-from bench.statements import count_statements
+from bench.postgres import count_statements, make_database
 from bench.turn_cost.listening import start_listening
 from chaos.plant import Plant, running_plant
-from chaos.strikes import POSTGRES, VALKEY
+from chaos.strikes import VALKEY
 from devstack import product
 from devstack.ports import free_port
 from devstack.programs import Program
@@ -45,10 +46,11 @@ class Stores:
         """The chat model server's process."""
         return self._upstream.pid
 
-    @property
-    def postgres_pid(self) -> int:
-        """Postgres's first process, whose children the others are."""
-        return int(self.plant.servers[POSTGRES].pid_file.read_text().split(maxsplit=1)[0])
+    def model_calls(self) -> tuple[int, int]:
+        """How many calls the chat model server has had, and how many messages they had together."""
+        with urlopen(f"http://127.0.0.1:{self.upstream_port}/stat") as response:
+            counts = orjson.loads(response.read())
+        return counts["calls"], counts["messages"]
 
     def valkey_pid(self) -> int:
         """The process of the Valkey of all subjects but a twin that is given by its path."""
@@ -60,11 +62,10 @@ class Stores:
         return self._open_valkey.pid
 
     def database_url(self, subject: str) -> str:
-        """The database of a subject that is not the product; it is made if there is none."""
+        """A new database for a subject that is not the product."""
         name = subject.replace("-", "_")
-        url = self.plant.environment["DATABASE_URL"]
-        asyncio.run(_make_database(url, name))
-        return urlsplit(url)._replace(path=f"/{name}").geturl()
+        asyncio.run(make_database(self.plant, name))
+        return urlsplit(self.plant.environment["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 @contextmanager
@@ -95,12 +96,3 @@ def _open_valkey(folder: Path) -> OpenValkey:
     server.port = GIVEN_VALKEY_PORT
     server.start()
     return server
-
-
-async def _make_database(url: str, name: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
-            await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()

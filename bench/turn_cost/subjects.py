@@ -104,9 +104,10 @@ def product_api(stores: Stores, port: int, **settings: str) -> Program:
 
 
 def _program(stores: Stores, name: str, port: int, given: Path | None) -> Program:
+    database = stores.database_url(name)
     settings = {
-        "DATABASE_URL": stores.database_url(name),
-        "PGURL": stores.database_url(name),
+        "DATABASE_URL": database,
+        "PGURL": database,
         "REDIS_URL": stores.plant.environment["REDIS_URL"],
         "LLM_BASE_URL": f"http://127.0.0.1:{stores.upstream_port}/v1",
         "EVENTS": "1" if name in {METERED_TWIN, FLOOR} else "0",

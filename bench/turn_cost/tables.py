@@ -38,6 +38,15 @@ class Results:
         found = [value(each) for each in self.of(subject, load)]
         return median(found) if found else None
 
+    def ratio(self, subject: str, other: str, load: Load) -> float | None:
+        """How many times as much processor time one API took as another: the median over the rounds.
+
+        Within a round the machine was the same to both.
+        """
+        pairs = zip(self.of(subject, load), self.of(other, load), strict=False)
+        found = [each.api_cpu / its.api_cpu for each, its in pairs if its.api_cpu]
+        return median(found) if found else None
+
     def subjects(self, loads: Iterable[Load]) -> list[str]:
         """Those that were measured under any of these loads, in their usual order."""
         names = {load.name for load in loads}
@@ -98,10 +107,8 @@ def _row_of_turn(results: Results, subject: str, load: Load, *, with_first_word:
 
 
 def _times_the_twin(results: Results, subject: str, load: Load) -> str:
-    """The median over the rounds; within a round the machine was the same to both."""
-    pairs = zip(results.of(subject, load), results.of(TWIN, load), strict=False)
-    ratios = [each.api_cpu / twin.api_cpu for each, twin in pairs if twin.api_cpu]
-    return f"{median(ratios):.1f}" if ratios and subject not in {TWIN, DIRECT} else ""
+    found = None if subject in {TWIN, DIRECT} else results.ratio(subject, TWIN, load)
+    return "" if found is None else f"{found:.1f}"
 
 
 def _added(results: Results, subject: str, load: Load, value: Callable[[Measured], float]) -> str:

@@ -5,7 +5,7 @@
 - `POST …/chat/completions` answers with `USAGE`. A stream has `CHUNKS` pieces of text, each an event and an HTTP chunk
   of its own, all at once or, if the request has a `seed`, so many milliseconds apart. The model `TOOL_MODEL` calls the
   first tool that it is offered before it answers.
-- `GET /stat` says how many calls it has had.
+- `GET /stat` says how many calls it has had, and how many messages they had together.
 """
 
 import asyncio
@@ -82,9 +82,10 @@ _DONE = _chunk(b"data: [DONE]\n\n") + _LAST_CHUNK
 
 
 class _Counts:
-    """How many calls of the chat model there have been."""
+    """How many calls of the chat model there have been, and how many messages all of them had together."""
 
     calls = 0
+    messages = 0
 
 
 class _Connection(asyncio.Protocol):
@@ -119,10 +120,11 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._path == b"/stat":
-            self._write(_response({"calls": self._counts.calls}))
+            self._write(_response({"calls": self._counts.calls, "messages": self._counts.messages}))
             return
         self._counts.calls += 1
         request = orjson.loads(self._body)
+        self._counts.messages += len(request["messages"])
         tools = request.get("tools")
         if tools and request["model"] == TOOL_MODEL and request["messages"][-1]["role"] != "tool":
             self._call_tool(tools[0]["function"]["name"], is_streamed=bool(request.get("stream")))

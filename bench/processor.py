@@ -1,10 +1,10 @@
-"""What processes have used, from /proc, and on which cores they run."""
+"""What processes have used, and on which cores they run."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.figures import cpu_seconds, peak_megabytes
+from bench.figures import cpu_seconds
 
 _PROC = Path("/proc")
 _FIRST_OF_CHILDREN = 13  # of the fields after the name: cutime, then cstime
@@ -12,7 +12,8 @@ _FIRST_OF_CHILDREN = 13  # of the fields after the name: cutime, then cstime
 
 def cpu_seconds_of_tree(pid: int) -> float:
     """Processor seconds of a process and its children: of those that run, and of those that it has waited for."""
-    return cpu_seconds(pid) + _cpu_of_ended_children(pid) + sum(_cpu_if_it_runs(child) for child in children_of(pid))
+    running = sum(_cpu_if_it_runs(child) for child in children_of(pid))
+    return cpu_seconds(pid) + running + _cpu_of_ended_children(pid)
 
 
 def children_of(pid: int) -> list[int]:
@@ -27,7 +28,7 @@ def pin(pid: int, cores: Iterable[int]) -> None:
 
 
 def cores_for() -> tuple[set[int], set[int]]:
-    """The core of the subject, and that of everything else; both are the same one if there is only one."""
+    """The core of what is measured, and those of everything else; the same one if there is only one."""
     *others, last = sorted(os.sched_getaffinity(0))
     return {last}, set(others) or {last}
 
@@ -35,11 +36,6 @@ def cores_for() -> tuple[set[int], set[int]]:
 def forget_peak(pid: int) -> None:
     """Let the most memory that a process has had be what it has now."""
     (_PROC / str(pid) / "clear_refs").write_text("5")
-
-
-def peak_of(pid: int) -> float:
-    """The most memory (resident set) since `forget_peak`, in MB."""
-    return peak_megabytes(pid)
 
 
 def _cpu_of_ended_children(pid: int) -> float:
@@ -50,7 +46,7 @@ def _cpu_of_ended_children(pid: int) -> float:
 def _cpu_if_it_runs(pid: int) -> float:
     try:
         return cpu_seconds(pid)
-    except FileNotFoundError:  # it has ended since it was listed, and the next reading counts it with its parent
+    except ProcessLookupError:  # it has ended since it was listed, and the next reading counts it with its parent
         return 0.0
 
 

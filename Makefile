@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench lag fuzz screenshots assets clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns profile-turns lag fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -23,6 +23,9 @@ help:
 	@echo 'make env          write .env with fresh secrets for Docker Compose; SIMULATOR=1: for a trial without vendors'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
+	@echo 'make bench-turns  measure what a turn costs, beside servers that do as little as possible: docs/performance.md;'
+	@echo '                  ARGS="--only product,twin,call-10 --rounds 1" takes less than a minute; ARGS=--write keeps the tables'
+	@echo 'make profile-turns  show where the processor time of a turn goes; ARGS=--write keeps the tables'
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
@@ -79,6 +82,12 @@ mutants: install
 
 bench: install
 	$(BIN)/python -m bench
+
+bench-turns: install
+	$(BIN)/python -m bench.turn_cost $(ARGS)
+
+profile-turns: install
+	$(BIN)/python -m bench.turn_cost.profiling $(ARGS)
 
 fuzz: install
 	FULL=1 $(BIN)/pytest -n 0 --timeout 7200 tests/hostile tests/openapi $(ARGS)

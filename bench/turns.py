@@ -4,30 +4,22 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import httpx
 
-from app.core.database import Database
 from app.resources import open_resources
 from bench.figures import Figure, cpu_seconds
 from bench.generations import run_bench
+from bench.postgres import count_statements, counters, pid_of_postgres
+from bench.processor import cpu_seconds_of_tree
 from chaos import organizations
 from chaos.plant import Plant
-from chaos.strikes import POSTGRES
 
 _API = "api-1"
 _AT_ONCE = 8
 _WARM_UP = 50
 _MODEL = "sim-chat"
 _BODY = {"messages": [{"role": "user", "content": "count to 3"}]}
-
-# Without BEGIN, SET and COMMIT.
-_COUNTED = ("shared_preload_libraries = 'pg_stat_statements'", "pg_stat_statements.track_utility = off")
-_READ = """
-SELECT (SELECT sum(calls) FROM pg_stat_statements) AS statements,
-       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS wal_bytes, pg_backend_pid() AS pid
-"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ _UNITS = {
 
 async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
     """Run so many turns, a few at the same time, and divide what they used by their number."""
-    await _count_statements(plant)
+    await count_statements(plant)
     plant.add_api(_API)
     async with open_resources(plant.settings) as resources:
         await organizations.set_prices(resources.database, chat_model=_MODEL)
@@ -63,26 +55,12 @@ async def measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
             for kind in ("whole", "streamed"):
                 body = {**_BODY, "stream": kind == "streamed"}
                 await _ask(http, url, body, _WARM_UP)
-                before = await _usage(plant, resources.database)
+                before = await _usage(plant)
                 await _ask(http, url, body, count)
-                after = await _usage(plant, resources.database)
+                after = await _usage(plant)
                 for field in fields(_Usage):
                     used = getattr(after, field.name) - getattr(before, field.name)
                     yield Figure(f"turns.{kind}_{field.name}", used / count, _UNITS[field.name])
-
-
-async def _count_statements(plant: Plant) -> None:
-    """Restart Postgres with the extension that counts statements."""
-    async with open_resources(plant.settings) as resources, resources.database.transaction() as tx:
-        # Nothing but the commands of one database session can change these settings of a server that runs.
-        await tx.execute("COMMIT")
-        for setting in _COUNTED:
-            await tx.execute(f"ALTER SYSTEM SET {setting}")
-        await tx.execute("BEGIN")
-    plant.kill(POSTGRES)
-    plant.start(POSTGRES)
-    async with open_resources(plant.settings) as resources, resources.database.transaction() as tx:
-        await tx.execute("CREATE EXTENSION pg_stat_statements")
 
 
 async def _ask(http: httpx.AsyncClient, url: str, body: dict[str, object], count: int) -> None:
@@ -95,27 +73,14 @@ async def _ask(http: httpx.AsyncClient, url: str, body: dict[str, object], count
     await asyncio.gather(*(ask_once() for _ in range(count)))
 
 
-async def _usage(plant: Plant, database: Database) -> _Usage:
-    async with database.transaction() as tx:
-        row = await tx.fetchrow(_READ)
-    assert row is not None  # noqa: S101 - the statement has no condition
+async def _usage(plant: Plant) -> _Usage:
+    counted = await counters(plant)
     return _Usage(
         api_cpu=1000 * cpu_seconds(plant.pid(_API)),
-        postgres_cpu=1000 * _cpu_of_children(_parent(row["pid"])),
-        statements=float(row["statements"]),
-        wal=row["wal_bytes"],
+        postgres_cpu=1000 * cpu_seconds_of_tree(pid_of_postgres(plant)),
+        statements=counted.statements,
+        wal=counted.wal,
     )
-
-
-def _cpu_of_children(pid: int | None) -> float:
-    return sum(cpu_seconds(int(path.name)) for path in Path("/proc").glob("[0-9]*") if _parent(int(path.name)) == pid)
-
-
-def _parent(pid: int) -> int | None:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except FileNotFoundError:  # it has ended since it was listed
-        return None
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""A small pool of database connections serves any number of streams; a turn asks little of Postgres and Redis."""
+"""A small pool of database connections serves any number of streams."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from statistics import median
 
 import aiohttp
 import httpx
@@ -31,11 +30,10 @@ OTHERS = 2
 
 @dataclass(frozen=True)
 class NarrowApi:
-    """An API process with a small connection pool, whose traffic is counted, and a model that waits."""
+    """An API process with a small connection pool, whose connections are counted, and a model that waits."""
 
     http: httpx.AsyncClient
     postgres: CountingProxy
-    redis: CountingProxy
     gate: Gate
 
 
@@ -44,37 +42,18 @@ async def narrow(stack: Stack) -> AsyncIterator[NarrowApi]:
     async with (
         gate() as model,
         counting_proxy(stack.environment["DATABASE_URL"]) as postgres,
-        counting_proxy(stack.environment["REDIS_URL"]) as redis,
     ):
         environment = {
             **stack.environment,
             "DATABASE_URL": postgres.url,
             "DATABASE_POOL_SIZE": str(POOL),
-            "REDIS_URL": redis.url,
             "LLM_UPSTREAMS": json.dumps({"gate": {"base_url": model.url}}),
         }
         async with (
             running_apis(api_process(environment, stack.folder / "narrow.log")) as (api,),
             open_http(api.url) as http,
         ):
-            yield NarrowApi(http, postgres, redis, model)
-
-
-async def test_a_warm_turn_costs_two_transactions_and_two_round_trips(narrow: NarrowApi, database: Database) -> None:
-    host = await make_host(database)
-    transactions, statements, round_trips = [], [], []
-    for _ in range(9):
-        before = narrow.postgres.transactions, narrow.postgres.requests, narrow.redis.requests
-        await answer_of(narrow.http, host, "count to 2")
-        transactions.append(narrow.postgres.transactions - before[0])
-        statements.append(narrow.postgres.requests - before[1])
-        round_trips.append(narrow.redis.requests - before[2])
-
-    # The first turn also loads the key, and the process's own periodic work falls into some turn: hence the median.
-    assert median(transactions) == 2
-    # With the beginning and the end of each transaction. Metering events are written by the statement that settles.
-    assert median(statements) == 13
-    assert median(round_trips) == 2
+            yield NarrowApi(http, postgres, model)
 
 
 async def test_many_streams_are_open_at_once_over_a_small_pool(

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.agents import service as agents
-from app.agents.definition import AgentType
-from app.agents.models import Agent
 from app.core.database import Transaction
+from app.model_names import repository
 from app.model_names.errors import ModelNotFoundError
+from app.model_names.repository import NamedAgent
 
 ORCHESTRATOR_MODEL = "junis-orchestrator"
 AGENT_PREFIX = "agent/"
@@ -27,9 +26,9 @@ class ModelName:
 
 async def list_models(tx: Transaction, organization_id: str) -> list[ModelName]:
     """The organization's orchestrator, then its active LLM agents by name."""
-    found = [listed.agent for listed in await agents.list_agents(tx, organization_id)]
+    found = await repository.list_agents(tx, organization_id)
     orchestrator = ModelName(ORCHESTRATOR_MODEL, _orchestrator_created_at(found), organization_id)
-    invocable = [agent for agent in found if agent.is_active and agent.agent_type == AgentType.LLM]
+    invocable = [agent for agent in found if agent.is_invocable]
     return [
         orchestrator,
         *(ModelName(AGENT_PREFIX + agent.name, agent.created_at, organization_id) for agent in invocable),
@@ -48,5 +47,5 @@ async def get_model(tx: Transaction, organization_id: str, model_id: str) -> Mod
     raise ModelNotFoundError(model_id)
 
 
-def _orchestrator_created_at(agents: Sequence[Agent]) -> datetime:
+def _orchestrator_created_at(agents: Sequence[NamedAgent]) -> datetime:
     return next((agent.created_at for agent in agents if agent.is_orchestrator), _NO_ORCHESTRATOR_YET)

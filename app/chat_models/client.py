@@ -29,6 +29,8 @@ MAX_CONNECTIONS = 1000
 IDLE_SECONDS = 4
 
 _MAX_REFUSAL_BYTES = 64 * 1024
+# Of a request that is written at once.
+_SHORT_BYTES = 64 * 1024
 _MAX_LIST_BYTES = 8 * 1024 * 1024
 # An overloaded upstream is asked once more after this time, or the one that it names unless that is longer than the
 # other one. Then a stream can still be refused by the status of its response.
@@ -141,7 +143,7 @@ class AiohttpChatModelClient:
         return await self._session.post(
             url,
             # A file object is written piece by piece. Requests with images have megabytes.
-            data=BytesIO(payload),
+            data=payload if len(payload) <= _SHORT_BYTES else BytesIO(payload),
             timeout=aiohttp.ClientTimeout(total=call.timeout, connect=CONNECT_SECONDS),
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,

@@ -33,8 +33,7 @@ def parse_completion(body: bytes) -> JsonObject:
         UpstreamReportedError: it is an error in spite of the status.
         ProviderError: it is not JSON, or has no message.
     """
-    completion, is_broken = _object(body.removeprefix(_BYTE_ORDER_MARK))
-    choice = _first_choice(completion)
+    completion, choice, is_broken = _object(body.removeprefix(_BYTE_ORDER_MARK))
     if choice is None or not isinstance(choice.get("message"), dict):
         raise ProviderError("The model provider sent an answer without a message")
     chunk: JsonObject = {**completion, "choices": [_as_chunk(choice)]}
@@ -50,9 +49,8 @@ def parse_chunk(data: bytes, broken: BrokenTexts) -> JsonObject:
         UpstreamReportedError: it is an error.
         ProviderError: it is not JSON.
     """
-    chunk, is_broken = _object(data)
-    choice = _first_choice(chunk)
-    if choice is not None and isinstance(choice.get("message"), dict) and "delta" not in choice:
+    chunk, choice, is_broken = _object(data)
+    if choice is not None and "delta" not in choice and isinstance(choice.get("message"), dict):
         chunk = {**chunk, "choices": [_as_chunk(choice)]}
     return broken.join(chunk) if is_broken or broken.are_begun else chunk
 
@@ -101,27 +99,27 @@ def _first_choice(document: JsonObject) -> JsonObject | None:
     return first if isinstance(first, dict) else None
 
 
-def _object(text: bytes) -> tuple[JsonObject, bool]:
-    """The object that the text is, and whether its texts may be broken."""
+def _object(text: bytes) -> tuple[JsonObject, JsonObject | None, bool]:
+    """The object that the text is, its first choice if it has any, and whether its texts may be broken."""
     value, is_broken = _json(text)
-    _check_for_error(value, text)
+    document = value[0] if isinstance(value, list) and value else value
+    choice = _first_choice(document) if isinstance(document, dict) else None
+    if isinstance(document, dict):
+        _check_for_error(document, choice, text)
     if not isinstance(value, dict):
         raise ProviderError("The model provider sent an answer that is not valid JSON")
     # Few answers have so many brackets. One with too many levels could neither be sent to the client nor stored.
-    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(repaired(value)):
+    is_long = len(text) > MOST_LEVELS
+    if is_long and text.count(b"[") + text.count(b"{") > MOST_LEVELS and has_too_many_levels(repaired(value)):
         raise ProviderError("The model provider sent an answer that is nested too deeply")
-    return value, is_broken
+    return value, choice, is_broken
 
 
-def _check_for_error(value: Any, text: bytes) -> None:
+def _check_for_error(document: JsonObject, choice: JsonObject | None, text: bytes) -> None:
     """Raise UpstreamReportedError if the document is an error, in any of the forms in which servers send one."""
-    document = value[0] if isinstance(value, list) and value else value
-    if not isinstance(document, dict):
-        return
-    is_bare = not document.get("choices") and any(document.get(name) for name in _NAMES_OF_ERRORS)
+    is_bare = choice is None and not document.get("choices") and any(map(document.get, _NAMES_OF_ERRORS))
     if document.get("error") or is_bare:
         raise UpstreamReportedError(text)
-    choice = _first_choice(document)
     if choice is not None and choice.get("error"):
         raise UpstreamReportedError(orjson.dumps({"error": repaired(choice["error"])}))
 

@@ -49,7 +49,7 @@ class _Asked:
     until: float
     response: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def fail(self, error: RedisError | OSError) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.response.done():
             self.response.set_exception(error)
 
@@ -112,9 +112,9 @@ class RoundTrips:
             for asked in (*batch, *self._next()):
                 asked.fail(error)
             await self._leave(is_broken=True)
-        except BaseException:  # raised again
-            for asked in batch:
-                asked.response.cancel()
+        except BaseException as error:  # raised again; nobody else would tell those that wait
+            for asked in (*batch, *self._next()):
+                asked.fail(error)
             await self._leave(is_broken=True)
             raise
 

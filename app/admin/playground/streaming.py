@@ -76,9 +76,7 @@ async def _next_text(running: RunningTurn) -> tuple[str, bool]:
     """The next piece of the answer, which may be empty, and whether the turn has ended."""
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            delta = await running.deltas.next()
+            deltas, is_over = await running.deltas.next_ones()
     except TimeoutError:
         return "", False
-    if delta is None:
-        return "", True
-    return str(delta.delta.get("content") or delta.delta.get("refusal") or ""), False
+    return "".join(delta.delta.get("content") or delta.delta.get("refusal") or "" for delta in deltas), is_over

@@ -12,10 +12,13 @@ class Deltas:
     """The deltas of a turn on their way to one reader. The turn waits for a slow reader, but not for one that left."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(_MOST_WAITING)
-        self._begun = asyncio.Event()
+        self._waiting: list[Delta] = []
+        self._is_over = False
         self._is_read = True
+        self._begun = asyncio.Event()
+        # There is a delta, or the turn has ended.
+        self._is_there = asyncio.Event()
+        self._has_room = asyncio.Event()
 
     @property
     def have_begun(self) -> bool:
@@ -30,34 +33,30 @@ class Deltas:
     async def put(self, delta: Delta) -> None:
         """Add a delta, once there is room for it."""
         self._begun.set()
+        while self._is_read and len(self._waiting) >= _MOST_WAITING:
+            self._has_room.clear()
+            await self._has_room.wait()
         if self._is_read:
-            await self._room.acquire()
-            self._queue.put_nowait(delta)
+            self._waiting.append(delta)
+            self._is_there.set()
 
     def end(self) -> None:
         """Tell the reader that there will be no more deltas."""
+        self._is_over = True
         self._begun.set()
-        self._queue.put_nowait(None)
-
-    async def next(self) -> Delta | None:
-        """The next delta; None once the turn has ended, with or without an answer."""
-        delta = await self._queue.get()
-        self._room.release()
-        return delta
+        self._is_there.set()
 
     async def next_ones(self) -> tuple[list[Delta], bool]:
         """The deltas that are there, once there is one or the turn has ended; and whether it has ended."""
-        delta, found = await self.next(), []
-        while delta is not None:
-            found.append(delta)
-            if self._queue.empty():
-                return found, False
-            delta = self._queue.get_nowait()
-            self._room.release()
-        return found, True
+        await self._is_there.wait()
+        found, self._waiting = self._waiting, []
+        self._has_room.set()
+        if not self._is_over:
+            self._is_there.clear()
+        return found, self._is_over
 
     def drop(self) -> None:
         """Drop all further deltas, because the reader has left."""
         self._is_read = False
         # The turn may be waiting for room at the moment. After this it never waits.
-        self._room.release()
+        self._has_room.set()

@@ -64,7 +64,7 @@ chaos: install
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(FULL),--seeds 5) $(if $(SEEDS),--seeds $(SEEDS))
 
 drills: install
-	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/chat/turns/test_outages.py
+	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/faults/test_limits.py tests/chat/turns/test_outages.py
 	FULL=1 $(BIN)/pytest -n 0 -s tests/upgrades
 
 # One process: all tests use the same stack. The time limit of a test includes that of a build from nothing.

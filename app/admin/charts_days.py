@@ -23,8 +23,9 @@ from decimal import Decimal
 MOST_SERIES = 6
 
 _ZERO = Decimal(0)
-# Across in percent, so that text keeps its size at every width; down in pixels.
-_PLOT_WIDTH = 96.6
+# Across in percent of the plot, beside which the scale has its own room, so that text keeps its size at every width;
+# down in pixels.
+_PLOT_WIDTH = 100.0
 _PLOT_TOP, _PLOT_BOTTOM = 10.0, 186.0
 _HEIGHT = 208
 _BAR_SHARE = 0.68
@@ -113,7 +114,6 @@ class DayChart:
     """A chart of days. `readout` is what the line under it says before a day is chosen."""
 
     height: int
-    plot_width: str
     zone_height: str
     caption_y: str
     lines: Sequence[ScaleLine]
@@ -178,7 +178,6 @@ def stacked_days(
         )
     return DayChart(
         height=_HEIGHT,
-        plot_width=_percent(_PLOT_WIDTH),
         zone_height=_pixels(_PLOT_BOTTOM),
         caption_y=_pixels(_PLOT_BOTTOM + 16),
         lines=_lines(step),

@@ -52,7 +52,7 @@ def test_bars_stay_inside_the_plot_and_do_not_overlap(given_: tuple[list[date], 
             assert 0 < top <= below + 6
             assert height >= 0.6
             below = top
-    assert float(chart.bars[-1].zone_x[:-1]) + float(chart.bars[-1].zone_width[:-1]) <= 96.7
+    assert float(chart.bars[-1].zone_x[:-1]) + float(chart.bars[-1].zone_width[:-1]) <= 100.01
     assert sum(bar.is_first_stop for bar in chart.bars) == 1
 
 

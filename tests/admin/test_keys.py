@@ -14,6 +14,7 @@ from tests import factories
 from tests.admin.conftest import Browser, BrowserOf
 from tests.admin.key_forms import add_key, created_in, form, words_of
 from tests.conftest import Stack
+from tests.credits.spending import Call, Origin, add_charge
 from tests.factories import Organization
 from tests.waiting import until
 
@@ -41,10 +42,27 @@ async def test_a_used_key_shows_when_and_what_it_has_spent(owner_browser: Browse
     await until(is_noted)
     words = words_of(await owner_browser.get(f"/keys/{key_id}"))
     assert "Active" in words
-    assert "1 request," in words
+    assert "Requests in 30 days 1 " in words
     spent = re.search(r"Credits (\d+\.\d+ ?\d*)", words)
     assert spent is not None
     assert float(spent[1].replace(" ", "")) > 0
+
+
+async def test_few_days_of_use_are_rows_and_more_of_them_a_chart(
+    owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    key = await add_key(database, organization, name="seldom")
+    origin = Origin(organization_id=organization.id, user_id=organization.user_id, api_key_id=key.id)
+    pages = []
+    for day in range(4):
+        async with database.transaction() as tx:
+            await add_charge(tx, origin, now() - timedelta(days=2 * day), [Call("0.25")])
+        pages.append((await owner_browser.get(f"/keys/{key.id}")).text)
+
+    days_linked = [len(set(re.findall(r"first=([-\d]+)", page))) for page in pages]
+    assert days_linked == [1, 2, 3, 30]
+    assert ['<svg class="chart"' in page for page in pages] == [False, False, False, True]
+    assert "Nothing was used on the other 27 days." in pages[2]
 
 
 async def test_the_list_can_be_filtered(owner_browser: Browser, database: Database, organization: Organization) -> None:

@@ -1,7 +1,10 @@
 """The usage page: the chart and its table are the ledger's sums, and alerts are the managers'."""
 
+import csv
+import io
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -31,6 +34,52 @@ async def test_the_chart_and_its_table_are_the_ledgers_sums(
     month = (await owner_browser.get(f"/usage?period={NOW:%Y-%m}")).text
     assert len(re.findall("data-day", month)) == NOW.day
     assert (await owner_browser.get("/usage?period=1999-13&split=x&pick=%00")).status_code == 200
+
+
+async def test_the_file_has_the_exact_sums_of_each_day_and_name(
+    owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    await charge(database, organization, "0.000001", "0.2", model="=1+1")
+    await charge(database, organization, "0.3", model="m", at=NOW - timedelta(days=8))
+    await charge(database, organization, "9", model="m", at=NOW - timedelta(days=31))
+
+    page = (await owner_browser.get("/usage?period=30")).text
+    link = re.search(r'href="/admin(/usage/export\.csv\?[^"]+)"', page)
+    assert link
+    whole = await owner_browser.get(unescape(link[1]))
+    picked = await owner_browser.get("/usage/export.csv?period=7&split=model&pick=m")
+    by_user = await owner_browser.get("/usage/export.csv?split=user")
+
+    assert whole.headers["Content-Type"].startswith("text/csv")
+    assert f"usage-{(NOW - timedelta(days=29)).date()}-{NOW.date()}.csv" in whole.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(whole.text, newline="")))
+    assert [(row["day"], row["model"], row["name"], row["calls"], row["credits"]) for row in rows] == [
+        (str((NOW - timedelta(days=8)).date()), "m", "m", "1", "0.300000"),
+        (str(NOW.date()), "'=1+1", "'=1+1", "2", "0.200001"),
+    ]
+    assert picked.text.count("\r\n") == 1
+    users = list(csv.DictReader(io.StringIO(by_user.text, newline="")))
+    assert {(row["user"], row["name"]) for row in users} == {(organization.user_id, owner_browser.email)}
+
+
+async def test_the_file_is_of_those_alone_whom_the_page_is_of(
+    browser_of: BrowserOf, anonymous_browser: Browser, database: Database, organization: Organization
+) -> None:
+    member = await browser_of("member")
+    await charge(database, organization, "0.25", user=member.user_id, model="own")
+    await charge(database, organization, "0.5", model="others")
+    await charge(database, await factories.make_organization(database), "0.125", model="elsewhere")
+
+    mine = (await member.get("/usage/export.csv")).text
+    forbidden = (await member.get("/usage/export.csv?split=user")).text
+    everything = (await (await browser_of("viewer")).get("/usage/export.csv")).text
+    operator = await browser_of("member", None, is_operator=True)
+
+    assert [name in mine for name in ("own", "others", "elsewhere")] == [True, False, False]
+    assert [name in everything for name in ("own", "others", "elsewhere")] == [True, True, False]
+    assert forbidden.startswith("day,model,")
+    assert (await operator.get("/usage/export.csv")).status_code == 404
+    assert (await anonymous_browser.get("/usage/export.csv")).status_code == 303
 
 
 async def test_managers_set_alerts_and_everybody_sees_the_banner(

@@ -82,8 +82,7 @@ async def test_no_secret_is_shown_or_stored(
     assert sum("request" in log for log in logs) >= 3
     for secret in secrets:
         assert not any(secret in text for text in (*seen, *logs))
-        assert await tables_with(database, secret) == []
-        assert await tables_with(database, secret.encode().hex()) == []
+    assert await tables_with(database, *secrets, *(secret.encode().hex() for secret in secrets)) == []
     # Proves that the search works: it finds the stored prefix of a key.
     assert "api_keys" in await tables_with(database, organization.api_key[:13])
     redis = redis_at(replicas.valkey.url)
@@ -104,12 +103,16 @@ def logs_of(stack: Stack) -> list[Path]:
     return [stack.folder / "api.log", stack.folder / "worker.log"]
 
 
-async def tables_with(database: Database, text: str) -> list[str]:
-    """The tables that contain the text in any column."""
+async def tables_with(database: Database, *texts: str) -> list[str]:
+    """The tables that contain one of the texts in any column. Each row is written out once, for all of them."""
     async with database.transaction() as tx:
         tables = await tx.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         return [
             name
             for (name,) in tables
-            if await tx.fetchval(f'SELECT EXISTS (SELECT FROM "{name}" t WHERE strpos(t::text, $1) > 0)', text)
+            if await tx.fetchval(
+                f'SELECT EXISTS (SELECT FROM (SELECT t::text AS line FROM "{name}" t OFFSET 0) lines,'
+                " unnest($1::text[]) wanted WHERE strpos(line, wanted) > 0)",
+                texts,
+            )
         ]

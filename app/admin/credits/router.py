@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from app.admin.access import Manager, SignedIn, Viewer
-from app.admin.credits import alert_form, ledger_page, usage_page
+from app.admin.credits import alert_form, ledger_page, usage_export, usage_page
 from app.admin.credits.export import csv_export, json_export
 from app.admin.errors import PageNotFoundError
 from app.admin.rendering import see_other
@@ -36,6 +36,12 @@ Reader = Annotated[Viewer, Depends(require_organization)]
 async def show_usage(request: Request, viewer: Reader, tx: TransactionDep, settings: SettingsDep) -> Response:
     """What was spent each day, told apart by model, key, agent or user."""
     return await usage_page.show(request, viewer, tx, sends_mail=settings.sends_mail)
+
+
+@router.get("/usage/export.csv")
+async def export_usage(request: Request, viewer: Reader, tx: TransactionDep) -> Response:
+    """The same as CSV."""
+    return await usage_export.csv_export(request, viewer, tx)
 
 
 @router.post("/usage/alerts")

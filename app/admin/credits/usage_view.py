@@ -82,7 +82,7 @@ def usage_of(found: Sequence[SpendOfDay], period: Period, split: Split, names: M
         sums[one.name] = sums.get(one.name, Spend()) + one.spend
         counts[one.name] = one.others
     all_series = [
-        Series(name, _name(name, counts[name], split, names), tuple(of_day), count=counts[name])
+        Series(name, name_of(name, counts[name], split, names), tuple(of_day), count=counts[name])
         for name, of_day in values.items()
     ]
     series = largest(all_series)
@@ -143,7 +143,8 @@ def short_count(number: int) -> str:
     return filters.count(number)
 
 
-def _name(name: str | None, others: int, split: Split, names: Mapping[str, str]) -> str:
+def name_of(name: str | None, others: int, split: Split, names: Mapping[str, str]) -> str:
+    """What is shown for a name of `SpendOfDay`."""
     if name is None:
         return f"{others:,} others"
     return names.get(name, name) if name else _WITHOUT[split]

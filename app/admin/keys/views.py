@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from app.admin.charts_bands import BandChart, Figure, Series, band_chart
 from app.admin.filters import count, plain_money, quantity
@@ -24,6 +25,9 @@ SCOPE_WORDS = {
     Scope.CONTENT_READ: "See pictures, videos, sounds and 3D models",
     Scope.CONTENT_RETRY: "Run failed content again, at the usual price",
 }
+
+# So few days of use are told in a table: a chart of them would be nearly empty.
+FEW_DAYS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,11 @@ def totals_of(days: Sequence[UsageDay]) -> UsageTotals:
         completion_tokens=sum(day.completion_tokens for day in days),
         credits=sum((day.credits for day in days), Decimal(0)),
     )
+
+
+def days_of_use(days: Sequence[UsageDay]) -> list[UsageDay]:
+    """The days on which anything was used."""
+    return [day for day in days if day.requests or day.tokens or day.credits]
 
 
 def usage_chart(days: Sequence[UsageDay]) -> BandChart:

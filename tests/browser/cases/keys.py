@@ -12,6 +12,7 @@ from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.core.clock import now
 from tests.browser.world import Case, World
+from tests.credits.spending import Call, Origin, add_charge
 
 LONG = "usage-exporter-for-the-finance-teams-monthly-report-do-not-delete"[:64]
 UNBROKEN = "k" * 64
@@ -20,6 +21,8 @@ UNBROKEN = "k" * 64
 async def pages(world: World) -> list[Case]:
     used = await add_key(world, name="backend", description="Orders and mails of the shop", scopes=ALL_SCOPES)
     await use(world, world.organization.api_key)
+    busy = await add_key(world, name="exporter")
+    await spend(world, busy.id, days=24)
     limited = await add_key(world, name="mobile-app", requests_per_minute=60, requests_per_hour=2000)
     await add_key(world, name=LONG, scopes=["sessions:read"])
     soon = await add_key(world, name=UNBROKEN, expires_at=now() + timedelta(days=2, hours=1))
@@ -37,6 +40,7 @@ async def pages(world: World) -> list[Case]:
         Case("key-new", "/keys/new"),
         Case("key-created-too-late", f"/keys/created?key={rotated.row.id}"),
         Case("key", f"/keys/{first.id}"),
+        Case("key-busy", f"/keys/{busy.id}"),
         Case("key-unused", f"/keys/{used.id}"),
         Case("key-unbroken-name", f"/keys/{soon.id}"),
         Case("key-rotated", f"/keys/{limited.id}"),
@@ -67,3 +71,11 @@ async def use(world: World, secret: str) -> None:
     async with httpx.AsyncClient(base_url=world.stack.base_url, headers={"X-API-Key": secret}, timeout=60) as client:
         body = {"messages": [{"role": "user", "content": "hello"}]}
         assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+
+
+async def spend(world: World, key_id: str, days: int) -> None:
+    """Charge so many of the last days to a key."""
+    origin = Origin(organization_id=world.organization.id, user_id=world.organization.user_id, api_key_id=key_id)
+    async with world.database.transaction() as tx:
+        for day in range(days):
+            await add_charge(tx, origin, now() - timedelta(days=day), [Call(f"0.00{day + 17}")])

@@ -167,8 +167,7 @@ class Database:
         size = pool_size or settings.database_pool_size
         address = settings.direct_database if is_direct else settings.database
         engine = open_engine(address, size, statement_seconds=statement_seconds, drivers=drivers)
-        begin = begin_sql(statement_seconds) if address.is_pooled else "BEGIN"
-        return cls(engine, drivers, Shares(size), begin, is_pooled=address.is_pooled)
+        return cls(engine, drivers, Shares(size), begin_sql(statement_seconds), is_pooled=address.is_pooled)
 
     async def close(self) -> None:
         """Close every pooled connection, within a few seconds even if Postgres does not respond."""

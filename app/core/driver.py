@@ -50,15 +50,15 @@ def driver_seconds(statement_seconds: float) -> float:
 
 
 def begin_sql(statement_seconds: float) -> str:
-    """What begins a transaction with its limits, in one round trip.
-
-    Behind a pooler, nothing that is set for a session stays with us.
-    """
+    """What begins a transaction with its limits, in one round trip. It works through any pooler, told of or not."""
     return f"BEGIN; {_limits_sql('SET LOCAL', statement_seconds)}"
 
 
 def session_limits_sql(statement_seconds: float) -> str:
-    """What sets the limits of all transactions of a connection. Not settings of the role: it works with any role."""
+    """What sets the limits of the single statements of a connection, which no BEGIN precedes.
+
+    Not settings of the role: it works with any role.
+    """
     return _limits_sql("SET", statement_seconds)
 
 

@@ -130,9 +130,16 @@ class _LeavesReplicas(AbstractConnection):
         return self._is_current and not writer.transport.is_closing() and not reader.at_eof()
 
     def send_now(self, packed: bytes) -> None:
-        """Send commands over a connection that is ready, without waiting until they are sent."""
+        """Send commands over a connection that is ready, without waiting until they are sent.
+
+        Raises:
+            redis.exceptions.ConnectionError: it has just been lost.
+        """
         assert self._writer is not None  # noqa: S101 - it is ready
-        self._writer.write(packed)
+        try:
+            self._writer.write(packed)
+        except RuntimeError as error:  # as in `send_packed_command`
+            raise RedisConnectionError("The connection has been lost") from error
 
     @property
     def _is_current(self) -> bool:

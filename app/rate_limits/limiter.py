@@ -16,7 +16,7 @@ from app.core.redis_errors import explain
 from app.core.redis_keys import redis_key
 from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
 from app.rate_limits.local_windows import LocalWindows
-from app.rate_limits.round_trips import Command, RoundTrips, Script
+from app.rate_limits.round_trips import RESPONSE_SECONDS, Command, RoundTrips, Script
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ class RateLimiter:
     Slots are leases: `renew_for_ever` renews those of running requests, and those of a killed process expire.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._round_trips = RoundTrips(redis)
+    def __init__(self, redis: Redis, *, response_seconds: float = RESPONSE_SECONDS) -> None:
+        """Decide in this Redis, which counts as away if it does not respond within so many seconds."""
+        self._round_trips = RoundTrips(redis, response_seconds=response_seconds)
         self._redis = redis
         self._local = LocalWindows()
         self._live: dict[str, set[str]] = {}

@@ -62,8 +62,9 @@ class RoundTrips:
     all that wait fail with it.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, response_seconds: float = RESPONSE_SECONDS) -> None:
         self._pool = redis.connection_pool
+        self._response_seconds = response_seconds
         self._waiting: list[_Asked] = []
         self._travelling: asyncio.Task[None] | None = None
         self._connection: AbstractConnection | None = None
@@ -76,7 +77,7 @@ class RoundTrips:
             RedisError, OSError: Redis refuses it, cannot be reached, or does not respond within a second.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked(command, loop.time() + RESPONSE_SECONDS)
+        asked = _Asked(command, loop.time() + self._response_seconds)
         self._waiting.append(asked)
         if self._travelling is None:
             # In no request's context: it travels for all of them.

@@ -11,6 +11,7 @@ import sys
 from app.rate_limits.decisions import Limits
 from app.rate_limits.limiter import RateLimiter
 from tests.rate_limits.windows import redis_at
+from tests.waiting import PATIENCE
 
 AT_ONCE = 40
 
@@ -18,7 +19,7 @@ AT_ONCE = 40
 async def main(redis_url: str, limits: Limits, count: int) -> int:
     """The total number of admitted requests."""
     redis = redis_at(redis_url)
-    limiter = RateLimiter(redis)
+    limiter = RateLimiter(redis, response_seconds=PATIENCE)
     await limiter.look(limits)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

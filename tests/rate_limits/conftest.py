@@ -11,6 +11,7 @@ from devstack.valkey import Valkey
 from tests.programs import api_process, running_apis
 from tests.rate_limits.proxy import Proxy, proxy_to
 from tests.rate_limits.windows import redis_at
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +33,18 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 
 @pytest.fixture(scope="session")
 async def limiter(redis: Redis) -> RateLimiter:
-    """The limiter of one process. Its leases are renewed only if a test does so."""
-    return RateLimiter(redis)
+    """The limiter of one process. Its leases are renewed only if a test does so.
+
+    However slow the machine is, its Redis counts as there.
+    """
+    return RateLimiter(redis, response_seconds=PATIENCE)
 
 
 @pytest.fixture(scope="session")
 async def limiters(valkey: Valkey) -> AsyncIterator[list[RateLimiter]]:
     """The limiters of three processes that share one Redis."""
     opened = [redis_at(valkey.url) for _ in range(3)]
-    yield [RateLimiter(redis) for redis in opened]
+    yield [RateLimiter(redis, response_seconds=PATIENCE) for redis in opened]
     for redis in opened:
         await redis.aclose(close_connection_pool=True)
 

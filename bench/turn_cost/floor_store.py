@@ -16,6 +16,8 @@ from bench.turn_cost.twin_store import COST, HELD, SCHEMA
 
 _WAIT_SECONDS = 0.005
 _CONNECTIONS = 4
+# Of Redis. A pool that has no more of them raises an error, and does not wait.
+_REDIS_CONNECTIONS = 300
 _KEYS = ("floor:minute:1", "floor:slots:1")
 # Forgets what is over, then counts every request that is named, in both windows.
 _TAKE = """
@@ -155,5 +157,5 @@ async def open_store() -> Store:
     """Connect to what `DATABASE_URL` and `REDIS_URL` name."""
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=_CONNECTIONS, max_size=_CONNECTIONS)
     await pool.execute(SCHEMA)
-    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=_CONNECTIONS)
+    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=_REDIS_CONNECTIONS)
     return Store(pool, redis, redis.register_script(_TAKE))

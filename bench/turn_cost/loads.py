@@ -25,6 +25,7 @@ class Load:
         path: another path than that of chats; requests to it are GETs.
         status: the status of every response.
         key: whose key it is: `unlimited`, `refused`, or none.
+        times_longer: than other loads, because its requests take their time.
         has_keys: whether every request has an `Idempotency-Key` of its own.
         model_calls: how often every request calls the model.
         has_history: whether every request continues a session of `HISTORY` messages.
@@ -38,6 +39,7 @@ class Load:
     status: int = 200
     key: str = "unlimited"
     model_calls: int = 1
+    times_longer: int = 1
     has_keys: bool = False
     has_history: bool = False
 
@@ -56,7 +58,13 @@ _STREAM: Mapping[str, Any] = {"stream": True}
 CALLS = tuple(Load(f"call-{count}", "call", count) for count in (1, 10, 50, 200))
 STREAMS = tuple(Load(f"stream-{count}", "stream", count, _STREAM) for count in (1, 10, 100))
 PACED = (
-    Load("paced-10", f"stream, a piece every {_PAUSE_MILLISECONDS} ms", 10, {**_STREAM, "seed": _PAUSE_MILLISECONDS}),
+    Load(
+        "paced-10",
+        f"stream, a piece every {_PAUSE_MILLISECONDS} ms",
+        10,
+        {**_STREAM, "seed": _PAUSE_MILLISECONDS},
+        times_longer=3,
+    ),
 )
 EXTRAS = (
     Load("key-10", "with an `Idempotency-Key`", 10, has_keys=True),
@@ -89,7 +97,7 @@ def order_of(load: Load, host: str, port: int, *, path: str, key: str, seconds: 
         headers={"authorization": f"Bearer {key}"} if key else {},
         bodies=[] if load.path else [{"model": "junis-orchestrator", "messages": [_said(0)], **load.body}],
         connections=load.connections,
-        seconds=seconds,
+        seconds=seconds * load.times_longer,
         status=load.status,
         is_streamed=load.is_streamed,
         has_keys=load.has_keys,

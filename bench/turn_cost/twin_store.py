@@ -35,7 +35,7 @@ HELD, COST = Decimal("0.002500"), Decimal("0.000066")
 
 _POOL = 10
 _MOST_AT_ONCE = 1_000_000
-_CONNECTIONS = 300
+_REDIS_CONNECTIONS = 300
 
 # Forgets what is over, checks both windows, and counts the request in both.
 _TAKE = """
@@ -141,7 +141,7 @@ class Store:
 @asynccontextmanager
 async def opened_store() -> AsyncIterator[Store]:
     """Connect to what `DATABASE_URL` and `REDIS_URL` name; with `EVENTS=1` every call of the model is metered."""
-    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=_CONNECTIONS)
+    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=_REDIS_CONNECTIONS)
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=_POOL, max_size=_POOL) as pool, redis:
         await pool.execute(SCHEMA)
         yield Store(pool, redis, redis.register_script(_TAKE), with_events=os.environ.get("EVENTS") == "1")

@@ -27,7 +27,7 @@ class Session(Base):
     __table_args__ = (
         UniqueConstraint("organization_id", "user_id", "public_id"),
         CheckConstraint("(turn_id IS NULL) = (turn_lease_until IS NULL)", name="turn_has_lease"),
-        Index("ix_sessions_listing", "organization_id", "user_id", text("last_update_time DESC")),
+        Index("ix_sessions_of_user", "organization_id", "user_id", text("last_update_time DESC"), text("id DESC")),
         # What the console lists: all of an organization, those that a key has begun, and those whose name begins so.
         Index("ix_sessions_organization", "organization_id", text("last_update_time DESC"), text("id DESC")),
         Index(

@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, and_, func, select
 from app.core.concurrency import in_slices
 from app.core.database import Transaction
 from app.core.json import storable_text
+from app.list_counts.models import CountedList
+from app.list_counts.repository import find_total
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import ListedMessage, StoredMessage
 from app.sessions.models import Session
@@ -73,7 +75,7 @@ SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS conten
        superseded_by IS NOT NULL AS is_superseded, is_shown
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
-    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
+    FROM (SELECT id FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page JOIN messages USING (id)
 ) shown
 ORDER BY id
 """
@@ -143,22 +145,21 @@ async def append_messages_and_end_lease(
 
 
 async def count_sessions(tx: Transaction, organization_id: str, user_id: str) -> int:
-    """How many sessions the user has in the organization."""
-    query = select(func.count()).select_from(Session).where(_is_owned(organization_id, user_id))
-    return await tx.session.scalar(query) or 0
+    """How many sessions the user has in the organization, without reading them."""
+    return await find_total(tx, organization_id, CountedList.SESSIONS, user_id=user_id)
 
 
 async def list_sessions(
     tx: Transaction, organization_id: str, user_id: str, *, offset: int, limit: int
 ) -> Sequence[Session]:
-    """One page of the user's sessions, the most recently updated first."""
-    query = (
-        select(Session)
-        .where(_is_owned(organization_id, user_id))
-        .order_by(Session.last_update_time.desc(), Session.id.desc())
-        .offset(offset)
-        .limit(limit)
-    )
+    """One page of the user's sessions, the most recently updated first.
+
+    What comes before the page is passed over in an index; only the page's own rows are read.
+    """
+    newest_first = (Session.last_update_time.desc(), Session.id.desc())
+    owned = _is_owned(organization_id, user_id)
+    page = select(Session.id).where(owned).order_by(*newest_first).offset(offset).limit(limit).subquery()
+    query = select(Session).join(page, page.c.id == Session.id).order_by(*newest_first)
     return (await tx.session.scalars(query)).all()
 
 

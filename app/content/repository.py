@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 from sqlalchemy.orm import undefer
 
 from app.core.database import Transaction
@@ -70,9 +70,9 @@ async def list_content(
     What comes before the page is passed over in an index; only the page's own rows are read.
     """
     newest_first = (Generation.created_at.desc(), Generation.id.desc())
-    page = (
-        select(Generation.id).where(wanted.condition()).order_by(*newest_first).offset(offset).limit(limit).subquery()
-    )
+    # Written out, so that a plan that is kept for all parameters knows how few rows these are.
+    size = bindparam(None, limit, Integer, literal_execute=True)
+    page = select(Generation.id).where(wanted.condition()).order_by(*newest_first).offset(offset).limit(size).subquery()
     query = (
         select(Generation, func.left(Generation.prompt, prompt_length))
         .join(page, page.c.id == Generation.id)

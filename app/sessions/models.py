@@ -31,9 +31,10 @@ class Session(Base):
         # What the console lists: all of an organization, those that a key has begun, and those whose name begins so.
         Index("ix_sessions_organization", "organization_id", text("last_update_time DESC"), text("id DESC")),
         Index(
-            "ix_sessions_key",
+            "ix_sessions_of_key",
             "api_key_id",
             text("last_update_time DESC"),
+            text("id DESC"),
             postgresql_where=text("api_key_id IS NOT NULL"),
         ),
         Index("ix_sessions_name", "organization_id", "public_id", postgresql_ops={"public_id": "text_pattern_ops"}),

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 
 from app.core.concurrency import in_slices
 from app.core.database import Transaction
@@ -74,8 +74,9 @@ SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS conten
        CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at,
        superseded_by IS NOT NULL AS is_superseded, is_shown
 FROM (
-    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
-    FROM (SELECT id FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page JOIN messages USING (id)
+    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $3 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
+    FROM (SELECT id FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT {limit}) page
+    JOIN messages USING (id)
 ) shown
 ORDER BY id
 """
@@ -158,7 +159,9 @@ async def list_sessions(
     """
     newest_first = (Session.last_update_time.desc(), Session.id.desc())
     owned = _is_owned(organization_id, user_id)
-    page = select(Session.id).where(owned).order_by(*newest_first).offset(offset).limit(limit).subquery()
+    # Written out, so that a plan that is kept for all parameters knows how few rows these are.
+    size = bindparam(None, limit, Integer, literal_execute=True)
+    page = select(Session.id).where(owned).order_by(*newest_first).offset(offset).limit(size).subquery()
     query = select(Session).join(page, page.c.id == Session.id).order_by(*newest_first)
     return (await tx.session.scalars(query)).all()
 
@@ -178,7 +181,8 @@ async def list_messages(
 
     The first message of a page is always shown, so a client that asks for one message at a time gets each in full.
     """
-    rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES, session_id, offset, limit, most_bytes)
+    # The limit is written out, so that a plan that is kept for all parameters knows how few rows these are.
+    rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES.format(limit=int(limit)), session_id, offset, most_bytes)
     return await read_page([ListedMessage.from_row(row) for row in rows])
 
 

@@ -116,7 +116,7 @@ SELECT {_COLUMNS}, sum(n) FROM (
 ) differences GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0
 """
 
-# They replace the two that are dropped: the order is complete, and the status is there without the row.
+# They replace the three that are dropped: the order is complete, and the status is there without the row.
 _INDEXES = {
     "ix_generations_typed": (
         "ON generations (organization_id, content_type, created_at DESC, id DESC) INCLUDE (status)"
@@ -125,12 +125,14 @@ _INDEXES = {
     "ix_generations_completed": (
         "ON generations (organization_id, created_at DESC, id DESC) WHERE status = 'completed'"
     ),
+    "ix_sessions_of_key": ("ON sessions (api_key_id, last_update_time DESC, id DESC) WHERE api_key_id IS NOT NULL"),
     "ix_sessions_of_user": "ON sessions (organization_id, user_id, last_update_time DESC, id DESC)",
 }
 _REPLACED = {
     "ix_generations_type": (
         "ON generations (organization_id, content_type, created_at DESC, id DESC) WHERE content_type IS NOT NULL"
     ),
+    "ix_sessions_key": "ON sessions (api_key_id, last_update_time DESC) WHERE api_key_id IS NOT NULL",
     "ix_sessions_listing": "ON sessions (organization_id, user_id, last_update_time DESC)",
 }
 # An index alone answers for pages that VACUUM has marked, and the newest rows are those that lists begin with.

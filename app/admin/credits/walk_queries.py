@@ -21,6 +21,7 @@ SCANNED = 10_000
 # An entry's time is when its transaction began, and its id is of a moment later. No transaction takes so long.
 _SLACK = timedelta(hours=1)
 
+_IN_ORDER = "ORDER BY l.id DESC"
 _GENERATION = generation_reference_sql("c.id", "n")
 _Parameter = Callable[[object], str]
 
@@ -99,17 +100,16 @@ class Walk:
 
     def page(self, columns: str, limit: int) -> str:
         """The columns of a row `l`, of up to `limit` entries."""
-        scanned = f" LIMIT {SCANNED}" if self.passes_over else ""
-        return (
-            f"SELECT {columns} FROM ({self._scan('l.*')}{scanned}) l WHERE {self.rest} ORDER BY l.id DESC LIMIT {limit}"
-        )
+        # An order within, where nothing is passed over, would keep Postgres from seeing how few rows are wanted.
+        source = self._scan("l.*") + (f" {_IN_ORDER} LIMIT {SCANNED}" if self.passes_over else "")
+        return f"SELECT {columns} FROM ({source}) l WHERE {self.rest} {_IN_ORDER} LIMIT {limit}"
 
     def end(self) -> str:
         """The last id that a page looks at; no row if there are fewer. It has the first `driving_values` parameters."""
-        return f"{self._scan('l.id')} OFFSET {SCANNED - 1} LIMIT 1"
+        return f"{self._scan('l.id')} {_IN_ORDER} OFFSET {SCANNED - 1} LIMIT 1"
 
     def _scan(self, columns: str) -> str:
-        return f"SELECT {columns} FROM ledger_entries l {self.found} WHERE {self.driving} ORDER BY l.id DESC"
+        return f"SELECT {columns} FROM ledger_entries l {self.found} WHERE {self.driving}"
 
 
 async def bounds_of_days(tx: Transaction, organization_id: str, first: date | None, last: date | None) -> Bounds:

@@ -54,6 +54,7 @@ class Found:
     is_cut: bool = False
 
 
+_IN_ORDER: Final = "ORDER BY s.last_update_time DESC, s.id DESC"
 # These operators use the index whatever the parameters are, which LIKE does not.
 _IS_NAMED: Final = "s.public_id ~>=~ {0} AND s.public_id ~<~ ({0} || chr(1114111))"
 _COUNT_NAMED: Final = f"""
@@ -114,18 +115,20 @@ class _Walk:
 
     def source(self, *, is_bounded: bool) -> str:
         """The rows `s` of the list. If they are not bounded they are few, and all of them are read."""
-        scan = f"SELECT s.* FROM sessions s WHERE {' AND '.join(self.driving)} OFFSET 0"
-        if is_bounded:
-            scan = self._in_order("s.*") + (f" LIMIT {SCANNED}" if self.rest else "")
+        scan = self._scan("s.*")
+        # An order within, where nothing is passed over, would keep Postgres from seeing how few rows are wanted.
+        if is_bounded and self.rest:
+            scan += f" {_IN_ORDER} LIMIT {SCANNED}"
+        elif not is_bounded:
+            scan += " OFFSET 0"
         return f"({scan}) s WHERE {' AND '.join(self.rest) or 'true'}"
 
     def end(self) -> str:
         """The last session that a page looks at; no row if there are fewer."""
-        return f"{self._in_order('s.last_update_time, s.id')} OFFSET {SCANNED - 1} LIMIT 1"
+        return f"{self._scan('s.last_update_time, s.id')} {_IN_ORDER} OFFSET {SCANNED - 1} LIMIT 1"
 
-    def _in_order(self, columns: str) -> str:
-        where = " AND ".join(self.driving)
-        return f"SELECT {columns} FROM sessions s WHERE {where} ORDER BY s.last_update_time DESC, s.id DESC"
+    def _scan(self, columns: str) -> str:
+        return f"SELECT {columns} FROM sessions s WHERE {' AND '.join(self.driving)}"
 
     def _filled(self, condition: str, values: Sequence[object]) -> str:
         self.values.extend(values)

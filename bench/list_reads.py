@@ -37,11 +37,12 @@ _FILTERS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: an organization, its owner, another user, its newest ledger entry, and a day of some time ago."""
+    """An organization, two of its users, how many rows it has, its newest entry, and a day of some time ago."""
 
     organization_id: str
     user_id: str
     other_id: str
+    rows: int
     newest_entry: int
     day: date
 
@@ -137,8 +138,8 @@ def _of_ledger(reader: Reader) -> dict[str, Read]:
         ", a user": LedgerFilter(user=reader.other_id),
         ", a day": LedgerFilter(first=reader.day, last=reader.day),
         ", a key on a day": LedgerFilter(key="key-list-1", first=reader.day, last=reader.day),
-        ", a request": LedgerFilter(search="request-9999"),
-        ", a session": LedgerFilter(search="list-9999"),
+        ", a request": LedgerFilter(search=f"request-{reader.rows - 5}"),
+        ", a session": LedgerFilter(search=f"list-{reader.rows - 5}"),
     }
 
     async def read(tx: Transaction, chosen: LedgerFilter) -> object:

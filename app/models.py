@@ -18,6 +18,7 @@ from app.credits.models import (
 )
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
+from app.list_counts.models import ListCount, ListCountChange
 from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
 from app.sessions.models import Message, Session
@@ -39,6 +40,8 @@ __all__ = [
     "IdempotencyKey",
     "Invitation",
     "LedgerEntry",
+    "ListCount",
+    "ListCountChange",
     "Membership",
     "Message",
     "MeteringEvent",

@@ -101,6 +101,16 @@ def create_index(name: str, definition: str, *, unique: bool = False) -> None:
     _retry(run, f"CREATE INDEX {name}")
 
 
+def drop_index(name: str) -> None:
+    """Drop an index while others read and change the table. Statements that need it become slower, not wrong."""
+
+    def run() -> None:
+        op.execute("SET lock_timeout = 0")
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+    _retry(run, f"DROP INDEX {name}")
+
+
 def fill(table: str, statement: str) -> None:
     """Run a statement for all rows of a table, in batches with a transaction each.
 

@@ -9,6 +9,7 @@ from app.cli import admin, agents, catalog, credits, keys, organizations, plans,
 from app.cli.demo import demo
 from app.cli.doctor.command import doctor
 from app.cli.ledger import verify_ledger
+from app.cli.list_counts import count_lists
 from app.cli.logged import is_logged, logged_crash, reported_once
 from app.cli.migrate import migrate
 from app.cli.model_of_demo import demo_model
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger):
+for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger, count_lists):
     app.command()(command)
 app.add_typer(admin.app, name="admin")
 app.add_typer(organizations.app, name="orgs")

@@ -23,7 +23,8 @@ _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
         *("agents", "console_sessions", "credit_alerts", "idempotency_keys", "memberships", "outgoing_mails"),
-        *("outputs", "sign_in_attempts", "sub_agents", "unshown_api_keys", "user_idempotency_keys"),
+        *("list_count_changes", "outputs", "sign_in_attempts", "sub_agents"),
+        *("unshown_api_keys", "user_idempotency_keys"),
     }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"

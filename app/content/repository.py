@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 from sqlalchemy.orm import undefer
 
 from app.core.database import Transaction
 from app.generations.models import Generation, Output
 from app.generations.states import CONDITIONS, UNENDED, State, Status
+from app.list_counts.models import CountedList
+from app.list_counts.repository import find_total
 
 _FIND_FILE = f"""
 SELECT storage_path, media_type, size_bytes, sha256
@@ -43,7 +45,7 @@ class File:
 
 @dataclass(frozen=True)
 class ContentFilter:
-    """Selects content of an organization: all of it, or one type or status."""
+    """Selects content of an organization: all of it, or one type or status, which must be one that there is."""
 
     organization_id: str
     content_type: str | None = None
@@ -52,31 +54,42 @@ class ContentFilter:
     def condition(self) -> ColumnElement[bool]:
         """The filter as SQL."""
         conditions = [Generation.organization_id == self.organization_id]
+        # Written out, so that a plan that is kept for all parameters uses the indexes of one status or of typed rows.
         if self.content_type is not None:
-            conditions.append(Generation.content_type == self.content_type)
+            conditions.append(Generation.content_type == bindparam(None, self.content_type, literal_execute=True))
         if self.status is not None:
-            conditions.append(Generation.status == self.status)
+            conditions.append(Generation.status == bindparam(None, self.status, literal_execute=True))
         return and_(*conditions)
 
 
 async def list_content(
     tx: Transaction, wanted: ContentFilter, *, offset: int, limit: int, prompt_length: int
 ) -> Sequence[tuple[Generation, str]]:
-    """One page, newest first, each with the first `prompt_length` characters of its prompt."""
+    """One page, newest first, each with the first `prompt_length` characters of its prompt.
+
+    What comes before the page is passed over in an index; only the page's own rows are read.
+    """
+    newest_first = (Generation.created_at.desc(), Generation.id.desc())
+    # Written out, so that a plan that is kept for all parameters knows how few rows these are.
+    size = bindparam(None, limit, Integer, literal_execute=True)
+    page = select(Generation.id).where(wanted.condition()).order_by(*newest_first).offset(offset).limit(size).subquery()
     query = (
         select(Generation, func.left(Generation.prompt, prompt_length))
-        .where(wanted.condition())
-        .order_by(Generation.created_at.desc(), Generation.id.desc())
-        .offset(offset)
-        .limit(limit)
+        .join(page, page.c.id == Generation.id)
+        .order_by(*newest_first)
     )
     return [(content, prompt) for content, prompt in await tx.session.execute(query)]
 
 
 async def count_content(tx: Transaction, wanted: ContentFilter) -> int:
-    """How many contents the filter selects."""
-    query = select(func.count()).select_from(Generation).where(wanted.condition())
-    return await tx.session.scalar(query) or 0
+    """How many contents the filter selects, without reading them."""
+    return await find_total(
+        tx,
+        wanted.organization_id,
+        CountedList.CONTENT,
+        status=wanted.status,
+        content_type=wanted.content_type,
+    )
 
 
 async def find_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:

@@ -63,9 +63,10 @@ async def list_content(tx: Transaction, wanted: ContentFilter, *, page: int, pag
     _check_filter("content_type", wanted.content_type, ContentType)
     _check_filter("status", wanted.status, Status)
     total = await repository.count_content(tx, wanted)
-    found = await repository.list_content(
-        tx, wanted, offset=(page - 1) * page_size, limit=page_size, prompt_length=PROMPT_IN_LIST + 1
-    )
+    offset = (page - 1) * page_size
+    if offset >= total:
+        return Page([], total, page, page_size)
+    found = await repository.list_content(tx, wanted, offset=offset, limit=page_size, prompt_length=PROMPT_IN_LIST + 1)
     shown = await _with_outputs(tx, wanted.organization_id, [content for content, _ in found])
     items = [ListedContent(item, prompt) for item, (_, prompt) in zip(shown, found, strict=True)]
     return Page(items, total, page, page_size)

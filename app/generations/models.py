@@ -43,14 +43,16 @@ class Generation(Base):
         CheckConstraint(f"status = '{Status.PENDING}' OR NOT is_parked", name="parked_is_pending"),
         UniqueConstraint("file_token"),
         Index("ix_generations_listing", "organization_id", text("created_at DESC"), text("id DESC")),
-        # For the console's pages, by what they are filtered: see app/admin/content/queries.py.
+        # By what lists are filtered, in the API and in the console: see app/admin/content/queries.py. Far pages of the
+        # API's are found without reading a row.
         Index("ix_generations_user", "organization_id", "user_id", text("created_at DESC"), text("id DESC")),
         Index(
-            "ix_generations_type",
+            "ix_generations_typed",
             "organization_id",
             "content_type",
             text("created_at DESC"),
             text("id DESC"),
+            postgresql_include=["status"],
             postgresql_where=text("content_type IS NOT NULL"),
         ),
         Index(
@@ -60,6 +62,13 @@ class Generation(Base):
             text("created_at DESC"),
             text("id DESC"),
             postgresql_where=text(f"status <> '{Status.COMPLETED}'"),
+        ),
+        Index(
+            "ix_generations_completed",
+            "organization_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text(f"status = '{Status.COMPLETED}'"),
         ),
         Index("ix_generations_turn", "turn_id"),
         Index("ix_generations_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),

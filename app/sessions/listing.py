@@ -32,7 +32,10 @@ async def list_sessions(tx: Transaction, caller: Caller, *, page: int, page_size
     """One page of the caller's sessions, the most recently updated first."""
     owner = (caller.organization_id, caller.user_id)
     total = await repository.count_sessions(tx, *owner)
-    found = await repository.list_sessions(tx, *owner, offset=(page - 1) * page_size, limit=page_size)
+    offset = (page - 1) * page_size
+    if offset >= total:
+        return Page([], total, page, page_size)
+    found = await repository.list_sessions(tx, *owner, offset=offset, limit=page_size)
     return Page(found, total, page, page_size)
 
 
@@ -49,8 +52,11 @@ async def list_messages(
     session = await repository.find_session(tx, caller.organization_id, caller.user_id, session_name)
     if session is None:
         raise SessionNotFoundError(session_name)
+    offset = (page - 1) * page_size
+    if offset >= session.message_count:
+        return Page([], session.message_count, page, page_size)
     found = await repository.list_messages(
-        tx, session.id, offset=(page - 1) * page_size, limit=page_size, most_bytes=MOST_BYTES_OF_A_PAGE
+        tx, session.id, offset=offset, limit=page_size, most_bytes=MOST_BYTES_OF_A_PAGE
     )
     return Page(found, session.message_count, page, page_size)
 

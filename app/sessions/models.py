@@ -27,13 +27,14 @@ class Session(Base):
     __table_args__ = (
         UniqueConstraint("organization_id", "user_id", "public_id"),
         CheckConstraint("(turn_id IS NULL) = (turn_lease_until IS NULL)", name="turn_has_lease"),
-        Index("ix_sessions_listing", "organization_id", "user_id", text("last_update_time DESC")),
+        Index("ix_sessions_of_user", "organization_id", "user_id", text("last_update_time DESC"), text("id DESC")),
         # What the console lists: all of an organization, those that a key has begun, and those whose name begins so.
         Index("ix_sessions_organization", "organization_id", text("last_update_time DESC"), text("id DESC")),
         Index(
-            "ix_sessions_key",
+            "ix_sessions_of_key",
             "api_key_id",
             text("last_update_time DESC"),
+            text("id DESC"),
             postgresql_where=text("api_key_id IS NOT NULL"),
         ),
         Index("ix_sessions_name", "organization_id", "public_id", postgresql_ops={"public_id": "text_pattern_ops"}),

@@ -4,11 +4,13 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 
 from app.core.concurrency import in_slices
 from app.core.database import Transaction
 from app.core.json import storable_text
+from app.list_counts.models import CountedList
+from app.list_counts.repository import find_total
 from app.sessions.lease import LeasedSession
 from app.sessions.messages import ListedMessage, StoredMessage
 from app.sessions.models import Session
@@ -72,8 +74,9 @@ SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS conten
        CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at,
        superseded_by IS NOT NULL AS is_superseded, is_shown
 FROM (
-    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $4 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
-    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT $3) page
+    SELECT *, sum(size_bytes) OVER (ORDER BY id) <= $3 OR row_number() OVER (ORDER BY id) = 1 AS is_shown
+    FROM (SELECT id FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT {limit}) page
+    JOIN messages USING (id)
 ) shown
 ORDER BY id
 """
@@ -143,22 +146,23 @@ async def append_messages_and_end_lease(
 
 
 async def count_sessions(tx: Transaction, organization_id: str, user_id: str) -> int:
-    """How many sessions the user has in the organization."""
-    query = select(func.count()).select_from(Session).where(_is_owned(organization_id, user_id))
-    return await tx.session.scalar(query) or 0
+    """How many sessions the user has in the organization, without reading them."""
+    return await find_total(tx, organization_id, CountedList.SESSIONS, user_id=user_id)
 
 
 async def list_sessions(
     tx: Transaction, organization_id: str, user_id: str, *, offset: int, limit: int
 ) -> Sequence[Session]:
-    """One page of the user's sessions, the most recently updated first."""
-    query = (
-        select(Session)
-        .where(_is_owned(organization_id, user_id))
-        .order_by(Session.last_update_time.desc(), Session.id.desc())
-        .offset(offset)
-        .limit(limit)
-    )
+    """One page of the user's sessions, the most recently updated first.
+
+    What comes before the page is passed over in an index; only the page's own rows are read.
+    """
+    newest_first = (Session.last_update_time.desc(), Session.id.desc())
+    owned = _is_owned(organization_id, user_id)
+    # Written out, so that a plan that is kept for all parameters knows how few rows these are.
+    size = bindparam(None, limit, Integer, literal_execute=True)
+    page = select(Session.id).where(owned).order_by(*newest_first).offset(offset).limit(size).subquery()
+    query = select(Session).join(page, page.c.id == Session.id).order_by(*newest_first)
     return (await tx.session.scalars(query)).all()
 
 
@@ -177,7 +181,8 @@ async def list_messages(
 
     The first message of a page is always shown, so a client that asks for one message at a time gets each in full.
     """
-    rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES, session_id, offset, limit, most_bytes)
+    # The limit is written out, so that a plan that is kept for all parameters knows how few rows these are.
+    rows = await tx.fetch(_SELECT_PAGE_OF_MESSAGES.format(limit=int(limit)), session_id, offset, most_bytes)
     return await read_page([ListedMessage.from_row(row) for row in rows])
 
 

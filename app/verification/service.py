@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.core.database import Transaction
 from app.organizations import service as organizations
-from app.verification import delivery_checks, ledger_checks, metering_checks, spend_checks
+from app.verification import count_checks, delivery_checks, ledger_checks, metering_checks, spend_checks
 
 _BEGIN = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -35,7 +35,7 @@ async def verify_ledger(tx: Transaction) -> Verification:
 
 
 async def find_faults(tx: Transaction) -> list[str]:
-    """Every contradiction between accounts, holds, ledger, metering events and what was delivered.
+    """Every contradiction between accounts, holds, ledger, metering events, what was delivered, and what is counted.
 
     An empty list proves that the ledger is right. All queries see the same snapshot of the database. It must be the
     first thing that the transaction does. A large ledger takes seconds for each query: see `app.cli.transaction`.
@@ -43,9 +43,9 @@ async def find_faults(tx: Transaction) -> list[str]:
     for statement in _BEGIN:
         await tx.execute(statement)
     faults: list[str] = []
-    checks = (*ledger_checks.CHECKS, *metering_checks.CHECKS, *delivery_checks.CHECKS, *spend_checks.CHECKS)
-    for check in checks:
-        faults += [row[0] for row in await tx.fetch(check)]
+    for checks in (ledger_checks, metering_checks, delivery_checks, spend_checks, count_checks):
+        for check in checks.CHECKS:
+            faults += [row[0] for row in await tx.fetch(check)]
     return faults
 
 

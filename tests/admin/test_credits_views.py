@@ -8,7 +8,7 @@ import pytest
 from app.admin.credits import entry_view, period, usage_view
 from app.admin.credits.entry_queries import EntryHold, Line
 from app.admin.credits.export import csv_lines
-from app.admin.credits.filter_queries import LedgerFilter
+from app.admin.credits.ledger_filter import LedgerFilter
 from app.catalog.pricing import PriceTag, chat_cost, generation_cost
 from app.credits.models import EventKind
 from app.credits.spend_days import Spend, SpendOfDay, Split

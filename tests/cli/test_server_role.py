@@ -118,6 +118,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "console_sessions",
         "credit_alerts",
         "idempotency_keys",
+        "list_count_changes",
         "memberships",
         "outgoing_mails",
         "outputs",

@@ -50,8 +50,9 @@ async def test_the_running_worker_reports_every_loop(stack: object, environment:
             loops = await read_loops(redis)
 
     assert set(loops) == {
-        "adopt", "cancel", "copy", "end_late", "fill_capacity", "forget_idempotency_keys", "forget_mails",
-        "forget_unshown_keys", "grant_monthly_credits", "listen", "poll", "remove_abandoned", "settle_expired_holds",
-        "start", "sum_up_spend", "wake_due", "watch_credit_alerts", "watch_objects", "watch_redis",
+        "adopt", "cancel", "copy", "end_late", "fill_capacity", "fold_list_counts", "forget_idempotency_keys",
+        "forget_mails", "forget_unshown_keys", "grant_monthly_credits", "listen", "poll", "remove_abandoned",
+        "settle_expired_holds", "start", "sum_up_spend", "wake_due", "watch_credit_alerts", "watch_objects",
+        "watch_redis",
     }  # fmt: skip
     assert all(loops.values())

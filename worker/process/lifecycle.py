@@ -20,6 +20,7 @@ from app.credits.grants import grant_monthly_credits
 from app.credits.service import settle_expired
 from app.credits.summing import sum_up_spend
 from app.idempotency.service import forget_expired
+from app.list_counts.folding import fold_list_counts
 from app.mail.service import forget_old, send_due
 from app.mail.smtp import open_sender
 from app.queue.heartbeat import beat
@@ -40,6 +41,7 @@ _MONTHLY_GRANT_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 5.0
 _ALERT_SECONDS = 5.0
 _MAIL_SECONDS = 5.0
+_COUNT_SECONDS = 5.0
 _HAND_OVER_SECONDS = 15.0
 # A create call that is cut off may have made a prediction, which another worker must then look for.
 _LAST_STARTS_SECONDS = 5.0
@@ -135,6 +137,7 @@ def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) 
         "forget_unshown_keys": (partial(forget_unshown, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
         "sum_up_spend": (partial(sum_up_spend, database), _HOUSEKEEPING_SECONDS),
+        "fold_list_counts": (partial(fold_list_counts, database), _COUNT_SECONDS),
         "watch_credit_alerts": (alert, _ALERT_SECONDS),
         "forget_mails": (partial(forget_old, database), _HOUSEKEEPING_SECONDS),
     }

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.admin.access import Viewer
 from app.admin.credits import queries
-from app.admin.credits.filter_queries import LedgerFilter
+from app.admin.credits.ledger_filter import LedgerFilter
 from app.admin.credits.queries import Entry
 from app.admin.credits.scope import only_user_of
 from app.core.database import Database
@@ -78,19 +78,13 @@ async def _slices(request: Request, viewer: Viewer, database: Database) -> Async
     before = None
     while True:
         async with database.transaction() as tx:
-            rows = await queries.list_entries(
-                tx,
-                viewer.organization_id,
-                chosen,
-                limit=_SLICE,
-                only_user=only_user,
-                before=before,
-                newest=newest,
+            found = await queries.list_entries(
+                tx, viewer.organization_id, chosen, size=_SLICE, only_user=only_user, before=before, newest=newest
             )
-        yield rows
-        if len(rows) < _SLICE:
+        yield found.entries
+        if found.next is None:
             return
-        before = rows[-1].position
+        before = found.next
 
 
 async def _csv_of(slices: AsyncIterator[Sequence[Entry]]) -> AsyncIterator[str]:

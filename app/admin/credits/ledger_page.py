@@ -1,7 +1,7 @@
 """The pages of the ledger: the list, with one entry open beside it or none, and the open holds."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -12,12 +12,13 @@ from starlette.responses import Response
 from app.admin.access import Viewer
 from app.admin.credits import choice_queries, entry_queries, entry_view, queries
 from app.admin.credits.choice_queries import Choices
-from app.admin.credits.filter_queries import LedgerFilter
-from app.admin.credits.queries import Entry, Position
+from app.admin.credits.ledger_filter import LedgerFilter
+from app.admin.credits.queries import Entry
 from app.admin.credits.scope import only_user_of
+from app.admin.credits.walk_queries import SCANNED
 from app.admin.errors import PageNotFoundError
 from app.admin.filters import zone_of
-from app.admin.paging import page_of, read_position
+from app.admin.paging import Page, page_of, read_position, seal_position
 from app.admin.rendering import render
 from app.core.clock import now
 from app.core.database import Transaction
@@ -39,12 +40,18 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
     entry = None if entry_id is None else await _find_entry(tx, viewer, entry_id)
     cursor = request.query_params.get("cursor")
     before = _position(cursor)
-    # An address of an entry alone, as one sends it: the list begins with it.
-    start = entry.position if entry and not cursor else None
-    rows = await queries.list_entries(
-        tx, viewer.organization_id, chosen, limit=_PAGE_SIZE + 1, only_user=only_user, before=before, start=start
+    is_first = before is None and (entry is None or bool(cursor))
+    found = await queries.list_entries(
+        tx,
+        viewer.organization_id,
+        chosen,
+        size=_PAGE_SIZE,
+        only_user=only_user,
+        before=before,
+        # An address of an entry alone, as one sends it: the list begins with it.
+        newest=entry.id if entry and not cursor else None,
     )
-    page = page_of(rows, _PAGE_SIZE, _cursor, cursor=cursor if before or start else None)
+    page = Page(found.entries, seal_position([found.next]) if found.next else None, is_first)
     return render(
         request,
         "credits/ledger.html",
@@ -52,6 +59,7 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
         title=f"Entry {entry.id:,}" if entry else "Ledger",
         here="ledger",
         page=page,
+        scanned=SCANNED if found.is_cut else None,
         days=_by_day(page.rows, zone),
         chosen=chosen,
         cursor=cursor if before else _FIRST_PAGE,
@@ -82,13 +90,13 @@ async def _above_the_list(tx: Transaction, viewer: Viewer) -> dict[str, Any]:
 async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Response:
     """The open holds, the newest first."""
     cursor = request.query_params.get("cursor")
-    before = read_position(cursor, int)
+    before = _position(cursor)
     only_user = only_user_of(viewer)
     rows = await queries.list_holds(
         tx,
         viewer.organization_id,
         limit=_PAGE_SIZE + 1,
-        before=int(before[0]) if before else None,
+        before=before,
         only_user=only_user,
     )
     page = page_of(rows, _PAGE_SIZE, lambda hold: [hold.id], cursor=cursor if before else None)
@@ -121,16 +129,9 @@ async def _opened(tx: Transaction, viewer: Viewer, entry: Entry) -> dict[str, ob
     }
 
 
-def _cursor(entry: Entry) -> list[str | int]:
-    return [entry.created_at.isoformat(), entry.id]
-
-
-def _position(cursor: str | None) -> Position | None:
-    found = read_position(cursor, str, int)
-    try:
-        return (datetime.fromisoformat(str(found[0])), int(found[1])) if found else None
-    except ValueError:
-        return None
+def _position(cursor: str | None) -> int | None:
+    found = read_position(cursor, int)
+    return int(found[0]) if found else None
 
 
 def _by_day(rows: Sequence[Entry], zone: tzinfo) -> list[tuple[date, list[Entry]]]:

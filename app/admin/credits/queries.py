@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from app.admin.credits.filter_queries import LedgerFilter
+from app.admin.credits.ledger_filter import LedgerFilter
+from app.admin.credits.walk_queries import Walk, bounds_of_days
 from app.core.database import Transaction
 from app.credits.models import HoldState
-
-Position = tuple[datetime, int]
 
 # So many open holds are counted; of more it is only said that there are more.
 MOST_COUNTED = 1000
@@ -65,10 +64,6 @@ class Entry:
     content_id: uuid.UUID | None
     content_type: str | None
 
-    @property
-    def position(self) -> Position:
-        return (self.created_at, self.id)
-
 
 @dataclass(frozen=True)
 class Hold:
@@ -87,48 +82,52 @@ class Hold:
     content_id: uuid.UUID | None
 
 
+@dataclass(frozen=True)
+class Found:
+    """One page of the ledger.
+
+    Attributes:
+        entries: what was found.
+        next: below which id the next page begins; None if this is the last one.
+        is_cut: whether there may be more although the page is not full, because enough entries were looked through.
+    """
+
+    entries: Sequence[Entry]
+    next: int | None
+    is_cut: bool = False
+
+
 async def list_entries(
     tx: Transaction,
     organization_id: str,
     chosen: LedgerFilter,
     *,
-    limit: int,
+    size: int,
     only_user: str | None = None,
-    before: Position | None = None,
-    start: Position | None = None,
+    before: int | None = None,
     newest: int | None = None,
-) -> Sequence[Entry]:
-    """Entries of the organization's ledger, the newest first.
+) -> Found:
+    """One page of up to `size` entries of the organization's ledger, the newest first.
 
     Args:
         tx: the transaction.
         organization_id: whose ledger.
         chosen: which of its entries.
-        limit: how many at most.
+        size: how many at most.
         only_user: only what this user has spent; None: everything.
-        before: only those after this one in the list.
-        start: only this one and those after it.
+        before: only those with a smaller id, of which the page before has told.
         newest: none with a larger id.
     """
-    join, where, values = chosen.sql(organization_id, only_user)
-    for position, comparison in ((before, "<"), (start, "<=")):
-        if position is not None:
-            values += position
-            where += f" AND (l.created_at, l.id) {comparison} (${len(values) - 1}, ${len(values)}::bigint)"
-    if newest is not None:
-        values.append(newest)
-        where += f" AND l.id <= ${len(values)}"
-    values.append(limit)
-    rows = await tx.fetch(
-        f"""
-        WITH l AS (
-            SELECT {_COLUMNS} FROM ledger_entries l {join} WHERE {where}
-            ORDER BY l.created_at DESC, l.id DESC LIMIT ${len(values)}
-        ) {_NAMED} ORDER BY l.created_at DESC, l.id DESC
-        """,
-        *values,
-    )
-    return [Entry(**row) for row in rows]
+    bounds = await bounds_of_days(tx, organization_id, chosen.first, chosen.last)
+    for highest in (newest, None if before is None else before - 1):
+        bounds = bounds.up_to(highest)
+    walk = Walk.of(organization_id, chosen, only_user, bounds)
+    sql = f"WITH l AS ({walk.page(_COLUMNS, size + 1)}) {_NAMED} ORDER BY l.id DESC"
+    entries = [Entry(**row) for row in await tx.fetch(sql, *walk.values)]
+    if len(entries) > size:
+        return Found(entries[:size], entries[size - 1].id)
+    last = await tx.fetchval(walk.end(), *walk.values[: walk.driving_values]) if walk.passes_over else None
+    return Found(entries, last, is_cut=last is not None)
 
 
 async def find_entry(

@@ -212,12 +212,12 @@ async def list_members(tx: Transaction, organization_id: str) -> Sequence[ShownM
 _GIVEN = """
 SELECT e.id, e.created_at, e.kind, e.reference, e.amount, e.description, e.balance_after, a.actor_kind, a.email
 FROM (SELECT * FROM ledger_entries WHERE organization_id = $1 AND kind <> 'charge'
-      ORDER BY created_at DESC, id DESC LIMIT 20) e
+      ORDER BY id DESC LIMIT 20) e
 LEFT JOIN LATERAL (
     SELECT v.actor_kind, u.email FROM audit_events v LEFT JOIN users u ON u.id = v.actor_id
     WHERE v.object_id = e.reference ORDER BY v.at LIMIT 1
 ) a ON true
-ORDER BY e.created_at DESC, e.id DESC
+ORDER BY e.id DESC
 """
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from app.core.database import Transaction
 from app.core.json import storable_text
@@ -14,25 +14,6 @@ from app.core.json import storable_text
 _MOST_TITLE_BYTES: Final = 1024 * 1024
 _TITLE_CHARACTERS: Final = 200
 _MOST_CHOICES: Final = 200
-
-
-@dataclass(frozen=True)
-class SessionFilter:
-    """Which sessions of an organization are listed. None: all of them.
-
-    Attributes:
-        user_id: of this user.
-        key_id: begun with this key.
-        state: `running` or `failed`.
-        since: active since then.
-        name: whose name begins with this.
-    """
-
-    user_id: str | None = None
-    key_id: str | None = None
-    state: str | None = None
-    since: datetime | None = None
-    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,17 +47,8 @@ class SessionRow:
 _IS_RUNNING: Final = "coalesce(s.turn_lease_until > now(), false)"
 # A turn that has neither ended nor renewed its lease was lost with its process.
 _HAS_FAILED: Final = f"(NOT {_IS_RUNNING} AND (s.last_turn_failed OR s.turn_id IS NOT NULL))"
-_CONDITIONS: Final[Mapping[str, str]] = {
-    "user_id": "s.user_id = {}",
-    "key_id": "s.api_key_id = {}",
-    "since": "s.last_update_time >= {}",
-    # These operators use the index whatever the parameters are, which LIKE does not.
-    "name": "s.public_id ~>=~ {0} AND s.public_id ~<~ ({0} || chr(1114111))",
-    "public_id": "s.public_id = {}",
-    "id": "s.id = {}",
-    "before": "(s.last_update_time, s.id) < ({}, {})",
-}
-_STATES: Final[Mapping[str, str]] = {"running": f"AND {_IS_RUNNING}", "failed": f"AND {_HAS_FAILED}"}
+# SQL: whether a session is in the state that a list can be filtered by.
+STATES: Final[Mapping[str, str]] = {"running": _IS_RUNNING, "failed": _HAS_FAILED}
 
 _SELECT_SESSIONS: Final = """
 SELECT s.id, s.public_id, s.user_id, u.email, s.api_key_id, k.name AS key_name, s.message_count, s.created_at,
@@ -84,8 +56,7 @@ SELECT s.id, s.public_id, s.user_id, u.email, s.api_key_id, k.name AS key_name, 
        coalesce(spent.credits, 0) AS credits, coalesce(spent.agents, '{{}}') AS agents
 FROM (
     SELECT s.*, {is_running} AS is_running, {has_failed} AS has_failed
-    FROM sessions s WHERE s.organization_id = $1 {conditions}
-    ORDER BY s.last_update_time DESC, s.id DESC LIMIT {limit}
+    FROM {source} ORDER BY s.last_update_time DESC, s.id DESC LIMIT {limit}
 ) s
 JOIN users u ON u.id = s.user_id
 LEFT JOIN api_keys k ON k.id = s.api_key_id AND k.organization_id = $1
@@ -130,58 +101,38 @@ ORDER BY h.created_at DESC LIMIT $4
 """
 
 
-async def list_sessions(
-    tx: Transaction,
-    organization_id: str,
-    wanted: SessionFilter,
-    *,
-    before: tuple[datetime, uuid.UUID] | None = None,
-    limit: int,
-) -> list[SessionRow]:
-    """Sessions of the organization, the last active first; only those after `before` in that order."""
-    given = {
-        "user_id": wanted.user_id,
-        "key_id": wanted.key_id,
-        "since": wanted.since,
-        "name": None if wanted.name is None else storable_text(wanted.name),
-        "before": before,
-    }
-    return await _select(tx, organization_id, given, limit, state=wanted.state)
-
-
 async def find_sessions(
     tx: Transaction, organization_id: str, public_id: str, *, user_id: str | None
 ) -> list[SessionRow]:
     """The sessions of that name: one at most if a user is given, otherwise up to two."""
-    given = {"public_id": storable_text(public_id), "user_id": user_id}
-    return await _select(tx, organization_id, given, 2)
+    named = "sessions s WHERE s.organization_id = $1 AND s.public_id = $2 AND ($3::text IS NULL OR s.user_id = $3)"
+    return await select_sessions(tx, named, [organization_id, storable_text(public_id), user_id], limit=2)
 
 
 async def find_session(
     tx: Transaction, organization_id: str, session_id: uuid.UUID, *, user_id: str
 ) -> SessionRow | None:
     """The user's session with that row."""
-    found = await _select(tx, organization_id, {"id": session_id, "user_id": user_id}, 1)
+    own = "sessions s WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3"
+    found = await select_sessions(tx, own, [organization_id, session_id, user_id], limit=1)
     return found[0] if found else None
 
 
-async def _select(
-    tx: Transaction, organization_id: str, given: Mapping[str, Any], limit: int, state: str | None = None
-) -> list[SessionRow]:
-    conditions = [_STATES[state]] if state else []
-    values: list[object] = [organization_id]
-    for name, value in given.items():
-        if value is not None:
-            added = value if isinstance(value, tuple) else (value,)
-            numbers = [f"${len(values) + index + 1}" for index in range(len(added))]
-            conditions.append(f"AND {_CONDITIONS[name].format(*numbers)}")
-            values += added
+async def select_sessions(tx: Transaction, source: str, values: Sequence[object], *, limit: int) -> list[SessionRow]:
+    """Sessions with what lists show of them, the last active first.
+
+    Args:
+        tx: the transaction.
+        source: SQL of what is selected from: rows `s` of `sessions`, of the organization that is `$1`.
+        values: the parameters.
+        limit: how many at most.
+    """
     sql = _SELECT_SESSIONS.format(
         is_running=_IS_RUNNING,
         has_failed=_HAS_FAILED,
         # Written out, so that a plan that is kept for all parameters knows how few rows these are.
         limit=int(limit),
-        conditions=" ".join(conditions),
+        source=source,
         title_characters=_TITLE_CHARACTERS,
         most_bytes=_MOST_TITLE_BYTES,
     )

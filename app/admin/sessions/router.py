@@ -7,14 +7,14 @@ from starlette.responses import RedirectResponse, Response
 
 from app.admin.access import SignedIn, Viewer
 from app.admin.errors import PageNotFoundError
-from app.admin.paging import page_of, read_position
+from app.admin.paging import Page, read_position, seal_position
 from app.admin.rendering import render, url
+from app.admin.sessions.list_queries import SCANNED, list_sessions
 from app.admin.sessions.queries import (
     SessionRow,
     find_request,
     find_sessions,
     list_keys,
-    list_sessions,
     list_users,
 )
 from app.admin.sessions.requests import request_views
@@ -58,14 +58,18 @@ async def show_sessions(
 ) -> Response:
     """The sessions of the organization that the reader may see, the last active first."""
     query = SessionsQuery(q=q, user=user, key=key, state=state, days=days)
-    rows = await list_sessions(
-        tx, viewer.organization_id, query.wanted(viewer, now()), before=_before(cursor), limit=_PAGE_SIZE + 1
-    )
-    if not rows and q and await find_request(tx, viewer.organization_id, q, user_id=visible_user(viewer), limit=1):
+    before = _before(cursor)
+    found = await list_sessions(tx, viewer.organization_id, query.wanted(viewer, now()), before=before, size=_PAGE_SIZE)
+    if (
+        not found.rows
+        and q
+        and await find_request(tx, viewer.organization_id, q, user_id=visible_user(viewer), limit=1)
+    ):
         return RedirectResponse(url(f"requests/{q}"), status_code=303)
     users = [] if visible_user(viewer) else await list_users(tx, viewer.organization_id)
     keys = await list_keys(tx, viewer.organization_id, user_id=visible_user(viewer))
-    page = page_of(rows, _PAGE_SIZE, lambda row: (row.last_update_time.isoformat(), str(row.id)), cursor=cursor)
+    following = seal_position([found.next[0].isoformat(), str(found.next[1])]) if found.next else None
+    page = Page(found.rows, following, before is None)
     return render(
         request,
         "sessions/list.html",
@@ -73,6 +77,7 @@ async def show_sessions(
         title="Sessions",
         here="sessions",
         page=page,
+        scanned=SCANNED if found.is_cut else None,
         sessions=[view_of(row, viewer) for row in page.rows],
         query=query,
         users=[("", "Every user"), *users],

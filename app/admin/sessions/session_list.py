@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from app.admin.access import Viewer
-from app.admin.sessions.queries import SessionFilter, SessionRow
+from app.admin.sessions.list_queries import SessionFilter
+from app.admin.sessions.queries import SessionRow
 from app.admin.sessions.session_addresses import session_path
 from app.admin.sessions.transcript import title_of
 

@@ -41,7 +41,8 @@ SELECT id, turn_id, role, agent, name, tool_call_id, created_at, superseded_by, 
 FROM (
     SELECT *, sum(size_bytes) OVER (ORDER BY id) <= {_MOST_PAGE_BYTES}
               OR row_number() OVER (ORDER BY id) = 1 AS is_shown
-    FROM (SELECT * FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT {{limit}}) page
+    FROM (SELECT id FROM messages WHERE session_id = $1 ORDER BY id OFFSET $2 LIMIT {{limit}}) page
+    JOIN messages USING (id)
 ) shown
 ORDER BY id
 """

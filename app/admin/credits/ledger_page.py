@@ -39,18 +39,13 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
     only_user = only_user_of(viewer)
     entry = None if entry_id is None else await _find_entry(tx, viewer, entry_id)
     cursor = request.query_params.get("cursor")
+    # An address of an entry alone, as one sends it: the list begins with it.
+    newest = entry.id if entry and not cursor else None
     before = _position(cursor)
-    is_first = before is None and (entry is None or bool(cursor))
     found = await queries.list_entries(
-        tx,
-        viewer.organization_id,
-        chosen,
-        size=_PAGE_SIZE,
-        only_user=only_user,
-        before=before,
-        # An address of an entry alone, as one sends it: the list begins with it.
-        newest=entry.id if entry and not cursor else None,
+        tx, viewer.organization_id, chosen, size=_PAGE_SIZE, only_user=only_user, before=before, newest=newest
     )
+    is_first = before is None and newest is None
     page = Page(found.entries, seal_position([found.next]) if found.next else None, is_first)
     return render(
         request,

@@ -63,7 +63,8 @@ async def test_a_far_page_is_found_in_an_index_and_its_total_in_the_counts(
     passed_over, read = _reads(plans)
     assert len(page.items) == _SIZE
     assert passed_over == {index: pages * _SIZE}
-    assert read <= _SIZE
+    # The page's own rows: for themselves, and for their files.
+    assert read <= 2 * _SIZE
 
 
 async def test_a_page_behind_the_last_one_reads_no_content(many: Organization, database: Database) -> None:

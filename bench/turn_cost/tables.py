@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.turn_cost.loads import CALLS, EXTRAS, GUARDS, PACED, STREAMS, Load
 from bench.turn_cost.measure import Measured
-from bench.turn_cost.subjects import ABOUT, DIRECT, PRODUCT, TWIN
+from bench.turn_cost.subjects import ABOUT, DIRECT, PRODUCT, PROXY, TWIN
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _of_the_stores(results: Results) -> Table:
         ]
         for load in results.loads([CALLS[1], STREAMS[1], *EXTRAS])
         for subject in results.subjects([load])
-        if (results.median(subject, load, _COUNTED[0][0]) or 0) > 1
+        if subject not in {PROXY, DIRECT}
     ]
     return Table("stores", columns, rows)
 

@@ -1,6 +1,6 @@
 """What is made of what was measured: tables, the document, comparisons, and where time goes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
@@ -12,7 +12,7 @@ from bench.turn_cost.loads import CALLS, GUARDS, STREAMS
 from bench.turn_cost.measure import Measured
 from bench.turn_cost.profiling import Profile, tables_of
 from bench.turn_cost.stacks import by_group, cumulative, own, read_stacks
-from bench.turn_cost.subjects import DIRECT, PRODUCT, TWIN
+from bench.turn_cost.subjects import DIRECT, PRODUCT, PROXY, TWIN
 from bench.turn_cost.tables import Results, Table, tables
 
 CALL = CALLS[1]
@@ -65,6 +65,14 @@ def test_only_what_was_measured_has_rows() -> None:
 
     assert made.keys() == {"streams", "guards"}
     assert "first word p50" in made["streams"].columns
+
+
+def test_what_uses_stores_is_shown_however_little_it_asks() -> None:
+    rarely = replace(measured(PRODUCT), statements=0.2, transactions=0)
+
+    (table,) = [table for table in tables(Results([rarely, measured(PROXY)])) if table.name == "stores"]
+
+    assert [row[:3] for row in table.rows] == [["the product", "call", "0.2"]]
 
 
 @pytest.mark.parametrize(("load", "change", "is_good"), [

@@ -7,8 +7,9 @@ which `SEED` chooses.
 import asyncio
 import os
 import random
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,10 @@ class Pair:
     proxy: PostgresProxy
     database: Database
 
-    async def chat(self, api: Api, organization: Organization) -> httpx.Response:
-        """The response to a chat."""
-        async with httpx.AsyncClient(base_url=api.base_url, headers=organization.headers, timeout=PATIENCE) as client:
+    async def chat(self, api: Api, organization: Organization, *, is_keyed: bool = False) -> httpx.Response:
+        """The response to a chat. One that `is_keyed`, by an Idempotency-Key, takes transactions of several steps."""
+        headers = organization.headers | ({"Idempotency-Key": secrets.token_hex(8)} if is_keyed else {})
+        async with httpx.AsyncClient(base_url=api.base_url, headers=headers, timeout=PATIENCE) as client:
             return await client.post(CHAT, json=_HELLO)
 
     async def open_transactions(self) -> int:
@@ -70,16 +72,16 @@ async def pair(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
         yield Pair(sleeper, other, proxy, there.database)
 
 
-async def statements_of_a_turn(pair: Pair) -> int:
+async def statements_of_a_turn(pair: Pair, *, is_keyed: bool) -> int:
     """How many statements a turn runs on an API that has run one before."""
     organization = await factories.make_organization(pair.database)
-    await pair.chat(pair.sleeper, organization)
+    await pair.chat(pair.sleeper, organization, is_keyed=is_keyed)
     before = pair.proxy.statements
-    await pair.chat(pair.sleeper, organization)
+    await pair.chat(pair.sleeper, organization, is_keyed=is_keyed)
     return pair.proxy.statements - before
 
 
-async def sleep_before(pair: Pair, number: int) -> bool:
+async def sleep_before(pair: Pair, number: int, *, is_keyed: bool) -> bool:
     """Let the first API sleep before this statement of a turn, and check that nobody has to wait for it.
 
     Returns:
@@ -87,9 +89,9 @@ async def sleep_before(pair: Pair, number: int) -> bool:
     """
     ours, theirs = [await factories.make_organization(pair.database) for _ in range(2)]
     for api, organization in ((pair.sleeper, ours), (pair.other, ours), (pair.other, theirs)):
-        assert (await pair.chat(api, organization)).status_code == 200
+        assert (await pair.chat(api, organization, is_keyed=is_keyed)).status_code == 200
     pair.proxy.hold(number)
-    interrupted = asyncio.create_task(pair.chat(pair.sleeper, ours))
+    interrupted = asyncio.create_task(pair.chat(pair.sleeper, ours, is_keyed=is_keyed))
     async with asyncio.timeout(PATIENCE):
         await pair.proxy.wait_until_held()
     with frozen(pair.sleeper.process.pid):
@@ -124,15 +126,26 @@ async def is_answered(pair: Pair, organization: Organization) -> bool:
 
 
 @pytest.mark.timeout(3600 if _IS_FULL else 300)
-async def test_an_api_that_sleeps_within_a_turn_delays_nobody_for_long(pair: Pair) -> None:
-    count = await statements_of_a_turn(pair)
-    seed = os.environ.get("SEED", "1")
-    chosen = range(1, count + 1) if _IS_FULL else random.Random(seed).sample(range(1, count + 1), _SAMPLE)
+async def test_an_api_that_sleeps_within_a_transaction_delays_nobody_for_long(pair: Pair) -> None:
+    chosen = choose(await statements_of_a_turn(pair, is_keyed=True))
 
-    were_open = [await sleep_before(pair, number) for number in chosen]
+    were_open = [await sleep_before(pair, number, is_keyed=True) for number in chosen]
 
     # Otherwise this test shows nothing.
     assert any(were_open), f"no transaction was open before these statements: {list(chosen)}"
+
+
+@pytest.mark.timeout(3600 if _IS_FULL else 300)
+async def test_an_api_that_sleeps_within_a_plain_turn_keeps_no_transaction_open(pair: Pair) -> None:
+    chosen = choose(await statements_of_a_turn(pair, is_keyed=False))
+
+    assert [await sleep_before(pair, number, is_keyed=False) for number in chosen] == [False] * len(chosen)
+
+
+def choose(count: int) -> Sequence[int]:
+    """The numbers of the statements before which the API falls asleep."""
+    numbers = range(1, count + 1)
+    return numbers if _IS_FULL else random.Random(os.environ.get("SEED", "1")).sample(numbers, min(_SAMPLE, count))
 
 
 async def test_a_postgres_that_sleeps_is_given_up_and_the_books_are_right(pair: Pair) -> None:

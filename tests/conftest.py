@@ -15,16 +15,10 @@ from devstack.vendors import choose_vendors
 from tests import factories, programs
 from tests.factories import Organization
 from tests.not_run import pytest_addoption, pytest_runtest_makereport, pytest_terminal_summary
-from tests.order import pytest_collection_modifyitems
 from tests.plain_http import NO_TLS
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
 
-__all__ = [
-    "pytest_addoption",
-    "pytest_collection_modifyitems",
-    "pytest_runtest_makereport",
-    "pytest_terminal_summary",
-]
+__all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
 # The duration of an example depends on the machine, so there is no deadline.
 hypothesis.settings.register_profile("tests", deadline=None)

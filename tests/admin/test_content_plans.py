@@ -98,7 +98,9 @@ async def test_a_page_reads_no_more_than_it_looks_through(
                 await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
                 plan = await tx.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
             nodes = list(nodes_of(plan[0]["Plan"]))
-            assert "Seq Scan" not in {node["Node Type"] for node in nodes}, plan
+            # A table that is small in the tests may be read whole; what is read of all is counted below.
+            whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+            assert "generations" not in whole, plan
             assert sum(read_by(node) for node in nodes if "Relation Name" in node) <= _MOST_READ, plan
 
 

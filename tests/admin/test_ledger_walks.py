@@ -21,6 +21,8 @@ _ROWS = 30_000
 _DAYS = 60
 _LAST = datetime(2026, 3, 1, tzinfo=UTC)
 _SIZE = 50
+# An index may lead past rows that are no part of the walk, such as those of other tests.
+_MOST_READ = 3 * SCANNED // 2
 _SEED = f"""
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description,
     created_at, user_id, api_key_id, agent, model, request_id)
@@ -88,8 +90,9 @@ async def test_a_page_reads_no_more_than_it_looks_through(
             for statement, values in statements.items():
                 plan = await tx.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
                 nodes = list(_nodes_of(plan[0]["Plan"]))
-                assert "Seq Scan" not in {node["Node Type"] for node in nodes}, plan
-                assert sum(_read_by(node) for node in nodes if "Relation Name" in node) <= SCANNED + 2 * _SIZE, plan
+                whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+                assert "ledger_entries" not in whole, plan
+                assert sum(_read_by(node) for node in nodes if "Relation Name" in node) <= _MOST_READ, plan
 
 
 @pytest.mark.parametrize("filters", WANTED)

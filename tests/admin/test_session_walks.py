@@ -15,6 +15,8 @@ from tests.factories import Organization
 
 _ROWS = 12_000
 _SIZE = 25
+# An index may lead past rows that are no part of the walk, such as those of other tests.
+_MOST_READ = 3 * SCANNED // 2
 _NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
 # The oldest have failed, or are running; and two of a time follow each other by their ids.
 _SEED = f"""
@@ -77,8 +79,8 @@ async def test_a_page_reads_no_more_than_it_looks_through(many: Organization, da
     nodes = [node for plan in plans.plans for node in _nodes_of(plan["Plan"])]
     read = [_read_by(node) for node in nodes if node.get("Relation Name") == "sessions"]
     # Where almost every row has such a name, the others are passed over, too.
-    assert max(read) <= SCANNED + _SIZE
-    assert sum(read) <= 3 * (SCANNED + _SIZE)
+    assert max(read) <= _MOST_READ
+    assert sum(read) <= 3 * _MOST_READ
 
 
 @pytest.mark.parametrize("filters", WANTED)

@@ -56,6 +56,7 @@ READS = [
     ("credits", "balance", "--org", "Acme"),
     ("credits", "grant", "--org", "Acme", "--amount", "5", "--reference", "of the test"),
     ("verify-ledger",),
+    ("count-lists",),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
@@ -202,12 +203,13 @@ async def test_retries_end_at_their_maximum(client: httpx.AsyncClient, openai: A
 async def test_the_agent_gets_an_error_for_an_unpriced_model_at_no_cost(
     client: httpx.AsyncClient, openai: AsyncOpenAI, database: Database, organization: Organization
 ) -> None:
+    unknown = f"nobody/knows-{secrets.token_hex(4)}"
     completion = await openai.chat.completions.create(
         model="junis-orchestrator",
-        messages=[{"role": "user", "content": "Please make a picture with nobody/knows of a hat"}],
+        messages=[{"role": "user", "content": f"Please make a picture with {unknown} of a hat"}],
     )
 
-    assert "There is no model nobody/knows" in (completion.choices[0].message.content or "")
+    assert f"There is no model {unknown}" in (completion.choices[0].message.content or "")
     assert (await client.get("/content")).json()["total"] == 0
     assert all(reference.startswith("turn:") for reference in await charges(database, organization))
 

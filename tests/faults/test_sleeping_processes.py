@@ -159,7 +159,10 @@ async def test_a_postgres_that_sleeps_is_given_up_and_the_books_are_right(pair: 
         response = await pair.chat(pair.other, organization)
         seconds = time.monotonic() - started
 
-    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    # If only the end of the turn has met it, the answer was made and will be charged: the client is told not to repeat.
+    is_late = response.headers.get("x-should-retry") == "false"
+    assert response.status_code == 503
+    assert is_late or response.headers["retry-after"] == "1"
     assert seconds < 3 * STATEMENT_SECONDS
     assert (await pair.chat(pair.other, organization)).status_code == 200
     assert await faults_of(pair.database, organization) == []

@@ -1,3 +1,5 @@
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,7 +48,22 @@ def database_url(embedded: EmbeddedServers, template: str, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def junis(capsys: pytest.CaptureFixture[str]) -> Junis:
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undoes what a command that logs has set up for its process."""
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        if hasattr(logging, name):
+            monkeypatch.setattr(logging, name, getattr(logging, name))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    loggers = [logging.getLogger(name) for name in (None, "httpx", "uvicorn.access")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def junis(capsys: pytest.CaptureFixture[str], logging_as_before: None) -> Junis:
     """Runs a command in this process: `junis("orgs", "list")`."""
 
     def run(*arguments: str) -> Outcome:

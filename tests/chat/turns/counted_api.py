@@ -15,7 +15,6 @@ from typing import Any
 import anyio.to_thread
 import typer
 
-from app.asgi import app
 from app.cli.serve import serve
 
 PATH, PROBE = "/_hops", "/_hops/probe"
@@ -68,5 +67,8 @@ class CountingApp:
 if __name__ == "__main__":
     hops = Hops()
     hops.install()
+    # Not above: it sets up the logging of its process, and the tests import this module, too.
+    from app.asgi import app
+
     app.add_middleware(CountingApp, hops=hops)
     typer.run(serve)

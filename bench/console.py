@@ -36,6 +36,10 @@ _PAGES = (
     "/audit",
     "/organizations", "/plans", "/catalog", "/system",
 )  # fmt: skip
+# What is no object although it stands below the path of objects.
+_OTHER = re.compile(
+    r"/(new|holds|import|adjust|alerts|grant|events|export[^/]*|versions|ledger\.\w+)$|\.(csv|json|toml)$"
+)
 _OBJECTS = {"/sessions": "sessions", "/content": "content", "/ledger": "ledger", "/keys": "keys", "/agents": "agents"}
 
 
@@ -81,10 +85,12 @@ async def _sign_in(http: httpx.AsyncClient, email: str) -> None:
 async def _pages_of_objects(http: httpx.AsyncClient) -> Sequence[str]:
     found = []
     for path, folder in _OBJECTS.items():
-        links = re.findall(rf'class="hit[^"]*" href="/admin(/{folder}/[^"?]+)"', (await http.get(path)).text)
-        found += links[:1]
-        older = re.search(rf'href="/admin({path}\?cursor=[^"]+)"', (await http.get(path)).text)
-        if older:
+        text = (await http.get(path)).text
+        links = [link for link in re.findall(rf'href="/admin(/{folder}/[^"?#]+)', text) if not _OTHER.search(link)]
+        if not links:
+            raise RuntimeError(f"{path} leads to no object")
+        found.append(links[0])
+        if older := re.search(rf'href="/admin({path}\?cursor=[^"]+)"', text):
             found.append(older[1].replace("&amp;", "&"))
     return found
 

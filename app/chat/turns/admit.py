@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import monotonic
 
@@ -24,7 +25,7 @@ from app.core.attribution import Attribution
 from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
-from app.core.errors import ServiceUnavailableError
+from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.group_commit import GroupCommit
 from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
@@ -98,9 +99,11 @@ class TurnAdmission:
         setup = await self._setups.get(organization_id, request.target)
         session = sessions.begin_new(turn_id)
         continuation = await sessions.begin_conversation(request.messages)
-        turn = await self._prepare(request, setup, session, continuation, asked_at)
+        batch = Batch(organization_id, setup.version, setup.valid_until)
+        async with _refusing_by_what_is_current(self._database, batch):
+            turn = await self._prepare(request, setup, session, continuation, asked_at)
         admission = await _admission_of(turn, begins_session=True)
-        await self._admitting.submit(Batch(organization_id, setup.version, setup.valid_until), admission)
+        await self._admitting.submit(batch, admission)
         return turn
 
     async def _admit_all(self, batch: Batch, admissions: Sequence[Admission]) -> Sequence[None] | None:
@@ -128,10 +131,12 @@ class TurnAdmission:
                 conversation_name=request.conversation_name,
             )
             continuation = await sessions.continue_session(tx, session, request.messages)
-            turn = await self._prepare(request, setup, session, continuation, asked_at)
+            batch = Batch(owner.organization_id, setup.version, setup.valid_until)
+            async with _refusing_by_what_is_current(tx, batch):
+                turn = await self._prepare(request, setup, session, continuation, asked_at)
             admission = await _admission_of(turn, begins_session=False)
             await _supersede_former_run(tx, turn, claim)
-            await _admit(tx, Batch(owner.organization_id, setup.version, setup.valid_until), admission)
+            await _admit(tx, batch, admission)
             return turn
 
     async def _prepare(
@@ -282,6 +287,21 @@ async def _supersede_former_run(tx: Transaction, turn: AdmittedTurn, claim: Clai
             reference=claim.former_hold_reference,
             by_reference=hold_reference(turn.id),
         )
+
+
+@asynccontextmanager
+async def _refusing_by_what_is_current(run: Statements, batch: Batch) -> AsyncIterator[None]:
+    """Let a refusal pass only if what it is about is still so. Nothing else would compare the version then.
+
+    Raises:
+        _OutdatedSetupError: it has changed.
+    """
+    try:
+        yield
+    except InvalidRequestError as refusal:
+        if not await repository.is_current(run, batch):
+            raise _OutdatedSetupError from refusal
+        raise
 
 
 async def _admit(run: Statements, batch: Batch, admission: Admission) -> None:

@@ -71,7 +71,7 @@ class TurnSetups:
             return self._remember(key, await self._load(own, organization_id, target))
 
     def forget(self, organization_id: str, target: Target) -> None:
-        """Read the setup anew next time."""
+        """Drop what is remembered of an agent. The next turn reads it from Postgres again."""
         self._known.pop((organization_id, target), None)
 
     def _remember(self, key: tuple[str, Target], setup: TurnSetup) -> TurnSetup:

@@ -21,7 +21,7 @@ from app.credits import service as credits
 from app.sessions import service as sessions
 from app.sessions.lease import LeasedSession
 from tests.agents.definitions import make_host
-from tests.chat.asking import answer_of, ask
+from tests.chat.asking import answer_of, ask, conversation
 from tests.chat.books import closed_books_of, cost_of, tokens_of
 from tests.chat.turns.rows import TurnRows, rows_of
 from tests.credits.uses import make_use
@@ -310,6 +310,21 @@ async def test_a_turn_is_never_admitted_with_an_agent_that_was_changed_before_it
         async with database.transaction() as tx:
             await tx.execute("UPDATE agents SET is_active = $2 WHERE organization_id = $1", host.id, bool(number % 2))
         assert (await ask(http, host, "Hey")).status_code == (200 if number % 2 else 400), number
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+async def test_a_turn_is_never_refused_for_what_was_changed_before_it(
+    http: httpx.AsyncClient, database: Database, *, is_named: bool
+) -> None:
+    host = await make_host(database, tools=["replicate_generate"])
+    body = conversation("ours") if is_named else {}
+    tool = {"type": "function", "function": {"name": "replicate_generate", "parameters": {"type": "object"}}}
+    assert (await ask(http, host, "Hey", **body)).status_code == 200
+    assert (await ask(http, host, "Hey", tools=[tool], **body)).status_code == 400
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE agents SET tools = '{}' WHERE organization_id = $1", host.id)
+
+    assert (await ask(http, host, "Hey", tools=[tool], **body)).status_code == 200
 
 
 async def test_a_price_is_charged_from_the_moment_on_from_which_it_is_in_force(

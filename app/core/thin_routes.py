@@ -1,7 +1,7 @@
 """Routes that do for a request what their signature asks for, and nothing else.
 
 The framework still reads the signature, describes the route in `/openapi.json`, and checks parameters and results. Its
-own handler works out anew for every request what a route depends on; here that is known when the route is made.
+own handler resolves a route's dependencies for every request; here that is done once, when the route is made.
 """
 
 import inspect

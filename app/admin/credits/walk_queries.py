@@ -100,7 +100,7 @@ class Walk:
 
     def page(self, columns: str, limit: int) -> str:
         """The columns of a row `l`, of up to `limit` entries."""
-        # An order within, where nothing is passed over, would keep Postgres from seeing how few rows are wanted.
+        # Sorted here although no row is skipped, Postgres would plan for all rows instead of one page.
         source = self._scan("l.*") + (f" {_IN_ORDER} LIMIT {SCANNED}" if self.passes_over else "")
         return f"SELECT {columns} FROM ({source}) l WHERE {self.rest} {_IN_ORDER} LIMIT {limit}"
 

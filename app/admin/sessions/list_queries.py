@@ -116,7 +116,7 @@ class _Walk:
     def source(self, *, is_bounded: bool) -> str:
         """The rows `s` of the list. If they are not bounded they are few, and all of them are read."""
         scan = self._scan("s.*")
-        # An order within, where nothing is passed over, would keep Postgres from seeing how few rows are wanted.
+        # Sorted here although no row is skipped, Postgres would plan for all rows instead of one page.
         if is_bounded and self.rest:
             scan += f" {_IN_ORDER} LIMIT {SCANNED}"
         elif not is_bounded:

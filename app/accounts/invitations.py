@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.accounts.errors import InvitationOfAnotherError, UnusableLinkError
 from app.accounts.passwords import Passwords, check_new_password
@@ -187,12 +188,27 @@ async def withdraw_invitations_of(tx: Transaction, organization_id: str, user_id
 async def list_open(tx: Transaction, organization_id: str) -> Sequence[Invitation]:
     """The organization's invitations that are neither accepted nor withdrawn, newest first; some may have expired."""
     rows = await tx.fetch(
-        f"{_READ} WHERE i.organization_id = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL"
-        " ORDER BY i.created_at DESC LIMIT $2",
+        f"{_READ} WHERE i.organization_id = $1 AND {_OPEN} ORDER BY i.created_at DESC LIMIT $2",
         organization_id,
         _MOST_SHOWN,
     )
-    return [Invitation(**{**dict(row), "role": MembershipRole(row["role"])}) for row in rows]
+    return [_invitation(row) for row in rows]
+
+
+async def get_open(tx: Transaction, organization_id: str, invitation_id: str) -> Invitation:
+    """One of the organization's invitations that are neither accepted nor withdrawn; it may have expired.
+
+    Raises:
+        UnusableLinkError: the organization has no such open invitation.
+    """
+    row = await tx.fetchrow(
+        f"{_READ} WHERE i.organization_id = $1 AND i.id = $2 AND {_OPEN}",
+        organization_id,
+        invitation_id.replace("\0", ""),
+    )
+    if row is None:
+        raise UnusableLinkError
+    return _invitation(row)
 
 
 async def find_invitation(tx: Transaction, token: str) -> Invitation:
@@ -202,12 +218,15 @@ async def find_invitation(tx: Transaction, token: str) -> Invitation:
         UnusableLinkError: it was accepted, withdrawn, replaced by another one, or has ended; or there never was one.
     """
     row = await tx.fetchrow(
-        f"{_READ} WHERE i.token_hash = $1"
-        " AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now()",
+        f"{_READ} WHERE i.token_hash = $1 AND {_OPEN} AND i.expires_at > now()",
         sha256(token),
     )
     if row is None:
         raise UnusableLinkError
+    return _invitation(row)
+
+
+def _invitation(row: Any) -> Invitation:
     return Invitation(**{**dict(row), "role": MembershipRole(row["role"])})
 
 

@@ -37,6 +37,11 @@ def plain_money(amount: Decimal) -> str:
     return f"{amount.quantize(_PLACES):,.6f}".replace("-", _MINUS)
 
 
+def short_money(amount: Decimal) -> str:
+    """Credits as one types them, without zeros at the end."""
+    return f"{amount.normalize():,f}"
+
+
 def zone_of(name: str | None) -> tzinfo:
     """The time zone with an IANA name such as `Europe/Berlin`, or UTC if there is none of that name."""
     if not name:

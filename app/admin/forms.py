@@ -107,6 +107,11 @@ class Form:
             self.error(name, f"Choose one of: {', '.join(allowed)}.")
         return value
 
+    def require_typed(self, name: str, expected: str, refusal: str) -> None:
+        """Refuse the form unless a field holds the name that the page has asked for."""
+        if self.value(name).strip() != expected.strip():
+            self.error(name, refusal)
+
     def error(self, name: str, sentence: str) -> None:
         """Note a refusal. The first one of each field stands."""
         self.errors.setdefault(name, sentence)

@@ -147,6 +147,7 @@ _GLOBALS: Final[Mapping[str, Any]] = {
 _FILTERS: Final[Mapping[str, Any]] = {
     "money": filters.money,
     "plain_money": filters.plain_money,
+    "short_money": filters.short_money,
     "size": filters.size,
     "duration": filters.duration,
     "count": filters.count,

@@ -146,11 +146,16 @@ async def test_a_price_can_be_tried_at_last_months_use(
 
 
 async def test_a_model_is_switched_off_and_on(operator_browser: Browser, database: Database, model: str) -> None:
-    await operator_browser.submit(f"/catalog/{model}", act="off")
+    asked = await operator_browser.get(f"/catalog/{model}", params={"act": "off"})
+    refused = await operator_browser.submit(f"/catalog/{model}", act="off", confirm="acme")
+    still = (await operator_browser.get("/catalog", params={"q": model})).text
+    await operator_browser.submit(f"/catalog/{model}", act="off", confirm=model)
     off = (await operator_browser.get("/catalog", params={"q": model})).text
     await operator_browser.submit(f"/catalog/{model}", act="on")
 
-    assert "switched off" in off
+    assert f"Type <code>{model}</code> to go on" in asked.text
+    assert (refused.status_code, "Nothing was switched off." in refused.text) == (422, True)
+    assert [f"{model}</a><small>Generation, switched off" in each for each in (still, off)] == [False, True]
     events = [row.event for row in await rows_of(database, model)]
     assert events == ["model_imported", "model_switched_off", "model_switched_on"]
     assert await price_now(database, model) == Decimal("0.04")

@@ -100,17 +100,11 @@ async def test_an_invitation_is_for_one_address(owner_browser: Browser, browser_
 async def test_a_withdrawn_renewed_or_expired_link_does_not_work(
     database: Database, owner_browser: Browser, anonymous_browser: Browser
 ) -> None:
-    async def id_of(email: str) -> str:
-        async with database.transaction() as tx:
-            found: str = await tx.fetchval(
-                "SELECT id FROM invitations WHERE email = $1 AND withdrawn_at IS NULL", email
-            )
-        return found
-
     domain = f"{owner_browser.user_id}.example.com"
     withdrawn, renewed, expired = [await invite(owner_browser, f"{name}@{domain}") for name in "abc"]
-    await owner_browser.submit(f"/members/invitations/{await id_of(f'a@{domain}')}/withdraw")
-    await owner_browser.submit(f"/members/invitations/{await id_of(f'b@{domain}')}/renew")
+    path = f"/members/invitations/{await _id_of(database, f'a@{domain}')}/withdraw"
+    await owner_browser.submit(path, confirm=f"A@{domain} ")
+    await owner_browser.submit(f"/members/invitations/{await _id_of(database, f'b@{domain}')}/renew")
     newer = link_in(await owner_browser.get("/members"))
     async with database.transaction() as tx:
         await tx.execute("UPDATE invitations SET expires_at = now() WHERE email = $1", f"c@{domain}")
@@ -118,6 +112,53 @@ async def test_a_withdrawn_renewed_or_expired_link_does_not_work(
     statuses = [(await anonymous_browser.get(link)).status_code for link in (withdrawn, renewed, expired, newer)]
 
     assert statuses == [404, 404, 404, 200]
+
+
+async def test_withdrawing_says_what_it_stops_and_asks_for_the_address(
+    database: Database, owner_browser: Browser, anonymous_browser: Browser
+) -> None:
+    email = f"{owner_browser.user_id}@example.com"
+    link = await invite(owner_browser, email)
+    path = f"/members/invitations/{await _id_of(database, email)}/withdraw"
+
+    asked = await owner_browser.get(path)
+    refused = await owner_browser.submit(path, confirm="<mina@example.com")
+    still = await anonymous_browser.get(link)
+    withdrawn = await owner_browser.submit(path, confirm=email)
+    again = await owner_browser.submit(path, confirm=email)
+
+    assert (asked.status_code, refused.status_code, still.status_code) == (200, 422, 200)
+    for said in (f"Type <code>{email}</code> to go on", "Its link works no more", "It was not accepted".lower()):
+        assert said in asked.text
+    assert "Nothing was withdrawn." in refused.text
+    assert 'value="&lt;mina@example.com"' in refused.text
+    assert (withdrawn.status_code, again.status_code) == (303, 404)
+    assert (await owner_browser.get(path)).status_code == 404
+
+
+async def test_only_managers_of_the_organization_withdraw_its_invitations(
+    database: Database, owner_browser: Browser, browser_of: BrowserOf
+) -> None:
+    email = f"{owner_browser.user_id}@example.com"
+    await invite(owner_browser, email)
+    path = f"/members/invitations/{await _id_of(database, email)}/withdraw"
+    strangers = [
+        (await browser_of("viewer"), 403),
+        (await browser_of("member"), 403),
+        (await browser_of("owner", await factories.make_organization(database)), 404),
+    ]
+
+    for browser, status in strangers:
+        assert (await browser.get(path)).status_code == status
+        assert (await browser.submit(path, confirm=email)).status_code == status
+    assert await _id_of(database, email)
+
+
+async def _id_of(database: Database, email: str) -> str:
+    """The open invitation of an address."""
+    async with database.transaction() as tx:
+        found: str = await tx.fetchval("SELECT id FROM invitations WHERE email = $1 AND withdrawn_at IS NULL", email)
+    return found
 
 
 async def test_no_link_of_a_removed_member_works(

@@ -93,7 +93,7 @@ async def test_managers_set_alerts_and_everybody_sees_the_banner(
     banner = await viewer.get("/ledger")
     alert = re.search(r"/usage/alerts/(\d+)/remove", (await owner_browser.get("/usage")).text)
     assert alert
-    removed = await owner_browser.submit(alert[0])
+    removed = await owner_browser.submit(alert[0], confirm="1000.5")
 
     assert (added.status_code, removed.status_code) == (303, 303)
     assert added.headers["Location"] == "/admin/usage#alerts"
@@ -136,7 +136,8 @@ async def test_only_managers_change_alerts(browser_of: BrowserOf, owner_browser:
     browser = await browser_of(role)
 
     assert (await browser.submit("/usage/alerts", threshold="9")).status_code == 403
-    assert (await browser.submit(path)).status_code == 403
+    assert (await browser.get(path)).status_code == 403
+    assert (await browser.submit(path, confirm="7")).status_code == 403
     assert "Add alert" not in (await browser.get("/usage")).text
     assert (await owner_browser.get("/usage")).text.count("/remove") == 1
 
@@ -147,11 +148,30 @@ async def test_nobody_removes_the_alert_of_another_organization(
     path = await _add_alert(owner_browser)
     stranger = await browser_of("admin", await factories.make_organization(database))
 
-    assert (await stranger.submit(path)).status_code == 404
-    forged = await owner_browser.post(path, data={"csrf": "x"})
+    assert (await stranger.get(path)).status_code == 404
+    assert (await stranger.submit(path, confirm="7")).status_code == 404
+    forged = await owner_browser.post(path, data={"csrf": "x", "confirm": "7"})
 
     assert forged.status_code == 403
     assert (await owner_browser.get("/usage")).text.count("/remove") == 1
+
+
+async def test_removing_an_alert_says_what_it_stops_and_asks_for_the_amount(owner_browser: Browser) -> None:
+    path = await _add_alert(owner_browser)
+
+    asked = await owner_browser.get(path)
+    refused = [await owner_browser.submit(path, confirm=typed) for typed in ("", "70", "x", "7.000001")]
+    still = (await owner_browser.get("/usage")).text.count("/remove")
+    removed = await owner_browser.submit(path, confirm="7.0")
+
+    assert asked.status_code == 200
+    for said in ("Remove the alert below 7?", "Type <code>7</code> to go on", "It is the only one"):
+        assert said in asked.text
+    assert [(each.status_code, "removed." in each.text) for each in refused][1] == (422, True)
+    assert [each.status_code for each in refused] == [422] * 4
+    assert 'value="70"' in refused[1].text
+    assert (still, removed.status_code) == (1, 303)
+    assert "/remove" not in (await owner_browser.get("/usage")).text
 
 
 async def _add_alert(browser: Browser) -> str:

@@ -92,9 +92,8 @@ async def delete(request: Request, viewer: Manager, tx: TransactionDep, name: st
     """Delete an agent whose name was typed."""
     agent = await editing.get_edited(tx, viewer.organization_id, name)
     form = await read_form(request)
-    if form.value("typed").strip() != agent.entry.name:
-        form.error("typed", f"Type {agent.entry.name} to delete it.")
-    else:
+    form.require_typed("typed", agent.entry.name, f"Type {agent.entry.name} to delete it.")
+    if not form.errors:
         with form.refusing("typed"):
             await editing.delete_agent(tx, viewer.organization_id, agent.entry.name, actor=viewer.actor)
     if form.errors:

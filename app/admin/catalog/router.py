@@ -108,10 +108,12 @@ async def add_model(request: Request, viewer: Operator, tx: TransactionDep) -> R
 
 @router.get("/catalog/{name:path}")
 async def show_model(
-    request: Request, viewer: Operator, tx: TransactionDep, settings: SettingsDep, name: str
+    request: Request, viewer: Operator, tx: TransactionDep, settings: SettingsDep, name: str, act: str = ""
 ) -> Response:
-    """One model: its prices, what it was used for, and the form of its next price."""
+    """One model: its prices, what it was used for, and the form of its next price. `act=off` asks to switch it off."""
     model = await _found(tx, name)
+    if act == "off" and model.is_active:
+        return await _ask_to_switch_off(request, viewer, tx, settings, model, Form())
     form = Form.of({unit: f"{amount.normalize():f}" for unit, amount in views.units_of(model.current).items()})
     if model.current is not None and model.current.ceiling is not None:
         form.values["ceiling"] = [f"{model.current.ceiling.normalize():f}"]
@@ -122,10 +124,14 @@ async def show_model(
 async def change_model(
     request: Request, viewer: Operator, tx: TransactionDep, settings: SettingsDep, name: str
 ) -> Response:
-    """Add a price to a model, try what it would make, or switch the model on or off."""
+    """Add a price to a model, try what it would make, or switch the model on, or off if its name was typed."""
     model = await _found(tx, name)
     form = await read_form(request)
     act = form.one_of("act", ("price", "try", "on", "off"))
+    if act == "off":
+        form.require_typed("confirm", model.name, "That is not its name. Nothing was switched off.")
+        if form.errors:
+            return await _ask_to_switch_off(request, viewer, tx, settings, model, form, status=422)
     if act in {"on", "off"}:
         await service.switch_model(tx, model.name, is_active=act == "on", actor=viewer.actor)
         return see_other(request, f"/catalog/{_path(model.name)}", note=f"{model.name} is switched {act}.")
@@ -236,6 +242,32 @@ async def _page(
         quantities={unit: views.quantity_text(number) for unit, number in views.quantities_of(use).items()},
         makes=makes,
         troubles=[each for each in troubles if each.model == model.name],
+    )
+
+
+async def _ask_to_switch_off(
+    request: Request,
+    viewer: Operator,
+    tx: TransactionDep,
+    settings: Settings,
+    model: ShownModel,
+    form: Form,
+    *,
+    status: int = 200,
+) -> Response:
+    return render(
+        request,
+        "catalog/switch-off.html",
+        viewer,
+        title=f"Switch {model.name} off?",
+        here="catalog",
+        status=status,
+        model=model,
+        path=f"catalog/{_path(model.name)}",
+        agents=(await queries.count_references(tx)).get(model.name, 0),
+        is_default=model.name == settings.llm_model,
+        use=(await queries.read_use(tx, model.name)).get(model.name, Use()),
+        form=form,
     )
 
 

@@ -10,7 +10,6 @@ from app.admin.credits import alert_form, ledger_page, usage_export, usage_page
 from app.admin.credits.export import csv_export, json_export
 from app.admin.errors import PageNotFoundError
 from app.admin.rendering import see_other
-from app.credits import alerts
 from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
 
 router = APIRouter()
@@ -53,10 +52,24 @@ async def add_alert(request: Request, viewer: Manager, tx: TransactionDep, setti
     return see_other(request, "/usage#alerts", note=f"Owners and admins are told below {form.value('threshold')}.")
 
 
+@router.get("/usage/alerts/{alert_id}/remove")
+async def ask_to_remove_alert(
+    request: Request, alert_id: EntryId, viewer: Manager, tx: TransactionDep, settings: SettingsDep
+) -> Response:
+    """What nobody is told any more without an alert."""
+    return await alert_form.ask_to_remove(request, viewer, tx, alert_id, sends_mail=settings.sends_mail)
+
+
 @router.post("/usage/alerts/{alert_id}/remove")
-async def remove_alert(request: Request, alert_id: EntryId, viewer: Manager, tx: TransactionDep) -> Response:
-    """Alert the organization no more at one of its amounts."""
-    await alerts.remove_alert(tx, viewer.organization_id, alert_id, actor=viewer.actor)
+async def remove_alert(
+    request: Request, alert_id: EntryId, viewer: Manager, tx: TransactionDep, settings: SettingsDep
+) -> Response:
+    """Alert the organization no more at one of its amounts, if that was typed."""
+    form = await alert_form.remove(request, viewer, tx, alert_id)
+    if form.errors:
+        return await alert_form.ask_to_remove(
+            request, viewer, tx, alert_id, sends_mail=settings.sends_mail, form=form, status=422
+        )
     return see_other(request, "/usage#alerts", note="The alert is removed.")
 
 

@@ -188,8 +188,7 @@ async def revoke_key(key_id: str, request: Request, viewer: MemberUser, tx: Tran
     key = await pages.find_key(tx, viewer, key_id)
     form = await read_form(request)
     reason = form.text("reason", most=300, is_optional=True, label="A reason")
-    if form.value("name").strip() != key.name.strip():
-        form.error("name", "That is not its name. Nothing was revoked.")
+    form.require_typed("name", key.name, "That is not its name. Nothing was revoked.")
     if not form.errors:
         with form.refusing():
             await service.revoke_key(tx, viewer.organization_id, key_id, reason=reason, actor=viewer.actor)

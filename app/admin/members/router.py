@@ -9,7 +9,7 @@ from app.accounts import invitations
 from app.accounts.errors import UnusableLinkError
 from app.accounts.exclusion import remove_member, suspend_member
 from app.accounts.invitation_mail import send_invitation
-from app.accounts.invitations import NewInvitation
+from app.accounts.invitations import Invitation, NewInvitation
 from app.admin.access import Manager, SignedIn, Viewer
 from app.admin.errors import PageForbiddenError, PageNotFoundError
 from app.admin.forms import Form, read_form
@@ -83,14 +83,25 @@ async def renew_invitation(
     return await _hand_over(request, viewer, settings, made)
 
 
+@router.get("/members/invitations/{invitation_id}/withdraw")
+async def ask_to_withdraw(request: Request, invitation_id: str, viewer: Manager, tx: TransactionDep) -> Response:
+    """What withdrawing an invitation stops."""
+    return _ask_to_withdraw(request, viewer, await _open_invitation(tx, viewer, invitation_id), Form())
+
+
 @router.post("/members/invitations/{invitation_id}/withdraw")
 async def withdraw_invitation(request: Request, invitation_id: str, viewer: Manager, tx: TransactionDep) -> Response:
-    """Let an invitation's link work no longer."""
+    """Let an invitation's link work no longer, if the address that it is for was typed."""
+    form = await read_form(request)
+    invitation = await _open_invitation(tx, viewer, invitation_id)
+    _require_address(form, invitation.email, "That is not the address. Nothing was withdrawn.")
+    if form.errors:
+        return _ask_to_withdraw(request, viewer, invitation, form, status=422)
     try:
-        email = await invitations.withdraw(tx, viewer.organization_id, invitation_id, actor=viewer.actor)
+        await invitations.withdraw(tx, viewer.organization_id, invitation.id, actor=viewer.actor)
     except UnusableLinkError:
         raise PageNotFoundError from None
-    return see_other(request, "/members", note=f"The invitation of {email} is withdrawn.")
+    return see_other(request, "/members", note=f"The invitation of {invitation.email} is withdrawn.")
 
 
 @router.post("/members/{user_id}/role")
@@ -149,9 +160,8 @@ async def remove(request: Request, user_id: str, viewer: Manager, tx: Transactio
     """Make a user no member any more, if their address was typed."""
     form = await read_form(request)
     row = await _row(tx, viewer, user_id)
-    if form.value("confirm").strip().lower() != row.email.lower():
-        form.error("confirm", "That is not the address. Nobody was removed.")
-    else:
+    _require_address(form, row.email, "That is not the address. Nobody was removed.")
+    if not form.errors:
         with form.refusing():
             await remove_member(tx, viewer.organization_id, user_id, actor=viewer.actor)
     if form.errors:
@@ -165,6 +175,34 @@ async def _row(tx: Transaction, viewer: Viewer, user_id: str) -> MemberRow:
         raise PageNotFoundError
     has_one_owner = await queries.has_one_owner(tx, viewer.organization_id)
     return member_row(member, viewer, has_one_owner=has_one_owner)
+
+
+async def _open_invitation(tx: Transaction, viewer: Viewer, invitation_id: str) -> Invitation:
+    try:
+        return await invitations.get_open(tx, viewer.organization_id, invitation_id)
+    except UnusableLinkError:
+        raise PageNotFoundError from None
+
+
+def _require_address(form: Form, email: str, refusal: str) -> None:
+    """Case is no difference in an address."""
+    if form.value("confirm").strip().lower() != email.lower():
+        form.error("confirm", refusal)
+
+
+def _ask_to_withdraw(
+    request: Request, viewer: Viewer, invitation: Invitation, form: Form, *, status: int = 200
+) -> Response:
+    return render(
+        request,
+        "members/withdraw.html",
+        viewer,
+        title=f"Withdraw the invitation of {invitation.email}?",
+        here="members",
+        status=status,
+        invitation=invitation,
+        form=form,
+    )
 
 
 def _ask(request: Request, viewer: Viewer, row: MemberRow, act: str, form: Form, *, status: int = 200) -> Response:

@@ -34,7 +34,7 @@ async def pages(world: World) -> list[Case]:
         await suspend_member(tx, organization_id, suspended.id, actor=owner)
         stranger = await user_of(tx, f"jun-{some}@fernhill.example")
         new, known = await invite(tx, f"mina-{some}@fernhill.example"), await invite(tx, stranger.email, "admin")
-        await invite(tx, f"{'w' * 60}{some}@fernhill.example", "viewer")
+        widest = await invite(tx, f"{'w' * 60}{some}@fernhill.example", "viewer")
         ended = await invite(tx, f"late-{some}@fernhill.example")
         await tx.execute("UPDATE invitations SET expires_at = now() WHERE id = $1", ended.id)
         viewer = await organizations.find_user(tx, world.emails["viewer"])
@@ -56,4 +56,5 @@ async def pages(world: World) -> list[Case]:
         Case("members-viewer", "/members", as_role="viewer"),
         Case("member-suspend", f"/members/{long.id}/suspend"),
         Case("member-remove", f"/members/{long.id}/remove"),
+        Case("invitation-withdraw", f"/members/invitations/{widest.id}/withdraw"),
     ]

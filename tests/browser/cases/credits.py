@@ -18,6 +18,7 @@ async def pages(world: World) -> list[Case]:
     async with world.database.transaction() as tx:
         entry = await _spend(tx, world.organization.id, world.organization.user_id)
         await alerts.add_alert(tx, world.organization.id, Decimal(1000), actor=COMMAND_LINE)
+        (alert,) = await alerts.list_alerts(tx, world.organization.id)
         await credits.hold(
             tx,
             Attribution(organization_id=world.organization.id, agent="painter", model="minimax/video-01"),
@@ -32,6 +33,7 @@ async def pages(world: World) -> list[Case]:
         Case("usage-nothing", "/usage?pick=never"),
         Case("usage-member", "/usage", as_role="member"),
         Case("usage-viewer", "/usage", as_role="viewer"),
+        Case("alert-remove", f"/usage/alerts/{alert.id}/remove"),
         Case("ledger", "/ledger"),
         Case("ledger-entry", f"/ledger/{entry}?kind=charge&cursor=first"),
         Case("ledger-nothing", "/ledger?search=never&kind=adjustment&first=2026-01-01"),

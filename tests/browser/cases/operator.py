@@ -48,6 +48,7 @@ async def pages(world: World) -> list[Case]:
         Case("catalog-nothing", "/catalog?q=nothing-has-this-name"),
         Case("catalog-model", f"/catalog/{model}"),
         Case("catalog-chat", "/catalog/sim-chat"),
+        Case("catalog-off", f"/catalog/{model}?act=off"),
         Case("catalog-new", "/catalog/new"),
         Case("catalog-import", "/catalog/import"),
         Case("system", "/system"),

@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns profile-turns lag fuzz screenshots assets clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -25,6 +25,8 @@ help:
 	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
 	@echo 'make bench-turns  measure what a turn costs, beside servers that do as little as possible: docs/performance.md;'
 	@echo '                  ARGS="--only product,twin,call-10 --rounds 1" takes less than a minute; ARGS=--write keeps the tables'
+	@echo 'make bench-scaling  measure one, two and three API processes, one and two workers, and what a unit of work costs:'
+	@echo '                  docs/scaling.md; ARGS=--write keeps the tables'
 	@echo 'make profile-turns  show where the processor time of a turn goes; ARGS=--write keeps the tables'
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
@@ -85,6 +87,9 @@ bench: install
 
 bench-turns: install
 	$(BIN)/python -m bench.turn_cost $(ARGS)
+
+bench-scaling: install
+	$(BIN)/python -m bench.scaling $(ARGS)
 
 profile-turns: install
 	$(BIN)/python -m bench.turn_cost.profiling $(ARGS)

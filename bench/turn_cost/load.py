@@ -9,6 +9,7 @@ import itertools
 import secrets
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -60,6 +61,7 @@ class Outcome:
     Attributes:
         requests: how many responses were as they should be.
         failures: how many were not; `samples` says what a few of them were.
+        failed: how many there were of each status; 0 for those without an answer.
         seconds: how long it all took.
         p50, p99: of the time from a request to the end of its response.
         first_word_p50: of the time to the first piece of text, for streams.
@@ -72,6 +74,7 @@ class Outcome:
     p50: float
     p99: float
     first_word_p50: float
+    failed: dict[str, int] = field(default_factory=dict)
     samples: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
 
@@ -84,6 +87,7 @@ class _Load:
         self._left = iter(range(order.requests)) if order.requests else itertools.count()
         self.good: list[Exchange] = []
         self.bad: list[str] = []
+        self.failed: Counter[int] = Counter()
 
     async def run(self) -> Outcome:
         began = perf_counter()
@@ -112,12 +116,16 @@ class _Load:
             exchange = await asyncio.wait_for(connection.send(self._head + key + next(self._bodies)), _PATIENCE_SECONDS)
         except (ConnectionError, TimeoutError) as error:
             connection.is_lost = True
-            self.bad.append(repr(error))
+            self._note_failure(0, repr(error))
             return
         if exchange.is_good(status=order.status, is_streamed=order.is_streamed):
             self.good.append(exchange)
         else:
-            self.bad.append(f"{exchange.status} {exchange.tail[:300]!r}")
+            self._note_failure(exchange.status, f"{exchange.status} {exchange.tail[:300]!r}")
+
+    def _note_failure(self, status: int, sample: str) -> None:
+        self.failed[status] += 1
+        self.bad.append(sample)
 
     def _outcome(self, seconds: float) -> Outcome:
         durations = [exchange.duration for exchange in self.good]
@@ -129,6 +137,7 @@ class _Load:
             p50=_percentile(durations, 50),
             p99=_percentile(durations, 99),
             first_word_p50=_percentile(first_words, 50),
+            failed={str(status): count for status, count in self.failed.items()},
             samples=self.bad[:_FEW],
             sessions=[exchange.session_id for exchange in self.good] if self._order.requests else [],
         )

@@ -84,6 +84,11 @@ class LoadProcess:
             [sys.executable, "-m", "bench.turn_cost.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def run(self, order: Order) -> Outcome:
         """Make this load.
 

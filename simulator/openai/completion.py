@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 
 from simulator.faults.chat import ChatFault
-from simulator.openai.additions import addition_deltas, call_additions, message_additions
+from simulator.openai.additions import addition_deltas, message_additions
 from simulator.openai.assistant import CHARACTERS_PER_TOKEN, Reply
+from simulator.openai.calls import call_pieces, whole_call
 from simulator.openai.conversation import character_count
 from simulator.openai.requests import ChatRequest
-from simulator.openai.tools import ToolCall
 from simulator.wire import Json
 
 _HUGE = 10**12
@@ -22,7 +22,6 @@ _FINISH_WORDS = {
     ChatFault.FINISH_MALFORMED: "MALFORMED_FUNCTION_CALL",
     ChatFault.FINISH_ERROR: "error",
 }
-_FRAGMENTS = 4  # pieces that the arguments of a streamed tool call come in
 
 
 def completion_object(request: ChatRequest, reply: Reply, head: Json) -> Json:
@@ -79,11 +78,8 @@ def head_of(request: ChatRequest, completion_id: str, created: int) -> Json:
 
 def deltas_of(request: ChatRequest, reply: Reply) -> list[Json]:
     """What a stream says after the role: words one by one, then tool calls in pieces."""
-    pieces = [piece for index, call in enumerate(reply.calls) for piece in _call_pieces(request, index, call)]
+    pieces = [piece for index, call in enumerate(reply.calls) for piece in call_pieces(request, index, call)]
     additions = addition_deltas(request) if reply.calls else []
-    if ChatFault.TOOL_INDEX_MISSING in request.faults:
-        for piece in pieces:
-            del piece["index"]
     return additions + [{"content": word} for word in _words(reply)] + [{"tool_calls": [piece]} for piece in pieces]
 
 
@@ -142,7 +138,7 @@ def _message(request: ChatRequest, reply: Reply) -> Json:
     message: Json = {"role": "assistant", "content": reply.content, "refusal": None}
     if reply.calls:
         message |= message_additions(request)
-        message["tool_calls"] = [_call(request, call, _arguments(request, call)) for call in reply.calls]
+        message["tool_calls"] = [whole_call(request, call) for call in reply.calls]
     return message
 
 
@@ -150,27 +146,6 @@ def _words(reply: Reply) -> list[str]:
     if reply.content is None:
         return []
     return re.findall(r"\s*\S+\s*", reply.content) or [reply.content]
-
-
-def _call(request: ChatRequest, call: ToolCall, arguments: Any) -> Json:
-    function = {"name": call.name, "arguments": arguments}
-    return {"id": call.id, "type": "function", "function": function, **call_additions(request, call)}
-
-
-def _arguments(request: ChatRequest, call: ToolCall) -> Any:
-    return orjson.loads(call.arguments) if ChatFault.ARGUMENTS_OBJECT in request.faults else call.arguments
-
-
-def _call_pieces(request: ChatRequest, index: int, call: ToolCall) -> list[Json]:
-    if ChatFault.ARGUMENTS_OBJECT in request.faults:
-        return [{"index": index, **_call(request, call, _arguments(request, call))}]
-    opening = _call(request, call, "")
-    size = max(1, -(-len(call.arguments) // _FRAGMENTS))
-    fragments = [call.arguments[at : at + size] for at in range(0, len(call.arguments), size)]
-    return [
-        {"index": index, **opening},
-        *({"index": index, "function": {"arguments": fragment}} for fragment in fragments),
-    ]
 
 
 def _texts(delta: Json) -> list[str]:

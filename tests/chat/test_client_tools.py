@@ -97,13 +97,29 @@ async def test_texts_before_and_after_the_servers_own_calls_are_separated(
     assert books.total == cost_of(call["usage"] for call in upstream.calls())
 
 
-async def test_tool_calls_without_an_index_are_put_together(http: httpx.AsyncClient, database: Database) -> None:
-    host = await make_host(database, "sim-chat--tool-index-missing", tools=[GENERATE])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "tool-index-missing",
+        "tool-ids-missing",
+        "tool-ids-missing--tool-index-missing",
+        "tool-names-cut",
+        "tool-names-cut--tool-index-missing",
+        "tool-names-repeated",
+        "tool-names-repeated--tool-index-missing",
+        "tool-arguments-announced",
+    ],
+)
+async def test_tool_calls_are_put_together_however_their_pieces_are_marked(
+    http: httpx.AsyncClient, database: Database, faults: str
+) -> None:
+    host = await make_host(database, f"sim-chat--{faults}", tools=[GENERATE])
 
     streamed = await stream(http, host, BOTH + " and get_time", tools=[WEATHER, TIME])
 
     assert names_of(streamed.calls) == ["get_weather", "get_time"]
     assert all(json.loads(call["function"]["arguments"])["city"] for call in streamed.calls)
+    assert len({call["id"] for call in streamed.calls if call["id"]}) == 2
 
 
 async def test_results_may_come_with_the_whole_conversation(

@@ -41,7 +41,7 @@ def chunks_of(raw: bytes) -> list[dict[str, Any]]:
         says({"tool_calls": ["call"]}),
         says({"tool_calls": [{"index": 0, "function": "f"}]}),
         calls(7),
-        calls("get_weather", id=7),
+        calls("get_weather", id=[7]),
     ],
 )
 @pytest.mark.parametrize("is_streamed", [True, False])

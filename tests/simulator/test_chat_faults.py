@@ -236,6 +236,24 @@ def test_tool_calls_may_lack_their_index(simulator: RunningSimulator) -> None:
     assert '"tool_calls":[{"function":{"arguments":' in text
 
 
+@pytest.mark.parametrize(
+    ("suffix", "expected"),
+    [
+        ("tool-ids-missing", ['{"index":0,"id":"","type":"function","function":{"name":"roll_dice","arguments":"{']),
+        ("tool-names-cut", ['"name":"roll","arguments":""', '{"index":0,"function":{"name":"_dice"}}']),
+        ("tool-names-repeated", ['"function":{"arguments":"{}","name":"roll_dice"}']),
+        ("tool-arguments-announced", ['"name":"roll_dice","arguments":"{}"', '"function":{"arguments":"{"}']),
+    ],
+)
+def test_tool_calls_may_come_in_odd_pieces(simulator: RunningSimulator, suffix: str, expected: list[str]) -> None:
+    tool = {"type": "function", "function": {"name": "roll_dice", "parameters": {}}}
+
+    text = post(simulator, suffix, words="roll dice", tools=[tool]).text
+
+    for piece in expected:
+        assert piece in text
+
+
 def test_the_log_notes_that_the_client_disconnected(simulator: RunningSimulator) -> None:
     body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 1000 slowly"}], "stream": True}
     with simulator.http.stream("POST", "/openai/v1/chat/completions", json=body) as response:

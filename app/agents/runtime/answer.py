@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 
 from app.agents.runtime.answer_text import AnswerText
+from app.agents.runtime.call_in_pieces import CallInPieces
 from app.agents.runtime.events import REASONING, Delta
-from app.agents.runtime.tool_calls import Calls, readable, with_arguments
+from app.agents.runtime.tool_calls import CallPiece, Calls, readable, with_arguments
 from app.chat_models.additions import Additions, Room, additions_of
 from app.chat_models.finish_reasons import CUT, finish_reason_of, is_stated
 from app.chat_models.parsing import is_finished_by
@@ -40,7 +41,7 @@ class Answer:
         self._additions = Additions(self._room)
         self._logprobs: list[Any] = []
         self._logprobs_bytes = 0
-        self._calls = Calls(self._room)
+        self._calls = Calls(self._room, client_tools)
         self._shown_as: dict[int, int] = {}
         self._reports = UsageReports()
         self._is_finished = False
@@ -126,29 +127,33 @@ class Answer:
 
         Only then is it known that what the upstream has added to the message belongs to the client's call.
         """
+        calls = [shown for position, call in self._calls.each() if (shown := self._rest_of(position, call))]
         if not self._shown_as:
             return None
         delta = self.additions
-        without = [] if self.finish_reason in CUT else self._calls.are_without_arguments()
-        calls = [
-            {"index": self._shown_as[position], "function": {"arguments": "{}"}}
-            for position in without
-            if position in self._shown_as
-        ]
         if calls:
             delta = {**delta, "tool_calls": calls}
         return Delta(delta) if delta else None
 
+    def _rest_of(self, position: int, call: CallInPieces) -> JsonObject | None:
+        """What the client has not seen of a complete call, if it calls a tool of the client's."""
+        if call.name not in self._client_tools:
+            return None
+        is_bare = not call.arguments and (call.says_it_has_none or self.finish_reason not in CUT)
+        if position not in self._shown_as:
+            return self._begun(position, with_arguments(call.whole(), "{}") if is_bare else call.whole())
+        return {"index": self._shown_as[position], "function": {"arguments": "{}"}} if is_bare else None
+
     def message(self) -> JsonObject:
         """The assistant's message with every call, for the model to read in its next call."""
         # Models refuse an assistant message with neither content nor calls, so the content of an empty answer is "".
-        message: JsonObject = {"role": "assistant", "content": self.text or (None if self._calls else "")}
+        calls = [readable(call) for call in self._calls.all()]
+        message: JsonObject = {"role": "assistant", "content": self.text or (None if calls else "")}
         if self._refusal:
             message["refusal"] = self.refusal
-        if self._calls:
+        if calls:
             # Some models refuse their own calls if they come back without what led to them: reasoning, signatures.
-            message |= {"content": self._content.as_it_came() or None}
-            message["tool_calls"] = [readable(call) for call in self._calls.all()]
+            message |= {"content": self._content.as_it_came() or None, "tool_calls": calls}
             message |= {name: text.decode() for name, text in self._reasoning_by_name.items()}
             message |= self.additions
         return message
@@ -170,7 +175,9 @@ class Answer:
             self._finish_reason = finish_reason_of(reason)
         delta = choice.get("delta") or {}
         # First, because a call may have an unknown form. Then nothing of this piece of the answer has been delivered.
-        calls = [call for raw in _calls_in(delta) if (call := self._take_call(raw))]
+        pieces = self._calls.take(_calls_in(delta))
+        self.delivered_bytes += sum(piece.size for piece in pieces)
+        calls = [shown for piece in pieces if (shown := self._shown_of(piece))]
         self._additions.add(additions_of(delta, _KNOWN))
         shown = self._take_reasoning(delta) | self._take_texts(delta)
         if calls:
@@ -209,21 +216,18 @@ class Answer:
                 self.delivered_bytes += len(text.encode())
         return shown
 
-    def _take_call(self, raw: JsonObject) -> JsonObject | None:
-        """Add a piece of a tool call. The piece as the client may see it, if the tool is one of the client's."""
-        piece = self._calls.take(raw)
-        if piece is None:
-            return None
-        name = self._calls.name_at(piece.position)
-        self.delivered_bytes += len(piece.arguments.encode()) + (len(name.encode()) if piece.is_first else 0)
-        if name not in self._client_tools:
-            return None
-        shown: JsonObject = {"index": self._shown_as.setdefault(piece.position, len(self._shown_as))}
+    def _shown_of(self, piece: CallPiece) -> JsonObject | None:
+        """The piece of a call as the client may see it, if the call is known to be of one of the client's tools."""
+        if piece.position not in self._shown_as:
+            is_known = piece.call.name in self._client_tools and self._calls.is_named(piece.call)
+            return self._begun(piece.position, piece.call.so_far()) if is_known else None
         function = {"arguments": piece.arguments, **piece.function_additions}
-        if piece.is_first:
-            function = {"name": name, **function}
-            shown |= {"id": self._calls.id_at(piece.position), "type": "function"}
-        return {**shown, "function": function, **piece.additions}
+        return {"index": self._shown_as[piece.position], "function": function, **piece.additions}
+
+    def _begun(self, position: int, call: JsonObject) -> JsonObject:
+        """The call as the client sees it for the first time."""
+        self._shown_as[position] = len(self._shown_as)
+        return {"index": self._shown_as[position], **call}
 
 
 def _only_text_of(chunk: JsonObject) -> str | None:

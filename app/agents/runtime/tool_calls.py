@@ -1,152 +1,160 @@
-from dataclasses import dataclass, field
+"""The tool calls of an answer, put together from pieces as servers of every kind send them."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
-from app.chat_models.additions import Additions, Room, additions_of
+from app.agents.runtime.call_in_pieces import NO_ARGUMENTS, CallInPieces, is_object
+from app.chat_models.additions import Room, additions_of
 from app.chat_models.protocol import JsonObject
 from app.core.crypto import new_id
 
 # Of one answer. What a model calls beyond them is not taken, and the answer counts as cut.
 MOST_CALLS: Final = 1000
 
-_NO_ARGUMENTS: Final = "{}"
 _KNOWN_IN_CALLS = frozenset({"index", "id", "type", "function"})
 _KNOWN_IN_FUNCTIONS = frozenset({"name", "arguments"})
 
 
 @dataclass(frozen=True)
 class CallPiece:
-    """A piece of a call; `position` is the call's among those of the answer.
+    """A piece of a call.
 
     Attributes:
-        position: which call it belongs to.
-        is_first: whether the call begins with it.
+        call: the call that it belongs to, with this piece.
+        position: the call's among those of the answer.
+        size: the bytes that the piece adds to the call's name and arguments.
         arguments: the piece of its arguments.
         additions: what the upstream has added to the call.
         function_additions: what it has added to the call's function.
     """
 
+    call: CallInPieces
     position: int
-    is_first: bool
+    size: int
     arguments: str
-    additions: JsonObject = field(default_factory=dict)
-    function_additions: JsonObject = field(default_factory=dict)
-
-
-class _Call:
-    """One call of an answer, in pieces."""
-
-    def __init__(self, call_id: str, name: str, room: Room) -> None:
-        self.id = call_id
-        self.name = name
-        self.pieces: list[str] = []
-        self.additions = Additions(room)
-        self.function_additions = Additions(room)
-
-    def whole(self) -> JsonObject:
-        function = {"name": self.name, "arguments": "".join(self.pieces), **self.function_additions.value()}
-        return {"id": self.id, "type": "function", "function": function, **self.additions.value()}
+    additions: JsonObject
+    function_additions: JsonObject
 
 
 class Calls:
     """The tool calls of one answer, assembled from their pieces.
 
-    `room` is what the answer may keep of additions. `left_out` is how many calls the answer has beyond `MOST_CALLS`.
+    `room` is what the answer may keep of additions. `client_tools` are the names of the client's tools. `left_out` is
+    how many calls the answer has beyond `MOST_CALLS`.
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, client_tools: Collection[str] = ()) -> None:
         self.left_out = 0
         self._room = room
-        self._calls: list[_Call] = []
+        self._calls: list[CallInPieces] = []
         self._ids: set[str] = set()
         self._positions: dict[tuple[int | None, str], int] = {}
-
-    def __len__(self) -> int:
-        return len(self._calls)
+        # Names of which none can be the beginning of another tool's.
+        self._whole_names = {
+            name for name in client_tools if not any(other != name and other.startswith(name) for other in client_tools)
+        }
 
     def all(self) -> list[JsonObject]:
         """The calls so far, in OpenAI's form."""
-        return [call.whole() for call in self._calls]
+        return [call.whole() for call in self._calls if call.is_anything]
 
-    def name_at(self, position: int) -> str:
-        """The name of the tool that the call at this position calls."""
-        return self._calls[position].name
+    def each(self) -> Iterator[tuple[int, CallInPieces]]:
+        """The calls so far with their positions."""
+        return enumerate(self._calls)
 
-    def id_at(self, position: int) -> str:
-        """The id of the call at this position."""
-        return self._calls[position].id
+    def is_named(self, call: CallInPieces) -> bool:
+        """Whether the call's name is whole: servers that cut names send the arguments after them."""
+        return call.has_begun_arguments or call.name in self._whole_names
 
-    def are_without_arguments(self) -> list[int]:
-        """The positions of the calls that have no arguments at all."""
-        return [position for position, call in enumerate(self._calls) if not any(call.pieces)]
-
-    def take(self, raw: JsonObject) -> CallPiece | None:
-        """Add a piece of a call, or a whole call, in OpenAI's form. None if it is one too many.
+    def take(self, raws: list[Any]) -> list[CallPiece]:
+        """Add the pieces of one delta: pieces of calls, or whole calls, in OpenAI's form. Those that were taken.
 
         Arguments that are no text are taken as the text of their JSON.
 
         Raises:
-            TypeError: its id or name is not text.
+            TypeError: an id or a name is not text.
         """
+        pieces, touched = [], set[int]()
+        # Servers that write a list by its indexes leave null where nothing is new.
+        for raw in raws:
+            piece = None if raw is None else self._take(raw, touched)
+            if piece is not None:
+                touched.add(piece.position)
+                pieces.append(piece)
+        return pieces
+
+    def _take(self, raw: JsonObject, touched: Collection[int]) -> CallPiece | None:
         function = raw.get("function") or {}
-        call_id, name = raw.get("id") or "", function.get("name") or ""
-        if not isinstance(call_id, str) or not isinstance(name, str):
-            raise TypeError("the id and the name of a call must be text")
-        position = self._position_of(raw.get("index"), call_id, name)
-        is_first = position == len(self._calls)
-        if self.left_out or (is_first and len(self._calls) == MOST_CALLS):
+        call_id, name = _as_id(raw.get("id")), function.get("name") or ""
+        if not isinstance(name, str):
+            raise TypeError("the name of a call must be text")
+        name = name.strip()
+        number = _number(raw.get("index"))
+        position = self._position_of(number, call_id, name)
+        if position is not None and self._is_left(position, call_id, name, function.get("arguments"), touched):
+            position = None
+        if self.left_out or (position is None and len(self._calls) == MOST_CALLS):
             # Which call a further piece belongs to is not remembered any more.
             self.left_out += bool(name)
             return None
-        self._remember(raw.get("index"), call_id, position)
-        if is_first:
-            self._begin(call_id, name)
-        return self._taken(raw, function, position, is_first=is_first)
+        if position is None:
+            position = self._begin(call_id)
+        self._remember(number, call_id, position)
+        return self._taken(raw, function, name, position)
 
-    def _taken(self, raw: JsonObject, function: JsonObject, position: int, *, is_first: bool) -> CallPiece:
+    def _taken(self, raw: JsonObject, function: JsonObject, name: str, position: int) -> CallPiece:
         call = self._calls[position]
-        arguments = _as_text(function.get("arguments"), is_first=not call.pieces)
+        named = call.add_name(name)
+        arguments, size = call.add_arguments(function.get("arguments"))
         additions = additions_of(raw, _KNOWN_IN_CALLS)
         function_additions = additions_of(function, _KNOWN_IN_FUNCTIONS)
-        if arguments:
-            call.pieces.append(arguments)
         call.additions.add(additions)
         call.function_additions.add(function_additions)
-        return CallPiece(position, is_first, arguments, additions, function_additions)
+        return CallPiece(call, position, named + size, arguments, additions, function_additions)
 
-    def _begin(self, call_id: str, name: str) -> None:
+    def _begin(self, call_id: str) -> int:
         # If an id is missing or repeated, a result could not be matched to its call.
         is_usable = call_id and call_id not in self._ids
-        self._calls.append(_Call(call_id if is_usable else new_id("call"), name, self._room))
+        self._calls.append(CallInPieces(call_id if is_usable else new_id("call"), call_id, self._room))
         self._ids.add(self._calls[-1].id)
+        return len(self._calls) - 1
 
-    def _position_of(self, index: Any, call_id: str, name: str) -> int:
-        """Which call a piece belongs to: one of those so far, or the next one.
+    def _position_of(self, number: int | None, call_id: str, name: str) -> int | None:
+        """Which call a piece may belong to; None if it begins one.
 
         Some servers send no index, or 0 for every call. With those, a new id together with a name begins a call. A new
         id alone does not, because other servers change the id of a call between its pieces.
         """
-        number = _number(index)
         position = self._positions.get((number, call_id)) if call_id else None
         if position is None and not (call_id and name):
-            position = self._positions.get((number, ""))
-        return len(self._calls) if position is None else position
+            position = self._positions.get((None, call_id)) if call_id else None
+            position = self._positions.get((number, "")) if position is None else position
+        is_bare = not call_id and not name
+        return self._positions.get((None, "")) if position is None and is_bare else position
 
-    def _remember(self, index: Any, call_id: str, position: int) -> None:
+    def _is_left(self, position: int, call_id: str, name: str, arguments: Any, touched: Collection[int]) -> bool:
+        """Whether the piece begins another call although nothing but its name and arguments tells it from this one."""
+        call = self._calls[position]
+        if not name or not call.name:
+            return False
+        is_same_id = bool(call_id) and call_id == call.given_id
+        # Two entries of one delta are two calls.
+        if position in touched and not is_same_id:
+            return True
+        if name != call.name:
+            return self.is_named(call)
+        return not (is_same_id and call.says_it_has_none) and call.is_left_by(arguments)
+
+    def _remember(self, number: int | None, call_id: str, position: int) -> None:
         # The next piece may have the index and the id, only one of them, or neither: then it continues this call.
-        number = _number(index)
         for key in ((number, call_id), (number, ""), (None, call_id), (None, "")):
             self._positions[key] = position
 
 
 def readable(call: JsonObject) -> JsonObject:
     """The call with arguments that every model accepts: `{}` if they are not a JSON object, for example if cut off."""
-    try:
-        is_whole = isinstance(orjson.loads(call["function"]["arguments"]), dict)
-    except orjson.JSONDecodeError:
-        is_whole = False
-    return call if is_whole else with_arguments(call, _NO_ARGUMENTS)
+    return call if is_object(call["function"]["arguments"]) else with_arguments(call, NO_ARGUMENTS)
 
 
 def with_arguments(call: JsonObject, arguments: str) -> JsonObject:
@@ -155,14 +163,17 @@ def with_arguments(call: JsonObject, arguments: str) -> JsonObject:
 
 
 def _number(index: Any) -> int | None:
-    return index if isinstance(index, int) and index >= 0 else None
+    """The index, if it is one: servers in languages without whole numbers send `1.0` or `"1"`."""
+    if isinstance(index, str) and index.isdecimal() and len(index) <= len(str(MOST_CALLS)):
+        return int(index)
+    is_whole = isinstance(index, int) or (isinstance(index, float) and index.is_integer())
+    return int(index) if is_whole and index >= 0 else None
 
 
-def _as_text(arguments: Any, *, is_first: bool) -> str:
-    """A piece of a call's arguments. Only the first can be a value: a further one would be the same value again."""
-    if isinstance(arguments, str):
-        return arguments
-    # An empty object may be only the beginning, like an empty text.
-    if arguments is None or arguments == {}:
-        return ""
-    return orjson.dumps(arguments).decode() if is_first else ""
+def _as_id(given: Any) -> str:
+    """The id as text. Raises TypeError if it is neither text nor a number."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    if given is not None and not isinstance(given, str):
+        raise TypeError("the id of a call must be text")
+    return given or ""

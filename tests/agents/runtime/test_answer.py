@@ -202,7 +202,7 @@ BLOCKS = [{"type": "thinking", "thinking": "Hm.", "signature": "SIG"}]
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_what_the_upstream_adds_goes_back_to_it_and_to_the_client_whose_call_it_is(is_whole: bool) -> None:
     added = {"reasoning_details": DETAILS, "thinking_blocks": BLOCKS, "odd": {"a": [1, None]}}
-    function = {"name": "get_weather", "arguments": "{}", "strict": True}
+    function = {"name": "get_weather", "arguments": '{"a": 1}', "strict": True}
     signed = {**call(0, "get_weather", "{}"), "function": function, **SIGNED}
     message = {"role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": None, **added}
     if is_whole:

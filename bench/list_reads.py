@@ -100,6 +100,9 @@ def _of_console_content(reader: Reader) -> dict[str, Read]:
         ", a user's failed": Wanted(reader.organization_id, user_id=reader.other_id, status=Status.FAILED),
         ", glb": Wanted(reader.organization_id, content_type=ContentType.GLB),
         ", a user's glb": Wanted(reader.organization_id, user_id=reader.user_id, content_type=ContentType.GLB),
+        ", an agent": Wanted(reader.organization_id, agent="agent-1"),
+        ", a key": Wanted(reader.organization_id, key_id="key-list-1"),
+        ", a key that is not there": Wanted(reader.organization_id, key_id="nothing"),
     }
     return {f"console, content{name}": partial(_content_page, wanted=one) for name, one in wanted.items()}
 

@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,8 @@ from bench.figures import Figure, report
 from bench.list_reads import Reader, reads
 from bench.lists_rows import SERVER_SETTINGS, Owner, fill, leave_changes
 from bench.plans import explain, listening
+from bench.turn_cost.document import write_tables
+from bench.turn_cost.tables import Table
 from chaos import organizations
 from chaos.plant import Plant, running_plant
 from chaos.strikes import POSTGRES
@@ -35,7 +37,10 @@ MOST_TIMES = 1.5
 MOST_MILLISECONDS_MORE = 0.5
 # With few rows there is no such page, or so few rows are of that name or day that the page is not full.
 MOST_OF_A_FAR_PAGE = 50.0
-_FAR = ("page 1,000", "sessions, a name", "ledger, a day", "on a day")
+_ONLY_OF_MANY = ("page 1,000",)
+_FAR = (*_ONLY_OF_MANY, "sessions, a name", "ledger, a day", "on a day")
+_DOCUMENTS = {"lists": "docs/lists.md", "plans": "docs/list-plans.md"}
+_ROOT = Path(__file__).parents[1]
 _RUNS = 5
 _STATEMENT_SECONDS = 3600.0
 _PRICE = "SELECT id FROM prices WHERE model_name = 'simulator/image' LIMIT 1"
@@ -130,20 +135,24 @@ async def _compared(few: Mapping[str, Measured], many: Mapping[str, Measured]) -
         yield Figure(f"{name} ({few[name].milliseconds:.2f} ms with few)", measured.milliseconds, "ms", at_most=most)
 
 
-def _write(folder: Path, measured: Mapping[int, Mapping[str, Measured]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = {rows: {name: asdict(one) for name, one in lists.items()} for rows, lists in measured.items()}
-    (folder / "lists.json").write_text(json.dumps(whole, indent=1))
-    sizes = list(measured)
-    lines = ["| list | " + " | ".join(f"{rows:,}: ms | least | buffers" for rows in sizes) + " |"]
-    lines.append("|---" * (1 + 3 * len(sizes)) + "|")
-    for name in measured[sizes[0]]:
-        found = [lists[name] for lists in measured.values()]
-        cells = [f"{one.milliseconds:.2f} | {one.least:.2f} | {one.buffers:,}" for one in found]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    (folder / "lists.md").write_text("\n".join(lines) + "\n")
-    plans = [f"{name}\n" + "".join(f"  {plan}\n" for plan in one.plans) for name, one in measured[sizes[-1]].items()]
-    (folder / "plans.txt").write_text("\n".join(plans))
+def _tables(measured: Mapping[int, Mapping[str, Measured]]) -> Iterator[Table]:
+    """The times of each list, and along which index what was read."""
+    few, many = measured
+    yield Table(
+        "lists",
+        ("list, with its total", f"ms, {few:,} rows", f"ms, {many:,} rows", "least", "blocks read"),
+        [_row(name, measured[few][name], one) for name, one in measured[many].items()],
+    )
+    yield Table(
+        "plans",
+        ("list", f"{few:,} rows", f"{many:,} rows"),
+        [[name, *("<br>".join(lists[name].plans) for lists in measured.values())] for name in measured[many]],
+    )
+
+
+def _row(name: str, few: Measured, many: Measured) -> list[str]:
+    before = "\N{EN DASH}" if any(far in name for far in _ONLY_OF_MANY) else f"{few.milliseconds:.2f}"
+    return [name, before, f"{many.milliseconds:.2f}", f"{many.least:.2f}", f"{many.buffers:,}"]
 
 
 def main() -> int:
@@ -154,14 +163,21 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m bench.lists", description=__doc__)
     parser.add_argument("--rows", type=int, nargs=2, default=[10_000, 200_000], metavar=("FEW", "MANY"))
-    parser.add_argument("--into", type=Path, default=Path(".bench"), help="the folder for the plans (.bench)")
+    parser.add_argument("--into", type=Path, default=Path(".bench"), help="the folder for all figures (.bench)")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {' and '.join(_DOCUMENTS.values())}")
     wanted = parser.parse_args()
     folder = wanted.into.resolve()
     measured = {rows: _run(rows) for rows in wanted.rows}
-    _write(folder, measured)
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {rows: {name: asdict(one) for name, one in lists.items()} for rows, lists in measured.items()}
+    (folder / "lists.json").write_text(json.dumps(whole, indent=1))
+    for table in _tables(measured):
+        (folder / f"{table.name}.md").write_text(f"{table.as_markdown()}\n")
+        if wanted.write:
+            write_tables(_ROOT / _DOCUMENTS[table.name], [table])
     few, many = measured.values()
-    whole = statistics.median(one.whole - one.milliseconds for one in many.values())
-    print(f"Beside Postgres's time, a call takes {whole:.1f} ms (median)")
+    beside = statistics.median(one.whole - one.milliseconds for one in many.values())
+    print(f"Beside Postgres's time, a call takes {beside:.1f} ms (median)")
     return asyncio.run(report(_compared(few, many)))
 
 

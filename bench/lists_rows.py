@@ -60,8 +60,28 @@ SELECT $2, CASE WHEN n % 150 = 1 THEN 'grant' ELSE 'charge' END, 'turn:list-' ||
        'request-' || n
 FROM generate_series(1, $1::bigint) n WHERE $5 > 0
 """
+# Of every content, as the first statement numbers them: its one attempt, and what that has made.
+_ATTEMPTS = f"""
+INSERT INTO attempts (generation_id, number, organization_id, prediction_id, created_at, started_at, finished_at,
+    ended_at, ending, error_message, user_id, api_key_id, agent, model, session_id, turn_id, request_id)
+SELECT md5('list-' || n)::uuid, 0, $2, 'prediction-' || n, made, made, CASE ending WHEN 'completed' THEN made END,
+       CASE WHEN ending IS NOT NULL THEN made END, ending, CASE ending WHEN 'failed' THEN 'NSFW content detected' END,
+       CASE n % 2 WHEN 0 THEN $3 ELSE $4 END, 'key-list-' || n % {KEYS}, 'agent-' || n % {AGENTS}, 'simulator/image',
+       md5('session-' || n)::uuid, 'turn-' || n, 'request-' || n
+FROM (
+    SELECT n, {_SPREAD} AS made, CASE WHEN n % 400 > 1 THEN CASE n % 4 WHEN 0 THEN 'failed' ELSE 'completed' END END
+           AS ending FROM generate_series(1, $1::bigint) n WHERE $5 > 0
+) numbers
+"""
+_OUTPUTS = """
+INSERT INTO outputs (generation_id, attempt, position, storage_path, content_type, media_type, size_bytes, sha256)
+SELECT md5('list-' || n)::uuid, 0, 0, 'list/' || n || '/0.webp', 'image', 'image/webp', 1500000,
+       encode(sha256(int8send(n)), 'hex')
+FROM generate_series(1, $1::bigint) n WHERE n % 400 > 1 AND n % 4 > 0 AND $2 <> $3 AND $4 <> $3 AND $5 > 0
+"""
 _TABLES = {
     "generations": _GENERATIONS, "ledger_entries": _LEDGER, "sessions": _SESSIONS, "messages": _MESSAGES,
+    "attempts": _ATTEMPTS, "outputs": _OUTPUTS,
 }  # fmt: skip
 
 _KEY = f"""

@@ -12,11 +12,12 @@ import orjson
 
 from app.chat_models.body_reader import chunks_of, read_up_to, whole_answer_of
 from app.chat_models.dialects import Dialects
-from app.chat_models.errors import UpstreamRejectedError, UpstreamStatusError
+from app.chat_models.errors import UpstreamStatusError, rejection_in
 from app.chat_models.parsing import UpstreamReportedError
 from app.chat_models.patience import PATIENT, StreamPatience, from_now
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, UpstreamResponse
 from app.chat_models.refusals import host_of, refusal, stated_reason
+from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 from app.core.keepalive import keep_alive
@@ -121,10 +122,11 @@ class AiohttpChatModelClient:
                 await _pause_after(error)
                 has_waited = True
                 continue
-            if isinstance(error, UpstreamRejectedError):
-                dialect = dialect.after(error, request, call.of_client)
+            rejected = rejection_in(error)
+            if rejected is not None:
+                dialect = dialect.after(rejected, request, call.of_client)
             if dialect in tried:
-                raise error
+                raise rejected if rejected is not None and refuses_tools(rejected) else error
             tried.add(dialect)
 
     async def _post(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:

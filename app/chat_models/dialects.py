@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self, get_args
 
 from app.chat_models.errors import UpstreamRejectedError
@@ -19,7 +20,11 @@ _KNOWN_IN_MESSAGES = frozenset(
 _UNKNOWN = re.compile(
     r"unsupported|(not|n't|no longer|never) (be )?(currently |yet )?(support|recogni|implement|permit|accept|allow)"
     r"|unknown|unrecogni[sz]ed|unexpected|extra[ _](inputs?|fields?|param|forbidden)|additional propert|extraneous"
-    r"|no such (field|parameter)|cannot find field|(not a |in)valid (field|parameter|argument|property|key)",
+    r"|no such (field|parameter)|cannot find field|(not a |in)valid (field|parameter|argument|property|key)"
+    r"|deprecated|illegal|(is|are) not valid|(not|n't) be (included|sent|passed|specified|set|used|combined|present)"
+    # Those that take one value of a parameter only: it may as well be left out.
+    r"|(can|may|must)(not|n't)? (only |both )?be (both )?(specified|set|used|combined)|only \S+ (is|are) (support|allow|accept)"
+    r"|no (endpoints?|providers?|models?) (were )?found that support",
     re.IGNORECASE,
 )
 # A limit of an unacceptable size is refused too, in similar words. Sent under the other name it would be no better.
@@ -27,6 +32,10 @@ _TOO_LARGE = re.compile(r"too (large|high|long|big)|at most|maximum|exceed|less 
 # A request is nothing without them. They are also words of every language, as are some that may be left out.
 _ESSENTIAL = frozenset({"model", "messages", "tools"})
 _WORDS = _ESSENTIAL | {"stream", "stop", "user", "seed", "store", "n", "metadata", "functions", "prediction", "content"}
+_STREAMING = re.compile(
+    r"['\"`]stream['\"`]|\bstreaming (responses? )?(is|are) (not|n't|unsupported)|(not|n't) (yet )?support streaming",
+    re.IGNORECASE,
+)
 _MOST_LEARNED = 1000
 
 logger = logging.getLogger(__name__)
@@ -122,10 +131,19 @@ def _first_named(text: str, names: Collection[str]) -> str | None:
         return text
     found = {}
     for name in names:
-        pattern = rf"['\"`]{re.escape(name)}['\"`]" if name in _WORDS else rf"(?<!\w){re.escape(name)}(?!\w)"
-        if match := re.search(pattern, text):
+        if match := _pattern_of(name).search(text):
             found[name] = match.start()
     return min(found, key=lambda name: found[name], default=None)
+
+
+@lru_cache(maxsize=256)
+def _pattern_of(name: str) -> re.Pattern[str]:
+    if name == "stream":
+        return _STREAMING
+    if name in _WORDS or "_" not in name:
+        return re.compile(rf"['\"`]{re.escape(name)}['\"`]" if name in _WORDS else rf"(?<!\w){re.escape(name)}(?!\w)")
+    # Some servers write `MaxTokens`.
+    return re.compile(rf"(?<!\w){re.escape(name).replace('_', '_?')}(?!\w)", re.IGNORECASE)
 
 
 def _added_to_messages(messages: Any) -> Iterator[str]:

@@ -29,3 +29,20 @@ class UpstreamStatusError(Exception):
         super().__init__(f"status {status}: {reason}" if reason else f"status {status}")
         self.status = status
         self.reason = reason
+
+
+# With these some servers refuse a request for what is in it, and others say that they have failed: Ollama's and
+# llama.cpp's 500, OpenRouter's 404, Amazon's 424.
+_AMBIGUOUS = frozenset({404, 405, 424, 500, 501})
+
+
+def rejection_in(error: AppError) -> UpstreamRejectedError | None:
+    """The error as a refusal of the request, if it may be one; its words have to say it."""
+    if isinstance(error, UpstreamRejectedError):
+        return error
+    cause = error.__cause__
+    if not isinstance(cause, UpstreamStatusError) or cause.status not in _AMBIGUOUS:
+        return None
+    rejected = UpstreamRejectedError(cause.reason or None)
+    rejected.__cause__ = cause
+    return rejected

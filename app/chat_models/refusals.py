@@ -34,6 +34,7 @@ _DEFAULT_WAIT_SECONDS = 5.0
 _MAX_MESSAGE = 500
 _SHORTEST_KEY = 8
 _MOST_DETAILS = 5
+_NAMES_OF_MESSAGES = ("message", "error_msg", "msg", "Message", "error")
 # A bearer header, a vendor's prefix of keys, or any run of characters as long as a key.
 _LIKE_A_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi)[-_][\w*.-]{6,}|\b\w{32,}", re.IGNORECASE)
 
@@ -148,7 +149,7 @@ def _plain(body: bytes) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    message = next((error[name] for name in ("message", "error_msg", "msg") if error.get(name)), None)
+    message = next((error[name] for name in _NAMES_OF_MESSAGES if error.get(name)), None)
     if isinstance(message, Mapping):
         return _message(message)
     return _text(message) or _details(error.get("detail")) or _text(error.get("title")) or ""
@@ -163,6 +164,8 @@ def _details(detail: Any) -> str:
 def _detail(entry: Any) -> str:
     if not isinstance(entry, Mapping):
         return _text(entry) or ""
+    if inner := entry.get("error"):
+        return _message(inner) if isinstance(inner, Mapping) else _text(inner) or ""
     location = entry.get("loc")
     path = ".".join(map(str, location)) if isinstance(location, list) else ""
     reason = _text(entry.get("msg")) or _text(entry.get("message"))

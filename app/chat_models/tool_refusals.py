@@ -10,7 +10,9 @@ _OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 # tool are others.
 _REFUSES_TOOLS = re.compile(
     r"(not|n't) (currently |yet )?support\w*\b.{0,40}\b(tools?|function.call)"
-    r"|\b(tools?|function.call\w*)\b.{0,60}(not|n't) (be )?(currently |yet )?(support|permit|allow|enabled)"
+    r"|\b(tools?|function.call\w*)\b.{0,60}(not|n't) (be )?(currently |yet )?(support|permit|allow|enabled|implement)"
+    r"|no (endpoints?|providers?|models?) (were )?found that support.{0,40}\btool|(cannot|can't|unable to) use tools"
+    r"|\btools?\b.{0,60} only (support|allow|available)|\btools\b.{0,20} requires --jinja"
     r"|(unsupported|unknown|unexpected|unrecogni[sz]ed|extra|not permitted).{0,40}\b(tools|tool_choice)\b"
     r"|\b(tools|tool_choice)\b.{0,40}(unsupported|unknown|unexpected|unrecogni[sz]ed|extra)"
     r"|enable-auto-tool-choice",

@@ -111,6 +111,11 @@ UNKNOWN = [
     'Invalid JSON payload received. Unknown name "{}": Cannot find field.',
     "body.{}: Extra inputs are not permitted: extra_forbidden",
     "unknown field: parameter '{}' is not a valid field",
+    "The parameter `{}` specified in the request is not valid",
+    "{} is deprecated for this model",
+    "{} illegal",
+    "got an unexpected keyword argument '{}'",
+    "No endpoints found that support the parameter {}",
 ]
 OTHER = [
     "'{}' is too large: 31000. This model's maximum context length is 32768 tokens",
@@ -132,6 +137,56 @@ def test_only_a_refusal_of_the_name_itself_changes_the_name(
         after = dialect.after(UpstreamRejectedError(message.format(name)), {**STREAMED, name: 5})
         assert (after.output_limit_name != name) is is_changed, message
         assert after.left_out == frozenset()
+
+
+def test_names_in_the_capitals_of_other_languages_are_recognized() -> None:
+    refused = UpstreamRejectedError("this model is not supported MaxTokens, please use MaxCompletionTokens")
+
+    assert Dialect("max_tokens").after(refused, {**STREAMED, "max_tokens": 5}) == Dialect("max_completion_tokens")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Streaming is not supported for this model",
+        "This model does not support streaming.",
+        "Unsupported value: 'stream' does not support true with this model.",
+    ],
+)
+def test_a_model_that_cannot_stream_is_asked_for_a_whole_answer(message: str) -> None:
+    after = Dialect("max_tokens").after(UpstreamRejectedError(message), STREAMED)
+
+    assert after == Dialect("max_tokens", left_out=frozenset({"stream"}))
+    assert "stream" not in after.request(STREAMED, is_streamed=True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid temperature: only 1 is allowed for this model",
+        "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+        "`temperature` may only be set to 1 when thinking is enabled.",
+        "temperature is deprecated for this model.",
+    ],
+)
+@pytest.mark.parametrize("of_client", [(), ("temperature",)])
+def test_a_setting_that_may_have_one_value_only_is_left_out_unless_it_is_the_clients(
+    message: str, of_client: tuple[str, ...]
+) -> None:
+    body = {"model": "m", "messages": [], "temperature": 0.5}
+
+    after = Dialect("max_tokens").after(UpstreamRejectedError(message), body, of_client)
+
+    assert after.left_out == (frozenset() if of_client else {"temperature"})
+
+
+def test_reasoning_that_must_not_come_back_is_left_out_of_messages() -> None:
+    message = {"role": "assistant", "content": "y", "reasoning_content": "Hm."}
+    refused = UpstreamRejectedError("The reasoning_content is for display and should not be included in the messages.")
+
+    after = Dialect("max_tokens").after(refused, {"model": "m", "messages": [message]})
+
+    assert after.left_out_of_messages == {"reasoning_content"}
 
 
 def test_the_code_and_the_param_of_a_refusal_are_enough() -> None:

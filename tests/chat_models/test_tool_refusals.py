@@ -15,6 +15,12 @@ from app.chat_models.tool_refusals import refuses_tools, without_tools
         "This model doesn't support function calling",
         "Unrecognized request argument supplied: tools",
         "body.tools: Extra inputs are not permitted: extra_forbidden",
+        "tools param requires --jinja flag",
+        "No endpoints found that support tool use. To learn more about provider routing, visit: https://x",
+        "No endpoints found that support the provided 'tool_choice' value.",
+        "tool use is not implemented",
+        "Tool use is only supported with larger models",
+        "The model `x` cannot use tools",
     ],
 )
 def test_a_refusal_of_tools_is_recognized(message: str) -> None:

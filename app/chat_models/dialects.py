@@ -23,7 +23,8 @@ _UNKNOWN = re.compile(
     r"|no such (field|parameter)|cannot find field|(not a |in)valid (field|parameter|argument|property|key)"
     r"|deprecated|illegal|(is|are) not valid|(not|n't) be (included|sent|passed|specified|set|used|combined|present)"
     # Those that take one value of a parameter only: it may as well be left out.
-    r"|(can|may|must)(not|n't)? (only |both )?be (both )?(specified|set|used|combined)|only \S+ (is|are) (support|allow|accept)"
+    r"|(can|may|must)(not|n't)? (only |both )?be (both )?(specified|set|used|combined)"
+    r"|only \S+ (is|are) (support|allow|accept)"
     r"|no (endpoints?|providers?|models?) (were )?found that support",
     re.IGNORECASE,
 )

@@ -33,7 +33,7 @@ _MEANINGS = {word: meaning for meaning, words in _WORDS.items() for word in word
 _NO_LETTERS = re.compile(r"[^a-z]")
 # Parts of words that nobody has listed yet.
 _LIKE_A_FILTER = re.compile("filter|safety|block|prohibited|moderat|guardrail|refus|policy")
-_LIKE_A_LENGTH = re.compile("max(new|output)?token|maxlen|length|truncat|tokenlimit|contextwindow|contextlimit")
+_LIKE_A_LENGTH = re.compile("max(new|output)?token|maxlen|length|truncat|tokens?limit|contextwindow|contextlimit")
 _LIKE_AN_ERROR = re.compile("error|malformed|invalid|fail|cancel|abort|unexpected")
 
 

@@ -10,6 +10,7 @@ from app.core.errors import ProviderError
 from app.core.json import MOST_LEVELS, has_too_many_levels
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CODES_OF_SUCCESS = (0, "0", 200, "200")
 # What an error is called if it is not in `error`. No part of an answer has any of them, and no choices.
 _NAMES_OF_ERRORS = ("message", "detail", "errors", "error_msg", "msg")
 
@@ -118,10 +119,20 @@ def _object(text: bytes) -> tuple[JsonObject, JsonObject | None, bool]:
 def _check_for_error(document: JsonObject, choice: JsonObject | None, text: bytes) -> None:
     """Raise UpstreamReportedError if the document is an error, in any of the forms in which servers send one."""
     is_bare = choice is None and not document.get("choices") and any(map(document.get, _NAMES_OF_ERRORS))
-    if document.get("error") or is_bare:
+    if _is_error(document.get("error")) or (is_bare and not _is_success(document.get("code"))):
         raise UpstreamReportedError(text)
-    if choice is not None and choice.get("error"):
+    if choice is not None and _is_error(choice.get("error")):
         raise UpstreamReportedError(orjson.dumps({"error": repaired(choice["error"])}))
+
+
+def _is_error(stated: Any) -> bool:
+    """Whether the value of `error` says anything. Some servers write it in every chunk, with nothing in it."""
+    return any(stated.values()) if isinstance(stated, dict) else bool(stated)
+
+
+def _is_success(code: Any) -> bool:
+    """Whether a bare object with a message says that all is well, as iFlytek's and others do in every chunk."""
+    return not isinstance(code, bool) and code in _CODES_OF_SUCCESS
 
 
 def _json(text: bytes) -> tuple[Any, bool]:

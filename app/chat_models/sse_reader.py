@@ -11,6 +11,9 @@ MAX_EVENT_BYTES = 1024 * 1024
 DONE = b"[DONE]"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What servers send to keep a connection open, other than comments. It is no part of an answer.
+_KEEP_ALIVE = re.compile(rb"\W*(ping|pong|keep[-_ ]?alive|heart[-_ ]?beat|null)\W*", re.IGNORECASE)
+_LONGEST_WORD = 32
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _EVENT_END = b"\n\n"
 
@@ -54,7 +57,7 @@ class SseReader:
         line, self._unended = bytes(self._unended), bytearray()
         if line:
             yield from self._take(self._without_mark(line))
-        if data := self._taken():
+        if data := _with_usual_words(self._taken()):
             yield data
 
     def _take(self, line: bytes) -> Iterator[bytes]:
@@ -62,11 +65,11 @@ class SseReader:
         if line.startswith((b"data:", b"{", b"[{")):
             value = line.removeprefix(b"data:").removeprefix(b" ")
             if self._is_whole():
-                yield self._taken()
+                yield _with_usual_words(self._taken())
             self._append(value)
         elif line == b"data":
             self._append(b"")
-        elif not line and (data := self._taken()):
+        elif not line and (data := _with_usual_words(self._taken())):
             yield data
 
     def _taken(self) -> bytes:
@@ -124,9 +127,18 @@ def _whole_events(piece: bytes) -> list[bytes] | None:
     for event in piece[: -len(_EVENT_END)].split(_EVENT_END):
         if not event.startswith(b"data:") or b"\n" in event:
             return None
-        if data := event[5:].removeprefix(b" "):
+        if data := _with_usual_words(event[5:].removeprefix(b" ")):
             found.append(data)
     return found
+
+
+def _with_usual_words(data: bytes) -> bytes:
+    """The data of an event; `DONE` however the server spells it, and nothing if it only keeps the connection open."""
+    if data.startswith(b"{") or len(data) > _LONGEST_WORD:
+        return data
+    if data.strip(b' \t"[]').upper() == DONE.strip(b"[]"):
+        return DONE
+    return b"" if _KEEP_ALIVE.fullmatch(data) else data
 
 
 def _check_size(size: int) -> None:

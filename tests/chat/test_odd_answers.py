@@ -87,10 +87,17 @@ async def test_empty_chunks_are_skipped(
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"type": "text", "text": "Good "}, {"type": "thinking", "thinking": "…"}, {"type": "text", "text": "day"}],
+        [{"type": "text", "text": None}, {"type": "output_text", "text": "Good "}, {"text": "day"}],
+        ["Good ", "day"],
+    ],
+)
 async def test_content_in_parts_is_returned_as_text(
-    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, is_streamed: bool
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel, parts: list[Any], is_streamed: bool
 ) -> None:
-    parts = [{"type": "text", "text": "Good "}, {"type": "thinking", "thinking": "…"}, {"type": "text", "text": "day"}]
     odd_model.say([says({"content": parts}, "stop")])
 
     text = (await stream(tuned, host, "Hello")).text if is_streamed else text_of(await answer_of(tuned, host, "Hello"))

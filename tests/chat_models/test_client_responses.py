@@ -198,6 +198,12 @@ async def test_a_stream_is_an_answer_whatever_was_asked_for(
         pytest.param(HELLO + DONE, id="no reason but [DONE]"),
         pytest.param(HELLO + DONE.rstrip(), id="[DONE] was not ended"),
         pytest.param(HELLO.replace(b"null", b'"null"') + STOP, id="a text for null"),
+        pytest.param(HELLO + STOP + b"data: [done]\n\n", id="[DONE] in other letters"),
+        pytest.param(b"data: ping\n\n" + HELLO + b"event: ping\ndata: null\n\n" + STOP + DONE, id="signs of life"),
+        pytest.param(
+            HELLO.replace(b"{", b'{"error":{"code":0,"message":""},', 1) + STOP, id="an error without anything"
+        ),
+        pytest.param(b'data: {"code":0,"message":"Success","choices":[]}\n\n' + HELLO + STOP, id="a success in words"),
         pytest.param(b"data: " + COMPLETION + b"\n\n", id="a completion as an event"),
     ],
 )

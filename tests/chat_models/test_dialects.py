@@ -153,7 +153,7 @@ def test_names_in_the_capitals_of_other_languages_are_recognized() -> None:
         "Unsupported value: 'stream' does not support true with this model.",
     ],
 )
-def test_a_model_that_cannot_stream_is_asked_for_a_whole_answer(message: str) -> None:
+def test_every_way_to_say_that_a_model_cannot_stream_is_understood(message: str) -> None:
     after = Dialect("max_tokens").after(UpstreamRejectedError(message), STREAMED)
 
     assert after == Dialect("max_tokens", left_out=frozenset({"stream"}))

@@ -73,6 +73,12 @@ def test_every_event_is_read_as_it_was_written(written: tuple[bytes, list[bytes]
         pytest.param(b"data: {}\ndata: []\ndata: [DONE]\n", [b"{}", b"[]\n[DONE]"], id="no blank lines"),
         pytest.param(b'data: {"a": 1}\ndata: {}\ndata: [DONE]', [b'{"a": 1}', b"{}", b"[DONE]"], id="only lines"),
         pytest.param(b"data: [DONE]\ndata: {}\n\n", [b"[DONE]", b"{}"], id="no blank line after the end"),
+        pytest.param(b"data: [done]\n\ndata: DONE\n\n", [b"[DONE]"] * 2, id="the end in other letters"),
+        pytest.param(b'data: "[DONE]"\r\n\r\n', [b"[DONE]"], id="the end as a JSON text"),
+        pytest.param(b"data: ping\n\ndata: a\n\n", [b"a"], id="a ping"),
+        pytest.param(b"event: ping\ndata: null\n\ndata: keep-alive\r\n\r\n", [], id="other signs of life"),
+        pytest.param(b"data: [PING]\n\ndata: : heartbeat\n", [], id="signs of life with something around them"),
+        pytest.param(b"data: ping failed\n\n", [b"ping failed"], id="what only begins like one"),
         pytest.param(b'data: {"a":\ndata: 1}\ndata: {}\n\n', [b'{"a":\n1}\n{}'], id="lines that are no documents"),
     ],
 )

@@ -2,8 +2,11 @@ from itertools import groupby
 from typing import Any
 
 from app.chat_models.additions import Additions, Room
+from app.chat_models.protocol import JsonObject
 
 _PARTS = "parts"
+# Gateways to other APIs leave the type as it is there, or leave it out.
+_TEXT_TYPES = ("text", "output_text", None)
 
 
 class AnswerText:
@@ -35,14 +38,17 @@ class AnswerText:
         if content is None or isinstance(content, str):
             piece = content or ""
             self._add_part(piece)
+        elif isinstance(content, dict):
+            raise TypeError("the content of an answer is text or a list")
         else:
-            piece = "".join(part["text"] for part in content if part.get("type") == "text")
-            self._add_parts(content)
+            parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+            piece = "".join(part.get("text") or "" for part in parts if _is_text(part))
+            self._add_parts(parts)
         self._text += piece.encode()
         return piece
 
     def _add_parts(self, content: list[Any]) -> None:
-        if not self._has_parts and all(part.get("type") == "text" for part in content):
+        if not self._has_parts and all(map(_is_text, content)):
             return
         if not self._has_parts:
             self._has_parts = True
@@ -52,6 +58,11 @@ class AnswerText:
     def _add_part(self, text: str) -> None:
         if text and self._has_parts:
             self._parts.add({_PARTS: [{"type": "text", "text": text}]})
+
+
+def _is_text(part: JsonObject) -> bool:
+    """Whether the part is a text that the model says: not a thought, nor a reference."""
+    return part.get("type") in _TEXT_TYPES
 
 
 def _with_whole_texts(parts: list[Any]) -> list[Any]:

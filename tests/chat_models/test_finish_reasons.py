@@ -11,7 +11,8 @@ MEANINGS = {
     "stop": "stop STOP eos eos_token EOS end_turn endTurn stop_sequence stop_str COMPLETE completed FINISH_REASON_STOP",
     "tool_calls": "tool_calls TOOL_CALL tool_use function_call toolUse",
     "length": "length LENGTH model_length max_tokens MAX_TOKENS MaxTokens FINISH_REASON_MAX_TOKENS max_output_tokens"
-    " max_length token_limit tokens_limit_reached model_context_window_exceeded ERROR_LIMIT max_new_tokens_reached time_limit truncated",
+    " max_length token_limit tokens_limit_reached model_context_window_exceeded ERROR_LIMIT max_new_tokens_reached"
+    " time_limit truncated",
     "content_filter": "content_filter content-filter SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII refusal"
     " blocked guardrail_intervened sensitive ERROR_TOXIC IMAGE_SAFETY content_filtered blocked_by_policy",
 }

@@ -1,10 +1,9 @@
 """The chunks of an answer, read from the body of a response. Its first byte says in what form it comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import aiohttp
 
@@ -17,8 +16,8 @@ from app.chat_models.parsing import (
     parse_completion,
     says_something,
 )
-from app.chat_models.patience import in_time
-from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject
+from app.chat_models.patience import from_now
+from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject, TakeChunks
 from app.chat_models.sse_reader import DONE, SseReader
 from app.core.errors import ProviderError
 
@@ -29,9 +28,6 @@ _LAST_SECONDS = 30.0
 _DRAIN_SECONDS = 0.25
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _FAILURES = (aiohttp.ClientError, TimeoutError)
-
-# The data of events that have come at once, and whether the last one was ended; only the end of a body may cut one.
-_Batch = tuple[list[bytes], bool]
 
 
 @dataclass
@@ -54,33 +50,40 @@ class _Progress:
 
 
 async def whole_answer_of(content: aiohttp.StreamReader) -> list[JsonObject]:
-    """All chunks of an answer that nobody sees before its end. The errors are those of `chunks_of`.
+    """All chunks of an answer that nobody sees before its end. The errors are those of `read_chunks`.
 
     Raises:
         ProviderError: also if it did not end well.
     """
-    async with aclosing(chunks_of(content, most_bytes=MAX_ANSWER_BYTES)) as chunks:
-        answer = [chunk async for chunk in chunks]
+    answer: list[JsonObject] = []
+
+    async def take(chunks: Sequence[JsonObject]) -> None:
+        answer.extend(chunks)
+
+    await read_chunks(content, take, most_bytes=MAX_ANSWER_BYTES)
     for chunk in answer:
         check_finish(chunk)
     return answer
 
 
-async def chunks_of(
+async def read_chunks(
     content: aiohttp.StreamReader,
+    take: TakeChunks,
     first_until: float | None = None,
     between: float | None = None,
     *,
     most_bytes: int = _MAX_STREAM_BYTES,
-) -> AsyncGenerator[JsonObject]:
-    """The chunks of a stream of events; of a body that is a whole completion, the one chunk that has all of it.
+) -> None:
+    """Hand on the chunks of a stream of events; of a body that is a whole completion, the one that has all of it.
 
-    A stream without a `finish_reason` has ended if it says so by `[DONE]`, after it has said something.
+    A stream without a `finish_reason` has ended if it says so by `[DONE]`, after it has said something. What comes
+    before an error is handed on before the error is raised.
 
     Args:
         content: the body.
+        take: takes the chunks.
         first_until: when the first event has to be there, on the loop's clock.
-        between: how long each further event may take, in seconds.
+        between: how long each further event may take, in seconds. The time that `take` takes does not count.
         most_bytes: how long a stream may be. A document has a limit of its own.
 
     Raises:
@@ -93,20 +96,17 @@ async def chunks_of(
     if begin.lstrip(_BLANK)[:1] in {b"{", b"["}:
         async with asyncio.timeout_at(first_until):
             rest = await read_up_to(content, MAX_ANSWER_BYTES)
-        yield parse_completion(begin + rest)
+        await take([parse_completion(begin + rest)])
         return
-    progress = _Progress()
-    timely = in_time(_batches(begin, content, most_bytes), first_until, partial(_patience, progress, between))
-    async with aclosing(_chunks(timely, content, progress)) as chunks:
-        try:
-            async for chunk in chunks:
-                yield chunk
-        except _FAILURES:
-            # After a finish_reason only the usage can be missing. The answer itself is complete.
-            if not progress.is_finished:
-                raise
-    if not progress.is_finished:
-        yield _finish(progress)
+    stream = _Stream(content, take, between, most_bytes)
+    try:
+        await stream.read(begin, first_until)
+    except _FAILURES:
+        # After a finish_reason only the usage can be missing. The answer itself is complete.
+        if not stream.progress.is_finished:
+            raise
+    if not stream.progress.is_finished:
+        await take([_finish(stream.progress)])
 
 
 async def read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
@@ -127,37 +127,80 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
     return b""
 
 
-async def _chunks(
-    batches: AsyncGenerator[_Batch], content: aiohttp.StreamReader, progress: _Progress
-) -> AsyncGenerator[JsonObject]:
-    """The chunk of each event, up to `[DONE]` or the end of the body."""
-    broken = BrokenTexts()
-    async with aclosing(batches):
-        async for batch, is_ended in batches:
+class _Stream:
+    """A body that is a stream of events. All that one piece of it completes is handed on together."""
+
+    def __init__(self, content: aiohttp.StreamReader, take: TakeChunks, between: float | None, most_bytes: int) -> None:
+        self.progress = _Progress()
+        self._content = content
+        self._take = take
+        self._between = between
+        self._most_bytes = most_bytes
+        self._events = SseReader()
+        self._broken = BrokenTexts()
+
+    async def read(self, begin: bytes, until: float | None) -> None:
+        """Read from the first piece on to `[DONE]` or the end of the body. The first event has to come by `until`."""
+        failure: Exception | None = None
+        piece, size = begin, 0
+        while piece:
+            size += len(piece)
+            batch, refusal = _events_in(self._events, piece)
+            if batch:
+                await self._pass_on(batch, is_ended=True)
+                if self.progress.is_done:
+                    await _drain(self._content)
+                    return
+                until = from_now(self._patience())
+            if refusal or size > self._most_bytes:
+                raise refusal or ProviderError("The model provider sent an answer that is too long")
+            try:
+                piece = await self._next_piece(until)
+            except _FAILURES as error:
+                failure = error
+                break
+        if rest := [*self._events.rest()]:
+            await self._pass_on(rest, is_ended=False)
+        if failure is not None and not self.progress.is_done:
+            raise failure
+
+    async def _next_piece(self, until: float | None) -> bytes:
+        if until is None:
+            return await self._content.readany()
+        async with asyncio.timeout_at(until):
+            return await self._content.readany()
+
+    async def _pass_on(self, batch: Sequence[bytes], *, is_ended: bool) -> None:
+        """Hand on the chunk of each event, up to `[DONE]`. `is_ended`: not even the last event can have been cut."""
+        chunks: list[JsonObject] = []
+        try:
             for data in batch:
                 if data.strip() == DONE:
-                    progress.is_done = True
-                    if is_ended:
-                        await _drain(content)
-                    return
-                try:
-                    chunk = _parsed(data, broken, is_ended=is_ended)
-                except UpstreamReportedError as reported:
-                    reported.has_begun = progress.has_begun
-                    raise
-                if chunk:
-                    progress.note(chunk)
-                    yield chunk
-
-
-def _parsed(data: bytes, broken: BrokenTexts, *, is_ended: bool) -> JsonObject | None:
-    """The chunk of an event; None if the event was cut off by the end of the body."""
-    try:
-        return parse_chunk(data, broken)
-    except ProviderError:
-        if is_ended:
+                    self.progress.is_done = True
+                    break
+                if chunk := self._parsed(data, is_ended=is_ended):
+                    self.progress.note(chunk)
+                    chunks.append(chunk)
+        except UpstreamReportedError as reported:
+            reported.has_begun = self.progress.has_begun
             raise
-        return None
+        finally:
+            if chunks:
+                await self._take(chunks)
+
+    def _parsed(self, data: bytes, *, is_ended: bool) -> JsonObject | None:
+        """The chunk of an event; None if the event was cut off by the end of the body."""
+        try:
+            return parse_chunk(data, self._broken)
+        except ProviderError:
+            if is_ended:
+                raise
+            return None
+
+    def _patience(self) -> float | None:
+        """How long the next event may take. After a `finish_reason` only the usage and `[DONE]` can come."""
+        between = self._between
+        return min(between or _LAST_SECONDS, _LAST_SECONDS) if self.progress.is_finished else between
 
 
 def _finish(progress: _Progress) -> JsonObject:
@@ -170,33 +213,6 @@ def _finish(progress: _Progress) -> JsonObject:
         raise ProviderError("The model provider ended its answer before it was finished")
     # The usage again, as it is that of the whole answer.
     return {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": progress.usage}
-
-
-def _patience(progress: _Progress, between: float | None) -> float | None:
-    """How long the next event may take. After a `finish_reason` only the usage and `[DONE]` can come."""
-    return min(between or _LAST_SECONDS, _LAST_SECONDS) if progress.is_finished else between
-
-
-async def _batches(begin: bytes, content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[_Batch]:
-    """The data of the events that each piece of the body completes, if it completes any."""
-    reader, size = SseReader(), 0
-    failure: Exception | None = None
-    try:
-        piece = begin
-        while piece:
-            size += len(piece)
-            batch, refusal = _events_in(reader, piece)
-            if batch:
-                yield batch, True
-            if refusal or size > most_bytes:
-                raise refusal or ProviderError("The model provider sent an answer that is too long")
-            piece = await content.readany()
-    except _FAILURES as error:
-        failure = error
-    if rest := [*reader.rest()]:
-        yield rest, False
-    if failure is not None:
-        raise failure
 
 
 def _events_in(reader: SseReader, piece: bytes) -> tuple[list[bytes], ProviderError | None]:

@@ -1,8 +1,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -10,12 +10,12 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from app.chat_models.body_reader import chunks_of, read_up_to, whole_answer_of
+from app.chat_models.body_reader import read_chunks, read_up_to, whole_answer_of
 from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamStatusError, rejection_in
 from app.chat_models.parsing import UpstreamReportedError
 from app.chat_models.patience import PATIENT, StreamPatience, from_now
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, UpstreamResponse
+from app.chat_models.protocol import ChatModelClient, JsonObject, TakeChunks, Upstream, UpstreamResponse
 from app.chat_models.refusals import host_of, refusal, stated_reason
 from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
@@ -62,20 +62,17 @@ class AiohttpChatModelClient:
         self,
         upstream: Upstream,
         body: JsonObject,
+        take: TakeChunks,
         *,
         timeout: float,
         of_client: Collection[str] = (),
         patience: StreamPatience = PATIENT,
-    ) -> AsyncGenerator[JsonObject]:
+    ) -> None:
         """See `ChatModelClient.stream`."""
         call = _Call(upstream, body, of_client, timeout, is_streamed=True)
         first_until = from_now(patience.first_event)
-        async with (
-            self._open_response(call, first_until) as content,
-            aclosing(chunks_of(content, first_until, patience.between_events)) as chunks,
-        ):
-            async for chunk in chunks:
-                yield chunk
+        async with self._open_response(call, first_until) as content:
+            await read_chunks(content, take, first_until, patience.between_events)
 
     async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
         """See `ChatModelClient.read`."""

@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -7,6 +7,8 @@ from app.chat_models.patience import PATIENT, StreamPatience
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
 JsonObject = dict[str, Any]
+# Takes chunks of an answer that have come at once, in order. Once it returns there is room for more.
+TakeChunks = Callable[[Sequence[JsonObject]], Awaitable[None]]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 # The limit of an answer's length has this name in a body, whatever the upstream calls it.
 OUTPUT_LIMIT: OutputLimitName = "max_completion_tokens"
@@ -99,19 +101,28 @@ class ChatModelClient(Protocol):
         """
         ...
 
-    def stream(
+    async def stream(
         self,
         upstream: Upstream,
         body: JsonObject,
+        take: TakeChunks,
         *,
         timeout: float,
         of_client: Collection[str] = (),
         patience: StreamPatience = PATIENT,
-    ) -> AsyncGenerator[JsonObject]:
-        """The chunks as they arrive, including the one with the usage. Most arguments are those of `complete`.
+    ) -> None:
+        """Hand on the chunks as they arrive, including the one with the usage. Cancelling it closes the connection.
 
-        If the connection is closed before a `finish_reason` and before `[DONE]`, it raises `ProviderError`. Closing the
-        iterator closes the connection. `patience` is how long the upstream may be silent.
+        If the connection is closed before a `finish_reason` and before `[DONE]`, it raises `ProviderError`, once all
+        that has arrived was taken. Most arguments are those of `complete`.
+
+        Args:
+            upstream: whom to call.
+            body: the request.
+            take: takes the chunks. No more is read until it returns.
+            timeout: limits the whole call, in seconds.
+            of_client: the parameters of the body that the client of the API has set.
+            patience: how long the upstream may be silent.
         """
         ...
 

@@ -9,6 +9,7 @@ import pytest
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from app.chat_models.usage import parse_report
+from app.core.concurrency import cancel_all
 from app.core.errors import (
     AppError,
     ProviderError,
@@ -16,6 +17,7 @@ from app.core.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
+from tests.chat_models.taking import Taken
 from tests.vendors_simulator import VendorsSimulator
 
 KEY = "sk-the-key-of-the-tests"
@@ -45,8 +47,9 @@ def figures_of(document: JsonObject) -> tuple[int | None, int | None]:
 async def stream(
     client: ChatModelClient, simulator: VendorsSimulator, faults: str = "", *, timeout: float = 60, **fields: Any
 ) -> list[JsonObject]:
-    chunks = client.stream(upstream(simulator), body(faults, **fields), timeout=timeout)
-    return [chunk async for chunk in chunks]
+    taken = Taken()
+    await client.stream(upstream(simulator), body(faults, **fields), taken.take, timeout=timeout)
+    return taken.chunks
 
 
 def text_of(chunks: list[JsonObject]) -> str:
@@ -88,12 +91,13 @@ async def test_a_stream_is_passed_on_chunk_by_chunk_as_the_upstream_sent_it(
 
 async def test_each_chunk_is_passed_on_at_once(client: ChatModelClient, simulator: VendorsSimulator) -> None:
     """The simulator sends nothing after the third chunk, but keeps the connection open; no chunk may wait for that."""
-    chunks = client.stream(upstream(simulator), body("--stall-2"), timeout=60)
+    taken = Taken()
+    call = asyncio.create_task(client.stream(upstream(simulator), body("--stall-2"), taken.take, timeout=60))
 
-    received = [await anext(chunks) for _ in range(3)]
+    received = await taken.until(3)
 
     assert text_of(received) == "1 2 "
-    await chunks.aclose()
+    await cancel_all([call])
 
 
 @pytest.mark.parametrize("faults", ["", "--no-done", "--content-filter", "--tool-index-missing", "--no-usage"])
@@ -216,11 +220,13 @@ async def test_a_call_that_takes_too_long_is_abandoned(
         await method(client, simulator, faults, timeout=0.2)
 
 
-async def test_closing_a_stream_stops_the_upstream(client: ChatModelClient, simulator: VendorsSimulator) -> None:
-    chunks = client.stream(upstream(simulator), body(words="slowly count to 10000"), timeout=60)
-    await anext(chunks)
+async def test_cancelling_a_stream_stops_the_upstream(client: ChatModelClient, simulator: VendorsSimulator) -> None:
+    taken = Taken()
+    slow = body(words="slowly count to 10000")
+    call = asyncio.create_task(client.stream(upstream(simulator), slow, taken.take, timeout=60))
+    await taken.until(1)
 
-    await chunks.aclose()
+    await cancel_all([call])
 
     assert (await logged(simulator, is_ended=True))["outcome"] == "client_disconnected"
 

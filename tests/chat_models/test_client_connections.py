@@ -8,6 +8,7 @@ import pytest
 
 from app.chat_models.client import AiohttpChatModelClient
 from app.chat_models.protocol import ChatModelClient
+from app.core.concurrency import cancel_all
 from app.core.errors import ProviderError, ProviderTimeoutError
 from tests.chat_models.raw_server import (
     LAST_CHUNK,
@@ -19,6 +20,7 @@ from tests.chat_models.raw_server import (
     raw_server,
     response,
 )
+from tests.chat_models.taking import Taken
 from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, sent_body, stream, upstream
 
 
@@ -142,7 +144,7 @@ async def test_a_stream_has_a_time_limit_even_if_it_keeps_sending(client: ChatMo
             await stream(client, server, timeout=0.2)
 
 
-async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -> None:
+async def test_cancelling_a_stream_closes_its_connection(client: ChatModelClient) -> None:
     hung_up = asyncio.Event()
 
     async def respond(connection: Connection, request: bytes) -> None:
@@ -151,9 +153,10 @@ async def test_closing_a_stream_closes_its_connection(client: ChatModelClient) -
         hung_up.set()
 
     async with raw_server(respond) as server:
-        chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
-        await anext(chunks)
-        await chunks.aclose()
+        taken = Taken()
+        call = asyncio.create_task(client.stream(upstream(server), {"messages": []}, taken.take, timeout=30))
+        await taken.until(1)
+        await cancel_all([call])
         await hung_up.wait()
 
 

@@ -11,6 +11,7 @@ from app.chat_models.protocol import ChatModelClient
 from app.chat_models.sse_reader import MAX_EVENT_BYTES
 from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderUnavailableError
 from tests.chat_models.raw_server import LAST_CHUNK, SSE_HEAD, Connection, always, chunk, raw_server, response
+from tests.chat_models.taking import Taken
 from tests.chat_models.wire import COMPLETION, DONE, HELLO, STOP, complete, stream, upstream
 
 # JSON in which the model's reply has more levels than can be written.
@@ -122,12 +123,12 @@ async def test_a_refusal_that_never_ends_is_not_read_to_its_end(client: ChatMode
 )
 async def test_a_stream_that_fails_raises_an_error(client: ChatModelClient, body: Sequence[bytes]) -> None:
     async with raw_server(always(SSE_HEAD, *map(chunk, body), LAST_CHUNK)) as server:
-        chunks = client.stream(upstream(server), {"messages": []}, timeout=30)
-        first = await anext(chunks)
+        taken = Taken()
         with pytest.raises(ProviderError):
-            await anext(chunks)
+            await client.stream(upstream(server), {"messages": []}, taken.take, timeout=30)
 
-    assert first["choices"][0]["delta"].keys() == {"content"}
+    assert taken.chunks[0]["choices"][0]["delta"].keys() == {"content"}
+    assert len(taken.chunks) == 1
 
 
 @pytest.mark.parametrize("body", [b"<html></html>", b'{"choices": []}', COMPLETION[:-1], b""])

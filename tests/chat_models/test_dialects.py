@@ -8,6 +8,7 @@ import pytest
 from app.chat_models.dialects import Dialect, Dialects
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import ChatModelClient, OutputLimitName, Upstream
+from tests.chat_models.taking import Taken
 from tests.vendors_simulator import VendorsSimulator
 
 LIMITS = ("max_tokens", "max_completion_tokens")
@@ -20,8 +21,7 @@ def body(model: str, **fields: Any) -> dict[str, Any]:
 
 async def ask(client: ChatModelClient, upstream: Upstream, model: str, *, is_streamed: bool) -> None:
     if is_streamed:
-        async for _ in client.stream(upstream, body(model), timeout=30):
-            pass
+        await client.stream(upstream, body(model), Taken().take, timeout=30)
     else:
         await client.complete(upstream, body(model), timeout=30)
 
@@ -306,8 +306,7 @@ async def test_several_refused_fields_are_left_out_one_after_the_other_and_remem
     upstream = upstream_of(simulator)
 
     for _ in range(2):
-        async for _ in client.stream(upstream, ours, timeout=30):
-            pass
+        await client.stream(upstream, ours, Taken().take, timeout=30)
 
     requests = [entry["request"] for entry in simulator.log("chat")]
     assert len(requests) == 6

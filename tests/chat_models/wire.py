@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from tests.chat_models.raw_server import RawServer
+from tests.chat_models.taking import Taken
 
 COMPLETION = b'{"choices":[{"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}'
 HELLO = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":null}]}\n\n'
@@ -21,7 +22,9 @@ async def complete(client: ChatModelClient, server: RawServer, *, timeout: float
 
 
 async def stream(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> list[JsonObject]:
-    return [chunk async for chunk in client.stream(upstream(server), {"messages": [], **body}, timeout=timeout)]
+    taken = Taken()
+    await client.stream(upstream(server), {"messages": [], **body}, taken.take, timeout=timeout)
+    return taken.chunks
 
 
 def sent_body(request: bytes) -> JsonObject:

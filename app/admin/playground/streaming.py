@@ -1,6 +1,5 @@
 """A turn of the playground as server-sent events, which its script reads."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import monotonic
@@ -74,9 +73,5 @@ class PlaygroundForm:
 
 async def _next_text(running: RunningTurn) -> tuple[str, bool]:
     """The next piece of the answer, which may be empty, and whether the turn has ended."""
-    try:
-        async with asyncio.timeout(_LOOK_SECONDS):
-            deltas, is_over = await running.deltas.next_ones()
-    except TimeoutError:
-        return "", False
+    deltas, is_over = await running.deltas.next_ones(_LOOK_SECONDS)
     return "".join(delta.delta.get("content") or delta.delta.get("refusal") or "" for delta in deltas), is_over

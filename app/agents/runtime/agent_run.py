@@ -1,8 +1,8 @@
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.agents.definition import AgentDefinition
-from app.agents.runtime.events import Event
+from app.agents.runtime.events import Finished, Say
 from app.chat_models.protocol import JsonObject
 
 # The client's parameters that also apply to agents below the answering one: for whom and how a call is made. The rest
@@ -117,13 +117,13 @@ class PreparedRun:
     Attributes:
         run: the run.
         first_body: the body of the model call that the run begins with; None if an agent below makes that call.
-        begin: begins the run.
+        perform: runs it, to its answer.
     """
 
     run: AgentRun
     first_body: JsonObject | None
-    begin: Callable[[], AsyncGenerator[Event]]
+    perform: Callable[[Say], Awaitable[Finished]]
 
 
 # Runs an agent. Given to what runs agents below an agent, because `runner` imports those modules.
-RunAgent = Callable[[AgentRun], AsyncGenerator[Event]]
+RunAgent = Callable[[AgentRun, Say], Awaitable[Finished]]

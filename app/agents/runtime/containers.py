@@ -1,28 +1,14 @@
 """Agents that only run other agents: one after the other, at the same time, or in a loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun, LoopSignal, RunAgent
-from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Event, Finished
+from app.agents.runtime.events import BETWEEN_TEXTS, Delta, Finished, Say, unheard
 from app.chat_models.protocol import JsonObject
 from app.core.errors import AppError
 from app.credits.errors import InsufficientCreditsError
-
-
-async def collect(events: AsyncGenerator[Event]) -> Finished:
-    """The whole answer of a run, without its deltas.
-
-    Raises:
-        AppError: the run failed.
-    """
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Finished):
-                return event
-    raise AppError
 
 
 class Containers:
@@ -31,7 +17,7 @@ class Containers:
     def __init__(self, run_agent: RunAgent) -> None:
         self._run_agent = run_agent
 
-    async def run_sequence(self, run: AgentRun) -> AsyncGenerator[Event]:
+    async def run_sequence(self, run: AgentRun, say: Say) -> Finished:
         """Run the agents one after the other. Each sees what those before it said, and the last one gives the answer.
 
         If the sequence is part of a loop, it ends after an agent that ends the loop.
@@ -39,19 +25,15 @@ class Containers:
         said = list(run.messages)
         if run.loop is not None:
             text = await self._run_one_after_another(run, said, LoopSignal(outer=run.loop))
-            yield Finished(run.conclude(text), "stop")
-            return
+            return Finished(run.conclude(text), "stop")
         if not run.agent.sub_agents:
-            yield Finished(run.conclude(""), "stop")
-            return
+            return Finished(run.conclude(""), "stop")
         *earlier, last = run.agent.sub_agents
         for below in earlier:
             said.append(_as_user_message(below, await self._answer_of(run.below(below, said))))
-        async with aclosing(self._run_agent(run.continued_by(last, said))) as events:
-            async for event in events:
-                yield event
+        return await self._run_agent(run.continued_by(last, said), say)
 
-    async def run_parallel(self, run: AgentRun) -> AsyncGenerator[Event]:
+    async def run_parallel(self, run: AgentRun, say: Say) -> Finished:
         """Run the agents at the same time. The answer joins their answers in order.
 
         An agent that fails does not end the others: the answer says that it failed.
@@ -67,14 +49,14 @@ class Containers:
             await _wait_for_one(tasks)
             for below, task in zip(agents, tasks, strict=True):
                 texts.append(await _text_of(below, task))
-                yield Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})
+                await say([Delta({"content": texts[-1] if len(texts) == 1 else BETWEEN_TEXTS + texts[-1]})])
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        yield Finished(run.conclude(BETWEEN_TEXTS.join(texts)), "stop")
+        return Finished(run.conclude(BETWEEN_TEXTS.join(texts)), "stop")
 
-    async def run_loop(self, run: AgentRun) -> AsyncGenerator[Event]:
+    async def run_loop(self, run: AgentRun, say: Say) -> Finished:
         """Run the agents one after the other, repeatedly, until one ends the loop or the iterations are used up.
 
         The answer is the last text that an agent has produced.
@@ -87,8 +69,8 @@ class Containers:
             if signal.is_set:
                 break
         if text:
-            yield Delta({"content": text})
-        yield Finished(run.conclude(text), "stop")
+            await say([Delta({"content": text})])
+        return Finished(run.conclude(text), "stop")
 
     async def _run_one_after_another(self, run: AgentRun, said: list[JsonObject], signal: LoopSignal) -> str:
         """Run the agents one after the other until one sets the signal. The last text, or "" if none said anything.
@@ -106,7 +88,7 @@ class Containers:
         return text
 
     async def _answer_of(self, run: AgentRun) -> Finished:
-        return await collect(self._run_agent(run))
+        return await self._run_agent(run, unheard)
 
 
 async def _wait_for_one(tasks: Sequence[asyncio.Task[Finished]]) -> None:

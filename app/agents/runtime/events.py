@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.chat_models.protocol import JsonObject
@@ -18,7 +19,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Finished:
-    """The whole answer: one assistant message and why it ended. Always the last event of a run."""
+    """The whole answer of a run: one assistant message and why it ended."""
 
     message: JsonObject
     finish_reason: str
@@ -29,4 +30,9 @@ class Finished:
         return self.message.get("content") or ""
 
 
-Event = Delta | Finished
+# Takes pieces of an answer that have come at once, in order. Once it returns there is room for more.
+Say = Callable[[Sequence[Delta]], Awaitable[None]]
+
+
+async def unheard(_: Sequence[Delta]) -> None:
+    """For runs of whose answer nobody hears before it is whole."""

@@ -1,13 +1,12 @@
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun, LoopSignal
 from app.agents.runtime.answer import Answer
-from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Event, Finished
+from app.agents.runtime.events import BETWEEN_TEXTS, REASONING, Delta, Finished, Say
 from app.agents.runtime.model_call_body import build_body, fill_in
 from app.agents.runtime.model_calls import ModelCalls
 from app.agents.runtime.tool_arguments import ToolArgumentsError, parse_arguments
@@ -15,6 +14,7 @@ from app.agents.tools.protocol import ServerTool, ToolCall
 from app.chat_models.finish_reasons import CUT
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
+from app.core.errors import AppError
 
 # In one answer. A model that asks for more has gone wrong.
 _MOST_CALLS = 16
@@ -35,9 +35,7 @@ class LlmAgents:
         self._models = models
         self._state = state
 
-    async def run(
-        self, run: AgentRun, tools: Mapping[str, ServerTool], first_body: JsonObject
-    ) -> AsyncGenerator[Event]:
+    async def run(self, run: AgentRun, tools: Mapping[str, ServerTool], first_body: JsonObject, say: Say) -> Finished:
         """Call the agent's model until it answers without calling a server tool; see `AgentRunner.start`."""
         agent, body, said = run.agent, first_body, list(run.messages)
         texts: dict[str, list[str]] = {"content": [], REASONING: []}
@@ -48,9 +46,7 @@ class LlmAgents:
             try:
                 if call_number > 0:
                     body = self._body(run, said, tools, call_number)
-                async with aclosing(self._deltas(run, body, answer)) as deltas:
-                    async for delta in _separated(texts, deltas):
-                        yield delta
+                await self._call(run, body, answer, _separated(texts, say))
             except BaseException:  # raised again
                 # The answer was cut short: the conversation keeps what the client has seen of it.
                 if answer.text:
@@ -60,28 +56,25 @@ class LlmAgents:
             texts["content"] += [answer.text] if answer.text else []
             texts[REASONING] += [answer.reasoning] if answer.reasoning else []
             if _is_over(agent, answer, call_number, exit_signal):
-                yield _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
-                return
+                return _finished(answer, {name: BETWEEN_TEXTS.join(parts) for name, parts in texts.items()})
+        raise AppError
 
     def first_body(self, run: AgentRun, tools: Mapping[str, ServerTool]) -> JsonObject:
         """The body of the model call that the run begins with."""
         return self._body(run, run.messages, tools, call_number=0)
 
-    async def _deltas(self, run: AgentRun, body: JsonObject, answer: Answer) -> AsyncGenerator[Delta]:
-        """Call the agent's model and collect what it says in `answer`. What the client may see of it, as it arrives."""
-        call = self._models.call(
+    async def _call(self, run: AgentRun, body: JsonObject, answer: Answer, say: Say) -> None:
+        """Call the agent's model and collect what it says in `answer`. Say what the client may see of it."""
+        await self._models.call(
             run.agent.name,
             run.agent.model,
             body,
             answer,
-            is_streamed=run.is_streamed,
+            say if run.is_streamed else None,
             of_client=run.parameters.keys(),
         )
-        async with aclosing(call) as deltas:
-            async for delta in deltas:
-                yield delta
         if run.is_streamed and (rest := answer.rest()):
-            yield rest
+            await say([rest])
         if answer.left_out_calls:
             logger.warning("calls_left_out", extra={"agent": run.agent.name, "left_out": answer.left_out_calls})
 
@@ -113,14 +106,22 @@ def _is_over(agent: AgentDefinition, answer: Answer, call_number: int, exit_sign
     return bool(answer.client_calls) or not answer.server_calls or _is_last(agent, call_number) or has_left_loop
 
 
-async def _separated(earlier: Mapping[str, Sequence[str]], deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta]:
-    """The deltas, with a separator before the first of each kind if earlier calls of the run said something."""
+def _separated(earlier: Mapping[str, Sequence[str]], say: Say) -> Say:
+    """Say with a separator before the first piece of each kind if earlier calls of the run said something."""
     to_separate = [name for name, texts in earlier.items() if texts]
-    async for delta in deltas:
-        for name in [name for name in to_separate if delta.delta.get(name)]:
-            yield Delta({name: BETWEEN_TEXTS})
-            to_separate.remove(name)
-        yield delta
+    if not to_separate:
+        return say
+
+    async def say_separated(deltas: Sequence[Delta]) -> None:
+        said: list[Delta] = []
+        for delta in deltas:
+            for name in [name for name in to_separate if delta.delta.get(name)]:
+                said.append(Delta({name: BETWEEN_TEXTS}))
+                to_separate.remove(name)
+            said.append(delta)
+        await say(said)
+
+    return say_separated
 
 
 async def _reply(

@@ -1,12 +1,11 @@
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import aclosing
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from app.agents.runtime.answer import Answer
-from app.agents.runtime.events import Delta
+from app.agents.runtime.events import Delta, Say
 from app.agents.runtime.model_call_body import room_for_answer, with_limit
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.patience import PATIENT, StreamPatience
@@ -99,63 +98,65 @@ class ModelCalls:
         model: str,
         body: JsonObject,
         answer: Answer,
+        say: Say | None,
         *,
-        is_streamed: bool,
         of_client: Collection[str] = (),
-    ) -> AsyncGenerator[Delta]:
-        """Call the model for the agent and collect what it says in `answer`. For `of_client` see `ChatModelClient`.
+    ) -> None:
+        """Call the model for the agent and collect what it says in `answer`.
 
         If it refuses tools, and all of them are the server's, it is called once more without them.
 
-        Yields:
-            What the client may see, as it arrives; nothing if the call is not streamed.
+        Args:
+            agent: the agent's name.
+            model: the model's name in the catalog.
+            body: the request.
+            answer: what the model says is added to it.
+            say: takes what the client may see of it, as it arrives; None if the answer is not asked for as a stream.
+            of_client: see `ChatModelClient.complete`.
 
         Raises:
             AppError: the call cannot be paid for, or the provider failed.
         """
-        call = partial(self._call, agent, model, answer=answer, is_streamed=is_streamed, of_client=of_client)
         try:
-            async with aclosing(call(body)) as deltas:
-                async for delta in deltas:
-                    yield delta
-            return
+            await self._call(agent, model, body, answer, say, of_client)
         except UpstreamRejectedError as refused:
             # The client has to know what becomes of its own tools.
             if "tools" not in body or answer.has_client_tools or not refuses_tools(refused):
                 raise
             logger.warning("tools_refused", extra={"agent": agent, "model": model, "reason": refused.text})
-        async with aclosing(call(without_tools(body))) as deltas:
-            async for delta in deltas:
-                yield delta
+        else:
+            return
+        await self._call(agent, model, without_tools(body), answer, say, of_client)
 
     async def _call(
-        self,
-        agent: str,
-        model: str,
-        body: JsonObject,
-        *,
-        answer: Answer,
-        is_streamed: bool,
-        of_client: Collection[str],
-    ) -> AsyncGenerator[Delta]:
+        self, agent: str, model: str, body: JsonObject, answer: Answer, say: Say | None, of_client: Collection[str]
+    ) -> None:
         metered = await self.meter.open_call(agent, model, body)
         upstream = self.routes[model].upstream
         try:
-            if not is_streamed:
+            if say is None:
                 for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
                     answer.add_chunk(chunk)
-                return
-            stream = self.client.stream(
-                upstream, body, timeout=self.timeout, of_client=of_client, patience=self.patience
-            )
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    had_begun = answer.delivered_bytes > 0
-                    delta = answer.add_chunk(chunk)
-                    if answer.delivered_bytes and not had_begun:
-                        metered.began_answering()
-                    if delta:
-                        yield delta
+            else:
+                heard = partial(_hear, answer, metered, say)
+                await self.client.stream(
+                    upstream, body, heard, timeout=self.timeout, of_client=of_client, patience=self.patience
+                )
         finally:
             # Also if the call is cut short: what was delivered has to be paid for.
             metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)
+
+
+async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence[JsonObject]) -> None:
+    """Add the chunks to the answer, and say what the client may see of them: also of those before one that fails."""
+    had_begun = answer.delivered_bytes > 0
+    deltas: list[Delta] = []
+    try:
+        for chunk in chunks:
+            if delta := answer.add_chunk(chunk):
+                deltas.append(delta)  # noqa: PERF401 - what came before an error is kept
+    finally:
+        if answer.delivered_bytes and not had_begun:
+            metered.began_answering()
+        if deltas:
+            await say(deltas)

@@ -1,11 +1,9 @@
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from functools import partial
 
 from app.agents.definition import AgentType
 from app.agents.runtime.agent_run import AgentRun, PreparedRun
 from app.agents.runtime.containers import Containers
-from app.agents.runtime.events import Event, Finished
+from app.agents.runtime.events import Finished, Say
 from app.agents.runtime.llm import LlmAgents
 from app.agents.runtime.model_calls import ModelCalls
 from app.agents.runtime.toolset import tools_of
@@ -36,22 +34,25 @@ class AgentRunner:
             case AgentType.LOOP:
                 return PreparedRun(run, None, partial(self._containers.run_loop, run))
 
-    def run(self, run: AgentRun) -> AsyncGenerator[Event]:
+    async def run(self, run: AgentRun, say: Say) -> Finished:
         """Prepare a run and start it; see `start`."""
-        return self.start(self.prepare(run))
+        return await self.start(self.prepare(run), say)
 
-    async def start(self, prepared: PreparedRun) -> AsyncGenerator[Event]:
+    async def start(self, prepared: PreparedRun, say: Say) -> Finished:
         """Run an agent and everything below it.
 
-        Yields:
-            Deltas as they arrive, if the run is streamed; at the end the whole answer.
+        Args:
+            prepared: the run.
+            say: takes the pieces of the answer as they arrive, if the run is streamed.
+
+        Returns:
+            The whole answer.
 
         Raises:
             AppError: a call could not be paid for, or the provider failed. What was said before is in the transcript.
         """
         agent = prepared.run.agent
-        async with aclosing(prepared.begin()) as events:
-            async for event in events:
-                if isinstance(event, Finished) and agent.output_key:
-                    self._state[agent.output_key] = event.text
-                yield event
+        answer = await prepared.perform(say)
+        if agent.output_key:
+            self._state[agent.output_key] = answer.text
+        return answer

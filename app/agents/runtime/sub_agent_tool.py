@@ -5,7 +5,7 @@ import orjson
 
 from app.agents.definition import AgentDefinition
 from app.agents.runtime.agent_run import AgentRun, RunAgent
-from app.agents.runtime.containers import collect
+from app.agents.runtime.events import unheard
 from app.agents.tools.protocol import ToolCall, specification
 from app.core.errors import AppError
 from app.credits.errors import InsufficientCreditsError
@@ -34,7 +34,7 @@ class SubAgentTool:
             return '{"error":"the agent needs request (a string)"}'
         messages = [{"role": "user", "content": request}]
         try:
-            answer = await collect(self.run_agent(self.caller.below(self.agent, messages)))
+            answer = await self.run_agent(self.caller.below(self.agent, messages), unheard)
         except InsufficientCreditsError:
             raise
         except AppError as error:

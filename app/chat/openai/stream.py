@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncGenerator
 
 from app.chat.openai import completion_chunks
@@ -35,14 +34,11 @@ async def _deltas(running: RunningTurn, *, wants_usage: bool) -> AsyncGenerator[
     event_of = DeltaEvents(running.turn.identity, wants_usage=wants_usage).event
     is_over = False
     while not is_over:
-        try:
-            async with asyncio.timeout(sse.KEEP_ALIVE_SECONDS):
-                deltas, is_over = await running.deltas.next_ones()
-        except TimeoutError:
-            yield sse.KEEP_ALIVE
-            continue
+        deltas, is_over = await running.deltas.next_ones(sse.KEEP_ALIVE_SECONDS)
         if deltas:
             yield b"".join(map(event_of, deltas))
+        elif not is_over:
+            yield sse.KEEP_ALIVE
 
 
 def _end(result: TurnResult, *, wants_usage: bool) -> bytes:

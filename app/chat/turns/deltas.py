@@ -1,10 +1,11 @@
 import asyncio
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Final
 
 from app.agents.runtime.events import Delta
+from app.core.news import News
 
-# How far the model may run ahead of a client that reads slowly.
+# How far the model may run ahead of a client that reads slowly. What has come at once is taken as a whole.
 _MOST_WAITING: Final = 256
 
 
@@ -15,44 +16,35 @@ class Deltas:
         self._waiting: list[Delta] = []
         self._is_over = False
         self._is_read = True
-        self._begun = asyncio.Event()
         # There is a delta, or the turn has ended.
-        self._is_there = asyncio.Event()
+        self._news = News()
         self._has_room = asyncio.Event()
-
-    @property
-    def have_begun(self) -> bool:
-        """Whether there was a delta, or the turn has ended."""
-        return self._begun.is_set()
 
     async def wait_for_first(self, seconds: float) -> None:
         """Wait until there is a delta, the turn ends, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), seconds)
+        await self._news.wait(seconds)
 
-    async def put(self, delta: Delta) -> None:
-        """Add a delta, once there is room for it."""
-        self._begun.set()
+    async def put(self, deltas: Sequence[Delta]) -> None:
+        """Add deltas that have come at once. Returns once there is room for more."""
+        if self._is_read:
+            self._waiting += deltas
+            self._news.announce()
         while self._is_read and len(self._waiting) >= _MOST_WAITING:
             self._has_room.clear()
             await self._has_room.wait()
-        if self._is_read:
-            self._waiting.append(delta)
-            self._is_there.set()
 
     def end(self) -> None:
         """Tell the reader that there will be no more deltas."""
         self._is_over = True
-        self._begun.set()
-        self._is_there.set()
+        self._news.announce()
 
-    async def next_ones(self) -> tuple[list[Delta], bool]:
-        """The deltas that are there, once there is one or the turn has ended; and whether it has ended."""
-        await self._is_there.wait()
+    async def next_ones(self, seconds: float) -> tuple[list[Delta], bool]:
+        """The deltas that are there, once there is one, the turn has ended, or the time is up; whether it has ended."""
+        await self._news.wait(seconds)
         found, self._waiting = self._waiting, []
         self._has_room.set()
         if not self._is_over:
-            self._is_there.clear()
+            self._news.forget()
         return found, self._is_over
 
     def drop(self) -> None:

@@ -1,6 +1,5 @@
 import asyncio
 import logging
-from contextlib import aclosing
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -117,14 +116,8 @@ class RunningTurn:
     async def _answer(self) -> Finished:
         turn = self.turn
         try:
-            async with (
-                asyncio.timeout(turn.time_limit),
-                aclosing(turn.runner.start(turn.prepared)) as events,
-            ):
-                async for event in events:
-                    if isinstance(event, Finished):
-                        return event
-                    await self.deltas.put(event)
+            async with asyncio.timeout(turn.time_limit):
+                return await turn.runner.start(turn.prepared, self.deltas.put)
         except TimeoutError as error:
             raise ProviderTimeoutError from error
         except ProviderUnavailableError as error:
@@ -132,7 +125,6 @@ class RunningTurn:
                 # Something of the turn has run, so that it must not be repeated as if it had not.
                 raise ProviderError from error
             raise
-        raise AppError
 
     def _forbid_retries(self, error: BaseException) -> None:
         """Keep SDKs from retrying by themselves if something may have run already: it would run a second time."""

@@ -7,18 +7,19 @@ from app.chat.turns.deltas import Deltas
 from tests.waiting import PATIENCE
 
 MANY = 1000
+WORD = Delta({"content": "word"})
 
 
 async def say(deltas: Deltas) -> None:
     for _ in range(MANY):
-        await deltas.put(Delta({"content": "word"}))
+        await deltas.put([WORD])
 
 
 async def read(deltas: Deltas) -> int:
     """Read to the end. Returns the number of deltas."""
     count, is_over = 0, False
     while not is_over:
-        found, is_over = await deltas.next_ones()
+        found, is_over = await deltas.next_ones(PATIENCE)
         count += len(found)
     return count
 
@@ -58,11 +59,33 @@ async def test_the_reader_gets_the_end_even_if_the_queue_is_full() -> None:
 async def test_what_is_there_is_read_at_once_in_order_and_without_waiting_for_more() -> None:
     deltas = Deltas()
     for number in range(5):
-        await deltas.put(Delta({"content": str(number)}))
+        await deltas.put([Delta({"content": str(number)})])
 
-    first, is_over = await deltas.next_ones()
+    first, is_over = await deltas.next_ones(PATIENCE)
     deltas.end()
 
     assert [delta.delta["content"] for delta in first] == ["0", "1", "2", "3", "4"]
     assert not is_over
-    assert await deltas.next_ones() == ([], True)
+    assert await deltas.next_ones(PATIENCE) == ([], True)
+
+
+async def test_the_reader_waits_no_longer_than_it_said_and_goes_on_waiting() -> None:
+    deltas = Deltas()
+
+    assert await deltas.next_ones(0.01) == ([], False)
+
+    waiting = asyncio.create_task(deltas.next_ones(PATIENCE))
+    await asyncio.sleep(0.02)
+    await deltas.put([WORD])
+
+    assert await waiting == ([WORD], False)
+
+
+async def test_what_has_come_at_once_is_taken_as_a_whole() -> None:
+    deltas = Deltas()
+    saying = asyncio.create_task(deltas.put([WORD] * MANY))
+    await asyncio.sleep(0)
+
+    assert not saying.done()
+    assert await deltas.next_ones(PATIENCE) == ([WORD] * MANY, False)
+    await saying

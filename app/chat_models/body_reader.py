@@ -17,8 +17,9 @@ from app.chat_models.parsing import (
     says_something,
 )
 from app.chat_models.patience import from_now
-from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject, TakeChunks
+from app.chat_models.protocol import MAX_ANSWER_BYTES, Chunk, JsonObject, TakeChunks
 from app.chat_models.sse_reader import DONE, SseReader
+from app.chat_models.text_chunks import TextPattern, only_text_of
 from app.core.errors import ProviderError
 
 # Of a stream as it is sent. Most of it is the same in every chunk.
@@ -39,6 +40,10 @@ class _Progress:
     has_begun: bool = False
     usage: JsonObject | None = None
 
+    def note_text(self) -> None:
+        """Note that the next chunk has only text."""
+        self.has_begun, self.usage = True, None
+
     def note(self, chunk: JsonObject) -> None:
         """Note what the next chunk has."""
         self.is_finished = self.is_finished or is_finished_by(chunk)
@@ -49,20 +54,21 @@ class _Progress:
         self.usage = chunk.get("usage") or (None if has_said else self.usage)
 
 
-async def whole_answer_of(content: aiohttp.StreamReader) -> list[JsonObject]:
+async def whole_answer_of(content: aiohttp.StreamReader) -> list[Chunk]:
     """All chunks of an answer that nobody sees before its end. The errors are those of `read_chunks`.
 
     Raises:
         ProviderError: also if it did not end well.
     """
-    answer: list[JsonObject] = []
+    answer: list[Chunk] = []
 
-    async def take(chunks: Sequence[JsonObject]) -> None:
+    async def take(chunks: Sequence[Chunk]) -> None:
         answer.extend(chunks)
 
     await read_chunks(content, take, most_bytes=MAX_ANSWER_BYTES)
     for chunk in answer:
-        check_finish(chunk)
+        if not isinstance(chunk, str):
+            check_finish(chunk)
     return answer
 
 
@@ -138,6 +144,7 @@ class _Stream:
         self._most_bytes = most_bytes
         self._events = SseReader()
         self._broken = BrokenTexts()
+        self._pattern = TextPattern()
 
     async def read(self, begin: bytes, until: float | None) -> None:
         """Read from the first piece on to `[DONE]` or the end of the body. The first event has to come by `until`."""
@@ -172,14 +179,13 @@ class _Stream:
 
     async def _pass_on(self, batch: Sequence[bytes], *, is_ended: bool) -> None:
         """Hand on the chunk of each event, up to `[DONE]`. `is_ended`: not even the last event can have been cut."""
-        chunks: list[JsonObject] = []
+        chunks: list[Chunk] = []
         try:
             for data in batch:
                 if data.strip() == DONE:
                     self.progress.is_done = True
                     break
-                if chunk := self._parsed(data, is_ended=is_ended):
-                    self.progress.note(chunk)
+                if chunk := self._text_of(data) or self._parsed(data, is_ended=is_ended):
                     chunks.append(chunk)
         except UpstreamReportedError as reported:
             reported.has_begun = self.progress.has_begun
@@ -188,14 +194,27 @@ class _Stream:
             if chunks:
                 await self._take(chunks)
 
-    def _parsed(self, data: bytes, *, is_ended: bool) -> JsonObject | None:
+    def _text_of(self, data: bytes) -> str | None:
+        """The text of a chunk that is like those before it, and has nothing else."""
+        text = None if self._broken.are_begun else self._pattern.text_of(data)
+        if text is not None:
+            self.progress.note_text()
+        return text
+
+    def _parsed(self, data: bytes, *, is_ended: bool) -> Chunk | None:
         """The chunk of an event; None if the event was cut off by the end of the body."""
         try:
-            return parse_chunk(data, self._broken)
+            chunk = parse_chunk(data, self._broken)
         except ProviderError:
             if is_ended:
                 raise
             return None
+        self.progress.note(chunk)
+        text = only_text_of(chunk)
+        if text is None:
+            return chunk
+        self._pattern.learn(data, text)
+        return text
 
     def _patience(self) -> float | None:
         """How long the next event may take. After a `finish_reason` only the usage and `[DONE]` can come."""

@@ -15,7 +15,7 @@ from app.chat_models.dialects import Dialects
 from app.chat_models.errors import UpstreamStatusError, rejection_in
 from app.chat_models.parsing import UpstreamReportedError
 from app.chat_models.patience import PATIENT, StreamPatience, from_now
-from app.chat_models.protocol import ChatModelClient, JsonObject, TakeChunks, Upstream, UpstreamResponse
+from app.chat_models.protocol import ChatModelClient, Chunk, JsonObject, TakeChunks, Upstream, UpstreamResponse
 from app.chat_models.refusals import host_of, refusal, stated_reason
 from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
@@ -51,7 +51,7 @@ class AiohttpChatModelClient:
 
     async def complete(
         self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
-    ) -> Sequence[JsonObject]:
+    ) -> Sequence[Chunk]:
         """See `ChatModelClient.complete`."""
         # No limit on silence: the whole answer comes at once, when the model has finished it.
         call = _Call(upstream, body, of_client, timeout, is_streamed=False)

@@ -7,8 +7,10 @@ from app.chat_models.patience import PATIENT, StreamPatience
 # A request, a message, a completion or a chunk as OpenAI's API defines it. It stays the vendor's JSON, so that nothing
 # is lost in conversions.
 JsonObject = dict[str, Any]
+# A `chat.completion.chunk` as it came; of one that has nothing but a piece of text, only the text.
+Chunk = JsonObject | str
 # Takes chunks of an answer that have come at once, in order. Once it returns there is room for more.
-TakeChunks = Callable[[Sequence[JsonObject]], Awaitable[None]]
+TakeChunks = Callable[[Sequence[Chunk]], Awaitable[None]]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 # The limit of an answer's length has this name in a body, whatever the upstream calls it.
 OUTPUT_LIMIT: OutputLimitName = "max_completion_tokens"
@@ -90,7 +92,7 @@ class ChatModelClient(Protocol):
 
     async def complete(
         self, upstream: Upstream, body: JsonObject, *, timeout: float, of_client: Collection[str] = ()
-    ) -> Sequence[JsonObject]:
+    ) -> Sequence[Chunk]:
         """The chunks of an answer that was not asked for as a stream. Cancelling it closes the connection.
 
         Args:

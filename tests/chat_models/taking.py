@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.chat_models.protocol import JsonObject
+from app.chat_models.protocol import Chunk, JsonObject
+
+
+def written(chunk: Chunk) -> JsonObject:
+    """The chunk, written out if it is only a text."""
+    return {"choices": [{"delta": {"content": chunk}, "finish_reason": None}]} if isinstance(chunk, str) else chunk
 
 
 class Taken:
-    """The chunks that were taken so far."""
+    """The chunks that were taken so far, written out."""
 
     def __init__(self) -> None:
         self.chunks: list[JsonObject] = []
         self._more = asyncio.Event()
 
-    async def take(self, chunks: Sequence[JsonObject]) -> None:
+    async def take(self, chunks: Sequence[Chunk]) -> None:
         """Take more of them."""
-        self.chunks += chunks
+        self.chunks += map(written, chunks)
         self._more.set()
 
     async def until(self, count: int) -> list[JsonObject]:

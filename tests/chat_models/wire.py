@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream
 from tests.chat_models.raw_server import RawServer
-from tests.chat_models.taking import Taken
+from tests.chat_models.taking import Taken, written
 
 COMPLETION = b'{"choices":[{"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}'
 HELLO = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":null}]}\n\n'
@@ -18,7 +18,7 @@ def upstream(server: RawServer, api_key: str = "sk-wire-0123456789") -> Upstream
 
 
 async def complete(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> list[JsonObject]:
-    return [*await client.complete(upstream(server), {"messages": [], **body}, timeout=timeout)]
+    return [*map(written, await client.complete(upstream(server), {"messages": [], **body}, timeout=timeout))]
 
 
 async def stream(client: ChatModelClient, server: RawServer, *, timeout: float = 30, **body: Any) -> list[JsonObject]:

@@ -14,6 +14,7 @@ from app.predictions.open import open_prediction_client
 from app.predictions.protocol import PredictionClient, PredictionUnavailableError
 from app.storage.open import open_store
 from app.storage.protocol import StoreError
+from tests.chat_models.taking import written
 from tests.storage.keys import OWNER
 from worker.transfer.downloads import Downloader, DownloadInterruptedError, open_download_session
 
@@ -39,8 +40,8 @@ async def ask_model(origin: str, outgoing: Outgoing) -> None:
 async def call_model(client: ChatModelClient, origin: str) -> None:
     """Call a chat model of the simulator with this client."""
     body = {"model": "sim-chat", "messages": [{"role": "user", "content": "count to 3"}]}
-    answer = await client.complete(Upstream(f"{origin}/openai/v1", TOKEN), body, timeout=_SECONDS)
-    assert answer[0]["choices"][0]["delta"]["content"] == "1 2 3"
+    (chunk,) = await client.complete(Upstream(f"{origin}/openai/v1", TOKEN), body, timeout=_SECONDS)
+    assert written(chunk)["choices"][0]["delta"]["content"] == "1 2 3"
 
 
 async def ask_replicate(origin: str, outgoing: Outgoing) -> None:

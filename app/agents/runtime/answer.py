@@ -11,15 +11,12 @@ from app.agents.runtime.tool_calls import CallPiece, Calls, readable, with_argum
 from app.chat_models.additions import Additions, Room, additions_of
 from app.chat_models.finish_reasons import CUT, finish_reason_of, is_stated
 from app.chat_models.parsing import is_finished_by
-from app.chat_models.protocol import MAX_ANSWER_BYTES, JsonObject, Usage
+from app.chat_models.protocol import MAX_ANSWER_BYTES, Chunk, JsonObject, Usage
 from app.chat_models.usage import UsageReports, parse_report
 from app.core.errors import ProviderError
 
 # The names under which servers send a model's reasoning. Some send it under both at once.
 _REASONING_NAMES = (REASONING, "reasoning")
-# All that is in a choice, and in its delta, if the chunk is a piece of text and no more.
-_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
-_TEXT = frozenset({"role", "content"})
 _KNOWN = frozenset({"role", "content", "refusal", "tool_calls", "function_call", *_REASONING_NAMES})
 
 
@@ -104,15 +101,14 @@ class Answer:
             return calls
         return [call if call["function"]["arguments"] else with_arguments(call, "{}") for call in calls]
 
-    def add_chunk(self, chunk: JsonObject) -> Delta | None:
-        """Add one `chat.completion.chunk`. What the client may see of it, if anything.
+    def add_chunk(self, chunk: Chunk) -> Delta | None:
+        """Add one chunk. What the client may see of it, if anything.
 
         Raises:
             ProviderError: it does not have the form of one, or the answer has failed or is too long.
         """
-        text = _only_text_of(chunk)
-        if text is not None:
-            return self._take_text(text)
+        if isinstance(chunk, str):
+            return self._take_text(chunk)
         with _malformed_as_provider_error():
             choices = chunk.get("choices")
             delta = self._take(choices[0]) if choices else None
@@ -160,8 +156,7 @@ class Answer:
 
     def _take_text(self, text: str) -> Delta:
         """Add a chunk that has nothing but this text."""
-        self._content.add(text)
-        self.delivered_bytes += len(text.encode())
+        self.delivered_bytes += self._content.add_text(text)
         self._check_length()
         return Delta({"content": text})
 
@@ -228,21 +223,6 @@ class Answer:
         """The call as the client sees it for the first time."""
         self._shown_as[position] = len(self._shown_as)
         return {"index": self._shown_as[position], **call}
-
-
-def _only_text_of(chunk: JsonObject) -> str | None:
-    """The text of a chunk that has nothing but a piece of text, as nearly all have; None if it could have more."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage") or chunk.get("x_groq"):
-        return None
-    choice = choices[0]
-    if not isinstance(choice, dict) or not _CHOICE.issuperset(choice):
-        return None
-    delta = choice.get("delta")
-    if choice.get("finish_reason") or choice.get("logprobs") or not isinstance(delta, dict):
-        return None
-    text = delta.get("content")
-    return text if text and isinstance(text, str) and _TEXT.issuperset(delta) else None
 
 
 def _calls_in(delta: JsonObject) -> list[JsonObject]:

@@ -37,15 +37,23 @@ class AnswerText:
         """
         if content is None or isinstance(content, str):
             piece = content or ""
-            self._add_part(piece)
+            self.add_text(piece)
         elif isinstance(content, dict):
             raise TypeError("the content of an answer is text or a list")
         else:
             parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
             piece = "".join(part.get("text") or "" for part in parts if _is_text(part))
             self._add_parts(parts)
-        self._text += piece.encode()
+            self._text += piece.encode()
         return piece
+
+    def add_text(self, piece: str) -> int:
+        """Add a piece that is text. How long it is, in bytes of UTF-8."""
+        if self._has_parts:
+            self._add_part(piece)
+        written = piece.encode()
+        self._text += written
+        return len(written)
 
     def _add_parts(self, content: list[Any]) -> None:
         if not self._has_parts and all(map(_is_text, content)):

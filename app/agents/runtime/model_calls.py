@@ -9,7 +9,7 @@ from app.agents.runtime.events import Delta, Say
 from app.agents.runtime.model_call_body import room_for_answer, with_limit
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.patience import PATIENT, StreamPatience
-from app.chat_models.protocol import ChatModelClient, JsonObject, Upstream, Usage
+from app.chat_models.protocol import ChatModelClient, Chunk, JsonObject, Upstream, Usage
 from app.chat_models.tool_refusals import refuses_tools, without_tools
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class ModelCalls:
             metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)
 
 
-async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence[JsonObject]) -> None:
+async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence[Chunk]) -> None:
     """Add the chunks to the answer, and say what the client may see of them: also of those before one that fails."""
     had_begun = answer.delivered_bytes > 0
     deltas: list[Delta] = []

@@ -1,7 +1,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from arq import ArqRedis
 
@@ -32,7 +32,8 @@ class Resources:
 
     `probes` is the same database as `database`, over one connection that only health checks use, so that these never
     wait behind other work. The watches know whether the object store and Redis can be used; `watching` keeps their
-    findings up to date. All pools of Redis connections share what `leader` knows.
+    findings up to date. All pools of Redis connections share what `leader` knows. What is opened later is closed by
+    `closing`.
     """
 
     settings: Settings
@@ -43,11 +44,18 @@ class Resources:
     leader: Leader
     queue: WakeQueue
     chat_models: ChatModelClient
-    predictions: PredictionClient
     vendor_budget: VendorBudget
     store: ObjectStore
     object_watch: Watch
     redis_watch: Watch
+    closing: AsyncExitStack
+
+    @cached_property
+    def predictions(self) -> PredictionClient:
+        """The vendor's client, which is opened when it is first used."""
+        client = open_prediction_client(self.settings, self.outgoing)
+        self.closing.push_async_callback(client.close)
+        return client
 
 
 @asynccontextmanager
@@ -65,8 +73,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         outgoing = Outgoing.of(settings)
         chat_models = open_chat_model_client(outgoing)
         stack.push_async_callback(chat_models.close)
-        predictions = open_prediction_client(settings, outgoing)
-        stack.push_async_callback(predictions.close)
         store = open_store(settings, outgoing)
         stack.push_async_callback(store.close)
         object_watch = Watch("objects", partial(probe_store, store))
@@ -88,9 +94,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             leader=leader,
             queue=ArqQueue(redis),
             chat_models=chat_models,
-            predictions=predictions,
             vendor_budget=budget,
             store=store,
             object_watch=object_watch,
             redis_watch=redis_watch,
+            closing=stack,
         )

@@ -7,8 +7,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from alembic import command
-from alembic.config import Config
 
 from app.cli.reporting import CommandFailedError
 from app.cli.server_role import read_server_password, set_up_server_role
@@ -45,10 +43,17 @@ def _migrate(*, check: bool) -> None:
 
 def _upgrade() -> None:
     """Run the migrations that are missing, and set up the server's role if it has a password."""
+    from alembic import command  # noqa: PLC0415 - Alembic takes 10 MB, which a server would keep
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415 - see above
+
     password = read_server_password()
     # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
     signal.signal(signal.SIGTERM, _interrupt)
-    command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+    try:
+        command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
+    except CommandError as error:
+        raise CommandFailedError(str(error)) from error
     if password and (note := in_owners_transaction(set_up_server_role, password)):
         logger.info(note)
 

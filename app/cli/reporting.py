@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import asyncpg
 import typer
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import AppError, ServiceUnavailableError
@@ -51,7 +50,7 @@ def reported_errors(report: Callable[[str], None]) -> Iterator[None]:
         _exit(report, _REFUSED, _reason(error.__cause__ or error))
     except AppError as error:
         _exit(report, _REFUSED, error.text)
-    except (CommandFailedError, CommandError) as error:
+    except CommandFailedError as error:
         _exit(report, _REFUSED, str(error))
     except (asyncpg.PostgresError, DBAPIError, PostgresUnreachableError) as error:
         # Alembic has a connection of its own, whose errors are not translated.

@@ -20,8 +20,8 @@ async def parse_body(body: bytes) -> tuple[object, int]:
     """Parse the body of a request. Other tasks run between the steps, the longest of which is the parser's.
 
     Returns:
-        The value, all of which can be sent to others as JSON, stored, and read again as it is, except for numbers that
-        are none (NaN, Infinity), which are written as null; and how many values it holds at most.
+        The value, all of which can be sent to others as JSON, stored, and read again as it is, except for floats that
+        are too large (1e400), which are written as null; and how many values it holds at most.
 
     Raises:
         InvalidRequestError: it is not JSON, has more than 201 levels of lists and objects, exceeds a limit of
@@ -30,7 +30,7 @@ async def parse_body(body: bytes) -> tuple[object, int]:
     text = _as_utf8(body)
     values = await _count(text)
     try:
-        value = from_json(text, cache_strings="none")
+        value = from_json(text, allow_inf_nan=False, cache_strings="none")
     except ValueError as error:
         raise InvalidRequestError(f"The request body is not valid JSON: {error}") from None
     if len(text) > _SHORT_BYTES:

@@ -79,6 +79,9 @@ def test_a_nul_is_found_in_the_bytes(value: Any) -> None:
         (b'{"a":' * 100_000, "not valid JSON|values"),
         (b'["a\\u0000"]', "NUL"),
         (b'{"\\u0000": 1}', "NUL"),
+        (b'{"a": NaN}', "not valid JSON"),
+        (b"[Infinity]", "not valid JSON"),
+        (b"[-Infinity]", "not valid JSON"),
         (str(2**64).encode(), "number"),
         (b"[-%d]" % 2**64, "number"),
         (b'{"a": ' + b"9" * 400 + b"}", "number"),
@@ -100,7 +103,7 @@ async def test_what_cannot_be_passed_on_or_takes_too_long_is_refused(body: bytes
     "body",
     [
         nested(LEVELS),
-        b"[NaN, Infinity, 1e400, 18446744073709551615, -9223372036854775808]",
+        b"[1e400, 18446744073709551615, -9223372036854775808]",
         b'["' + b"[1,2],{:}" * MOST_VALUES + b'"]',
         b'["' + b'\\",[' * (MOST_ESCAPES - 1) + b'"]',
         b'["' + b"7" * MOST_VALUES * 2 + b'"]',

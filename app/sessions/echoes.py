@@ -15,8 +15,14 @@ _BETWEEN_TEXTS = "\n\n"
 _SYSTEM = frozenset({MessageRole.SYSTEM, MessageRole.DEVELOPER})
 # Before content that is not only text, so that no text equals it: no text contains it.
 _PARTS = "\0"
+# What some clients write with its default, and others leave out.
+_DEFAULTED = frozenset({"detail"})
 # In lines: more than an answer has, and few enough to be looked at in any text.
 _MOST_LINKS = 400
+# The tags in which models write what they think, if their server does not take it out of the text.
+_THOUGHTS = ("think", "thinking", "thought")
+# In characters: what takes a few milliseconds at most.
+_MOST_RESPACED = 64 * 1024
 # What voice agents put at the end of a text that was cut.
 _ELLIPSIS = " .…-"
 
@@ -98,10 +104,10 @@ def echo_of(message: WireMessage) -> Echo:
     """The message in the form in which it is compared."""
     role, content = message["role"], _content(message.get("content"))
     if role == MessageRole.ASSISTANT:
-        content = _without_links(content)
+        content = _without_links(_without_thoughts(content))
     return Echo(
         role=MessageRole.SYSTEM if role in _SYSTEM else role,
-        content=content,
+        content=_in_single_spaces(content),
         calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         name=(message.get("name") or None) if role == MessageRole.USER else None,
     )
@@ -123,8 +129,23 @@ def _part(part: Mapping[str, Any]) -> Any:
         return str(part.get("text") or "")
     held = part.get(str(kind))
     if isinstance(held, dict):
-        held = {name: value for name, value in held.items() if value is not None}
+        held = {name: value for name, value in held.items() if value is not None and name not in _DEFAULTED}
     return [kind, held]
+
+
+def _in_single_spaces(text: str) -> str:
+    """The text with each run of white space as one space: clients render answers, and send back what they have shown."""
+    is_long = len(text) > _MOST_RESPACED
+    return text if is_long or text.startswith(_PARTS) else " ".join(text.split())
+
+
+def _without_thoughts(text: str) -> str:
+    """The text without what a model has thought before it, if that stands in the text: clients hide it."""
+    for tag in _THOUGHTS:
+        if text.startswith(f"<{tag}>"):
+            _, is_ended, answer = text.partition(f"</{tag}>")
+            return answer.lstrip() if is_ended else text
+    return text
 
 
 def _without_links(text: str) -> str:

@@ -19,6 +19,7 @@ from tests.sessions.stored import Json, Store, answer, call, continued, result, 
         {"content": "Hi", "name": "assistant", "tool_calls": None, "reasoning_content": "I think."},
         {"content": "Hi\n\n[video](https://files.test/a.mp4)"},
         {"content": "Hi", "tool_calls": []},
+        {"content": "<think>They greet me.\n</think>\n\nHi"},
     ],
 )
 def test_what_clients_change_in_an_answer_is_ignored(echo: Json) -> None:
@@ -28,11 +29,45 @@ def test_what_clients_change_in_an_answer_is_ignored(echo: Json) -> None:
     assert store.turn([user("q0"), {"role": "assistant", **echo}, user("q1")]).asked == [user("q1")]
 
 
+WRITTEN = "First\n\n- one  \n- two\n\n```py\nx = 1\n```\n"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        WRITTEN.replace("\n", "\r\n"),
+        WRITTEN.replace("\n\n", "\n"),
+        WRITTEN.replace("  \n", "\n"),
+        " ".join(WRITTEN.split()),
+        WRITTEN.replace(" ", "\u00a0"),
+    ],
+    ids=["CR LF", "no blank lines", "no space before line ends", "one line", "spaces that do not break"],
+)
+@pytest.mark.parametrize("thought", ["", "<think>\nHm.\n</think>\n\n"])
+def test_white_space_within_an_answer_and_thoughts_before_it_make_no_difference(shown: str, thought: str) -> None:
+    store = Store()
+    store.turn([user("q0\r\nq")], answer(thought + WRITTEN))
+
+    again = store.turn([user("q0\nq"), answer(shown), user("q1")])
+
+    assert list(again.asked) == [user("q1")]
+    # The model still reads what it has written, and what the client has sent.
+    assert [message["content"] for message in again.history] == ["q0\nq", thought + WRITTEN]
+
+
+def test_an_answer_that_only_begins_with_a_thought_that_never_ends_is_compared_as_it_is() -> None:
+    store = Store()
+    store.turn([user("q0")], answer("<think>Hm. Hi"))
+
+    assert list(store.turn([user("q0"), answer("Hi"), user("q1")]).asked) != [user("q1")]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         [{"type": "text", "text": "Look "}, {"type": "image_url", "image_url": {"detail": None, "url": "data:x"}}],
         [{"type": "text", "text": "Look "}, {"image_url": {"url": "data:x"}, "type": "image_url", "cache_control": {}}],
+        [{"type": "text", "text": "Look "}, {"type": "image_url", "image_url": {"url": "data:x", "detail": "auto"}}],
     ],
 )
 def test_pictures_are_compared_by_what_they_hold(content: list[Json]) -> None:

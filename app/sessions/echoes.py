@@ -134,7 +134,7 @@ def _part(part: Mapping[str, Any]) -> Any:
 
 
 def _in_single_spaces(text: str) -> str:
-    """The text with each run of white space as one space: clients render answers, and send back what they have shown."""
+    """The text with each run of white space as one space: clients send back what they have rendered."""
     is_long = len(text) > _MOST_RESPACED
     return text if is_long or text.startswith(_PARTS) else " ".join(text.split())
 

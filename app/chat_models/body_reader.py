@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from app.chat_models.broken_text import BrokenTexts
 from app.chat_models.parsing import (
+    ChunkParser,
     UpstreamReportedError,
     check_finish,
     is_finished_by,
-    parse_chunk,
     parse_completion,
     says_something,
 )
@@ -143,7 +142,7 @@ class _Stream:
         self._between = between
         self._most_bytes = most_bytes
         self._events = SseReader()
-        self._broken = BrokenTexts()
+        self._chunks = ChunkParser()
         self._pattern = TextPattern()
 
     async def read(self, begin: bytes, until: float | None) -> None:
@@ -196,17 +195,18 @@ class _Stream:
 
     def _text_of(self, data: bytes) -> str | None:
         """The text of a chunk that is like those before it, and has nothing else."""
-        text = None if self._broken.are_begun else self._pattern.text_of(data)
+        text = None if self._chunks.is_in_text else self._pattern.text_of(data)
         if text is not None:
             self.progress.note_text()
         return text
 
     def _parsed(self, data: bytes, *, is_ended: bool) -> Chunk | None:
-        """The chunk of an event; None if the event was cut off by the end of the body."""
+        """The chunk of an event; None if it was cut off by the end of the body, or comes too late."""
         try:
-            chunk = parse_chunk(data, self._broken)
+            chunk = self._chunks.parse(data)
         except ProviderError:
-            if is_ended:
+            # What comes after a finish_reason can spoil nothing: the answer is whole.
+            if is_ended and not self.progress.is_finished:
                 raise
             return None
         self.progress.note(chunk)

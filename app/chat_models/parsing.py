@@ -1,4 +1,5 @@
 import json
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -41,19 +42,33 @@ def parse_completion(body: bytes) -> JsonObject:
     return repaired(chunk) if is_broken else chunk
 
 
-def parse_chunk(data: bytes, broken: BrokenTexts) -> JsonObject:
-    """Parse the `chat.completion.chunk` of one event. Some servers send a whole completion as one.
+class ChunkParser:
+    """Parses the chunks of one stream."""
 
-    `broken` is that of the stream.
+    def __init__(self) -> None:
+        self._broken = BrokenTexts()
+        # The fields of deltas that have said something.
+        self._said: set[str] = set()
 
-    Raises:
-        UpstreamReportedError: it is an error.
-        ProviderError: it is not JSON.
-    """
-    chunk, choice, is_broken = _object(data)
-    if choice is not None and "delta" not in choice and isinstance(choice.get("message"), dict):
-        chunk = {**chunk, "choices": [_as_chunk(choice)]}
-    return broken.join(chunk) if is_broken or broken.are_begun else chunk
+    @property
+    def is_in_text(self) -> bool:
+        """Whether the last chunk has ended within a character."""
+        return self._broken.are_begun
+
+    def parse(self, data: bytes) -> JsonObject:
+        """Parse the `chat.completion.chunk` of one event. Some servers send a whole completion as one.
+
+        Raises:
+            UpstreamReportedError: it is an error.
+            ProviderError: it is not JSON.
+        """
+        chunk, choice, is_broken = _object(data)
+        if choice is not None and "delta" not in choice and isinstance(choice.get("message"), dict):
+            # After deltas, as MiniMax sends it, the message says again what they have said.
+            chunk = {**chunk, "choices": [_as_chunk(choice, without=self._said)]}
+        elif choice is not None and isinstance(choice.get("delta"), dict):
+            self._said.update(name for name, value in choice["delta"].items() if value and name != "role")
+        return self._broken.join(chunk) if is_broken or self._broken.are_begun else chunk
 
 
 def is_finished_by(chunk: JsonObject) -> bool:
@@ -83,15 +98,19 @@ def says_something(chunk: JsonObject) -> bool:
     return isinstance(delta, dict) and any(delta.get(name) for name in ("content", "refusal", "tool_calls"))
 
 
-def _as_chunk(choice: JsonObject) -> JsonObject:
-    """The choice of a completion as that of a chunk. A completion is whole, with or without a reason for its end."""
+def _as_chunk(choice: JsonObject, without: Collection[str] = ()) -> JsonObject:
+    """The choice of a completion as that of a chunk. A completion is whole, with or without a reason for its end.
+
+    Its delta is the message without some of its fields.
+    """
     message, reason = choice["message"], choice.get("finish_reason")
     calls = message.get("tool_calls")
     if isinstance(calls, list):
         numbered = [{**call, "index": at} if isinstance(call, dict) else call for at, call in enumerate(calls)]
         message = {**message, "tool_calls": numbered}
     others = {name: value for name, value in choice.items() if name != "message"}
-    return {**others, "delta": message, "finish_reason": reason if is_stated(reason) else "stop"}
+    delta = {name: value for name, value in message.items() if name not in without}
+    return {**others, "delta": delta, "finish_reason": reason if is_stated(reason) else "stop"}
 
 
 def _first_choice(document: JsonObject) -> JsonObject | None:

@@ -79,6 +79,8 @@ class ChatFault(StrEnum):
     """A character beyond the first plane comes as two halves of a surrogate pair, each in a chunk of its own."""
     SPLIT_BYTES = "split-bytes"
     """A character beyond ASCII comes as two parts of its bytes, each in a chunk of its own."""
+    WHOLE_AT_END = "whole-at-end"
+    """The last chunk of a stream is a whole completion, which has all of the answer once more, as MiniMax's."""
     JSON_FOR_STREAM = "json-for-stream"
     """A whole completion although a stream was asked for."""
     STREAM_FOR_JSON = "stream-for-json"

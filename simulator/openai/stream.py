@@ -7,7 +7,15 @@ from simulator.connection import ConnectionCutError
 from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import ChatFaults
 from simulator.openai.assistant import Reply
-from simulator.openai.completion import chunk_object, deltas_of, early_usage, finish_of, usage_chunk, usage_of
+from simulator.openai.completion import (
+    chunk_object,
+    completion_object,
+    deltas_of,
+    early_usage,
+    finish_of,
+    usage_chunk,
+    usage_of,
+)
 from simulator.openai.errors import server_error
 from simulator.openai.pace import Pace
 from simulator.openai.requests import ChatRequest
@@ -75,6 +83,8 @@ def _ending(request: ChatRequest, reply: Reply, head: Json) -> list[bytes]:
         last[-1]["choices"][0]["usage"] = usage_of(request, reply)
         return [*map(_frame, last), DONE]
     frames = [*map(_frame, last)]
+    if ChatFault.WHOLE_AT_END in request.faults:
+        return [_frame(completion_object(request, reply, head)), DONE]
     if request.has_usage and ChatFault.NO_USAGE not in request.faults:
         frames.append(_frame(usage_chunk(request, reply, head)))
     if ChatFault.NO_DONE not in request.faults:

@@ -146,6 +146,7 @@ async def test_an_answer_that_failed_is_an_error_and_costs_what_was_delivered(
         "single-newlines",
         "carriage-returns",
         "byte-order-mark",
+        "whole-at-end",
         "split-pairs",
         "split-bytes",
         "json-for-stream",

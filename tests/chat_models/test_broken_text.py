@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chat_models.broken_text import BrokenTexts
-from app.chat_models.parsing import parse_chunk, parse_completion
+from app.chat_models.parsing import ChunkParser, parse_completion
 
 TEXT = "a é€😀 z"
 
@@ -23,8 +22,8 @@ def raw_event(content: bytes) -> bytes:
 
 
 def deltas_of(*events: bytes) -> list[dict[str, Any]]:
-    broken = BrokenTexts()
-    chunks = [parse_chunk(data, broken) for data in events]
+    parser = ChunkParser()
+    chunks = [*map(parser.parse, events)]
     assert all(orjson.dumps(chunk) for chunk in chunks)
     return [chunk["choices"][0]["delta"] for chunk in chunks]
 

@@ -206,6 +206,8 @@ async def test_a_stream_is_an_answer_whatever_was_asked_for(
         ),
         pytest.param(b'data: {"code":0,"message":"Success","choices":[]}\n\n' + HELLO + STOP, id="a success in words"),
         pytest.param(b"data: " + COMPLETION + b"\n\n", id="a completion as an event"),
+        pytest.param(HELLO + b"data: " + COMPLETION + b"\n\n", id="a completion that repeats the deltas"),
+        pytest.param(HELLO + STOP + b"data: {garbage\n\n" + DONE, id="garbage after the reason"),
     ],
 )
 @pytest.mark.parametrize("is_closed", [True, False])
@@ -221,6 +223,19 @@ async def test_an_answer_is_whole_in_every_form_of_a_stream(
     choices = [choice for each in chunks for choice in each["choices"]]
     assert "".join(choice["delta"].get("content", "") for choice in choices) == "Hello"
     assert choices[-1]["finish_reason"] == "stop"
+
+
+async def test_what_only_the_completion_at_the_end_of_a_stream_has_is_not_lost(client: ChatModelClient) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "Hello", "tool_calls": [call]}
+    whole = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 3}})
+
+    async with raw_server(always(response(HELLO + b"data: " + whole.encode() + b"\n\n" + DONE))) as server:
+        first, last = await stream(client, server)
+
+    assert first["choices"][0]["delta"] == {"content": "Hello"}
+    assert last["choices"][0]["delta"] == {"role": "assistant", "tool_calls": [{**call, "index": 0}]}
+    assert last["usage"] == {"total_tokens": 3}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 from app.core.keepalive import keep_alive
-from app.core.outgoing import DIRECT, Outgoing
+from app.core.outgoing import DIRECT, LONGEST_FIELD, Outgoing
 
 CONNECT_SECONDS = 5
 MAX_CONNECTIONS = 1000
@@ -176,6 +176,7 @@ def open_chat_model_client(outgoing: Outgoing = DIRECT) -> ChatModelClient:
         ),
         # One client serves every organization. No cookie of one response may be sent with the request of another.
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_field_size=LONGEST_FIELD,
         # Compression would delay chunks, and costs more than it saves.
         headers={"Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "junis-server"},
     )

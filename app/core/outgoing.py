@@ -4,12 +4,15 @@ import ssl
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from app.core.proxies import Proxies, Proxy
 from app.core.settings import Settings
 from app.core.trust import tls_context
+
+# In bytes, of a field in the head of a response. Some gateways send cookies that are longer than aiohttp's 8190.
+LONGEST_FIELD: Final = 64 * 1024
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,15 @@ async def test_an_answer_is_whole_in_every_form_of_a_stream(
     assert choices[-1]["finish_reason"] == "stop"
 
 
+async def test_a_field_of_the_head_may_be_as_long_as_gateways_write_them(client: ChatModelClient) -> None:
+    head = b"Set-Cookie: session=" + b"a" * 20_000 + b"\r\n"
+
+    async with raw_server(always(response(HELLO + STOP + DONE, headers=head))) as server:
+        chunks = await stream(client, server)
+
+    assert len(chunks) == 2
+
+
 async def test_what_only_the_completion_at_the_end_of_a_stream_has_is_not_lost(client: ChatModelClient) -> None:
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": "Hello", "tool_calls": [call]}

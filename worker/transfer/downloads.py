@@ -4,7 +4,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from app.core.decoding import DamagedEncodingError, Decoder, decoder_of
-from app.core.outgoing import DIRECT, Outgoing
+from app.core.outgoing import DIRECT, LONGEST_FIELD, Outgoing
 from worker.transfer.digests import Digests
 from worker.transfer.hosts import is_allowed
 
@@ -34,6 +34,7 @@ def open_download_session(outgoing: Outgoing) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=outgoing.tls),
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_field_size=LONGEST_FIELD,
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
         headers={"Accept-Encoding": "identity"},

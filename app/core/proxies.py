@@ -12,6 +12,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_SCHEME = re.compile(r"^https?://", re.IGNORECASE)
+# Of an IPv4 address: `10.`, `192.168.*`.
+_BEGINNING = re.compile(r"(\d{1,3}\.){1,3}\*?")
 _ENTRY = re.compile(r"(?P<host>\[[^\]]+\]|[^\[\]:]+)(?::(?P<port>\d+))?")
 
 
@@ -72,9 +75,13 @@ class Proxies:
 
     @classmethod
     def of(cls, http: str, https: str, all_others: str, no_proxy: str) -> "Proxies":
-        """The proxies at these URLs, each of which may be empty. `no_proxy` is a list with commas or spaces."""
+        """The proxies at these URLs, each of which may be empty.
+
+        `no_proxy` is a list with commas or spaces, or with semicolons or bars as Windows and Java write it. Quotes mean
+        nothing: Docker passes on those of an `--env-file`.
+        """
         addresses = {"http": http or all_others, "https": https or all_others}
-        entries = [entry for entry in re.split(r"[\s,]+", no_proxy) if entry]
+        entries = [entry for entry in re.split(r"[\s,;|\"']+", no_proxy) if entry]
         return cls(
             {scheme: Proxy.at(address) for scheme, address in addresses.items() if address},
             tuple(found for entry in entries for found in _parsed(entry)),
@@ -97,8 +104,15 @@ class Proxies:
 
 
 def _parsed(entry: str) -> Iterator[_DirectHosts]:
-    """The meaning of an entry such as `example.com`, `.example.com:8080`, `10.0.0.0/8`, `fd00::1`, `[fd00::1]:8080`."""
-    if entry.count(":") > 1 and not entry.startswith("["):
+    """The meaning of an entry: `example.com`, `.example.com:8080`, `10.0.0.0/8`, `10.*`, `fd00::1`, `[fd00::1]:8080`.
+
+    Of a URL its host and port count.
+    """
+    entry = _SCHEME.sub("", entry).rstrip("/")
+    if begin := _BEGINNING.fullmatch(entry):
+        numbers = begin[0].rstrip(".*").split(".")
+        yield _DirectHosts(f"{'.'.join([*numbers, '0', '0', '0'][:4])}/{8 * len(numbers)}", None)
+    elif entry.count(":") > 1 and not entry.startswith("["):
         yield _DirectHosts(entry.lower(), None)
     elif match := _ENTRY.fullmatch(entry):
         host = match["host"].strip("[]").removeprefix("*").strip(".").lower()

@@ -65,11 +65,19 @@ OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 
 
 def stripped(values: Any) -> Any:
-    """The values without white space at their ends. One that consists of it counts as not set."""
+    """The values without white space and quotes around them. One that consists of these counts as not set."""
     if not isinstance(values, dict):
         return values
-    texts = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+    texts = {name: _bare(name, value) if isinstance(value, str) else value for name, value in values.items()}
     return {name: value for name, value in texts.items() if value != "" or values[name] == ""}
+
+
+def _bare(name: str, value: str) -> str:
+    """A value without what surrounds it. `docker run --env-file` passes quotes on as they are."""
+    value = value.strip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    # Anything may be a secret of the operator's own, also what has been one with its quotes so far.
+    return value[1:-1].strip() if is_quoted and name.lower() != "secret_key" else value
 
 
 def check_passwords(base_url: str, key: SecretStr) -> None:

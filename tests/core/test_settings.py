@@ -208,6 +208,27 @@ def test_white_space_at_the_ends_of_any_setting_is_removed(monkeypatch: pytest.M
     assert settings.llm_api_key.get_secret_value() == ""
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_setting_are_removed_but_from_the_operators_own_secret(
+    monkeypatch: pytest.MonkeyPatch, quote: str
+) -> None:
+    """`docker run --env-file` passes them on as they are."""
+    for name, value in {
+        "LLM_API_KEY": " key ",
+        "LLM_MODEL": "gpt",
+        "LOG_LEVEL": "WARNING",
+        "SECRET_KEY": SECRET,
+    }.items():
+        monkeypatch.setenv(name, f" {quote}{value}{quote}\n")
+    monkeypatch.setenv("S3_BUCKET", quote)
+
+    settings = load_settings()
+
+    assert settings.llm_api_key.get_secret_value() == "key"
+    assert (settings.llm_model, settings.log_level, settings.s3_bucket) == ("gpt", "WARNING", quote)
+    assert settings.secret_key.get_secret_value() == f"{quote}{SECRET}{quote}"
+
+
 def test_what_is_missing_is_reported_together_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     text = refusal(monkeypatch, STORAGE="s3", S3_BUCKET="b", PUBLIC_URL=SECRET, LOG_LEVEL=SECRET)
 

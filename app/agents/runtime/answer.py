@@ -173,7 +173,7 @@ class Answer:
         pieces = self._calls.take(_calls_in(delta))
         self.delivered_bytes += sum(piece.size for piece in pieces)
         calls = [shown for piece in pieces if (shown := self._shown_of(piece))]
-        self._additions.add(additions_of(delta, _KNOWN))
+        self._additions.add(additions_of(delta, _KNOWN) | _reasoning_objects_in(delta))
         shown = self._take_reasoning(delta) | self._take_texts(delta)
         if calls:
             shown["tool_calls"] = calls
@@ -223,6 +223,11 @@ class Answer:
         """The call as the client sees it for the first time."""
         self._shown_as[position] = len(self._shown_as)
         return {"index": self._shown_as[position], **call}
+
+
+def _reasoning_objects_in(delta: JsonObject) -> JsonObject:
+    """The reasoning of servers that send it as an object or in parts. It is kept for the model like what they add."""
+    return {name: delta[name] for name in _REASONING_NAMES if delta.get(name) and isinstance(delta[name], dict | list)}
 
 
 def _calls_in(delta: JsonObject) -> list[JsonObject]:

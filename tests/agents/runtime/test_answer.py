@@ -411,3 +411,12 @@ def test_an_answer_that_reached_its_limit_never_passes_for_a_whole_one(reason: s
     answer, _ = streamed([{"content": "The answer is for"}], reason)
 
     assert answer.finish_reason == "length"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("reasoning", [{"text": "Hm.", "signature": "SIG"}, [{"type": "text", "text": "Hm."}]])
+def test_reasoning_that_is_no_text_goes_back_with_the_call_as_it_came(name: str, reasoning: Any) -> None:
+    answer, _ = streamed([{name: reasoning}, {"tool_calls": [{"index": 0, **call(0, "paint", "{}")}]}], "tool_calls")
+
+    assert answer.message()[name] == reasoning
+    assert answer.reasoning == ""

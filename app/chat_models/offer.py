@@ -11,7 +11,14 @@ from app.chat_models.protocol import ChatModelClient, Upstream, UpstreamResponse
 # Their names for the most tokens of prompt and answer together: vLLM; OpenRouter; Groq; Mistral and LM Studio.
 _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
 # Words in the names of models that answer no chats.
-_NO_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "dall-e", "bge-", "transcribe")
+_NO_CHAT = (
+    *("embed", "rerank", "whisper", "tts", "moderation", "dall-e", "bge-", "transcribe", "realtime", "babbage"),
+    *("davinci", "image", "imagen", "sora", "flux", "stable-diffusion", "sdxl", "veo-"),
+)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MOST_DIGITS = 10
+# Of an entry: OpenAI's, and those of Ollama's own list.
+_NAMES = ("id", "model", "name")
 
 
 @dataclass(frozen=True)
@@ -66,17 +73,32 @@ async def read_offer(client: ChatModelClient, upstream: Upstream, *, timeout: fl
 
 def _models(response: UpstreamResponse) -> Iterator[OfferedModel]:
     try:
-        listed = orjson.loads(response.body) if response.status == 200 else None
+        listed = orjson.loads(response.body.removeprefix(_BYTE_ORDER_MARK)) if response.status == 200 else None
     except orjson.JSONDecodeError:
         return
-    entries = listed.get("data") if isinstance(listed, dict) else listed
+    entries = (listed.get("data") or listed.get("models")) if isinstance(listed, dict) else listed
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]:
-            yield OfferedModel(entry["id"], _context_tokens(entry))
+        model = {"id": entry} if isinstance(entry, str) else entry
+        name = _name_of(model) if isinstance(model, dict) else None
+        if name:
+            yield OfferedModel(name, _context_tokens(model))
+
+
+def _name_of(entry: Mapping[str, Any]) -> str | None:
+    return next((entry[name] for name in _NAMES if entry.get(name) and isinstance(entry[name], str)), None)
 
 
 def _context_tokens(entry: Mapping[str, Any]) -> int | None:
     # llama.cpp's server has it in an object of its own.
     inner = entry.get("meta")
     stated = [entry.get(name) for name in _CONTEXT] + [inner.get("n_ctx") if isinstance(inner, dict) else None]
-    return next((value for value in stated if isinstance(value, int) and value > 0), None)
+    return next((count for value in stated if (count := _count(value))), None)
+
+
+def _count(value: Any) -> int | None:
+    """The value as a number of tokens, if it is one. Some servers write it as text, or as a float."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdecimal() and len(value) < _MOST_DIGITS else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**_MOST_DIGITS:
+        return None
+    return int(value)

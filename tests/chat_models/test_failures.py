@@ -1,6 +1,8 @@
 """What the failure of a call means for whoever has set the upstream up, by what a real server responds."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -115,3 +117,30 @@ def test_an_offer_that_is_none_names_no_models(body: bytes) -> None:
     offer = Offer.of(UpstreamResponse(200, {}, body))
 
     assert (offer.names, offer.first_chat_model()) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "models"),
+    [
+        ({"data": [{"id": "a", "context_length": "8192"}]}, [("a", 8192)]),
+        (
+            {"data": [{"id": "a", "max_model_len": 8192.0}, {"id": "b", "max_model_len": "0"}]},
+            [("a", 8192), ("b", None)],
+        ),
+        ({"models": [{"name": "a:latest", "model": "a:latest"}]}, [("a:latest", None)]),
+        ({"models": ["a", "b"]}, [("a", None), ("b", None)]),
+        ([{"name": "a"}, {"id": None}, 7], [("a", None)]),
+    ],
+)
+def test_the_offer_of_every_kind_of_server_is_understood(listed: Any, models: list[tuple[str, int | None]]) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(listed).encode()
+
+    offer = Offer.of(UpstreamResponse(200, {}, body))
+
+    assert [(model.name, model.context_tokens) for model in offer.models] == models
+
+
+def test_a_model_that_makes_pictures_is_not_taken_for_chats() -> None:
+    body = json.dumps({"data": [{"id": "gpt-image-1"}, {"id": "text-embedding-3"}, {"id": "gpt-4o"}]}).encode()
+
+    assert Offer.of(UpstreamResponse(200, {}, body)).first_chat_model() == "gpt-4o"

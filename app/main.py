@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 from fastapi import FastAPI
@@ -18,12 +18,14 @@ from app.core.database import Database
 from app.core.direct_routes import lead_directly
 from app.core.error_handlers import add_error_handlers
 from app.core.errors import MAX_BODY_MEGABYTES
+from app.core.event_loop import measuring_lag
 from app.core.middleware import BodyLimitMiddleware, RequestMiddleware
 from app.core.notifications import listening
 from app.core.request_bodies import DecodingMiddleware
 from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
+from app.fleet import reading_fleet
 from app.model_names.cache import ModelNames
 from app.openapi import document_of
 from app.queue.processes import ProcessKind, reporting
@@ -54,6 +56,9 @@ async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]
         open_resources(settings) as resources,
         watching(resources.object_watch, resources.redis_watch),
         reporting(resources.redis, ProcessKind.API),
+        measuring_lag(),
+        # For those who can ask for it.
+        reading_fleet(resources) if settings.metrics_token.get_secret_value() else nullcontext(),
         _remembering(settings, resources.database) as (callers, model_names),
         open_rate_limiter(resources.redis) as limiter,
         open_turns(

@@ -8,11 +8,9 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from prometheus_client import Counter
 
 from app.accounts.errors import SignInBusyError, WeakPasswordError
-
-PASSWORD_CHECKS = Counter("junis_password_checks", "Passwords that were compared with a hash, also for unknown users")
+from app.core.metrics import PASSWORD_CHECKS
 
 LEAST_PASSWORD = 12
 # Nobody types more, and each character is work for strangers to give us.

@@ -21,6 +21,7 @@ from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 from app.core.keepalive import keep_alive
+from app.core.metrics import vendor_call
 from app.core.outgoing import DIRECT, LONGEST_FIELD, Outgoing
 
 CONNECT_SECONDS = 5
@@ -95,9 +96,11 @@ class AiohttpChatModelClient:
 
         Leaving the block before the end of the body closes the connection.
         """
-        with _failures_as_provider_errors(call.upstream):
+        operation = "stream" if call.is_streamed else "complete"
+        with vendor_call("chat_model", operation, _result_of) as counted, _failures_as_provider_errors(call.upstream):
             async with asyncio.timeout_at(until):
                 response = await self._ask(call)
+            counted.responded()
             async with response:
                 yield response.content
 
@@ -225,6 +228,11 @@ def _failures_as_provider_errors(upstream: Upstream) -> Iterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         _log_failure(upstream, error)
         raise ProviderError from error
+
+
+def _result_of(error: Exception) -> str:
+    """What the metrics call the failure of a call: a code of the API's."""
+    return error.code if isinstance(error, AppError) else AppError.code
 
 
 def _log_failure(upstream: Upstream, error: Exception) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic
 from typing import Annotated, Any, Self
 from weakref import WeakSet
 
@@ -16,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.driver import STATEMENT_SECONDS, Driver, begin_sql, commit, roll_back
-from app.core.engine import driver_of, open_engine
+from app.core.engine import POOLS, driver_of, open_engine
 from app.core.errors import OutdatedConnectionError, OutdatedStatementError, ServiceUnavailableError
+from app.core.metrics import DATABASE_ERRORS, DATABASE_TIMEOUTS, DATABASE_WAIT_SECONDS
 from app.core.postgres_errors import explain, is_away, is_behind, is_outdated, is_read_only, is_refused
 from app.core.settings import Settings
 from app.core.shares import Shares
@@ -28,6 +30,8 @@ logger = logging.getLogger(__name__)
 _ACQUIRE_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 1
 _CLOSE_SECONDS = 5.0
+
+_AWAY, _REFUSED, _READ_ONLY = (DATABASE_ERRORS.labels(reason) for reason in ("away", "refused", "read_only"))
 
 Credits = Annotated[Decimal, mapped_column(Numeric(18, 6))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -145,6 +149,7 @@ class Database:
         self._shares = shares
         self._begin = begin
         self._is_pooled = is_pooled
+        POOLS.add(engine)
 
     @classmethod
     def open(
@@ -237,14 +242,17 @@ class Database:
             await self._forget_statements(explain(error))
             raise OutdatedStatementError(retry_after=_RETRY_AFTER_SECONDS) from error
         if is_read_only(error):
+            _READ_ONLY.inc()
             # The address, or another of the hosts, may lead to the one that does.
             self._left.update(self._drivers)
             logger.warning("database_away", extra={"reason": explain(error)})
             raise OutdatedConnectionError(retry_after=_RETRY_AFTER_SECONDS) from error
         if is_away(error):
             if is_refused(error) or is_behind(error):
+                _REFUSED.inc()
                 logger.error("database_refused", extra={"reason": explain(error)})
             else:
+                _AWAY.inc()
                 logger.warning("database_away", extra={"reason": explain(error)})
             raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
 
@@ -269,6 +277,7 @@ class Database:
                     await connection.invalidate()
 
     async def _acquire(self, stack: AsyncExitStack) -> tuple[AsyncConnection, Driver]:
+        began = monotonic()
         try:
             async with asyncio.timeout(_ACQUIRE_SECONDS):
                 if (share := self._shares.current()) is not None:
@@ -276,7 +285,10 @@ class Database:
                 connection = await stack.enter_async_context(self._engine.connect())
                 return connection, await self._live_driver(connection)
         except TimeoutError as error:
+            DATABASE_TIMEOUTS.inc()
             raise TimeoutError(f"No connection of the pool was free within {_ACQUIRE_SECONDS:.0f} s") from error
+        finally:
+            DATABASE_WAIT_SECONDS.observe(monotonic() - began)
 
     async def _live_driver(self, connection: AsyncConnection) -> Driver:
         """The driver's connection. One that Postgres has closed, or that takes no writes, is replaced."""

@@ -1,13 +1,49 @@
-"""SQLAlchemy's engine: the pool of the driver's connections."""
+"""SQLAlchemy's engine: the pool of the driver's connections, and how it is used."""
 
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, cast
 from weakref import WeakSet
 
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from app.core.database_url import DatabaseAddress
 from app.core.driver import Driver, driver_seconds, open_connection, session_limits_sql, statement_options
 from app.core.json import read_json, storable_json
+
+
+class _Pools(Collector):
+    """The pools of this process, counted when somebody asks: use of them costs nothing more."""
+
+    def __init__(self) -> None:
+        self._engines: WeakSet[AsyncEngine] = WeakSet()
+
+    def add(self, engine: AsyncEngine) -> None:
+        """Count this one, too, for as long as it is there."""
+        self._engines.add(engine)
+
+    def describe(self) -> Sequence[GaugeMetricFamily]:
+        """What `collect` offers, without values."""
+        return (
+            GaugeMetricFamily("junis_database_connections", "Connections to Postgres", labels=["state"]),
+            GaugeMetricFamily("junis_database_connections_max", "How many connections may be opened"),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """The connections that are in use and idle, and how many there may be."""
+        pools = [cast("QueuePool", engine.pool) for engine in tuple(self._engines)]
+        connections, most = self.describe()
+        connections.add_metric(["in_use"], sum(pool.checkedout() for pool in pools))
+        connections.add_metric(["idle"], sum(pool.checkedin() for pool in pools))
+        most.add_metric([], sum(pool.size() for pool in pools))
+        yield from (connections, most)
+
+
+POOLS: Final = _Pools()
+REGISTRY.register(POOLS)
 
 
 def open_engine(

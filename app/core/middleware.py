@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeAlias
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -16,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError
+from app.core.metrics import HTTP_IN_PROGRESS, HTTP_REQUESTS, HTTP_SECONDS, OTHER
 from app.core.request_context import request_id_var, source_var, traceparent_var
 from app.core.request_targets import as_routed
 from app.core.source_address import Network, source_address
@@ -28,6 +31,9 @@ _DISCARD_BYTES = 64 * 1024 * 1024
 _DISCARD_SECONDS = 10.0
 # The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+
+# A client may make up others without end.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _Variable: TypeAlias = ContextVar[str | None]
 _Token: TypeAlias = Token[str | None]
@@ -62,7 +68,7 @@ def response_hooks(connection: HTTPConnection) -> ResponseHooks:
 
 
 class RequestMiddleware:
-    """Gives each request its id, its trace, its source, its hooks and its line in the log.
+    """Gives each request its id, its trace, its source, its hooks, its line in the log and its place in the metrics.
 
     It also responds to errors that nothing else caught, and to HEAD as to GET, without the body.
     """
@@ -81,11 +87,13 @@ class RequestMiddleware:
         response = _Response(send, hooks, _request_id(headers.get("x-request-id")), is_head=method == "HEAD")
         started = time.perf_counter()
         tokens = self._enter(scope, headers, response.request_id)
+        HTTP_IN_PROGRESS.inc()
         try:
             await self._respond(scope, receive, response)
         finally:
+            HTTP_IN_PROGRESS.dec()
             await hooks.end()
-            _log(scope, method, response.status, time.perf_counter() - started)
+            _note(scope, method, response.status, time.perf_counter() - started)
             for variable, token in tokens:
                 variable.reset(token)
 
@@ -233,8 +241,19 @@ def _request_id(shown: str | None) -> str:
     return shown if shown and _VALID_REQUEST_ID.fullmatch(shown) else secrets.token_hex(16)
 
 
-def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
+def _note(scope: Scope, method: str, status: int, seconds: float) -> None:
+    """Count the request, and write its line in the log."""
     # The route and not the path: whoever knows the URL of a file or of a webhook may use it.
     route = getattr(scope.get("route"), "path", None)
+    requests, duration = _series(method if method in _METHODS else OTHER, route, status)
+    requests.inc()
+    duration.observe(seconds)
     extra = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
     logger.info("request", extra=extra)
+
+
+@cache
+def _series(method: str, route: str | None, status: int) -> tuple[Counter, Histogram]:
+    """The series of a route's requests, looked up once. There are as many as methods, routes and statuses."""
+    known = (method, route or "none")
+    return HTTP_REQUESTS.labels(*known, str(status) if status else "none"), HTTP_SECONDS.labels(*known)

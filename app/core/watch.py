@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from prometheus_client import Gauge
-
 from app.core.concurrency import cancel_all
+from app.core.metrics import STORE_IS_USABLE
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +18,6 @@ LOOK_SECONDS = 5.0
 _GOOD_FOR_SECONDS = 30.0
 # A probe that takes longer has failed, although its thread may still wait for the response.
 _PROBE_SECONDS = 10.0
-
-_IS_USABLE = Gauge("junis_store_is_usable", "Whether the last probe of a store succeeded: 1 or 0", ["store"])
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ class Watch:
         is_news = finding != self._finding
         self._finding, self._since = finding, began
         self._was_ok = self._was_ok or finding.is_ok
-        _IS_USABLE.labels(self._store).set(finding.is_ok)
+        STORE_IS_USABLE.labels(self._store).set(finding.is_ok)
         if not is_news:
             return
         if finding.is_ok:

@@ -9,7 +9,7 @@ from app.catalog.pricing import MOST_CREDITS, SIX_DECIMALS
 from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
-from app.core.metrics import COST_ABOVE_HOLD
+from app.core.metrics import COST_ABOVE_HOLD, EXPIRED_HOLDS
 from app.credits import repository, settlement
 from app.credits.balance import Balance
 from app.credits.errors import InsufficientCreditsError
@@ -207,4 +207,5 @@ async def _settle_expired(database: Database, hold: ExpiredHold, locked: set[str
     except Exception:  # a fault of one hold must not keep the others; it is tried again in the next round
         logger.exception("expired_hold_not_settled", extra={"reference": hold.reference})
         return False
+    EXPIRED_HOLDS.inc(ended is not None)
     return ended is not None

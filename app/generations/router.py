@@ -1,8 +1,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.core.clock import now
-from app.core.errors import InvalidRequestError
+from app.core.errors import AppError, InvalidRequestError
 from app.core.json_limits import CostlyJsonError, check_cost
+from app.core.metrics import WEBHOOKS
 from app.core.read_body import hold_body
 from app.dependencies import DatabaseDep, QueueDep, SettingsDep
 from app.generations import progress
@@ -12,6 +13,8 @@ from app.predictions.signatures import verify
 from app.queue.protocol import WakeKind
 
 router = APIRouter(tags=["Webhooks"], include_in_schema=False)
+
+_FOLLOWED, _IGNORED, _REFUSED = (WEBHOOKS.labels(result) for result in ("followed", "ignored", "refused"))
 
 
 @router.post(PATH + "/{generation_id}/{attempt}/{nonce}", status_code=204)
@@ -26,13 +29,20 @@ async def receive_replicate_webhook(
     """
     await hold_body(request, request.app.state.webhook_bodies, "webhooks")
     body = await request.body()
-    verify(settings.replicate_webhook_secrets, request.headers, body, now())
-    named, prediction_id = named_attempt(request.scope["path"]), _prediction_id(body)
-    if named is None or not is_id(prediction_id):
-        return Response(status_code=204)
-    async with database.transaction() as tx:
-        if await progress.note_callback(tx, named.generation_id, named.attempt, named.nonce, prediction_id):
-            queue.wake(tx, WakeKind.POLL)
+    try:
+        verify(settings.replicate_webhook_secrets, request.headers, body, now())
+        prediction_id = _prediction_id(body)
+    except AppError:
+        _REFUSED.inc()
+        raise
+    named = named_attempt(request.scope["path"])
+    is_ours = False
+    if named is not None and is_id(prediction_id):
+        async with database.transaction() as tx:
+            is_ours = await progress.note_callback(tx, named.generation_id, named.attempt, named.nonce, prediction_id)
+            if is_ours:
+                queue.wake(tx, WakeKind.POLL)
+    (_FOLLOWED if is_ours else _IGNORED).inc()
     return Response(status_code=204)
 
 

@@ -13,6 +13,9 @@ from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.core.settings import Settings
 from app.credits import service as credits
+from app.credits.counting import count_hold, count_refusal
+from app.credits.errors import InsufficientCreditsError
+from app.credits.models import EventKind
 from app.credits.references import generation_reference
 from app.generations import attempt_history, repository
 from app.generations.models import Generation
@@ -112,13 +115,18 @@ async def retry(
 async def _hold(
     tx: Transaction, content: Generation, attempt: int, model: PricedModel, attribution: Attribution
 ) -> None:
-    await credits.hold(
-        tx,
-        attribution,
-        reference=hold_reference(content.id, attempt),
-        amount=generation_ceiling(model.price),
-        expires_in=None,
-    )
+    amount = generation_ceiling(model.price)
+    reference = hold_reference(content.id, attempt)
+    try:
+        await credits.hold(tx, attribution, reference=reference, amount=amount, expires_in=None)
+    except InsufficientCreditsError:
+        count_refusal(EventKind.GENERATION)
+        raise
+
+    async def count() -> None:
+        count_hold(EventKind.GENERATION, model.name, amount)
+
+    tx.after_commit(count)
 
 
 def _attribution_of(request: GenerationRequest) -> Attribution:

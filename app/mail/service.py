@@ -7,11 +7,14 @@ from typing import Protocol
 
 from app.core.backoff import backoff
 from app.core.database import Database, Transaction
+from app.core.metrics import MAILS
 from app.mail import repository
 from app.mail.errors import MailRefusedError, MailServerError
 from app.mail.repository import ClaimedMail
 
 logger = logging.getLogger(__name__)
+
+_SENT, _PUT_OFF, _GIVEN_UP = (MAILS.labels(result) for result in ("sent", "put_off", "given_up"))
 
 # Longer than a mail can take to be sent.
 _LEASE = timedelta(minutes=2)
@@ -77,10 +80,12 @@ async def _send(database: Database, sender: MailSender, mail: ClaimedMail) -> bo
         pause = backoff(mail.attempt - 1, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
         async with database.transaction() as tx:
             await repository.note_failed(tx, mail, str(error), pause)
+        _PUT_OFF.inc()
         logger.warning("mail_not_sent", extra={"mail_id": mail.id, "attempt": mail.attempt, "reason": str(error)})
         return False
     async with database.transaction() as tx:
         await repository.note_sent(tx, mail)
+    _SENT.inc()
     logger.info("mail_sent", extra={"mail_id": mail.id, "attempt": mail.attempt})
     return True
 
@@ -88,4 +93,5 @@ async def _send(database: Database, sender: MailSender, mail: ClaimedMail) -> bo
 async def _give_up(database: Database, mail: ClaimedMail, reason: str) -> None:
     async with database.transaction() as tx:
         await repository.note_given_up(tx, mail, reason)
+    _GIVEN_UP.inc()
     logger.error("mail_given_up", extra={"mail_id": mail.id, "attempt": mail.attempt, "reason": reason})

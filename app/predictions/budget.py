@@ -7,7 +7,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.metrics import VENDOR_DENIALS
+from app.core.metrics import BUDGET_WAITS, VENDOR_DENIALS
 from app.core.redis_errors import explain
 from app.core.redis_keys import redis_key
 
@@ -18,6 +18,8 @@ _MICROSECONDS = 1_000_000
 _CIRCUIT_SECONDS = 30
 # How many calls the vendor accepts at once, as a share of a minute's calls.
 _BURST_SHARE = 0.05
+
+_CREATES_PUT_OFF, _READS_PUT_OFF = BUDGET_WAITS.labels("create"), BUDGET_WAITS.labels("read")
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,15 @@ class VendorBudget:
 
     async def wait_before_create(self) -> timedelta:
         """Take one create from the budget. Returns how long to wait instead; zero if it was taken."""
-        return await self._wait(self._create_key, self._creates_per_minute)
+        wait = await self._wait(self._create_key, self._creates_per_minute)
+        _CREATES_PUT_OFF.inc(bool(wait))
+        return wait
 
     async def wait_before_read(self) -> timedelta:
         """Take one read from the budget. Returns how long to wait instead; zero if it was taken."""
-        return await self._wait(self._read_key, self._reads_per_minute)
+        wait = await self._wait(self._read_key, self._reads_per_minute)
+        _READS_PUT_OFF.inc(bool(wait))
+        return wait
 
     async def throttled(self, wait_seconds: float) -> None:
         """The vendor refused a create with 429: no process makes another one before the wait is over."""

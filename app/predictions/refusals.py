@@ -14,6 +14,15 @@ from app.predictions.protocol import (
     PredictionUncertainError,
 )
 
+# What the metrics call the failures of calls.
+_RESULTS: Mapping[type[Exception], str] = {
+    PredictionRejectedError: "rejected",
+    PredictionDeniedError: "denied",
+    PredictionThrottledError: "throttled",
+    PredictionUnavailableError: "unavailable",
+    PredictionUncertainError: "uncertain",
+    PredictionMissingError: "missing",
+}
 _DENIED = frozenset({401, 402, 403})
 _DEFAULT_WAIT_SECONDS = 5.0
 _MAX_WAIT_SECONDS = 3600.0
@@ -45,6 +54,11 @@ def refusal(status: int, retry_after: str | None, body: bytes, *, is_create: boo
     if 400 <= status < 500 and status != 408:
         return PredictionRejectedError(text)
     return PredictionUncertainError(text)
+
+
+def result_of(error: Exception) -> str:
+    """What the metrics call the failure of a call."""
+    return _RESULTS.get(type(error), "failed")
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import httpx
 from replicate.client import Client
 
 from app.core.addresses import http_address_of
+from app.core.metrics import vendor_call
 from app.core.outgoing import DIRECT, Outgoing
 from app.core.proxies import Proxy
 from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
@@ -23,7 +24,7 @@ from app.predictions.protocol import (
     PredictionUnavailableError,
     PredictionUncertainError,
 )
-from app.predictions.refusals import refusal
+from app.predictions.refusals import refusal, result_of
 
 # Limits one call, from the wait for a connection to the last byte of the response.
 DEADLINE_SECONDS = 20.0
@@ -111,7 +112,7 @@ class ReplicateClient:
         if not _VERSION.fullmatch(version):
             raise PredictionRejectedError(refusal)
         try:
-            with self._failures():
+            with self._failures("model"):
                 found = await self._request("GET", f"/v1/models/{quote(name)}/versions/{version}")
         except PredictionMissingError:
             raise PredictionMissingError(refusal) from None
@@ -126,7 +127,7 @@ class ReplicateClient:
 
     async def _newest_version(self, model: str, refused: PredictionError) -> str:
         try:
-            with self._failures():
+            with self._failures("model"):
                 found = await self._request("GET", f"/v1/models/{quote(model)}")
         except PredictionMissingError:
             # The first of the two refusals says what is wrong with the request.
@@ -143,24 +144,24 @@ class ReplicateClient:
             body |= {"webhook": webhook, "webhook_events_filter": ["completed"]}
         headers = {"Cancel-After": f"{cancel_after}s", "Content-Type": "application/json"}
         content = _encoded(body)
-        with self._failures(is_create=True):
+        with self._failures("create"):
             return parse_prediction(await self._request("POST", "/v1/predictions", content=content, headers=headers))
 
     async def get(self, prediction_id: str) -> Prediction:
         """See `PredictionClient.get`."""
-        with self._failures():
+        with self._failures("get"):
             return parse_prediction(await self._request("GET", _path(prediction_id)))
 
     async def cancel(self, prediction_id: str) -> Prediction:
         """See `PredictionClient.cancel`."""
-        with self._failures():
+        with self._failures("cancel"):
             return parse_prediction(await self._request("POST", f"{_path(prediction_id)}/cancel"))
 
     async def recent(self, created_after: datetime) -> AsyncGenerator[Prediction]:
         """See `PredictionClient.recent`."""
         query: str | None = urlencode({"created_after": created_after.astimezone(UTC).isoformat()})
         while query is not None:
-            with self._failures():
+            with self._failures("list"):
                 page = parse_page(await self._request("GET", f"/v1/predictions?{query}"))
             for prediction in page.predictions:
                 if prediction.created_at < created_after:
@@ -170,13 +171,13 @@ class ReplicateClient:
 
     async def account(self) -> str:
         """See `PredictionClient.account`."""
-        with self._failures():
+        with self._failures("account"):
             found = await self._request("GET", "/v1/account")
         return str(found.get("username") or "") if isinstance(found, dict) else ""
 
     async def webhook_secret(self) -> str:
         """See `PredictionClient.webhook_secret`."""
-        with self._failures():
+        with self._failures("account"):
             found = await self._request("GET", "/v1/webhooks/default/secret")
         return str(found.get("key") or "") if isinstance(found, dict) else ""
 
@@ -190,7 +191,13 @@ class ReplicateClient:
         return parse_response(response.content)
 
     @contextmanager
-    def _failures(self, *, is_create: bool = False) -> Iterator[None]:
+    def _failures(self, operation: str) -> Iterator[None]:
+        """Count a request, and raise the protocol's error if it fails."""
+        with vendor_call("replicate", operation, result_of), self._errors(is_create=operation == "create"):
+            yield
+
+    @contextmanager
+    def _errors(self, *, is_create: bool) -> Iterator[None]:
         """Raise the protocol's error for a failed request. After a create without a response, a run may exist."""
         no_response = PredictionUncertainError if is_create else PredictionUnavailableError
         try:

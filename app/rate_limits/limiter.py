@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.metrics import REDIS_AWAY
+from app.core.metrics import RATE_LIMIT_DECISIONS, REDIS_AWAY
 from app.core.redis_errors import explain
 from app.core.redis_keys import redis_key
 from app.rate_limits.decisions import HOUR_SECONDS, MINUTE_SECONDS, Decision, Limits, Refusal, Window
@@ -33,6 +33,18 @@ _HERE = Path(__file__).parent
 _ADMIT, _FAIL, _RENEW, _UNCOUNT = (
     Script((_HERE / f"{name}.lua").read_text()) for name in ("admit", "fail", "renew", "uncount")
 )
+
+
+# By why a request was refused, and by whether that was decided in Redis.
+_DECISIONS = {
+    (refusal, in_redis): RATE_LIMIT_DECISIONS.labels(refusal or "admitted", "redis" if in_redis else "process")
+    for refusal in (None, *Refusal)
+    for in_redis in (True, False)
+}
+_FAILED_ATTEMPTS = {
+    in_redis: RATE_LIMIT_DECISIONS.labels("failed_attempts", "redis" if in_redis else "process")
+    for in_redis in (True, False)
+}
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,13 @@ class RateLimiter:
         """Count a failed attempt of an address to show a key. Returns whether it was allowed, and the window."""
         response = await self._ask_redis(_FAIL.call([redis_key("failures", address)], [secrets.token_hex(8), limit]))
         if response is None:
-            return self._local.fail(address, limit)
-        used, now, oldest = int(response[0]), int(response[1]), int(float(response[2]))
-        return used < limit, _window(limit, min(limit, used + 1), oldest, now, MINUTE_SECONDS)
+            is_within, window = self._local.fail(address, limit)
+        else:
+            used, now, oldest = int(response[0]), int(response[1]), int(float(response[2]))
+            is_within, window = used < limit, _window(limit, min(limit, used + 1), oldest, now, MINUTE_SECONDS)
+        if not is_within:
+            _FAILED_ATTEMPTS[response is not None].inc()
+        return is_within, window
 
     async def renew(self) -> None:
         """Renew the leases of all requests that run in this process, with one round trip."""
@@ -120,9 +136,13 @@ class RateLimiter:
     async def _decide(self, limits: Limits, slot: Slot, *, is_counted: bool) -> Decision:
         response = await self._ask_redis(_admission(limits, slot, is_counted=is_counted))
         if response is not None:
-            return _decision(limits, response)
-        live_slots = len(self._live.get(limits.organization_id, ()))
-        return self._local.decide(limits, live_slots, is_counted=is_counted)
+            decision = _decision(limits, response)
+        else:
+            live_slots = len(self._live.get(limits.organization_id, ()))
+            decision = self._local.decide(limits, live_slots, is_counted=is_counted)
+        if is_counted:
+            _DECISIONS[decision.refusal, response is not None].inc()
+        return decision
 
     async def _ask_redis(self, command: Command, *, at_once: bool = False) -> Any:
         """Redis's response, or None while Redis is away. `at_once` asks although it was away a moment ago."""

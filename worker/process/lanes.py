@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from app.core.concurrency import cancel_all
 from app.core.errors import AppError, ServiceUnavailableError
+from app.core.metrics import ROW_SECONDS, ROWS_IN_PROGRESS, timed
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Lanes(Generic[Row]):
         time_limit: seconds for one row.
         more_due: is called when there may be more due rows than this process has capacity for.
         freed: is set when capacity becomes free.
+        name: what the metrics call the step.
     """
 
     claim: Callable[[int], Awaitable[Sequence[Row]]]
@@ -33,6 +35,7 @@ class Lanes(Generic[Row]):
     time_limit: float
     more_due: Callable[[], Awaitable[None]]
     freed: asyncio.Event
+    name: str = "rows"
     _busy: int = 0
     _is_stopping: bool = False
 
@@ -92,8 +95,9 @@ class Lanes(Generic[Row]):
 
     async def _work(self, row: Row) -> None:
         try:
-            async with asyncio.timeout(self.time_limit):
-                await self.work(row)
+            with timed(ROW_SECONDS.labels(self.name)), ROWS_IN_PROGRESS.labels(self.name).track_inprogress():
+                async with asyncio.timeout(self.time_limit):
+                    await self.work(row)
         except ServiceUnavailableError as error:
             # Postgres is away, as its own line says. The row is due again when its lease has ended.
             logger.info("row_interrupted", extra={"generation_id": _id_of(row), "reason": error.text})

@@ -13,12 +13,14 @@ from app.api_keys.showing import forget_unshown
 from app.core.concurrency import cancel_all
 from app.core.crypto import random_token
 from app.core.database import Database
+from app.core.event_loop import measuring_lag
 from app.core.settings import Settings
 from app.core.watch import LOOK_SECONDS, Watch
 from app.credits.alerts import watch_alerts
 from app.credits.grants import grant_monthly_credits
 from app.credits.service import settle_expired
 from app.credits.summing import sum_up_spend
+from app.fleet import reading_fleet
 from app.idempotency.service import forget_expired
 from app.list_counts.folding import fold_list_counts
 from app.mail.service import forget_old, send_due
@@ -75,6 +77,9 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         for loop in loops:
             # So that a loop which never begins counts as stalled, too.
             pulse.beat(loop.name, 0)
+        await stack.enter_async_context(measuring_lag())
+        if settings.worker_metrics_port:
+            await stack.enter_async_context(reading_fleet(resources))
         await stack.enter_async_context(reporting(resources.redis, ProcessKind.WORKER, pulse.states))
         yield [*loops, Loop("heartbeat", partial(_beat_for_ever, resources.redis, pulse))]
 
@@ -85,7 +90,7 @@ def _build_lanes(
     # Starts and copies have capacities of their own, so that long copies do not delay starts.
     works = ((WakeKind.START, steps.start, _START_SECONDS), (WakeKind.COPY, steps.copy, _COPY_SECONDS))
     return {
-        kind: Lanes(step.claim, step.run, capacity, limit, partial(_send, queue, kind), wakes[kind])
+        kind: Lanes(step.claim, step.run, capacity, limit, partial(_send, queue, kind), wakes[kind], kind.value)
         for kind, step, limit in works
     }
 

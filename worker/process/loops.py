@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from app.core.concurrency import cancel_all
 from app.core.errors import ServiceUnavailableError
+from app.core.metrics import ROUND_SECONDS, timed
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ async def repeat(
         pulse.beat(name, pause)
         wake.clear()
         try:
-            await step()
+            with timed(ROUND_SECONDS.labels(name)):
+                await step()
         except ServiceUnavailableError as error:
             # Postgres is away, as its own line says. What was not done now is done in a later round.
             logger.debug("step_interrupted", extra={"step": name, "reason": error.text})

@@ -5,6 +5,7 @@ from app.core.database import Database
 from app.generations import progress
 from app.generations.attempts import ClaimedAttempt
 from worker.steps.cancel import CancelStep
+from worker.steps.counting import count_started
 
 
 @dataclass(frozen=True)
@@ -20,4 +21,5 @@ class Acceptance:
         """Store what a create call of the attempt has made. What the attempt does not need is cancelled."""
         async with self.database.transaction() as tx:
             surplus = await progress.accept(tx, attempt, prediction_id, self.first_poll, lease=self.lease)
+        count_started(attempt)
         await self.cancels.cancel(surplus)

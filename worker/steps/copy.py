@@ -15,6 +15,7 @@ from app.generations import claims
 from app.generations.attempts import AttemptLostError, ClaimedAttempt
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import StoreError
+from worker.steps.counting import Reason, count_failed
 from worker.steps.end import Ending
 from worker.transfer.copying import OutputCopier
 from worker.transfer.downloads import DownloadInterruptedError, DownloadRefusedError
@@ -55,7 +56,8 @@ class CopyStep:
         try:
             is_completed = await self._while_leased(attempt, self._copy(attempt, touched))
         except DownloadRefusedError as error:
-            await self.ending.fail(attempt, f"The output could not be copied: {error}")
+            has_failed = await self.ending.fail(attempt, f"The output could not be copied: {error}")
+            count_failed(Reason.OUTPUT_REFUSED, has_failed=has_failed)
         except AttemptLostError as error:
             # Another worker has the lease now, or the attempt has ended.
             logger.warning("copy_left", extra={"generation_id": str(attempt.generation_id), "reason": str(error)})

@@ -9,6 +9,7 @@ from app.core.database import Database, Transaction
 from app.generations import create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.queue.protocol import WakeQueue
+from worker.steps.counting import count_completed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class Ending:
         async with self.database.transaction() as tx:
             price = await self._price(tx, attempt.price_id)
             cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
-            return await endings.complete(tx, self.queue, attempt, files, cost, predict_time)
+            is_completed = await endings.complete(tx, self.queue, attempt, files, cost, predict_time)
+        if is_completed:
+            count_completed(attempt, cost.amount)
+        return is_completed
 
     async def _price(self, tx: Transaction, price_id: int) -> PriceTag:
         if price_id not in self.prices:

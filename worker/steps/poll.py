@@ -21,6 +21,7 @@ from app.predictions.protocol import (
     PredictionThrottledError,
 )
 from app.queue.protocol import WakeKind, WakeQueue
+from worker.steps.counting import Reason, count_failed, count_finished
 from worker.steps.end import Ending
 from worker.steps.mismatch import refuse_run
 from worker.transfer.sources import first_url, is_empty
@@ -136,7 +137,7 @@ class PollStep:
         try:
             prediction = await self.predictions.cancel(attempt.prediction_id)
         except PredictionMissingError:
-            await self._fail(attempt, "The vendor does not know the prediction any more")
+            await self._fail(attempt, "The vendor does not know the prediction any more", Reason.PREDICTION_LOST)
         except PredictionError as error:
             # It may still run. It is polled again when it is due again.
             logger.warning("cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
@@ -148,9 +149,9 @@ class PollStep:
             async with self.database.transaction() as tx:
                 await attempt_history.clear_missing(tx, missed)
 
-    async def _fail(self, attempt: Attempt, reason: str) -> None:
+    async def _fail(self, attempt: Attempt, message: str, reason: Reason) -> None:
         try:
-            await self.ending.fail_running(attempt, reason)
+            count_failed(reason, has_failed=await self.ending.fail_running(attempt, message))
         except AppError as error:
             # Its organization is locked, or Postgres is away. It is polled again when it is due again.
             logger.warning("end_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
@@ -165,9 +166,8 @@ class PollStep:
         for attempt, prediction in seen:
             if not prediction.runs(attempt.model):
                 # The response to its create call was lost: it has come by a webhook or by the list.
-                await self._fail(
-                    attempt, await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
-                )
+                message = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
+                await self._fail(attempt, message, Reason.OTHER_MODEL)
             elif prediction.is_terminal and (outcome := await self._ended(attempt, prediction)):
                 outcomes.append(outcome)
             if sum(len(each.json) for each in outcomes) > _MOST_CHARACTERS_AT_ONCE:
@@ -189,7 +189,7 @@ class PollStep:
         except Exception:  # a bug, which the same output would meet again at the next poll
             logger.exception("outcome_unreadable", extra={"generation_id": str(attempt.generation_id)})
             reason = "The prediction succeeded, but its output cannot be stored"
-        await self._fail(attempt, reason)
+        await self._fail(attempt, reason, Reason.PREDICTION_FAILED)
         return None
 
     async def _store(self, outcomes: Sequence[Outcome]) -> None:
@@ -200,6 +200,7 @@ class PollStep:
             async with self.database.transaction() as tx:
                 if await progress.set_outcomes(tx, outcomes):
                     self.queue.wake(tx, WakeKind.COPY)
+            count_finished(outcome.attempt for outcome in outcomes)
         except AppError:
             raise  # Postgres is away: all of them are polled again when they are due again
         except Exception:  # whatever Postgres refuses to store of one of them must not keep the others

@@ -24,6 +24,7 @@ from app.predictions.protocol import (
     PredictionUncertainError,
 )
 from worker.steps.accept import Acceptance
+from worker.steps.counting import Reason, count_failed
 from worker.steps.end import Ending
 from worker.steps.mismatch import refuse_run
 
@@ -108,7 +109,7 @@ class StartStep:
                 await create_calls.lose(tx, attempt, look_after=self.lease)
         except PredictionRejectedError as error:
             await self._note_refusal(attempt)
-            await self.ending.fail(attempt, error.text)
+            count_failed(Reason.REJECTED, has_failed=await self.ending.fail(attempt, error.text))
         except PredictionMissingError as error:
             await self._miss(attempt, error)
         except (PredictionThrottledError, PredictionDeniedError, PredictionUnavailableError) as error:
@@ -116,7 +117,8 @@ class StartStep:
         else:
             if not prediction.runs(attempt.model):
                 reason = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
-                await self.ending.fail_made(attempt, prediction.id, reason)
+                has_failed = await self.ending.fail_made(attempt, prediction.id, reason)
+                count_failed(Reason.OTHER_MODEL, has_failed=has_failed)
                 return
             await self.acceptance.accept(attempt, prediction.id)
 
@@ -128,7 +130,7 @@ class StartStep:
             await self._postpone(attempt, backoff(attempt.failures, first=1, longest=30), is_failure=True)
             return
         await self._note_refusal(attempt)
-        await self.ending.fail(attempt, error.text)
+        count_failed(Reason.MODEL_MISSING, has_failed=await self.ending.fail(attempt, error.text))
 
     async def _create(self, attempt: ClaimedAttempt) -> Prediction:
         # The lease must outlast the call, so that nobody looks for the prediction while it is being created.

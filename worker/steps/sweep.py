@@ -14,6 +14,7 @@ from app.generations.outputs import ReservedOutput
 from app.queue.protocol import WakeQueue
 from app.storage.protocol import ObjectStore, StoreError
 from worker.steps.cancel import CancelStep
+from worker.steps.counting import Reason, count_failed
 from worker.steps.end import Ending
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,9 @@ class SweepStep:
             if attempt.organization_id in locked:
                 continue
             try:
-                await self.ending.fail_late(attempt, "The generation did not end by its deadline", _GRACE)
+                message = "The generation did not end by its deadline"
+                has_failed = await self.ending.fail_late(attempt, message, _GRACE)
+                count_failed(Reason.DEADLINE, has_failed=has_failed)
             except AppError:
                 locked.add(attempt.organization_id)
             except Exception:  # the others do not wait for this one; it is tried again in the next round

@@ -29,7 +29,9 @@ from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.group_commit import GroupCommit
 from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
+from app.credits.counting import count_hold, count_refusal
 from app.credits.errors import InsufficientCreditsError
+from app.credits.models import EventKind
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.sessions import service as sessions
@@ -80,8 +82,11 @@ class TurnAdmission:
         while True:
             try:
                 if request.begins_conversation:
-                    return await self._admit_new(request, turn_id, asked_at)
-                return await self._admit_in_transaction(request, turn_id, asked_at)
+                    return _counted(await self._admit_new(request, turn_id, asked_at))
+                return _counted(await self._admit_in_transaction(request, turn_id, asked_at))
+            except InsufficientCreditsError:
+                count_refusal(EventKind.MODEL_CALL)
+                raise
             except _OutdatedSetupError:
                 self._setups.forget(request.owner.organization_id, request.target)
                 outdated += 1
@@ -184,6 +189,12 @@ class TurnAdmission:
             models=models,
             image_tokens=self._policy.image_tokens,
         )
+
+
+def _counted(admitted: AdmittedTurn | TurnResult) -> AdmittedTurn | TurnResult:
+    if isinstance(admitted, AdmittedTurn):
+        count_hold(EventKind.MODEL_CALL, admitted.run.agent.model, admitted.meter.held)
+    return admitted
 
 
 def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:

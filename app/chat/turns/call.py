@@ -6,6 +6,7 @@ from app.catalog.pricing import chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
 from app.chat_models.judgement import is_free, judge
 from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
+from app.core.metrics import MODEL_CALLS, MODEL_FIRST_TOKEN_SECONDS, MODEL_SECONDS, MODEL_TOKENS, ByName
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
 
@@ -18,6 +19,20 @@ def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> De
         prompt_tokens=prompt_tokens,
         completion_tokens=answer_tokens + unused_prediction_bound(body),
     )
+
+
+class _Series:
+    """What is counted of the calls of one model."""
+
+    def __init__(self, model: str) -> None:
+        self.used, self.free = MODEL_CALLS.labels(model, "used"), MODEL_CALLS.labels(model, "free")
+        self.prompt_tokens = MODEL_TOKENS.labels(model, "prompt")
+        self.completion_tokens = MODEL_TOKENS.labels(model, "completion")
+        self.seconds = MODEL_SECONDS.labels(model)
+        self.first_token_seconds = MODEL_FIRST_TOKEN_SECONDS.labels(model)
+
+
+_SERIES = ByName(_Series)
 
 
 class TurnCall:
@@ -70,6 +85,7 @@ class TurnCall:
         """See `MeteredCall.settle`."""
         if is_free(reported, delivered_bytes, is_final=is_final):
             self._use = self._free()
+            self._count()
             return
         estimate = -(-self._prompt_bound // BYTES_PER_TOKEN)
         self.usage, is_estimated = judge(reported, delivered_bytes, estimate, is_final=is_final)
@@ -83,6 +99,19 @@ class TurnCall:
             tokens=self.usage,
             delivered_bytes=delivered_bytes,
         )
+        self._count()
+
+    def _count(self) -> None:
+        """Count the call, which has ended. One that was opened and never made is none."""
+        if self._began_at is None:
+            return
+        series = _SERIES[self._model.name]
+        (series.used if self.was_used else series.free).inc()
+        series.seconds.observe(monotonic() - self._began_at)
+        series.prompt_tokens.inc(self.usage.prompt_tokens)
+        series.completion_tokens.inc(self.usage.completion_tokens)
+        if self._first_token_at is not None:
+            series.first_token_seconds.observe(self._first_token_at - self._began_at)
 
     def _free(self) -> MeteredUse:
         return self._metered(Decimal(0))

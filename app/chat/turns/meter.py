@@ -9,8 +9,10 @@ from app.chat.turns.call import TurnCall, call_ceiling
 from app.chat_models.protocol import JsonObject, Usage
 from app.core.database import Database
 from app.credits import service as credits
+from app.credits.counting import count_added
 from app.credits.errors import InsufficientCreditsError
 from app.credits.metering import MeteredUse
+from app.credits.models import EventKind
 
 
 class TurnMeter:
@@ -71,12 +73,12 @@ class TurnMeter:
             call, self._expected = self._expected, None
             if call is None:
                 call = self._add_call(agent, model, body)
-                await self._open(call)
+                await self._open(call, model)
         self.was_opened = True
         call.begin()
         return call
 
-    async def _open(self, call: TurnCall) -> None:
+    async def _open(self, call: TurnCall, model: str) -> None:
         missing = max(Decimal(0), self._needed() - self.held)
         unrecorded = [each for each in self._calls if each.has_ended and not each.is_recorded]
         try:
@@ -96,6 +98,7 @@ class TurnMeter:
             call.settle(None, 0, is_final=False)
             raise
         self.held += missing
+        count_added(EventKind.MODEL_CALL, model, missing)
         for each in unrecorded:
             each.is_recorded = True
 

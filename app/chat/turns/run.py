@@ -23,8 +23,14 @@ from app.core.errors import (
     ProviderUnavailableError,
     ServiceUnavailableError,
 )
+from app.core.metrics import TURN_ERRORS, TURN_SECONDS, TURNS, TURNS_IN_PROGRESS
 
 logger = logging.getLogger(__name__)
+
+_COMPLETED, _FAILED, _ABANDONED, _REPEATED, _REFUSED = (
+    TURNS.labels(outcome) for outcome in ("completed", "failed", "abandoned", "repeated", "refused")
+)
+_SECONDS = {is_streamed: TURN_SECONDS.labels(str(is_streamed).lower()) for is_streamed in (False, True)}
 
 # How long after the end of an answer the client is told that it could not be stored. It goes on being stored.
 STORING_SECONDS: Final = 10.0
@@ -33,7 +39,8 @@ STORING_SECONDS: Final = 10.0
 class RunningTurn:
     """A turn in a task of its own, so that it is charged and stored even if the client has gone.
 
-    `deltas` has the answer as it arrives, `result()` the whole.
+    `deltas` has the answer as it arrives, `result()` the whole. `is_abandoned` if it was ended because its client had
+    gone.
     """
 
     def __init__(self, turn: AdmittedTurn, settling: SettlingTurns, database: Database) -> None:
@@ -42,7 +49,7 @@ class RunningTurn:
         if not turn.request.is_streamed:
             self.deltas.drop()
         self._settling = settling
-        self._is_abandoned = False
+        self.is_abandoned = False
         self._renewing = asyncio.create_task(keep_leases(database, turn.session, turn.request.idempotent))
         # Only this task is ever cancelled. The one that stores the turn always runs to its end.
         self._answering = asyncio.create_task(self._answer(), name=turn.id)
@@ -79,7 +86,7 @@ class RunningTurn:
         """
         self.deltas.drop()
         if not self.turn.request.outlives_client:
-            self._is_abandoned = True
+            self.is_abandoned = True
             self.interrupt()
 
     def interrupt(self) -> None:
@@ -91,7 +98,7 @@ class RunningTurn:
             answer = await self._answered()
         except BaseException as error:  # raised again once the turn is stored
             self._forbid_retries(error)
-            await self._stored(TurnEnding.cut_short(self.turn, is_fault=not self._is_abandoned))
+            await self._stored(TurnEnding.cut_short(self.turn, is_fault=not self.is_abandoned))
             raise
         else:
             return _result_of(await self._stored(TurnEnding.answered(self.turn, answer)))
@@ -155,8 +162,16 @@ class Turns:
         Raises:
             AppError: the request is refused; see `TurnAdmission.admit`.
         """
-        admitted = await self._admission.admit(request)
-        return admitted if isinstance(admitted, TurnResult) else self._start(admitted)
+        try:
+            admitted = await self._admission.admit(request)
+        except AppError as error:
+            _REFUSED.inc()
+            TURN_ERRORS.labels(error.code).inc()
+            raise
+        if isinstance(admitted, TurnResult):
+            _REPEATED.inc()
+            return admitted
+        return self._start(admitted)
 
     async def drain(self) -> None:
         """End every turn, also those that begin later. Each is charged and stored, and its client gets an error.
@@ -174,6 +189,7 @@ class Turns:
     def _start(self, turn: AdmittedTurn) -> RunningTurn:
         running = RunningTurn(turn, self._settling, self._database)
         self._running[running.task] = running
+        TURNS_IN_PROGRESS.inc()
         running.task.add_done_callback(self._forget)
         _keep_body(running.task)
         if self._give_up_at is not None:
@@ -181,9 +197,24 @@ class Turns:
         return running
 
     def _forget(self, task: asyncio.Task[TurnResult]) -> None:
-        self._running.pop(task, None)
+        TURNS_IN_PROGRESS.dec()
+        if running := self._running.pop(task, None):
+            _count(running)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, AppError):
             logger.error("turn_failed", exc_info=error, extra={"turn_id": task.get_name()})
+
+
+def _count(ended: RunningTurn) -> None:
+    """Count a turn that has ended."""
+    if not ended.has_failed:
+        _COMPLETED.inc()
+        _SECONDS[ended.turn.request.is_streamed].observe(monotonic() - ended.turn.asked_at)
+    elif ended.is_abandoned:
+        _ABANDONED.inc()
+    else:
+        _FAILED.inc()
+        error = None if ended.task.cancelled() else ended.task.exception()
+        TURN_ERRORS.labels(error.code if isinstance(error, AppError) else AppError.code).inc()
 
 
 def _keep_body(task: asyncio.Task[TurnResult]) -> None:

@@ -11,6 +11,8 @@ from app.chat.turns.turn import hold_reference
 from app.core.backoff import backoff
 from app.core.concurrency import cancel_all
 from app.core.errors import ServiceUnavailableError
+from app.core.metrics import TURNS_NOT_SETTLED, TURNS_SETTLING
+from app.credits.counting import count_uses
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class SettlingTurns:
         """
         writing = asyncio.create_task(self._write(ending), name=ending.turn.id)
         self._writing[writing] = ending
+        TURNS_SETTLING.inc()
         writing.add_done_callback(self._forget)
         return writing
 
@@ -47,6 +50,7 @@ class SettlingTurns:
             await asyncio.wait(self._writing, timeout=seconds)
         left, self._writing = self._writing, {}
         for ending in left.values():
+            TURNS_NOT_SETTLED.inc()
             logger.error("turn_not_settled", extra=_lost(ending))
         await cancel_all(left)
 
@@ -54,18 +58,23 @@ class SettlingTurns:
         answer = ending.answer
         if answer is None:
             await _until_done(ending, lambda: self._settlement.fail(ending))
+            count_uses(ending.uses)
             return None
         try:
-            return await _until_done(ending, lambda: self._settlement.complete(ending, answer))
+            result = await _until_done(ending, lambda: self._settlement.complete(ending, answer))
         except ServiceUnavailableError:
             raise
         except Exception:  # a defect of this program; what was used is charged nevertheless
             logger.exception("turn_failed", extra={"turn_id": ending.turn.id})
             return await self._write(ending.without_answer())
+        count_uses(ending.uses)
+        return result
 
     def _forget(self, writing: asyncio.Task[TurnResult | None]) -> None:
+        TURNS_SETTLING.dec()
         ending = self._writing.pop(writing, None)
         if ending and not writing.cancelled() and (error := writing.exception()):
+            TURNS_NOT_SETTLED.inc()
             logger.error("turn_not_settled", exc_info=error, extra=_lost(ending))
 
 

@@ -13,7 +13,8 @@ from tests.docs.reading import settings_read
 SERVICES = services()
 STORES = {"postgres", "redis", "objects"}
 OURS = {"api", "worker", "migrate", "simulator"}
-FOREIGN = {"proxy", *STORES}
+WATCHERS = {"prometheus", "grafana"}
+FOREIGN = {"proxy", *STORES, *WATCHERS}
 # The modules with which each process begins.
 BEGINS_WITH = {
     "api": ("app.asgi", "app.cli.serve", "app.cli.demo"),
@@ -35,13 +36,24 @@ def test_exactly_the_expected_services_are_defined() -> None:
     assert set(SERVICES) == FOREIGN | OURS
 
 
-def test_only_the_proxy_is_published_and_only_on_loopback() -> None:
+def test_only_the_proxy_and_grafana_are_published_and_only_on_loopback() -> None:
     published = {name: service.get("ports") for name, service in SERVICES.items()}
 
     ports = published.pop("proxy") or []
     assert ports
     assert all(port.startswith("${HOST:-127.0.0.1}:") for port in ports)
+    assert published.pop("grafana") == ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]
     assert set(published.values()) == {None}
+
+
+def test_prometheus_reaches_the_processes_and_no_store() -> None:
+    assert {name for name, service in SERVICES.items() if "observe" in service["networks"]} == {
+        "api", "worker", *WATCHERS
+    }  # fmt: skip
+    assert SERVICES["prometheus"]["networks"] == ["observe"]
+    assert set(SERVICES["grafana"]["networks"]) == {"observe", "dashboard"}
+    assert compose()["networks"]["observe"] == {"internal": True}
+    assert all(SERVICES[name]["profiles"] == ["observe"] for name in WATCHERS)
 
 
 def test_each_store_is_alone_on_a_network_without_access_to_the_outside() -> None:
@@ -93,7 +105,8 @@ def test_a_secret_is_known_to_those_who_need_it() -> None:
     assert knows("REDIS_PASSWORD") == {"redis", "api", "worker"}
     assert knows("S3_SECRET_ACCESS_KEY") == {"objects", "api", "worker"}
     assert knows("REPLICATE_API_TOKEN") == {"api", "worker"}
-    for secret in ("LLM_API_KEY", "LLM_UPSTREAMS", "SECRET_KEY", "METRICS_TOKEN"):
+    assert knows("METRICS_TOKEN") == {"api", "prometheus"}
+    for secret in ("LLM_API_KEY", "LLM_UPSTREAMS", "SECRET_KEY"):
         assert knows(secret) == {"api"}
     assert not settings_used(SERVICES["simulator"]["environment"])
 
@@ -140,7 +153,7 @@ def test_one_service_builds_the_image_of_all_programs() -> None:
 
 def test_third_party_images_have_a_tag() -> None:
     for name in FOREIGN:
-        assert re.fullmatch(r"[a-z/]+:\d[\w.-]*", SERVICES[name]["image"]), name
+        assert re.fullmatch(r"[a-z/]+:v?\d[\w.-]*", SERVICES[name]["image"]), name
 
 
 def test_the_bases_tag_is_the_same_everywhere() -> None:

@@ -15,7 +15,7 @@ SETTINGS = {name.upper() for name in Settings.model_fields}
 NOT_OF_THE_SERVER = {
     *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "COMPOSE_PROFILES", "HOST", "PORT", "DATA_DIR", "BASE_IMAGE", "JUNIS_TAG"),
     *("TLS", "DOMAIN", "OUTER_PROXIES", "OWNER_DATABASE_URL", "SERVER_DATABASE_PASSWORD"),
-    *("API_SCALE", "WORKER_SCALE"),
+    *("API_SCALE", "WORKER_SCALE", "GRAFANA_PORT"),
     *("API_MEMORY", "WORKER_MEMORY", "POSTGRES_MEMORY", "REDIS_MEMORY", "OBJECTS_MEMORY"),
 }
 SHOWN = re.compile(r"^(?P<hidden># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)

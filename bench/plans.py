@@ -47,6 +47,8 @@ class Plans:
 async def explain(tx: Transaction) -> None:
     """Have Postgres report the plan of everything that follows in the transaction."""
     await tx.execute("LOAD 'auto_explain'")
+    # A bench that has filled a database for half an hour may be kept from the processor for some seconds.
+    await tx.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     settings = ", ".join(f"set_config('auto_explain.{name}', '{value}', true)" for name, value in _SETTINGS.items())
     await tx.execute(f"SELECT {settings}")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli import admin, agents, catalog, credits, keys, organizations, plans, reconcile
+from app.cli import admin, agents, catalog, credits, keys, objects, organizations, plans, reconcile
 from app.cli.demo import demo
 from app.cli.doctor.command import doctor
 from app.cli.ledger import verify_ledger
@@ -34,6 +34,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(agents.app, name="agents")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
+app.add_typer(objects.app, name="objects")
 app.add_typer(reconcile.app, name="reconcile")
 
 

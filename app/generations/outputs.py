@@ -17,6 +17,7 @@ from app.core.database import Transaction
 from app.generations.attempts import AttemptLostError, ClaimedAttempt
 from app.generations.media_types import ContentType, MediaType
 from app.generations.states import CONDITIONS, State
+from app.storage.protocol import Stored
 
 _HELD = f"WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.COPYING]}"
 _LOCK_HELD = f"SELECT lapses FROM generations {_HELD} FOR UPDATE"
@@ -52,6 +53,13 @@ WHERE o.size_bytes IS NULL AND (o.generation_id, o.attempt, o.position, o.lapses
       <= now() - $6::interval
 ORDER BY o.generation_id, o.attempt, o.position, o.lapses LIMIT $1
 """
+
+_COMPLETED = """
+SELECT generation_id, attempt, position, lapses, storage_path, content_type, media_type, size_bytes, sha256 FROM outputs
+WHERE size_bytes IS NOT NULL AND (generation_id, attempt, position, lapses) > ($2, $3, $4, $5)
+ORDER BY generation_id, attempt, position, lapses LIMIT $1
+"""
+_IS_COMPLETED = "SELECT EXISTS (SELECT FROM outputs WHERE storage_path = $1 AND size_bytes IS NOT NULL)"
 
 # Digits of the content's id in a path. The longer ones are used if another content has the path, and after a lapse.
 _LENGTHS = (8, 12, 32)
@@ -89,6 +97,14 @@ class ReservedOutput:
     def cursor(self) -> Cursor:
         """From where a walk continues after this object."""
         return self.generation_id, self.attempt, self.position, self.lapses
+
+
+@dataclass(frozen=True)
+class CompletedOutput:
+    """An object of a completed content, with the size and the hash that it had when it was copied."""
+
+    output: ReservedOutput
+    stored: Stored
 
 
 async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
@@ -130,6 +146,20 @@ async def release(tx: Transaction, output: ReservedOutput) -> None:
 async def find_abandoned(tx: Transaction, after: Cursor, limit: int, wait: timedelta) -> list[ReservedOutput]:
     """Objects, after the cursor, of attempts that ended at least `wait` ago and were not completed with them."""
     return [ReservedOutput.from_row(row) for row in await tx.fetch(_ABANDONED, limit, *after, wait)]
+
+
+async def list_completed(tx: Transaction, after: Cursor, limit: int) -> list[CompletedOutput]:
+    """The objects of completed contents, in the order of a walk: all that the store has to have."""
+    return [
+        CompletedOutput(ReservedOutput.from_row(row), Stored(row["size_bytes"], row["sha256"]))
+        for row in await tx.fetch(_COMPLETED, limit, *after)
+    ]
+
+
+async def is_completed(tx: Transaction, path: str) -> bool:
+    """Whether the object at a path is one of a completed content."""
+    found: bool = await tx.fetchval(_IS_COMPLETED, path)
+    return found
 
 
 async def _insert(tx: Transaction, output: ReservedOutput) -> bool:

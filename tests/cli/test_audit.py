@@ -41,7 +41,10 @@ CHANGES = [
 # Tests of their own follow for `orgs create` and `demo`; one of `demo-model` stands where a model can be called.
 ELSEWHERE = {"orgs create", "demo", "demo-model"}
 # They change nothing administrative: programs, and what only reads vendors.
-PROGRAMS = {"serve", "worker", "quickstart", "migrate", "doctor", "reconcile predictions", "reconcile usage"}
+PROGRAMS = {
+    "serve", "worker", "quickstart", "migrate", "doctor", "reconcile predictions", "reconcile usage", "objects verify",
+    "objects export", "objects import",
+}  # fmt: skip
 # What is run, and changes nothing.
 READS = [
     ("orgs", "list"),

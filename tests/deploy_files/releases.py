@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from tests.docs.files import read
+from tests.docs.files import blocks, read
 
 # What an operator must set.
 LEAST: dict[str, Any] = {
@@ -70,7 +70,21 @@ SCALED_APART: dict[str, Any] = {
     "worker": {"autoscaling": {"enabled": True, "connection": {"name": "keda", "key": "url"}}},
 }
 
-RELEASES = {"least": LEAST, "most": MOST, "fixed": FIXED, "scaled": SCALED, "scaled-apart": SCALED_APART}
+
+def documented() -> dict[str, Any]:
+    """The values of docs/kubernetes.md, its examples put together."""
+    whole, egress = (yaml.safe_load(found.code) for found in blocks("docs/kubernetes.md") if found.info == "yaml")
+    return {**whole, "networkPolicy": {**whole["networkPolicy"], **egress["networkPolicy"]}}
+
+
+RELEASES = {
+    "documented": documented(),
+    "least": LEAST,
+    "most": MOST,
+    "fixed": FIXED,
+    "scaled": SCALED,
+    "scaled-apart": SCALED_APART,
+}
 
 # What the chart must refuse, and words of its reason.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

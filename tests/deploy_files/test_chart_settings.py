@@ -1,6 +1,7 @@
 """Each process gets the settings that it reads, and secrets only by reference."""
 
 import json
+import re
 from typing import Any, get_args
 
 import pytest
@@ -54,6 +55,13 @@ def test_no_secret_is_a_value() -> None:
 
     assert not plain & secret_settings()
     assert of_schema == plain
+
+
+def test_it_is_said_what_each_secret_can_do() -> None:
+    section = read("SECURITY.md").partition("## What each secret can do\n")[2].partition("\n## ")[0]
+    first_cells = re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)
+
+    assert set(re.findall(r"`([A-Z0-9_]+)`", "".join(first_cells))) == secret_settings() | {"SERVER_DATABASE_PASSWORD"}
 
 
 @pytest.mark.parametrize("process", ["api", "worker"])

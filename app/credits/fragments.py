@@ -1,6 +1,6 @@
 """The parts of credits in the statements that admit and end turns: common table expressions, each by its name.
 
-Whoever puts them together says where the values come from; see `app.chat.turns.repository`.
+Whoever puts them together says where the values come from; see `app.chat.turns.statements`.
 """
 
 from app.core.attribution import ATTRIBUTION_COLUMNS
@@ -16,6 +16,13 @@ def reserved(*, organization: str, amount: str, condition: str) -> str:
     UPDATE credit_accounts SET held = held + {amount}
     WHERE organization_id = {organization} AND balance - held >= {amount} AND {condition}
     RETURNING organization_id
+    """
+
+
+def payable(*, organization: str, amount: str) -> str:
+    """A row if the organization has this amount available at the moment. Nothing is locked."""
+    return f"""
+    SELECT FROM credit_accounts WHERE organization_id = {organization} AND balance - held >= {amount}
     """
 
 

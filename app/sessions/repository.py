@@ -4,10 +4,11 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from asyncpg import Record
 from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 
 from app.core.concurrency import in_slices
-from app.core.database import Transaction
+from app.core.database import Database, Transaction
 from app.core.json import storable_text
 from app.list_counts.models import CountedList
 from app.list_counts.repository import find_total
@@ -37,15 +38,38 @@ SELECT EXISTS (SELECT FROM sessions WHERE organization_id = $1 AND user_id = $2 
 
 _RENEW_LEASE = "UPDATE sessions SET turn_lease_until = now() + $3 WHERE id = $1 AND turn_id = $2"
 
-_SELECT_HISTORY = """
-SELECT id, turn_id, agent, role, content::text, tool_calls::text, tool_call_id, name, additions::text
-FROM (
-    SELECT m.*, sum(size_bytes + coalesce(additions_bytes, 0)) OVER (ORDER BY id DESC) AS size
-    FROM messages m WHERE session_id = $1 AND superseded_by IS NULL ORDER BY id DESC LIMIT $2
-) newest
-WHERE size <= $3
-ORDER BY id
+_MESSAGE = "id, turn_id, agent, role, content::text, tool_calls::text, tool_call_id, name, additions::text"
+
+
+def _history(*, session: str, limit: str, most_bytes: str) -> str:
+    return f"""
+    SELECT {_MESSAGE}
+    FROM (
+        SELECT m.*, sum(size_bytes + coalesce(additions_bytes, 0)) OVER (ORDER BY id DESC) AS size
+        FROM messages m WHERE session_id = {session} AND superseded_by IS NULL ORDER BY id DESC LIMIT {limit}
+    ) newest
+    WHERE size <= {most_bytes}
+    """
+
+
+_SELECT_HISTORY = f"{_history(session='$1', limit='$2', most_bytes='$3')} ORDER BY id"
+
+# The history is what it was when the statement began. If another turn has ended since, it is not that of the session
+# that is leased, which shows by the session's count and time.
+_LEASE_AND_SELECT_HISTORY = f"""
+WITH seen AS (
+    SELECT message_count, last_update_time FROM sessions
+    WHERE organization_id = $1 AND user_id = $2 AND public_id = $3
+), leased AS ({_LEASE_SESSION}, message_count, last_update_time),
+history AS ({_history(session="(SELECT id FROM leased)", limit="$6", most_bytes="$7")})
+SELECT leased.id AS session_id, leased.public_id, leased.turn_id AS leased_to,
+       (seen.message_count, seen.last_update_time) = (leased.message_count, leased.last_update_time) AS is_current,
+       history.*
+FROM leased JOIN seen ON true LEFT JOIN history ON true
+ORDER BY history.id
 """
+
+_END_LEASE = "UPDATE sessions SET turn_id = NULL, turn_lease_until = NULL WHERE id = $1 AND turn_id = $2 RETURNING id"
 
 _APPEND_MESSAGES_AND_END_LEASE = """
 WITH ended AS (
@@ -90,6 +114,36 @@ async def lease_session(
     return LeasedSession.from_row(row) if row else None
 
 
+async def lease_and_find_history(
+    database: Database,
+    organization_id: str,
+    user_id: str,
+    public_id: str,
+    turn_id: str,
+    lease: timedelta,
+    limit: int,
+    most_bytes: int,
+) -> tuple[LeasedSession, Sequence[StoredMessage] | None] | None:
+    """As `lease_session` and `find_history`, in one statement.
+
+    The history is None if another turn has ended at this moment: then it has to be read once more.
+    """
+    owned = (organization_id, user_id, public_id)
+    rows = await database.fetch(_LEASE_AND_SELECT_HISTORY, *owned, turn_id, lease, limit, most_bytes)
+    if not rows:
+        return None
+    first = rows[0]
+    session = LeasedSession(first["session_id"], first["public_id"], first["leased_to"])
+    if not first["is_current"]:
+        return session, None
+    return session, await _history_of([row for row in rows if row["id"] is not None])
+
+
+async def end_lease(database: Database, session: LeasedSession) -> None:
+    """End the turn's lease, and change nothing else."""
+    await database.fetch(_END_LEASE, session.id, session.turn_id)
+
+
 async def insert_session(
     tx: Transaction,
     organization_id: str,
@@ -116,14 +170,13 @@ async def renew_lease(tx: Transaction, session: LeasedSession, lease: timedelta)
 
 
 async def find_history(
-    tx: Transaction, session_id: uuid.UUID, *, limit: int, most_bytes: int
+    run: Transaction | Database, session_id: uuid.UUID, limit: int, most_bytes: int
 ) -> Sequence[StoredMessage]:
     """The newest messages in force: at most `limit`, with at most `most_bytes` of JSON and not too many values of it.
 
     The oldest comes first.
     """
-    rows = await tx.fetch(_SELECT_HISTORY, session_id, limit, most_bytes)
-    return await read_history(await in_slices(StoredMessage.from_row, rows))
+    return await _history_of(await run.fetch(_SELECT_HISTORY, session_id, limit, most_bytes))
 
 
 async def supersede_messages(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:
@@ -195,6 +248,10 @@ async def find_activity(
     query = select(Session, is_running).where(_is_named(organization_id, user_id, public_id))
     row = (await tx.session.execute(query)).first()
     return None if row is None else (row[0], row[1])
+
+
+async def _history_of(rows: Sequence[Record]) -> Sequence[StoredMessage]:
+    return await read_history(await in_slices(StoredMessage.from_row, rows))
 
 
 def _is_owned(organization_id: str, user_id: str) -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """How a turn uses a session: it leases the session, reads the history, and stores its messages at the end."""
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +8,8 @@ from typing import Any
 
 from app.core.concurrency import in_slices
 from app.core.crypto import new_id
-from app.core.database import Transaction
+from app.core.database import Database, Transaction
+from app.core.errors import ServiceUnavailableError
 from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.continuation import Continuation, continue_from
@@ -17,9 +19,12 @@ from app.sessions.messages import (
     MOST_BYTES_AT_ONCE,
     MOST_BYTES_OF_ADDITIONS,
     MessageRole,
+    StoredMessage,
     WireMessage,
     additions_of,
 )
+
+logger = logging.getLogger(__name__)
 
 _MOST_MESSAGES = 1000
 _MOST_COMPARED = 20_000
@@ -62,8 +67,41 @@ def begin_new(turn_id: str) -> LeasedSession:
 
 async def begin_conversation(sent: Sequence[WireMessage]) -> Continuation:
     """How the messages of a request begin a session; see `continue_session`."""
-    continuation = await continue_from((), sent)
-    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
+    return await _continuation((), sent)
+
+
+async def lease_to_continue(
+    database: Database, owner: SessionOwner, turn_id: str, name: str, sent: Sequence[WireMessage]
+) -> tuple[LeasedSession, Continuation] | None:
+    """Lease a session to a turn and read how the messages of its request continue it; see `continue_session`.
+
+    Whoever does not admit the turn has to give the session back. If the process crashes before, it is busy until the
+    lease expires. If Postgres fails meanwhile, it may be so, too.
+
+    Returns:
+        None if the owner has no session of that name, or another turn is running on it.
+    """
+    owned = (owner.organization_id, owner.user_id, name)
+    limits = _history_limit(sent), MOST_BYTES_AT_ONCE
+    found = await repository.lease_and_find_history(database, *owned, turn_id, TURN_LEASE, *limits)
+    if found is None:
+        return None
+    session, rows = found
+    try:
+        if rows is None:
+            rows = await repository.find_history(database, session.id, *limits)
+        return session, await _continuation(rows, sent)
+    except BaseException:  # raised again
+        await give_back(database, session)
+        raise
+
+
+async def give_back(database: Database, session: LeasedSession) -> None:
+    """End the lease of a turn that was not admitted. If Postgres is away, the lease expires by itself."""
+    try:
+        await repository.end_lease(database, session)
+    except ServiceUnavailableError:
+        logger.warning("session_not_given_back", extra={"turn_id": session.turn_id})
 
 
 async def renew_turn(tx: Transaction, session: LeasedSession) -> None:
@@ -76,12 +114,9 @@ async def continue_session(tx: Transaction, session: LeasedSession, sent: Sequen
 
     The history is at most 1000 messages, also if more had to be read to see what the request sends again.
     """
-    # Without an answer it repeats the session only if that is shorter.
-    has_answer = any(message["role"] == MessageRole.ASSISTANT for message in sent)
-    limit = _MOST_COMPARED if has_answer else max(_MOST_MESSAGES, len(sent) + 1)
-    rows = await repository.find_history(tx, session.id, limit=limit, most_bytes=MOST_BYTES_AT_ONCE)
-    continuation = await continue_from(rows, sent)
-    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
+    return await _continuation(
+        await repository.find_history(tx, session.id, _history_limit(sent), MOST_BYTES_AT_ONCE), sent
+    )
 
 
 async def end_turn(
@@ -113,6 +148,18 @@ async def columns_of(messages: Sequence[tuple[str | None, WireMessage]]) -> list
     """
     rows = await in_slices(_row_of, messages)
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(_COLUMNS)]
+
+
+def _history_limit(sent: Sequence[WireMessage]) -> int:
+    """How many messages of the session have to be read to see what the request sends again."""
+    # Without an answer it repeats the session only if that is shorter.
+    has_answer = any(message["role"] == MessageRole.ASSISTANT for message in sent)
+    return _MOST_COMPARED if has_answer else max(_MOST_MESSAGES, len(sent) + 1)
+
+
+async def _continuation(rows: Sequence[StoredMessage], sent: Sequence[WireMessage]) -> Continuation:
+    continuation = await continue_from(rows, sent)
+    return replace(continuation, history=continuation.history[-_MOST_MESSAGES:])
 
 
 def _row_of(written: tuple[str | None, WireMessage]) -> tuple[str | None, ...]:

@@ -119,5 +119,5 @@ async def test_a_message_that_cannot_be_read_fails_no_page_and_no_turn(
     odd = [{"type": "text", "text": "odd", "n": None}]
     assert await messages_of(client, organization, session.public_id) == [("user", odd), ("assistant", "words")]
     async with database.transaction() as tx:
-        history = await find_history(tx, session.id, limit=10, most_bytes=1000)
+        history = await find_history(tx, session.id, 10, 1000)
     assert [message.content for message in history] == [odd, "words"]

@@ -1,33 +1,21 @@
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
-from app.agents.definition import AgentDefinition
-from app.agents.runtime.agent_run import AgentRun
-from app.agents.runtime.model_calls import ModelCalls
-from app.agents.runtime.runner import AgentRunner
-from app.agents.runtime.toolset import refuse_taken_names, refuse_unoffered_choice
-from app.agents.tools.protocol import ToolTurn
-from app.catalog.service import PricedModel
 from app.chat.turns import repository
-from app.chat.turns.files import refuse_unreadable_files
-from app.chat.turns.meter import TurnMeter
+from app.chat.turns.prepare import HOLD_MARGIN_SECONDS, TurnPreparation
 from app.chat.turns.repository import Admission, Batch, Statements
 from app.chat.turns.request import TurnRequest
-from app.chat.turns.result import TurnIdentity, TurnResult
+from app.chat.turns.result import TurnResult
 from app.chat.turns.setups import TurnSetup, TurnSetups
 from app.chat.turns.turn import AdmittedTurn, hold_reference
-from app.chat.turns.turn_policy import TurnPolicy
-from app.chat_models.protocol import ChatModelClient
-from app.core.attribution import Attribution
-from app.core.clock import now
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
-from app.core.errors import InvalidRequestError, ServiceUnavailableError
+from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
 from app.core.group_commit import GroupCommit
-from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
 from app.credits.counting import count_hold, count_refusal
 from app.credits.errors import InsufficientCreditsError
@@ -37,13 +25,10 @@ from app.idempotency.claim import Claim
 from app.sessions import service as sessions
 from app.sessions.continuation import Continuation
 from app.sessions.errors import SessionBusyError
-from app.sessions.history import with_all_results, with_recent, without_old_thoughts
 from app.sessions.lease import LeasedSession, SessionOwner
 
 _BUSY_PATIENCE_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.1
-# If a hold still exists so long after the time limit of its turn, the turn's process has crashed.
-_HOLD_MARGIN_SECONDS = 60.0
 # Of one request. Nobody changes agents or prices so often.
 _MOST_OUTDATED = 5
 
@@ -55,17 +40,14 @@ class _OutdatedSetupError(Exception):
 class TurnAdmission:
     """Admits turns, or finds the result of a turn that the same request has had before."""
 
-    def __init__(
-        self, database: Database, chat_models: ChatModelClient, setups: TurnSetups, policy: TurnPolicy
-    ) -> None:
+    def __init__(self, database: Database, setups: TurnSetups, preparation: TurnPreparation) -> None:
         self._database = database
-        self._chat_models = chat_models
         self._setups = setups
-        self._policy = policy
+        self._preparation = preparation
         self._admitting = GroupCommit(self._admit_all, self._admit_one)
 
     async def admit(self, request: TurnRequest) -> AdmittedTurn | TurnResult:
-        """Admit a turn in one transaction. If its session is busy, try again for five seconds.
+        """Admit a turn. If its session is busy, try again for five seconds.
 
         Returns:
             The turn, or the stored result if the request has an Idempotency-Key and has run before.
@@ -81,9 +63,7 @@ class TurnAdmission:
         outdated = 0
         while True:
             try:
-                if request.begins_conversation:
-                    return _counted(await self._admit_new(request, turn_id, asked_at))
-                return _counted(await self._admit_in_transaction(request, turn_id, asked_at))
+                return _counted(await self._admit(request, turn_id, asked_at))
             except InsufficientCreditsError:
                 count_refusal(EventKind.MODEL_CALL)
                 raise
@@ -98,17 +78,71 @@ class TurnAdmission:
                     raise
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
+    async def _admit(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn | TurnResult:
+        """Admit a turn in the shortest way that is known to be right for it."""
+        names_session = request.session_name is not None or request.conversation_name is not None
+        turn = None
+        if request.idempotent is None:
+            admit = self._admit_continuing if names_session else self._admit_new
+            turn = await admit(request, turn_id, asked_at)
+        elif not names_session:
+            turn = await self._admit_once(request, turn_id, asked_at)
+        return turn or await self._admit_in_transaction(request, turn_id, asked_at)
+
+    async def _admit_once(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn | None:
+        """Admit a turn that begins a session, and whose Idempotency-Key nobody has used.
+
+        None if it is not admitted: there may be a response that is stored for it, whatever else is wrong with it.
+        """
+        try:
+            return await self._admit_new(request, turn_id, asked_at)
+        except ServiceUnavailableError:
+            raise
+        except (AppError, _OutdatedSetupError):
+            return None
+
     async def _admit_new(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
-        """Admit a turn that begins a session, together with others that do so at the same time."""
-        organization_id = request.owner.organization_id
-        setup = await self._setups.get(organization_id, request.target)
+        """Admit a turn that begins a session, together with others at the same time."""
+        setup = await self._setups.get(request.owner.organization_id, request.target)
         session = sessions.begin_new(turn_id)
         continuation = await sessions.begin_conversation(request.messages)
-        batch = Batch(organization_id, setup.version, setup.valid_until)
+        return await self._admit_together(request, setup, session, continuation, asked_at, begins_session=True)
+
+    async def _admit_continuing(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn | None:
+        """Admit a turn that continues a session which is free, together with others at the same time.
+
+        None if there is no such session, or it is busy.
+        """
+        setup = await self._setups.get(request.owner.organization_id, request.target)
+        name = request.session_name or request.conversation_name or ""
+        leased = await sessions.lease_to_continue(
+            self._database, _session_owner(request), turn_id, name, request.messages
+        )
+        if leased is None:
+            return None
+        session, continuation = leased
+        try:
+            return await self._admit_together(request, setup, session, continuation, asked_at, begins_session=False)
+        except BaseException:  # raised again
+            await sessions.give_back(self._database, session)
+            raise
+
+    async def _admit_together(
+        self,
+        request: TurnRequest,
+        setup: TurnSetup,
+        session: LeasedSession,
+        continuation: Continuation,
+        asked_at: float,
+        *,
+        begins_session: bool,
+    ) -> AdmittedTurn:
+        has_key = request.idempotent is not None
+        batch = Batch(request.owner.organization_id, setup.version, setup.valid_until, has_key)
         async with _refusing_by_what_is_current(self._database, batch):
-            turn = await self._prepare(request, setup, session, continuation, asked_at)
-        admission = await _admission_of(turn, begins_session=True)
-        await self._admitting.submit(batch, admission)
+            turn = await self._preparation.prepare(request, setup, session, continuation, asked_at)
+        admission = await _admission_of(turn, begins_session=begins_session)
+        await self._admitting.submit(batch, replace(admission, claims=request.idempotent))
         return turn
 
     async def _admit_all(self, batch: Batch, admissions: Sequence[Admission]) -> Sequence[None] | None:
@@ -121,7 +155,7 @@ class TurnAdmission:
     async def _admit_in_transaction(
         self, request: TurnRequest, turn_id: str, asked_at: float
     ) -> AdmittedTurn | TurnResult:
-        """Admit a turn that has an Idempotency-Key, or continues a session."""
+        """Admit a turn whose key may have been used, or whose session may be busy or may have to begin."""
         owner = request.owner
         async with self._database.transaction() as tx:
             claim = await _claim(tx, request, turn_id)
@@ -130,7 +164,7 @@ class TurnAdmission:
             setup = await self._setups.get(owner.organization_id, request.target, tx=tx)
             session = await sessions.begin_turn(
                 tx,
-                SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id),
+                _session_owner(request),
                 turn_id,
                 session_name=request.session_name,
                 conversation_name=request.conversation_name,
@@ -138,57 +172,11 @@ class TurnAdmission:
             continuation = await sessions.continue_session(tx, session, request.messages)
             batch = Batch(owner.organization_id, setup.version, setup.valid_until)
             async with _refusing_by_what_is_current(tx, batch):
-                turn = await self._prepare(request, setup, session, continuation, asked_at)
+                turn = await self._preparation.prepare(request, setup, session, continuation, asked_at)
             admission = await _admission_of(turn, begins_session=False)
             await _supersede_former_run(tx, turn, claim)
             await _admit(tx, batch, admission)
             return turn
-
-    async def _prepare(
-        self,
-        request: TurnRequest,
-        setup: TurnSetup,
-        session: LeasedSession,
-        continuation: Continuation,
-        asked_at: float,
-    ) -> AdmittedTurn:
-        """The turn as it will run once it is admitted. Nothing is asked of Postgres for it."""
-        agent = setup.agent
-        attribution = _attribution(request, agent, session)
-        meter = self._meter(request.owner.organization_id, session, setup.models)
-        time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
-        model_calls = ModelCalls(self._chat_models, setup.routes, meter, time_limit, self._policy.patience)
-        tool_turn = _tool_turn(request, attribution)
-        tools = setup.tools.bind(tool_turn)
-        refuse_taken_names(agent, tools, request.client_tools)
-        refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
-        runner = AgentRunner(model_calls, tools)
-        run = await _run(request, agent, continuation, _part_tokens(agent, model_calls))
-        refuse_unreadable_files(agent, setup.models, request.messages, run.messages)
-        return AdmittedTurn(
-            identity=_identity(request, session, agent),
-            request=request,
-            asked_at=asked_at,
-            time_limit=time_limit,
-            hold_expires_at=monotonic() + time_limit + _HOLD_MARGIN_SECONDS,
-            attribution=attribution,
-            session=session,
-            asked=continuation.asked,
-            superseded=continuation.superseded,
-            prepared=runner.prepare(run),
-            runner=runner,
-            meter=meter,
-            generations=tool_turn.generations,
-        )
-
-    def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
-        return TurnMeter(
-            self._database,
-            organization_id=organization_id,
-            reference=hold_reference(session.turn_id),
-            models=models,
-            image_tokens=self._policy.image_tokens,
-        )
 
 
 def _counted(admitted: AdmittedTurn | TurnResult) -> AdmittedTurn | TurnResult:
@@ -197,70 +185,9 @@ def _counted(admitted: AdmittedTurn | TurnResult) -> AdmittedTurn | TurnResult:
     return admitted
 
 
-def _identity(request: TurnRequest, session: LeasedSession, agent: AgentDefinition) -> TurnIdentity:
-    return TurnIdentity(
-        id=session.turn_id,
-        created_at=now(),
-        model=request.target.model_of(agent),
-        agent_id=request.target.agent_id,
-        session_name=session.public_id,
-    )
-
-
-def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSession) -> Attribution:
-    # Of the request that is being handled: the turn's own task may outlive it.
-    return Attribution(
-        organization_id=request.owner.organization_id,
-        user_id=request.owner.user_id,
-        api_key_id=request.owner.api_key_id,
-        agent=agent.name,
-        model=agent.model,
-        session_id=session.id,
-        turn_id=session.turn_id,
-        request_id=request_id_var.get(),
-        traceparent=traceparent_var.get(),
-    )
-
-
-def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
-    return ToolTurn(
-        user_id=request.owner.user_id,
-        attribution=attribution,
-        request_key=request.idempotent.request_key if request.idempotent else None,
-    )
-
-
-def _part_tokens(agent: AgentDefinition, model_calls: ModelCalls) -> dict[str, int]:
-    """The most tokens that a part of a message counts as with any model that reads it, by its type."""
-    routes = [model_calls.routes[each.model] for each in agent.readers()]
-    images, files = [route.image_tokens for route in routes], [route.file_tokens for route in routes]
-    return {"image_url": max(images, default=0), "file": max(files, default=0)}
-
-
-async def _run(
-    request: TurnRequest, agent: AgentDefinition, continuation: Continuation, part_tokens: Mapping[str, int]
-) -> AgentRun:
-    """The agent's run on as much of the history as its settings allow, and on the question."""
-    # Each step may take long, so others get their turn between them.
-    await asyncio.sleep(0)
-    known = without_old_thoughts(continuation.history, continuation.messages)
-    recent = with_recent(
-        known,
-        continuation.messages,
-        agent.max_history_tokens,
-        first_index=continuation.first_index,
-        part_tokens=part_tokens,
-    )
-    await asyncio.sleep(0)
-    messages = with_all_results([*continuation.leading, *recent])
-    await asyncio.sleep(0)
-    return AgentRun(
-        agent=agent,
-        messages=[dict(message) for message in messages],
-        parameters=request.parameters,
-        client_tools=request.client_tools,
-        is_streamed=request.is_streamed,
-    )
+def _session_owner(request: TurnRequest) -> SessionOwner:
+    owner = request.owner
+    return SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id)
 
 
 async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim | TurnResult | None:
@@ -283,7 +210,7 @@ async def _admission_of(turn: AdmittedTurn, *, begins_session: bool) -> Admissio
         attribution=turn.attribution,
         reference=hold_reference(turn.id),
         amount=turn.meter.held,
-        expires_in=timedelta(seconds=turn.time_limit + _HOLD_MARGIN_SECONDS),
+        expires_in=timedelta(seconds=turn.time_limit + HOLD_MARGIN_SECONDS),
         calls_opened=calls_opened,
         session_name=turn.session.public_id if begins_session else None,
     )

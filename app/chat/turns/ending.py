@@ -86,8 +86,8 @@ class TurnEnding:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it concerns nothing but its session and its hold."""
-        return self.idempotent is None and not self.superseded and not self.has_generations
+        """Whether it concerns nothing but its session, its hold and its Idempotency-Key."""
+        return not self.superseded and not self.has_generations
 
     def without_answer(self) -> Self:
         """The end of the same turn if its answer cannot be stored."""

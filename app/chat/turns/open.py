@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from app.agents.tools.protocol import ToolPorts
 from app.agents.tools.registry import open_tools
 from app.chat.turns.admit import TurnAdmission
+from app.chat.turns.prepare import TurnPreparation
 from app.chat.turns.run import Turns
 from app.chat.turns.settle import TurnSettlement
 from app.chat.turns.settling import SettlingTurns
@@ -27,7 +28,7 @@ async def open_turns(
     async with open_tools(settings, ToolPorts(database, queue, urls)) as tools:
         policy = TurnPolicy.of(settings)
         setups = TurnSetups(database, Upstreams.of(settings), tools, policy)
-        admission = TurnAdmission(database, chat_models, setups, policy)
+        admission = TurnAdmission(database, setups, TurnPreparation(database, chat_models, policy))
         turns = Turns(admission, SettlingTurns(TurnSettlement(database, urls)), database)
         try:
             yield turns

@@ -58,11 +58,6 @@ class TurnRequest:
     is_stopped_by_leaving: bool = False
 
     @property
-    def begins_conversation(self) -> bool:
-        """Whether it is known to begin a session, and may be run at once."""
-        return self.idempotent is None and self.session_name is None and self.conversation_name is None
-
-    @property
     def outlives_client(self) -> bool:
         """Whether the turn goes on after its client has left, who may ask for its result later."""
         return self.idempotent is not None and not self.is_stopped_by_leaving

@@ -5,7 +5,7 @@ account. In different orders two turns could wait for each other.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.agents.runtime.events import Finished
 from app.chat.turns import repository
@@ -26,13 +26,21 @@ from app.idempotency import service as idempotency
 from app.sessions import service as sessions
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """What turns have in common that end together: who pays, and whether their results are stored for repetitions."""
+
+    organization_id: str
+    stores_result: bool
+
+
 class TurnSettlement:
     """Ends turns in Postgres. Each end is one transaction, and may be written again if it is not known to be."""
 
     def __init__(self, database: Database, urls: FileUrls) -> None:
         self._database = database
         self._urls = urls
-        self._ending: GroupCommit[str, EndedTurn, bool] = GroupCommit(self._end_all, self._end_one)
+        self._ending: GroupCommit[_Ending, EndedTurn, bool] = GroupCommit(self._end_all, self._end_one)
 
     async def complete(self, ending: TurnEnding, answer: Finished) -> TurnResult:
         """Charge the turn, store its messages, free its session and store its result for a repeated request.
@@ -41,8 +49,9 @@ class TurnSettlement:
             ServiceUnavailableError: Postgres is away.
         """
         if ending.is_alone:
-            await self._end_together(ending)
-            return _result_of(ending, answer, (), "")
+            result = _result_of(ending, answer, (), "")
+            if await self._is_ended_together(ending, result if ending.idempotent else None):
+                return result
         async with self._database.transaction() as tx:
             contents = [self._generated(item) for item in await _contents_of(tx, ending)]
             links = missing_links(answer, contents)
@@ -58,25 +67,26 @@ class TurnSettlement:
         Raises:
             ServiceUnavailableError: Postgres is away.
         """
-        if ending.is_alone:
-            await self._end_together(ending)
+        if ending.is_alone and ending.idempotent is None and await self._is_ended_together(ending):
             return
         async with self._database.transaction() as tx:
             if ending.idempotent:
                 await idempotency.release(tx, ending.idempotent)
             await _end(tx, ending)
 
-    async def _end_together(self, ending: TurnEnding) -> None:
-        """End the turn together with others of its organization that end at the same time."""
-        if not await self._ending.submit(ending.organization_id, await _ended(ending)):
-            async with self._database.transaction() as tx:
-                await _end_by_steps(tx, ending)
+    async def _is_ended_together(self, ending: TurnEnding, result: TurnResult | None = None) -> bool:
+        """End the turn together with others of its organization that end at the same time, if that is possible.
 
-    async def _end_all(self, organization_id: str, ended: Sequence[EndedTurn]) -> Sequence[bool]:
-        return await repository.end(self._database, organization_id, ended)
+        The result is stored for repeated requests.
+        """
+        key = _Ending(ending.organization_id, stores_result=result is not None)
+        return await self._ending.submit(key, await _ended(ending, result))
 
-    async def _end_one(self, organization_id: str, ended: EndedTurn) -> bool:
-        return (await repository.end(self._database, organization_id, [ended]))[0]
+    async def _end_all(self, key: _Ending, ended: Sequence[EndedTurn]) -> Sequence[bool]:
+        return await repository.end(self._database, key.organization_id, ended)
+
+    async def _end_one(self, key: _Ending, ended: EndedTurn) -> bool:
+        return (await repository.end(self._database, key.organization_id, [ended]))[0]
 
     def _generated(self, item: ContentWithOutputs) -> TurnContent:
         found = item.content
@@ -106,7 +116,7 @@ async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentW
     return await content.list_of_turn(tx, ending.organization_id, ending.turn.id) if ending.has_generations else []
 
 
-async def _ended(ending: TurnEnding) -> EndedTurn:
+async def _ended(ending: TurnEnding, result: TurnResult | None = None) -> EndedTurn:
     return EndedTurn(
         session=ending.session,
         reference=hold_reference(ending.turn.id),
@@ -114,6 +124,8 @@ async def _ended(ending: TurnEnding) -> EndedTurn:
         uses=ending.uses,
         messages=await sessions.columns_of(ending.messages),
         has_failed=ending.is_fault,
+        answers=ending.idempotent if result else None,
+        response=result.to_json() if result else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, fields
+from secrets import token_hex
 from statistics import median
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from app.core.database import Database
 from tests.agents.definitions import make_host
-from tests.chat.asking import answer_of, open_http, stream
+from tests.chat.asking import CHAT, answer_of, conversation, open_http, stream, user
 from tests.chat.turns.counted_api import PATH, PROBE, PROBED
 from tests.chat.turns.traffic import PostgresReader, RedisReader, Traffic, counted
 from tests.conftest import Stack
@@ -39,6 +40,8 @@ class Cost:
 MOST = {
     "called": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
     "streamed": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
+    "with a key": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
+    "continued": Cost(statements=3, transactions=0, postgres_round_trips=3, redis_round_trips=2, thread_hops=0),
 }
 # The first turns load the key, and prepare statements.
 WARM_UP = 3
@@ -61,10 +64,17 @@ class CountedApi:
 
     async def turn(self, organization: Organization, kind: str) -> None:
         """One turn that succeeds."""
-        if kind == "called":
-            await answer_of(self.http, organization, "count to 3")
-        else:
-            await stream(self.http, organization, "count to 3")
+        match kind:
+            case "called":
+                await answer_of(self.http, organization, "count to 3")
+            case "streamed":
+                await stream(self.http, organization, "count to 3")
+            case "continued":
+                await answer_of(self.http, organization, "count to 3", **conversation("the session"))
+            case _:
+                headers = organization.headers | {"Idempotency-Key": token_hex(8)}
+                body = {"messages": [user("count to 3")]}
+                (await self.http.post(CHAT, json=body, headers=headers)).raise_for_status()
 
 
 @pytest.fixture(scope="module")

@@ -3,97 +3,39 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from app.catalog.pricing import PRICE_UNITS
 from app.chat.turns import repository
-from app.chat.turns.repository import Admission, Batch, EndedTurn
-from app.configuration import service as configuration
-from app.core.attribution import Attribution
 from app.core.clock import moment_of
 from app.core.database import Database
 from app.credits import service as credits
-from app.sessions import service as sessions
 from app.sessions.lease import LeasedSession
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, conversation
 from tests.chat.books import closed_books_of, cost_of, tokens_of
-from tests.chat.turns.rows import TurnRows, rows_of
-from tests.credits.uses import make_use
-from tests.factories import Organization, balance_of
-
-HOUR = timedelta(hours=1)
+from tests.chat.turns.batches import (
+    admission_of,
+    admitted,
+    batch_of,
+    books,
+    end,
+    ended_turn,
+    is_leased,
+    new_sessions,
+    said_in,
+)
+from tests.chat.turns.rows import rows_of
+from tests.factories import Organization
 
 
 @pytest.fixture
 async def host(database: Database) -> Organization:
     return await make_host(database, credit="10")
-
-
-async def batch_of(database: Database, host: Organization, valid_until: datetime | None = None) -> Batch:
-    async with database.transaction() as tx:
-        return Batch(host.id, await configuration.read_version(tx, host.id), valid_until)
-
-
-def admission_of(host: Organization, session: LeasedSession, amount: str = "1", *, calls: int = 1) -> Admission:
-    attribution = Attribution(
-        organization_id=host.id,
-        user_id=host.user_id,
-        api_key_id="a-key",
-        agent="host",
-        model="sim-chat",
-        session_id=session.id,
-        turn_id=session.turn_id,
-        request_id="a-request",
-    )
-    return Admission(attribution, f"turn:{session.turn_id}", Decimal(amount), HOUR, calls, session.public_id)
-
-
-def new_sessions(count: int) -> list[LeasedSession]:
-    return [sessions.begin_new(f"turn-{uuid4().hex}") for _ in range(count)]
-
-
-async def admitted(database: Database, host: Organization, count: int = 1, *, calls: int = 1) -> list[LeasedSession]:
-    begun = new_sessions(count)
-    admissions = [admission_of(host, session, calls=calls) for session in begun]
-    assert await repository.admit(database, await batch_of(database, host), admissions)
-    return begun
-
-
-async def ended_turn(
-    database: Database, session: LeasedSession, cost: str | None, *said: str, uses: int = 1
-) -> EndedTurn:
-    reference = f"turn:{session.turn_id}"
-    async with database.transaction() as tx:
-        used = [await make_use(tx, f"{reference}:{number}", cost) for number in range(1, uses + 1)] if cost else []
-    messages = [("host", {"role": "assistant", "content": text}) for text in said]
-    return EndedTurn(session, reference, "host", used, await sessions.columns_of(messages), has_failed=False)
-
-
-async def end(database: Database, host: Organization, *turns: EndedTurn) -> list[bool]:
-    return await repository.end(database, host.id, turns)
-
-
-async def said_in(database: Database, session: LeasedSession) -> Sequence[tuple[str, str]]:
-    rows = await database.fetch(
-        "SELECT turn_id, content #>> '{}' AS text FROM messages WHERE session_id = $1 ORDER BY id", session.id
-    )
-    return [(row["turn_id"], row["text"]) for row in rows]
-
-
-async def is_leased(database: Database, session: LeasedSession) -> bool:
-    leased: bool = await database.fetchval("SELECT turn_id IS NOT NULL FROM sessions WHERE id = $1", session.id)
-    return leased
-
-
-async def books(database: Database, host: Organization) -> tuple[Decimal, Decimal, TurnRows]:
-    balance = await balance_of(database, host)
-    return balance.balance, balance.held, await rows_of(database, host)
 
 
 class TestAdmission:

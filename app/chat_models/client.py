@@ -16,7 +16,7 @@ from app.chat_models.errors import UpstreamStatusError, rejection_in
 from app.chat_models.parsing import UpstreamReportedError
 from app.chat_models.patience import PATIENT, StreamPatience, from_now
 from app.chat_models.protocol import ChatModelClient, Chunk, JsonObject, TakeChunks, Upstream, UpstreamResponse
-from app.chat_models.refusals import host_of, refusal, stated_reason
+from app.chat_models.refusals import host_of, refusal, stated_reason, stated_wait
 from app.chat_models.tool_refusals import refuses_tools
 from app.core.addresses import endpoint
 from app.core.errors import AppError, ProviderError, ProviderTimeoutError, ProviderUnavailableError
@@ -209,7 +209,7 @@ async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> A
     """Read the error of a response that is none of success, and end the response."""
     async with response:
         body = await read_up_to(response.content, _MAX_REFUSAL_BYTES)
-        error = refusal(upstream, response.status, response.headers.get("Retry-After"), body)
+        error = refusal(upstream, response.status, stated_wait(response.headers), body)
         # For whoever looks into it: the text for clients does not say it.
         error.__cause__ = UpstreamStatusError(response.status, stated_reason(upstream, body))
         return error

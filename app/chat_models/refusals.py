@@ -34,6 +34,7 @@ _DEFAULT_WAIT_SECONDS = 5.0
 _MAX_MESSAGE = 500
 _SHORTEST_KEY = 8
 _MOST_DETAILS = 5
+_MILLISECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NAMES_OF_MESSAGES = ("message", "error_msg", "msg", "Message", "error")
 # A bearer header, a vendor's prefix of keys, or any run of characters as long as a key.
 _LIKE_A_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|r8|nvapi)[-_][\w*.-]{6,}|\b\w{32,}", re.IGNORECASE)
@@ -98,6 +99,13 @@ def stated_reason(upstream: Upstream, body: bytes) -> str:
 def host_of(upstream: Upstream) -> str | None:
     """The name of the upstream in a log line. The whole URL may contain a password."""
     return urlsplit(upstream.base_url).hostname
+
+
+def stated_wait(headers: Mapping[str, str]) -> str | None:
+    """What a response says in `Retry-After`; if it has `retry-after-ms`, as Azure sends it, that in seconds."""
+    milliseconds = headers.get("Retry-After-Ms", "")
+    is_number = _MILLISECONDS.fullmatch(milliseconds)
+    return str(float(milliseconds) / 1000) if is_number else headers.get("Retry-After")
 
 
 def wait_seconds(retry_after: str | None, now: datetime) -> float:

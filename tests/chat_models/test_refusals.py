@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import Upstream
-from app.chat_models.refusals import refusal, wait_seconds
+from app.chat_models.refusals import refusal, stated_wait, wait_seconds
 from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderUnavailableError
 
 KEY = "sk-proj-3kV9aQ7xT2bN8mR5"
@@ -110,6 +110,20 @@ def test_a_used_up_quota_is_not_reported_as_a_rate_limit(caplog: pytest.LogCaptu
 
     assert isinstance(error, ProviderError)
     assert caplog.messages == ["upstream_denied"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"Retry-After": "7"}, "7"),
+        ({"Retry-After": "7", "Retry-After-Ms": "1500"}, "1.5"),
+        ({"Retry-After-Ms": "250.5"}, "0.2505"),
+        ({"Retry-After": "7", "Retry-After-Ms": "soon"}, "7"),
+        ({}, None),
+    ],
+)
+def test_a_wait_in_milliseconds_is_the_more_exact_one(headers: dict[str, str], wait: str | None) -> None:
+    assert stated_wait(headers) == wait
 
 
 def test_a_rate_limit_says_when_to_retry() -> None:

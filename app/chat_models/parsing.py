@@ -140,8 +140,10 @@ def _check_for_error(document: JsonObject, choice: JsonObject | None, text: byte
     is_bare = choice is None and not document.get("choices") and any(map(document.get, _NAMES_OF_ERRORS))
     if _is_error(document.get("error")) or (is_bare and not _is_success(document.get("code"))):
         raise UpstreamReportedError(text)
-    if choice is not None and _is_error(choice.get("error")):
-        raise UpstreamReportedError(orjson.dumps({"error": repaired(choice["error"])}))
+    # OpenRouter has errors in the choice, Groq why it has stopped a stream early in `x_groq`.
+    for holder in (choice, document.get("x_groq")):
+        if isinstance(holder, dict) and _is_error(holder.get("error")):
+            raise UpstreamReportedError(orjson.dumps({"error": repaired(holder["error"])}))
 
 
 def _is_error(stated: Any) -> bool:

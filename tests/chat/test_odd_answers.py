@@ -163,6 +163,17 @@ async def test_a_stream_that_breaks_off_during_the_reasoning_is_charged(
     assert await books_of(database, host) == charged(estimate, is_estimated=True)
 
 
+async def test_logprobs_of_another_form_are_left_out(
+    tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([[{**says({"content": "Good"})[0], "logprobs": -0.5}], FINISH])
+
+    async with opened_stream(tuned, host, "Hello", logprobs=True) as opened:
+        await opened.read()
+
+    assert [chunk["choices"][0]["logprobs"] for chunk in chunks_of(opened.raw)] == [None] * 3
+
+
 async def test_logprobs_of_a_token_without_text_are_passed_on(
     tuned: httpx.AsyncClient, host: Organization, odd_model: OddModel
 ) -> None:

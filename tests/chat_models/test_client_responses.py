@@ -277,6 +277,7 @@ ERRORS = [
     {"type": "error", "error": {"type": "api_error", "message": "no room"}},
     {"errors": [{"message": "no room"}]},
     {"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "no room"}}]},
+    {"choices": [{"delta": {}, "finish_reason": None}], "x_groq": {"id": "r", "error": "no room"}},
 ]
 
 

@@ -177,7 +177,7 @@ class Answer:
         shown = self._take_reasoning(delta) | self._take_texts(delta)
         if calls:
             shown["tool_calls"] = calls
-        logprobs = choice.get("logprobs")
+        logprobs = choice.get("logprobs") if isinstance(choice.get("logprobs"), dict) else None
         if logprobs and logprobs.get("content"):
             self._logprobs += logprobs["content"]
             self._logprobs_bytes += len(orjson.dumps(logprobs["content"]))

@@ -73,10 +73,6 @@ ORDER BY created_at LIMIT 1
 ON CONFLICT (organization_id, route, key) DO NOTHING
 """
 
-_FORGET = """
-DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
-"""
-
 
 @dataclass(frozen=True)
 class _Seen:
@@ -148,9 +144,9 @@ async def hide(tx: Transaction, key_id: KeyId, claim_id: str) -> None:
     await tx.execute(_SHOW_OTHER, *key_id)
 
 
-async def forget(tx: Transaction, limit: int) -> None:
-    """Delete up to `limit` keys that have expired."""
-    await tx.execute(_FORGET, limit)
+async def forget(tx: Transaction, limit: int) -> int:
+    """Delete up to `limit` keys that have expired. Returns how many."""
+    return await repository.forget(tx, limit, table="idempotency_keys")
 
 
 async def _find(tx: Transaction, key_id: KeyId) -> _Seen | None:

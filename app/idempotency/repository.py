@@ -43,10 +43,16 @@ WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND clai
 RETURNING claim_id
 """
 
+# A key that is being used for a new request just now is passed over, and nobody waits.
 _FORGET = """
-DELETE FROM user_idempotency_keys
-WHERE ctid IN (SELECT ctid FROM user_idempotency_keys WHERE expires_at <= now() LIMIT $1)
+WITH forgotten AS (
+    DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM {table} WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    )) RETURNING 1
+)
+SELECT count(*) FROM forgotten
 """
+_COUNT_EXPIRED = "SELECT count(*) FROM user_idempotency_keys WHERE expires_at <= now()"
 
 # The ids of the organization and of the user, the route and the key.
 KeyId = tuple[str, str, str, str]
@@ -104,6 +110,13 @@ async def release(tx: Transaction, key_id: KeyId, claim_id: str) -> bool:
     return await tx.fetchval(_RELEASE, *key_id, claim_id) is not None
 
 
-async def forget(tx: Transaction, limit: int) -> None:
-    """Delete up to `limit` keys that have expired."""
-    await tx.execute(_FORGET, limit)
+async def forget(tx: Transaction, limit: int, *, table: str = "user_idempotency_keys") -> int:
+    """Delete up to `limit` keys that have expired, the oldest first. Returns how many."""
+    forgotten: int = await tx.fetchval(_FORGET.format(table=table), limit)
+    return forgotten
+
+
+async def count_expired(tx: Transaction) -> int:
+    """How many keys have expired and are not deleted yet."""
+    expired: int = await tx.fetchval(_COUNT_EXPIRED)
+    return expired

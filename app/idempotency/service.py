@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from app.core.database import Database, Transaction
@@ -21,6 +22,8 @@ LIFETIME = timedelta(hours=24)
 # The header of a response that was not made for this request, but stored for an earlier one.
 REPLAYED_HEADERS = {"Idempotent-Replayed": "true"}
 _BATCH = 1000
+# A round of a worker's loop must not take longer than a minute.
+_MOST_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,16 @@ async def release(tx: Transaction, request: IdempotentRequest) -> bool:
 
 
 async def forget_expired(database: Database) -> None:
-    """Delete keys that are older than `LIFETIME`, a batch of them."""
+    """Delete keys that are older than `LIFETIME`. What one round does not manage is left to the next."""
+    deadline = monotonic() + _MOST_SECONDS
+    is_more = True
+    while is_more and monotonic() < deadline:
+        _, is_more = await forget_batch(database)
+
+
+async def forget_batch(database: Database) -> tuple[int, bool]:
+    """Delete a batch of keys that are older than `LIFETIME`. Returns how many, and whether there may be more."""
     async with database.transaction() as tx:
-        await repository.forget(tx, _BATCH)
-        await older_version.forget(tx, _BATCH)
+        forgotten = await repository.forget(tx, _BATCH)
+        older = await older_version.forget(tx, _BATCH)
+    return forgotten, _BATCH in {forgotten, older}

@@ -57,7 +57,13 @@ async def begin_turn(
         return leased
     if await repository.session_exists(tx, *owned):
         raise SessionBusyError
-    raise SessionNotFoundError(name)
+    if session_name is not None:
+        raise SessionNotFoundError(name)
+    # It was too old to be kept, and went between the two statements.
+    leased = await repository.insert_session(tx, *owned, owner.api_key_id, turn_id, TURN_LEASE)
+    if leased is None:
+        raise SessionBusyError
+    return leased
 
 
 def begin_new(turn_id: str) -> LeasedSession:

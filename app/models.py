@@ -21,6 +21,7 @@ from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
 from app.list_counts.models import ListCount, ListCountChange
 from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
+from app.retention.models import RetentionRun, SealedDay, SealedSum, SealMark
 from app.sessions.models import Message, Session
 
 metadata = Base.metadata
@@ -52,6 +53,10 @@ __all__ = [
     "Output",
     "Plan",
     "Price",
+    "RetentionRun",
+    "SealMark",
+    "SealedDay",
+    "SealedSum",
     "Session",
     "SignInAttempt",
     "SpendDay",

@@ -14,6 +14,7 @@ from app.cli.logged import is_logged, logged_crash, reported_once
 from app.cli.migrate import migrate
 from app.cli.model_of_demo import demo_model
 from app.cli.programs import quickstart, worker
+from app.cli.prune import prune
 from app.cli.reporting import log_failure, print_failure, reported_errors
 from app.cli.serve import serve
 from app.core.logging import configure_logging
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger, count_lists):
+for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger, count_lists, prune):
     app.command()(command)
 app.add_typer(admin.app, name="admin")
 app.add_typer(organizations.app, name="orgs")

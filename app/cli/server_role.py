@@ -15,15 +15,17 @@ from app.core.settings import InvalidSettingsError, stripped
 ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
-_APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "metering_events", "messages", "prices"})
+_APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "prices"})
+# These are not changed either, but pruned. Triggers refuse to delete events and holds before they are sealed.
+_PRUNED = frozenset({"messages", "metering_events"})
 # Changed by migrations, and by triggers with the owner's rights.
 _ONLY_READ = frozenset({"alembic_version", "configuration_versions"})
 # Columns of those that are changed nevertheless.
 _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
-        *("agents", "console_sessions", "credit_alerts", "idempotency_keys", "memberships", "outgoing_mails"),
-        *("list_count_changes", "outputs", "sign_in_attempts", "sub_agents"),
+        *("agents", "console_sessions", "credit_alerts", "credit_holds", "idempotency_keys", "memberships"),
+        *("list_count_changes", "outgoing_mails", "outputs", "sessions", "sign_in_attempts", "sub_agents"),
         *("unshown_api_keys", "user_idempotency_keys"),
     }
 )
@@ -155,4 +157,6 @@ def needed_privileges(table: str) -> str:
         return _READ
     if table in _APPEND_ONLY:
         return _APPEND
+    if table in _PRUNED:
+        return f"{_APPEND}, DELETE"
     return _ALL if table in _DELETED_FROM else _CHANGE

@@ -59,6 +59,8 @@ OneLine = Annotated[str, AfterValidator(one_line_secret)]
 OneLineSecret = Annotated[SecretStr, AfterValidator(one_line_secret)]
 
 
+# A process that has slept charges what it has used as long as its hold is there, so that this must never be short.
+LEAST_METERING_DAYS = 40
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 AddressingStyle = Literal["auto", "path", "virtual"]
 OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
@@ -169,6 +171,9 @@ class Settings(BaseSettings):
     llm_event_timeout_seconds: float = Field(default=0, ge=0)
     image_prompt_tokens: int = Field(default=2000, ge=0)
     session_active_hours: float = Field(default=24, gt=0)
+    # 0: for ever.
+    retain_sessions_days: int = Field(default=0, ge=0, le=36_500)
+    retain_metering_days: int = Field(default=0, ge=0, le=36_500)
 
     replicate_api_token: HeaderSecret = SecretStr("")
     replicate_base_url: ReplicateUrl = "https://api.replicate.com"
@@ -216,6 +221,13 @@ class Settings(BaseSettings):
     @classmethod
     def _is_the_only_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         check_passwords(info.data.get("llm_base_url", ""), value)
+        return value
+
+    @field_validator("retain_metering_days")
+    @classmethod
+    def _outlasts_a_month(cls, value: int) -> int:
+        if 0 < value < LEAST_METERING_DAYS:
+            raise ValueError(f"must be 0 or at least {LEAST_METERING_DAYS}, so that a month that is invoiced is whole")
         return value
 
     @field_validator("mail_from")

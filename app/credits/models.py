@@ -79,6 +79,8 @@ class CreditHold(AttributionColumns, Base):
         CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
+        # Along it those that have ended are pruned.
+        Index("ix_credit_holds_ended", "organization_id", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         # From a request to what it has caused.
         Index(
             "ix_credit_holds_request",
@@ -105,9 +107,10 @@ class CreditHold(AttributionColumns, Base):
 
 
 class MeteringEvent(AttributionColumns, Base):
-    """What one model call or one generation used, and what it costs. Events are only ever added.
+    """What one model call or one generation used, and what it costs. Events are never changed.
 
-    A hold is settled from its events. Its times are by the clock of Postgres.
+    A hold is settled from its events. Its times are by the clock of Postgres. Events and ended holds are deleted
+    together, long after their days are sealed: see `app.retention`.
     """
 
     __tablename__ = "metering_events"

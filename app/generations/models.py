@@ -73,6 +73,8 @@ class Generation(Base):
         Index("ix_generations_turn", "turn_id"),
         Index("ix_generations_request_key", "request_key", postgresql_where=text("request_key IS NOT NULL")),
         Index("ix_generations_session", "session_id", postgresql_where=text(_UNENDED)),
+        # For the foreign key, when a session is deleted.
+        Index("ix_generations_of_session", "session_id", postgresql_where=text("session_id IS NOT NULL")),
         # Each query of the worker uses one of these, so that no backlog of one kind makes another one slow.
         Index("ix_generations_pending_due", "due_at", postgresql_where=text(CONDITIONS[State.PENDING])),
         Index("ix_generations_running_due", "due_at", postgresql_where=text(f"{PROCESSING} AND outcome IS NULL")),

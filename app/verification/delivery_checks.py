@@ -26,12 +26,16 @@ CHECKS = (
     JOIN metering_events e ON e.hold_reference = {_ATTEMPT} AND e.kind = '{EventKind.GENERATION}'
     WHERE c.status <> '{Status.COMPLETED}'
     """,
-    # What a client sends in the name of the assistant has no agent. An open hold will still be settled.
+    # What a client sends in the name of the assistant has no agent. An open hold will still be settled. One that has
+    # ended may be pruned; an answer may be stored a while after that end.
     f"""
     SELECT format('%s: it answered, but %s', m.reference,
                   CASE WHEN h.id IS NULL THEN 'nothing was held for it' ELSE 'no model call was metered for it' END)
     FROM (SELECT DISTINCT {_TURN} AS reference FROM messages m
-          WHERE role = '{MessageRole.ASSISTANT}' AND agent IS NOT NULL AND size_bytes > {_EMPTY_BYTES}) m
+          JOIN sessions s ON s.id = m.session_id
+          LEFT JOIN seal_marks k ON k.organization_id = s.organization_id
+          WHERE role = '{MessageRole.ASSISTANT}' AND agent IS NOT NULL AND size_bytes > {_EMPTY_BYTES}
+            AND coalesce(m.created_at >= k.pruned_before + interval '1 day', true)) m
     LEFT JOIN credit_holds h ON h.reference = m.reference
     WHERE h.id IS NULL
        OR (h.state <> '{HoldState.OPEN}' AND h.calls_opened > 0 AND h.superseded_by IS NULL AND NOT EXISTS (

@@ -59,7 +59,9 @@ CHECKS = (
     FROM ledger_entries e
     LEFT JOIN credit_holds h ON h.reference = e.reference AND h.organization_id = e.organization_id
                             AND h.state = '{HoldState.SETTLED}'
+    LEFT JOIN seal_marks m ON m.organization_id = e.organization_id
     WHERE e.kind = '{EntryKind.CHARGE}' AND e.reference NOT LIKE '{LATE}:%' AND h.id IS NULL
+      AND coalesce(e.created_at >= m.pruned_before, true)
     """,
     f"""
     SELECT format('content %s: completed for %s, but charged %s', c.id, c.credit_cost,

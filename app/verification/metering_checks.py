@@ -1,7 +1,8 @@
 """Checks that every charge follows from its metering events, and every event from a price.
 
 Each query describes each fault of one kind in a sentence. Charges of before there were events have no quantities; they
-cannot be recomputed.
+cannot be recomputed. Of charges whose events are pruned, the quantities are held against the sums that were sealed when
+the events were there: see `seal_checks`.
 """
 
 from app.credits.models import EntryKind, HoldState
@@ -13,9 +14,13 @@ _DIFFER = " OR ".join(f"sum({name}) <> 0" for name in _QUANTITIES)
 _ENTERED = ", ".join(f"coalesce(q.{name}, 0) AS {name}" for name in _QUANTITIES)
 _METERED = ", ".join(f"-coalesce(m.{name}, 0)" for name in _QUANTITIES)
 
+_ENTERED_COST = "(SELECT sum((q ->> 'cost')::numeric) FROM jsonb_array_elements(l.quantities) q)"
+
 # `metered`: each event with the reference of the entry that it is charged under, which is its hold's unless it came
 # after the hold had ended. A late event that costs nothing, or is of a superseded hold, has no entry.
-# `charges`: each charge with what was held for it and what its events cost; `cost` is null if it has none.
+# `charges`: each charge with what was held for it and what its events cost; `cost` is null if it has none. If they are
+# pruned, it is what the entry itself says that they cost. What else was held around the time of a charge may be pruned
+# unless it `is_surrounded`.
 CHARGES = f"""
 metered AS (
     SELECT coalesce(late.reference, h.reference) AS reference, e.price_id, e.is_estimated, e.cost, e.prompt_tokens,
@@ -28,11 +33,17 @@ metered AS (
     SELECT reference, sum(cost) AS cost, bool_or(is_estimated) AS is_estimated FROM metered GROUP BY reference
 ), charges AS (
     SELECT l.id, l.organization_id, l.reference, -l.amount AS charged, l.balance_after, l.quantities, l.created_at,
-           l.is_estimated, costs.cost, costs.is_estimated AS is_metered_estimated, coalesce(h.amount, 0) AS held,
-           coalesce(h.calls_opened, 0) AS calls_opened, h.id AS hold_id
+           l.is_estimated, coalesce(h.amount, 0) AS held, coalesce(h.calls_opened, 0) AS calls_opened, h.id AS hold_id,
+           CASE WHEN is_pruned THEN {_ENTERED_COST} ELSE costs.cost END AS cost, is_pruned,
+           CASE WHEN is_pruned THEN l.is_estimated ELSE costs.is_estimated END AS is_metered_estimated,
+           coalesce(l.created_at >= m.pruned_before + interval '1 minute', true) AS is_surrounded
     FROM ledger_entries l
     LEFT JOIN costs ON costs.reference = l.reference
     LEFT JOIN credit_holds h ON h.reference = l.reference
+    LEFT JOIN seal_marks m ON m.organization_id = l.organization_id
+    CROSS JOIN LATERAL (
+        SELECT costs.reference IS NULL AND coalesce(l.created_at < m.pruned_before, false) AS is_pruned
+    ) gone
     WHERE l.kind = '{EntryKind.CHARGE}'
 )
 """
@@ -53,7 +64,7 @@ _FAULTS_OF_A_CHARGE = f"""
     (CASE WHEN cost IS NOT NULL AND NOT charged BETWEEN LEAST(cost, held) AND cost
      THEN format('%s: charged %s, but its events cost %s and %s was held', reference, charged, cost, held) END),
     (CASE WHEN charged < cost THEN
-        CASE WHEN balance_after > {_MOST_HELD_THEN}
+        CASE WHEN is_surrounded AND balance_after > {_MOST_HELD_THEN}
         THEN format('%s: charged %s of %s, although more was available', reference, charged, cost) END END),
     (CASE WHEN is_estimated <> is_metered_estimated
      THEN format('%s: its entry is marked as %s, but its events are not', reference,
@@ -83,7 +94,8 @@ CHECKS = (
     SELECT format('%s: a late charge without an event', l.reference)
     FROM ledger_entries l
     LEFT JOIN metering_events e ON l.reference = '{LATE}:' || e.call_id AND l.organization_id = e.organization_id
-    WHERE l.reference LIKE '{LATE}:%' AND e.id IS NULL
+    LEFT JOIN seal_marks m ON m.organization_id = l.organization_id
+    WHERE l.reference LIKE '{LATE}:%' AND e.id IS NULL AND coalesce(l.created_at >= m.pruned_before, true)
     """,
     f"""
     WITH {CHARGES}
@@ -98,6 +110,7 @@ CHECKS = (
         FROM charges c CROSS JOIN LATERAL jsonb_to_recordset(c.quantities)
             AS q (price_id int, prompt_tokens numeric, completion_tokens numeric, predict_time numeric, outputs numeric,
                   cost numeric)
+        WHERE NOT c.is_pruned
         UNION ALL
         SELECT m.reference, m.price_id, {_METERED} FROM metered m
         WHERE EXISTS (SELECT FROM charges c WHERE c.reference = m.reference)
@@ -130,12 +143,18 @@ NOTES = (
     FROM charges WHERE charged < cost
     """,
     f"""
-    SELECT 'model calls that were opened and lost in crashes', sum(h.calls_opened - coalesce(e.calls, 0))::text,
-           array_agg(h.reference ORDER BY h.id)
-    FROM credit_holds h
-    LEFT JOIN (SELECT hold_reference, count(*) AS calls FROM metering_events GROUP BY hold_reference) e
-         ON e.hold_reference = h.reference
-    WHERE h.state <> '{HoldState.OPEN}' AND h.calls_opened > coalesce(e.calls, 0)
+    SELECT 'model calls that were opened and lost in crashes', sum(calls)::text,
+           array_agg(reference ORDER BY id) FILTER (WHERE reference IS NOT NULL)
+    FROM (
+        SELECT h.calls_opened - coalesce(e.calls, 0) AS calls, h.reference, h.id
+        FROM credit_holds h
+        LEFT JOIN (SELECT hold_reference, count(*) AS calls FROM metering_events GROUP BY hold_reference) e
+             ON e.hold_reference = h.reference
+        WHERE h.state <> '{HoldState.OPEN}' AND h.calls_opened > coalesce(e.calls, 0)
+        UNION ALL
+        -- Of holds that are pruned, only the number is known.
+        SELECT lost_calls, NULL, NULL FROM seal_marks WHERE lost_calls > 0
+    ) lost
     """,
     f"""
     WITH {CHARGES}

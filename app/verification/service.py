@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from app.core.database import Transaction
 from app.organizations import service as organizations
-from app.verification import count_checks, delivery_checks, ledger_checks, metering_checks, spend_checks
+from app.verification import (
+    count_checks,
+    delivery_checks,
+    ledger_checks,
+    metering_checks,
+    seal_checks,
+    spend_checks,
+)
 
 _BEGIN = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -43,7 +50,7 @@ async def find_faults(tx: Transaction) -> list[str]:
     for statement in _BEGIN:
         await tx.execute(statement)
     faults: list[str] = []
-    for checks in (ledger_checks, metering_checks, delivery_checks, spend_checks, count_checks):
+    for checks in (ledger_checks, metering_checks, seal_checks, delivery_checks, spend_checks, count_checks):
         for check in checks.CHECKS:
             faults += [row[0] for row in await tx.fetch(check)]
     return faults

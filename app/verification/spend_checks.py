@@ -3,7 +3,11 @@
 from app.credits.charge_lines import SPENT, charge_lines
 from app.credits.spend_days import DIMENSIONS, SUMMED
 
-_AMOUNTS = f"{DIMENSIONS}, amount"
+# Agents and models are those of events. Of days whose events may be pruned the sums of both are compared.
+_OWN = "organization_id, day, api_key_id, user_id"
+_COMPARED = f"""
+{_OWN}, CASE WHEN is_pruned THEN '' ELSE agent END AS agent, CASE WHEN is_pruned THEN '' ELSE model END AS model
+"""
 
 CHECKS = (
     f"""
@@ -16,9 +20,15 @@ CHECKS = (
                   ' its entries took %s', organization_id, day, sum(summed), api_key_id, user_id, agent, model,
                   sum(entered))
     FROM (
-        SELECT {_AMOUNTS} AS summed, 0 AS entered FROM spend_days
-        UNION ALL
-        SELECT {DIMENSIONS}, 0, amount FROM ({SUMMED}) entered_days
+        SELECT {_COMPARED}, summed, entered FROM (
+            SELECT {DIMENSIONS}, amount AS summed, 0 AS entered FROM spend_days
+            UNION ALL
+            SELECT {DIMENSIONS}, 0, amount FROM ({SUMMED}) entered_days
+        ) days
+        LEFT JOIN seal_marks k USING (organization_id)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(days.day < (k.pruned_before AT TIME ZONE 'UTC')::date, false) AS is_pruned
+        ) gone
     ) both_sums
     GROUP BY {DIMENSIONS} HAVING sum(summed) <> sum(entered)
     """,

@@ -38,8 +38,9 @@ CHANGES = [
     (("keys", "rotate", "{key}", "--org", "Acme"), ["key_created", "key_rotated"]),
     (("keys", "revoke", "{key}", "--org", "Acme"), ["key_revoked"]),
 ]
-# Tests of their own follow for `orgs create` and `demo`; one of `demo-model` stands where a model can be called.
-ELSEWHERE = {"orgs create", "demo", "demo-model"}
+# Tests of their own follow for `orgs create` and `demo`; those of `demo-model` and `prune` stand where there is a model
+# that can be called, or something old.
+ELSEWHERE = {"orgs create", "demo", "demo-model", "prune"}
 # They change nothing administrative: programs, and what only reads vendors.
 PROGRAMS = {
     "serve", "worker", "quickstart", "migrate", "doctor", "reconcile predictions", "reconcile usage", "objects verify",

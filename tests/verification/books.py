@@ -30,6 +30,7 @@ _UNPROTECTED = (
     "ALTER TABLE ledger_entries DROP CONSTRAINT uq_ledger_entries_reference",
     "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only",
     "ALTER TABLE metering_events DISABLE TRIGGER metering_events_append_only",
+    "ALTER TABLE metering_events DISABLE TRIGGER metering_events_sealed",
 )
 
 

@@ -30,6 +30,8 @@ from app.queue.open import open_redis
 from app.queue.processes import ProcessKind, reporting
 from app.queue.protocol import WakeKind, WakeQueue
 from app.resources import open_resources
+from app.retention.policy import RetentionPolicy
+from app.retention.service import prune_due
 from worker.process.jobs import WakingWorker
 from worker.process.lanes import Lanes
 from worker.process.listener import listen
@@ -145,6 +147,7 @@ def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) 
         "fold_list_counts": (partial(fold_list_counts, database), _COUNT_SECONDS),
         "watch_credit_alerts": (alert, _ALERT_SECONDS),
         "forget_mails": (partial(forget_old, database), _HOUSEKEEPING_SECONDS),
+        "prune": (partial(prune_due, database, RetentionPolicy.of(settings)), _HOUSEKEEPING_SECONDS),
     }
     if sender := open_sender(settings):
         pauses["send_mails"] = (partial(send_due, database, sender), _MAIL_SECONDS)

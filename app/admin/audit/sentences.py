@@ -17,6 +17,7 @@ class Group(StrEnum):
     ORGANIZATIONS = "organizations"
     PLANS = "plans"
     MODELS = "models"
+    RETENTION = "retention"
 
 
 GROUP_WORDS: Final[Mapping[Group, str]] = {
@@ -28,6 +29,7 @@ GROUP_WORDS: Final[Mapping[Group, str]] = {
     Group.ORGANIZATIONS: "Organizations",
     Group.PLANS: "Plans",
     Group.MODELS: "Models and prices",
+    Group.RETENTION: "Retention",
 }
 
 
@@ -96,6 +98,9 @@ WORDINGS: Final[Mapping[str, Wording]] = {
     "one_time_link_made": Wording(Group.SIGN_INS, "made a one-time link for {object}"),
     "sign_in_ended": Wording(Group.SIGN_INS, "ended a sign-in of {object}"),
     "sign_ins_ended": Wording(Group.SIGN_INS, "ended the sign-ins of {object}"),
+    "data_pruned": Wording(
+        Group.RETENTION, "removed {removed} rows of {object} that were too old to be kept", "system", True
+    ),
 }
 
 

@@ -119,6 +119,7 @@ class _Walk:
 
     async def step(self) -> tuple[int, bool]:
         async with self.database.transaction() as tx:
+            await seals.by_keys(tx)
             some = await repository.prune_metering(tx, self.organization_id, self.cut, holds=_HOLDS, after=self.after)
         self.after = some.last or self.after
         return some.removed, some.last is None

@@ -77,28 +77,35 @@ WITH picked AS MATERIALIZED (
       AND state <> '{HoldState.OPEN}'
     ORDER BY ended_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 ), proven AS MATERIALIZED (
-    SELECT p.id, p.reference, p.calls_opened FROM picked p
-    WHERE NOT EXISTS (SELECT FROM metering_events e WHERE e.hold_reference = p.reference AND e.recorded_at >= $2)
-      AND CASE WHEN p.state = '{HoldState.SETTLED}' THEN EXISTS (
-              SELECT FROM ledger_entries l JOIN seal_marks m USING (organization_id)
-              WHERE l.reference = p.reference AND l.organization_id = $1 AND l.id <= m.entry_id
-                AND l.kind = '{EntryKind.CHARGE}' AND l.amount = -p.charged)
-          ELSE p.superseded_by IS NOT NULL OR NOT EXISTS (
-              SELECT FROM metering_events e WHERE e.hold_reference = p.reference AND e.cost > 0
-              AND NOT EXISTS (SELECT FROM ledger_entries l WHERE l.reference = '{LATE}:' || e.call_id)) END
+    SELECT p.id, p.reference, GREATEST(p.calls_opened - recorded.calls, 0) AS lost_calls
+    FROM picked p
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS calls FROM metering_events e WHERE e.hold_reference = p.reference
+    ) recorded
+    LEFT JOIN LATERAL (
+        SELECT true AS is_so FROM metering_events e WHERE e.hold_reference = p.reference AND e.recorded_at >= $2 LIMIT 1
+    ) used_later ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS is_so FROM ledger_entries l JOIN seal_marks m USING (organization_id)
+        WHERE l.reference = p.reference AND l.organization_id = $1 AND l.id <= m.entry_id
+          AND l.kind = '{EntryKind.CHARGE}' AND l.amount = -p.charged LIMIT 1
+    ) sealed ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS is_so FROM metering_events e LEFT JOIN ledger_entries l ON l.reference = '{LATE}:' || e.call_id
+        WHERE e.hold_reference = p.reference AND e.cost > 0 AND l.id IS NULL LIMIT 1
+    ) uncharged ON true
+    WHERE used_later.is_so IS NULL
+      AND CASE WHEN p.state = '{HoldState.SETTLED}' THEN sealed.is_so
+          ELSE p.superseded_by IS NOT NULL OR uncharged.is_so IS NULL END
 ), events AS (
     DELETE FROM metering_events e USING proven p
-    WHERE e.hold_reference = p.reference AND e.organization_id = $1 RETURNING e.hold_reference
+    WHERE e.hold_reference = p.reference AND e.organization_id = $1 RETURNING 1
 ), holds AS (
     DELETE FROM credit_holds h USING proven p WHERE h.id = p.id RETURNING 1
-), lost AS (
-    SELECT coalesce(sum(GREATEST(p.calls_opened - coalesce(e.calls, 0), 0)), 0) AS calls
-    FROM proven p LEFT JOIN (SELECT hold_reference, count(*) AS calls FROM events GROUP BY 1) e
-         ON e.hold_reference = p.reference
 ), noted AS (
     UPDATE seal_marks SET pruned_holds = pruned_holds + (SELECT count(*) FROM holds),
            pruned_events = pruned_events + (SELECT count(*) FROM events),
-           lost_calls = lost_calls + (SELECT calls FROM lost)
+           lost_calls = lost_calls + (SELECT coalesce(sum(proven.lost_calls), 0) FROM proven)
     WHERE organization_id = $1
 )
 SELECT (SELECT count(*) FROM holds) AS removed, last.ended_at, last.id

@@ -22,6 +22,7 @@ _SUMS = "calls, prompt_tokens, completion_tokens, predict_time, outputs, cost"
 _USED = "prompt_tokens, completion_tokens, predict_time, outputs, cost"
 _DAY = "(created_at AT TIME ZONE 'UTC')::date"
 
+_BY_KEYS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off"
 # Organizations with entries that could be sealed, and those that were not looked at today.
 _BEHIND = f"""
 SELECT a.organization_id FROM credit_accounts a LEFT JOIN seal_marks m USING (organization_id)
@@ -50,53 +51,54 @@ SELECT (SELECT max(id) FROM next WHERE id < coalesce(LEAST(new, behind), 9223372
 FROM first
 """
 
-# $1 organization, the entries after $2 up to $3. `metered` has each event of each charge, `sums` what they come to.
+# $1 organization, the entries after $2 up to $3.
 _SLICE = f"""
 slice AS MATERIALIZED (
     SELECT * FROM ledger_entries
     WHERE organization_id = $1 AND id > $2 AND id <= $3 AND kind = '{EntryKind.CHARGE}'
-), metered AS MATERIALIZED (
-    SELECT c.id AS entry_id, e.*
-    FROM slice c JOIN credit_holds h ON h.reference = c.reference AND h.organization_id = c.organization_id
-    JOIN metering_events e ON e.hold_reference = c.reference AND e.organization_id = c.organization_id
-    LEFT JOIN ledger_entries late ON late.reference = '{LATE}:' || e.call_id
-    WHERE late.id IS NULL AND (e.recorded_at <= h.ended_at OR (e.cost > 0 AND h.superseded_by IS NULL))
-    UNION ALL
-    SELECT c.id, e.*
-    FROM slice c JOIN metering_events e ON e.call_id = substr(c.reference, {len(LATE) + 2})
-                                       AND e.organization_id = c.organization_id
-    WHERE starts_with(c.reference, '{LATE}:')
-), sums AS (
-    SELECT entry_id, price_id, count(*) AS calls,
-           {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _USED.split(", "))}
-    FROM metered GROUP BY entry_id, price_id
 )
 """
+# The events of the charge `c`.
+_METERED = f"""
+    SELECT e.* FROM metering_events e JOIN credit_holds h ON h.reference = e.hold_reference
+    WHERE e.hold_reference = c.reference AND e.organization_id = c.organization_id
+      AND (e.recorded_at <= h.ended_at OR (e.cost > 0 AND h.superseded_by IS NULL))
+      AND NOT EXISTS (SELECT FROM ledger_entries late WHERE late.reference = '{LATE}:' || e.call_id OFFSET 0)
+    UNION ALL
+    SELECT e.* FROM metering_events e
+    WHERE starts_with(c.reference, '{LATE}:') AND e.call_id = substr(c.reference, {len(LATE) + 2})
+      AND e.organization_id = c.organization_id
+"""
+_EVENT_SUMS = f"""
+    SELECT price_id, count(*) AS calls,
+           {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _USED.split(", "))}
+    FROM ({_METERED}) metered GROUP BY price_id
+"""
 _DIFFER = " OR ".join(f"coalesce(s.{name}, 0) <> coalesce(q.{name}, 0)" for name in _SUMS.split(", "))
-_FAULT = f"""
-WITH {_SLICE}, entered AS (
-    SELECT c.id AS entry_id, q.* FROM slice c CROSS JOIN LATERAL jsonb_to_recordset(c.quantities)
+_FAULTS_OF_A_CHARGE = f"""
+    SELECT format('the quantities at price %s are not those of its events', price_id) AS fault
+    FROM ({_EVENT_SUMS}) s FULL JOIN jsonb_to_recordset(c.quantities)
         AS q (price_id int, calls bigint, prompt_tokens numeric, completion_tokens numeric, predict_time numeric,
-              outputs numeric, cost numeric)
-), faults AS (
-    SELECT entry_id, format('the quantities at price %s are not those of its events', price_id) AS fault
-    FROM sums s FULL JOIN entered q USING (entry_id, price_id) WHERE {_DIFFER}
+              outputs numeric, cost numeric) USING (price_id)
+    WHERE {_DIFFER}
     UNION ALL
-    SELECT c.id, 'it has no settled hold of that amount'
-    FROM slice c LEFT JOIN credit_holds h ON h.reference = c.reference AND h.organization_id = c.organization_id
-                                         AND h.state = '{HoldState.SETTLED}' AND h.charged = -c.amount
-    WHERE NOT starts_with(c.reference, '{LATE}:') AND h.id IS NULL
+    SELECT 'it has no settled hold of that amount'
+    WHERE NOT starts_with(c.reference, '{LATE}:') AND NOT EXISTS (
+        SELECT FROM credit_holds h WHERE h.reference = c.reference AND h.organization_id = c.organization_id
+        AND h.state = '{HoldState.SETTLED}' AND h.charged = -c.amount OFFSET 0)
     UNION ALL
-    SELECT c.id, format('charged %s, but its events cost %s', -c.amount, total.cost)
-    FROM slice c
-    CROSS JOIN LATERAL (SELECT sum(cost) AS cost FROM sums WHERE sums.entry_id = c.id) total
+    SELECT format('charged %s, but its events cost %s', -c.amount, total.cost)
+    FROM (SELECT sum(cost) AS cost FROM ({_METERED}) metered) total
     LEFT JOIN credit_holds h ON h.reference = c.reference
     WHERE NOT -c.amount BETWEEN LEAST(total.cost, coalesce(h.amount, 0)) AND total.cost
     UNION ALL
-    SELECT entry_id, format('the event %s cost %s, but what it used costs %s', call_id, m.cost, {cost_sql("m", "p")})
-    FROM metered m JOIN prices p ON p.id = m.price_id WHERE m.cost IS DISTINCT FROM {cost_sql("m", "p")}
-)
-SELECT c.reference || ': ' || fault FROM faults JOIN slice c ON c.id = entry_id ORDER BY entry_id LIMIT 1
+    SELECT format('the event %s cost %s, but what it used costs %s', call_id, m.cost, {cost_sql("m", "p")})
+    FROM ({_METERED}) m JOIN prices p ON p.id = m.price_id WHERE m.cost IS DISTINCT FROM {cost_sql("m", "p")}
+"""
+_FAULT = f"""
+WITH {_SLICE}
+SELECT c.reference || ': ' || faults.fault FROM slice c CROSS JOIN LATERAL ({_FAULTS_OF_A_CHARGE} LIMIT 1) faults
+ORDER BY c.id LIMIT 1
 """
 _SEAL = f"""
 WITH {_SLICE}, days AS (
@@ -107,7 +109,7 @@ WITH {_SLICE}, days AS (
 ), prices AS (
     INSERT INTO sealed_sums AS s (organization_id, day, price_id, {_SUMS})
     SELECT $1, {_DAY}, price_id, {", ".join(f"sum(sums.{name})" for name in _SUMS.split(", "))}
-    FROM sums JOIN slice c ON c.id = sums.entry_id GROUP BY 2, 3
+    FROM slice c CROSS JOIN LATERAL ({_EVENT_SUMS}) sums GROUP BY 2, 3
     ON CONFLICT (organization_id, day, price_id) DO UPDATE
     SET {", ".join(f"{name} = s.{name} + excluded.{name}" for name in _SUMS.split(", "))}
 )
@@ -136,6 +138,14 @@ class Sealed:
     fault: str | None = None
 
 
+async def by_keys(tx: Transaction) -> None:
+    """Let the transaction's statements find all rows by keys, whatever Postgres knows of how many there are.
+
+    A batch has few rows. One statement that read a table of a year as a whole would take minutes.
+    """
+    await tx.execute(_BY_KEYS)
+
+
 async def find_behind(tx: Transaction) -> Sequence[str]:
     """The organizations whose ledger is not sealed as far as it can be today."""
     horizon = await tx.fetchval(_HORIZON)
@@ -153,6 +163,7 @@ async def seal(tx: Transaction, organization_id: str, limit: int) -> Sealed:
     mark = await tx.fetchval(_LOCK_MARK, organization_id)
     if mark is None:
         return Sealed(entries=False, is_done=True)
+    await by_keys(tx)
     horizon = await tx.fetchval(_HORIZON)
     row = await tx.fetchrow(_NEXT, organization_id, mark, limit, horizon)
     last, waits, is_end = (None, False, True) if row is None else (row["last"], row["waits"], row["is_end"])

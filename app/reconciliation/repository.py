@@ -16,6 +16,9 @@ from app.reconciliation.usage_differences import Usage, UsageKey
 
 _ENDED = one_of("g.status", ENDED)
 
+# A generation is charged for one use. The entry has its quantities for ever, the event may be pruned.
+_CHARGED_TIME = "coalesce(e.predict_time, (l.quantities -> 0 ->> 'predict_time')::numeric)"
+
 # An attempt may have more predictions than its own: `named` are those whose webhook names it. Older generations have
 # no rows of attempts and create calls for all that they have made.
 _KNOWN = f"""
@@ -28,7 +31,7 @@ WITH named AS (
     UNION
     SELECT * FROM unnest($2::text[], $3::uuid[], $4::int[])
 )
-SELECT n.prediction_id, n.generation_id, n.attempt, e.predict_time,
+SELECT n.prediction_id, n.generation_id, n.attempt, {_CHARGED_TIME} AS predict_time,
        a.ended_at IS NOT NULL OR n.attempt < g.retry_count OR {_ENDED} AS is_ended,
        l.id IS NOT NULL AND n.prediction_id = coalesce(
            a.prediction_id, CASE WHEN g.retry_count = n.attempt THEN g.prediction_id END) AS is_charged
@@ -49,7 +52,7 @@ ORDER BY c.sent_at
 """
 
 _NOT_LISTED = f"""
-SELECT a.prediction_id, a.generation_id, a.number AS attempt, g.model, a.started_at, e.predict_time
+SELECT a.prediction_id, a.generation_id, a.number AS attempt, g.model, a.started_at, {_CHARGED_TIME} AS predict_time
 FROM attempts a
 JOIN generations g ON g.id = a.generation_id
 JOIN ledger_entries l ON l.reference = {generation_reference_sql("a.generation_id", "a.number")}
@@ -61,6 +64,7 @@ WHERE a.ending = '{AttemptEnding.COMPLETED}' AND a.started_at BETWEEN $2 AND $3
 ORDER BY a.started_at
 """
 
+_PRUNED_BEFORE = "SELECT max((pruned_before AT TIME ZONE 'UTC')::date) FROM seal_marks"
 _METERED = f"""
 SELECT e.day, coalesce(m.upstream_model, m.name) AS model, sum(e.prompt_tokens)::bigint AS prompt_tokens,
        sum(coalesce(e.completion_tokens, 0))::bigint AS completion_tokens, count(*) AS requests
@@ -70,6 +74,12 @@ JOIN prices p ON p.id = e.price_id JOIN models m ON m.name = p.model_name
 WHERE m.upstream IS NOT DISTINCT FROM $1 AND e.day BETWEEN $2 AND $3
 GROUP BY 1, 2
 """
+
+
+async def find_pruned_before(tx: Transaction) -> date | None:
+    """The first day (UTC) of which all organizations have all their metering events; None if nothing is pruned."""
+    found: date | None = await tx.fetchval(_PRUNED_BEFORE)
+    return found
 
 
 async def find_known(

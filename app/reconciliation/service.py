@@ -9,6 +9,7 @@ from app.core.database import Database, Transaction
 from app.generations.callbacks import PATH
 from app.predictions.protocol import Prediction, PredictionClient
 from app.reconciliation import repository
+from app.reconciliation.errors import PrunedError
 from app.reconciliation.prediction_differences import (
     Difference,
     DifferenceKind,
@@ -77,10 +78,16 @@ async def reconcile_usage(
         billed: the upstream's usage.
         upstream: its name among the operator's upstreams; None for the default one.
         tolerance: per cent by which the figures of a day and model may differ.
+
+    Raises:
+        PrunedError: events of the first day are pruned.
     """
     if not billed:
         return []
     days = [key.day for key in billed]
+    pruned_before = await repository.find_pruned_before(tx)
+    if pruned_before is not None and min(days) < pruned_before:
+        raise PrunedError(pruned_before)
     metered = await repository.find_metered(tx, upstream, min(days), max(days))
     return compare_usage(billed, metered, tolerance)
 

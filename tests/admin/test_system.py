@@ -20,6 +20,8 @@ from app.core.settings import Settings, UpstreamSettings
 from app.core.watch import OK, Finding
 from app.predictions.budget import Standing, VendorBudget
 from app.queue.processes import Process, ProcessKind, read_processes, reporting
+from app.retention.models import Kind
+from app.retention.runs import Run
 from devstack.managed import stop_all
 from devstack.valkey import Valkey
 from tests import programs
@@ -29,6 +31,7 @@ from tests.waiting import until
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SECRET = "must-not-be-seen"
+RUN = Run(Kind.SESSIONS, NOW, NOW, 1234)
 
 
 def process(kind: ProcessKind = ProcessKind.WORKER, *, silent_for: float = 1.0, **loops: bool) -> Process:
@@ -57,6 +60,8 @@ def system(**parts: object) -> System:
         ({"queue": Answer(Queue(9, 0, 0, 0, NOW - timedelta(seconds=90), NOW))}, "look", "waits for 1 min 30 s"),
         ({"queue": Answer(fault="It did not answer within a second")}, "bad", "Postgres did not say"),
         ({"revisions": Answer(("0024", "0025"))}, "bad", "junis migrate"),
+        ({"retention": Answer(([RUN], 2))}, "look", "2 ledgers cannot be sealed"),
+        ({"retention": Answer(([RUN], 0))}, "ok", "Everything answers"),
         ({"revisions": Answer(("0026", "0025"))}, "ok", "Everything answers"),
         ({"processes": Answer([])}, "bad", "No worker reports"),
         ({"processes": Answer([process(), process(silent_for=48)])}, "look", "1 process is silent"),

@@ -18,6 +18,8 @@ from app.predictions.budget import Standing
 from app.queue.processes import Process, read_processes
 from app.rate_limits.limiter import RateLimiter
 from app.resources import Resources
+from app.retention.runs import Run, last_runs
+from app.retention.service import find_faults
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,7 @@ class System:
         is_shared: whether limits are counted in Redis, for all processes together.
         redis: what this process has last found of Redis.
         store: what it has last found of the object store.
+        retention: the last run of each kind of pruning, and how many ledgers cannot be sealed.
     """
 
     queue: Answer[Queue]
@@ -55,12 +58,13 @@ class System:
     is_shared: Answer[bool]
     redis: Finding
     store: Finding
+    retention: Answer[tuple[Sequence[Run], int]] = Answer()
 
 
 async def read_system(resources: Resources, limiter: RateLimiter) -> System:
     """Ask all parts at once."""
     database, redis = resources.database, resources.redis
-    queue, failures, revisions, processes, vendor, is_shared = await asyncio.gather(
+    parts = asyncio.gather(
         _ask(redis, _queue(database)),
         _ask(redis, _failures(database)),
         _ask(redis, _revisions(database)),
@@ -68,6 +72,8 @@ async def read_system(resources: Resources, limiter: RateLimiter) -> System:
         _ask(redis, resources.vendor_budget.standing()),
         _ask(redis, limiter.is_shared()),
     )
+    found, retention = await asyncio.gather(parts, _ask(redis, _retention(database)))
+    queue, failures, revisions, processes, vendor, is_shared = found
     return System(
         queue=queue,
         failures=failures,
@@ -77,6 +83,7 @@ async def read_system(resources: Resources, limiter: RateLimiter) -> System:
         is_shared=is_shared,
         redis=resources.redis_watch.finding,
         store=resources.object_watch.finding,
+        retention=retention,
     )
 
 
@@ -100,6 +107,11 @@ async def _queue(database: Database) -> Queue:
 async def _failures(database: Database) -> Failures:
     async with database.transaction() as tx:
         return await read_failures(tx)
+
+
+async def _retention(database: Database) -> tuple[Sequence[Run], int]:
+    async with database.transaction() as tx:
+        return await last_runs(tx), len(await find_faults(tx))
 
 
 async def _revisions(database: Database) -> tuple[str, str]:

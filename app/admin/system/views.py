@@ -10,9 +10,12 @@ from app.admin.system.queries import MOST
 from app.core.watch import UNKNOWN, Finding
 from app.predictions.budget import Standing
 from app.queue.processes import Process, ProcessKind
+from app.retention.models import Kind
+from app.retention.runs import Run
 
 # So long may a row be due before somebody should look.
 _LONG_WAIT: Final = 30.0
+_KIND_WORDS: Final = {Kind.SESSIONS: "sessions", Kind.METERING: "ended holds", Kind.IDEMPOTENCY_KEYS: "keys"}
 _ORDER: Final = ("bad", "look", "wait", "ok")
 
 
@@ -49,6 +52,7 @@ def _troubles(system: System) -> Iterator[tuple[str, str]]:
     yield from _of_queue(system)
     yield from _of_processes(system)
     yield from _of_vendor(system)
+    yield from _of_retention(system)
     if system.redis.state not in {"ok", UNKNOWN.state}:
         yield "look", "Redis cannot be used: each process counts limits by itself, and work is found by polling."
     if system.store.state not in {"ok", UNKNOWN.state}:
@@ -89,10 +93,27 @@ def _of_vendor(system: System) -> Iterator[tuple[str, str]]:
         yield "look", f"Replicate has asked to wait; creates go on in {duration(standing.blocked_for.total_seconds())}."
 
 
+def _of_retention(system: System) -> Iterator[tuple[str, str]]:
+    faults = 0 if system.retention.value is None else system.retention.value[1]
+    if faults:
+        ledgers = "1 ledger" if faults == 1 else f"{faults:,} ledgers"
+        yield "look", f"{ledgers} cannot be sealed, so that nothing of them is pruned: `junis prune` says why."
+
+
 def parts_of(system: System, store_place: str) -> list[Part]:
     """The parts outside of this process, those with trouble first."""
     parts = [_vendor(system), _store(system.store, store_place), _redis(system), _postgres(system)]
+    if system.retention.value is not None and system.retention.value[0]:
+        parts.append(_retention(*system.retention.value))
     return sorted(parts, key=lambda part: _ORDER.index(part.kind))
+
+
+def _retention(last: Sequence[Run], faults: int) -> Part:
+    told = "; ".join(
+        f"{_KIND_WORDS[run.kind]}: {run.removed:,} removed on {run.began_at:%d %B, %H:%M} UTC" for run in last
+    )
+    kind, word = ("look", "Refused") if faults else ("ok", "Works")
+    return Part("Retention", f"The last runs. {told[0].upper()}{told[1:]}.", kind, word)
 
 
 def _vendor(system: System) -> Part:

@@ -29,8 +29,8 @@ _AT_ONCE = 4
 _CALM_SECONDS = 15.0
 _STATEMENT_SECONDS = 3600.0
 _MILLION = 1_000_000
-# The machine has other work, too: what counts is that no batch keeps a turn waiting.
-_MOST_MILLISECONDS_MORE = 50.0
+# The processors are shared with what prunes; but no turn waits for a batch.
+_MOST_TIMES, _MOST_MILLISECONDS_MORE = 2.0, 50.0
 _OF_TURNS = ("sessions", "messages", "credit_holds", "metering_events", "ledger_entries")
 _OF_GENERATIONS = ("generations", "attempts", "create_calls", "outputs")
 _SIZES = """
@@ -172,7 +172,9 @@ async def _measure_pruning(plant: Plant, database: Database, payer: Payer) -> As
     for name, took in (("calm", calm), ("pruning", busy)):
         yield Figure(f"growth.admit_median_{name}", statistics.median(took), f"ms ({len(took)} turns)")
     yield Figure("growth.admit_p99_calm", _high(calm), "ms")
-    yield Figure("growth.admit_p99_pruning", _high(busy), "ms", at_most=_high(calm) + _MOST_MILLISECONDS_MORE)
+    yield Figure(
+        "growth.admit_p99_pruning", _high(busy), "ms", at_most=_MOST_TIMES * _high(calm) + _MOST_MILLISECONDS_MORE
+    )
     yield Figure("growth.admit_longest_calm", max(calm), "ms")
     yield Figure("growth.admit_longest_pruning", max(busy), "ms")
 

@@ -19,7 +19,7 @@ from app.queue.processes import Process, read_processes
 from app.rate_limits.limiter import RateLimiter
 from app.resources import Resources
 from app.retention.runs import Run, last_runs
-from app.retention.service import find_faults
+from app.retention.seals import find_faults
 
 _T = TypeVar("_T")
 

@@ -7,6 +7,7 @@ exact is in Postgres.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
 from typing import Final, Generic, TypeVar
 
@@ -145,6 +146,16 @@ VENDOR_DENIALS = Counter("junis_vendor_denials", "Calls that the vendor refused 
 BUDGET_WAITS = Counter("junis_vendor_budget_waits", "Calls for which the budget left nothing", ["call"])
 
 
+@cache
+def _vendor_seconds(vendor: str, operation: str) -> Histogram:
+    return VENDOR_SECONDS.labels(vendor, operation)
+
+
+@cache
+def _vendor_requests(vendor: str, operation: str, result: str) -> Counter:
+    return VENDOR_REQUESTS.labels(vendor, operation, result)
+
+
 class VendorCall:
     """A call to a vendor, counted from the moment when it begins."""
 
@@ -155,13 +166,13 @@ class VendorCall:
     def responded(self) -> None:
         """Observe how long the vendor took. Only the first time counts."""
         if self._began_at is not None:
-            VENDOR_SECONDS.labels(*self._labels).observe(perf_counter() - self._began_at)
+            _vendor_seconds(*self._labels).observe(perf_counter() - self._began_at)
             self._began_at = None
 
     def ended(self, result: str) -> None:
         """Count the call, which has ended in this way."""
         self.responded()
-        VENDOR_REQUESTS.labels(*self._labels, result).inc()
+        _vendor_requests(*self._labels, result).inc()
 
 
 @contextmanager

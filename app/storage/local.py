@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
-from app.storage.chunks import Tally, in_parts, measure, span
+from app.storage.chunks import Tally, in_parts, span
 from app.storage.local_files import Folder, NotARegularFileError
 from app.storage.object_paths import check_path
 from app.storage.protocol import (
@@ -75,29 +75,48 @@ class LocalStore:
         """See `ObjectStore.write`. The media type is not stored: the database has it."""
         target = check_path(path)
         part = f"{INCOMING}/{uuid4().hex}{PART}"
-        try:
-            stored = await self._receive(part, chunks)
-            await self._threads.run(self._folder.publish, part, target)
-        finally:
-            await self._threads.run(self._folder.remove, part)
-        return stored
-
-    async def _receive(self, part: str, chunks: AsyncIterable[bytes]) -> Stored:
         tally = Tally()
-        with ExitStack() as stack:
-            file = await self._threads.run(self._create, stack, part)
-            async with aclosing(in_parts(chunks, CHUNK_SIZE)) as pieces:
-                async for piece in pieces:
-                    await self._threads.run(_append, file, tally, piece)
-            await self._threads.run(os.fsync, file)
+        try:
+            with ExitStack() as stack:
+                # Each call of a thread costs more than what is done in it for a small file.
+                file: FileIO | None = None
+                async with aclosing(in_parts(chunks, CHUNK_SIZE)) as pieces:
+                    async for piece in pieces:
+                        file = await self._threads.run(self._append, stack, part, file, tally, piece)
+                await self._threads.run(self._publish, stack, part, file, target)
+        except BaseException:  # raised again
+            await self._threads.run(self._folder.remove, part)
+            raise
         return tally.stored()
+
+    def _append(self, stack: ExitStack, part: str, file: FileIO | None, tally: Tally, piece: bytes) -> FileIO:
+        file = file or self._create(stack, part)
+        tally.add(piece)
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[file.write(rest) :]
+        return file
+
+    def _publish(self, stack: ExitStack, part: str, file: FileIO | None, target: str) -> None:
+        os.fsync(file or self._create(stack, part))
+        self._folder.publish(part, target)
 
     def _create(self, stack: ExitStack, part: str) -> FileIO:
         return stack.enter_context(self._folder.create(part))
 
     async def verify(self, path: str) -> Stored:
         """See `ObjectStore.verify`."""
-        return await measure(self.read(path), self._threads)
+        tally = Tally()
+        with ExitStack() as stack:
+            file = await self._threads.run(self._begin_to_verify, stack, check_path(path), tally)
+            while file is not None and await self._threads.run(_add_next, file, tally):
+                pass
+        return tally.stored()
+
+    def _begin_to_verify(self, stack: ExitStack, path: str, tally: Tally) -> FileIO | None:
+        """Open the file and add its beginning; None if that was all of it."""
+        file = self._open_at(stack, path, 0)
+        return file if _add_next(file, tally) else None
 
     async def read(self, path: str, byte_range: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
         """See `ObjectStore.read`. An object that is replaced during the read is read to its end as it was."""
@@ -185,11 +204,13 @@ def _fault_of(error: OSError) -> StoreFault:
     return StoreFault.NOT_WRITABLE if error.errno in _NOT_WRITABLE else StoreFault.UNAVAILABLE
 
 
-def _append(file: FileIO, tally: Tally, piece: bytes) -> None:
-    tally.add(piece)
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[file.write(rest) :]
+def _add_next(file: FileIO, tally: Tally) -> bool:
+    """Add the next bytes of the file. False if they were the last."""
+    left = CHUNK_SIZE
+    while left and (read := file.read(left)):
+        tally.add(read)
+        left -= len(read)
+    return not left
 
 
 def _ensure_folder(folder: Path) -> None:

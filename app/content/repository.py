@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 from sqlalchemy.orm import undefer
 
 from app.core.database import Transaction
+from app.core.statements import Statements
 from app.generations.models import Generation, Output
 from app.generations.states import CONDITIONS, UNENDED, State, Status
 from app.list_counts.models import CountedList
@@ -21,6 +22,8 @@ FROM generations JOIN outputs ON generation_id = id AND attempt = retry_count
 WHERE file_token = $1 AND {CONDITIONS[State.COMPLETED]} AND size_bytes IS NOT NULL
   AND split_part(storage_path, '/', -1) = $2
 """
+
+_FIND_STATUS = "SELECT status FROM generations WHERE organization_id = $1 AND id = $2"
 
 
 @dataclass(frozen=True)
@@ -155,3 +158,9 @@ async def find_file(tx: Transaction, token: str, name: str) -> File | None:
     """The file behind a `/files` URL."""
     row = await tx.fetchrow(_FIND_FILE, token, name)
     return File.from_row(row) if row else None
+
+
+async def find_status(run: Statements, organization_id: str, content_id: uuid.UUID) -> str | None:
+    """The status of one content of the organization; None if it has no such content."""
+    status: str | None = await run.fetchval(_FIND_STATUS, organization_id, content_id)
+    return status

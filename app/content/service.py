@@ -13,11 +13,12 @@ from app.core.database import Transaction
 from app.core.errors import NotFoundError
 from app.core.page import Page
 from app.core.request_context import request_id_var, traceparent_var
+from app.core.statements import Statements
 from app.generations import service as generations
 from app.generations.media_types import ContentType
 from app.generations.models import Generation, Output
 from app.generations.service import GenerationPolicy
-from app.generations.states import Status
+from app.generations.states import ENDED, Status
 from app.queue.protocol import WakeQueue
 
 # How much of a prompt a list shows.
@@ -80,6 +81,18 @@ async def get_content(tx: Transaction, organization_id: str, content_id: str) ->
     """
     content = await repository.find_content(tx, organization_id, _parse_id(content_id))
     return await _found(tx, content, content_id)
+
+
+async def has_ended(run: Statements, organization_id: str, content_id: str) -> bool:
+    """Whether a content of the organization has ended, in one statement.
+
+    Raises:
+        ContentNotFoundError: as `get_content`.
+    """
+    status = await repository.find_status(run, organization_id, _parse_id(content_id))
+    if status is None:
+        raise ContentNotFoundError(content_id)
+    return status in ENDED
 
 
 async def get_whole_content(tx: Transaction, organization_id: str, content_id: str) -> ContentWithOutputs:

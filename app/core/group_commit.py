@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from app.core.errors import ServiceUnavailableError
 
-# How long something waits for what is being written before it. Then it is written beside that.
+# For what somebody waits for who is not to notice it.
 _PATIENCE_SECONDS: Final = 0.002
 # What is written at once is one statement, whose time others wait.
 _MOST_AT_ONCE: Final = 100
@@ -28,22 +28,26 @@ class GroupCommit(Generic[_Key, _Item, _Answer]):
     """Writes together what arrives together, each group in one transaction, and tells each its own answer.
 
     What arrives while nothing of its key is being written is written with all that arrives in the same turn of the
-    event loop. What arrives later waits until that is written, for two milliseconds at most. So nobody waits if nobody
-    else is there, and the busier the process is, the larger the groups are.
+    event loop. What arrives later waits until that is written, for a moment at most. So nobody waits if nobody else is
+    there, and the busier the process is, the larger the groups are.
 
     Args:
         write: writes a group in one transaction. It returns None if it has written nothing of it, because one alone
             has to be refused; otherwise the answers in the same order.
         write_alone: writes one item in a transaction of its own, if its group could not be written.
+        patience_seconds: how long something waits for what is being written before it. Then it is written beside that.
     """
 
     def __init__(
         self,
         write: Callable[[_Key, Sequence[_Item]], Awaitable[Sequence[_Answer] | None]],
         write_alone: Callable[[_Key, _Item], Awaitable[_Answer]],
+        *,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._write = write
         self._write_alone = write_alone
+        self._patience_seconds = patience_seconds
         self._waiting: dict[_Key, _Group[_Item, _Answer]] = {}
         self._writing: dict[_Key, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,7 +64,7 @@ class GroupCommit(Generic[_Key, _Item, _Answer]):
         if group is None:
             group = self._waiting[key] = _Group()
             if key in self._writing:
-                loop.call_later(_PATIENCE_SECONDS, self._begin, key, group)
+                loop.call_later(self._patience_seconds, self._begin, key, group)
             else:
                 loop.call_soon(self._begin, key, group)
         answer: asyncio.Future[_Answer] = loop.create_future()

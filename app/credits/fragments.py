@@ -1,6 +1,7 @@
-"""The parts of credits in the statements that admit and end turns: common table expressions, each by its name.
+"""The parts of credits in statements that admit turns, or end turns and generations: expressions, each by its name.
 
-Whoever puts them together says where the values come from; see `app.chat.turns.statements`.
+Whoever puts them together says where the values come from; see `app.chat.turns.statements` and
+`app.generations.completion`.
 """
 
 from app.core.attribution import ATTRIBUTION_COLUMNS
@@ -41,8 +42,8 @@ def locked_account(*, organization: str, after: str) -> str:
     """
 
 
-def settled(*, organization: str, turns: str, uses: str, account: str) -> dict[str, str]:
-    """What settles the holds of several turns from their uses, by the names of the expressions.
+def settled(*, organization: str, turns: str, uses: str, account: str, opened: str = "t.calls") -> dict[str, str]:
+    """What settles the holds of several turns, or generations, from their uses, by the names of the expressions.
 
     `ended` are the holds that it ends. A hold is left as it is that has ended before, for which more calls were opened
     than there are uses, or that holds less than they cost: nothing but its own statements can settle it.
@@ -52,6 +53,7 @@ def settled(*, organization: str, turns: str, uses: str, account: str) -> dict[s
         turns: has the columns `reference`, `position` and `description`.
         uses: has the columns of an event, and the `reference` of its hold.
         account: is what `locked_account` has found.
+        opened: how many calls were opened for a hold; by default as many as there are uses, `t.calls`.
     """
     is_used = "cost > 0 OR prompt_tokens > 0 OR completion_tokens > 0 OR outputs > 0"
     return {
@@ -66,7 +68,7 @@ def settled(*, organization: str, turns: str, uses: str, account: str) -> dict[s
             SET state = CASE WHEN t.is_used THEN '{HoldState.SETTLED}' ELSE '{HoldState.VOIDED}' END, ended_at = now(),
                 charged = CASE WHEN t.is_used THEN t.cost END
             FROM totals t, {account} WHERE h.organization_id = {organization} AND h.reference = t.reference
-              AND h.state = '{HoldState.OPEN}' AND h.calls_opened = t.calls AND h.amount >= t.cost
+              AND h.state = '{HoldState.OPEN}' AND h.calls_opened = {opened} AND h.amount >= t.cost
             RETURNING t.position, t.description, t.is_estimated, h.*
         """,
         "recorded": f"""

@@ -12,8 +12,8 @@ from app.generations.attempts import Attempt
 _MISSING_TIMES = 3
 _MISSING_FOR = timedelta(seconds=30)
 
-_KEY = "hashtextextended('prediction:' || $1, 0)"
-_LOCK = f"SELECT pg_advisory_xact_lock({_KEY})"
+_KEY = "hashtextextended('prediction:' || {}, 0)"
+_LOCK = f"SELECT pg_advisory_xact_lock({_KEY.format('$1')})"
 
 _ADD = f"""
 INSERT INTO attempts (generation_id, number, {", ".join(ATTRIBUTION_COLUMNS)})
@@ -21,37 +21,66 @@ VALUES ($1, $2, {attribution_parameters(3)})
 ON CONFLICT (generation_id, number) DO NOTHING
 """
 
-# Attempts of the version before have no row yet. That version could also give an attempt the prediction of another one.
-_RECORD = """
-INSERT INTO attempts AS a (generation_id, number, organization_id, user_id, model, session_id, turn_id, prediction_id,
-                           created_at, started_at, ended_at, ending, error_message)
-SELECT id, retry_count, organization_id, user_id, model, session_id, turn_id,
-       CASE WHEN NOT EXISTS (SELECT FROM attempts o WHERE o.prediction_id = g.prediction_id
-                             AND (o.generation_id, o.number) <> (g.id, g.retry_count)) THEN prediction_id END,
-       CASE WHEN retry_count = 0 THEN created_at ELSE coalesce(started_at, now()) END,
-       CASE WHEN prediction_id IS NOT NULL THEN started_at END,
-       completed_at, CASE WHEN completed_at IS NOT NULL THEN status END, error_message
-FROM generations g WHERE id = $1 AND retry_count = $2
-ON CONFLICT (generation_id, number) DO UPDATE
-SET prediction_id = coalesce(a.prediction_id, excluded.prediction_id),
-    started_at = coalesce(a.started_at, excluded.started_at),
-    ended_at = coalesce(a.ended_at, excluded.ended_at),
-    ending = coalesce(a.ending, excluded.ending),
-    error_message = coalesce(a.error_message, excluded.error_message),
-    missing_count = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
-                         THEN 0 ELSE a.missing_count END,
-    missing_since = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
-                         THEN NULL ELSE a.missing_since END
-"""
+# What `record_sql` reads of a generation's row, which is called `g` where they are read.
+RECORDED_COLUMNS = (
+    "g.id, g.retry_count, g.organization_id, g.user_id, g.model, g.session_id, g.turn_id, g.prediction_id, g.status,"
+    " g.created_at, g.started_at, g.completed_at, g.error_message"
+)
 
-# Each of the three has an index of its own.
-_OWNERS = """
-SELECT prediction_id, generation_id, number FROM attempts WHERE prediction_id = ANY ($1)
-UNION ALL
-SELECT prediction_id, generation_id, attempt FROM create_calls WHERE prediction_id = ANY ($1)
-UNION ALL
-SELECT prediction_id, id, retry_count FROM generations WHERE prediction_id = ANY ($1)
-"""
+
+def record_sql(rows: str) -> str:
+    """What writes down what rows of generations say of their current attempts. What is known already is not changed.
+
+    Attempts of the version before have no row yet. That version could also give an attempt the prediction of another
+    one.
+
+    Args:
+        rows: an expression with `RECORDED_COLUMNS`.
+    """
+    return f"""
+    INSERT INTO attempts AS a (generation_id, number, organization_id, user_id, model, session_id, turn_id,
+                               prediction_id, created_at, started_at, ended_at, ending, error_message)
+    SELECT id, retry_count, organization_id, user_id, model, session_id, turn_id,
+           CASE WHEN NOT EXISTS (SELECT FROM attempts o WHERE o.prediction_id = g.prediction_id
+                                 AND (o.generation_id, o.number) <> (g.id, g.retry_count)) THEN prediction_id END,
+           CASE WHEN retry_count = 0 THEN created_at ELSE coalesce(started_at, now()) END,
+           CASE WHEN prediction_id IS NOT NULL THEN started_at END,
+           completed_at, CASE WHEN completed_at IS NOT NULL THEN status END, error_message
+    FROM {rows} g
+    ON CONFLICT (generation_id, number) DO UPDATE
+    SET prediction_id = coalesce(a.prediction_id, excluded.prediction_id),
+        started_at = coalesce(a.started_at, excluded.started_at),
+        ended_at = coalesce(a.ended_at, excluded.ended_at),
+        ending = coalesce(a.ending, excluded.ending),
+        error_message = coalesce(a.error_message, excluded.error_message),
+        missing_count = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
+                             THEN 0 ELSE a.missing_count END,
+        missing_since = CASE WHEN a.prediction_id IS NULL AND excluded.prediction_id IS NOT NULL
+                             THEN NULL ELSE a.missing_since END
+    """
+
+
+_RECORD = record_sql("(SELECT * FROM generations WHERE id = $1 AND retry_count = $2)")
+
+
+def owners_sql(is_one: str) -> str:
+    """The attempts, as `generation_id` and `number`, that have or had a prediction of which the condition is true."""
+    # Each of the three has an index of its own.
+    return f"""
+    SELECT prediction_id, generation_id, number FROM attempts WHERE prediction_id {is_one}
+    UNION ALL
+    SELECT prediction_id, generation_id, attempt FROM create_calls WHERE prediction_id {is_one}
+    UNION ALL
+    SELECT prediction_id, id, retry_count FROM generations WHERE prediction_id {is_one}
+    """
+
+
+def try_lock_sql(prediction: str) -> str:
+    """Takes the lock of `lock_prediction`, if nobody has it: in SQL, of an expression."""
+    return f"pg_try_advisory_xact_lock({_KEY.format(prediction)})"
+
+
+_OWNERS = owners_sql("= ANY ($1)")
 _BELONGS_ELSEWHERE = f"SELECT EXISTS (SELECT FROM ({_OWNERS}) AS o WHERE (o.generation_id, o.number) <> ($2, $3))"
 
 _KNOWN = f"SELECT DISTINCT prediction_id FROM ({_OWNERS}) AS o"

@@ -9,13 +9,18 @@ Polls need no token: what the vendor says of a prediction is a fact, whoever rea
 and the prediction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from app.core.database import Transaction
+from app.core.statements import Statements
 from app.generations import create_calls, parking
 from app.generations.attempts import ATTEMPT_COLUMNS, CLAIMED_COLUMNS, ClaimedAttempt, RunningAttempt
 from app.generations.states import CONDITIONS, State
+
+Row = TypeVar("Row")
 
 # Due rows whose organizations are candidates for one claim.
 _MOST_CANDIDATES = 50
@@ -45,27 +50,32 @@ WITH capacity AS (
 ), decided AS (
     SELECT due.id, row_number() OVER (PARTITION BY due.organization_id ORDER BY due.due_at, due.id) <= free AS starts
     FROM due JOIN capacity USING (organization_id)
-)
-UPDATE generations c
-SET status = CASE WHEN d.starts THEN 'processing' ELSE 'pending' END,
-    started_at = CASE WHEN d.starts THEN now() END,
-    due_at = CASE WHEN d.starts THEN now() + $3 ELSE c.due_at END,
-    claim = c.claim + d.starts::int,
-    is_leased = d.starts,
-    is_parked = NOT d.starts
-FROM decided d WHERE c.id = d.id
-RETURNING {CLAIMED_COLUMNS}, d.starts, (
-    SELECT k.prediction_id FROM create_calls k
-    WHERE k.generation_id = c.id AND k.attempt = c.retry_count AND k.prediction_id IS NOT NULL
-    ORDER BY k.sent_at, k.id LIMIT 1
-) AS found_prediction_id
+), claimed AS (
+    UPDATE generations c
+    SET status = CASE WHEN d.starts THEN 'processing' ELSE 'pending' END,
+        started_at = CASE WHEN d.starts THEN now() END,
+        due_at = CASE WHEN d.starts THEN now() + $3 ELSE c.due_at END,
+        claim = c.claim + d.starts::int,
+        is_leased = d.starts,
+        is_parked = NOT d.starts
+    FROM decided d WHERE c.id = d.id
+    RETURNING {CLAIMED_COLUMNS}, d.starts, (
+        SELECT k.prediction_id FROM create_calls k
+        WHERE k.generation_id = c.id AND k.attempt = c.retry_count AND k.prediction_id IS NOT NULL
+        ORDER BY k.sent_at, k.id LIMIT 1
+    ) AS found_prediction_id
+), opened AS ({create_calls.open_sql("claimed WHERE starts AND found_prediction_id IS NULL")})
+SELECT * FROM claimed
 """
+
+# Whose create call has not returned, and whose lease has ended so long ago.
+IS_ORPHAN = f"{CONDITIONS[State.STARTING]} AND due_at <= now() - {{grace}}::interval AND deadline_at > now()"
 
 _CLAIM_ORPHANS = f"""
 UPDATE generations c SET due_at = now() + $3, claim = claim + 1, is_leased = true
 WHERE id IN (
     SELECT id FROM generations
-    WHERE {CONDITIONS[State.STARTING]} AND due_at <= now() - $2::interval AND deadline_at > now()
+    WHERE {IS_ORPHAN.format(grace="$2")}
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 RETURNING {CLAIMED_COLUMNS}, (
@@ -124,14 +134,14 @@ RETURNING id
 
 
 @dataclass(frozen=True)
-class ClaimedStarts:
-    """The attempts to start now. If `is_final`, no other row was due when they were claimed."""
+class Claimed(Generic[Row]):
+    """Rows to work on now. If `is_final`, no other row was due when they were claimed."""
 
-    attempts: list[ClaimedAttempt]
+    rows: Sequence[Row]
     is_final: bool
 
 
-async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> ClaimedStarts:
+async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed[ClaimedAttempt]:
     """Claim pending generations to start, oldest first, as many of each organization as its plan allows.
 
     Those that the plan does not allow yet are parked. For each start that may call the vendor, a create call is noted
@@ -140,12 +150,11 @@ async def claim_starts(tx: Transaction, limit: int, lease: timedelta) -> Claimed
     # More than are wanted, so that there is another choice if the first of them are locked.
     due = [row["organization_id"] for row in await tx.fetch(_DUE_ORGANIZATIONS, max(limit, _MOST_CANDIDATES))]
     if not due:
-        return ClaimedStarts([], is_final=True)
+        return Claimed([], is_final=True)
     locked = await parking.lock_organizations(tx, due, limit)
     rows = await tx.fetch(_CLAIM_STARTS, locked, limit, lease)
     claimed = [ClaimedAttempt.from_row(row) for row in rows if row["starts"]]
-    await create_calls.open_calls(tx, [attempt for attempt in claimed if attempt.found_prediction_id is None])
-    return ClaimedStarts(claimed, is_final=False)
+    return Claimed(claimed, is_final=len(rows) < limit and len(locked) == len(due))
 
 
 async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: timedelta) -> list[ClaimedAttempt]:
@@ -157,18 +166,19 @@ async def claim_orphans(tx: Transaction, limit: int, grace: timedelta, lease: ti
 
 
 async def claim_polls(
-    tx: Transaction, limit: int, *, shortest: timedelta, longest: timedelta, ahead: timedelta
+    run: Statements, limit: int, *, shortest: timedelta, longest: timedelta, ahead: timedelta
 ) -> list[RunningAttempt]:
     """Claim running attempts that are due to be polled within `ahead` from now.
 
     The next poll is due after a tenth of the time that the attempt has run, within the two bounds.
     """
-    return [RunningAttempt.from_row(row) for row in await tx.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
+    return [RunningAttempt.from_row(row) for row in await run.fetch(_CLAIM_POLLS, limit, shortest, longest, ahead)]
 
 
-async def claim_copies(tx: Transaction, limit: int, lease: timedelta) -> list[ClaimedAttempt]:
+async def claim_copies(run: Statements, limit: int, lease: timedelta) -> Claimed[ClaimedAttempt]:
     """Claim attempts whose outputs wait to be copied, except those past their deadline."""
-    return [ClaimedAttempt.from_row(row) for row in await tx.fetch(_CLAIM_COPIES, limit, lease)]
+    rows = await run.fetch(_CLAIM_COPIES, limit, lease)
+    return Claimed([ClaimedAttempt.from_row(row) for row in rows], is_final=len(rows) < limit)
 
 
 async def postpone(tx: Transaction, attempt: ClaimedAttempt, wait: timedelta, *, is_failure: bool) -> bool:

@@ -20,13 +20,14 @@ from app.generations.states import CONDITIONS, State
 # The vendor ends a run after half an hour at the latest, and does not list a call for the first time after an hour.
 _HORIZON = timedelta(hours=1)
 
+# Conditions on a row: what is waited for, what is to be looked for, and what is to be cancelled.
+IS_OPEN = "prediction_id IS NULL AND result IS NULL"
+IS_LOST_DUE = "due_at <= now() AND prediction_id IS NULL AND result = 'lost'"
+IS_CANCEL_DUE = "due_at <= now() AND prediction_id IS NOT NULL"
+
 # Calls whose claim is not known have negative numbers.
 _UNKNOWN_CLAIM = """
 (SELECT least(min(x.claim), 0) - 1 FROM create_calls x WHERE x.generation_id = {generation} AND x.attempt = {attempt})
-"""
-
-_OPEN = """
-INSERT INTO create_calls (generation_id, attempt, claim) SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[])
 """
 
 _REFUSE = """
@@ -39,9 +40,9 @@ UPDATE create_calls SET result = 'lost', ended_at = clock_timestamp(), due_at = 
 WHERE generation_id = $1 AND attempt = $2 AND claim = $3 AND result IS NULL
 """
 
-_LOSE_SILENT = """
+_LOSE_SILENT = f"""
 UPDATE create_calls SET result = 'lost', ended_at = now(), due_at = now() + $2
-WHERE prediction_id IS NULL AND result IS NULL AND sent_at <= now() - $1::interval
+WHERE {IS_OPEN} AND sent_at <= now() - $1::interval
 """
 
 _LOSE_OF = """
@@ -97,7 +98,7 @@ _NEXT = "CASE WHEN now() - ended_at < $3::interval THEN now() + GREATEST($2::int
 _CLAIM_CANCELS = f"""
 UPDATE create_calls SET due_at = {_NEXT}
 WHERE id IN (
-    SELECT id FROM create_calls WHERE due_at <= now() AND prediction_id IS NOT NULL
+    SELECT id FROM create_calls WHERE {IS_CANCEL_DUE}
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, prediction_id
@@ -108,7 +109,7 @@ _END_CANCEL = "UPDATE create_calls SET due_at = NULL WHERE id = $1 AND predictio
 _CLAIM_LOST = f"""
 UPDATE create_calls SET due_at = {_NEXT}
 WHERE id IN (
-    SELECT id FROM create_calls WHERE due_at <= now() AND prediction_id IS NULL AND result = 'lost'
+    SELECT id FROM create_calls WHERE {IS_LOST_DUE}
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id
@@ -181,11 +182,9 @@ class Surplus:
     prediction_id: str
 
 
-async def open_calls(tx: Transaction, attempts: Sequence[ClaimedAttempt]) -> None:
-    """Write down that each claimed attempt is about to call the vendor."""
-    if attempts:
-        generations, numbers, claims = zip(*(attempt.key for attempt in attempts), strict=True)
-        await tx.execute(_OPEN, generations, numbers, claims)
+def open_sql(rows: str) -> str:
+    """What writes down that claimed attempts are about to call the vendor: of rows of `generations`, in SQL."""
+    return f"INSERT INTO create_calls (generation_id, attempt, claim) SELECT id, retry_count, claim FROM {rows}"
 
 
 async def refuse(tx: Transaction, attempt: ClaimedAttempt) -> None:

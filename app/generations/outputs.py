@@ -14,6 +14,7 @@ from typing import Self
 from asyncpg import Record
 
 from app.core.database import Transaction
+from app.core.statements import Statements
 from app.generations.attempts import AttemptLostError, ClaimedAttempt
 from app.generations.media_types import ContentType, MediaType
 from app.generations.states import CONDITIONS, State
@@ -28,6 +29,25 @@ INSERT INTO outputs (generation_id, attempt, position, lapses, storage_path, con
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
 RETURNING generation_id
+"""
+
+# The plain case: the claim is still its holder's, no lease has run out, and the shortest path is free. $1 to $3 are the
+# keys of the claims. Rows that another transaction has locked are left out: nobody waits for them here.
+_RESERVE_PLAIN = f"""
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[])
+    WITH ORDINALITY AS given (id, number, held_claim, place, path, type, media, item)
+), held AS (
+    SELECT given.* FROM generations g JOIN given USING (id)
+    WHERE g.retry_count = given.number AND g.claim = held_claim AND g.lapses = 0 AND {CONDITIONS[State.COPYING]}
+    ORDER BY id FOR UPDATE OF g SKIP LOCKED
+), inserted AS (
+    INSERT INTO outputs (generation_id, attempt, position, lapses, storage_path, content_type, media_type)
+    SELECT id, number, place, 0, path, type, media FROM held
+    ON CONFLICT DO NOTHING
+    RETURNING storage_path
+)
+SELECT item FROM given JOIN inserted ON storage_path = path
 """
 
 _FIND = """
@@ -107,6 +127,21 @@ class CompletedOutput:
     stored: Stored
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """An output of a claimed attempt that is about to be written: which one from 0, and what it is."""
+
+    attempt: ClaimedAttempt
+    position: int
+    media: MediaType
+
+    @property
+    def plain(self) -> ReservedOutput:
+        """It with its shortest path."""
+        path = storage_paths(self.attempt, self.position, self.media)[0]
+        return ReservedOutput(self.attempt.generation_id, self.attempt.number, self.position, 0, path, self.media)
+
+
 async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
     """Reserve the path for one output of a claimed attempt. It is idempotent: asked again, it returns the same path.
 
@@ -130,6 +165,24 @@ async def reserve(tx: Transaction, attempt: ClaimedAttempt, position: int, media
             return output
         # The path belongs to another content, or to an earlier copy of this attempt.
     raise LookupError(f"every path for output {position} of {attempt.generation_id} is taken")
+
+
+async def reserve_plain(run: Statements, wanted: Sequence[Wanted]) -> list[bool]:
+    """Reserve the shortest path for each of several outputs.
+
+    Returns:
+        For each in order whether that was done. If not, nothing was: `reserve` says why, or finds another path.
+    """
+    rows = await run.fetch(
+        _RESERVE_PLAIN,
+        *(list(column) for column in zip(*(each.attempt.key for each in wanted), strict=True)),
+        [each.position for each in wanted],
+        [each.plain.storage_path for each in wanted],
+        [each.media.content_type for each in wanted],
+        [each.media.media_type for each in wanted],
+    )
+    done = {row["item"] for row in rows}
+    return [item in done for item in range(1, len(wanted) + 1)]
 
 
 async def reserve_again(tx: Transaction, written: Sequence[ReservedOutput]) -> None:

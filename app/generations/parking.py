@@ -38,7 +38,7 @@ RETURNING id
 """
 
 # Organizations with parked rows are found one by one through the index, however many rows each of them has.
-_FREE_CAPACITY = f"""
+FREE_CAPACITY = f"""
 WITH RECURSIVE waiting AS (
     (SELECT organization_id FROM generations WHERE {CONDITIONS[State.PARKED]} ORDER BY organization_id LIMIT 1)
     UNION ALL
@@ -93,4 +93,4 @@ async def unpark(tx: Transaction, organization_id: str) -> int:
 
 async def find_free_capacity(tx: Transaction) -> list[str]:
     """The ids of organizations with parked generations although their plans allow more to run."""
-    return [row["organization_id"] for row in await tx.fetch(_FREE_CAPACITY)]
+    return [row["organization_id"] for row in await tx.fetch(FREE_CAPACITY)]

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from app.core.database import Transaction
 from app.core.json import storable_text
+from app.core.statements import Statements
 from app.generations import attempt_history, create_calls
 from app.generations.attempts import ClaimedAttempt, Outcome
 from app.generations.create_calls import Surplus
@@ -17,6 +19,37 @@ _SET_PREDICTION = f"""
 UPDATE generations SET prediction_id = $4, due_at = now() + $5, is_leased = false, failures = 0
 WHERE id = $1 AND retry_count = $2 AND claim = $3 AND {CONDITIONS[State.STARTING]}
 RETURNING id
+"""
+
+# The plain case: the claim is still its holder's, its own call is what the response answers, and nobody has or had the
+# prediction. If somebody gets it meanwhile, a unique index refuses the whole statement. Rows that another transaction
+# has locked are left out: nobody waits for them here.
+_ACCEPT_PLAIN = f"""
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::text[])
+    WITH ORDINALITY AS given (id, number, held_claim, prediction, item)
+), held AS (
+    SELECT given.* FROM generations g JOIN given USING (id)
+    WHERE g.retry_count = given.number AND g.claim = held_claim AND {CONDITIONS[State.STARTING]}
+    ORDER BY id FOR UPDATE OF g SKIP LOCKED
+), unknown AS MATERIALIZED (
+    SELECT * FROM held
+    WHERE {attempt_history.try_lock_sql("prediction")} AND NOT EXISTS ({attempt_history.owners_sql("= prediction")})
+      AND NOT EXISTS (SELECT FROM create_calls k WHERE k.generation_id = held.id AND k.attempt = held.number
+                                                   AND k.prediction_id IS NOT NULL)
+), answered AS (
+    UPDATE create_calls k SET prediction_id = prediction, result = 'accepted', due_at = NULL,
+                              ended_at = coalesce(k.ended_at, clock_timestamp())
+    FROM unknown u
+    WHERE k.generation_id = u.id AND k.attempt = u.number AND k.claim = held_claim AND k.prediction_id IS NULL
+      AND k.result IS DISTINCT FROM 'refused'
+    RETURNING u.*
+), running AS (
+    UPDATE generations g SET prediction_id = prediction, due_at = now() + $5, is_leased = false, failures = 0
+    FROM answered a WHERE g.id = a.id
+    RETURNING {attempt_history.RECORDED_COLUMNS}, item
+), noted AS ({attempt_history.record_sql("running")})
+SELECT item FROM running
 """
 
 _SET_OUTCOMES = f"""
@@ -50,6 +83,14 @@ UPDATE generations SET due_at = now(), prediction_id = $2, is_leased = false WHE
 """
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What the response to a create call of a claimed attempt says: which prediction it has made."""
+
+    attempt: ClaimedAttempt
+    prediction_id: str
+
+
 async def set_prediction(tx: Transaction, attempt: ClaimedAttempt, prediction_id: str, first_poll: timedelta) -> bool:
     """Store the prediction of a claimed attempt, to be polled after `first_poll`. False if the claim was lost.
 
@@ -59,6 +100,22 @@ async def set_prediction(tx: Transaction, attempt: ClaimedAttempt, prediction_id
         return False
     await attempt_history.record(tx, attempt.generation_id, attempt.number)
     return True
+
+
+async def accept_plain(run: Statements, accepted: Sequence[Accepted], first_poll: timedelta) -> list[bool]:
+    """Write down the responses to several create calls; see `accept`.
+
+    Returns:
+        For each in order whether that was done. If not, nothing was: `accept` does what is to be done with it.
+    """
+    rows = await run.fetch(
+        _ACCEPT_PLAIN,
+        *(list(column) for column in zip(*(each.attempt.key for each in accepted), strict=True)),
+        [each.prediction_id for each in accepted],
+        first_poll,
+    )
+    done = {row["item"] for row in rows}
+    return [item in done for item in range(1, len(accepted) + 1)]
 
 
 async def accept(

@@ -66,6 +66,7 @@ TRANSITIONS = (
     Transition("claim_starts", State.PENDING, State.STARTING),
     Transition("claim_starts", State.PENDING, State.PARKED),
     Transition("postpone", State.STARTING, State.PENDING),
+    Transition("accept_plain", State.STARTING, State.RUNNING),
     Transition("set_prediction", State.STARTING, State.RUNNING),
     Transition("note_callback", State.STARTING, State.RUNNING),
     Transition("set_outcomes", State.RUNNING, State.COPYING),

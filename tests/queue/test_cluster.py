@@ -12,6 +12,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from app.core.redis_keys import TAG
+from app.generations.claims import Claimed
 from app.predictions.budget import VendorBudget
 from app.queue.arq import ArqQueue, queue_of
 from app.queue.heartbeat import beat, read_loops
@@ -87,9 +88,9 @@ async def test_all_limits_of_a_request_are_decided_together(redis: ArqRedis, cli
 async def test_wakes_heartbeats_and_the_budget_work(redis: ArqRedis) -> None:
     ran = asyncio.Event()
 
-    async def claim(limit: int) -> list[str]:
+    async def claim(_limit: int) -> Claimed[str]:
         ran.set()
-        return []
+        return Claimed([], is_final=True)
 
     async def nothing(*_: object) -> None:
         pass

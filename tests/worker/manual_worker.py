@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.core.settings import Settings
 from app.generations.attempts import ClaimedAttempt
+from app.generations.claims import Claimed
 from app.resources import Resources, open_resources
 from worker.steps.open import Steps, open_steps
 
@@ -55,5 +56,5 @@ async def open_manual_worker(settings: Settings) -> AsyncIterator[ManualWorker]:
         yield ManualWorker(settings, resources, steps)
 
 
-def _by_id(claimed: list[ClaimedAttempt]) -> dict[str, ClaimedAttempt]:
-    return {str(attempt.generation_id): attempt for attempt in claimed}
+def _by_id(claimed: Claimed[ClaimedAttempt]) -> dict[str, ClaimedAttempt]:
+    return {str(attempt.generation_id): attempt for attempt in claimed.rows}

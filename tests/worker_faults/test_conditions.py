@@ -14,8 +14,9 @@ import pytest
 
 from app.catalog.pricing import Cost
 from app.core.database import Transaction
-from app.generations import claims, endings, outputs, progress
+from app.generations import claims, completion, endings, outputs, progress
 from app.generations.attempts import Attempt, AttemptLostError, ClaimedAttempt, Outcome, StoredFile
+from app.generations.completion import Completion
 from app.generations.media_types import TEXT
 from tests.core.sites import settings_of
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
@@ -202,28 +203,29 @@ async def check_only_the_holder_can(
 async def complete_with(tx: Transaction, bench: Workbench, attempt: ClaimedAttempt, path: str) -> bool:
     """Complete the attempt with a file at this path."""
     file = StoredFile(path, TEXT.content_type, 1, _HASH)
-    return await endings.complete(tx, bench.resources.queue, attempt, [file], Cost(Decimal(0)), None)
+    completed = Completion(attempt, [file], Cost(Decimal(0)), None)
+    return (await completion.complete(tx, bench.resources.queue, attempt.organization_id, [completed]))[0]
 
 
-async def ask_running(workbench: Workbench) -> str:
+async def ask_running(workbench: Workbench, model: str = _MODEL) -> str:
     """A content whose running prediction has the content's id."""
-    asked = await workbench.ask(_MODEL)
+    asked = await workbench.ask(model)
     await workbench.execute(
         "UPDATE generations SET status = 'processing', started_at = now(), prediction_id = id WHERE id = $1", asked
     )
     return asked
 
 
-async def ask_to_copy(workbench: Workbench) -> str:
+async def ask_to_copy(workbench: Workbench, model: str = _MODEL) -> str:
     """A content whose outputs wait to be copied."""
-    asked = await ask_running(workbench)
+    asked = await ask_running(workbench, model)
     await workbench.execute("""UPDATE generations SET outcome = '{"output": "words"}' WHERE id = $1""", asked)
     return asked
 
 
 async def claim_copy(worker: ManualWorker, content_id: str) -> ClaimedAttempt:
     """Claim the content's copy, and do nothing with it."""
-    (claimed,) = [each for each in await worker.steps.copy.claim(1000) if str(each.generation_id) == content_id]
+    (claimed,) = [each for each in (await worker.steps.copy.claim(1000)).rows if str(each.generation_id) == content_id]
     return claimed
 
 

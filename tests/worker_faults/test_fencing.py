@@ -259,7 +259,7 @@ async def make_due(workbench: Workbench, content_id: str) -> None:
 
 async def claim_copy(worker: ManualWorker, content_id: str) -> Any:
     """Claim the content's copy, and do nothing with it."""
-    claimed = {str(attempt.generation_id): attempt for attempt in await worker.steps.copy.claim(1000)}
+    claimed = {str(attempt.generation_id): attempt for attempt in (await worker.steps.copy.claim(1000)).rows}
     return claimed[content_id]
 
 

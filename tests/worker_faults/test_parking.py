@@ -95,7 +95,7 @@ async def test_a_locked_organization_keeps_no_other_from_starting(busy: Workbenc
         await parking.lock_organization(tx, busy.organization.id)
         claimed = await worker.steps.start.claim(1000)
 
-    assert younger in {str(attempt.generation_id) for attempt in claimed}
+    assert younger in {str(attempt.generation_id) for attempt in claimed.rows}
     assert (await busy.row(older)).status == "pending"
 
 

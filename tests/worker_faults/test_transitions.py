@@ -14,10 +14,12 @@ import pytest
 from app.catalog.pricing import Cost
 from app.core.attribution import Attribution
 from app.core.database import Transaction
-from app.generations import claims, endings, outputs, parking, progress, service
+from app.generations import claims, completion, endings, outputs, parking, progress, service
 from app.generations.attempts import AttemptLostError, ClaimedAttempt, Outcome, StoredFile
+from app.generations.completion import Completion
 from app.generations.media_types import TEXT
 from app.generations.models import Generation
+from app.generations.progress import Accepted
 from app.generations.service import GenerationPolicy
 from app.generations.states import CONDITIONS, TRANSITIONS, State
 from tests import factories
@@ -82,8 +84,17 @@ async def _complete(tx: Transaction, trial: Trial) -> object:
     except AttemptLostError:
         return False
     file = StoredFile(output.storage_path, TEXT.content_type, 1, "0" * 64)
+    completed = Completion(trial.attempt, [file], Cost(Decimal(0)), None)
     queue = trial.workbench.resources.queue
-    return await endings.complete(tx, queue, trial.attempt, [file], Cost(Decimal(0)), None)
+    return any(await completion.complete(tx, queue, trial.attempt.organization_id, [completed]))
+
+
+async def _accept_plain(tx: Transaction, trial: Trial) -> object:
+    await tx.execute(
+        "INSERT INTO create_calls (generation_id, attempt, claim) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        *trial.attempt.key,
+    )
+    return any(await progress.accept_plain(tx, [Accepted(trial.attempt, f"new-{trial.row.id}")], timedelta(0)))
 
 
 async def _fail_late(tx: Transaction, trial: Trial) -> object:
@@ -103,6 +114,7 @@ _STEPS: Mapping[str, Step] = {
     "claim_starts": lambda tx, _: claims.claim_starts(tx, _MANY, _LEASE),
     "postpone": lambda tx, trial: claims.postpone(tx, trial.attempt, timedelta(0), is_failure=False),
     "set_prediction": lambda tx, trial: progress.set_prediction(tx, trial.attempt, f"new-{trial.row.id}", timedelta(0)),
+    "accept_plain": _accept_plain,
     "note_callback": lambda tx, trial: progress.note_callback(
         tx, trial.row.id, 0, trial.row.webhook_nonce, trial.row.prediction_id or str(trial.row.id)
     ),

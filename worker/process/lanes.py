@@ -1,12 +1,13 @@
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.core.concurrency import cancel_all
 from app.core.errors import AppError, ServiceUnavailableError
 from app.core.metrics import ROW_SECONDS, ROWS_IN_PROGRESS, timed
+from app.generations.claims import Claimed
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Lanes(Generic[Row]):
         name: what the metrics call the step.
     """
 
-    claim: Callable[[int], Awaitable[Sequence[Row]]]
+    claim: Callable[[int], Awaitable[Claimed[Row]]]
     work: Callable[[Row], Awaitable[None]]
     capacity: int
     time_limit: float
@@ -50,38 +51,45 @@ class Lanes(Generic[Row]):
 
     async def run(self) -> None:
         """Claim due rows and work on them until none is left, or there is no free capacity."""
-        if not self.free:
+        held = self.free
+        if not held:
             # The wake is taken, but not by somebody who can follow it.
             await self.more_due()
             return
-        free = self.free
-        self._busy += free
-        rows: Sequence[Row] = ()
+        self._busy += held
+        at_work: set[asyncio.Task[None]] = set()
         try:
-            rows = await self._claim(free)
-        finally:
-            self._release(free - len(rows))
-        lanes = [asyncio.create_task(self._lane(row)) for row in rows]
-        try:
-            if rows and len(rows) == free:
-                await self.more_due()
-            if lanes:
-                await asyncio.wait(lanes)
+            await self._work_off(held, at_work)
+            # No more rows are due: what is free now, or becomes free, is for those of later wakes.
+            self._release(held - len(at_work))
+            held = 0
+            for lane in at_work:
+                lane.add_done_callback(lambda _: self._release(1))
+            if at_work:
+                await asyncio.wait(at_work)
         finally:
             # Each of those that are left is cancelled once: it needs a moment to hand its row over.
-            await cancel_all(lanes, again_after=_HAND_OVER_SECONDS)
+            await cancel_all(at_work, again_after=_HAND_OVER_SECONDS)
+            self._release(held)
 
-    async def _lane(self, first: Row) -> None:
-        """Work on one row after the other."""
-        try:
-            rows: Sequence[Row] = [first]
-            while rows:
-                await self._work(rows[0])
-                rows = () if self._is_stopping else await self._claim(1)
-        finally:
-            self._release(1)
+    async def _work_off(self, capacity: int, at_work: set[asyncio.Task[None]]) -> None:
+        """Claim rows until none is due, as many at a time as are free. Tasks are in the set while they work on rows.
 
-    async def _claim(self, limit: int) -> Sequence[Row]:
+        What becomes free at the same time claims together, so a backlog costs fewer claims than it has rows.
+        """
+        is_first = True
+        while not self._is_stopping:
+            claimed = await self._claim(capacity - len(at_work))
+            at_work |= {asyncio.create_task(self._work(row)) for row in claimed.rows}
+            if is_first and claimed.rows and not claimed.is_final:
+                await self.more_due()
+            is_first = False
+            if claimed.is_final or not claimed.rows:
+                return
+            done, _ = await asyncio.wait(at_work, return_when=asyncio.FIRST_COMPLETED)
+            at_work -= done
+
+    async def _claim(self, limit: int) -> Claimed[Row]:
         try:
             async with asyncio.timeout(_CLAIM_SECONDS):
                 return await self.claim(limit)
@@ -91,7 +99,7 @@ class Lanes(Generic[Row]):
             logger.warning("claim_failed", extra={"reason": reason})
         except Exception:  # what other lanes work on must not suffer for it
             logger.exception("claim_failed")
-        return ()
+        return Claimed((), is_final=True)
 
     async def _work(self, row: Row) -> None:
         try:

@@ -21,6 +21,7 @@ from app.credits.grants import grant_monthly_credits
 from app.credits.service import settle_expired
 from app.credits.summing import sum_up_spend
 from app.fleet import reading_fleet
+from app.generations.due import Work, find_work
 from app.idempotency.service import forget_expired
 from app.list_counts.folding import fold_list_counts
 from app.mail.service import forget_old, send_due
@@ -35,7 +36,9 @@ from app.retention.service import prune_due
 from worker.process.jobs import WakingWorker
 from worker.process.lanes import Lanes
 from worker.process.listener import listen
+from worker.process.looking import Look
 from worker.process.loops import Loop, Pulse, repeat
+from worker.steps.adopt import GRACE
 from worker.steps.open import Steps, open_steps
 from worker.steps.poll import PollStep
 
@@ -62,10 +65,10 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
         resources = await stack.enter_async_context(open_resources(settings))
         steps = await stack.enter_async_context(open_steps(resources))
         pulse = Pulse()
-        wakes = {kind: asyncio.Event() for kind in WakeKind}
+        wakes = {kind: asyncio.Event() for kind in WakeKind} | {WakeKind.POLL: steps.poll.pace.news}
         loops = [
             *_clocks(steps, resources.database, settings, pulse),
-            _poller(steps.poll, pulse, pause=settings.poll_interval_seconds / 2, wake=wakes[WakeKind.POLL]),
+            _poller(steps.poll, pulse),
             _looker(resources.object_watch, pulse, name="watch_objects"),
             _looker(resources.redis_watch, pulse, name="watch_redis"),
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
@@ -119,8 +122,8 @@ async def _end(worker: WakingWorker, seconds: float) -> None:
         await worker.close()
 
 
-def _poller(step: PollStep, pulse: Pulse, *, pause: float, wake: asyncio.Event) -> Loop:
-    return Loop("poll", partial(repeat, step.run, pulse, name="poll", pause=pause, wake=wake))
+def _poller(step: PollStep, pulse: Pulse) -> Loop:
+    return Loop("poll", partial(repeat, step.run, pulse, name="poll", pause=step.pace.pause, wake=step.pace.news))
 
 
 def _looker(watch: Watch, pulse: Pulse, *, name: str) -> Loop:
@@ -130,14 +133,18 @@ def _looker(watch: Watch, pulse: Pulse, *, name: str) -> Loop:
 def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) -> list[Loop]:
     """What is done again and again, whether anything has happened or not."""
     sweep = steps.sweep
+    repairs = {
+        Work.ADOPT: steps.adopt.run,
+        Work.CANCEL: steps.cancel.run,
+        Work.WAKE_DUE: sweep.wake_due,
+        Work.END_LATE: sweep.end_late,
+        Work.FILL_CAPACITY: sweep.fill_capacity,
+    }
+    look = Look(partial(find_work, database, silence=steps.adopt.lease + GRACE, grace=GRACE))
     usage_url = f"{settings.public_url}/admin/usage"
     alert = partial(watch_alerts, database, usage_url=usage_url, sends_mail=settings.sends_mail)
     pauses: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
-        "adopt": (steps.adopt.run, _SWEEP_SECONDS),
-        "cancel": (steps.cancel.run, _SWEEP_SECONDS),
-        "wake_due": (sweep.wake_due, _SWEEP_SECONDS),
-        "end_late": (sweep.end_late, _SWEEP_SECONDS),
-        "fill_capacity": (sweep.fill_capacity, _SWEEP_SECONDS),
+        **{work.value: (look.unless_idle(work, step), _SWEEP_SECONDS) for work, step in repairs.items()},
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),

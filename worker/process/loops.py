@@ -51,13 +51,14 @@ async def repeat(
     pulse: Pulse,
     *,
     name: str,
-    pause: float,
+    pause: float | Callable[[], float],
     wake: asyncio.Event | None = None,
 ) -> NoReturn:
     """Run the step for ever, `pause` seconds apart or when woken. A step that fails is logged and tried again."""
     wake = wake or asyncio.Event()
+    seconds = pause if callable(pause) else lambda: pause
     while True:
-        pulse.beat(name, pause)
+        pulse.beat(name, seconds())
         wake.clear()
         try:
             with timed(ROUND_SECONDS.labels(name)):
@@ -67,7 +68,7 @@ async def repeat(
             logger.debug("step_interrupted", extra={"step": name, "reason": error.text})
         except Exception:  # the loop must go on with its next round
             logger.exception("step_failed", extra={"step": name})
-        await wait(wake, pause)
+        await wait(wake, seconds())
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:

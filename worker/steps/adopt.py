@@ -19,7 +19,8 @@ from worker.steps.cancel import CancelStep
 logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 500
-_GRACE = timedelta(seconds=1)
+# How long after its end a lease is taken for lapsed.
+GRACE = timedelta(seconds=1)
 
 
 @dataclass
@@ -82,8 +83,8 @@ class AdoptStep:
 
     async def _claim(self) -> _Search:
         async with self.database.transaction() as tx:
-            await create_calls.lose_silent(tx, older_than=self.lease + _GRACE, look_after=self.lease)
-            orphans = await claims.claim_orphans(tx, _MOST_AT_ONCE, _GRACE, self.lease)
+            await create_calls.lose_silent(tx, older_than=self.lease + GRACE, look_after=self.lease)
+            orphans = await claims.claim_orphans(tx, _MOST_AT_ONCE, GRACE, self.lease)
             waiting = [orphan for orphan in orphans if orphan.found_prediction_id is None]
             calls = await create_calls.claim_lost(tx, waiting, _MOST_AT_ONCE, self.lease)
         for orphan in orphans:

@@ -13,6 +13,7 @@ from app.core.errors import AppError
 from app.core.watch import Watch
 from app.generations import claims
 from app.generations.attempts import AttemptLostError, ClaimedAttempt
+from app.generations.claims import Claimed
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import StoreError
 from worker.steps.counting import Reason, count_failed
@@ -41,10 +42,9 @@ class CopyStep:
     other_hosts: frozenset[str]
     lease: timedelta
 
-    async def claim(self, limit: int) -> list[ClaimedAttempt]:
+    async def claim(self, limit: int) -> Claimed[ClaimedAttempt]:
         """Claim attempts whose outputs wait to be copied, `limit` at most."""
-        async with self.database.transaction() as tx:
-            return await claims.claim_copies(tx, limit, self.lease)
+        return await claims.claim_copies(self.database, limit, self.lease)
 
     async def run(self, attempt: ClaimedAttempt) -> None:
         """Copy the outputs of a claimed attempt and complete it. A copy that is interrupted is tried again later.

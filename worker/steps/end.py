@@ -1,24 +1,32 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
 from app.catalog import service as catalog
 from app.catalog.pricing import PriceTag, generation_cost
-from app.core.database import Database, Transaction
-from app.generations import create_calls, endings
+from app.core.database import Database
+from app.core.group_commit import GroupCommit
+from app.generations import completion, create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
+from app.generations.completion import Completion
 from app.queue.protocol import WakeQueue
 from worker.steps.counting import count_completed
 
+# All completions of an organization wait for the same two locks, so two transactions at a time would win nothing.
+_PATIENCE_SECONDS = 0.05
 
-@dataclass(frozen=True)
+
 class Ending:
-    """Ends attempts, each in one transaction. `prices` caches the prices read so far: a price never changes."""
+    """Ends attempts. Those of an organization that are completed at the same time share one transaction."""
 
-    database: Database
-    queue: WakeQueue
-    prices: dict[int, PriceTag] = field(default_factory=dict)
+    def __init__(self, database: Database, queue: WakeQueue) -> None:
+        self.database = database
+        self.queue = queue
+        # Those that were read so far: a price never changes.
+        self._prices: dict[int, PriceTag] = {}
+        self._completing: GroupCommit[str, Completion, bool] = GroupCommit(
+            self._complete_all, self._complete_one, patience_seconds=_PATIENCE_SECONDS
+        )
 
     async def fail(self, attempt: ClaimedAttempt, message: str) -> bool:
         """End a claimed attempt at no cost, with this error message; False if the claim was lost."""
@@ -56,15 +64,23 @@ class Ending:
         Returns:
             False if the claim was lost, or one of the files does not belong to the attempt.
         """
-        async with self.database.transaction() as tx:
-            price = await self._price(tx, attempt.price_id)
-            cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
-            is_completed = await endings.complete(tx, self.queue, attempt, files, cost, predict_time)
+        price = await self._price(attempt.price_id)
+        cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
+        wanted = Completion(attempt, files, cost, predict_time)
+        is_completed = await self._completing.submit(attempt.organization_id, wanted)
         if is_completed:
             count_completed(attempt, cost.amount)
         return is_completed
 
-    async def _price(self, tx: Transaction, price_id: int) -> PriceTag:
-        if price_id not in self.prices:
-            self.prices[price_id] = await catalog.get_price(tx, price_id)
-        return self.prices[price_id]
+    async def _complete_all(self, organization_id: str, completions: Sequence[Completion]) -> list[bool]:
+        async with self.database.transaction() as tx:
+            return await completion.complete(tx, self.queue, organization_id, completions)
+
+    async def _complete_one(self, organization_id: str, one: Completion) -> bool:
+        return (await self._complete_all(organization_id, [one]))[0]
+
+    async def _price(self, price_id: int) -> PriceTag:
+        if price_id not in self._prices:
+            async with self.database.transaction() as tx:
+                self._prices[price_id] = await catalog.get_price(tx, price_id)
+        return self._prices[price_id]

@@ -12,11 +12,14 @@ from worker.steps.adopt import AdoptStep
 from worker.steps.cancel import CancelStep
 from worker.steps.copy import CopyStep
 from worker.steps.end import Ending
+from worker.steps.outcomes import Outcomes
+from worker.steps.pace import Pace
 from worker.steps.poll import PollStep
 from worker.steps.start import StartStep
 from worker.steps.sweep import SweepStep
 from worker.transfer.copying import OutputCopier
 from worker.transfer.downloads import Downloader, open_download_session
+from worker.transfer.reserving import Reservations
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,17 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     interval = timedelta(seconds=settings.poll_interval_seconds)
     ending = Ending(database, queue)
     cancels = CancelStep(database, predictions, lease)
-    acceptance = Acceptance(database, cancels, first_poll=interval, lease=lease)
+    pace = Pace(interval)
+    acceptance = Acceptance(database, cancels, pace, first_poll=interval, lease=lease)
     session = open_download_session(outgoing)
     downloader = Downloader(session, hosts, settings.max_output_bytes, outgoing)
-    copier = OutputCopier(database, resources.store, downloader, settings.max_output_bytes)
+    copier = OutputCopier(database, Reservations(database), resources.store, downloader, settings.max_output_bytes)
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
     async with session:
         yield Steps(
             start=StartStep(database, predictions, budget, objects, acceptance, ending, lease, webhook_base),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
-            poll=PollStep(database, queue, predictions, budget, ending, hosts, interval),
+            poll=PollStep(database, Outcomes(database, queue), predictions, budget, ending, hosts, interval, pace),
             copy=CopyStep(database, copier, objects, ending, hosts, lease),
             sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
             cancel=cancels,

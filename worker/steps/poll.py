@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.json import UnstorableJsonError, storable_json
-from app.generations import attempt_history, claims, progress
+from app.generations import attempt_history, claims
 from app.generations.attempts import Attempt, Outcome, RunningAttempt
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
@@ -20,10 +20,11 @@ from app.predictions.protocol import (
     PredictionMissingError,
     PredictionThrottledError,
 )
-from app.queue.protocol import WakeKind, WakeQueue
-from worker.steps.counting import Reason, count_failed, count_finished
+from worker.steps.counting import Reason, count_failed
 from worker.steps.end import Ending
 from worker.steps.mismatch import refuse_run
+from worker.steps.outcomes import MOST_CHARACTERS_AT_ONCE, Outcomes
+from worker.steps.pace import Pace
 from worker.transfer.sources import first_url, is_empty
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,6 @@ _MOST_LISTED = 10_000
 _PAGE_SIZE = 100
 _MOST_WRITTEN_AT_ONCE = 100
 _CLOCK_MARGIN = timedelta(seconds=60)
-# Outcomes may hold whole files, and Postgres takes a gigabyte in one statement.
-_MOST_CHARACTERS_AT_ONCE = 16 * 1024 * 1024
 # Every list of contents shows why an attempt failed, and a vendor's error may be of any length.
 _LONGEST_REASON = 10_000
 
@@ -48,16 +47,20 @@ class PollStep:
     """Polls the vendor for running attempts. An attempt is polled again after `interval` at the earliest."""
 
     database: Database
-    queue: WakeQueue
+    outcomes: Outcomes
     predictions: PredictionClient
     budget: VendorBudget
     ending: Ending
     other_hosts: frozenset[str]
     interval: timedelta
+    pace: Pace
 
     async def run(self) -> None:
         """Poll once every running attempt that is due."""
         due = await self._claim(ahead=timedelta(0))
+        if due:
+            # Those that have run for longer are due again later, and found then by the slower rounds.
+            self.pace.expect(self.interval)
         if len(due) >= _WORTH_A_LIST:
             # A list costs the same for some as for all: include those that would be due before the next one.
             due += await self._claim(ahead=_LONGEST_PAUSE)
@@ -66,10 +69,9 @@ class PollStep:
         await asyncio.gather(*(self._poll_one(attempt, calls) for attempt in due[:_WORTH_A_LIST]))
 
     async def _claim(self, *, ahead: timedelta) -> list[RunningAttempt]:
-        async with self.database.transaction() as tx:
-            return await claims.claim_polls(
-                tx, _MOST_AT_ONCE, shortest=self.interval, longest=_LONGEST_PAUSE, ahead=ahead
-            )
+        return await claims.claim_polls(
+            self.database, _MOST_AT_ONCE, shortest=self.interval, longest=_LONGEST_PAUSE, ahead=ahead
+        )
 
     async def _poll_listed(self, due: Sequence[RunningAttempt]) -> list[RunningAttempt]:
         """Store what the vendor's list says about these attempts. Those that it does not list are returned."""
@@ -125,7 +127,7 @@ class PollStep:
             logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
             await self._clear_missing([attempt])
-            await self._observe([(attempt, prediction)])
+            await self._observe_one(attempt, prediction)
 
     async def _miss(self, attempt: RunningAttempt) -> None:
         """The vendor does not know the prediction. If it has said so for a while, cancel it, then fail the attempt."""
@@ -142,7 +144,7 @@ class PollStep:
             # It may still run. It is polled again when it is due again.
             logger.warning("cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
-            await self._observe([(attempt, prediction)])
+            await self._observe_one(attempt, prediction)
 
     async def _clear_missing(self, attempts: Sequence[RunningAttempt]) -> None:
         if missed := [attempt for attempt in attempts if attempt.missing_count]:
@@ -161,19 +163,29 @@ class PollStep:
             await self.budget.throttled_reads(error.wait_seconds)
 
     async def _observe(self, seen: Sequence[tuple[RunningAttempt, Prediction]]) -> None:
-        """Store how predictions ended. One with an unknown status counts as still running."""
+        """Store how predictions ended."""
         outcomes: list[Outcome] = []
         for attempt, prediction in seen:
-            if not prediction.runs(attempt.model):
-                # The response to its create call was lost: it has come by a webhook or by the list.
-                message = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
-                await self._fail(attempt, message, Reason.OTHER_MODEL)
-            elif prediction.is_terminal and (outcome := await self._ended(attempt, prediction)):
+            if outcome := await self._outcome_of(attempt, prediction):
                 outcomes.append(outcome)
-            if sum(len(each.json) for each in outcomes) > _MOST_CHARACTERS_AT_ONCE:
-                await self._store(outcomes)
+            if sum(len(each.json) for each in outcomes) > MOST_CHARACTERS_AT_ONCE:
+                await self.outcomes.store(outcomes)
                 outcomes = []
-        await self._store(outcomes)
+        await self.outcomes.store(outcomes)
+
+    async def _observe_one(self, attempt: RunningAttempt, prediction: Prediction) -> None:
+        """As `_observe`, together with others that are observed at the same time."""
+        if outcome := await self._outcome_of(attempt, prediction):
+            await self.outcomes.add(outcome)
+
+    async def _outcome_of(self, attempt: RunningAttempt, prediction: Prediction) -> Outcome | None:
+        """The outcome of an attempt whose prediction has ended well. A prediction of unknown status still runs."""
+        if not prediction.runs(attempt.model):
+            # The response to its create call was lost: it has come by a webhook or by the list.
+            message = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
+            await self._fail(attempt, message, Reason.OTHER_MODEL)
+            return None
+        return await self._ended(attempt, prediction) if prediction.is_terminal else None
 
     async def _ended(self, attempt: Attempt, prediction: Prediction) -> Outcome | None:
         """The outcome of an attempt whose prediction has ended. If there is none, the attempt is failed.
@@ -191,25 +203,6 @@ class PollStep:
             reason = "The prediction succeeded, but its output cannot be stored"
         await self._fail(attempt, reason, Reason.PREDICTION_FAILED)
         return None
-
-    async def _store(self, outcomes: Sequence[Outcome]) -> None:
-        """Store outcomes, all at once if possible: one that Postgres refuses must not keep the others from it."""
-        if not outcomes:
-            return
-        try:
-            async with self.database.transaction() as tx:
-                if await progress.set_outcomes(tx, outcomes):
-                    self.queue.wake(tx, WakeKind.COPY)
-            count_finished(outcome.attempt for outcome in outcomes)
-        except AppError:
-            raise  # Postgres is away: all of them are polled again when they are due again
-        except Exception:  # whatever Postgres refuses to store of one of them must not keep the others
-            if len(outcomes) == 1:
-                # It is polled again when it is due again, and fails at its deadline.
-                logger.exception("outcome_not_stored", extra={"generation_id": str(outcomes[0].attempt.generation_id)})
-                return
-            for outcome in outcomes:
-                await self._store([outcome])
 
 
 def _failure(prediction: Prediction) -> str | None:

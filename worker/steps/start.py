@@ -12,6 +12,7 @@ from app.core.watch import Watch
 from app.generations import attempt_history, claims, create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
+from app.generations.claims import Claimed
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
     Prediction,
@@ -53,15 +54,15 @@ class StartStep:
     lease: timedelta
     webhook_base: str | None
 
-    async def claim(self, limit: int) -> list[ClaimedAttempt]:
+    async def claim(self, limit: int) -> Claimed[ClaimedAttempt]:
         """Claim generations that are due to be started, `limit` at most; none if no more are due."""
         # Other workers may claim the rows that were found due; then look for others, a limited number of times.
         for _ in range(_MOST_CLAIMS):
             async with self.database.transaction() as tx:
                 claimed = await claims.claim_starts(tx, limit, self.lease)
-            if claimed.attempts or claimed.is_final:
-                return claimed.attempts
-        return []
+            if claimed.rows or claimed.is_final:
+                return claimed
+        return Claimed([], is_final=True)
 
     async def run(self, attempt: ClaimedAttempt) -> None:
         """Create the prediction of a claimed attempt. If the vendor certainly refused it, it becomes pending again.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from app.core.database import Database
 from app.generations import outputs
 from app.generations.attempts import ClaimedAttempt, StoredFile
-from app.generations.media_types import SNIFF_BYTES, MediaType, sniff
+from app.generations.media_types import SNIFF_BYTES, sniff
 from app.generations.outputs import ReservedOutput
 from app.storage.protocol import ObjectStore
 from worker.transfer.downloads import Downloader, DownloadInterruptedError, DownloadRefusedError, check_size
+from worker.transfer.reserving import Reservations
 from worker.transfer.sources import Inline, Source
 
 
@@ -23,6 +24,7 @@ class OutputCopier:
     """Copies outputs into the store. It deletes nothing there: only the sweeper does."""
 
     database: Database
+    reservations: Reservations
     store: ObjectStore
     downloader: Downloader
     max_bytes: int
@@ -52,7 +54,7 @@ class OutputCopier:
             head = await _read_head(chunks)
             known = source.media_type if isinstance(source, Inline) else None
             media = known or sniff(head[:SNIFF_BYTES])
-            reserved = await self._reserve(attempt, position, media)
+            reserved = await self.reservations.reserve(attempt, position, media)
             touched.append(reserved)
             sent = await self.store.write(reserved.storage_path, _joined(head, chunks), media_type=media.media_type)
         stored = await self.store.verify(reserved.storage_path)
@@ -68,10 +70,6 @@ class OutputCopier:
         if touched:
             async with self.database.transaction() as tx:
                 await outputs.reserve_again(tx, touched)
-
-    async def _reserve(self, attempt: ClaimedAttempt, position: int, media: MediaType) -> ReservedOutput:
-        async with self.database.transaction() as tx:
-            return await outputs.reserve(tx, attempt, position, media)
 
     async def _bytes_of(self, source: Source) -> AsyncGenerator[bytes]:
         if isinstance(source, Inline):

@@ -21,7 +21,6 @@ from app.core.settings import Settings
 from app.credits.errors import InsufficientCreditsError
 from app.generations import service as generations
 from app.generations.service import GenerationPolicy, GenerationRequest
-from app.generations.states import ENDED
 from app.queue.protocol import WakeQueue
 
 _NAME = "replicate_generate"
@@ -95,17 +94,18 @@ class ReplicateGenerate:
     async def _wait_for(self, content_id: str) -> ContentWithOutputs:
         """The content once it has ended, or its current state when the time is up.
 
-        No connection is held between two queries.
+        No connection is held between two looks.
         """
+        organization_id = self.turn.attribution.organization_id
         give_up_at = monotonic() + self.wait_seconds
         pause = _FIRST_PAUSE_SECONDS
-        while True:
-            async with self.database.transaction() as tx:
-                item = await content.get_content(tx, self.turn.attribution.organization_id, content_id)
-            if item.content.status in ENDED or monotonic() + pause > give_up_at:
-                return item
+        while monotonic() + pause <= give_up_at:
             await asyncio.sleep(pause)
+            if await content.has_ended(self.database, organization_id, content_id):
+                break
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        async with self.database.transaction() as tx:
+            return await content.get_content(tx, organization_id, content_id)
 
     def _describe(self, item: ContentWithOutputs) -> str:
         found = item.content

@@ -7,7 +7,7 @@ from time import monotonic
 
 from app.chat.turns import repository
 from app.chat.turns.prepare import HOLD_MARGIN_SECONDS, TurnPreparation
-from app.chat.turns.repository import Admission, Batch, Statements
+from app.chat.turns.repository import Admission, Batch
 from app.chat.turns.request import TurnRequest
 from app.chat.turns.result import TurnResult
 from app.chat.turns.setups import TurnSetup, TurnSetups
@@ -16,6 +16,7 @@ from app.core.crypto import new_id
 from app.core.database import Database, Transaction
 from app.core.errors import AppError, InvalidRequestError, ServiceUnavailableError
 from app.core.group_commit import GroupCommit
+from app.core.statements import Statements
 from app.credits import service as credits
 from app.credits.counting import count_hold, count_refusal
 from app.credits.errors import InsufficientCreditsError

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Protocol
 
 import asyncpg
 
@@ -13,21 +12,10 @@ from app.chat.turns import statements
 from app.chat_models.protocol import JsonObject
 from app.core.attribution import Attribution
 from app.core.json import storable_json
+from app.core.statements import Statements
 from app.credits.metering import MeteredUse
 from app.idempotency.service import LEASE, LIFETIME, IdempotentRequest
 from app.sessions.lease import TURN_LEASE, LeasedSession
-
-
-class Statements(Protocol):
-    """Runs statements: in a transaction that is open, or each in a transaction of its own."""
-
-    async def fetch(self, sql: str, *values: object) -> Sequence[asyncpg.Record]:
-        """All rows of one statement."""
-        ...
-
-    async def fetchval(self, sql: str, *values: object) -> Any:
-        """The first column of the first row, or None."""
-        ...
 
 
 @dataclass(frozen=True)

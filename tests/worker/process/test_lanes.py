@@ -1,10 +1,10 @@
 """Lanes work on all due rows, but never on more at the same time than their capacity allows."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.core.errors import ServiceUnavailableError
+from app.generations.claims import Claimed
 from worker.process.lanes import Lanes
 
 
@@ -22,10 +22,10 @@ class Queue:
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def claim(self, limit: int) -> Sequence[str]:
+    async def claim(self, limit: int) -> Claimed[str]:
         rows, self.due = self.due[:limit], self.due[limit:]
         self.claimed.append(rows)
-        return rows
+        return Claimed(rows, is_final=len(rows) < limit)
 
     async def work(self, row: str) -> None:
         self.at_work.add(row)
@@ -93,6 +93,37 @@ async def test_without_free_capacity_nothing_is_claimed() -> None:
     assert queue.done == ["first", "second"]
 
 
+async def test_a_single_row_takes_a_single_claim() -> None:
+    queue = Queue(["row"])
+    queue.gate.set()
+
+    await lanes_of(queue, 2).run()
+
+    assert queue.claimed == [["row"]]
+
+
+async def test_lanes_that_become_free_together_claim_together() -> None:
+    queue = Queue([f"row {number}" for number in range(100)])
+    queue.gate.set()
+
+    await lanes_of(queue, 10).run()
+
+    assert len(queue.done) == 100
+    assert len(queue.claimed) < 30
+
+
+async def test_capacity_that_no_due_row_needs_is_free_at_once() -> None:
+    queue = Queue(["row"])
+    lanes = lanes_of(queue, 3)
+    running = asyncio.create_task(lanes.run())
+    await until_at_work(queue, {"row"})
+
+    assert lanes.free == 2
+    queue.gate.set()
+    await running
+    assert (lanes.free, queue.freed.is_set()) == (3, True)
+
+
 async def test_other_workers_are_woken_if_there_may_be_more_due_rows() -> None:
     few, many = Queue(["row"]), Queue(["row 1", "row 2"])
     for queue in (few, many):
@@ -116,7 +147,7 @@ async def test_a_row_that_fails_does_not_stop_the_others() -> None:
 async def test_when_postgres_is_away_the_capacity_stays_free() -> None:
     queue = Queue([])
 
-    async def refuse(_limit: int) -> Sequence[str]:
+    async def refuse(_limit: int) -> Claimed[str]:
         raise ServiceUnavailableError
 
     lanes = Lanes(refuse, queue.work, 2, 60.0, queue.more_due, queue.freed)
@@ -129,7 +160,7 @@ async def test_a_claim_that_fails_disturbs_no_other_lane() -> None:
     queue = Queue(["row 1", "row 2"])
     claims = 0
 
-    async def claim(limit: int) -> Sequence[str]:
+    async def claim(limit: int) -> Claimed[str]:
         nonlocal claims
         claims += 1
         if claims > 1:

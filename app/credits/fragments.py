@@ -1,6 +1,6 @@
 """The parts of credits in statements that admit turns, or end turns and generations: expressions, each by its name.
 
-Whoever puts them together says where the values come from; see `app.chat.turns.statements` and
+Whoever puts them together says where the values come from; see `app.chat.turns.turn_statements` and
 `app.generations.completion`.
 """
 

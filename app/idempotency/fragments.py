@@ -1,7 +1,7 @@
 """The parts of idempotency keys in the statements that admit and end turns: common table expressions.
 
 They are for keys that nobody has used yet, and for claims that nobody has taken over; the rest is `service`'s. Whoever
-puts them together says where the values come from; see `app.chat.turns.statements`.
+puts them together says where the values come from; see `app.chat.turns.turn_statements`.
 
 The version before looks for keys in `idempotency_keys`; see `older_version`.
 """

@@ -1,6 +1,6 @@
 """The parts of sessions in the statements that admit and end turns: common table expressions, each by its name.
 
-Whoever puts them together says where the values come from; see `app.chat.turns.statements`.
+Whoever puts them together says where the values come from; see `app.chat.turns.turn_statements`.
 """
 
 _WRITTEN = "role, content, agent, tool_calls, tool_call_id, name, additions"

@@ -8,7 +8,7 @@ from itertools import chain
 
 import asyncpg
 
-from app.chat.turns import statements
+from app.chat.turns import turn_statements
 from app.chat_models.protocol import JsonObject
 from app.core.attribution import Attribution
 from app.core.json import storable_json
@@ -101,11 +101,13 @@ async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) 
     amount = sum((each.amount for each in admissions), Decimal(0))
     values = batch.organization_id, amount, batch.version, batch.valid_until, TURN_LEASE
     if not batch.has_keys:
-        return await run.fetchval(statements.ADMIT, *values, *columns) is not None
+        return await run.fetchval(turn_statements.ADMIT, *values, *columns) is not None
     claims = [each.claims for each in admissions if each.claims]
     hashes = [claim.request_hash for claim in claims]
     try:
-        admitted = await run.fetchval(statements.ADMIT_ONCE, *values, LEASE, LIFETIME, *columns, *_keys(claims), hashes)
+        admitted = await run.fetchval(
+            turn_statements.ADMIT_ONCE, *values, LEASE, LIFETIME, *columns, *_keys(claims), hashes
+        )
     except asyncpg.DivisionByZeroError:
         return False
     return admitted is not None
@@ -114,7 +116,7 @@ async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) 
 async def is_current(run: Statements, batch: Batch) -> bool:
     """Whether the configuration is still what Postgres has."""
     is_same: bool = await run.fetchval(
-        statements.CHECK_VERSION, batch.organization_id, batch.version, batch.valid_until
+        turn_statements.CHECK_VERSION, batch.organization_id, batch.version, batch.valid_until
     )
     return is_same
 
@@ -143,7 +145,7 @@ async def end(run: Statements, organization_id: str, ended: Sequence[EndedTurn])
     places = [position for position, each in enumerate(ended, 1) for _ in each.messages[0]]
     messages = [list(chain(*columns)) for columns in zip(*(each.messages for each in ended), strict=True)]
     answers = [each.answers for each in ended if each.answers]
-    statement, keys = (statements.END_ONCE, _keys(answers)) if answers else (statements.END, ())
+    statement, keys = (turn_statements.END_ONCE, _keys(answers)) if answers else (turn_statements.END, ())
     responses = [[storable_json(each.response) for each in ended]] if answers else []
     rows = await run.fetch(
         statement, organization_id, storable_json(uses), *turns, *keys, *responses, places, *messages

@@ -71,7 +71,7 @@ def system(**parts: object) -> System:
         ({"redis": Finding("away", "no response")}, "look", "Redis cannot be used"),
         ({"store": Finding("refused", "no such bucket")}, "bad", "object store cannot be used"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_the_page_begins_with_what_everything_comes_to(parts: dict[str, object], kind: str, words: str) -> None:
     verdict = verdict_of(system(**parts))

@@ -17,11 +17,9 @@ async def charge(
     model: str = "sim-metered",
     at: datetime | None = None,
     charged: str | None = None,
-) -> int:
-    """Charge calls of these costs; returns the entry's id."""
+) -> str:
+    """Charge calls of these costs; returns the entry's reference."""
     origin = Origin(organization_id=organization.id, user_id=user or organization.user_id, model=model)
     async with database.transaction() as tx:
         calls = [Call(cost, model=model) for cost in costs]
-        reference = await add_charge(tx, origin, at or NOW, calls, charged=charged)
-        entry_id: int = await tx.fetchval("SELECT id FROM ledger_entries WHERE reference = $1", reference)
-    return entry_id
+        return await add_charge(tx, origin, at or NOW, calls, charged=charged)

@@ -4,6 +4,7 @@ import re
 import uuid
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -230,12 +231,11 @@ async def made(stack: Stack, database: Database, organization: Organization) -> 
         output = await tx.fetchrow(
             "SELECT storage_path, sha256 FROM outputs WHERE generation_id = $1 AND position = 0", row.id
         )
-        entry_id = await tx.fetchval("SELECT id FROM ledger_entries WHERE reference = $1", f"generation:{row.id}:0")
     return {
         "id": content_id,
         "prompt": row.prompt,
         "prediction_id": row.prediction_id,
-        "entry_id": entry_id,
+        "entry": f"generation:{row.id}:0",
         **dict(output or {}),
     }
 
@@ -250,7 +250,7 @@ async def test_a_completed_content_shows_how_it_came_about_and_what_it_cost(
         assert shown in page.text, shown
     text = re.sub(r"<[^>]+>", "", page.text)
     assert re.search(r"Files3\s*Price of a file0\.003000\s*Charged0\.009000\s*Was held0\.012000", text), text
-    assert f'href="/admin/ledger/{made["entry_id"]}"' in page.text
+    assert f'href="/admin/ledger/{quote(made["entry"], safe="")}"' in page.text
     assert "Attempt 1 completed in" in page.text
     for step in ("waited", "started", "ran", "copied to storage"):
         assert re.search(rf"{step} [\d.]+ m?s", text), step

@@ -1,10 +1,12 @@
 """The ledger over HTTP: who sees what, exact sums, filters, exports."""
 
+import base64
 import csv
 import io
 import re
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
 
@@ -42,7 +44,7 @@ async def test_every_member_opens_the_pages(browser_of: BrowserOf, role: str) ->
 
 
 async def test_nobody_else_opens_them(anonymous_browser: Browser, browser_of: BrowserOf) -> None:
-    for path in ("/usage", "/ledger", "/ledger/1", "/ledger/holds", "/ledger/export.csv"):
+    for path in ("/usage", "/ledger", "/ledger/turn:1", "/ledger/holds", "/ledger/export.csv"):
         response = await anonymous_browser.get(path)
         assert response.status_code == 303
         assert response.headers["Location"].startswith("/admin/sign-in")
@@ -63,7 +65,7 @@ async def test_members_see_what_they_have_spent_and_others_see_everything(
     assert "0.75<i>0000</i>" in (await viewer.get("/usage")).text
     assert (await viewer.get(f"/ledger/{others}")).status_code == 200
     exported = (await member.get("/ledger/export.json")).json()["entries"]
-    assert [entry["id"] for entry in exported] == [own]
+    assert [entry["reference"] for entry in exported] == [own]
     stolen = (await member.get("/ledger/export.json", params={"user": organization.user_id})).json()
     assert stolen["entries"] == []
     assert "Balance after" not in (await member.get("/ledger")).text
@@ -78,10 +80,40 @@ async def test_other_organizations_have_no_entries_here(
 
     assert (await owner_browser.get(f"/ledger/{entry}")).status_code == 404
     assert "0.125" not in (await owner_browser.get("/usage")).text
-    ids = [row["id"] for row in (await owner_browser.get("/ledger/export.json")).json()["entries"]]
-    assert entry not in ids
-    for strange in ("0", "x", "99999999999999999999"):
-        assert (await owner_browser.get(f"/ledger/{strange}")).status_code == 400
+    exported = (await owner_browser.get("/ledger/export.json")).json()["entries"]
+    assert entry not in [row["reference"] for row in exported]
+    for strange in ("0", "x", "99999999999999999999", "a%00b", "x" * 5000):
+        assert (await owner_browser.get(f"/ledger/{strange}")).status_code == 404
+
+
+async def test_nothing_of_a_page_tells_how_many_entries_there_are_in_all(
+    owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    """Ids count the entries, holds and alerts of all organizations."""
+    for number in range(55):
+        await charge(database, organization, f"0.0001{number:02}", at=NOW - timedelta(minutes=number))
+    await owner_browser.submit("/usage/alerts", threshold="7")
+    async with database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT id FROM ledger_entries WHERE organization_id = $1 UNION ALL"
+            " SELECT id FROM credit_holds WHERE organization_id = $1",
+            organization.id,
+        )
+        # Long numbers, so that no sum or time looks like one by accident.
+        assert all(row["id"] < 10**9 for row in rows)
+    ids = {str(row["id"]) for row in rows}
+
+    listed = await owner_browser.get("/ledger")
+    cursor = re.search(r'cursor=([\w-]+)" rel="next"', listed.text)
+    assert cursor
+    position = base64.urlsafe_b64decode(cursor[1] + "=" * (-len(cursor[1]) % 4)).decode()
+    texts = [listed.text, (await owner_browser.get("/usage")).text, position]
+    columns = (await owner_browser.get("/ledger/export.csv")).text.splitlines()[0].split(",")
+
+    named = {found for text in texts for found in re.findall(r"/(?:ledger|alerts)/(\d+)(?=[\"/?])", text)}
+    assert not (named - {"7"}) & ids
+    assert position.startswith('["turn:')
+    assert "id" not in columns
 
 
 @pytest.mark.parametrize(
@@ -117,9 +149,9 @@ async def test_a_grant_and_an_entry_of_a_turn_say_what_they_are(
             description="Paid <b>",
             actor=COMMAND_LINE,
         )
-        entry = await tx.fetchval("SELECT id FROM ledger_entries WHERE reference = $1", reference)
+        entry = await tx.fetchval("SELECT reference FROM ledger_entries WHERE reference LIKE $1", f"%{reference}")
 
-    page = await owner_browser.get(f"/ledger/{entry}")
+    page = await owner_browser.get(f"/ledger/{quote(entry, safe='')}")
 
     assert "+12.5<i>00000</i>" in page.text
     assert "Paid &lt;b&gt;" in page.text
@@ -139,12 +171,12 @@ async def test_filters_find_entries_and_stay_in_the_pages(
     second = await owner_browser.get(older[1].replace("&amp;", "&"))
     rows = [len(re.findall(r'class="hit" href="/admin/ledger/', page.text)) for page in (first, second)]
     by_model = await owner_browser.get("/ledger", params={"model": "sim-chat"})
-    by_id = await owner_browser.get("/ledger", params={"search": str(other)})
+    by_reference = await owner_browser.get("/ledger", params={"search": other})
     nothing = await owner_browser.get("/ledger", params={"search": "nothing", "kind": "grant"})
 
     assert rows == [50, 5]
-    for page in (by_model, by_id):
-        assert re.findall(r'class="hit" href="/admin/ledger/(\d+)', page.text) == [str(other)]
+    for page in (by_model, by_reference):
+        assert re.findall(r'class="hit" href="/admin/ledger/([^"?]+)', page.text) == [quote(other, safe="")]
     assert "Remove filters" in nothing.text
     assert (await owner_browser.get("/ledger?cursor=rubbish&first=rubbish&kind=x")).status_code == 200
 
@@ -199,8 +231,8 @@ async def test_a_long_export_has_every_entry_once(
     entries = (await owner_browser.get("/ledger/export.json")).json()["entries"]
     lines = list(csv.reader(io.StringIO((await owner_browser.get("/ledger/export.csv")).text, newline="")))
 
-    assert len({entry["id"] for entry in entries}) == len(entries) == 2501
-    assert [int(line[0]) for line in lines[1:]] == [entry["id"] for entry in entries]
+    assert len({entry["reference"] for entry in entries}) == len(entries) == 2501
+    assert [line[0] for line in lines[1:]] == [entry["reference"] for entry in entries]
 
 
 async def test_open_holds_are_listed(owner_browser: Browser, database: Database, organization: Organization) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -79,9 +80,11 @@ async def test_from_a_request_to_its_ledger_entries_in_one_click(
     page = await page_of(owner, f"/requests/{response.headers['X-Request-ID']}")
 
     async with database.transaction() as tx:
-        rows = await tx.fetch("SELECT id FROM ledger_entries WHERE organization_id = $1 AND kind = 'charge'", host.id)
+        rows = await tx.fetch(
+            "SELECT reference FROM ledger_entries WHERE organization_id = $1 AND kind = 'charge'", host.id
+        )
     assert len(rows) == 2
-    assert all(f'href="/admin/ledger/{row["id"]}"' in page for row in rows)
+    assert all(f'href="/admin/ledger/{quote(row["reference"], safe="")}"' in page for row in rows)
     turn = await page_of(owner, first_link(page, "/sessions/ours"))
     assert "This turn took" in turn
     assert response.headers["X-Request-ID"] in turn

@@ -115,7 +115,7 @@ def test_costs_are_those_of_the_ledger() -> None:
 
     assert shown is not None
     assert shown.cost == Decimal("0.45")
-    assert shown.entry_ids == [0, 1, 2, 3]
+    assert shown.entries == list(amounts)[:4]
     assert takes_of(stored)[TURN].cost == Decimal("0.45")
     assert takes_of(stored)[TURN].tokens == 10
 

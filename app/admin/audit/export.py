@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import Any
 
-from app.admin.audit.queries import Change, Wanted, find_changes
+from app.admin.audit.queries import Change, Wanted, find_changes, position_after
 from app.core.database import Database
 
 # One file has no more: a filter by days divides what is longer.
 MOST_ROWS = 100_000
 _BATCH = 1000
 _COLUMNS = (
-    "id", "at", "actor_kind", "actor_id", "actor_email", "organization_id", "organization_name", "event", "object_id",
+    "at", "actor_kind", "actor_id", "actor_email", "organization_id", "organization_name", "event", "object_id",
     "object_name", "before", "after", "source", "request_id",
 )  # fmt: skip
 # Spreadsheets take what begins with one of these for a formula.
@@ -47,7 +47,7 @@ async def _batches(database: Database, wanted: Wanted) -> AsyncIterator[Sequence
         if not changes:
             return
         yield changes
-        after, left = (changes[-1].at, changes[-1].id), left - len(changes)
+        after, left = position_after(changes, after), left - len(changes)
 
 
 def _values(change: Change) -> dict[str, Any]:

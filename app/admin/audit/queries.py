@@ -76,6 +76,7 @@ class Wanted:
     until: datetime | None = None
 
 
+# A moment, and how many of its changes have been shown: ids would count the changes of everybody.
 Position = tuple[datetime, int]
 
 
@@ -88,19 +89,30 @@ async def find_changes(tx: Transaction, wanted: Wanted, limit: int, after: Posit
         return f"${len(values)}"
 
     conditions = _conditions(wanted, parameter)
+    shown = 0
     if after is not None:
-        conditions.append(f"(at, id) < ({parameter(after[0])}::timestamptz, {parameter(after[1])}::bigint)")
-    end = f"ORDER BY at DESC, id DESC LIMIT {parameter(limit)}"
+        moment, shown = after
+        conditions.append(f"at <= {parameter(moment)}::timestamptz")
+    in_order = "ORDER BY at DESC, id DESC LIMIT"
+    end = f"{in_order} {parameter(limit)} OFFSET {parameter(shown)}::bigint"
     if wanted.events is None:
         found = f"SELECT * FROM audit_events WHERE {' AND '.join(conditions) or 'true'} {end}"
     else:
         # The index has the rows of each event in order: the newest of each are read, and the newest of those kept.
         conditions.append("event = wanted.name")
+        newest_of_each = f"{in_order} {parameter(limit + shown)}"
         found = (
             f"SELECT x.* FROM unnest({parameter(list(wanted.events))}::text[]) AS wanted(name) CROSS JOIN LATERAL"
-            f" (SELECT * FROM audit_events WHERE {' AND '.join(conditions)} {end}) x {end}"
+            f" (SELECT * FROM audit_events WHERE {' AND '.join(conditions)} {newest_of_each}) x {end}"
         )
     return [_change(row) for row in await tx.fetch(_COLUMNS.format(found=found), *values)]
+
+
+def position_after(changes: Sequence[Change], before: Position | None) -> Position:
+    """Where the list goes on after these changes, of which there is at least one and which began at a position."""
+    moment = changes[-1].at
+    shown = sum(change.at == moment for change in changes)
+    return moment, shown + (before[1] if before is not None and before[0] == moment else 0)
 
 
 def _conditions(wanted: Wanted, parameter: Any) -> list[str]:

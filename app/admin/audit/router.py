@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from app.admin.access import SignedIn, Viewer
 from app.admin.audit.export import as_csv, as_json
 from app.admin.audit.filtering import Filters, read_filters
-from app.admin.audit.queries import Position, find_changes, list_actors
+from app.admin.audit.queries import Change, Position, find_changes, list_actors, position_after
 from app.admin.audit.sentences import GROUP_WORDS, WORDINGS
 from app.admin.audit.views import by_day, tell
 from app.admin.errors import PageForbiddenError, PageNotFoundError
@@ -20,6 +20,8 @@ from app.dependencies import DatabaseDep, TransactionDep
 router = APIRouter()
 
 _PAGE_SIZE = 50
+# Changes of one moment that pages can begin behind: one command makes no more.
+_MOST_AT_ONCE = 10_000
 _KINDS = {"csv": ("text/csv; charset=utf-8", as_csv), "json": ("application/json", as_json)}
 
 
@@ -43,8 +45,9 @@ async def show_log(request: Request, viewer: Reader, tx: TransactionDep, cursor:
     """Who changed what, newest first."""
     filters = read_filters(request.query_params, viewer)
     wanted = filters.wanted(viewer, reader_zone(request))
-    changes = await find_changes(tx, wanted, _PAGE_SIZE + 1, _position(cursor))
-    page = page_of(changes, _PAGE_SIZE, lambda row: (row.at.isoformat(), row.id), cursor=cursor)
+    position = _position(cursor)
+    changes = await find_changes(tx, wanted, _PAGE_SIZE + 1, position)
+    page = page_of(changes, _PAGE_SIZE, lambda _: _next_position(changes[:_PAGE_SIZE], position), cursor=cursor)
     told = [
         tell(change, organization_id=viewer.organization_id, is_operator=viewer.is_operator) for change in page.rows
     ]
@@ -81,9 +84,15 @@ def _position(cursor: str | None) -> Position | None:
     if found is None:
         return None
     try:
-        return datetime.fromisoformat(str(found[0])), int(found[1])
+        moment, shown = datetime.fromisoformat(str(found[0])), int(found[1])
     except ValueError:
         return None
+    return (moment, shown) if moment.tzinfo and 0 <= shown <= _MOST_AT_ONCE else None
+
+
+def _next_position(changes: Sequence[Change], before: Position | None) -> tuple[str, int]:
+    moment, shown = position_after(changes, before)
+    return moment.isoformat(), shown
 
 
 def _actors(who: str, users: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:

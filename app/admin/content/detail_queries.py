@@ -62,8 +62,8 @@ async def list_attempts(tx: Transaction, organization_id: str, content_id: uuid.
 class Charge:
     """What an attempt cost, and what that was computed from.
 
-    Prices are credits; those from `per_call` on are of the price at which the attempt was accepted. `entry_id` is the
-    ledger entry, None if nothing was charged.
+    Prices are credits; those from `per_call` on are of the price at which the attempt was accepted. `entry` is the
+    reference of the ledger entry, None if nothing was charged.
     """
 
     predict_time: Decimal | None
@@ -75,13 +75,13 @@ class Charge:
     per_output: Decimal
     ceiling: Decimal | None
     effective_at: datetime
-    entry_id: int | None
+    entry: str | None
     charged: Decimal | None
 
 
 _CHARGE = """
 SELECT e.predict_time, e.outputs, e.is_estimated, e.cost, p.per_call, p.per_second, p.per_output, p.ceiling,
-       p.effective_at, l.id AS entry_id, -l.amount AS charged
+       p.effective_at, l.reference AS entry, -l.amount AS charged
 FROM metering_events e JOIN prices p ON p.id = e.price_id
 LEFT JOIN ledger_entries l ON l.reference = e.call_id AND l.organization_id = e.organization_id
 WHERE e.call_id = $1 AND e.organization_id = $2

@@ -30,14 +30,14 @@ async def ask_to_remove(
     request: Request,
     viewer: Viewer,
     tx: Transaction,
-    alert_id: int,
+    threshold: str,
     *,
     sends_mail: bool,
     form: Form | None = None,
     status: int = 200,
 ) -> Response:
     """The page that says what removing an alert means, and asks for its amount."""
-    alert = await _find(tx, viewer, alert_id)
+    alert = await _find(tx, viewer, threshold)
     return render(
         request,
         "credits/remove-alert.html",
@@ -52,20 +52,21 @@ async def ask_to_remove(
     )
 
 
-async def remove(request: Request, viewer: Viewer, tx: Transaction, alert_id: int) -> Form:
+async def remove(request: Request, viewer: Viewer, tx: Transaction, threshold: str) -> Form:
     """Remove an alert whose amount a manager has typed. The form has errors if it was another amount."""
     form = await read_form(request)
-    alert = await _find(tx, viewer, alert_id)
+    alert = await _find(tx, viewer, threshold)
     typed = form.decimal("confirm", least=_LEAST, most=_MOST)
     if typed is not None and typed != alert.threshold:
         form.error("confirm", "That is not its amount. Nothing was removed.")
     if not form.errors:
-        await alerts.remove_alert(tx, viewer.organization_id, alert_id, actor=viewer.actor)
+        await alerts.remove_alert(tx, viewer.organization_id, alert.id, actor=viewer.actor)
     return form
 
 
-async def _find(tx: Transaction, viewer: Viewer, alert_id: int) -> Alert:
+async def _find(tx: Transaction, viewer: Viewer, threshold: str) -> Alert:
+    """The alert with an amount, as addresses spell it: ids count the alerts of everybody."""
     for alert in await alerts.list_alerts(tx, viewer.organization_id):
-        if alert.id == alert_id:
+        if f"{alert.threshold.normalize():f}" == threshold:
             return alert
     raise PageNotFoundError

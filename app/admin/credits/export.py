@@ -24,13 +24,12 @@ _SLICE = 1000
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 _VALUES: Mapping[str, Callable[[Entry], object]] = {
-    "id": lambda entry: entry.id,
+    "reference": lambda entry: entry.reference,
     "created_at": lambda entry: entry.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     "kind": lambda entry: entry.kind,
     "amount": lambda entry: entry.amount,
     "balance_after": lambda entry: entry.balance_after,
     "is_estimated": lambda entry: entry.is_estimated,
-    "reference": lambda entry: entry.reference,
     "description": lambda entry: entry.description,
     "api_key_id": lambda entry: entry.api_key_id,
     "api_key": lambda entry: entry.key_name,

@@ -12,7 +12,7 @@ class LedgerFilter:
     """What an entry must have to be shown. Days are in UTC, both included; None: anything.
 
     Attributes:
-        search: the id of a request, session, turn, content or entry.
+        search: the id of a request, session, turn or content, or the reference of an entry.
         user: the id of the user who has spent.
         key: the id of an API key.
     """

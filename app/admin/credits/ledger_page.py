@@ -13,7 +13,7 @@ from app.admin.access import Viewer
 from app.admin.credits import choice_queries, entry_queries, entry_view, queries
 from app.admin.credits.choice_queries import Choices
 from app.admin.credits.ledger_filter import LedgerFilter
-from app.admin.credits.queries import Entry
+from app.admin.credits.queries import Entry, Found
 from app.admin.credits.scope import only_user_of
 from app.admin.credits.walk_queries import SCANNED
 from app.admin.errors import PageNotFoundError
@@ -29,7 +29,7 @@ _PAGE_SIZE = 50
 _FIRST_PAGE = "first"
 
 
-async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: int | None = None) -> Response:
+async def show(request: Request, viewer: Viewer, tx: Transaction, *, reference: str | None = None) -> Response:
     """The list of entries, with one of them open if that is asked for.
 
     Raises:
@@ -37,21 +37,21 @@ async def show(request: Request, viewer: Viewer, tx: Transaction, *, entry_id: i
     """
     chosen, zone = LedgerFilter.read(request.query_params), zone_of(request.cookies.get("junis_zone"))
     only_user = only_user_of(viewer)
-    entry = None if entry_id is None else await _find_entry(tx, viewer, entry_id)
+    entry = None if reference is None else await _find_entry(tx, viewer, reference)
     cursor = request.query_params.get("cursor")
     # An address of an entry alone, as one sends it: the list begins with it.
     newest = entry.id if entry and not cursor else None
-    before = _position(cursor)
+    before = await _begin_of_page(tx, viewer, cursor)
     found = await queries.list_entries(
         tx, viewer.organization_id, chosen, size=_PAGE_SIZE, only_user=only_user, before=before, newest=newest
     )
     is_first = before is None and newest is None
-    page = Page(found.entries, seal_position([found.next]) if found.next else None, is_first)
+    page = Page(found.entries, await _next_page(tx, viewer, found), is_first)
     return render(
         request,
         "credits/ledger.html",
         viewer,
-        title=f"Entry {entry.id:,}" if entry else "Ledger",
+        title=entry_view.title_of(entry) if entry else "Ledger",
         here="ledger",
         page=page,
         scanned=SCANNED if found.is_cut else None,
@@ -85,7 +85,8 @@ async def _above_the_list(tx: Transaction, viewer: Viewer) -> dict[str, Any]:
 async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Response:
     """The open holds, the newest first."""
     cursor = request.query_params.get("cursor")
-    before = _position(cursor)
+    last = read_position(cursor, str)
+    before = await queries.id_of_hold(tx, viewer.organization_id, str(last[0])) if last else None
     only_user = only_user_of(viewer)
     rows = await queries.list_holds(
         tx,
@@ -94,7 +95,7 @@ async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Respo
         before=before,
         only_user=only_user,
     )
-    page = page_of(rows, _PAGE_SIZE, lambda hold: [hold.id], cursor=cursor if before else None)
+    page = page_of(rows, _PAGE_SIZE, lambda hold: [hold.reference], cursor=cursor if before else None)
     return render(
         request,
         "credits/holds.html",
@@ -107,8 +108,8 @@ async def show_holds(request: Request, viewer: Viewer, tx: Transaction) -> Respo
     )
 
 
-async def _find_entry(tx: Transaction, viewer: Viewer, entry_id: int) -> Entry:
-    entry = await queries.find_entry(tx, viewer.organization_id, entry_id, only_user=only_user_of(viewer))
+async def _find_entry(tx: Transaction, viewer: Viewer, reference: str) -> Entry:
+    entry = await queries.find_entry(tx, viewer.organization_id, reference, only_user=only_user_of(viewer))
     if entry is None:
         raise PageNotFoundError
     return entry
@@ -124,9 +125,19 @@ async def _opened(tx: Transaction, viewer: Viewer, entry: Entry) -> dict[str, ob
     }
 
 
-def _position(cursor: str | None) -> int | None:
-    found = read_position(cursor, int)
-    return int(found[0]) if found else None
+async def _next_page(tx: Transaction, viewer: Viewer, found: Found) -> str | None:
+    """The cursor of the next page: the reference of the entry with which it begins."""
+    if found.next is None:
+        return None
+    first = await queries.first_below(tx, viewer.organization_id, found.next)
+    return None if first is None else seal_position([first])
+
+
+async def _begin_of_page(tx: Transaction, viewer: Viewer, cursor: str | None) -> int | None:
+    """Below which id a page begins; None for the first page."""
+    position = read_position(cursor, str)
+    first = await queries.id_of_entry(tx, viewer.organization_id, str(position[0])) if position else None
+    return None if first is None else first + 1
 
 
 def _by_day(rows: Sequence[Entry], zone: tzinfo) -> list[tuple[date, list[Entry]]]:

@@ -131,21 +131,54 @@ async def list_entries(
 
 
 async def find_entry(
-    tx: Transaction, organization_id: str, entry_id: int, *, only_user: str | None = None
+    tx: Transaction, organization_id: str, reference: str, *, only_user: str | None = None
 ) -> Entry | None:
     """One entry of the organization's ledger; of one user, if one is given."""
     row = await tx.fetchrow(
         f"""
         WITH l AS (
             SELECT {_COLUMNS} FROM ledger_entries l
-            WHERE l.organization_id = $1 AND l.id = $2 AND ($3::text IS NULL OR l.user_id = $3)
+            WHERE l.organization_id = $1 AND l.reference = $2 AND ($3::text IS NULL OR l.user_id = $3)
         ) {_NAMED}
         """,
         organization_id,
-        entry_id,
+        reference.replace("\0", ""),
         only_user,
     )
     return Entry(**row) if row else None
+
+
+async def first_below(tx: Transaction, organization_id: str, entry_id: int) -> str | None:
+    """The reference of the newest entry with a smaller id.
+
+    Addresses name entries by their references, because ids count the entries of all organizations.
+    """
+    reference: str | None = await tx.fetchval(
+        "SELECT reference FROM ledger_entries WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT 1",
+        organization_id,
+        entry_id,
+    )
+    return reference
+
+
+async def id_of_entry(tx: Transaction, organization_id: str, reference: str) -> int | None:
+    """The id of the organization's entry with this reference; None if it has none."""
+    entry_id: int | None = await tx.fetchval(
+        "SELECT id FROM ledger_entries WHERE organization_id = $1 AND reference = $2",
+        organization_id,
+        reference.replace("\0", ""),
+    )
+    return entry_id
+
+
+async def id_of_hold(tx: Transaction, organization_id: str, reference: str) -> int | None:
+    """The id of the organization's hold with this reference, open or ended; None if it has none."""
+    hold_id: int | None = await tx.fetchval(
+        "SELECT id FROM credit_holds WHERE organization_id = $1 AND reference = $2",
+        organization_id,
+        reference.replace("\0", ""),
+    )
+    return hold_id
 
 
 async def newest_entry(tx: Transaction, organization_id: str) -> int:

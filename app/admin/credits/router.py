@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from app.admin.access import Manager, SignedIn, Viewer
@@ -13,8 +13,6 @@ from app.admin.rendering import see_other
 from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
 
 router = APIRouter()
-
-EntryId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 async def require_organization(viewer: SignedIn) -> Viewer:
@@ -52,23 +50,23 @@ async def add_alert(request: Request, viewer: Manager, tx: TransactionDep, setti
     return see_other(request, "/usage#alerts", note=f"Owners and admins are told below {form.value('threshold')}.")
 
 
-@router.get("/usage/alerts/{alert_id}/remove")
+@router.get("/usage/alerts/{threshold}/remove")
 async def ask_to_remove_alert(
-    request: Request, alert_id: EntryId, viewer: Manager, tx: TransactionDep, settings: SettingsDep
+    request: Request, threshold: str, viewer: Manager, tx: TransactionDep, settings: SettingsDep
 ) -> Response:
     """What nobody is told any more without an alert."""
-    return await alert_form.ask_to_remove(request, viewer, tx, alert_id, sends_mail=settings.sends_mail)
+    return await alert_form.ask_to_remove(request, viewer, tx, threshold, sends_mail=settings.sends_mail)
 
 
-@router.post("/usage/alerts/{alert_id}/remove")
+@router.post("/usage/alerts/{threshold}/remove")
 async def remove_alert(
-    request: Request, alert_id: EntryId, viewer: Manager, tx: TransactionDep, settings: SettingsDep
+    request: Request, threshold: str, viewer: Manager, tx: TransactionDep, settings: SettingsDep
 ) -> Response:
     """Alert the organization no more at one of its amounts, if that was typed."""
-    form = await alert_form.remove(request, viewer, tx, alert_id)
+    form = await alert_form.remove(request, viewer, tx, threshold)
     if form.errors:
         return await alert_form.ask_to_remove(
-            request, viewer, tx, alert_id, sends_mail=settings.sends_mail, form=form, status=422
+            request, viewer, tx, threshold, sends_mail=settings.sends_mail, form=form, status=422
         )
     return see_other(request, "/usage#alerts", note="The alert is removed.")
 
@@ -97,7 +95,7 @@ async def export_json(request: Request, viewer: Reader, database: DatabaseDep) -
     return json_export(request, viewer, database)
 
 
-@router.get("/ledger/{entry_id}")
-async def show_entry(request: Request, entry_id: EntryId, viewer: Reader, tx: TransactionDep) -> Response:
+@router.get("/ledger/{reference:path}")
+async def show_entry(request: Request, reference: str, viewer: Reader, tx: TransactionDep) -> Response:
     """One entry beside the list: how its sum was computed, and its hold."""
-    return await ledger_page.show(request, viewer, tx, entry_id=entry_id)
+    return await ledger_page.show(request, viewer, tx, reference=reference)

@@ -167,8 +167,6 @@ def _found(search: str, parameter: _Parameter) -> str:
         f"{entries} reference IN ({text}, {parameter(turn_reference(search))})",
         f"{entries} session_id IN (SELECT id FROM sessions WHERE organization_id = $1 AND public_id = {text})",
     ]
-    if search.isascii() and search.isdigit() and len(search) < 19:
-        parts.append(f"{entries} id = {parameter(int(search))}")
     if (content_id := _uuid(search)) is not None:
         content = parameter(content_id)
         parts.append(f"{entries} session_id = {content}")

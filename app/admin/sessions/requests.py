@@ -22,7 +22,7 @@ _STATES: Final = {
 class EntryView:
     """A ledger entry: of a turn, or of a content that it has made."""
 
-    id: int
+    reference: str
     what: str
     content_id: str | None
     amount: Decimal
@@ -114,7 +114,7 @@ def _entry_view(entry: EntryRow) -> EntryView:
         what += ", charged late"
     if entry.reference.startswith("superseded:"):
         what += ", given back"
-    return EntryView(entry.id, what, content_id, entry.amount)
+    return EntryView(entry.reference, what, content_id, entry.amount)
 
 
 def _content_id(reference: str) -> str | None:

@@ -86,7 +86,7 @@ class Waterfall:
     request_id: str | None
     agent: str | None
     api_key_id: str | None
-    entry_ids: Sequence[int]
+    entries: Sequence[str]
     steps: Sequence[Step]
     ticks: Sequence[Tick]
     left_out: int

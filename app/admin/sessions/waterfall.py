@@ -48,7 +48,7 @@ def waterfall_of(turn_id: str, rows: TurnRows, now: datetime) -> Waterfall | Non
         request_id=hold.request_id,
         agent=hold.agent,
         api_key_id=hold.api_key_id,
-        entry_ids=[entry.id for entry in rows.entries if is_of(entry.reference, reference, contents)],
+        entries=[entry.reference for entry in rows.entries if is_of(entry.reference, reference, contents)],
         steps=placed[:_MOST_STEPS],
         ticks=_ticks(length),
         left_out=max(0, len(placed) - _MOST_STEPS),

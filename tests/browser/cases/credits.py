@@ -18,7 +18,6 @@ async def pages(world: World) -> list[Case]:
     async with world.database.transaction() as tx:
         entry = await _spend(tx, world.organization.id, world.organization.user_id)
         await alerts.add_alert(tx, world.organization.id, Decimal(1000), actor=COMMAND_LINE)
-        (alert,) = await alerts.list_alerts(tx, world.organization.id)
         await credits.hold(
             tx,
             Attribution(organization_id=world.organization.id, agent="painter", model="minimax/video-01"),
@@ -33,7 +32,7 @@ async def pages(world: World) -> list[Case]:
         Case("usage-nothing", "/usage?pick=never"),
         Case("usage-member", "/usage", as_role="member"),
         Case("usage-viewer", "/usage", as_role="viewer"),
-        Case("alert-remove", f"/usage/alerts/{alert.id}/remove"),
+        Case("alert-remove", "/usage/alerts/1000/remove"),
         Case("ledger", "/ledger"),
         Case("ledger-entry", f"/ledger/{entry}?kind=charge&cursor=first"),
         Case("ledger-nothing", "/ledger?search=never&kind=adjustment&first=2026-01-01"),
@@ -42,8 +41,8 @@ async def pages(world: World) -> list[Case]:
     ]
 
 
-async def _spend(tx: Transaction, organization_id: str, user_id: str) -> int:
-    """Spend for a month; returns the id of the last entry."""
+async def _spend(tx: Transaction, organization_id: str, user_id: str) -> str:
+    """Spend for a month; returns the reference of the last entry."""
     for day in range(30):
         for number, model in enumerate(_MODELS):
             cost = f"0.{day * 7 + number + 1:06}"
@@ -51,11 +50,9 @@ async def _spend(tx: Transaction, organization_id: str, user_id: str) -> int:
             at = datetime.now(UTC) - timedelta(days=day, seconds=number)
             origin = Origin(organization_id=organization_id, user_id=user_id, model=model)
             await add_charge(tx, origin, at, calls)
-    last = await add_charge(
+    return await add_charge(
         tx,
         Origin(organization_id=organization_id, user_id=user_id),
         datetime.now(UTC),
         [Call("0.000899"), Call("0.001131")],
     )
-    entry_id: int = await tx.fetchval("SELECT id FROM ledger_entries WHERE reference = $1", last)
-    return entry_id

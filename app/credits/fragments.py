@@ -1,7 +1,7 @@
 """The parts of credits in statements that admit turns, or end turns and generations: expressions, each by its name.
 
 Whoever puts them together says where the values come from; see `app.chat.turns.turn_statements` and
-`app.generations.completion`.
+`app.generations.completed_together`.
 """
 
 from app.core.attribution import ATTRIBUTION_COLUMNS

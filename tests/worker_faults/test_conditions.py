@@ -14,9 +14,9 @@ import pytest
 
 from app.catalog.pricing import Cost
 from app.core.database import Transaction
-from app.generations import claims, completion, endings, outputs, progress
+from app.generations import claims, completed_together, endings, outputs, progress
 from app.generations.attempts import Attempt, AttemptLostError, ClaimedAttempt, Outcome, StoredFile
-from app.generations.completion import Completion
+from app.generations.completed_together import Completion
 from app.generations.media_types import TEXT
 from tests.core.sites import settings_of
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
@@ -204,7 +204,7 @@ async def complete_with(tx: Transaction, bench: Workbench, attempt: ClaimedAttem
     """Complete the attempt with a file at this path."""
     file = StoredFile(path, TEXT.content_type, 1, _HASH)
     completed = Completion(attempt, [file], Cost(Decimal(0)), None)
-    return (await completion.complete(tx, bench.resources.queue, attempt.organization_id, [completed]))[0]
+    return (await completed_together.complete(tx, bench.resources.queue, attempt.organization_id, [completed]))[0]
 
 
 async def ask_running(workbench: Workbench, model: str = _MODEL) -> str:

@@ -13,9 +13,9 @@ import pytest
 
 from app.catalog.pricing import Cost
 from app.credits import service as credits
-from app.generations import completion, outputs, progress
+from app.generations import completed_together, outputs, progress
 from app.generations.attempts import ClaimedAttempt, StoredFile
-from app.generations.completion import Completion
+from app.generations.completed_together import Completion
 from app.generations.media_types import TEXT
 from app.generations.outputs import Wanted
 from app.generations.progress import Accepted
@@ -119,7 +119,7 @@ async def test_completions_of_an_organization_update_its_account_once(own: Workb
 
     async with own.resources.database.transaction() as tx:
         before = await tx.fetchval(_ACCOUNT_UPDATES)
-        done = await completion.complete(tx, own.resources.queue, own.organization.id, wanted)
+        done = await completed_together.complete(tx, own.resources.queue, own.organization.id, wanted)
         after = await tx.fetchval(_ACCOUNT_UPDATES)
 
     assert (done, after - before) == ([True] * 5, 1)
@@ -224,4 +224,4 @@ async def _accept(worker: ManualWorker, accepted: Sequence[Accepted]) -> list[bo
 
 async def _complete(own: Workbench, completions: Sequence[Completion]) -> list[bool]:
     async with own.resources.database.transaction() as tx:
-        return await completion.complete(tx, own.resources.queue, own.organization.id, completions)
+        return await completed_together.complete(tx, own.resources.queue, own.organization.id, completions)

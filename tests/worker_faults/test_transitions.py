@@ -14,9 +14,9 @@ import pytest
 from app.catalog.pricing import Cost
 from app.core.attribution import Attribution
 from app.core.database import Transaction
-from app.generations import claims, completion, endings, outputs, parking, progress, service
+from app.generations import claims, completed_together, endings, outputs, parking, progress, service
 from app.generations.attempts import AttemptLostError, ClaimedAttempt, Outcome, StoredFile
-from app.generations.completion import Completion
+from app.generations.completed_together import Completion
 from app.generations.media_types import TEXT
 from app.generations.models import Generation
 from app.generations.progress import Accepted
@@ -86,7 +86,7 @@ async def _complete(tx: Transaction, trial: Trial) -> object:
     file = StoredFile(output.storage_path, TEXT.content_type, 1, "0" * 64)
     completed = Completion(trial.attempt, [file], Cost(Decimal(0)), None)
     queue = trial.workbench.resources.queue
-    return any(await completion.complete(tx, queue, trial.attempt.organization_id, [completed]))
+    return any(await completed_together.complete(tx, queue, trial.attempt.organization_id, [completed]))
 
 
 async def _accept_plain(tx: Transaction, trial: Trial) -> object:

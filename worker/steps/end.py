@@ -6,9 +6,9 @@ from app.catalog import service as catalog
 from app.catalog.pricing import PriceTag, generation_cost
 from app.core.database import Database
 from app.core.group_commit import GroupCommit
-from app.generations import completion, create_calls, endings
+from app.generations import completed_together, create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
-from app.generations.completion import Completion
+from app.generations.completed_together import Completion
 from app.queue.protocol import WakeQueue
 from worker.steps.counting import count_completed
 
@@ -74,7 +74,7 @@ class Ending:
 
     async def _complete_all(self, organization_id: str, completions: Sequence[Completion]) -> list[bool]:
         async with self.database.transaction() as tx:
-            return await completion.complete(tx, self.queue, organization_id, completions)
+            return await completed_together.complete(tx, self.queue, organization_id, completions)
 
     async def _complete_one(self, organization_id: str, one: Completion) -> bool:
         return (await self._complete_all(organization_id, [one]))[0]

@@ -101,11 +101,47 @@ class ChatCompletionChunk(_Turn):
     session_id: str = Field(default="", description="Only in the first chunk")
 
 
+def _schema(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# An event as OpenAPI 3.2 describes one: its fields, and in `data` the text that is JSON, or marks the end.
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "type": "string",
+            "anyOf": [
+                {
+                    "contentMediaType": "application/json",
+                    "contentSchema": {
+                        "anyOf": [
+                            _schema("ChatCompletionChunk"),
+                            *map(
+                                _schema,
+                                (
+                                    "ProviderErrorError",
+                                    "ProviderRateLimitedError",
+                                    "ProviderTimeoutError",
+                                    "ProviderUnavailableError",
+                                    "ServiceUnavailableError",
+                                    "InternalErrorError",
+                                ),
+                            ),
+                        ]
+                    },
+                },
+                {"const": "[DONE]"},
+            ],
+        }
+    },
+}
 COMPLETION: dict[str, Any] = {
     "model": ChatCompletion,
     "description": "The whole answer, or with `stream` its pieces: events `data: {…}`, of which the last is "
     "`data: [DONE]`. A stream that fails has an event with an error before it. Lines that begin with a colon keep the "
     "connection alive.",
     "links": links("session_id", "session_id", "list_messages", "get_status"),
-    "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/ChatCompletionChunk"}}},
+    "content": {"text/event-stream": {"itemSchema": _EVENT}},
 }

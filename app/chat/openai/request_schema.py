@@ -59,6 +59,9 @@ _PARTS: dict[str, _Json] = {
 _PARTS_OF_ALL = ("text", "image_url", "input_audio", "file")
 
 
+_EXAMPLE: list[_Json] = [{"role": "user", "content": "What is a lighthouse?"}]
+
+
 def describe_message(schema: _Json) -> None:
     """Say which fields and parts a message of each role has."""
     schema["allOf"] = [
@@ -75,8 +78,12 @@ def describe_call(schema: _Json) -> None:
 
 
 def describe_request(schema: _Json) -> None:
-    """Say what names parameters may have that this server does not know."""
+    """Say what names parameters may have that this server does not know, and show requests."""
     schema["propertyNames"] = {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"}
+    schema["examples"] = [
+        {"messages": _EXAMPLE},
+        {"messages": _EXAMPLE, "stream": True, "stream_options": {"include_usage": True}},
+    ]
 
 
 def describe_agent_request(schema: _Json) -> None:

@@ -43,6 +43,8 @@ def _migrate(*, check: bool) -> None:
 
 def _upgrade() -> None:
     """Run the migrations that are missing, and set up the server's role if it has a password."""
+    # It tells of its own parts while it is loaded.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415 - Alembic takes 10 MB, which a server would keep
     from alembic.config import Config  # noqa: PLC0415 - see above
     from alembic.util import CommandError  # noqa: PLC0415 - see above

@@ -80,7 +80,7 @@ def charge(**values: Any) -> Charge:
         "per_output": Decimal(0),
         "ceiling": Decimal(1),
         "effective_at": BEGAN,
-        "entry_id": 1,
+        "entry": "generation:1:0",
         "charged": Decimal(1),
     }
     return Charge(**usual | values)

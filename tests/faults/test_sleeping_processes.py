@@ -30,6 +30,7 @@ from tests.waiting import PATIENCE, until
 _IS_FULL = os.environ.get("FULL") == "1"
 _SAMPLE = 4
 _HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+_CONVERSATION = {"elevenlabs_extra_body": {"conversation_id": "kept"}}
 # The machine may be busy. What waits for a process that sleeps would wait for as long as the test lets it sleep.
 _PROMPT_SECONDS = IDLE_SECONDS + 5
 _OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'junis' AND state = 'idle in transaction'"
@@ -46,10 +47,13 @@ class Pair:
     database: Database
 
     async def chat(self, api: Api, organization: Organization, *, is_keyed: bool = False) -> httpx.Response:
-        """The response to a chat. One that `is_keyed`, by an Idempotency-Key, takes transactions of several steps."""
+        """The response to a chat. One with a key, in a conversation that goes on, takes a transaction of several steps.
+
+        With a key alone, or a conversation alone, it would take none.
+        """
         headers = organization.headers | ({"Idempotency-Key": secrets.token_hex(8)} if is_keyed else {})
         async with httpx.AsyncClient(base_url=api.base_url, headers=headers, timeout=PATIENCE) as client:
-            return await client.post(CHAT, json=_HELLO)
+            return await client.post(CHAT, json=_HELLO | (_CONVERSATION if is_keyed else {}))
 
     async def open_transactions(self) -> int:
         """How many transactions are open without a statement that runs."""

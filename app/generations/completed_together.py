@@ -1,7 +1,7 @@
 """The completion of attempts: their states, files and charges, and the start of the next generations.
 
 One statement does it for all attempts of an organization that are completed together. Each of them is completed or left
-as it is, whatever becomes of the others.
+as it is by itself: one that cannot be completed does not hold up the others.
 """
 
 from collections.abc import Sequence

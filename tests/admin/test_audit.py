@@ -245,7 +245,7 @@ def test_every_event_of_the_code_has_its_words() -> None:
 @pytest.mark.parametrize("event", sorted(WORDINGS))
 def test_words_are_a_sentence(event: str) -> None:
     at = datetime(2026, 11, 29, 12, tzinfo=UTC)
-    row = Change(1, at, "server", None, None, "org-1", "Acme", event, "id-1", "thing", {}, {}, None, None)
+    row = Change(at, "server", None, None, "org-1", "Acme", event, "id-1", "thing", {}, {}, None, None)
 
     told = tell(row, organization_id="org-1", is_operator=True)
 
@@ -259,7 +259,7 @@ def test_every_group_has_its_words() -> None:
 
 def test_an_event_of_a_newer_version_is_told_by_its_name() -> None:
     at = datetime(2026, 11, 29, 12, tzinfo=UTC)
-    row = Change(1, at, "command_line", None, None, None, None, "moon_painted", "id-1", None, None, None, "a@b", None)
+    row = Change(at, "command_line", None, None, None, None, "moon_painted", "id-1", None, None, None, "a@b", None)
 
     told = tell(row, organization_id="", is_operator=True)
 
@@ -270,7 +270,7 @@ def test_an_event_of_a_newer_version_is_told_by_its_name() -> None:
 def test_long_values_are_cut_and_kept_whole_behind_a_fold() -> None:
     at = datetime(2026, 11, 29, 12, tzinfo=UTC)
     after = {"name": "poet", "instruction": "x" * 900, **{f"value_{number}": number + 1 for number in range(20)}}
-    row = Change(1, at, "server", None, None, None, None, "agent_imported", "id-1", "poet", None, after, None, None)
+    row = Change(at, "server", None, None, None, None, "agent_imported", "id-1", "poet", None, after, None, None)
 
     told = tell(row, organization_id="", is_operator=False)
 
@@ -284,8 +284,8 @@ def test_days_are_those_of_the_reader() -> None:
     now = datetime(2026, 11, 29, 12, tzinfo=UTC)
     moments = [now, now - timedelta(hours=13), now - timedelta(days=40), now - timedelta(days=400)]
     rows = [
-        Change(n, at, "server", None, None, None, None, "user_created", "id", "x", None, None, None, None)
-        for n, at in enumerate(moments)
+        Change(at, "server", None, None, None, None, "user_created", "id", "x", None, None, None, None)
+        for at in moments
     ]
 
     days = by_day([tell(row, organization_id="", is_operator=False) for row in rows], UTC, now)

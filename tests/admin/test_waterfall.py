@@ -108,7 +108,7 @@ def test_contents_may_outlive_their_turn() -> None:
 def test_costs_are_those_of_the_ledger() -> None:
     amounts = {REFERENCE: "-0.2", f"generation:{CONTENT}:1": "-0.3", f"late:{REFERENCE}:2": "-0.05",
                f"superseded:{REFERENCE}": "0.1", "turn:turn-10": "-9", "generation:another:0": "-9"}  # fmt: skip
-    entries = [EntryRow(index, "charge", name, Decimal(amount)) for index, (name, amount) in enumerate(amounts.items())]
+    entries = [EntryRow("charge", name, Decimal(amount)) for name, amount in amounts.items()]
     stored = rows(entries=entries, contents=[content(5)], events=[call(1, 0, 1)])
 
     shown = waterfall_of(TURN, stored, at(20))

@@ -23,7 +23,6 @@ class Change:
     """One row of the log.
 
     Attributes:
-        id: its number.
         at: when it was made.
         actor_kind: `user`, `command_line` or `server`.
         actor_id: the user, if it was one.
@@ -39,7 +38,6 @@ class Change:
         request_id: the request or command that made it.
     """
 
-    id: int
     at: datetime
     actor_kind: str
     actor_id: str | None
@@ -135,7 +133,6 @@ def _conditions(wanted: Wanted, parameter: Any) -> list[str]:
 
 def _change(row: Any) -> Change:
     return Change(
-        id=row["id"],
         at=row["at"],
         actor_kind=row["actor_kind"],
         actor_id=row["actor_id"],

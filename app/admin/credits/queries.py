@@ -69,7 +69,6 @@ class Entry:
 class Hold:
     """What is held for an action that has not ended."""
 
-    id: int
     reference: str
     amount: Decimal
     created_at: datetime
@@ -217,7 +216,7 @@ async def list_holds(
               AND ($3::text IS NULL OR user_id = $3)
             ORDER BY id DESC LIMIT $4
         )
-        SELECT n.id, n.reference, n.amount, n.created_at, n.expires_at, n.agent, n.model, n.key_name, n.user_email,
+        SELECT n.reference, n.amount, n.created_at, n.expires_at, n.agent, n.model, n.key_name, n.user_email,
                n.session, n.content_id
         FROM ({_NAMED}) n ORDER BY n.id DESC
         """,

@@ -74,7 +74,7 @@ FROM metering_events WHERE organization_id = $1 AND hold_reference = ANY ($2) OR
 """
 
 _SELECT_ENTRIES: Final = """
-SELECT id, kind, reference, amount FROM ledger_entries WHERE organization_id = $1 AND reference = ANY ($2) ORDER BY id
+SELECT kind, reference, amount FROM ledger_entries WHERE organization_id = $1 AND reference = ANY ($2) ORDER BY id
 """
 
 _SELECT_CONTENTS: Final = """

@@ -74,7 +74,6 @@ class EventRow:
 
 @dataclass(frozen=True)
 class EntryRow:
-    id: int
     kind: str
     reference: str
     amount: Decimal

@@ -16,6 +16,7 @@ from app.cli.model_of_demo import demo_model
 from app.cli.programs import quickstart, worker
 from app.cli.prune import prune
 from app.cli.reporting import log_failure, print_failure, reported_errors
+from app.cli.reseal import reseal
 from app.cli.serve import serve
 from app.core.logging import configure_logging
 
@@ -26,7 +27,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, quickstart, migrate, doctor, demo, demo_model, verify_ledger, count_lists, prune):
+for command in (
+    serve,
+    worker,
+    quickstart,
+    migrate,
+    doctor,
+    demo,
+    demo_model,
+    verify_ledger,
+    count_lists,
+    prune,
+    reseal,
+):
     app.command()(command)
 app.add_typer(admin.app, name="admin")
 app.add_typer(organizations.app, name="orgs")

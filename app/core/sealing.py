@@ -4,6 +4,8 @@ import secrets
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -28,3 +30,15 @@ def unseal(key: bytes, sealed: bytes, context: str) -> str | None:
         return AESGCM(key).decrypt(nonce, encrypted, context.encode()).decode()
     except (InvalidTag, ValueError):
         return None
+
+
+def derive(secret: bytes, purpose: bytes, *, salt: bytes | None = None, length: int = KEY_BYTES) -> bytes:
+    """Bytes that follow from a secret by HKDF, and from which it does not follow.
+
+    Args:
+        secret: what nobody else knows, of any length.
+        purpose: other bytes follow for another purpose.
+        salt: random bytes, for a key that is used once.
+        length: how many bytes.
+    """
+    return HKDF(SHA256(), length, salt, purpose).derive(secret)

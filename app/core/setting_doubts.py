@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _SHORTEST_SECRET = 12
 _MADE_BY_VENDORS = ("llm_api_key", "replicate_api_token")
 # Secrets that an operator makes. The others come from vendors, who decide how long they are.
-_MADE_BY_OPERATORS = ("secret_key", "metrics_token", "s3_secret_access_key")
+_MADE_BY_OPERATORS = ("secret_key", "secret_key_accepted", "metrics_token", "s3_secret_access_key")
 _WITH_PASSWORDS = ("database_url", "database_direct_url", "redis_url")
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", None})
 _PLACEHOLDER = re.compile(

@@ -79,7 +79,7 @@ def _bare(name: str, value: str) -> str:
     value = value.strip()
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     # Anything may be a secret of the operator's own, also what has been one with its quotes so far.
-    return value[1:-1].strip() if is_quoted and name.lower() != "secret_key" else value
+    return value[1:-1].strip() if is_quoted and not name.lower().startswith("secret_key") else value
 
 
 def check_passwords(base_url: str, key: SecretStr) -> None:
@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     public_url: HttpUrl = "http://localhost:8000"
     # Seals what the console leaves in cookies.
     secret_key: OneLineSecret = Field(default_factory=lambda: SecretStr(secrets.token_urlsafe(32)))
+    # Opens what it has sealed, and seals nothing, while the key is being changed.
+    secret_key_accepted: OneLineSecret = SecretStr("")
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     # The page of the console that shows every part in every state.
     console_kit: bool = False

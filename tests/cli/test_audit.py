@@ -44,7 +44,7 @@ ELSEWHERE = {"orgs create", "demo", "demo-model", "prune"}
 # They change nothing administrative: programs, and what only reads vendors.
 PROGRAMS = {
     "serve", "worker", "quickstart", "migrate", "doctor", "reconcile predictions", "reconcile usage", "objects verify",
-    "objects export", "objects import",
+    "objects export", "objects import", "reseal",
 }  # fmt: skip
 # What is run, and changes nothing.
 READS = [

@@ -23,8 +23,6 @@ BEGINS_WITH = {
 }
 # Compose decides: outputs go to the bucket.
 NOT_UNDER_COMPOSE = {"LOCAL_STORAGE_DIR"}
-# Nothing is signed with it yet; only the API will.
-NOT_READ_YET: dict[str, set[str]] = {"api": {"SECRET_KEY"}, "worker": set(), "migrate": set()}
 # `junis migrate` takes it from the environment.
 NO_SETTING = {"SERVER_DATABASE_PASSWORD"}
 # It has one connection, and DATABASE_URL is the direct one.
@@ -79,7 +77,7 @@ def test_a_process_gets_the_settings_that_it_reads_and_no_other(process: str) ->
     given = set(SERVICES[process]["environment"]) - NO_SETTING
     read_by_it = settings_read(BEGINS_WITH[process])
 
-    assert given == (read_by_it | NOT_READ_YET[process]) - NOT_UNDER_COMPOSE - NOT_NEEDED[process]
+    assert given == read_by_it - NOT_UNDER_COMPOSE - NOT_NEEDED[process]
 
 
 @pytest.mark.parametrize("process", BEGINS_WITH)
@@ -106,7 +104,7 @@ def test_a_secret_is_known_to_those_who_need_it() -> None:
     assert knows("S3_SECRET_ACCESS_KEY") == {"objects", "api", "worker"}
     assert knows("REPLICATE_API_TOKEN") == {"api", "worker"}
     assert knows("METRICS_TOKEN") == {"api", "prometheus"}
-    for secret in ("LLM_API_KEY", "LLM_UPSTREAMS", "SECRET_KEY"):
+    for secret in ("LLM_API_KEY", "LLM_UPSTREAMS", "SECRET_KEY", "SECRET_KEY_ACCEPTED"):
         assert knows(secret) == {"api"}
     assert not settings_used(SERVICES["simulator"]["environment"])
 

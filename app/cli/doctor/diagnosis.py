@@ -19,6 +19,7 @@ from app.cli.doctor.machine_checks import (
 from app.cli.doctor.redis_checks import check_redis, check_worker
 from app.cli.doctor.replicate_checks import check_replicate, check_webhooks
 from app.cli.doctor.results import Result, failed, not_checked
+from app.cli.doctor.secret_key_checks import check_secret_key
 from app.cli.doctor.store_checks import check_disk, check_store
 from app.core.outgoing import Outgoing
 from app.core.settings import InvalidSettingsError, Settings, load_settings
@@ -33,6 +34,7 @@ CHECKS = (
     Check("role", check_role),
     Check("schema", check_schema),
     Check("pooler", check_pooler, seconds=20),
+    Check("secret key", check_secret_key),
     Check("redis", check_redis),
     Check("worker", check_worker),
     Check("store", check_store, seconds=60),

@@ -59,6 +59,7 @@ def set_well(
         "LLM_BASE_URL": chat_url,
         "LLM_API_KEY": "the-right-key-of-the-tests",
         "LLM_MODEL": "llama",
+        "SECRET_KEY": "the-secret-key-of-the-tests",
         "REPLICATE_BASE_URL": replicate_url,
         "REPLICATE_API_TOKEN": "r8_the_token_of_the_tests",
         # Nobody listens there.

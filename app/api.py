@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from app.agents.router import router as agents
+from app.chat.responses.router import router as responses
 from app.chat.router import router as chat
 from app.content.file_router import router as files
 from app.content.router import router as content
@@ -13,6 +14,7 @@ from app.sessions.router import router as sessions
 
 router = APIRouter()
 router.include_router(chat)
+router.include_router(responses)
 router.include_router(models)
 router.include_router(agents)
 router.include_router(sessions)

@@ -35,12 +35,12 @@ def _metadata(value: bytes) -> bytes:
     return chat(metadata=b'{"a":' + value + b"}")
 
 
-def _list(item: bytes, size: int) -> bytes:
+def list_of(item: bytes, size: int) -> bytes:
     """A list of equal items."""
     return b"[" + (item + b",") * (size // (len(item) + 1)) + item + b"]"
 
 
-def _keys(size: int, prefix: bytes = b"", value: bytes = b"1") -> bytes:
+def keys_of(size: int, prefix: bytes = b"", value: bytes = b"1") -> bytes:
     """Members of an object with different names."""
     count = size // (len(prefix) + len(value) + 9)
     return b",".join(b'"%s%x":%s' % (prefix, number, value) for number in range(count))
@@ -87,28 +87,28 @@ def _deep(opening: bytes, closing: bytes, size: int) -> bytes:
 # Those that were found to hold the event loop for more than 250 ms, and what they are compared with.
 REPORTED: dict[str, Shape] = {
     "question": lambda _: chat(),
-    "empty lists": lambda size: _list(b"[]", size),
-    "metadata of lists": lambda size: _metadata(_list(b"[]", size)),
-    "metadata of keys": lambda size: chat(metadata=b"{" + _keys(size) + b"}"),
-    "metadata of floats": lambda size: _metadata(_list(b"1.7976931348623157e308", size)),
-    "metadata of integers": lambda size: _metadata(_list(b"1", size)),
-    "long integers": lambda size: _metadata(_list(b"9" * 4299, size)),
+    "empty lists": lambda size: list_of(b"[]", size),
+    "metadata of lists": lambda size: _metadata(list_of(b"[]", size)),
+    "metadata of keys": lambda size: chat(metadata=b"{" + keys_of(size) + b"}"),
+    "metadata of floats": lambda size: _metadata(list_of(b"1.7976931348623157e308", size)),
+    "metadata of integers": lambda size: _metadata(list_of(b"1", size)),
+    "long integers": lambda size: _metadata(list_of(b"9" * 4299, size)),
     "one text": lambda size: _content(b"a" * size),
     "backslashes": lambda size: _content(b"\\\\" * (size // 2) + b"u0000x"),
     "escaped letters": lambda size: _content(b"\\u00e9" * (size // 6)),
-    "message of keys": lambda size: _message(_keys(size)),
-    "message of lists": lambda size: _message(b'"zz":' + _list(b"{}", size)),
-    "unknown keys": lambda size: chat()[:-1] + b"," + _keys(size, b"k") + b"}",
-    "unknown list": lambda size: chat(zz=_list(b"{}", size)),
+    "message of keys": lambda size: _message(keys_of(size)),
+    "message of lists": lambda size: _message(b'"zz":' + list_of(b"{}", size)),
+    "unknown keys": lambda size: chat()[:-1] + b"," + keys_of(size, b"k") + b"}",
+    "unknown list": lambda size: chat(zz=list_of(b"{}", size)),
     "messages": lambda size: chat(
-        messages=_list(b'{"role":"user","content":"%s"}' % (b"a" * (size // 5000 - 28)), size)
+        messages=list_of(b'{"role":"user","content":"%s"}' % (b"a" * (size // 5000 - 28)), size)
     ),
-    "short messages": lambda size: chat(messages=_list(_QUESTION, min(size, 4999 * 30))),
-    "bad messages": lambda size: chat(messages=_list(b'{"role":"x"}', size)),
-    "parts": lambda size: chat(messages=_list(b'{"role":"user","content":' + _list(_TEXT_PART, 1500) + b"}", size)),
+    "short messages": lambda size: chat(messages=list_of(_QUESTION, min(size, 4999 * 30))),
+    "bad messages": lambda size: chat(messages=list_of(b'{"role":"x"}', size)),
+    "parts": lambda size: chat(messages=list_of(b'{"role":"user","content":' + list_of(_TEXT_PART, 1500) + b"}", size)),
     "tool calls": lambda size: _calling(2400, 60, size),
     "bare tool calls": lambda size: _calling(2400, 60, size, is_whole=False),
-    "tools": lambda size: _tools(size, b'{"a":' + _list(b"{}", size // 140) + b"}"),
+    "tools": lambda size: _tools(size, b'{"a":' + list_of(b"{}", size // 140) + b"}"),
     "tool name": lambda size: chat(tools=b'[{"type":"function","function":{"name":"' + b"a" * size + b'"}}]'),
     "image": lambda size: _part(
         b'{"type":"image_url","image_url":{"url":"data:image/png;base64,' + b"A" * size + b'"}}'
@@ -123,37 +123,39 @@ REPORTED: dict[str, Shape] = {
 
 # Further ones: at the edge of a limit, past one check and into the next, or at the end of much that is good.
 FURTHER: dict[str, Shape] = {
-    "lists at the limit": lambda size: _metadata(_list(b"[]", min(size, 3 * 29_980))),
-    "objects at the limit": lambda size: _message(b'"zz":' + _list(b"{}", min(size, 3 * 29_980))),
-    "keys at the limit": lambda size: chat(metadata=b"{" + _keys(min(size, 59_000 * 10)) + b"}"),
-    "message of keys at the limit": lambda size: _message(_keys(min(size, 59_000 * 10))),
-    "unknown keys at the limit": lambda size: chat()[:-1] + b"," + _keys(min(size, 59_000 * 10), b"k") + b"}",
-    "long keys": lambda size: _message(_keys(size, b"k" * 150)),
-    "long values": lambda size: _message(_keys(size, value=b'"' + b"v" * 150 + b'"')),
+    "lists at the limit": lambda size: _metadata(list_of(b"[]", min(size, 3 * 29_980))),
+    "objects at the limit": lambda size: _message(b'"zz":' + list_of(b"{}", min(size, 3 * 29_980))),
+    "keys at the limit": lambda size: chat(metadata=b"{" + keys_of(min(size, 59_000 * 10)) + b"}"),
+    "message of keys at the limit": lambda size: _message(keys_of(min(size, 59_000 * 10))),
+    "unknown keys at the limit": lambda size: chat()[:-1] + b"," + keys_of(min(size, 59_000 * 10), b"k") + b"}",
+    "long keys": lambda size: _message(keys_of(size, b"k" * 150)),
+    "long values": lambda size: _message(keys_of(size, value=b'"' + b"v" * 150 + b'"')),
     "parts at the limit": lambda size: chat(
-        messages=_list(b'{"role":"user","content":' + _list(_TEXT_PART, 24_000) + b"}", min(size, 490_000))
+        messages=list_of(b'{"role":"user","content":' + list_of(_TEXT_PART, 24_000) + b"}", min(size, 490_000))
     ),
     "images at the limit": lambda size: chat(
-        messages=_list(
-            b'{"role":"user","content":' + _list(b'{"type":"image_url","image_url":{"url":"http://a"}}', 40_000) + b"}",
+        messages=list_of(
+            b'{"role":"user","content":'
+            + list_of(b'{"type":"image_url","image_url":{"url":"http://a"}}', 40_000)
+            + b"}",
             min(size, 680_000),
         )
     ),
     "tool calls at the limit": lambda size: _calling(70, 120, size),
-    "tools at the limit": lambda size: _tools(min(size, 128 * 1300), b'{"a":' + _list(b"{}", 1250) + b"}"),
+    "tools at the limit": lambda size: _tools(min(size, 128 * 1300), b'{"a":' + list_of(b"{}", 1250) + b"}"),
     "tool of keys": lambda size: chat(
-        tools=b'[{"type":"function","function":{"name":"f",' + _keys(min(size, 590_000)) + b"}}]"
+        tools=b'[{"type":"function","function":{"name":"f",' + keys_of(min(size, 590_000)) + b"}}]"
     ),
     "calls of one id": lambda size: chat(
-        messages=_list(
+        messages=list_of(
             b'{"role":"assistant","tool_calls":'
-            + _list(b'{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}', 7000)
+            + list_of(b'{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}', 7000)
             + b"}",
             min(size, 590_000),
         )
     ),
     "results without calls": lambda size: chat(
-        messages=_list(b'{"role":"tool","tool_call_id":"a","content":"r"}', min(size, 4990 * 49))
+        messages=list_of(b'{"role":"tool","tool_call_id":"a","content":"r"}', min(size, 4990 * 49))
     ),
     "commas in a text": lambda size: _content(b",[{" * (size // 3)),
     "quotes in a text": lambda size: _content(b'\\",[{' * min(size // 5, 999_000)),
@@ -178,21 +180,21 @@ FURTHER: dict[str, Shape] = {
     "deep tools": lambda _: chat(
         tools=b'[{"type":"function","function":{"name":"f","a":' + _deep(b"[", b"]", 2 * 195) + b"}}]"
     ),
-    "equal keys": lambda size: _message(_list(b'"a":1', min(size, 59_000 * 6))[1:-1]),
-    "messages twice": lambda size: chat()[:-1] + b',"messages":' + _list(_QUESTION, min(size, 4999 * 30)) + b"}",
+    "equal keys": lambda size: _message(list_of(b'"a":1', min(size, 59_000 * 6))[1:-1]),
+    "messages twice": lambda size: chat()[:-1] + b',"messages":' + list_of(_QUESTION, min(size, 4999 * 30)) + b"}",
     "digits in a text": lambda size: _content(b"9" * size),
-    "integers of 309 digits": lambda size: _metadata(_list(b"9" * 309, size)),
-    "integers of 20 digits": lambda size: _metadata(_list(b"9" * 20, min(size, 59_000 * 21))),
-    "small floats": lambda size: _metadata(_list(b"5e-324", min(size, 59_000 * 7))),
-    "long floats": lambda size: _metadata(_list(b"0." + b"9" * 95, size)),
-    "floats that are infinite": lambda size: _metadata(_list(b"1e999", min(size, 59_000 * 6))),
+    "integers of 309 digits": lambda size: _metadata(list_of(b"9" * 309, size)),
+    "integers of 20 digits": lambda size: _metadata(list_of(b"9" * 20, min(size, 59_000 * 21))),
+    "small floats": lambda size: _metadata(list_of(b"5e-324", min(size, 59_000 * 7))),
+    "long floats": lambda size: _metadata(list_of(b"0." + b"9" * 95, size)),
+    "floats that are infinite": lambda size: _metadata(list_of(b"1e999", min(size, 59_000 * 6))),
     "white space": lambda size: b" " * size + chat(),
     "a long name of a session": lambda size: chat(session_id=b'"' + b"a " * (size // 2) + b'"'),
     "a long name of a model": lambda size: chat(model=b'"agent/' + b"a" * size + b'"'),
     "a long role": lambda size: chat(messages=b'[{"role":"' + b"a" * size + b'","content":"x"}]'),
     "a long type": lambda size: _part(b'{"type":"' + b"a" * size + b'"}'),
-    "long stops": lambda size: chat(stop=_list(b'"' + b"a" * (size // 17) + b'"', size)),
-    "many stops": lambda size: chat(stop=_list(b'"a"', min(size, 59_000 * 4))),
+    "long stops": lambda size: chat(stop=list_of(b'"' + b"a" * (size // 17) + b'"', size)),
+    "many stops": lambda size: chat(stop=list_of(b'"a"', min(size, 59_000 * 4))),
     "an image of many": lambda size: _part(b'{"type":"image_url","image_url":{"url":"http://a/' + b"A" * size + b'"}}'),
     "a sound of equal signs": lambda size: _part(
         b'{"type":"input_audio","input_audio":{"format":"wav","data":"' + b"=" * size + b'"}}'
@@ -202,10 +204,10 @@ FURTHER: dict[str, Shape] = {
     ),
     "a schema": lambda size: chat(
         response_format=b'{"type":"json_schema","json_schema":{"name":"a","schema":{"enum":'
-        + _list(b'{"a":1}', min(size, 150_000))
+        + list_of(b'{"a":1}', min(size, 150_000))
         + b"}}}"
     ),
-    "a choice": lambda size: chat(tool_choice=b"{" + _keys(min(size, 590_000)) + b"}"),
+    "a choice": lambda size: chat(tool_choice=b"{" + keys_of(min(size, 590_000)) + b"}"),
 }
 
 SHAPES: dict[str, Shape] = {**REPORTED, **FURTHER}

@@ -2,10 +2,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.agents.errors import AgentInactiveError, AgentNotFoundError, AgentNotInvocableError
 from app.api_keys.caller import Caller
+from app.api_keys.errors import ScopeNotAllowedError
 from app.api_keys.scopes import Scope
+from app.catalog.errors import ModelNotPricedError
 from app.chat.turns.run import Turns
+from app.core.documentation import may_raise
+from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError, ProviderUnavailableError
+from app.credits.errors import InsufficientCreditsError
 from app.rate_limits.dependencies import Guard
+from app.sessions.errors import SessionBusyError, SessionNotFoundError
 
 
 async def get_turns(request: Request) -> Turns:
@@ -17,3 +24,19 @@ async def get_turns(request: Request) -> Turns:
 AgentInvoker = Annotated[Caller, Depends(Guard(Scope.AGENTS_INVOKE))]
 OrchestratorInvoker = Annotated[Caller, Depends(Guard(Scope.ORCHESTRATOR_INVOKE))]
 TurnsDep = Annotated[Turns, Depends(get_turns)]
+
+# What a turn may end with before its response has begun.
+of_a_turn = may_raise(
+    ScopeNotAllowedError,
+    InsufficientCreditsError,
+    AgentNotFoundError,
+    AgentInactiveError,
+    AgentNotInvocableError,
+    SessionNotFoundError,
+    SessionBusyError,
+    ModelNotPricedError,
+    ProviderError,
+    ProviderRateLimitedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)

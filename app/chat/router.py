@@ -2,45 +2,23 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.agents.errors import AgentInactiveError, AgentNotFoundError, AgentNotInvocableError
-from app.api_keys.errors import ScopeNotAllowedError
-from app.catalog.errors import ModelNotPricedError
-from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep
+from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep, of_a_turn
 from app.chat.openai.documents import COMPLETION
 from app.chat.openai.form import CompletionForm
 from app.chat.openai.request import AgentRequest, ChatRequest
 from app.chat.responding import respond
 from app.chat.turns.targets import Target
-from app.core.documentation import may_raise
-from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError, ProviderUnavailableError
-from app.credits.errors import InsufficientCreditsError
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
-from app.sessions.errors import SessionBusyError, SessionNotFoundError
 
 router = APIRouter(prefix="/api/external", tags=["Chat"], route_class=GuardedRoute)
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: COMPLETION}
-# What a turn may end with before its response has begun.
-_of_a_turn = may_raise(
-    ScopeNotAllowedError,
-    InsufficientCreditsError,
-    AgentNotFoundError,
-    AgentInactiveError,
-    AgentNotInvocableError,
-    SessionNotFoundError,
-    SessionBusyError,
-    ModelNotPricedError,
-    ProviderError,
-    ProviderRateLimitedError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-)
 
 
 @router.post("/v1/chat/completions", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)
-@_of_a_turn
+@of_a_turn
 async def create_chat_completion(
     body: ChatRequest,
     caller: OrchestratorInvoker,
@@ -54,7 +32,7 @@ async def create_chat_completion(
 
 
 @router.post("/agents/{agent_id}/completions", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)
-@_of_a_turn
+@of_a_turn
 async def create_agent_completion(
     agent_id: str,
     body: AgentRequest,

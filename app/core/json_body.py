@@ -12,6 +12,8 @@ from app.core.json_limits import CostlyJsonError, cost_checks, has_long_integer,
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_NAME = 64
+# The fields that hold a conversation.
+_CONVERSATIONS = ("messages", "input")
 # What takes less than a millisecond to parse, and to look through again.
 _SHORT_BYTES = 64 * 1024
 
@@ -52,13 +54,13 @@ async def _check_members(value: object) -> None:
 
 
 def _members(value: object) -> Iterator[tuple[str | None, object]]:
-    """The parts of the body with their locations: its fields, and each message."""
+    """The parts of the body with their locations: its fields, and each message or item of the input."""
     if not isinstance(value, dict):
         yield None, value
         return
     for name, member in value.items():
-        if name == "messages" and isinstance(member, list):
-            yield from ((f"messages.{index}", message) for index, message in enumerate(member))
+        if name in _CONVERSATIONS and isinstance(member, list):
+            yield from ((f"{name}.{index}", message) for index, message in enumerate(member))
         else:
             # A name that is no name may itself be what is wrong.
             yield (name, member) if name.isidentifier() and len(name) <= _LONGEST_NAME else (None, {name: member})

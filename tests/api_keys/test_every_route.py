@@ -17,6 +17,7 @@ BASE = "/api/external"
 # None: the route accepts any key.
 SCOPES = {
     "POST /v1/chat/completions": "orchestrator:invoke",
+    "POST /v1/responses": "orchestrator:invoke",
     "GET /v1/models": None,
     "GET /v1/models/{}": None,
     "GET /agents": "agents:list",

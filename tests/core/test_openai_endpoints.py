@@ -18,6 +18,9 @@ CHAT = "/api/external/v1/chat/completions"
         ("/api/external/v1/chat/completions/chat/completions", CHAT),
         ("/openai/deployments/gpt-4o/chat/completions", CHAT),
         ("/api/v1/chat/completions", CHAT),
+        ("/v1/responses", "/api/external/v1/responses"),
+        ("/api/external/v1/v1/responses", "/api/external/v1/responses"),
+        ("/api/external/v1/responses/compact", "not compacted"),
         ("/v1/models", "/api/external/v1/models"),
         ("/api/external/models", "/api/external/v1/models"),
         ("/models/gpt-4o", "/api/external/v1/models"),
@@ -26,7 +29,7 @@ CHAT = "/api/external/v1/chat/completions"
         *(
             (f"/api/external/v1/{name}", "not s")
             for name in (
-                *("responses", "responses/resp_1", "completions", "embeddings", "moderations", "realtime/sessions"),
+                *("completions", "embeddings", "moderations", "realtime/sessions"),
                 *("images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"),
                 *("files", "files/file-1/content", "uploads", "batches", "assistants", "threads/thread_1/runs"),
                 *("vector_stores", "fine_tuning/jobs", "evals", "videos", "containers"),

@@ -18,7 +18,9 @@ def test_links_have_existing_targets(document: Path) -> None:
 def test_decision_records_are_numbered_and_have_all_parts() -> None:
     records = sorted((ROOT / "docs/adr").glob("*.md"))
 
-    assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    # Numbers are given when a record is begun, and may be left out for a while.
+    numbers = [int(record.name[:4]) for record in records]
+    assert len(set(numbers)) == len(numbers)
     for record in records:
         headings = re.findall(r"^#+ (.+)$", record.read_text(), re.MULTILINE)
         assert headings[1:] == ["Context", "Decision", "Consequences"], record.name

@@ -11,34 +11,38 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.chat.openai.request import ChatRequest
+from app.chat.responses.request import ResponseRequest
 from app.core.errors import InvalidRequestError
 from app.core.json_body import parse_body
-from bench.hostile_bodies import LARGEST, SHAPES, long_history, sent_again
+from bench.hostile_bodies import LARGEST, SHAPES, Shape, long_history, sent_again
+from bench.hostile_responses import RESPONSES
 
 SIZE = LARGEST if os.environ.get("FULL") else 150_000
 # Each of them holds the parser, the models or both for longer than most.
 WORST = ["empty lists", "one text", "message of keys at the limit", "parts at the limit", "wide text", "long values"]
+WORST_RESPONSES = ["calls and outputs", "thoughts", "item of keys", "namespaces"]
 JSON = {"Content-Type": "application/json"}
 _AT_ONCE = 4
 
 
 async def test_every_shape_is_answered_or_refused_in_words(client: httpx.AsyncClient) -> None:
     (agent, *_) = (await client.get("agents")).json()["agents"]
-    # Both routes take the same bodies.
+    # The first two take the same bodies.
     urls = itertools.cycle(["v1/chat/completions", f"agents/{agent['id']}/completions"])
+    asked = [*zip(SHAPES.items(), urls, strict=False), *((shape, "v1/responses") for shape in RESPONSES.items())]
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def complaint_about(name: str, url: str) -> str | None:
+    async def complaint_about(name: str, shape: Shape, url: str) -> str | None:
         async with room:
-            response = await client.post(url, content=SHAPES[name](SIZE), headers=JSON)
-        is_fine = response.status_code in {200, 400, 404, 413} and len(response.content) < 100_000
+            response = await client.post(url, content=shape(SIZE), headers=JSON)
+        is_fine = response.status_code in {200, 400, 404, 413} and len(response.content) < SIZE + 100_000
         is_said = response.status_code == 200 or bool(response.json()["error"]["message"])
         return None if is_fine and is_said else f"{name}: {response.status_code} {response.text[:200]}"
 
-    complaints = await asyncio.gather(*(complaint_about(name, url) for name, url in zip(SHAPES, urls, strict=False)))
+    complaints = await asyncio.gather(*(complaint_about(name, shape, url) for (name, shape), url in asked))
 
     assert [complaint for complaint in complaints if complaint] == []
 
@@ -73,14 +77,22 @@ def calibration() -> float:
 
 @pytest.mark.parametrize("name", SHAPES if os.environ.get("FULL") else WORST)
 async def test_reading_a_body_takes_a_bounded_time_in_all(name: str) -> None:
-    body = SHAPES[name](LARGEST)
+    await _takes_a_bounded_time(SHAPES[name](LARGEST), ChatRequest)
+
+
+@pytest.mark.parametrize("name", RESPONSES if os.environ.get("FULL") else WORST_RESPONSES)
+async def test_reading_a_request_for_a_response_takes_a_bounded_time_in_all(name: str) -> None:
+    await _takes_a_bounded_time(RESPONSES[name](LARGEST), ResponseRequest)
+
+
+async def _takes_a_bounded_time(body: bytes, model: type[BaseModel]) -> None:
     unit = min(calibration() for _ in range(3))
 
     began = spent()
     try:
         value: Any
         value, _ = await parse_body(body)
-        ChatRequest.model_validate(value)
+        model.model_validate(value)
     except (InvalidRequestError, ValidationError):
         pass
 

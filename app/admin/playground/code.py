@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.chat.openai.request import ModelParameters
+from app.chat.openai.parameters import ModelParameters
 
 KEY_VARIABLE: Final = "JUNIS_API_KEY"
 # What the SDKs know by name; the rest of a request goes through `extra_body`.

@@ -9,18 +9,15 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from app.agents.runtime.tool_choice import ToolChoice, check_tool_choice
 from app.api_keys.caller import Caller
 from app.chat.openai.as_sent import AsSent
+from app.chat.openai.parameters import ModelParameters, bounded
 from app.chat.openai.parts import check_part
 from app.chat.openai.request_schema import (
-    RESPONSE_FORMAT,
-    TOOL_CHOICE,
     describe_agent_request,
     describe_call,
     describe_message,
@@ -30,7 +27,7 @@ from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.turns.request import TurnOwner, TurnRequest
 from app.chat.turns.targets import Target, check_scope
 from app.chat_models.protocol import JsonObject
-from app.core.json import exact_json, storable_text
+from app.core.json import storable_text
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
 
@@ -50,25 +47,6 @@ def _is_storable(name: str) -> str:
 
 # Any text, as clients have names for their conversations already; so long that it fits into Postgres's index.
 SessionName = Annotated[str, BeforeValidator(_as_text), StringConstraints(max_length=512), AfterValidator(_is_storable)]
-
-
-_FORMATS = ("text", "json_object", "json_schema")
-
-
-def _bounded(most: int) -> Any:
-    """A list of at most `most` items. Validation stops at the first bad item, so that errors cannot pile up."""
-    return Field(max_length=most, fail_fast=True)
-
-
-def _can_be_passed_on(value: Any) -> Any:
-    """The value, unchanged. What was read from JSON can be; a number may have been made from a text.
-
-    Raises:
-        UnstorableJsonError: it cannot be sent to a model as JSON, or cannot be stored.
-    """
-    if isinstance(value, int | float):
-        exact_json(value)
-    return value
 
 
 class CalledFunction(BaseModel):
@@ -98,8 +76,8 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(json_schema_extra=describe_message)
 
     role: MessageRole
-    content: str | Annotated[list[dict[str, Any]], _bounded(1000)] | None = None
-    tool_calls: Annotated[list[ToolCall], _bounded(128)] | None = None
+    content: str | Annotated[list[dict[str, Any]], bounded(1000)] | None = None
+    tool_calls: Annotated[list[ToolCall], bounded(128)] | None = None
     tool_call_id: str | None = None
     name: Annotated[str, StringConstraints(max_length=256)] | None = None
     # Refers to an audio answer that the vendor stores. It may be anybody's, and its length is unknown.
@@ -153,77 +131,6 @@ class ElevenLabsExtraBody(BaseModel):
     conversation_id: SessionName | None = None
 
 
-def _check_response_format(wanted: dict[str, Any]) -> dict[str, Any]:
-    kind = wanted.get("type")
-    if kind not in _FORMATS:
-        raise ValueError(f"type must be one of: {', '.join(_FORMATS)}")
-    described = wanted.get("json_schema")
-    if kind == "json_schema" and not (isinstance(described, dict) and isinstance(described.get("schema"), dict)):
-        raise ValueError("type json_schema needs json_schema.schema, an object")
-    return wanted
-
-
-def _check_modalities(wanted: list[str]) -> list[str]:
-    if wanted != ["text"]:
-        raise ValueError("the answer is text: no other modality is supported")
-    return wanted
-
-
-class ModelParameters(BaseModel):
-    """The parameters of OpenAI's chat request that are passed on to the model unchanged.
-
-    What a value means is for the model's server to judge, unless a wrong one would be ignored there or costs more.
-    """
-
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    stop: str | Annotated[list[str], _bounded(16)] | None = None
-    seed: int | None = None
-    response_format: (
-        Annotated[dict[str, Any], AfterValidator(_check_response_format), WithJsonSchema(RESPONSE_FORMAT)] | None
-    ) = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    tool_choice: Annotated[ToolChoice, AfterValidator(check_tool_choice), WithJsonSchema(TOOL_CHOICE)] | None = None
-    parallel_tool_calls: bool | None = None
-    user: str | None = None
-    metadata: dict[str, Any] | None = None
-    modalities: (
-        Annotated[
-            list[str],
-            _bounded(16),
-            AfterValidator(_check_modalities),
-            WithJsonSchema({"type": "array", "items": {"const": "text"}, "minItems": 1, "maxItems": 1}),
-        ]
-        | None
-    ) = None
-    reasoning_effort: str | None = None
-    verbosity: str | None = None
-    logit_bias: dict[str, int | float] | None = None
-    prediction: dict[str, Any] | None = None
-    service_tier: str | None = None
-    store: bool | None = None
-    prompt_cache_key: str | None = None
-    safety_identifier: str | None = None
-
-    # Checked after conversion: a number may have arrived as text.
-    @field_validator("*")
-    @classmethod
-    def _is_json(cls, value: Any, info: ValidationInfo) -> Any:
-        # Also called for the fields of subclasses.
-        return _can_be_passed_on(value) if info.field_name in ModelParameters.model_fields else value
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that the client has set, those that this server does not know among them."""
-        values = {name: getattr(self, name) for name in ModelParameters.model_fields} | (self.model_extra or {})
-        return {name: value for name, value in values.items() if value is not None}
-
-
 class ChatRequest(ModelParameters):
     """OpenAI's chat request. `session_id` continues a conversation that the server has stored.
 
@@ -233,12 +140,12 @@ class ChatRequest(ModelParameters):
 
     model_config = ConfigDict(extra="allow", json_schema_extra=describe_request)
 
-    messages: Annotated[list[Annotated[JsonObject, AsSent(ChatMessage)]], _bounded(5000)] = Field(min_length=1)
+    messages: Annotated[list[Annotated[JsonObject, AsSent(ChatMessage)]], bounded(5000)] = Field(min_length=1)
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
-    tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], _bounded(128)] | None = None
+    tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], bounded(128)] | None = None
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
     # ElevenLabs' name for `user`.

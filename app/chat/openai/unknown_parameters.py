@@ -10,6 +10,7 @@ Names are compared without capitals and separators, because some servers read `N
 
 import re
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -78,8 +79,15 @@ def _plain(name: str) -> str:
 _REASONS: Mapping[str, str] = {_plain(name): reason for reason, names in _REFUSED.items() for name in names.split()}
 
 
-def check_unknown_parameters(body: Mapping[str, Any], known: Collection[str]) -> None:
+def check_unknown_parameters(
+    body: Mapping[str, Any], known: Collection[str], further: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Check the parameters of a request that are none of the known ones. One that is null counts as not given.
+
+    Args:
+        body: the request.
+        known: the parameters that it may have.
+        further: what is refused besides, without capitals and separators, with the reasons.
 
     Raises:
         ValidationError: one of them is refused, there are too many or they are too large.
@@ -91,20 +99,20 @@ def check_unknown_parameters(body: Mapping[str, Any], known: Collection[str]) ->
         raise ValueError(f"there are more than {MOST_PARAMETERS} parameters that this server does not know")
     spellings = {_plain(name): name for name in known}
     for name in unknown:
-        _check_name(name, spellings)
+        _check_name(name, spellings, further)
     size = sum(_size(name, value) for name, value in unknown.items())
     if size > MOST_CHARACTERS:
         raise ValueError(f"the parameters that this server does not know have more than {MOST_CHARACTERS} characters")
 
 
-def _check_name(name: str, spellings: Mapping[str, str]) -> None:
+def _check_name(name: str, spellings: Mapping[str, str], further: Mapping[str, str]) -> None:
     if not _NAME.fullmatch(name):
         _refuse(name[:64], "it is no name of a parameter")
     plain = _plain(name)
     if plain in spellings:
         _refuse(name, f"it is written {spellings[plain]}")
-    if plain in _REASONS:
-        _refuse(name, f"it is not accepted: {_REASONS[plain]}")
+    if reason := further.get(plain) or _REASONS.get(plain):
+        _refuse(name, f"it is not accepted: {reason}")
 
 
 def _size(name: str, value: Any) -> int:

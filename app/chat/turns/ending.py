@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Self
 
@@ -8,6 +9,7 @@ from app.agents.runtime.events import Finished
 from app.chat.turns.result import TurnIdentity
 from app.chat.turns.turn import AdmittedTurn
 from app.chat_models.protocol import Usage
+from app.core.clock import now
 from app.credits.metering import MeteredUse
 from app.idempotency.service import IdempotentRequest
 from app.sessions.lease import LeasedSession
@@ -31,6 +33,7 @@ class TurnEnding:
         answer: its answer; None if it ended without one.
         is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
         has_generations: whether its tools have asked for a generation.
+        ended_at: when it has ended.
     """
 
     turn: TurnIdentity
@@ -46,6 +49,7 @@ class TurnEnding:
     answer: Finished | None
     is_fault: bool
     has_generations: bool
+    ended_at: datetime
 
     @classmethod
     def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
@@ -77,6 +81,7 @@ class TurnEnding:
             answer=answer,
             is_fault=is_fault,
             has_generations=bool(turn.generations),
+            ended_at=now(),
         )
 
     @property

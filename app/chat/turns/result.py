@@ -84,6 +84,7 @@ class TurnResult:
         usage: tokens of all model calls of the turn.
         contents: the generations that the turn requested, in order.
         links: the end of the message's content that no model has written: what was generated. Not a delta of the turn.
+        ended_at: when the turn had its answer, in seconds since 1970; None in a result of an older version.
     """
 
     turn: TurnIdentity
@@ -93,6 +94,7 @@ class TurnResult:
     usage: Usage
     contents: Sequence[TurnContent]
     links: str = ""
+    ended_at: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON, to be stored."""
@@ -109,6 +111,7 @@ class TurnResult:
             usage=_usage(stored["usage"]),
             contents=[TurnContent.from_json(content) for content in stored["contents"]],
             links=stored.get("links", ""),
+            ended_at=stored.get("ended_at"),
         )
 
 

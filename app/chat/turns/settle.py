@@ -109,6 +109,7 @@ def _result_of(ending: TurnEnding, answer: Finished, contents: Sequence[TurnCont
         usage=ending.usage,
         contents=contents,
         links=links,
+        ended_at=int(ending.ended_at.timestamp()),
     )
 
 

@@ -15,7 +15,7 @@ from agents import (
     set_tracing_disabled,
 )
 from agents.items import ToolCallItem
-from openai import APIStatusError, AsyncOpenAI
+from openai import AsyncOpenAI
 
 from tests.contract.clients.frameworks.case import (
     ABOUT_WEATHER,
@@ -141,10 +141,8 @@ def responses(case: Case) -> Json:
     """The default model, which asks for the Responses API."""
     client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
     agent = Agent(name="Assistant", model=OpenAIResponsesModel(ORCHESTRATOR, client))
-    try:
-        return {"content": Runner.run_sync(agent, HELLO).final_output}
-    except APIStatusError as error:
-        return {"status": error.status_code}
+    result = Runner.run_sync(agent, HELLO)
+    return {"content": result.final_output, "usage": _usage(result)}
 
 
 def _ask(case: Case, key: str, model: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, BinaryContent, NativeOutput, PromptedOutput, ToolOutput
-from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -107,10 +106,8 @@ def responses(case: Case) -> Json:
     """The model that the name `openai:…` stands for, which asks for the Responses API."""
     client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
     model = OpenAIResponsesModel(ORCHESTRATOR, provider=OpenAIProvider(openai_client=client))
-    try:
-        return {"content": Agent(model).run_sync(HELLO).output}
-    except ModelHTTPError as error:
-        return {"status": error.status_code}
+    result = Agent(model).run_sync(HELLO)
+    return {"content": result.output, "usage": _usage(result)}
 
 
 def _ask(case: Case, key: str, model: str) -> None:

@@ -102,12 +102,8 @@ async function session(scenario) {
 // Without `.chat` it asks for the Responses API.
 async function responses(scenario) {
   const settings = { baseURL: scenario.baseURL, apiKey: scenario.keys.every_scope, headers: scenario.headers };
-  try {
-    await generateText({ model: createOpenAI(settings)(ORCHESTRATOR), prompt: HELLO });
-  } catch (error) {
-    return { status: statusOf(error) };
-  }
-  return {};
+  const { text, usage } = await generateText({ model: createOpenAI(settings)(ORCHESTRATOR), prompt: HELLO });
+  return { content: text, usage: usageOf(usage) };
 }
 
 function ask(scenario, key, model) {

@@ -1,0 +1,52 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from app.chat.responses.growing_output import GrowingOutput
+from app.chat.responses.request import ResponseRequest
+from app.chat.responses.resource import ended_resource
+from app.chat.responses.response_events import ResponseEvents
+from app.chat.responses.thoughts import ThoughtSeal
+from app.chat.turns.result import TurnResult
+from app.chat.turns.run import RunningTurn
+from app.chat_models.protocol import JsonObject
+from app.core import sse
+from app.core.errors import AppError
+
+
+@dataclass(frozen=True)
+class ResponseForm:
+    """A turn as a response. `seal` closes what the model needs back, if the client asks for it."""
+
+    asked: ResponseRequest
+    seal: ThoughtSeal
+
+    def whole(self, result: TurnResult) -> JsonObject:
+        """The `response`."""
+        asked = self.asked
+        output = GrowingOutput(result.turn.id, is_summary=asked.wants_summary, wants_logprobs=asked.wants_logprobs)
+        for _ in output.end(result, self.seal.close(result.message) if asked.wants_sealed_thoughts else None):
+            pass
+        return ended_resource(asked, result, output.items)
+
+    async def stream(self, running: RunningTurn) -> AsyncIterator[bytes]:
+        """The events of a running turn. Those that are there at the same time come as one piece."""
+        events = ResponseEvents(self.asked, running.turn.identity, self.seal)
+        yield events.begin()
+        is_over = False
+        while not is_over:
+            deltas, is_over = await running.deltas.next_ones(sse.KEEP_ALIVE_SECONDS)
+            if deltas:
+                yield events.said(deltas)
+            elif not is_over:
+                yield sse.KEEP_ALIVE
+        try:
+            result = await running.result()
+        except AppError as error:
+            yield events.failed(error)
+        else:
+            yield events.ended(result)
+
+    async def replay(self, result: TurnResult) -> AsyncIterator[bytes]:
+        """The events of a stored result."""
+        events = ResponseEvents(self.asked, result.turn, self.seal)
+        yield events.begin() + events.ended(result)

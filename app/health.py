@@ -16,6 +16,7 @@ from app.core.watch import UNKNOWN, Watch
 from app.dependencies import ResourcesDep, SettingsDep
 from app.predictions.budget import VendorBudget
 from app.queue.heartbeat import read_loops
+from app.queue.probe import probe_redis
 from app.rate_limits.limiter import RateLimiter
 from app.storage.probe import MISCONFIGURED
 
@@ -37,7 +38,10 @@ async def healthz() -> dict[str, str]:
 async def readyz(resources: ResourcesDep, request: Request, response: Response) -> dict[str, str | dict[str, str]]:
     """Ready: 503 if the process is stopping, Postgres cannot be used, or the object store refuses a new process."""
     database = await _database_state(resources.probes)
-    is_ready = database == "ok" and not _is_set_up_wrongly(resources.object_watch)
+    if database == "ok" and resources.database.was_full:
+        database = "full"
+    # What only reads still works while the disk is full, and with every process out of rotation nothing would.
+    is_ready = database in {"ok", "full"} and not _is_set_up_wrongly(resources.object_watch)
     status = "stopping" if request.app.state.is_stopping else "ready" if is_ready else "not_ready"
     response.status_code = 200 if status == "ready" else 503
     return {
@@ -96,10 +100,14 @@ async def _states_in_redis(redis: Redis, budget: VendorBudget, limiter: RateLimi
             denial = await budget.denial()
     except (RedisError, OSError) as error:
         return {"redis": "refused" if is_redis_refused(error) else "away", "worker": "unknown", "vendor": "unknown"}
+    # The script of the limits may still write where single commands are refused for want of memory.
+    takes_writes = await limiter.is_shared() and (await probe_redis(redis)).is_ok
     states = {name: "ok" if comes_round else "stalled" for name, comes_round in (loops or {}).items()}
-    worker = "silent" if loops is None else "stalled" if "stalled" in states.values() else "ok"
+    # What takes no writes takes no heartbeats.
+    silence = "silent" if takes_writes else "unknown"
+    worker = silence if loops is None else "stalled" if "stalled" in states.values() else "ok"
     return {
-        "redis": "ok" if await limiter.is_shared() else "degraded",
+        "redis": "ok" if takes_writes else "degraded",
         "worker": worker,
         **({"worker_loops": states} if states else {}),
         "vendor": "denied" if denial else "ok",

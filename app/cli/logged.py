@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 _PROGRAMS = frozenset({"serve", "worker"})
 _SERVICES = _PROGRAMS | {"migrate"}
 # What the database logs, and what the failure of a command says as well.
-_REPORTED = frozenset({"database_refused", "database_away"})
+_REPORTED = frozenset({"database_refused", "database_full", "database_away"})
 
 
 def is_logged(arguments: Sequence[str]) -> bool:

@@ -16,11 +16,12 @@ from sqlalchemy import DateTime, MetaData, Numeric, Text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.core.database_faults import DatabaseFaults
 from app.core.driver import STATEMENT_SECONDS, Driver, begin_sql, commit, roll_back
 from app.core.engine import POOLS, driver_of, open_engine
 from app.core.errors import OutdatedConnectionError, OutdatedStatementError, ServiceUnavailableError
-from app.core.metrics import DATABASE_ERRORS, DATABASE_TIMEOUTS, DATABASE_WAIT_SECONDS
-from app.core.postgres_errors import explain, is_away, is_behind, is_outdated, is_read_only, is_refused
+from app.core.metrics import DATABASE_TIMEOUTS, DATABASE_WAIT_SECONDS
+from app.core.postgres_errors import explain, is_away, is_outdated, is_read_only
 from app.core.settings import Settings
 from app.core.shares import Shares
 
@@ -30,8 +31,6 @@ logger = logging.getLogger(__name__)
 _ACQUIRE_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 1
 _CLOSE_SECONDS = 5.0
-
-_AWAY, _REFUSED, _READ_ONLY = (DATABASE_ERRORS.labels(reason) for reason in ("away", "refused", "read_only"))
 
 Credits = Annotated[Decimal, mapped_column(Numeric(18, 6))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -149,6 +148,7 @@ class Database:
         self._shares = shares
         self._begin = begin
         self._is_pooled = is_pooled
+        self._faults = DatabaseFaults()
         POOLS.add(engine)
 
     @classmethod
@@ -173,6 +173,11 @@ class Database:
         address = settings.direct_database if is_direct else settings.database
         engine = open_engine(address, size, statement_seconds=statement_seconds, drivers=drivers)
         return cls(engine, drivers, Shares(size), begin_sql(statement_seconds), is_pooled=address.is_pooled)
+
+    @property
+    def was_full(self) -> bool:
+        """Whether Postgres has said within the last half minute that its disk has no room."""
+        return self._faults.was_full
 
     async def close(self) -> None:
         """Close every pooled connection, within a few seconds even if Postgres does not respond."""
@@ -241,20 +246,14 @@ class Database:
         if is_outdated(error):
             await self._forget_statements(explain(error))
             raise OutdatedStatementError(retry_after=_RETRY_AFTER_SECONDS) from error
+        if not is_away(error):
+            return
+        self._faults.note(error)
         if is_read_only(error):
-            _READ_ONLY.inc()
             # The address, or another of the hosts, may lead to the one that does.
             self._left.update(self._drivers)
-            logger.warning("database_away", extra={"reason": explain(error)})
             raise OutdatedConnectionError(retry_after=_RETRY_AFTER_SECONDS) from error
-        if is_away(error):
-            if is_refused(error) or is_behind(error):
-                _REFUSED.inc()
-                logger.error("database_refused", extra={"reason": explain(error)})
-            else:
-                _AWAY.inc()
-                logger.warning("database_away", extra={"reason": explain(error)})
-            raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
+        raise ServiceUnavailableError(retry_after=_RETRY_AFTER_SECONDS) from error
 
     async def _forget_statements(self, reason: str) -> None:
         """Forget the prepared statements of every connection, so that the schema's change is met only once."""

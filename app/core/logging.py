@@ -16,6 +16,7 @@ _REPEATED = frozenset(
     {
         "database_away",
         "database_refused",
+        "database_full",
         "prepared_statements_forgotten",
         "listener_lost",
         "claim_failed",

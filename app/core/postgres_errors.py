@@ -27,6 +27,7 @@ _REFUSED = (
 _BEHIND = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 # The server takes no writes, as after a failover. The next connection may reach the one that does.
 _READ_ONLY = (asyncpg.ReadOnlySQLTransactionError, ReadOnlyServerError)
+_FULL = (asyncpg.DiskFullError,)
 _AWAY = (
     # Two transactions have waited for each other, or have changed what the other one has read.
     asyncpg.TransactionRollbackError,
@@ -119,6 +120,11 @@ def is_behind(error: BaseException) -> bool:
 def is_read_only(error: BaseException) -> bool:
     """Whether the server takes no writes, so that its connections are of no use."""
     return _is(error, _READ_ONLY)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk of the server has no room: it goes on answering what writes nothing."""
+    return _is(error, _FULL)
 
 
 def is_told_by_postgres(error: BaseException) -> bool:

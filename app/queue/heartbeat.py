@@ -1,10 +1,12 @@
 """The heartbeats of workers: written to Redis by them, read by `/readyz`."""
 
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from typing import cast
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from app.core.redis_keys import redis_key
 
@@ -27,7 +29,9 @@ async def read_loops(redis: Redis) -> dict[str, bool] | None:
     workers = sorted(worker.decode() for worker in known)
     values = await redis.mget([_key(worker) for worker in workers]) if workers else []
     if gone := [worker for worker, value in zip(workers, values, strict=True) if value is None]:
-        await cast("Awaitable[int]", redis.srem(_WORKERS, *gone))
+        # It takes no writes, perhaps, and what was read is worth showing all the same.
+        with suppress(ResponseError):
+            await cast("Awaitable[int]", redis.srem(_WORKERS, *gone))
     living = [orjson.loads(value) for value in values if value is not None]
     if not living:
         return None

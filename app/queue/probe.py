@@ -1,7 +1,7 @@
 import asyncio
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from app.core.redis_errors import explain, is_refused
 from app.core.redis_keys import redis_key
@@ -13,12 +13,11 @@ _KEPT_SECONDS = 60
 
 async def probe_redis(redis: Redis) -> Finding:
     """Whether Redis responds to us and takes writes; if not, the state is `refused`, `away` or `degraded`."""
-    state = "away"
     try:
         async with asyncio.timeout(_SECONDS):
-            await redis.ping()
-            state = "degraded"
             await redis.set(redis_key("probe"), "", ex=_KEPT_SECONDS)
+    except ResponseError as error:
+        return Finding("refused" if is_refused(error) else "degraded", explain(error, redis))
     except (RedisError, OSError) as error:
-        return Finding("refused" if is_refused(error) else state, explain(error, redis))
+        return Finding("refused" if is_refused(error) else "away", explain(error, redis))
     return OK

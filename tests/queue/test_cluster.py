@@ -97,7 +97,7 @@ async def test_wakes_heartbeats_and_the_budget_work(redis: ArqRedis) -> None:
 
     wake = asyncio.Event()
     lanes = Lanes(claim, nothing, 1, 1.0, nothing, wake)
-    worker = WakingWorker(WakeKind.START, lanes, redis, wake, Pulse())
+    worker = WakingWorker(WakeKind.START, lanes, redis, wake, Pulse(), set())
     async with redis.pubsub() as channels:
         await channels.subscribe("junis:wakes:{junis}:start:channel")
         await ArqQueue(redis).send(WakeKind.START)

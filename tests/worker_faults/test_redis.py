@@ -88,3 +88,18 @@ async def until_ended(workbench: Workbench, asked: list[str], *, count: int) -> 
             if sum(row.completed_at is not None for row in rows) >= count:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def test_while_redis_is_away_generations_are_started_copied_and_charged(
+    workbench: Workbench, valkey: Valkey
+) -> None:
+    valkey.kill()
+    try:
+        asked = [await workbench.ask("simulator/image") for _ in range(_FEW)]
+        await until_ended(workbench, asked, count=_FEW)
+    finally:
+        valkey.start()
+
+    assert {(await workbench.row(content_id)).status for content_id in asked} == {"completed"}
+    assert [len(await workbench.charges(content_id)) for content_id in asked] == [1] * _FEW
+    assert await prediction_counts(workbench, asked) == [1] * _FEW

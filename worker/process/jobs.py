@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from arq import ArqRedis
@@ -10,6 +11,7 @@ from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from app.core.crypto import random_token
 from app.core.redis_errors import explain
 from app.queue.arq import deserialize, queue_of, serialize
 from app.queue.protocol import WakeKind
@@ -26,15 +28,27 @@ _NO_LIMIT_SECONDS = 10**8
 class WakingWorker(Worker):
     """arq's worker for the wakes of one kind. A message at every wake saves it from waiting for arq's polling interval.
 
+    If this process could send no wake for rows that are due, because Redis is away or takes no writes, their kind is in
+    `unsent`, and it looks for them as if it had been woken.
+
     It takes no wake while it has no free capacity, so that another process does. It removes a wake from the queue when
     it takes it: arq would lock it and leave it there, and the next wake would fold into one that is already running.
     """
 
-    def __init__(self, kind: WakeKind, lanes: Lanes[Any], redis: ArqRedis, wake: asyncio.Event, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        kind: WakeKind,
+        lanes: Lanes[Any],
+        redis: ArqRedis,
+        wake: asyncio.Event,
+        pulse: Pulse,
+        unsent: set[WakeKind],
+    ) -> None:
         self._kind = kind
         self._lanes = lanes
         self._wake = wake
         self._pulse = pulse
+        self._unsent = unsent
         super().__init__(
             functions=[func(self._run_lanes, name=kind, timeout=_NO_LIMIT_SECONDS, keep_result=0, max_tries=1)],
             queue_name=queue_of(kind),
@@ -61,6 +75,9 @@ class WakingWorker(Worker):
         while True:
             self._pulse.beat(self._kind.value, _POLL_SECONDS)
             self._wake.clear()
+            if self._kind in self._unsent and self._lanes.free > 0:
+                self._unsent.discard(self._kind)
+                self._look()
             self.allow_pick_jobs = self._lanes.free > 0
             try:
                 await self._poll_iteration()
@@ -75,9 +92,19 @@ class WakingWorker(Worker):
             if not await self.pool.zrem(self.queue_name, raw):
                 continue
             job_id = raw.decode(errors="replace")
-            self.job_counter += 1
-            self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, timestamp_ms()))
-            self.tasks[job_id].add_done_callback(self._on_task_done)
+            self._begin(job_id, self.run_job(job_id, timestamp_ms()))
+
+    def _look(self) -> None:
+        """Do what is due without a wake."""
+        name = random_token()
+        self._begin(name, self._lanes.run())
+        # arq itself forgets tasks only after it has read its queue, which may be away for hours.
+        self.tasks[name].add_done_callback(lambda _: self.tasks.pop(name, None))
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.job_counter += 1
+        self.tasks[name] = self.loop.create_task(work)
+        self.tasks[name].add_done_callback(self._on_task_done)
 
     async def finish_job(self, job_id: str, *_rest: Any) -> None:
         """Forget a job that has run."""

@@ -74,7 +74,9 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
             Loop("listen", partial(listen, resources.redis, wakes, pulse, name="listen")),
         ]
         workers = {
-            kind: WakingWorker(kind, lanes, open_redis(settings, resources.leader), wakes[kind], pulse)
+            kind: WakingWorker(
+                kind, lanes, open_redis(settings, resources.leader), wakes[kind], pulse, steps.sweep.unsent
+            )
             for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items()
         }
         stack.push_async_callback(_close, workers)

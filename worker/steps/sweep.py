@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from redis.exceptions import RedisError
@@ -11,7 +11,7 @@ from app.core.database import Database
 from app.core.errors import AppError, ServiceUnavailableError
 from app.generations import due, endings, outputs, parking
 from app.generations.outputs import ReservedOutput
-from app.queue.protocol import WakeQueue
+from app.queue.protocol import WakeKind, WakeQueue
 from app.storage.protocol import ObjectStore, StoreError
 from worker.steps.cancel import CancelStep
 from worker.steps.counting import Reason, count_failed
@@ -27,7 +27,12 @@ _LEASES = 2
 
 @dataclass(frozen=True)
 class SweepStep:
-    """Finds everything that no wake and no poll would move on. `lease` is how long a worker may be silent."""
+    """Finds everything that no wake and no poll would move on.
+
+    Attributes:
+        lease: how long a worker may be silent.
+        unsent: the kinds of which rows are due, and for which no wake could be sent. This process looks by itself.
+    """
 
     database: Database
     queue: WakeQueue
@@ -35,16 +40,18 @@ class SweepStep:
     ending: Ending
     cancels: CancelStep
     lease: timedelta
+    unsent: set[WakeKind] = field(default_factory=set)
 
     async def wake_due(self) -> None:
         """Wake the workers for due rows: their wake was lost, or they have become due since it was sent."""
         async with self.database.transaction() as tx:
             kinds = await due.find_due_kinds(tx)
-        try:
-            for kind in kinds:
+        for kind in kinds:
+            try:
                 await self.queue.send(kind)
-        except (RedisError, OSError) as error:
-            logger.warning("queue_away", extra={"reason": repr(error)})
+            except (RedisError, OSError) as error:
+                logger.warning("queue_away", extra={"reason": repr(error)})
+                self.unsent.add(kind)
 
     async def end_late(self) -> None:
         """Fail every attempt that is past its deadline, then have the vendor cancel those that it still runs.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli.reporting import CommandFailedError
-from app.cli.server_role import read_server_password, set_up_server_role
+from app.cli.server_role import read_server_role, set_up_server_role
 from app.cli.transaction import in_owners_transaction
 from app.core.early_stop import INTERRUPTED_STATUS
 from app.core.logging import JsonFormatter
@@ -49,14 +49,14 @@ def _upgrade() -> None:
     from alembic.config import Config  # noqa: PLC0415 - see above
     from alembic.util import CommandError  # noqa: PLC0415 - see above
 
-    password = read_server_password()
+    user, password = read_server_role()
     # From here on it ends in order: the revision under way is undone at once, and not when Postgres notices.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command.upgrade(Config(ALEMBIC_INI, stdout=sys.stderr), "head")
     except CommandError as error:
         raise CommandFailedError(str(error)) from error
-    if password and (note := in_owners_transaction(set_up_server_role, password)):
+    if password and (note := in_owners_transaction(set_up_server_role, user, password)):
         logger.info(note)
 
 

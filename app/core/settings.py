@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     console_kit: bool = False
     cors_allowed_origins: Annotated[frozenset[Origin], NoDecode] = frozenset()
     failed_attempts_per_minute: int = Field(default=20, ge=1, le=100_000)
+    # Two of them, separated by a comma, while the token is being changed.
     metrics_token: OneLineSecret = SecretStr("")
     large_bodies_megabytes: int = Field(default=96, ge=24, le=100_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -268,6 +269,12 @@ class Settings(BaseSettings):
         """The secrets that a webhook may be signed with; none if webhooks are not used."""
         parts = self.replicate_webhook_secret.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
+
+    @cached_property
+    def metrics_tokens(self) -> tuple[str, ...]:
+        """The tokens that show the metrics; none if nobody may see them."""
+        token = self.metrics_token.get_secret_value()
+        return tuple(filter(None, dict.fromkeys((token, *(part.strip() for part in token.split(","))))))
 
     @cached_property
     def database(self) -> DatabaseAddress:

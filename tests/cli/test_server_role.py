@@ -10,7 +10,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.cli.server_role import read_server_password
+from app.cli.server_role import read_server_role
+from app.core.settings import InvalidSettingsError
 from devstack.servers import EmbeddedServers
 from tests import programs
 from tests.cli.databases import clone, execute, query
@@ -18,6 +19,7 @@ from tests.cli.outcome import Outcome, run_process
 from tests.waiting import wait_until
 
 _PASSWORD = "Between-you-and-me-17"
+_SECOND = "junis_server_2"
 _CHAT = "/v1/chat/completions"
 _ROLE = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolcanlogin, rolconnlimit FROM pg_roles"
 _GRANTS = """
@@ -37,8 +39,10 @@ def as_server(url: str, password: str = _PASSWORD) -> str:
     return as_role(url, "junis_server", password)
 
 
-def migrate(url: str, password: str = _PASSWORD, *options: str) -> Outcome:
-    return run_process("migrate", *options, DATABASE_URL=url, SERVER_DATABASE_PASSWORD=password)
+def migrate(url: str, password: str = _PASSWORD, *options: str, user: str = "") -> Outcome:
+    return run_process(
+        "migrate", *options, DATABASE_URL=url, SERVER_DATABASE_USER=user, SERVER_DATABASE_PASSWORD=password
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def owned(own: EmbeddedServers) -> Iterator[str]:
     with clone(own.database_url, "junis") as url:
         if has_role(url):
             execute(url, "DROP OWNED BY junis_server")
-        execute(url, "DROP ROLE IF EXISTS junis_server")
+        execute(url, f"DROP ROLE IF EXISTS junis_server, {_SECOND}")
         yield url
         if has_role(url):
             execute(url, "DROP OWNED BY junis_server")
@@ -169,6 +173,55 @@ def test_another_password_replaces_the_first_one(owned: str) -> None:
     assert query(as_server(owned), "SELECT 1") == [(1,)]
     with pytest.raises(asyncpg.InvalidPasswordError):
         query(as_server(owned, "the-first-one"), "SELECT 1")
+
+
+def test_a_second_role_has_the_same_rights_and_the_first_one_stays_as_it_is(owned: str) -> None:
+    migrate(owned)
+
+    changed = migrate(owned, "the-second-one", user=_SECOND)
+
+    assert (changed.status, changed.stderr) == (0, "The database schema is up to date\n")
+    second = as_role(owned, _SECOND, "the-second-one")
+    assert query(as_server(owned), "SELECT 1") == [(1,)]
+    execute(second, "UPDATE messages SET superseded_by = 'turn-1'")
+    execute(owned, "CREATE TABLE later_still (word text)")
+    execute(second, "INSERT INTO later_still VALUES ('new')")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        execute(second, "DELETE FROM ledger_entries")
+    (role,) = query(owned, f"{_ROLE} WHERE rolname = '{_SECOND}'")
+    assert role == (False, False, False, False, True, -1)
+
+
+def test_a_role_that_was_closed_is_opened_only_when_it_takes_its_turn_again(owned: str) -> None:
+    assert migrate(owned, "the-second-one", user=_SECOND).status == 0
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        query(as_server(owned, "the-second-one"), "SELECT 1")
+
+    migrate(owned)
+
+    assert query(as_server(owned), "SELECT count(*) >= 0 FROM messages") == [(True,)]
+    assert query(as_role(owned, _SECOND, "the-second-one"), "SELECT 1") == [(1,)]
+
+
+def test_an_owner_that_may_not_grant_is_told_how_to_do_it_by_hand(owned: str, plain_owner: str) -> None:
+    execute(owned, "CREATE ROLE junis_server")
+    execute(owned, f"CREATE ROLE {_SECOND} LOGIN PASSWORD '{_PASSWORD}'")
+
+    told = migrate(plain_owner, user=_SECOND)
+    execute(owned, f"GRANT junis_server TO {_SECOND}")
+    made = migrate(plain_owner, user=_SECOND)
+
+    assert f"GRANT junis_server TO {_SECOND}" in told.stderr
+    assert f"GRANT junis_server TO {_SECOND}" not in made.stderr
+    assert made.status == 0
+
+
+@pytest.mark.parametrize("user", ["Junis", "a b", "x; DROP ROLE junis", "0th"])
+def test_a_name_that_would_have_to_be_quoted_is_refused(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    monkeypatch.setenv("SERVER_DATABASE_USER", user)
+
+    with pytest.raises(InvalidSettingsError, match="SERVER_DATABASE_USER: must be small letters"):
+        read_server_role()
 
 
 def test_rights_that_were_given_by_hand_are_taken_back(owned: str) -> None:
@@ -291,4 +344,4 @@ def test_api_worker_and_commands_run_under_the_role(owned: str, environment: dic
 def test_white_space_at_the_ends_of_the_password_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVER_DATABASE_PASSWORD", " geheim\n")
 
-    assert read_server_password() == "geheim"
+    assert read_server_role() == ("junis_server", "geheim")

@@ -405,3 +405,11 @@ def test_authorities_are_files_of_certificates(monkeypatch: pytest.MonkeyPatch, 
 
     assert text == "CA_BUNDLE: is not a file of certificates in the form of PEM, or cannot be read"
     assert load_settings().own_authorities == (good, folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [("", ()), ("one", ("one",)), ("new, old", ("new, old", "new", "old")), ("one,", ("one,", "one")), (",", (",",))],
+)
+def test_two_tokens_show_the_metrics_and_an_empty_one_never_does(value: str, tokens: tuple[str, ...]) -> None:
+    assert Settings.model_validate({"metrics_token": value}).metrics_tokens == tokens

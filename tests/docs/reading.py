@@ -15,6 +15,7 @@ _MADE_OF = {
     "database": {"database_url", "database_pooler"},
     "direct_database": {"database_url", "database_pooler", "database_direct_url"},
     "replicate_webhook_secrets": {"replicate_webhook_secret"},
+    "metrics_tokens": {"metrics_token"},
     "own_authorities": {"ca_bundle", "ssl_cert_file", "requests_ca_bundle", "aws_ca_bundle"},
     # Each is only valid beside the other.
     "sends_mail": {"smtp_url", "mail_from"},

@@ -24,7 +24,7 @@ BEGINS_WITH = {
 # Compose decides: outputs go to the bucket.
 NOT_UNDER_COMPOSE = {"LOCAL_STORAGE_DIR"}
 # `junis migrate` takes it from the environment.
-NO_SETTING = {"SERVER_DATABASE_PASSWORD"}
+NO_SETTING = {"SERVER_DATABASE_USER", "SERVER_DATABASE_PASSWORD"}
 # It has one connection, and DATABASE_URL is the direct one.
 OF_POOLS = {"DATABASE_POOL_SIZE", "DATABASE_POOLER", "DATABASE_DIRECT_URL"}
 NOT_NEEDED: dict[str, set[str]] = {"api": set(), "worker": set(), "migrate": OF_POOLS}

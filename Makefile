@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag fuzz screenshots assets clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag audit book rotation fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -23,13 +23,16 @@ help:
 	@echo 'make contract     try the clients of docs/clients.md against the server. FULL=1: with large packages too, minutes'
 	@echo 'make env          write .env with fresh secrets for Docker Compose; SIMULATOR=1: for a trial without vendors'
 	@echo 'make mutants      show that the tests find each of a list of small defects; ARGS="one output" takes some of them'
-	@echo 'make bench        measure the figures of docs/operations.md; fails if a requirement is missed'
+	@echo 'make bench        measure the figures of docs/figures.md; fails if a requirement is missed'
 	@echo 'make bench-turns  measure what a turn costs, beside servers that do as little as possible: docs/performance.md;'
 	@echo '                  ARGS="--only product,twin,call-10 --rounds 1" takes less than a minute; ARGS=--write keeps the tables'
 	@echo 'make bench-scaling  measure one, two and three API processes, one and two workers, and what a unit of work costs:'
 	@echo '                  docs/scaling.md; ARGS=--write keeps the tables'
 	@echo 'make profile-turns  show where the processor time of a turn goes; ARGS=--write keeps the tables'
 	@echo 'make lag          measure how long a request of any shape keeps others waiting; ARGS="--only keys" takes some shapes'
+	@echo 'make audit        write docs/dependencies.md: what the image installs, how old it is, its licences, what is known of it'
+	@echo 'make book         run the commands of docs/operations.md, in their order, with processes in place of containers'
+	@echo 'make rotation     change every secret as docs/rotation.md says while requests go on, and fail if one of them does'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
 	@echo 'make assets       fetch the viewer of 3D models for the console; needs npm, and the console does without it'
@@ -95,6 +98,15 @@ bench-scaling: install
 
 profile-turns: install
 	$(BIN)/python -m bench.turn_cost.profiling $(ARGS)
+
+audit: install
+	$(BIN)/python -m devstack.dependency_audit
+
+book: install
+	FULL=1 $(BIN)/pytest -n 0 -s tests/book $(ARGS)
+
+rotation: install
+	FULL=1 $(BIN)/pytest -n 0 -s tests/rotation $(ARGS)
 
 fuzz: install
 	FULL=1 $(BIN)/pytest -n 0 --timeout 7200 tests/hostile tests/openapi $(ARGS)

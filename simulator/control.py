@@ -31,6 +31,7 @@ def control_routes() -> list[BaseRoute]:
         Route("/faults", add_faults, methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),
         Route("/clock", skip_time, methods=["POST"]),
+        Route("/revoked", revoke, methods=["POST"]),
         Route("/reset", reset, methods=["POST"]),
     ]
     return [Mount("/_sim", routes=routes)]
@@ -110,6 +111,16 @@ async def skip_time(request: Request) -> Response:
         return JsonResponse({"detail": 'Expected {"skip": seconds}'}, 400)
     clock.skip(seconds)
     return JsonResponse({"now": timestamp(clock.now())})
+
+
+async def revoke(request: Request) -> Response:
+    """Refuse a token or key from now on, as both vendors: ``{"token": text}``."""
+    try:
+        token = str(orjson.loads(await request.body())["token"])
+    except (KeyError, TypeError, ValueError):
+        return JsonResponse({"detail": 'Expected {"token": text}'}, 400)
+    simulator_of(request).revoked.add(token)
+    return Response(status_code=204)
 
 
 async def reset(request: Request) -> Response:

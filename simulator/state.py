@@ -24,6 +24,8 @@ class Simulator:
     media: MediaCache
     predictions: PredictionStore
     webhooks: WebhookSender
+    # Tokens and keys that somebody has revoked.
+    revoked: set[str]
 
     def reset(self) -> None:
         """Return to the state of a fresh start."""
@@ -32,6 +34,7 @@ class Simulator:
         self.occurrences.clear()
         self.rules.clear()
         self.log.clear()
+        self.revoked.clear()
         self.clock.reset()
 
 
@@ -48,6 +51,7 @@ def build_simulator(config: SimulatorConfig) -> Simulator:
         media=MediaCache(is_prerendered=config.is_prerendered),
         predictions=PredictionStore(config.max_predictions),
         webhooks=WebhookSender(config, clock, log),
+        revoked=set(),
     )
 
 

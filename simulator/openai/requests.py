@@ -9,6 +9,7 @@ from simulator.faults.chat import ChatFault
 from simulator.faults.parsing import SEPARATOR, ChatFaults, UnknownFaultError, parse_chat_faults
 from simulator.openai.checks import check_types
 from simulator.openai.errors import ApiError, forbidden, incorrect_key, insufficient_quota, missing_key
+from simulator.state import simulator_of
 from simulator.wire import Json, load
 
 MAX_CHOICES = 8
@@ -64,7 +65,9 @@ class ChatRequest:
 
 
 def check_key(request: Request) -> None:
-    """Accept any key but the three that stand for a refusal: ``revoked``, ``unpaid`` and ``forbidden``.
+    """Accept any key but those that were revoked, and the three that stand for a refusal.
+
+    These are ``revoked``, ``unpaid`` and ``forbidden``.
 
     Raises:
         ApiError: 401, 402 or 403.
@@ -72,7 +75,7 @@ def check_key(request: Request) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise missing_key()
-    refusal = _REFUSED_KEYS.get(key.strip())
+    refusal = _REFUSED_KEYS.get("revoked" if key.strip() in simulator_of(request).revoked else key.strip())
     if refusal is not None:
         raise refusal()
 

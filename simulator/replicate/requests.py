@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from simulator.replicate.errors import Problem, forbidden, invalid_request, payment_required, unauthenticated
+from simulator.state import simulator_of
 from simulator.wire import Json, load
 
 EVENTS = ("start", "output", "logs", "completed")
@@ -31,7 +32,9 @@ class CreateRequest:
 
 
 def check_token(request: Request) -> None:
-    """Accept any token but the three that stand for a refusal: ``revoked``, ``unpaid`` and ``forbidden``.
+    """Accept any token but those that were revoked, and the three that stand for a refusal.
+
+    These are ``revoked``, ``unpaid`` and ``forbidden``.
 
     Raises:
         Problem: 401, 402 or 403.
@@ -39,7 +42,7 @@ def check_token(request: Request) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() not in {"bearer", "token"} or not token.strip():
         raise unauthenticated()
-    refusal = _REFUSED_TOKENS.get(token.strip())
+    refusal = _REFUSED_TOKENS.get("revoked" if token.strip() in simulator_of(request).revoked else token.strip())
     if refusal is not None:
         raise refusal()
 

@@ -87,6 +87,21 @@ def test_bad_rules_are_refused(simulator: RunningSimulator, content: bytes) -> N
     assert simulator.http.post("/_sim/faults", content=content).status_code == 400
 
 
+def test_a_token_that_was_revoked_is_refused_by_both_vendors_until_the_reset(simulator: RunningSimulator) -> None:
+    def statuses() -> list[int]:
+        headers = {"Authorization": "Bearer somebodys"}
+        paths = ("/replicate/v1/account", "/openai/v1/models")
+        return [simulator.http.get(path, headers=headers).status_code for path in paths]
+
+    before = statuses()
+    simulator.http.post("/_sim/revoked", json={"token": "somebodys"}).raise_for_status()
+    revoked = statuses()
+    simulator.http.post("/_sim/reset")
+
+    assert (before, revoked, statuses()) == ([200, 200], [401, 401], [200, 200])
+    assert simulator.http.post("/_sim/revoked", content=b"{}").status_code == 400
+
+
 def test_bad_skips_are_refused(simulator: RunningSimulator) -> None:
     assert simulator.http.post("/_sim/clock", content=b'{"skip": "long"}').status_code == 400
     assert simulator.http.post("/_sim/clock", content=b"{}").status_code == 400

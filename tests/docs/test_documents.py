@@ -15,6 +15,19 @@ def test_links_have_existing_targets(document: Path) -> None:
         assert (ROOT / document.parent / match["target"]).exists(), match["target"]
 
 
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_into_documents_have_existing_headings(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", read(str(document))):
+        linked = ROOT / document.parent / target if target else ROOT / document
+        assert linked.suffix != ".md" or anchor in anchors(linked), f"{target}#{anchor}"
+
+
 def test_decision_records_are_numbered_and_have_all_parts() -> None:
     records = sorted((ROOT / "docs/adr").glob("*.md"))
 

@@ -63,9 +63,13 @@ async def continue_from(rows: Sequence[StoredMessage], sent: Sequence[WireMessag
 
     While it compares long conversations, other requests go on.
     """
-    shown = await in_slices(as_shown, in_groups(row for row in rows if not is_system(row.role)))
+    groups = in_groups(row for row in rows if not is_system(row.role))
     talk = [index for index, message in enumerate(sent) if not is_system(message["role"])]
     followed = len(talk) - (not talk or talk[-1] == len(sent) - 1)
+    if followed < len(groups) and all(sent[index]["role"] != MessageRole.ASSISTANT for index in talk):
+        # Neither an answer nor all that is stored can be in it. Most requests that name their session are like this.
+        return Continuation((), _wire(rows), sent, 0, sent, ())
+    shown = await in_slices(as_shown, groups)
     echoes = await in_slices(echo_of, [sent[index] for index in talk])
     overlap = find_overlap([each.echo for each in shown], echoes, followed)
     if overlap is None:

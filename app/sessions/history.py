@@ -16,7 +16,7 @@ _THOUGHTS = ("reasoning_content", "reasoning")
 _NO_RESULT = "No result was given for this call."
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Exchange:
     """A message, and the results of the tool calls that it makes, by the ids of the calls."""
 
@@ -77,6 +77,8 @@ def without_old_thoughts(history: Sequence[WireMessage], messages: Sequence[Wire
 
 def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
     """The messages, with a substitute for each tool result that is missing: models refuse a call without a result."""
+    if not any(message.get("tool_calls") or message["role"] == MessageRole.TOOL for message in messages):
+        return list(messages)
     paired, _, _ = _paired(messages)
     for exchange in paired:
         for call_id in exchange.call_ids:
@@ -86,6 +88,8 @@ def with_all_results(messages: Sequence[WireMessage]) -> list[WireMessage]:
 
 
 def _without_thoughts(message: WireMessage) -> WireMessage:
+    if not any(name in message for name in _THOUGHTS):
+        return message
     return {name: value for name, value in message.items() if name not in _THOUGHTS}
 
 
@@ -103,7 +107,8 @@ def _paired(messages: Sequence[WireMessage]) -> tuple[list[_Exchange], dict[str,
     for index, message in enumerate(messages):
         if message["role"] != MessageRole.TOOL:
             paired.append(_Exchange(message))
-            by_call_id |= dict.fromkeys(paired[-1].call_ids, paired[-1])
+            if message.get("tool_calls"):
+                by_call_id |= dict.fromkeys(paired[-1].call_ids, paired[-1])
         elif exchange := by_call_id.get(message["tool_call_id"]):
             exchange.results[message["tool_call_id"]] = message
         else:

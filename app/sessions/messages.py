@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from asyncpg import Record
 
@@ -38,8 +38,7 @@ def additions_of(message: WireMessage) -> dict[str, Any] | None:
     return {name: value for name, value in message.items() if name not in _WITH_COLUMNS and value is not None} or None
 
 
-@dataclass(frozen=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """A message of a session, as it was stored. `agent` is the one that wrote it; None if it came from the client."""
 
     id: int
@@ -69,10 +68,15 @@ class StoredMessage:
 
     def in_wire_form(self) -> dict[str, Any]:
         """The message in OpenAI's form, without the fields that it does not have."""
-        optional = {"tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id, "name": self.name}
-        given = {name: value for name, value in optional.items() if value is not None}
-        additions = self.additions if isinstance(self.additions, dict) else {}
-        return {**additions, "role": self.role, "content": self.content, **given}
+        message = dict(self.additions) if isinstance(self.additions, dict) else {}
+        message |= {"role": self.role, "content": self.content}
+        if self.tool_calls is not None:
+            message["tool_calls"] = self.tool_calls
+        if self.tool_call_id is not None:
+            message["tool_call_id"] = self.tool_call_id
+        if self.name is not None:
+            message["name"] = self.name
+        return message
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, takewhile
-from typing import Any, TypeVar
+from typing import Any
 
 from app.core.concurrency import in_slices
 from app.core.json import read_json
@@ -12,10 +12,6 @@ from app.sessions.messages import ListedMessage, StoredMessage
 
 # Twice as many as one request may have, counted as there but inside of strings as well.
 _MOST_VALUES = 2 * MOST_VALUES
-_SHOWN_JSON = ("content", "tool_calls")
-_JSON = (*_SHOWN_JSON, "additions")
-
-_Message = TypeVar("_Message", StoredMessage, ListedMessage)
 
 
 async def read_history(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
@@ -23,7 +19,7 @@ async def read_history(messages: Sequence[StoredMessage]) -> list[StoredMessage]
 
     The oldest are left out if all of them together have very many values; the newest never is.
     """
-    return await in_slices(_with_values, messages[-_fitting(reversed(messages)) :])
+    return await in_slices(_history_values, messages[-_fitting(reversed(messages)) :])
 
 
 async def read_page(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
@@ -33,18 +29,25 @@ async def read_page(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
     """
     shown = _fitting(messages)
     hidden = [replace(each, content=None, tool_calls=None, is_shown=False) for each in messages[shown:]]
-    return [*await in_slices(_with_values, messages[:shown]), *hidden]
+    return [*await in_slices(_page_values, messages[:shown]), *hidden]
 
 
-def _fitting(messages: Iterable[_Message]) -> int:
+def _fitting(messages: Iterable[StoredMessage | ListedMessage]) -> int:
     """How many of the first messages have no more values than may be read at once; one at least."""
     counts = accumulate(_values(message) for message in messages)
     return max(1, len(list(takewhile(lambda values: values <= _MOST_VALUES, counts))))
 
 
-def _with_values(message: _Message) -> _Message:
-    values = {name: _value(getattr(message, name)) for name in _json_of(message)}
-    return replace(message, **values)
+def _history_values(message: StoredMessage) -> StoredMessage:
+    return message._replace(
+        content=_value(message.content),
+        tool_calls=_value(message.tool_calls),
+        additions=_value(message.additions),
+    )
+
+
+def _page_values(message: ListedMessage) -> ListedMessage:
+    return replace(message, content=_value(message.content), tool_calls=_value(message.tool_calls))
 
 
 def _values(message: StoredMessage | ListedMessage) -> int:
@@ -52,11 +55,8 @@ def _values(message: StoredMessage | ListedMessage) -> int:
 
 
 def _texts(message: StoredMessage | ListedMessage) -> Iterator[str]:
-    return (text for name in _json_of(message) if isinstance(text := getattr(message, name), str))
-
-
-def _json_of(message: StoredMessage | ListedMessage) -> tuple[str, ...]:
-    return _JSON if isinstance(message, StoredMessage) else _SHOWN_JSON
+    further = message.additions if isinstance(message, StoredMessage) else None
+    return (text for text in (message.content, message.tool_calls, further) if isinstance(text, str))
 
 
 def _value(text: Any) -> Any:

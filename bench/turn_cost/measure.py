@@ -133,7 +133,7 @@ def _measure_one(
     key = subject.keys[load.key] if load.key else ""
     order = order_of(load, "127.0.0.1", subject.port, path=subject.path, key=key, seconds=seconds)
     if load.has_history:
-        order = _with_history(order, run)
+        order = with_history(order, run)
     run(replace(order, seconds=_WARM_UP_SECONDS))
     forget_peak(subject.pid)
     before = _read(stores, subject)
@@ -146,7 +146,7 @@ def _measure_one(
     return found
 
 
-def _with_history(order: Order, run: Callable[[Order], Outcome]) -> Order:
+def with_history(order: Order, run: Callable[[Order], Outcome]) -> Order:
     """The order, each of whose requests continues one of many sessions that are made for it here."""
     (body,) = order.bodies
     making = replace(

@@ -21,7 +21,7 @@ from bench.processor import cores_for
 from bench.turn_cost.document import DOCUMENT, write_tables
 from bench.turn_cost.listening import start_listening
 from bench.turn_cost.loads import ALL, Load, order_of
-from bench.turn_cost.measure import LoadProcess
+from bench.turn_cost.measure import LoadProcess, with_history
 from bench.turn_cost.organization import Keys, prepare
 from bench.turn_cost.stacks import Stack, by_group, cumulative, own, read_stacks
 from bench.turn_cost.stores import Stores, running_stores
@@ -31,7 +31,7 @@ from devstack.ports import free_port
 
 _WARM_UP_SECONDS = 1.0
 _POLL_SECONDS = 0.05
-_LOADS = ("call-10", "stream-10")
+_LOADS = ("call-10", "stream-10", "history-10", "tool-10")
 _MOST_ROWS = 40
 _EVERYTHING = 0.9
 # Whose a sample is: the innermost of its functions that any of these has decides.
@@ -77,6 +77,8 @@ def profile(subject: Subject, load: Load, stacks: Path, *, seconds: float) -> Pr
     order = order_of(load, "127.0.0.1", subject.port, path=subject.path, key=key, seconds=seconds)
     stacks.unlink(missing_ok=True)
     with LoadProcess() as process:
+        if load.has_history:
+            order = with_history(order, process.run)
         process.run(replace(order, seconds=_WARM_UP_SECONDS))
         before = cpu_seconds(subject.pid)
         os.kill(subject.pid, signal.SIGUSR1)

@@ -1,55 +1,62 @@
 """The commands of `junis`, and how one of them is run."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 import typer
 
-from app.cli import admin, agents, catalog, credits, keys, objects, organizations, plans, reconcile
-from app.cli.demo import demo
-from app.cli.doctor.command import doctor
-from app.cli.ledger import verify_ledger
-from app.cli.list_counts import count_lists
 from app.cli.logged import is_logged, logged_crash, reported_once
-from app.cli.migrate import migrate
-from app.cli.model_of_demo import demo_model
-from app.cli.programs import quickstart, worker
-from app.cli.prune import prune
 from app.cli.reporting import log_failure, print_failure, reported_errors
-from app.cli.reseal import reseal
-from app.cli.serve import serve
 from app.core.logging import configure_logging
 
-app = typer.Typer(
-    help="Run and administer a Junis server. Settings come from the environment and from .env.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    serve,
-    worker,
-    quickstart,
-    migrate,
-    doctor,
-    demo,
-    demo_model,
-    verify_ledger,
-    count_lists,
-    prune,
-    reseal,
-):
-    app.command()(command)
-app.add_typer(admin.app, name="admin")
-app.add_typer(organizations.app, name="orgs")
-app.add_typer(plans.app, name="plans")
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(agents.app, name="agents")
-app.add_typer(keys.app, name="keys")
-app.add_typer(credits.app, name="credits")
-app.add_typer(objects.app, name="objects")
-app.add_typer(reconcile.app, name="reconcile")
+_HELP = "Run and administer a Junis server. Settings come from the environment and from .env."
+# Where each command, or each group of them, stands. Only the one that is run is loaded: all of them take a second.
+_PLACES = {
+    "serve": "app.cli.serve:serve",
+    "worker": "app.cli.programs:worker",
+    "quickstart": "app.cli.programs:quickstart",
+    "migrate": "app.cli.migrate:migrate",
+    "doctor": "app.cli.doctor.command:doctor",
+    "demo": "app.cli.demo:demo",
+    "demo-model": "app.cli.model_of_demo:demo_model",
+    "verify-ledger": "app.cli.ledger:verify_ledger",
+    "count-lists": "app.cli.list_counts:count_lists",
+    "prune": "app.cli.prune:prune",
+    "admin": "app.cli.admin:app",
+    "orgs": "app.cli.organizations:app",
+    "plans": "app.cli.plans:app",
+    "catalog": "app.cli.catalog:app",
+    "agents": "app.cli.agents:app",
+    "keys": "app.cli.keys:app",
+    "credits": "app.cli.credits:app",
+    "objects": "app.cli.objects:app",
+    "reconcile": "app.cli.reconcile:app",
+}
+
+
+def junis(names: Iterable[str] = tuple(_PLACES)) -> typer.Typer:
+    """`junis` with these commands and groups of commands."""
+    made = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    # With a callback, a command keeps its name although it is the only one.
+    made.callback(help=_HELP)(_nothing_before)
+    for name in names:
+        module, _, attribute = _PLACES[name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            made.add_typer(found, name=name)
+        else:
+            made.command(name)(found)
+    return made
+
+
+def _nothing_before() -> None:
+    """No option stands before the name of a command."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -61,10 +68,16 @@ def run(arguments: Sequence[str]) -> None:
     if is_logged(arguments):
         configure_logging("INFO")
         with logged_crash(), reported_errors(log_failure), reported_once(arguments):
-            app(list(arguments), prog_name="junis")
+            _wanted(arguments)(list(arguments), prog_name="junis")
     # Commands print what they do. What the services log below the level of an error would only repeat it.
     handler = logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler])
     with reported_errors(print_failure), reported_once(arguments):
-        app(list(arguments), prog_name="junis")
+        _wanted(arguments)(list(arguments), prog_name="junis")
+
+
+def _wanted(arguments: Sequence[str]) -> typer.Typer:
+    """`junis` as far as these arguments need it."""
+    is_named = bool(arguments) and arguments[0] in _PLACES
+    return junis(arguments[:1]) if is_named else junis()

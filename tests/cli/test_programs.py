@@ -50,15 +50,25 @@ def test_the_quickstart_is_missing_if_only_the_server_is_installed(tmp_path: Pat
 
 def test_a_command_imports_neither_the_web_application_nor_a_vendor_sdk() -> None:
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, app.cli.commands; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys; from app.cli.commands import junis; junis(); print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
 
     modules = set(loaded.stdout.split())
-    assert "app.cli.commands" in modules
+    assert "app.cli.keys" in modules
     assert modules.isdisjoint({"fastapi", "starlette", "boto3", "replicate", "aiohttp", "redis", "arq", "worker"})
+
+
+def test_only_the_command_that_is_run_is_loaded() -> None:
+    code = "import sys; from app.cli.commands import junis; junis(['migrate']); print(*sys.modules)"
+    modules = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+    assert "app.cli.migrate" in modules
+    assert modules.isdisjoint({"app.cli.keys", "app.cli.agents", "app.accounts.repository"})
 
 
 def test_the_programs_own_name_may_be_said_twice() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.cli.commands import app as junis
+from app.cli.commands import junis
 from app.health import router as health
 from tests.deploy_files.chart import ALL_RELEASES, container, objects, of_kind, pods
 from tests.deploy_files.releases import MOST
@@ -40,7 +40,7 @@ def test_the_versions_are_the_products() -> None:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_pod_runs_a_command_of_the_image(process: str) -> None:
-    commands = {command.callback.__name__ for command in junis.registered_commands if command.callback}
+    commands = {command.callback.__name__ for command in junis().registered_commands if command.callback}
 
     (command,) = container("least", process)["args"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.commands import app as junis
+from app.cli.commands import junis
 from tests.docs.compose import compose, services, settings_used
 from tests.docs.files import ROOT, read
 from tests.docs.reading import settings_read
@@ -163,7 +163,7 @@ def test_the_bases_tag_is_the_same_everywhere() -> None:
 
 
 def test_the_commands_of_the_services_exist() -> None:
-    commands = {command.callback.__name__ for command in junis.registered_commands if command.callback}
+    commands = {command.callback.__name__ for command in junis().registered_commands if command.callback}
 
     assert {SERVICES[name]["command"][0] for name in OURS - {"simulator"}} <= commands
 

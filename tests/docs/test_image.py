@@ -56,7 +56,10 @@ def test_the_dockerfile_copies_everything_that_dockerignore_lets_in() -> None:
 
 def test_every_program_can_be_imported(image: Path) -> None:
     modules = "app.asgi, app.cli.commands, worker.process.main, simulator.main"
-    loaded = run(image, ["-c", f"import {modules}; print(app.__file__, worker.__file__, simulator.__file__)"])
+    loaded = run(
+        image,
+        ["-c", f"import {modules}; app.cli.commands.junis(); print(app.__file__, worker.__file__, simulator.__file__)"],
+    )
 
     assert loaded.returncode == 0, loaded.stderr
     assert all(Path(file).is_relative_to(image) for file in loaded.stdout.split())

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ class Stack:
     @property
     def objects(self) -> Path:
         return Path(self.environment["LOCAL_STORAGE_DIR"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files by nothing that their names say.
+
+    So those that are long, and those that use a browser, are spread over the run, and do not come together at its end.
+    """
+    items.sort(key=lambda item: hashlib.sha256(item.location[0].encode()).digest())
 
 
 @pytest.fixture(scope="session")

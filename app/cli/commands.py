@@ -23,6 +23,7 @@ _PLACES = {
     "verify-ledger": "app.cli.ledger:verify_ledger",
     "count-lists": "app.cli.list_counts:count_lists",
     "prune": "app.cli.prune:prune",
+    "reseal": "app.cli.reseal:reseal",
     "admin": "app.cli.admin:app",
     "orgs": "app.cli.organizations:app",
     "plans": "app.cli.plans:app",

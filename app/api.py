@@ -8,9 +8,10 @@ from app.chat.router import router as chat
 from app.content.file_router import router as files
 from app.content.router import router as content
 from app.credits.router import router as credits
-from app.generations.router import router as webhooks
+from app.generations.router import router as callbacks
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
+from app.webhook_endpoints.router import router as webhook_endpoints
 
 router = APIRouter()
 router.include_router(chat)
@@ -21,4 +22,5 @@ router.include_router(sessions)
 router.include_router(content)
 router.include_router(credits)
 router.include_router(files)
-router.include_router(webhooks)
+router.include_router(webhook_endpoints)
+router.include_router(callbacks)

@@ -23,6 +23,7 @@ from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
 from app.retention.models import RetentionRun, SealedDay, SealedSum, SealMark
 from app.sessions.models import Message, Session
+from app.webhook_endpoints.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookTry
 
 metadata = Base.metadata
 
@@ -64,5 +65,9 @@ __all__ = [
     "SubAgent",
     "User",
     "UserIdempotencyKey",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "WebhookTry",
     "metadata",
 ]

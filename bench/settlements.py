@@ -17,6 +17,8 @@ from time import monotonic
 
 import orjson
 
+from app.content.announcing import ContentAnnouncer
+from app.content.urls import FileUrls
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
 from app.generations.attempts import CLAIMED_COLUMNS, ClaimedAttempt, StoredFile
@@ -76,8 +78,9 @@ async def measure(plant: Plant, rates: Sequence[int], seconds: float, workers: i
     async with open_organizations(plant, _MODEL, count=1, concurrent_generations=_CONCURRENT) as (resources, asking):
         databases = [Database.open(plant.settings) for _ in range(workers)]
         try:
+            announce = ContentAnnouncer(FileUrls(resources.store, plant.settings.public_url))
             lanes = plant.settings.worker_concurrency
-            endings = [(Ending(each, resources.queue), asyncio.Semaphore(lanes)) for each in databases]
+            endings = [(Ending(each, resources.queue, announce), asyncio.Semaphore(lanes)) for each in databases]
             return [await _measure(resources, asking, endings, rate, round(rate * seconds)) for rate in rates]
         finally:
             for database in databases:

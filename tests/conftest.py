@@ -85,6 +85,8 @@ def environment(embedded: EmbeddedServers, vendors: VendorsSimulator, run_folder
         "STORAGE": "local",
         "LOCAL_STORAGE_DIR": str(run_folder / "objects"),
         "SECRET_KEY": "of-the-tests",
+        # Where tests receive webhooks.
+        "WEBHOOK_PRIVATE_RECEIVERS": "127.0.0.1",
         "POLL_INTERVAL_SECONDS": "0.2",
         "METRICS_TOKEN": METRICS_TOKEN,
         "CONSOLE_KIT": "true",

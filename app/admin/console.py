@@ -36,6 +36,7 @@ from app.admin.sessions.router import router as sessions
 from app.admin.sign_in.router import router as sign_in
 from app.admin.start.router import router as start
 from app.admin.system.router import router as system
+from app.admin.webhooks.router import router as webhooks
 from app.core.settings import Settings
 from app.mail.smtp import open_sender
 
@@ -50,6 +51,7 @@ _ROUTERS: Final = (
     sessions,
     content,
     keys,
+    webhooks,
     audit,
     organizations,
     plans,

@@ -27,6 +27,7 @@ WORK = (
 CREDITS = (Place("usage", "usage", "Usage"), Place("ledger", "ledger", "Ledger"))
 ACCESS = (
     Place("keys", "keys", "API Keys"),
+    Place("webhooks", "webhooks", "Webhooks"),
     Place("members", "members", "Members"),
     Place("audit", "audit", "Audit log"),
 )

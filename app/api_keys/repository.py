@@ -6,15 +6,18 @@ from sqlalchemy import or_, select, update
 
 from app.api_keys.caller import Caller
 from app.api_keys.models import ApiKey, UnshownKey
-from app.api_keys.scopes import VIEWING_SCOPES
+from app.api_keys.scopes import MANAGING_SCOPES, VIEWING_SCOPES
 from app.core.database import Transaction
 from app.organizations.models import MembershipRole, SubscriptionStatus
 
 _VIEWING = ", ".join(f"'{scope}'" for scope in VIEWING_SCOPES)
+_MANAGING = ", ".join(f"'{scope}'" for scope in MANAGING_SCOPES)
 _FIND_CALLER = f"""
 SELECT k.id AS key_id, k.organization_id, k.user_id,
        CASE WHEN m.role = '{MembershipRole.VIEWER}'
             THEN ARRAY(SELECT scope FROM unnest(k.scopes) AS scope WHERE scope IN ({_VIEWING}))
+            WHEN m.role = '{MembershipRole.MEMBER}'
+            THEN ARRAY(SELECT scope FROM unnest(k.scopes) AS scope WHERE scope NOT IN ({_MANAGING}))
             ELSE k.scopes END AS scopes,
        LEAST(k.expires_at, k.revoked_at) - now() AS usable_for,
        k.requests_per_minute AS key_requests_per_minute, k.requests_per_hour AS key_requests_per_hour,

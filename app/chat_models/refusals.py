@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.protocol import Upstream
 from app.core import clock
 from app.core.errors import AppError, ProviderError, ProviderRateLimitedError, ProviderUnavailableError
+from app.core.retry_after import asked_seconds
 
 _REJECTED = frozenset({400, 413, 422})
 _DENIED = frozenset({401, 402, 403})
@@ -115,21 +115,8 @@ def wait_seconds(retry_after: str | None, now: datetime) -> float:
         retry_after: seconds or an HTTP date.
         now: the current moment, aware.
     """
-    seconds = _seconds(retry_after or "", now)
+    seconds = asked_seconds(retry_after or "", now)
     return seconds if math.isfinite(seconds) else _DEFAULT_WAIT_SECONDS
-
-
-def _seconds(retry_after: str, now: datetime) -> float:
-    try:
-        return float(retry_after)
-    except ValueError:
-        pass
-    try:
-        # A date without a time zone is in UTC, and is parsed as a naive one.
-        moment = parsedate_to_datetime(retry_after)
-        return (moment.replace(tzinfo=moment.tzinfo or now.tzinfo) - now).total_seconds()
-    except (ValueError, OverflowError):
-        return math.nan
 
 
 def _stated(body: bytes) -> _Stated:

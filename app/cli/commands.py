@@ -31,6 +31,7 @@ _PLACES = {
     "agents": "app.cli.agents:app",
     "keys": "app.cli.keys:app",
     "credits": "app.cli.credits:app",
+    "webhooks": "app.cli.webhooks:app",
     "objects": "app.cli.objects:app",
     "reconcile": "app.cli.reconcile:app",
 }

@@ -19,13 +19,14 @@ _WORDS = {
     Kind.IDEMPOTENCY_KEYS: "idempotency keys that have expired",
     Kind.SESSIONS: "sessions, with their messages",
     Kind.METERING: "ended holds, with their metering events",
+    Kind.WEBHOOKS: "events of webhooks, with their deliveries",
 }
 
 
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print how much is old enough to go.")] = False,
 ) -> None:
-    """Delete what is older than RETAIN_SESSIONS_DAYS and RETAIN_METERING_DAYS keep it, as workers do every hour.
+    """Delete what is older than the settings RETAIN_… keep it, as workers do every hour.
 
     Nothing of the ledger goes, and nothing that was generated. Holds and events go only once the charges that they led
     to are sealed, which is done first. A charge that does not follow from its events is printed, and the command exits

@@ -31,7 +31,7 @@ _DELETED_FROM = frozenset(
     {
         *("agents", "console_sessions", "credit_alerts", "credit_holds", "idempotency_keys", "memberships"),
         *("list_count_changes", "outgoing_mails", "outputs", "sessions", "sign_in_attempts", "sub_agents"),
-        *("unshown_api_keys", "user_idempotency_keys"),
+        *("unshown_api_keys", "user_idempotency_keys", "webhook_endpoints", "webhook_events"),
     }
 )
 _READ, _APPEND, _CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"

@@ -103,9 +103,21 @@ async def find_content(tx: Transaction, organization_id: str, content_id: uuid.U
 
 async def find_whole_content(tx: Transaction, organization_id: str, content_id: uuid.UUID) -> Generation | None:
     """One content of the organization with its input and prompt; None if it has none of this id."""
-    query = select(Generation).where(Generation.organization_id == organization_id, Generation.id == content_id)
-    shown = (undefer(Generation.input), undefer(Generation.prompt))
-    return (await tx.session.scalars(query.options(*shown).execution_options(populate_existing=True))).first()
+    return next(iter(await find_whole_contents(tx, organization_id, [content_id])), None)
+
+
+async def find_whole_contents(
+    tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]
+) -> Sequence[Generation]:
+    """Contents of the organization with their inputs and prompts, oldest first."""
+    query = (
+        select(Generation)
+        .where(Generation.organization_id == organization_id, Generation.id.in_(content_ids))
+        .order_by(Generation.created_at, Generation.id)
+        .options(undefer(Generation.input), undefer(Generation.prompt))
+        .execution_options(populate_existing=True)
+    )
+    return (await tx.session.scalars(query)).all()
 
 
 async def find_outputs(tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]) -> Sequence[Output]:

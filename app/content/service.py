@@ -105,6 +105,14 @@ async def get_whole_content(tx: Transaction, organization_id: str, content_id: s
     return await _found(tx, content, content_id)
 
 
+async def get_whole_contents(
+    tx: Transaction, organization_id: str, content_ids: Sequence[uuid.UUID]
+) -> Sequence[ContentWithOutputs]:
+    """Several contents of the organization with all that their details show, oldest first."""
+    found = await repository.find_whole_contents(tx, organization_id, content_ids)
+    return await _with_outputs(tx, organization_id, found)
+
+
 async def get_file(tx: Transaction, token: str, name: str) -> File:
     """The file behind a `/files` URL. Whoever knows the token may read it.
 

@@ -130,6 +130,9 @@ ROUND_SECONDS = Histogram(
     "junis_worker_round_duration_seconds", "How long a round of a worker's loop took", ["loop"], buckets=_FAST
 )
 MAILS = Counter("junis_mails", "Mails that were sent, put off or given up", ["result"])
+WEBHOOK_DELIVERIES = Counter(
+    "junis_webhook_deliveries", "Tries to deliver webhooks that have ended, and how", ["result"]
+)
 
 # --- Vendors --------------------------------------------------------------------------------------------------------
 

@@ -177,6 +177,7 @@ class Settings(BaseSettings):
     # 0: for ever.
     retain_sessions_days: int = Field(default=0, ge=0, le=36_500)
     retain_metering_days: int = Field(default=0, ge=0, le=36_500)
+    retain_webhooks_days: int = Field(default=30, ge=0, le=36_500)
 
     replicate_api_token: HeaderSecret = SecretStr("")
     replicate_base_url: ReplicateUrl = "https://api.replicate.com"
@@ -189,12 +190,16 @@ class Settings(BaseSettings):
     generation_deadline_seconds: float = Field(default=3600, ge=30)
     generation_max_retries: int = Field(default=3, ge=0, le=100)
     max_output_bytes: int = Field(default=5 * 1024**3, ge=1)
+    # Of webhooks: names of hosts and networks that organizations may send to although they are not of the internet.
+    webhook_private_receivers: Annotated[frozenset[str], NoDecode] = frozenset()
     worker_concurrency: int = Field(default=20, ge=1, le=500)
     worker_metrics_port: int = Field(default=0, ge=0, le=65_535)
     worker_lease_seconds: float = Field(default=60, ge=5, le=600)
     poll_interval_seconds: float = Field(default=0.5, gt=0)
 
-    @field_validator("output_hosts", "trusted_proxies", "cors_allowed_origins", mode="before")
+    @field_validator(
+        "output_hosts", "trusted_proxies", "cors_allowed_origins", "webhook_private_receivers", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -23,7 +23,7 @@ _REPLICATE_VERSION = "/v1"
 
 def http_url(value: str) -> str:
     """Allow only URLs of HTTP servers, to which a path can be added; a slash at the end is removed."""
-    if _http_parts(value).query:
+    if http_parts(value).query:
         raise ValueError("must be a URL without a query, which begins with a ?")
     return value.rstrip("/?")
 
@@ -33,7 +33,7 @@ def llm_url(value: str) -> str:
 
     `/chat/completions`, which is added to every base URL, is removed if the URL has it already.
     """
-    parts = _http_parts(value)
+    parts = http_parts(value)
     path = parts.path.rstrip("/").removesuffix(_CHAT_COMPLETIONS).rstrip("/")
     return parts._replace(path=path).geturl()
 
@@ -53,13 +53,18 @@ def proxy_url(value: SecretStr) -> SecretStr:
         raise ValueError("must be an http:// or https:// URL; proxies that speak SOCKS are not supported")
     if _has_unescaped_password(address):
         raise ValueError(f"the password has a character that is not escaped; {_ESCAPES}")
-    parts = _http_parts(address)
+    parts = http_parts(address)
     if parts.path.strip("/") or parts.query:
         raise ValueError("must be a URL without a path")
     return SecretStr(parts._replace(path="").geturl())
 
 
-def _http_parts(value: str) -> SplitResult:
+def http_parts(value: str) -> SplitResult:
+    """The parts of an HTTP server's URL, which may have a query.
+
+    Raises:
+        ValueError: it is none.
+    """
     _require_printable(value)
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

@@ -19,6 +19,9 @@ from app.core.errors import InvalidRequestError, NotFoundError
 from app.credits import alert_mail, settlement
 from app.mail import service as mail
 from app.organizations import service as organizations
+from app.webhook_endpoints import outbox
+from app.webhook_endpoints.models import EventType
+from app.webhook_endpoints.outbox import NewEvent
 
 logger = logging.getLogger(__name__)
 
@@ -123,9 +126,9 @@ async def remove_alert(tx: Transaction, organization_id: str, alert_id: int, *, 
 
 
 async def watch_alerts(database: Database, *, usage_url: str, sends_mail: bool) -> int:
-    """Tell those whose credits have fallen below a threshold: by a line in the log and, if mail is set up, by mail.
+    """Tell those whose credits have fallen below a threshold: in the log, by webhooks and, if it is set up, by mail.
 
-    An alert is marked in the transaction that writes its mails. So each is told once, by one worker.
+    An alert is marked in the transaction that writes its events and mails. So each is told once, by one worker.
 
     Args:
         database: the database.
@@ -165,6 +168,9 @@ async def _tell(tx: Transaction, organization_id: str, row: Any, usage_url: str 
         logger.warning("credits_low", extra=details)
 
     tx.after_commit(log)
+    amounts = {"threshold": low.threshold, "available": low.available, "balance": low.balance, "held": low.held}
+    data = {name: float(amount) for name, amount in amounts.items()}
+    await outbox.write(tx, organization_id, [NewEvent(EventType.CREDITS_LOW, organization_id, data)])
     if usage_url is not None:
         for address in await organizations.list_manager_addresses(tx, organization_id):
             await mail.write(tx, address, alert_mail.subject(low), alert_mail.body(low, usage_url))

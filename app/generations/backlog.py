@@ -6,6 +6,7 @@ from typing import Final
 
 from app.core.database import Database
 from app.generations.states import CONDITIONS, PROCESSING, State
+from app.webhook_endpoints.sending import OVERDUE_SECONDS
 
 # Nothing is counted past it, so that a long queue does not make the counting dear.
 MOST: Final = 100_000
@@ -29,7 +30,7 @@ def _oldest(condition: str) -> str:
 _BACKLOG = f"""
 SELECT {", ".join(f"{_count(CONDITIONS[state])} AS {state}" for state in _WAITING)}, vendors.starting, vendors.running,
        {_oldest(CONDITIONS[State.PENDING])} AS start, {_oldest(CONDITIONS[State.RUNNING])} AS poll,
-       {_oldest(CONDITIONS[State.COPYING])} AS copy
+       {_oldest(CONDITIONS[State.COPYING])} AS copy, {OVERDUE_SECONDS} AS webhook
 FROM (SELECT count(*) FILTER (WHERE prediction_id IS NULL) AS starting, count(prediction_id) AS running
       FROM (SELECT prediction_id FROM generations WHERE {PROCESSING} AND outcome IS NULL LIMIT {MOST}) few) vendors
 """
@@ -41,7 +42,7 @@ class Backlog:
 
     Attributes:
         rows: how many generations are in each state that is no end, counted up to `MOST`.
-        oldest: by step (`start`, `poll`, `copy`), for how many seconds the oldest due row waits for it.
+        oldest: by step (`start`, `poll`, `copy`, `webhook`), for how many seconds the oldest due row waits for it.
     """
 
     rows: Mapping[State, int]
@@ -57,5 +58,6 @@ async def read_backlog(database: Database) -> Backlog:
     (row,) = await database.fetch(_BACKLOG)
     states = (*_WAITING, State.STARTING, State.RUNNING)
     return Backlog(
-        {state: row[state.value] for state in states}, {step: row[step] for step in ("start", "poll", "copy")}
+        {state: row[state.value] for state in states},
+        {step: row[step] for step in ("start", "poll", "copy", "webhook")},
     )

@@ -22,7 +22,10 @@ from app.generations.attempts import ClaimedAttempt, StoredFile
 from app.generations.endings import unpark_next
 from app.generations.service import hold_reference
 from app.generations.states import CONDITIONS, State
+from app.generations.telling import Announce
 from app.queue.protocol import WakeQueue
+from app.webhook_endpoints.models import EventType
+from app.webhook_endpoints.outbox import wants_sql
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ _COMPLETE = f"""
 WITH {", ".join(f"{name} AS ({sql})" for name, sql in _EXPRESSIONS.items())}
 SELECT position, ended.position IS NOT NULL AS is_charged, EXISTS (
     SELECT FROM generations WHERE organization_id = $1 AND {CONDITIONS[State.PARKED]}
-) AS has_parked
+) AS has_parked, {wants_sql("$1", EventType.CONTENT_COMPLETED)} AS is_wanted
 FROM completed LEFT JOIN ended USING (position)
 """
 
@@ -117,9 +120,11 @@ _SET_COST = "UPDATE generations SET credit_cost = $3 WHERE id = $1 AND retry_cou
 
 
 async def complete(
-    tx: Transaction, queue: WakeQueue, organization_id: str, completions: Sequence[Completion]
+    tx: Transaction, queue: WakeQueue, announce: Announce, organization_id: str, completions: Sequence[Completion]
 ) -> list[bool]:
     """Complete attempts of one organization, charge each of them, and let its next generations start.
+
+    If an endpoint of the organization wants to be told of that, `announce` is called with those that were completed.
 
     Returns:
         For each attempt in order: False if its claim was lost, or if one of the files does not belong to it. Nothing of
@@ -134,6 +139,9 @@ async def complete(
             await _charge_alone(tx, completion)
     if any(row["has_parked"] for row in rows):
         await unpark_next(tx, queue, organization_id)
+    if any(row["is_wanted"] for row in rows):
+        ended = [each.attempt.generation_id for position, each in enumerate(completions, 1) if position in completed]
+        await announce(tx, organization_id, ended)
     return [position in completed for position in range(1, len(completions) + 1)]
 
 

@@ -9,6 +9,7 @@ from app.generations import claims, create_calls, parking
 from app.generations.attempts import ATTEMPT_COLUMNS, Attempt
 from app.generations.states import CONDITIONS, UNENDED, State
 from app.queue.protocol import WakeKind
+from app.webhook_endpoints.sending import IS_DUE
 
 # How long after its deadline an attempt may still be copied, if the copy had begun before.
 COPY_GRACE = timedelta(minutes=5)
@@ -39,6 +40,7 @@ SELECT EXISTS (SELECT FROM create_calls WHERE {create_calls.IS_OPEN} AND sent_at
        EXISTS (SELECT FROM create_calls WHERE {create_calls.IS_CANCEL_DUE}) AS cancel,
        EXISTS (SELECT FROM generations WHERE {_IS_LATE.format(grace="$2", copy_grace="$3")}) AS end_late,
        EXISTS ({parking.FREE_CAPACITY}) AS fill_capacity,
+       EXISTS (SELECT FROM webhook_deliveries WHERE {IS_DUE}) AS send_webhooks,
        EXISTS (SELECT FROM generations
                WHERE {CONDITIONS[State.PENDING]} AND due_at <= now() AND deadline_at > now())
        OR EXISTS (SELECT FROM generations
@@ -53,6 +55,7 @@ class Work(StrEnum):
     CANCEL = "cancel"  # predictions that nobody waits for
     END_LATE = "end_late"  # attempts past their deadline
     FILL_CAPACITY = "fill_capacity"  # parked generations that could run
+    SEND_WEBHOOKS = "send_webhooks"  # events that organizations want to be told of
     WAKE_DUE = "wake_due"  # starts and copies that are due
 
 

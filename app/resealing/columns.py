@@ -4,5 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.core.sealed_columns import SealedColumn
+from app.webhook_endpoints.endpoint_secrets import FORMER_SECRET, SECRET
 
-SEALED_COLUMNS: Final[Sequence[SealedColumn]] = ()
+SEALED_COLUMNS: Final[Sequence[SealedColumn]] = (SECRET, FORMER_SECRET)

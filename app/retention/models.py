@@ -16,6 +16,8 @@ class Kind(StrEnum):
     SESSIONS = "sessions"
     # Metering events, each together with the ended hold that was settled from it.
     METERING = "metering"
+    # Events that organizations were told of, with their deliveries.
+    WEBHOOKS = "webhooks"
 
 
 class SealedDay(Base):

@@ -17,19 +17,25 @@ class RetentionPolicy:
     Attributes:
         sessions: sessions with their messages.
         metering: metering events and ended holds.
+        webhooks: events that organizations were told of, with their deliveries.
     """
 
     sessions: timedelta | None = None
     metering: timedelta | None = None
+    webhooks: timedelta | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The policy that the settings ask for."""
-        return cls(_days(settings.retain_sessions_days), _days(settings.retain_metering_days))
+        return cls(
+            _days(settings.retain_sessions_days),
+            _days(settings.retain_metering_days),
+            _days(settings.retain_webhooks_days),
+        )
 
     def prunes(self, kind: Kind) -> bool:
         """Whether rows of a kind are ever deleted."""
-        kept = {Kind.SESSIONS: self.sessions, Kind.METERING: self.metering}
+        kept = {Kind.SESSIONS: self.sessions, Kind.METERING: self.metering, Kind.WEBHOOKS: self.webhooks}
         return kind not in kept or kept[kind] is not None
 
 

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _SESSIONS, _MESSAGES = 100, 1000
 _HOLDS = 500
 _ENTRIES = 1000
+_EVENTS = 500
 _LEAST_PAUSE_SECONDS = 0.01
 _FIRST = (datetime(1970, 1, 1, tzinfo=UTC), 0)
 
@@ -66,6 +67,24 @@ async def _prune_some_sessions(database: Database, organization_id: str, kept: t
         async with database.transaction() as tx:
             await repository.shorten_session(tx, some.long, kept, messages=_MESSAGES)
     return some.removed, some.removed == 0 and some.long is None
+
+
+async def prune_webhooks(database: Database, kept: timedelta, deadline: float) -> Pruned:
+    """Delete events that happened before that, with their deliveries, until `deadline`.
+
+    One that is still to be delivered stays. Endpoints that were deleted go once nothing refers to them.
+    """
+
+    async def batch() -> tuple[int, bool]:
+        async with database.transaction() as tx:
+            removed = await repository.prune_webhooks(tx, kept, events=_EVENTS)
+        return removed, removed < _EVENTS
+
+    pruned = await _in_batches(batch, deadline)
+    if pruned.is_done:
+        async with database.transaction() as tx:
+            await repository.prune_deleted_endpoints(tx, kept)
+    return pruned
 
 
 async def prune_metering(database: Database, kept: timedelta, deadline: float) -> Pruned:

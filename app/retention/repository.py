@@ -117,6 +117,24 @@ WHERE h.ended_at < date_trunc('day', (now() - $1::interval) AT TIME ZONE 'UTC') 
   AND h.state <> '{HoldState.OPEN}'
 """
 
+_OLD_EVENTS = """
+FROM webhook_events v WHERE v.created_at < now() - $1::interval
+AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = v.id AND d.state = 'pending')
+"""
+_PRUNE_EVENTS = f"""
+WITH pruned AS (
+    DELETE FROM webhook_events WHERE id IN (
+        SELECT v.id {_OLD_EVENTS} ORDER BY v.created_at LIMIT $2 FOR UPDATE OF v SKIP LOCKED
+    ) RETURNING 1
+)
+SELECT count(*) FROM pruned
+"""
+_COUNT_EVENTS = f"SELECT count(*) {_OLD_EVENTS}"
+_PRUNE_ENDPOINTS = """
+DELETE FROM webhook_endpoints e WHERE e.deleted_at < now() - $1::interval
+AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id)
+"""
+
 
 @dataclass(frozen=True)
 class PrunedSessions:
@@ -181,4 +199,21 @@ async def prune_metering(
 async def count_old_holds(tx: Transaction, kept: timedelta) -> int:
     """How many holds are old enough to go once their days are sealed."""
     count: int = await tx.fetchval(_COUNT_METERING, kept)
+    return count
+
+
+async def prune_webhooks(tx: Transaction, kept: timedelta, *, events: int) -> int:
+    """Delete so many events at most that happened so long ago, with their deliveries. Returns how many."""
+    removed: int = await tx.fetchval(_PRUNE_EVENTS, kept, events)
+    return removed
+
+
+async def prune_deleted_endpoints(tx: Transaction, kept: timedelta) -> None:
+    """Delete what is left of endpoints that were deleted so long ago and have no deliveries any more."""
+    await tx.execute(_PRUNE_ENDPOINTS, kept)
+
+
+async def count_old_webhooks(tx: Transaction, kept: timedelta) -> int:
+    """How many events are old enough to go."""
+    count: int = await tx.fetchval(_COUNT_EVENTS, kept)
     return count

@@ -21,7 +21,7 @@ async def prune_due(database: Database, policy: RetentionPolicy) -> None:
 
     Keys for repeating requests are not among it: they are forgotten every few seconds.
     """
-    for kind in (Kind.SESSIONS, Kind.METERING):
+    for kind in (Kind.SESSIONS, Kind.METERING, Kind.WEBHOOKS):
         await prune(database, policy, kind, SERVER)
 
 
@@ -59,6 +59,8 @@ async def _prune(database: Database, policy: RetentionPolicy, kind: Kind, deadli
         return await pruning.prune_sessions(database, policy.sessions, deadline)
     if kind is Kind.METERING and policy.metering is not None:
         return await pruning.prune_metering(database, policy.metering, deadline)
+    if kind is Kind.WEBHOOKS and policy.webhooks is not None:
+        return await pruning.prune_webhooks(database, policy.webhooks, deadline)
     return await pruning.prune_idempotency_keys(database, deadline)
 
 
@@ -69,6 +71,8 @@ async def count_prunable(tx: Transaction, policy: RetentionPolicy) -> Mapping[Ki
         counts[Kind.SESSIONS] = await repository.count_old_sessions(tx, policy.sessions)
     if policy.metering is not None:
         counts[Kind.METERING] = await repository.count_old_holds(tx, policy.metering)
+    if policy.webhooks is not None:
+        counts[Kind.WEBHOOKS] = await repository.count_old_webhooks(tx, policy.webhooks)
     return counts
 
 

@@ -29,6 +29,16 @@ SCOPES = {
     "GET /content/{}": "content:read",
     "POST /content/{}/retry": "content:retry",
     "GET /credits": None,
+    "GET /webhooks/endpoints": "webhooks:manage",
+    "POST /webhooks/endpoints": "webhooks:manage",
+    "GET /webhooks/endpoints/{}": "webhooks:manage",
+    "PATCH /webhooks/endpoints/{}": "webhooks:manage",
+    "DELETE /webhooks/endpoints/{}": "webhooks:manage",
+    "POST /webhooks/endpoints/{}/rotate-secret": "webhooks:manage",
+    "POST /webhooks/endpoints/{}/test": "webhooks:manage",
+    "GET /webhooks/deliveries": "webhooks:manage",
+    "GET /webhooks/deliveries/{}": "webhooks:manage",
+    "POST /webhooks/deliveries/{}/resend": "webhooks:manage",
 }
 
 

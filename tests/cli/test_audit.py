@@ -34,6 +34,10 @@ CHANGES = [
     (("admin", "create", "--email", "ada@acme.example", "--operator"), ["operator_made", "one_time_link_made"]),
     (("admin", "reset", "ada@acme.example"), ["one_time_link_made"]),
     (("admin", "operator", "ada@acme.example", "on"), ["operator_made"]),
+    (("webhooks", "create", "--org", "Acme", "--url", "https://example.com/b"), ["webhook_endpoint_created"]),
+    (("webhooks", "disable", "{endpoint}", "--org", "Acme"), ["webhook_endpoint_disabled"]),
+    (("webhooks", "rotate", "{endpoint}", "--org", "Acme"), ["webhook_secret_rotated"]),
+    (("webhooks", "delete", "{endpoint}", "--org", "Acme"), ["webhook_endpoint_deleted"]),
     (("keys", "create", "--org", "Acme", "--name", "audited"), ["key_created"]),
     (("keys", "rotate", "{key}", "--org", "Acme"), ["key_created", "key_rotated"]),
     (("keys", "revoke", "{key}", "--org", "Acme"), ["key_revoked"]),
@@ -57,6 +61,11 @@ READS = [
     ("plans", "set", "pro"),
     ("catalog", "export"),
     ("keys", "list", "--org", "Acme"),
+    ("webhooks", "list", "--org", "Acme"),
+    ("webhooks", "enable", "{endpoint}", "--org", "Acme"),
+    ("webhooks", "test", "{endpoint}", "--org", "Acme"),
+    ("webhooks", "deliveries", "--org", "Acme"),
+    ("webhooks", "resend", "{delivery}", "--org", "Acme"),
     ("credits", "balance", "--org", "Acme"),
     ("credits", "grant", "--org", "Acme", "--amount", "5", "--reference", "of the test"),
     ("verify-ledger",),
@@ -85,13 +94,28 @@ def newest(database_url: str) -> int:
     return int(last)
 
 
+@pytest.fixture
+def ids(
+    key_id: str, command: Sequence[str], database_url: str, junis: Junis, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The ids of Acme's key and, for commands of webhooks, of an endpoint and of a delivery to it."""
+    if command[0] != "webhooks":
+        return {"key": key_id}
+    monkeypatch.setenv("SECRET_KEY", "seals the secrets")
+    junis("webhooks", "create", "--org", "Acme", "--url", "https://example.com/hook")
+    ((endpoint,),) = query(database_url, "SELECT id FROM webhook_endpoints")
+    junis("webhooks", "test", endpoint, "--org", "Acme")
+    ((delivery,),) = query(database_url, "SELECT id FROM webhook_deliveries")
+    return {"key": key_id, "endpoint": endpoint, "delivery": str(delivery)}
+
+
 @pytest.mark.parametrize(("command", "events"), CHANGES, ids=[" ".join(command[:2]) for command, _ in CHANGES])
 def test_a_command_that_changes_something_leaves_a_row(
-    acme: str, key_id: str, database_url: str, junis: Junis, command: Sequence[str], events: list[str]
+    acme: str, ids: dict[str, str], database_url: str, junis: Junis, command: Sequence[str], events: list[str]
 ) -> None:
     last = newest(database_url)
 
-    assert junis(*(part.format(key=key_id) for part in command)).status == 0
+    assert junis(*(part.format(**ids) for part in command)).status == 0
 
     rows = rows_after(database_url, last)
     assert [row[0] for row in rows] == events
@@ -105,11 +129,11 @@ def test_a_command_that_changes_something_leaves_a_row(
 
 @pytest.mark.parametrize("command", READS, ids=[" ".join(command) for command in READS])
 def test_a_command_that_changes_nothing_leaves_none(
-    acme: str, key_id: str, database_url: str, junis: Junis, command: Sequence[str]
+    acme: str, ids: dict[str, str], database_url: str, junis: Junis, command: Sequence[str]
 ) -> None:
     last = newest(database_url)
 
-    assert junis(*command).status == 0
+    assert junis(*(part.format(**ids) for part in command)).status == 0
 
     assert rows_after(database_url, last) == []
 

@@ -135,6 +135,6 @@ def test_the_file_that_only_the_api_gets_is_described() -> None:
     assert only
     named = set(only[1].split(", "))
 
-    assert named == {"SECRET_KEY", "LLM_API_KEY", "LLM_UPSTREAMS", "METRICS_TOKEN"}
+    assert named == {"LLM_API_KEY", "LLM_UPSTREAMS", "METRICS_TOKEN"}
     assert not named & set(services()["worker"]["environment"])
     assert named <= set(services()["api"]["environment"])

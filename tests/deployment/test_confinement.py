@@ -10,7 +10,7 @@ pytestmark = pytest.mark.deployment
 KNOWN_TO = {
     "POSTGRES_PASSWORD": {"postgres", "migrate"},
     "REDIS_PASSWORD": {"redis", "api", "worker"},
-    "SECRET_KEY": {"api"},
+    "SECRET_KEY": {"api", "worker"},
     "S3_ACCESS_KEY_ID": {"objects", "api", "worker"},
     "S3_SECRET_ACCESS_KEY": {"objects", "api", "worker"},
     "SERVER_DATABASE_PASSWORD": {"api", "worker", "migrate"},

@@ -19,6 +19,7 @@ class Whose(StrEnum):
     """Whom a route shows the same thing to."""
 
     ORGANIZATION = "organization"  # all users of the organization
+    MANAGERS = "managers"  # its owners and admins; others are refused
     USER = "user"  # the user who made the key
     EVERYBODY = "everybody"  # it belongs to no organization
 
@@ -50,6 +51,17 @@ ROWS = {
     f"GET {BASE}/content/{{content_id}}": Row(Whose.ORGANIZATION, Scope.CONTENT_READ),
     f"POST {BASE}/content/{{content_id}}/retry": Row(Whose.ORGANIZATION, Scope.CONTENT_RETRY),
     f"GET {BASE}/credits": Row(Whose.ORGANIZATION),
+    **{
+        f"{route.replace(' ', f' {BASE}/webhooks')}": Row(Whose.MANAGERS, Scope.WEBHOOKS_MANAGE)
+        for route in (
+            *("GET /endpoints", "POST /endpoints", "GET /endpoints/{endpoint_id}", "PATCH /endpoints/{endpoint_id}"),
+            "POST /endpoints/{endpoint_id}/rotate-secret",
+            *("POST /endpoints/{endpoint_id}/test", "GET /deliveries", "GET /deliveries/{delivery_id}"),
+            "POST /deliveries/{delivery_id}/resend",
+            # The last one: nothing of the endpoint is there after it.
+            "DELETE /endpoints/{endpoint_id}",
+        )
+    },
     "GET /files/{token}/{name}": _OPEN,
     f"POST {PATH}/{{generation_id}}/{{attempt}}/{{nonce}}": _OPEN,
     "GET /healthz": _OPEN,

@@ -20,6 +20,8 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 UNKNOWN = {
     "agent_id": "agent-0000000000000000",
     "content_id": "00000000-0000-4000-8000-000000000000",
+    "delivery_id": "00000000-0000-4000-8000-000000000000",
+    "endpoint_id": "whe-0000000000000000",
     "model_id": "agent/nobody",
     "session_id": "sess-0000000000000000",
 }
@@ -62,11 +64,18 @@ class Route:
 
     async def ask(self, client: httpx.AsyncClient, ids: Mapping[str, str], **request: Any) -> httpx.Response:
         """The response to a request for the resources with these ids."""
-        body = HELLO if self.method == "POST" else None
+        body = body_of(self.method, self.path)
         return await client.request(self.method, self.path.format(**ids), json=body, **request)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def body_of(method: str, path: str) -> dict[str, Any] | None:
+    """A body with which a route goes on to look for what its path names."""
+    if method == "PATCH" or (method == "POST" and "/webhooks/" in path):
+        return {}
+    return HELLO if method == "POST" else None
 
 
 async def routes_of(client: httpx.AsyncClient) -> list[Route]:
@@ -88,7 +97,13 @@ async def make_tenant(client: httpx.AsyncClient, database: Database, model: str 
     chat = {"messages": [{"role": "user", "content": words}]}
     made = (await client.post("/api/external/v1/chat/completions", json=chat, headers=headers)).raise_for_status()
     listed = (await client.get("/api/external/agents", headers=headers)).raise_for_status().json()["agents"]
+    endpoint = {"url": "http://127.0.0.1:9/nobody", "events": ["credits.low"]}
+    hook = (await client.post("/api/external/webhooks/endpoints", json=endpoint, headers=headers)).raise_for_status()
+    tested = f"/api/external/webhooks/endpoints/{hook.json()['id']}/test"
+    delivery = (await client.post(tested, headers=headers)).raise_for_status()
     ids = {
+        "endpoint_id": hook.json()["id"],
+        "delivery_id": delivery.json()["id"],
         "agent_id": next(agent["id"] for agent in listed if agent["name"] == name),
         "content_id": made.json()["generated_content"][0]["id"],
         "model_id": f"agent/{name}",

@@ -14,7 +14,9 @@ from sqlalchemy.orm import undefer
 
 from app.api_keys.service import find_caller
 from app.content import service as content
+from app.content.announcing import ContentAnnouncer
 from app.content.service import Retrier
+from app.content.urls import FileUrls
 from app.core.crypto import sha256
 from app.generations import service as generations
 from app.generations.models import Generation
@@ -37,6 +39,11 @@ class Workbench:
     resources: Resources
     vendors: VendorsSimulator
     organization: Organization
+
+    @property
+    def announce(self) -> ContentAnnouncer:
+        """Tells those who want to know of the ends of generations, as the worker does."""
+        return ContentAnnouncer(FileUrls(self.resources.store, self.resources.settings.public_url))
 
     async def ask(self, model: str, **values: Any) -> str:
         """Request a generation, and price its model if it has no price yet. Returns the generation's id."""

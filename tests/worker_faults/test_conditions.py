@@ -44,14 +44,18 @@ async def _reserve(tx: Transaction, _: Workbench, attempt: ClaimedAttempt) -> ob
 _OF_STARTS: Mapping[str, Step] = {
     "postpone": lambda tx, _, attempt: claims.postpone(tx, attempt, _SOON, is_failure=True),
     "set_prediction": lambda tx, _, attempt: progress.set_prediction(tx, attempt, uuid.uuid4().hex, _SOON),
-    "fail": lambda tx, bench, attempt: endings.fail_claimed(tx, bench.resources.queue, attempt, "stale"),
+    "fail": lambda tx, bench, attempt: endings.fail_claimed(
+        tx, bench.resources.queue, bench.announce, attempt, "stale"
+    ),
 }
 _OF_COPIES: Mapping[str, Step] = {
     "renew": lambda tx, _, attempt: claims.renew(tx, attempt, _LEASE),
     "hand_over": lambda tx, _, attempt: claims.hand_over(tx, attempt, _SOON, is_failure=True),
     "reserve": _reserve,
     "complete": _complete,
-    "fail": lambda tx, bench, attempt: endings.fail_claimed(tx, bench.resources.queue, attempt, "stale"),
+    "fail": lambda tx, bench, attempt: endings.fail_claimed(
+        tx, bench.resources.queue, bench.announce, attempt, "stale"
+    ),
 }
 
 
@@ -156,7 +160,7 @@ async def test_the_failure_of_another_prediction_does_not_end_an_attempt(workben
     stale = replace(attempt, prediction_id="of another attempt")
 
     async with workbench.resources.database.transaction() as tx:
-        assert not await endings.fail_running(tx, workbench.resources.queue, stale, "it failed")
+        assert not await endings.fail_running(tx, workbench.resources.queue, workbench.announce, stale, "it failed")
 
     assert (await workbench.row(asked)).status == "processing"
 
@@ -170,7 +174,7 @@ async def test_a_copy_that_was_claimed_since_it_was_found_late_goes_on(
     await workbench.execute("UPDATE generations SET deadline_at = now() WHERE id = $1", asked)
 
     async with workbench.resources.database.transaction() as tx:
-        assert not await endings.fail_late(tx, workbench.resources.queue, claimed, "late", _SOON)
+        assert not await endings.fail_late(tx, workbench.resources.queue, workbench.announce, claimed, "late", _SOON)
 
     assert (await workbench.row(asked)).status == "processing"
 
@@ -204,7 +208,11 @@ async def complete_with(tx: Transaction, bench: Workbench, attempt: ClaimedAttem
     """Complete the attempt with a file at this path."""
     file = StoredFile(path, TEXT.content_type, 1, _HASH)
     completed = Completion(attempt, [file], Cost(Decimal(0)), None)
-    return (await completed_together.complete(tx, bench.resources.queue, attempt.organization_id, [completed]))[0]
+    return (
+        await completed_together.complete(
+            tx, bench.resources.queue, bench.announce, attempt.organization_id, [completed]
+        )
+    )[0]
 
 
 async def ask_running(workbench: Workbench, model: str = _MODEL) -> str:

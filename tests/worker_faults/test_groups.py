@@ -119,7 +119,7 @@ async def test_completions_of_an_organization_update_its_account_once(own: Workb
 
     async with own.resources.database.transaction() as tx:
         before = await tx.fetchval(_ACCOUNT_UPDATES)
-        done = await completed_together.complete(tx, own.resources.queue, own.organization.id, wanted)
+        done = await completed_together.complete(tx, own.resources.queue, own.announce, own.organization.id, wanted)
         after = await tx.fetchval(_ACCOUNT_UPDATES)
 
     assert (done, after - before) == ([True] * 5, 1)
@@ -224,4 +224,6 @@ async def _accept(worker: ManualWorker, accepted: Sequence[Accepted]) -> list[bo
 
 async def _complete(own: Workbench, completions: Sequence[Completion]) -> list[bool]:
     async with own.resources.database.transaction() as tx:
-        return await completed_together.complete(tx, own.resources.queue, own.organization.id, completions)
+        return await completed_together.complete(
+            tx, own.resources.queue, own.announce, own.organization.id, completions
+        )

@@ -86,7 +86,11 @@ async def _complete(tx: Transaction, trial: Trial) -> object:
     file = StoredFile(output.storage_path, TEXT.content_type, 1, "0" * 64)
     completed = Completion(trial.attempt, [file], Cost(Decimal(0)), None)
     queue = trial.workbench.resources.queue
-    return any(await completed_together.complete(tx, queue, trial.attempt.organization_id, [completed]))
+    return any(
+        await completed_together.complete(
+            tx, queue, trial.workbench.announce, trial.attempt.organization_id, [completed]
+        )
+    )
 
 
 async def _accept_plain(tx: Transaction, trial: Trial) -> object:
@@ -99,7 +103,9 @@ async def _accept_plain(tx: Transaction, trial: Trial) -> object:
 
 async def _fail_late(tx: Transaction, trial: Trial) -> object:
     await tx.execute("UPDATE generations SET deadline_at = now(), due_at = now() WHERE id = $1", trial.row.id)
-    return await endings.fail_late(tx, trial.workbench.resources.queue, trial.attempt, "late", timedelta(0))
+    return await endings.fail_late(
+        tx, trial.workbench.resources.queue, trial.workbench.announce, trial.attempt, "late", timedelta(0)
+    )
 
 
 async def _retry(tx: Transaction, trial: Trial) -> object:
@@ -120,8 +126,12 @@ _STEPS: Mapping[str, Step] = {
     ),
     "set_outcomes": lambda tx, trial: progress.set_outcomes(tx, [Outcome(trial.attempt, "{}", None)]),
     "complete": _complete,
-    "fail_claimed": lambda tx, trial: endings.fail_claimed(tx, trial.workbench.resources.queue, trial.attempt, "no"),
-    "fail_running": lambda tx, trial: endings.fail_running(tx, trial.workbench.resources.queue, trial.attempt, "no"),
+    "fail_claimed": lambda tx, trial: endings.fail_claimed(
+        tx, trial.workbench.resources.queue, trial.workbench.announce, trial.attempt, "no"
+    ),
+    "fail_running": lambda tx, trial: endings.fail_running(
+        tx, trial.workbench.resources.queue, trial.workbench.announce, trial.attempt, "no"
+    ),
     "fail_late": _fail_late,
     "retry": _retry,
 }

@@ -141,6 +141,7 @@ def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) 
         Work.WAKE_DUE: sweep.wake_due,
         Work.END_LATE: sweep.end_late,
         Work.FILL_CAPACITY: sweep.fill_capacity,
+        Work.SEND_WEBHOOKS: steps.deliver.run,
     }
     look = Look(partial(find_work, database, silence=steps.adopt.lease + GRACE, grace=GRACE))
     usage_url = f"{settings.public_url}/admin/usage"

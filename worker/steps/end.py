@@ -9,6 +9,7 @@ from app.core.group_commit import GroupCommit
 from app.generations import completed_together, create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.generations.completed_together import Completion
+from app.generations.telling import Announce
 from app.queue.protocol import WakeQueue
 from worker.steps.counting import count_completed
 
@@ -19,9 +20,10 @@ _PATIENCE_SECONDS = 0.05
 class Ending:
     """Ends attempts. Those of an organization that are completed at the same time share one transaction."""
 
-    def __init__(self, database: Database, queue: WakeQueue) -> None:
+    def __init__(self, database: Database, queue: WakeQueue, announce: Announce) -> None:
         self.database = database
         self.queue = queue
+        self.announce = announce
         # Those that were read so far: a price never changes.
         self._prices: dict[int, PriceTag] = {}
         self._completing: GroupCommit[str, Completion, bool] = GroupCommit(
@@ -31,12 +33,12 @@ class Ending:
     async def fail(self, attempt: ClaimedAttempt, message: str) -> bool:
         """End a claimed attempt at no cost, with this error message; False if the claim was lost."""
         async with self.database.transaction() as tx:
-            return await endings.fail_claimed(tx, self.queue, attempt, message)
+            return await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
 
     async def fail_made(self, attempt: ClaimedAttempt, prediction_id: str, message: str) -> bool:
         """As `fail`, for an attempt whose create call has made a prediction that it cannot use; it is cancelled."""
         async with self.database.transaction() as tx:
-            has_failed = await endings.fail_claimed(tx, self.queue, attempt, message)
+            has_failed = await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
             await create_calls.record(tx, attempt.generation_id, attempt.number, prediction_id, claim=attempt.claim)
             await create_calls.order_cancel(tx, prediction_id, after=timedelta(0))
             return has_failed
@@ -44,12 +46,12 @@ class Ending:
     async def fail_running(self, attempt: Attempt, message: str) -> bool:
         """As `fail`, after the attempt's prediction has failed; False if it does not run that prediction."""
         async with self.database.transaction() as tx:
-            return await endings.fail_running(tx, self.queue, attempt, message)
+            return await endings.fail_running(tx, self.queue, self.announce, attempt, message)
 
     async def fail_late(self, attempt: Attempt, message: str, grace: timedelta) -> bool:
         """As `fail`, for an attempt that `find_late` has found; False if it is not late any more."""
         async with self.database.transaction() as tx:
-            return await endings.fail_late(tx, self.queue, attempt, message, grace)
+            return await endings.fail_late(tx, self.queue, self.announce, attempt, message, grace)
 
     async def complete(
         self, attempt: ClaimedAttempt, files: Sequence[StoredFile], *, predict_time: Decimal | None
@@ -74,7 +76,7 @@ class Ending:
 
     async def _complete_all(self, organization_id: str, completions: Sequence[Completion]) -> list[bool]:
         async with self.database.transaction() as tx:
-            return await completed_together.complete(tx, self.queue, organization_id, completions)
+            return await completed_together.complete(tx, self.queue, self.announce, organization_id, completions)
 
     async def _complete_one(self, organization_id: str, one: Completion) -> bool:
         return (await self._complete_all(organization_id, [one]))[0]

@@ -1,16 +1,21 @@
 """Builds the steps of a worker: the one place that knows everything they use."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import app.models  # noqa: F401 - the tables of every feature, for the foreign keys between them
+from app.content.announcing import ContentAnnouncer
+from app.content.urls import FileUrls
+from app.core.secret_keys import SecretKeys
 from app.resources import Resources
+from app.webhook_endpoints.receivers import Receivers
 from worker.steps.accept import Acceptance
 from worker.steps.adopt import AdoptStep
 from worker.steps.cancel import CancelStep
 from worker.steps.copy import CopyStep
+from worker.steps.deliver import DeliverStep
 from worker.steps.end import Ending
 from worker.steps.outcomes import Outcomes
 from worker.steps.pace import Pace
@@ -19,12 +24,13 @@ from worker.steps.start import StartStep
 from worker.steps.sweep import SweepStep
 from worker.transfer.copying import OutputCopier
 from worker.transfer.downloads import Downloader, open_download_session
+from worker.transfer.posting import Poster
 from worker.transfer.reserving import Reservations
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps that move generations on, in the order of a generation's life; then what several of them share."""
+    """The steps that move generations on, in the order of a generation's life; then others, and what several share."""
 
     start: StartStep
     adopt: AdoptStep
@@ -32,6 +38,7 @@ class Steps:
     copy: CopyStep
     sweep: SweepStep
     cancel: CancelStep
+    deliver: DeliverStep
     acceptance: Acceptance
     ending: Ending
 
@@ -45,7 +52,7 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     outgoing = resources.outgoing
     lease = timedelta(seconds=settings.worker_lease_seconds)
     interval = timedelta(seconds=settings.poll_interval_seconds)
-    ending = Ending(database, queue)
+    ending = Ending(database, queue, ContentAnnouncer(FileUrls(resources.store, settings.public_url)))
     cancels = CancelStep(database, predictions, lease)
     pace = Pace(interval)
     acceptance = Acceptance(database, cancels, pace, first_poll=interval, lease=lease)
@@ -53,7 +60,9 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
     downloader = Downloader(session, hosts, settings.max_output_bytes, outgoing)
     copier = OutputCopier(database, Reservations(database), resources.store, downloader, settings.max_output_bytes)
     webhook_base = settings.public_url if settings.replicate_webhook_secrets else None
-    async with session:
+    poster = Poster(Receivers.of(settings.webhook_private_receivers), outgoing)
+    deliver = DeliverStep(database, SecretKeys.of(settings), poster)
+    async with session, aclosing(deliver):
         yield Steps(
             start=StartStep(database, predictions, budget, objects, acceptance, ending, lease, webhook_base),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
@@ -61,6 +70,7 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
             copy=CopyStep(database, copier, objects, ending, hosts, lease),
             sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
             cancel=cancels,
+            deliver=deliver,
             acceptance=acceptance,
             ending=ending,
         )

@@ -17,6 +17,7 @@ class Group(StrEnum):
     ORGANIZATIONS = "organizations"
     PLANS = "plans"
     MODELS = "models"
+    WEBHOOKS = "webhooks"
     RETENTION = "retention"
 
 
@@ -29,6 +30,7 @@ GROUP_WORDS: Final[Mapping[Group, str]] = {
     Group.ORGANIZATIONS: "Organizations",
     Group.PLANS: "Plans",
     Group.MODELS: "Models and prices",
+    Group.WEBHOOKS: "Webhooks",
     Group.RETENTION: "Retention",
 }
 
@@ -51,6 +53,7 @@ class Wording:
 
 
 _KEY, _AGENT, _MEMBERS, _LEDGER = "keys/{id}", "agents/{name}", "members", "ledger"
+_WEBHOOK = "webhooks/{id}"
 _ORGANIZATION, _MODEL, _PLAN = "organizations/{id}", "catalog/{id}", "plans/{id}"
 
 WORDINGS: Final[Mapping[str, Wording]] = {
@@ -98,6 +101,12 @@ WORDINGS: Final[Mapping[str, Wording]] = {
     "one_time_link_made": Wording(Group.SIGN_INS, "made a one-time link for {object}"),
     "sign_in_ended": Wording(Group.SIGN_INS, "ended a sign-in of {object}"),
     "sign_ins_ended": Wording(Group.SIGN_INS, "ended the sign-ins of {object}"),
+    "webhook_endpoint_created": Wording(Group.WEBHOOKS, "had events sent to {object}", _WEBHOOK),
+    "webhook_endpoint_changed": Wording(Group.WEBHOOKS, "changed webhook endpoint {object}", _WEBHOOK),
+    "webhook_endpoint_enabled": Wording(Group.WEBHOOKS, "enabled webhook endpoint {object}", _WEBHOOK),
+    "webhook_endpoint_disabled": Wording(Group.WEBHOOKS, "disabled webhook endpoint {object}", _WEBHOOK),
+    "webhook_endpoint_deleted": Wording(Group.WEBHOOKS, "deleted webhook endpoint {object}"),
+    "webhook_secret_rotated": Wording(Group.WEBHOOKS, "rotated the secret of webhook endpoint {object}", _WEBHOOK),
     "data_pruned": Wording(
         Group.RETENTION, "removed {removed} rows of {object} that were too old to be kept", "system", True
     ),

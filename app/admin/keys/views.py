@@ -24,6 +24,7 @@ SCOPE_WORDS = {
     Scope.SESSIONS_READ: "Read the conversations of whoever made the key",
     Scope.CONTENT_READ: "See pictures, videos, sounds and 3D models",
     Scope.CONTENT_RETRY: "Run failed content again, at the usual price",
+    Scope.WEBHOOKS_MANAGE: "Decide where events are sent. Works only for keys of owners and admins",
 }
 
 # So few days of use are told in a table: a chart of them would be nearly empty.

@@ -15,7 +15,12 @@ from app.retention.runs import Run
 
 # So long may a row be due before somebody should look.
 _LONG_WAIT: Final = 30.0
-_KIND_WORDS: Final = {Kind.SESSIONS: "sessions", Kind.METERING: "ended holds", Kind.IDEMPOTENCY_KEYS: "keys"}
+_KIND_WORDS: Final = {
+    Kind.SESSIONS: "sessions",
+    Kind.METERING: "ended holds",
+    Kind.IDEMPOTENCY_KEYS: "keys",
+    Kind.WEBHOOKS: "events of webhooks",
+}
 _ORDER: Final = ("bad", "look", "wait", "ok")
 
 

@@ -72,7 +72,7 @@ chaos: install
 drills: install
 	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/faults/test_limits.py tests/chat/turns/test_outages.py
 	FULL=1 $(BIN)/pytest -n 0 -s tests/upgrades
-	$(if $(WRITE),WRITE=1) FULL=1 $(BIN)/pytest -n 0 -s tests/drills
+	$(if $(WRITE),WRITE=1) FULL=1 $(BIN)/pytest -n 0 -s tests/drills tests/observe/test_reader.py
 
 # One process: all tests use the same stack. The time limit of a test includes that of a build from nothing.
 deployment: install

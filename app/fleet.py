@@ -1,7 +1,7 @@
 """What the metrics say of all processes together: read every few seconds by one of them, and shown by that one.
 
-The reader is whoever has a lease in Redis. While Redis is away every process reads for itself, which does no harm: what
-they show is the same.
+The reader is whoever has a lease in Redis. The others look again when that lease would end, so that there is another
+reader within it. While Redis is away every process reads for itself, which does no harm: what they show is the same.
 """
 
 import asyncio
@@ -31,8 +31,11 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 15.0
 # A reader that has missed two rounds is taken to be gone, and what it has read is shown no longer.
-_LEASE_SECONDS: Final = 45
+LEASE_SECONDS: Final = 45
 _LEASE = redis_key("metrics-reader")
+# A lease that ends this moment is not asked for at once again.
+_SHORTEST_SECONDS: Final = 0.1
+_GIVE_BACK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class _Shown(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures, if they are fresh."""
         fleet = self.fleet
-        if fleet is None or monotonic() > fleet.read_at + _LEASE_SECONDS:
+        if fleet is None or monotonic() > fleet.read_at + LEASE_SECONDS:
             return
         rows, oldest, loops, creates, blocked = self.describe()
         if fleet.backlog:
@@ -92,36 +95,52 @@ REGISTRY.register(_SHOWN)
 @asynccontextmanager
 async def reading_fleet(resources: Resources) -> AsyncIterator[None]:
     """Read what concerns all processes while the block runs, whenever it is this one's turn."""
-    reading = asyncio.create_task(_read_for_ever(resources))
+    name = random_token()
+    reading = asyncio.create_task(_read_for_ever(resources, name))
     try:
         yield
     finally:
         await cancel_all([reading])
         _SHOWN.fleet = None
+        await _give_back(resources.redis, name)
 
 
-async def _read_for_ever(resources: Resources) -> NoReturn:
-    name = random_token()
+async def _read_for_ever(resources: Resources, name: str) -> NoReturn:
     while True:
+        pause = EVERY_SECONDS
         try:
-            _SHOWN.fleet = await _read(resources) if await _is_reader(resources.redis, name) else None
+            others = await _lease_of_another(resources.redis, name)
+            _SHOWN.fleet = None if others else await _read(resources)
+            # The one that has it renews it in time, or it is gone by then.
+            pause = min(EVERY_SECONDS, others or EVERY_SECONDS)
         except Exception:  # a defect, and no reason to stop reading
             logger.exception("fleet_not_read")
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(pause)
 
 
-async def _is_reader(redis: Redis, name: str) -> bool:
-    """Whether this process is to read: it has the lease, or gets it, or nobody can have it."""
+async def _lease_of_another(redis: Redis, name: str) -> float:
+    """For how many seconds another process has the lease. 0 if this one has it, or gets it, or nobody can have it."""
     try:
-        if await redis.set(_LEASE, name, nx=True, ex=_LEASE_SECONDS):
-            return True
+        if await redis.set(_LEASE, name, nx=True, ex=LEASE_SECONDS):
+            return 0
         if await redis.get(_LEASE) != name.encode():
-            return False
+            left = await redis.pttl(_LEASE)
+            # Without an end it is none of ours.
+            return EVERY_SECONDS if left == -1 else max(_SHORTEST_SECONDS, left / 1000)
         # Another one may have taken it since. Two that read for a while do no harm.
-        await redis.expire(_LEASE, _LEASE_SECONDS)
+        await redis.expire(_LEASE, LEASE_SECONDS)
     except (RedisError, OSError):
-        return True
-    return True
+        return 0
+    return 0
+
+
+async def _give_back(redis: Redis, name: str) -> None:
+    """Let the next process that looks have the lease, if this one has it."""
+    with suppress(RedisError, OSError):
+        async with asyncio.timeout(_GIVE_BACK_SECONDS):
+            if await redis.get(_LEASE) == name.encode():
+                # If another one has got it since, one more reads for a while, which does no harm.
+                await redis.delete(_LEASE)
 
 
 async def _read(resources: Resources) -> _Fleet:

@@ -46,10 +46,11 @@ def _meaning(error: ClientError, address: str) -> StoreError:
         return StoreError(f"The store at {address} has no bucket S3_BUCKET: {told}", fault=StoreFault.BUCKET_MISSING)
     if code == _CLOCK:
         return StoreError(f"The clocks of this machine and of the store at {address} differ: {code}")
-    if code in _REFUSED or status in {401, 403}:
-        return StoreError(f"The store at {address} refuses {_KEYS}: {told}", fault=StoreFault.REFUSED)
+    # Before the refusals: the status of a quota that is used up is 403 in some stores.
     if code in _FULL or status == 507:
         return StoreError(f"The store at {address} is full: {told}", fault=StoreFault.FULL)
+    if code in _REFUSED or status in {401, 403}:
+        return StoreError(f"The store at {address} refuses {_KEYS}: {told}", fault=StoreFault.REFUSED)
     return StoreError(f"The store at {address} failed: {told}")
 
 

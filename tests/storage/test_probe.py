@@ -13,8 +13,13 @@ from app.storage.probe import probe_store
 from app.storage.protocol import ObjectStore, StoreError
 from app.storage.s3 import PROBE_KEY
 from tests.storage import faulty_s3
-from tests.storage.faulty_s3 import FaultyS3, Site
+from tests.storage.faulty_s3 import FaultyS3, Reply, Site
 from tests.storage.servers import S3Server
+
+
+def refusing(status: int, code: str = "") -> FaultyS3:
+    """A server that answers every write like this, however often it is tried."""
+    return FaultyS3(replies={"put": [Reply(status, code)] * 20})
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +93,14 @@ async def test_a_store_that_cannot_be_reached_is_named_by_its_address(s3_server:
         (FaultyS3(refused="put"), "refused"),
         (FaultyS3(refused="get"), "refused"),  # nothing is worth buying that could not be read back
         (FaultyS3(content=b"something else"), "unavailable"),
+        (refusing(507, "XMinioStorageFull"), "full"),
+        (refusing(507), "full"),
+        (refusing(403, "QuotaExceeded"), "full"),
+        (refusing(500, "InternalError"), "unavailable"),
         (FaultyS3(page="<html>Welcome</html>"), "unavailable"),
         (FaultyS3(content=b"junis"), "ok"),
     ],
-    ids=["no write", "no read", "other bytes", "no S3", "works"],
+    ids=["no write", "no read", "other bytes", "MinIO full", "507", "quota", "500", "no S3", "works"],
 )
 async def test_the_store_must_accept_a_write_and_return_it(
     site: tuple[Site, ObjectStore], server: FaultyS3, state: str

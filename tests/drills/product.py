@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.core.database import Database
 from devstack import product
 from devstack.ports import free_port
+from devstack.probe import answers_ok
 from devstack.programs import Program
 from devstack.valkey import Valkey
 from tests import factories
@@ -113,6 +115,9 @@ async def running_product(
     try:
         async with running_apis(*running):
             with worker.serving():
+                # It answers nobody else, so it counts as ready before it is.
+                metrics = f"http://127.0.0.1:{site['WORKER_METRICS_PORT']}/metrics"
+                await until(partial(asyncio.to_thread, answers_ok, metrics))
                 yield Product(site, running, worker, database, organization, vendors)
     finally:
         await asyncio.shield(database.close())

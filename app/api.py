@@ -8,6 +8,7 @@ from app.chat.router import router as chat
 from app.content.file_router import router as files
 from app.content.router import router as content
 from app.credits.router import router as credits
+from app.embeddings.router import router as embeddings
 from app.generations.router import router as callbacks
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
@@ -16,6 +17,7 @@ from app.webhook_endpoints.router import router as webhook_endpoints
 router = APIRouter()
 router.include_router(chat)
 router.include_router(responses)
+router.include_router(embeddings)
 router.include_router(models)
 router.include_router(agents)
 router.include_router(sessions)

@@ -11,6 +11,7 @@ from app.accounts.throttle import WaitingAttempts
 from app.admin.console import mount_console
 from app.api_keys.cache import CALLERS_CHANNEL, CallerCache, keeping_uses
 from app.chat.turns.open import open_turns
+from app.chat.turns.upstreams import Upstreams
 from app.configuration.models import CONFIGURATIONS_CHANNEL
 from app.core.body_budget import BodyBudget
 from app.core.cors import CorsMiddleware
@@ -25,6 +26,7 @@ from app.core.request_bodies import DecodingMiddleware
 from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
 from app.core.watch import watching
+from app.embeddings.service import Embeddings
 from app.fleet import reading_fleet
 from app.model_names.cache import ModelNames
 from app.openapi import document_of
@@ -80,7 +82,14 @@ async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]
         state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
         state.resources, state.limiter, state.turns = resources, limiter, turns
         state.callers, state.model_names = callers, model_names
+        state.embeddings = Embeddings(
+            resources.database,
+            Upstreams.of(settings),
+            resources.chat_models,
+            time_limit=settings.chat_turn_timeout_seconds,
+        )
         yield
+        await state.embeddings.drain()
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -16,6 +16,7 @@ class LogKind(StrEnum):
     DELIVERY = "delivery"
     WEBHOOK = "webhook"
     CHAT = "chat"
+    EMBEDDINGS = "embeddings"
 
 
 class RequestLog:

@@ -25,6 +25,14 @@ class ModelNotPricedError(AppError):
         )
 
     @classmethod
+    def for_embeddings(cls, name: str) -> Self:
+        """The refusal of an embedding model, with the line by which the operator gives it a price."""
+        return cls(
+            f"The embedding model {name} has no price in the catalog. Whoever runs this server sets one, in credits for"
+            f" a million tokens (0, if it is free, must be said): {_either_way(embedding_price_command(name))}"
+        )
+
+    @classmethod
     def for_generation(cls, name: str) -> Self:
         """The refusal of a generation model, with the line by which the operator gives it a price."""
         return cls(
@@ -36,6 +44,11 @@ class ModelNotPricedError(AppError):
 def chat_price_command(name: str, junis: str = "junis") -> str:
     """The line that gives a chat model a price. `junis` is how the command is called there."""
     return f"{junis} catalog price {shlex.quote(name)} --prompt … --completion …"
+
+
+def embedding_price_command(name: str, junis: str = "junis") -> str:
+    """The line that gives an embedding model a price; see `chat_price_command`."""
+    return f"{junis} catalog price {shlex.quote(name)} --embedding --prompt …"
 
 
 def generation_price_command(name: str, junis: str = "junis") -> str:

@@ -12,10 +12,11 @@ class ModelKind(StrEnum):
 
     CHAT = "chat"
     GENERATION = "generation"
+    EMBEDDING = "embedding"
 
 
 class Model(Base):
-    """A model that the operator offers: a Replicate model (`owner/name`) or a chat model of an upstream."""
+    """A model that the operator offers: a Replicate model (`owner/name`), or a chat or embedding model elsewhere."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -25,7 +26,7 @@ class Model(Base):
         CheckConstraint("file_tokens >= 0", name="file_tokens_not_negative"),
         CheckConstraint("context_tokens > 0", name="context_tokens_positive"),
         CheckConstraint(
-            f"kind = '{ModelKind.GENERATION}' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"
+            f"kind <> '{ModelKind.CHAT}' OR max_output_tokens IS NOT NULL", name="chat_has_max_output_tokens"
         ),
     )
 
@@ -37,9 +38,10 @@ class Model(Base):
     image_tokens: Mapped[int | None]
     # Of a chat model: the most tokens that one file of a prompt counts as; None: it takes no files.
     file_tokens: Mapped[int | None]
-    # Of a chat model: the most tokens of prompt and answer together; None: not known, and not enforced.
+    # Of a chat model: the most tokens of prompt and answer together; None: not known, and not enforced. Of an embedding
+    # model: the most tokens of one input that are paid for.
     context_tokens: Mapped[int | None]
-    # Of a chat model: one of LLM_UPSTREAMS, and the model's name there; None: the default upstream, the same name.
+    # Of a chat or embedding model: one of LLM_UPSTREAMS, and its name there; None: the default one, the same name.
     upstream: Mapped[str | None] = mapped_column(Text)
     upstream_model: Mapped[str | None] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(default=True)

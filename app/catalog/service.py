@@ -24,12 +24,13 @@ class PricedModel:
     Attributes:
         name: its name in the catalog.
         price: what it costs.
-        max_output_tokens: of a chat model, the longest answer that is paid for; 0 for generation models.
+        max_output_tokens: of a chat model, the longest answer that is paid for; 0 for others.
         image_tokens: of a chat model, the most tokens that an image of a prompt counts as; None for the default.
         file_tokens: of a chat model, the most tokens that a file of a prompt counts as; None if it takes no files.
-        context_tokens: of a chat model, the most tokens of prompt and answer together; None if it is not known.
-        upstream: of a chat model, the operator's upstream that has it; None for the default.
-        upstream_model: of a chat model, its name at the upstream; None for the same name.
+        context_tokens: of a chat model, the most tokens of prompt and answer together; of an embedding model, the most
+            of one input that are paid for; None if it is not known.
+        upstream: of a chat or embedding model, the operator's upstream that has it; None for the default.
+        upstream_model: of a chat or embedding model, its name at the upstream; None for the same name.
     """
 
     name: str
@@ -66,6 +67,22 @@ async def get_chat_model(tx: Transaction, name: str) -> PricedModel:
         if row.price is not None:
             return _priced(row, row.price)
     raise ModelNotPricedError.for_chat(name)
+
+
+async def get_embedding_model(tx: Transaction, name: str) -> PricedModel:
+    """The embedding model with that name.
+
+    Raises:
+        UnknownModelError: the catalog has no such embedding model.
+        ModelNotPricedError: the catalog has the model, but no price for it.
+    """
+    for row in await repository.find_models(tx, ModelKind.EMBEDDING, [name]):
+        if row.price is None:
+            raise ModelNotPricedError.for_embeddings(name)
+        return _priced(row, row.price)
+    offered = [model.name for model in await repository.list_models(tx, ModelKind.EMBEDDING)]
+    there_are = f"The embedding models are: {', '.join(offered)}" if offered else "The catalog has no embedding model"
+    raise UnknownModelError(f"Unknown embedding model: {name}. {there_are}", param="model")
 
 
 async def next_price_change(tx: Transaction, names: Collection[str]) -> datetime | None:

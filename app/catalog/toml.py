@@ -54,6 +54,8 @@ class ModelEntry(BaseModel):
             raise ValueError("a chat model needs max_output_tokens: the longest answer that is paid for")
         if self.kind is ModelKind.GENERATION and self.price.ceiling is None:
             raise ValueError("a generation model needs price.ceiling: the most that one generation may cost")
+        if self.kind is ModelKind.EMBEDDING and self.price.per_million_completion_tokens:
+            raise ValueError("an embedding model has no completion: its price is per_million_prompt_tokens")
         return self
 
 

@@ -75,6 +75,17 @@ class AiohttpChatModelClient:
         async with self._open_response(call, first_until) as content:
             await read_chunks(content, take, first_until, patience.between_events)
 
+    async def post(self, upstream: Upstream, path: str, body: JsonObject, *, timeout: float, most_bytes: int) -> bytes:
+        """See `ChatModelClient.post`."""
+        url, payload = endpoint(upstream.base_url, path), orjson.dumps(body)
+        with vendor_call("chat_model", path, _result_of) as counted, _failures_as_provider_errors(upstream):
+            response = await self._post(upstream, url, payload, timeout)
+            counted.responded()
+            if not 200 <= response.status < 300:
+                raise await _refusal_of(upstream, response)
+            async with response:
+                return await read_up_to(response.content, most_bytes)
+
     async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
         """See `ChatModelClient.read`."""
         limits = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS)
@@ -109,11 +120,12 @@ class AiohttpChatModelClient:
 
         Each feature of the dialect is changed once at most. An upstream that is overloaded is asked twice.
         """
+        url = endpoint(call.upstream.base_url, "chat/completions")
         dialect = self._dialects.of(call.upstream, call.body)
         tried, has_waited = {dialect}, False
         while True:
             request = dialect.request(call.body, call.of_client, is_streamed=call.is_streamed)
-            response = await self._post(call, orjson.dumps(request))
+            response = await self._post(call.upstream, url, orjson.dumps(request), call.timeout)
             if 200 <= response.status < 300:
                 self._dialects.learn(call.upstream, call.body, dialect)
                 return response
@@ -129,27 +141,26 @@ class AiohttpChatModelClient:
                 raise rejected if rejected is not None and refuses_tools(rejected) else error
             tried.add(dialect)
 
-    async def _post(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
+    async def _post(self, upstream: Upstream, url: str, payload: bytes, timeout: float) -> aiohttp.ClientResponse:
         """Send the request, and send it once more if no connection could be opened.
 
         That is the only failure after which the request has certainly not been read. If the server closes a connection
         without a response, even a reused one, it may have read the request, and a second one could be billed again.
         """
         try:
-            return await self._post_once(call, payload)
+            return await self._post_once(upstream, url, payload, timeout)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return await self._post_once(call, payload)
+            return await self._post_once(upstream, url, payload, timeout)
 
-    async def _post_once(self, call: "_Call", payload: bytes) -> aiohttp.ClientResponse:
-        url = endpoint(call.upstream.base_url, "chat/completions")
+    async def _post_once(self, upstream: Upstream, url: str, payload: bytes, timeout: float) -> aiohttp.ClientResponse:
         return await self._session.post(
             url,
             # A file object is written piece by piece. Requests with images have megabytes.
             data=payload if len(payload) <= _SHORT_BYTES else BytesIO(payload),
-            timeout=aiohttp.ClientTimeout(total=call.timeout, connect=CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS),
             # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
             allow_redirects=False,
-            **self._options(call.upstream, url),
+            **self._options(upstream, url),
         )
 
     def _options(self, upstream: Upstream, url: str) -> dict[str, Any]:

@@ -128,6 +128,18 @@ class ChatModelClient(Protocol):
         """
         ...
 
+    async def post(self, upstream: Upstream, path: str, body: JsonObject, *, timeout: float, most_bytes: int) -> bytes:
+        """What the upstream answers, whole and unread, at another address, such as `embeddings`.
+
+        Args:
+            upstream: whom to call.
+            path: below its base URL.
+            body: the request, as it is sent.
+            timeout: limits the whole call, in seconds.
+            most_bytes: a longer answer is cut off soon after these.
+        """
+        ...
+
     async def read(self, upstream: Upstream, path: str, *, timeout: float) -> UpstreamResponse:
         """GET of another address of the upstream, such as `/models`. No status is an error."""
         ...

@@ -27,7 +27,7 @@ def _credits(flag: str, help: str) -> typer.models.OptionInfo:
 
 def price(
     name: Annotated[str, typer.Argument(help="The model, as its vendor calls it.", show_default=False)],
-    prompt: Annotated[Credits, _credits("--prompt", "Chat: for a million tokens of prompts.")] = None,
+    prompt: Annotated[Credits, _credits("--prompt", "Chat, embedding: for a million tokens of prompts.")] = None,
     completion: Annotated[Credits, _credits("--completion", "Chat: for a million tokens of answers.")] = None,
     per_call: Annotated[Credits, _credits("--per-call", "For each call, in addition.")] = None,
     per_output: Annotated[Credits, _credits("--per-output", "Generations: for each file.")] = None,
@@ -36,21 +36,32 @@ def price(
     max_output_tokens: Annotated[
         Tokens, typer.Option(min=1, help=f"Chat: the longest answer; of a new model {DEFAULT_MAX_OUTPUT_TOKENS}.")
     ] = None,
-    context_tokens: Annotated[Tokens, typer.Option(min=1, help="Chat: the most of prompt and answer together.")] = None,
-    upstream: Annotated[str | None, typer.Option(help="Chat: which of LLM_UPSTREAMS has the model.")] = None,
+    context_tokens: Annotated[
+        Tokens, typer.Option(min=1, help="Chat: the most of prompt and answer together. Embedding: of one input.")
+    ] = None,
+    upstream: Annotated[str | None, typer.Option(help="Chat, embedding: which of LLM_UPSTREAMS has the model.")] = None,
+    embedding: Annotated[bool, typer.Option("--embedding", help="A model that makes vectors of texts.")] = False,
 ) -> None:
     """Set the price of one model from now on, and add the model if it is new. That of a free one is 0.
 
-    A chat model has --prompt and --completion. A generation model has --ceiling and what it is charged by.
+    A chat model has --prompt and --completion, an embedding model --embedding and --prompt. A generation model has
+    --ceiling and what it is charged by.
     """
     chat: dict[str, Credits] = {"prompt": prompt, "completion": completion}
     generation = {"per_output": per_output, "per_second": per_second, "ceiling": ceiling}
     properties = {"max_output_tokens": max_output_tokens, "context_tokens": context_tokens, "upstream": upstream}
-    kind = _kind(chat, generation, per_call, properties)
+    if embedding:
+        _check_embedding(prompt, {"completion": completion, "max_output_tokens": max_output_tokens, **generation})
+    kind = ModelKind.EMBEDDING if embedding else _kind(chat, generation, per_call, properties)
     amounts = {_UNITS.get(unit, unit): amount for unit, amount in {**chat, **generation, "per_call": per_call}.items()}
     said: dict[str, Any] = {unit: amount for unit, amount in amounts.items() if amount is not None}
     done = in_transaction(set_price, name, kind, PriceEntry(**said), actor=COMMAND_LINE, properties=properties)
     tell(f"{name}: {'this is its price from now on' if done.new_prices else 'it has this price already'}")
+
+
+def _check_embedding(prompt: Credits, others: Mapping[str, object]) -> None:
+    _require(prompt=prompt)
+    _refuse(others, "an embedding model")
 
 
 def _kind(

@@ -136,7 +136,8 @@ class StoppingServer(uvicorn.Server):
         while not self._is_hurried and time.monotonic() < end_at:  # noqa: ASYNC110 - a signal handler can set no event
             await asyncio.sleep(_LOOK_SECONDS)
         # Uvicorn has loaded it by now. No command imports the web application itself.
-        await self.config.loaded_app.state.turns.drain()
+        state = self.config.loaded_app.state
+        await asyncio.gather(state.turns.drain(), state.embeddings.drain())
 
 
 def _is_responding(connection: object) -> bool:

@@ -79,6 +79,14 @@ class HeldBody:
             self._budget.give_back(self._owner, self._size - size)
         self._size = size
 
+    async def add(self, size: int) -> None:
+        """Take so much more, for what the request makes others send.
+
+        Raises:
+            ServerBusyError: there is not so much.
+        """
+        await self.resize(self._size + size)
+
     def keep(self) -> None:
         """Keep it beyond the end of whoever keeps it now."""
         self._keepers += 1

@@ -31,7 +31,7 @@ _INSTEAD = (
     ("videos", f"The Videos API is not served. {_MEDIA}"),
     ("audio/speech", f"The Speech API is not served. {_MEDIA}"),
     ("audio", f"Transcriptions are not served. {_CHAT}, with the sound as input_audio"),
-    ("embeddings", "Embeddings are not served. Use the provider of an embedding model directly"),
+    ("embeddings", "Use POST {base}/embeddings"),
     ("moderations", "Moderations are not served. Use a provider of them directly"),
     ("realtime", f"The Realtime API is not served. {_CHAT} with stream: true"),
     ("files", f"Files are not stored. {_FILES}"),

@@ -4,13 +4,14 @@ import uuid
 
 _TURN = "turn"
 _GENERATION = "generation"
+_EMBEDDINGS = "embeddings"
 _MONTHLY = "monthly"
 _ADJUSTMENT = "adjustment"
 # A charge for a metering event that came after its hold had ended, and the refund of a superseded hold's charges.
 LATE = "late"
 SUPERSEDED = "superseded"
 
-_RESERVED = (_TURN, _GENERATION, _MONTHLY, _ADJUSTMENT, LATE, SUPERSEDED)
+_RESERVED = (_TURN, _GENERATION, _EMBEDDINGS, _MONTHLY, _ADJUSTMENT, LATE, SUPERSEDED)
 
 # Matches the references of all generations.
 GENERATIONS_LIKE = f"{_GENERATION}:%"
@@ -26,6 +27,11 @@ def is_reserved(reference: str) -> bool:
 def turn_reference(turn_id: str) -> str:
     """What a chat turn is held and charged under."""
     return f"{_TURN}:{turn_id}"
+
+
+def embeddings_reference(request_id: str) -> str:
+    """What a request for embeddings is held and charged under."""
+    return f"{_EMBEDDINGS}:{request_id}"
 
 
 def generation_reference(content_id: uuid.UUID, attempt: int) -> str:

@@ -5,7 +5,9 @@ transaction that admits it, and stores its response in the transaction that ends
 Repeated requests get the stored response. A claim has a lease, so that the key of a crashed request becomes free.
 """
 
+import asyncio
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +18,8 @@ from app.core.database import Database, Transaction
 from app.idempotency import older_version, repository
 from app.idempotency.claim import Claim
 from app.idempotency.errors import IdempotencyKeyInProgressError, IdempotencyKeyReusedError
+
+logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 LIFETIME = timedelta(hours=24)
@@ -98,6 +102,17 @@ async def renew(tx: Transaction, request: IdempotentRequest) -> None:
     """Renew the claim's lease while the request runs."""
     await repository.renew(tx, request.key_id, request.claim_id, LEASE)
     await older_version.show(tx, request.key_id, request.claim_id)
+
+
+async def keep(database: Database, request: IdempotentRequest) -> None:
+    """Renew the claim's lease until this is cancelled."""
+    while True:
+        await asyncio.sleep(LEASE.total_seconds() / 3)
+        try:
+            async with database.transaction() as tx:
+                await renew(tx, request)
+        except Exception:  # there will be another try before the lease expires
+            logger.exception("claim_not_renewed", extra={"route": request.route})
 
 
 async def release(tx: Transaction, request: IdempotentRequest) -> bool:

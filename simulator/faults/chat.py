@@ -161,6 +161,12 @@ class ChatFault(StrEnum):
     """Refuses ``temperature``, as OpenAI's reasoning models do."""
     NO_ADDITIONS = "no-additions"
     """Refuses messages with fields that are not OpenAI's, as Groq's API does."""
+    NO_BASE64 = "no-base64"
+    """Of embeddings: refuses vectors in base64."""
+    IGNORES_BASE64 = "ignores-base64"
+    """Of embeddings: writes numbers, whatever form was asked for."""
+    FEWER_VECTORS = "fewer-vectors"
+    """Of embeddings: the last input has no vector."""
     CONTEXT = "context"
     """Refuses a prompt that leaves less than the limit of the answer in a context of N tokens, as vLLM does."""
 

@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, Response
 from simulator.connection import drop
 from simulator.faults.chat import ChatFault
 from simulator.faults.draw import stable_key
-from simulator.faults.parsing import happens
+from simulator.faults.parsing import ChatFaults, happens
 from simulator.openai.additions import check_additions
 from simulator.openai.completion import prompt_tokens
 from simulator.openai.errors import (
@@ -28,11 +28,11 @@ from simulator.openai.requests import ChatRequest
 from simulator.state import simulator_of
 from simulator.wire import GATEWAY_PAGE
 
-_ERRORS: dict[ChatFault, Callable[[ChatRequest], ApiError]] = {
+_ERRORS: dict[ChatFault, Callable[[str], ApiError]] = {
     ChatFault.STATUS_401: lambda _: incorrect_key(),
     ChatFault.STATUS_402: lambda _: insufficient_quota(),
     ChatFault.STATUS_403: lambda _: forbidden(),
-    ChatFault.STATUS_404: lambda chat: model_not_found(chat.model),
+    ChatFault.STATUS_404: model_not_found,
     ChatFault.STATUS_500: lambda _: server_error(),
     ChatFault.STATUS_503: lambda _: overloaded(),
     ChatFault.STATUS_529: lambda _: overloaded_like_anthropic(),
@@ -50,16 +50,20 @@ async def refuse(request: Request, chat: ChatRequest) -> Response | None:
         ApiError: It is refused in OpenAI's envelope.
         ConnectionCutError: It is not answered at all.
     """
-    faults = chat.faults
-    if not faults:
+    if not chat.faults:
         return None
     _check_parameters(chat)
-    nth = simulator_of(request).occurrences.next(stable_key(chat.model, chat.messages))
+    return await refuse_by(request, chat.faults, chat.model, chat.messages)
+
+
+async def refuse_by(request: Request, faults: ChatFaults, model: str, content: object) -> Response | None:
+    """Like `refuse`, of any request of this content for a model."""
+    nth = simulator_of(request).occurrences.next(stable_key(model, content))
     if ChatFault.STATUS_429 in faults:
         raise rate_limited(faults[ChatFault.STATUS_429])
     for fault, error in _ERRORS.items():
         if happens(faults, fault, nth):
-            raise error(chat)
+            raise error(model)
     if happens(faults, ChatFault.HTML_502, nth):
         return HTMLResponse(GATEWAY_PAGE, 502)
     if happens(faults, ChatFault.DROP_BEFORE_RESPONSE, nth):

@@ -13,6 +13,7 @@ from simulator.faults.parsing import parse_chat_faults
 from simulator.log import LogKind, RequestLog
 from simulator.openai.assistant import Reply, reply_to
 from simulator.openai.completion import completion_object, deltas_of, head_of, size_of, true_usage
+from simulator.openai.embeddings import embed
 from simulator.openai.errors import ApiError
 from simulator.openai.flavours import flavoured
 from simulator.openai.pace import pace_of
@@ -34,6 +35,7 @@ def openai_routes() -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         Route("/models", list_models),
         Route("/chat/completions", complete, methods=["POST"]),
+        Route("/embeddings", embed, methods=["POST"]),
     ]
     return [Mount("/openai/v1", routes=routes)]
 

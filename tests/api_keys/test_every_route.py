@@ -18,6 +18,7 @@ BASE = "/api/external"
 SCOPES = {
     "POST /v1/chat/completions": "orchestrator:invoke",
     "POST /v1/responses": "orchestrator:invoke",
+    "POST /v1/embeddings": "orchestrator:invoke",
     "GET /v1/models": None,
     "GET /v1/models/{}": None,
     "GET /agents": "agents:list",

@@ -81,3 +81,13 @@ def test_the_starter_catalog_can_be_read() -> None:
 def test_a_bad_file_is_refused_with_the_location_of_the_error(text: str, reason: str) -> None:
     with pytest.raises(CatalogFileError, match=reason):
         files.read_catalog(text)
+
+
+def test_an_embedding_model_has_a_price_of_prompts_alone() -> None:
+    text = '[[models]]\nname = "embedder"\nkind = "embedding"\nprice = {{ {price} }}\n'
+
+    catalog = files.read_catalog(text.format(price="per_million_prompt_tokens = 0.02"))
+    with pytest.raises(CatalogFileError, match="has no completion"):
+        files.read_catalog(text.format(price="per_million_prompt_tokens = 1, per_million_completion_tokens = 1"))
+
+    assert catalog.models[0].kind == "embedding"

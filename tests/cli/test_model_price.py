@@ -5,7 +5,7 @@ import pytest
 
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.repository import find_model
-from app.catalog.service import get_chat_model, get_generation_model
+from app.catalog.service import get_chat_model, get_embedding_model, get_generation_model
 from app.cli.transaction import in_transaction
 from tests.cli.conftest import Junis
 
@@ -41,6 +41,16 @@ def test_a_generation_model_has_a_ceiling(database_url: str, junis: Junis) -> No
 
     price = in_transaction(get_generation_model, "acme/painter").price
     assert (price.per_output, price.ceiling) == (Decimal("0.003"), Decimal("0.012"))
+
+
+def test_an_embedding_model_has_a_price_of_prompts(database_url: str, junis: Junis) -> None:
+    refused = junis("catalog", "price", "embedder", "--embedding", "--prompt", "1", "--completion", "1")
+    done = junis("catalog", "price", "embedder", "--embedding", "--prompt", "0.02", "--upstream", "local")
+
+    model = in_transaction(get_embedding_model, "embedder")
+    assert (refused.status, done.status) == (2, 0)
+    assert "--completion: an embedding model has none" in refused.stderr
+    assert (model.price.per_million_prompt_tokens, model.upstream) == (Decimal("0.02"), "local")
 
 
 def test_a_model_that_was_switched_off_is_on_again(database_url: str, junis: Junis) -> None:

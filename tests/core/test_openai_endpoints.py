@@ -24,12 +24,13 @@ CHAT = "/api/external/v1/chat/completions"
         ("/v1/models", "/api/external/v1/models"),
         ("/api/external/models", "/api/external/v1/models"),
         ("/models/gpt-4o", "/api/external/v1/models"),
+        ("/v1/embeddings", "/api/external/v1/embeddings"),
         ("/api/external/v1/agents", "/api/external/agents"),
         ("/api/external/v1/sessions", "/api/external/sessions"),
         *(
             (f"/api/external/v1/{name}", "not s")
             for name in (
-                *("completions", "embeddings", "moderations", "realtime/sessions"),
+                *("completions", "moderations", "realtime/sessions"),
                 *("images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"),
                 *("files", "files/file-1/content", "uploads", "batches", "assistants", "threads/thread_1/runs"),
                 *("vector_stores", "fine_tuning/jobs", "evals", "videos", "containers"),
@@ -52,7 +53,7 @@ def test_other_paths_are_only_not_found(path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/api/external/v1/embeddings", "/v1/chat/completions", "//v1//chat/completions/"])
+@pytest.mark.parametrize("path", ["/api/external/v1/moderations", "/v1/chat/completions", "//v1//chat/completions/"])
 async def test_the_error_says_it(
     visitor: httpx.AsyncClient, customer: httpx.AsyncClient, method: str, path: str
 ) -> None:

@@ -16,6 +16,17 @@ from tests.factories import Organization
 from tests.waiting import until
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+# What other routes take.
+_BODIES: Mapping[str, dict[str, Any]] = {
+    "embeddings": {"model": "sim-embed", "input": "Hello"},
+    "responses": {"model": "junis-orchestrator", "input": "Hello"},
+}
+EMBEDDER = """
+[[models]]
+name = "sim-embed"
+kind = "embedding"
+price = { per_million_prompt_tokens = 1 }
+"""
 # Values of path parameters that do not exist.
 UNKNOWN = {
     "agent_id": "agent-0000000000000000",
@@ -75,7 +86,7 @@ def body_of(method: str, path: str) -> dict[str, Any] | None:
     """A body with which a route goes on to look for what its path names."""
     if method == "PATCH" or (method == "POST" and "/webhooks/" in path):
         return {}
-    return HELLO if method == "POST" else None
+    return _BODIES.get(path.rpartition("/")[2], HELLO) if method == "POST" else None
 
 
 async def routes_of(client: httpx.AsyncClient) -> list[Route]:

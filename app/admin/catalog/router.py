@@ -100,7 +100,7 @@ async def add_model(request: Request, viewer: Operator, tx: TransactionDep) -> R
     properties = {each: form.whole(each, least=1, most=_MOST_TOKENS, is_optional=True) for each in _PROPERTIES}
     if form.errors or price is None:
         return _new_page(request, viewer, form, status=422)
-    # Generation models have no answers of tokens.
+    # Others have no answers of tokens.
     given = properties if kind == ModelKind.CHAT else {}
     await service.set_price(tx, name, ModelKind(kind), price, actor=viewer.actor, properties=given)
     return see_other(request, f"/catalog/{_path(name)}", note=f"{name} is in the catalog.")

@@ -20,6 +20,7 @@ UNIT_WORDS: Final = {
 UNITS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     ModelKind.CHAT: ("per_million_prompt_tokens", "per_million_completion_tokens", "per_call"),
     ModelKind.GENERATION: ("per_output", "per_second", "per_call"),
+    ModelKind.EMBEDDING: ("per_million_prompt_tokens", "per_call"),
 }
 _MILLION: Final = Decimal(1_000_000)
 

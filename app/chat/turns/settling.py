@@ -1,28 +1,18 @@
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from app.chat.turns.ending import TurnEnding
 from app.chat.turns.result import TurnResult
 from app.chat.turns.settle import TurnSettlement
 from app.chat.turns.turn import hold_reference
-from app.core.backoff import backoff
 from app.core.concurrency import cancel_all
 from app.core.errors import ServiceUnavailableError
 from app.core.metrics import TURNS_NOT_SETTLED, TURNS_SETTLING
+from app.core.persistence import until_done
 from app.credits.counting import count_uses
 
 logger = logging.getLogger(__name__)
-
-# Seconds to wait before the second try, and at most before a further one.
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 5.0
-# Further tries once the hold has expired, after which what was used can only be charged late.
-_TRIES_AFTER_EXPIRY: Final = 60
-
-_T = TypeVar("_T")
 
 
 class SettlingTurns:
@@ -57,11 +47,13 @@ class SettlingTurns:
     async def _write(self, ending: TurnEnding) -> TurnResult | None:
         answer = ending.answer
         if answer is None:
-            await _until_done(ending, lambda: self._settlement.fail(ending))
+            await until_done(lambda: self._settlement.fail(ending), expires_at=ending.hold_expires_at)
             count_uses(ending.uses)
             return None
         try:
-            result = await _until_done(ending, lambda: self._settlement.complete(ending, answer))
+            result = await until_done(
+                lambda: self._settlement.complete(ending, answer), expires_at=ending.hold_expires_at
+            )
         except ServiceUnavailableError:
             raise
         except Exception:  # a defect of this program; what was used is charged nevertheless
@@ -76,20 +68,6 @@ class SettlingTurns:
         if ending and not writing.cancelled() and (error := writing.exception()):
             TURNS_NOT_SETTLED.inc()
             logger.error("turn_not_settled", exc_info=error, extra=_lost(ending))
-
-
-async def _until_done(ending: TurnEnding, step: Callable[[], Awaitable[_T]]) -> _T:
-    """Run the step, and again for as long as Postgres is away and the hold has not expired; then some more times."""
-    failures = late_failures = 0
-    while True:
-        try:
-            return await step()
-        except ServiceUnavailableError:
-            late_failures += monotonic() > ending.hold_expires_at
-            if late_failures > _TRIES_AFTER_EXPIRY:
-                raise
-        await asyncio.sleep(backoff(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE).total_seconds())
-        failures += 1
 
 
 def _lost(ending: TurnEnding) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class Upstreams:
         key = settings.llm_api_key.get_secret_value()
         return cls(Upstream(settings.llm_base_url, key, settings.llm_output_limit_name), named)
 
-    def route(self, model: PricedModel, image_tokens: int) -> ModelRoute:
-        """Where a chat model runs. `image_tokens`: what an image counts as if the catalog does not say it.
+    def of_model(self, model: PricedModel) -> Upstream:
+        """The server that has a model.
 
         Raises:
             ProviderError: its catalog entry names an upstream that is not configured.
@@ -35,8 +35,16 @@ class Upstreams:
         upstream = self.default if model.upstream is None else self.named.get(model.upstream)
         if upstream is None:
             raise ProviderError(f"The model {model.name} names an upstream that is not configured: {model.upstream}")
+        return upstream
+
+    def route(self, model: PricedModel, image_tokens: int) -> ModelRoute:
+        """Where a chat model runs. `image_tokens`: what an image counts as if the catalog does not say it.
+
+        Raises:
+            ProviderError: its catalog entry names an upstream that is not configured.
+        """
         return ModelRoute(
-            upstream,
+            self.of_model(model),
             model.upstream_model or model.name,
             model.max_output_tokens,
             model.context_tokens,

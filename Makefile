@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag audit book rotation fuzz screenshots assets clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag audit book rotation observe-load fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -33,6 +33,7 @@ help:
 	@echo 'make audit        write docs/dependencies.md: what the image installs, how old it is, its licences, what is known of it'
 	@echo 'make book         run the commands of docs/operations.md, in their order, with processes in place of containers'
 	@echo 'make rotation     change every secret as docs/rotation.md says while requests go on, and fail if one of them does'
+	@echo 'make observe-load  have Prometheus watch minutes of load, and print which panel of the dashboard has how many series'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
 	@echo 'make assets       fetch the viewer of 3D models for the console; needs npm, and the console does without it'
@@ -104,6 +105,9 @@ audit: install
 
 book: install
 	FULL=1 $(BIN)/pytest -n 0 -s tests/book $(ARGS)
+
+observe-load: install
+	$(BIN)/pytest -n 0 -s tests/observe/test_series.py $(ARGS)
 
 rotation: install
 	FULL=1 $(BIN)/pytest -n 0 -s tests/rotation $(ARGS)

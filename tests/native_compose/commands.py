@@ -58,7 +58,7 @@ def _compose(engine: Engine, command: str, rest: list[str], stdin: str) -> Outco
     if command in _SAID:
         return Outcome(_SAID[command])
     match command:
-        case "ps" | "logs":
+        case "ps" | "logs" | "port":
             return _shown(engine, command, rest)
         case "exec":
             return engine.execute(service, words, stdin)
@@ -74,6 +74,8 @@ def _run(engine: Engine, service: str, words: list[str], stdin: str) -> Outcome:
 
 
 def _shown(engine: Engine, command: str, rest: list[str]) -> Outcome:
+    if command == "port":
+        return Outcome(f"{engine.stores[rest[0]].address}\n")
     containers = [each for name in _SCALED if name in rest for each in engine.of(name, is_alive="-aq" not in rest)]
     if command == "ps":
         return Outcome("".join(f"{container.id}\n" for container in containers))

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.files import ROOT
 from tests.native_compose.interpolation import MissingSettingError, environments, interpolated
@@ -50,3 +51,16 @@ def test_the_services_of_this_checkout_get_what_is_in_env(tmp_path: Path) -> Non
     assert found["migrate"]["DATABASE_URL"] == "postgresql://junis:pw@postgres:5432/junis"
     assert found["worker"]["REDIS_URL"] == "redis://:pw@redis:6379/0"
     assert "SECRET_KEY" not in found["worker"]
+
+
+@pytest.mark.parametrize(("token", "shown"), [("one", "one"), ("new,old", "new"), ("", "")])
+def test_prometheus_shows_the_first_of_two_tokens(tmp_path: Path, token: str, shown: str) -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    [command] = services["prometheus"]["command"]
+    first = interpolated(command.splitlines()[0], {}).partition(">")[0] + ">token"
+
+    subprocess.run(
+        ["sh", "-euc", first], cwd=tmp_path, env={"METRICS_TOKEN": token, "PATH": "/usr/bin:/bin"}, check=True
+    )
+
+    assert (tmp_path / "token").read_text() == shown

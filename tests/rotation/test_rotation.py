@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.cli.databases import query
 from tests.native_compose.stack import NativeStack
@@ -22,9 +24,9 @@ def value_of(stack: NativeStack, name: str) -> str:
 
 
 def is_refused_by_postgres(stack: NativeStack, old: str, role: str) -> bool:
-    port = stack.shell("echo 'SHOW port' | docker compose exec -T postgres psql -At -U junis -d junis").strip()
+    address = stack.shell("docker compose port postgres 5432").strip()
     try:
-        query(f"postgresql://{role}:{old}@127.0.0.1:{port}/junis", "SELECT 1")
+        query(f"postgresql://{role}:{old}@{address}/junis", "SELECT 1")
     except asyncpg.InvalidAuthorizationSpecificationError:  # a wrong password is one
         return True
     return False
@@ -38,6 +40,22 @@ def shows_metrics(stack: NativeStack, token: str) -> bool:
 def is_refused_by_redis(stack: NativeStack, old: str) -> bool:
     told = stack.shell(f"echo 'AUTH {old}' | docker compose exec -T redis valkey-cli || true")
     return "WRONGPASS" in told or "invalid" in told
+
+
+def is_refused_by_the_store(stack: NativeStack, old: str, old_id: str) -> bool:
+    address = stack.shell("docker compose port objects 8333").strip()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{address}",
+        region_name="us-east-1",
+        aws_access_key_id=old_id,
+        aws_secret_access_key=old,
+    )
+    try:
+        client.list_objects_v2(Bucket="junis")
+    except ClientError as error:
+        return str(error.response["Error"]["Code"]) in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
+    return False
 
 
 def revoke(stack: NativeStack, old: str) -> bool:
@@ -64,7 +82,7 @@ _ENDS: Mapping[str, Callable[[NativeStack, str], bool]] = {
 def test_a_secret_is_changed_and_no_request_fails(
     stack: NativeStack, customer: Customer, files: Path, secret: str
 ) -> None:
-    old = value_of(stack, secret)
+    old, old_id = value_of(stack, secret), value_of(stack, "S3_ACCESS_KEY_ID")
     began = time.monotonic()
 
     with traffic(customer) as seen:
@@ -76,6 +94,7 @@ def test_a_secret_is_changed_and_no_request_fails(
     for code, is_away in marked()[secret]:
         if is_away:
             stack.shell(code)
+            assert is_refused_by_the_store(stack, old, old_id)
     with traffic(customer) as afterwards:
         pass
 

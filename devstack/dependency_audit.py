@@ -35,6 +35,8 @@ REASONS: Mapping[str, str] = {
     "httptools": "parses HTTP for uvicorn",
     "httpx": "what Replicate's client sends with",
     "jinja2": "the console's pages",
+    "opentelemetry-exporter-otlp-proto-common": "writes traces as collectors read them",
+    "opentelemetry-sdk": "traces",
     "orjson": "JSON of requests and responses",
     "pillow": "pictures of the vendors' simulator, which the image has for trials",
     "prometheus-client": "metrics",
@@ -44,6 +46,7 @@ REASONS: Mapping[str, str] = {
     "redis": "the client of Redis",
     "replicate": "the client of Replicate",
     "sqlalchemy": "tables, and the pool of connections",
+    "standardwebhooks": "signatures of the webhooks that are sent",
     "starlette": "what FastAPI builds on; named because it is used directly",
     "typer": "the command line",
     "tzdata": "time zones, where the system has none",
@@ -159,8 +162,9 @@ def vulnerabilities() -> str:
 
 def written(found: Sequence[Package], known: str, today: date) -> str:
     """The document."""
-    direct = [each for each in found if each.name in REASONS]
-    others = [each for each in found if each.name not in REASONS]
+    named = direct_names()
+    direct = [each for each in found if each.name in named]
+    others = [each for each in found if each.name not in named]
     first, second = _rows(f"{_cells(each)} | {REASONS[each.name]}" for each in direct), _rows(map(_cells, others))
     return f"""# Dependencies
 

@@ -27,7 +27,8 @@ def test_the_page_has_the_versions_of_the_lock_file() -> None:
 def test_it_is_said_why_each_is_here() -> None:
     named, _, needed = read("docs/dependencies.md").partition("## What these need")
 
-    assert list(rows(named)) == list(direct_names()) == sorted(REASONS), f"complete REASONS, and {AGAIN}"
+    assert set(direct_names()) <= set(REASONS), "complete REASONS"
+    assert list(rows(named)) == list(direct_names()), AGAIN
     assert needed
 
 

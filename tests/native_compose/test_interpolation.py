@@ -50,7 +50,7 @@ def test_the_services_of_this_checkout_get_what_is_in_env(tmp_path: Path) -> Non
     assert found["api"]["DATABASE_URL"] == "postgresql://junis_server:pw@postgres:5432/junis"
     assert found["migrate"]["DATABASE_URL"] == "postgresql://junis:pw@postgres:5432/junis"
     assert found["worker"]["REDIS_URL"] == "redis://:pw@redis:6379/0"
-    assert "SECRET_KEY" not in found["worker"]
+    assert "LLM_API_KEY" not in found["worker"]
 
 
 @pytest.mark.parametrize(("token", "shown"), [("one", "one"), ("new,old", "new"), ("", "")])

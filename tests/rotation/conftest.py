@@ -48,6 +48,8 @@ def customer(stack: NativeStack) -> Customer:
     limits = ("requests-per-minute", "concurrent-requests", "concurrent-generations")
     stack.junis("plans", "set", "pro", *(f"--{limit}=100000" for limit in limits))
     stack.junis("credits", "grant", "--org", "Demo", "--amount", "10000")
+    # Its secret is sealed with SECRET_KEY.
+    stack.junis("webhooks", "create", "--org", "Demo", "--url", "https://hooks.example.com", "--event", "credits.low")
     return Customer(stack.url, made["api_key"], made["admin_email"], made["admin_password"])
 
 

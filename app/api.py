@@ -12,6 +12,7 @@ from app.embeddings.router import router as embeddings
 from app.generations.router import router as callbacks
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
+from app.usage.router import router as usage
 from app.webhook_endpoints.router import router as webhook_endpoints
 
 router = APIRouter()
@@ -23,6 +24,7 @@ router.include_router(agents)
 router.include_router(sessions)
 router.include_router(content)
 router.include_router(credits)
+router.include_router(usage)
 router.include_router(files)
 router.include_router(webhook_endpoints)
 router.include_router(callbacks)

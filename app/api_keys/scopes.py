@@ -13,6 +13,7 @@ class Scope(StrEnum):
     SESSIONS_READ = "sessions:read"
     CONTENT_READ = "content:read"
     CONTENT_RETRY = "content:retry"
+    USAGE_READ = "usage:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
 
 
@@ -20,7 +21,7 @@ ALL_SCOPES = tuple(Scope)
 # A key has the others only if they are asked for by name when it is created.
 DEFAULT_SCOPES = (Scope.ORCHESTRATOR_INVOKE, Scope.AGENTS_LIST, Scope.AGENTS_INVOKE, Scope.SESSIONS_READ)
 # What is left of the key of a member who has become a viewer.
-VIEWING_SCOPES = (Scope.AGENTS_LIST, Scope.SESSIONS_READ, Scope.CONTENT_READ)
+VIEWING_SCOPES = (Scope.AGENTS_LIST, Scope.SESSIONS_READ, Scope.CONTENT_READ, Scope.USAGE_READ)
 # Works only as long as the one who made the key is an owner or admin: it has lasting effects on the organization.
 MANAGING_SCOPES = (Scope.WEBHOOKS_MANAGE,)
 # Narrower names that older clients of the API use. The wider scope is stored instead.

@@ -56,7 +56,13 @@ def test_a_key_that_was_charged_has_been_used() -> None:
 
 def test_the_default_scopes_are_one_tag() -> None:
     assert views.scope_tags(KEY.scopes) == ["4 defaults"]
-    assert views.scope_tags(list(ALL_SCOPES)) == ["4 defaults", "content:read", "content:retry", "webhooks:manage"]
+    assert views.scope_tags(list(ALL_SCOPES)) == [
+        "4 defaults",
+        "content:read",
+        "content:retry",
+        "usage:read",
+        "webhooks:manage",
+    ]
     assert views.scope_tags(["sessions:read"]) == ["sessions:read"]
 
 

@@ -30,6 +30,7 @@ SCOPES = {
     "GET /content/{}": "content:read",
     "POST /content/{}/retry": "content:retry",
     "GET /credits": None,
+    "GET /v1/usage": "usage:read",
     "GET /webhooks/endpoints": "webhooks:manage",
     "POST /webhooks/endpoints": "webhooks:manage",
     "GET /webhooks/endpoints/{}": "webhooks:manage",

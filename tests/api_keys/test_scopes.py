@@ -8,7 +8,7 @@ from app.core.errors import InvalidRequestError
 
 def test_a_key_has_the_default_scopes_if_none_is_named() -> None:
     assert parse_scopes([]) == ["orchestrator:invoke", "agents:list", "agents:invoke", "sessions:read"]
-    assert not {"content:read", "content:retry"} & set(DEFAULT_SCOPES)
+    assert not {"content:read", "content:retry", "usage:read"} & set(DEFAULT_SCOPES)
 
 
 @pytest.mark.parametrize(

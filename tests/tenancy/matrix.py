@@ -53,6 +53,8 @@ ROWS = {
     f"GET {BASE}/content/{{content_id}}": Row(Whose.ORGANIZATION, Scope.CONTENT_READ),
     f"POST {BASE}/content/{{content_id}}/retry": Row(Whose.ORGANIZATION, Scope.CONTENT_RETRY),
     f"GET {BASE}/credits": Row(Whose.ORGANIZATION),
+    # Owners and admins see that of the whole organization.
+    f"GET {BASE}/v1/usage": Row(Whose.USER, Scope.USAGE_READ),
     **{
         f"{route.replace(' ', f' {BASE}/webhooks')}": Row(Whose.MANAGERS, Scope.WEBHOOKS_MANAGE)
         for route in (

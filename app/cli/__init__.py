@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Sequence
 
 from app.core.early_stop import INTERRUPTED_STATUS, STOP_SIGNALS, end_when_asked
 
@@ -23,7 +24,17 @@ def main() -> None:
     else:
         # What Ctrl-C does is left to the command.
         end_when_asked(INTERRUPTED_STATUS, signal.SIGTERM)
+    _begin_log(sys.argv[1:])
     # Loading the commands takes a second or two, in which a signal must not be lost.
     from app.cli.commands import run  # noqa: PLC0415 - the handlers come first
 
     run(sys.argv[1:])
+
+
+def _begin_log(arguments: Sequence[str]) -> None:
+    """Have lines of JSON begin before the command is loaded: what is loaded may warn, or fail."""
+    from app.cli.logged import is_logged  # noqa: PLC0415 - the handlers come first
+    from app.core.logging import configure_logging  # noqa: PLC0415 - see above
+
+    if is_logged(arguments):
+        configure_logging("INFO")

@@ -1,6 +1,9 @@
 """What commands write if nobody sits at a terminal: programs that run as services write one JSON object a line."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,33 @@ def test_bad_settings_of_a_service_are_logged_as_json(command: str) -> None:
     assert refused.status == 2
     assert [line["reason"].partition(":")[0] for line in lines_of(refused)] == ["DATABASE_URL", "LOG_LEVEL"]
     assert "geheim" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
+def test_whatever_goes_wrong_while_a_service_is_loaded_is_lines_of_json(tmp_path: Path, command: str) -> None:
+    # The commands need it, and the worker, before they do anything.
+    (tmp_path / "pydantic_settings.py").write_text(
+        "import warnings\nwarnings.warn('old', DeprecationWarning)\nprint(1 / 0)"
+    )
+
+    crashed = run_process(command, PYTHONPATH=f"{tmp_path}:{ROOT}", PYTHONWARNINGS="always")
+
+    lines = lines_of(crashed)
+    assert (crashed.status, crashed.stdout) == (1, "")
+    assert [line["level"] for line in lines if "DeprecationWarning: old" in line["event"]] == ["warning"]
+    assert (lines[-1]["level"], lines[-1]["event"]) == ("critical", "crashed")
+    assert lines[-1]["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_crash_of_the_workers_own_program_is_one_json_object(tmp_path: Path) -> None:
+    (tmp_path / "arq.py").write_text("raise RuntimeError('damaged')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+
+    crashed = subprocess.run([sys.executable, "-m", "worker"], env=environment, capture_output=True, check=False)
+
+    [line] = [json.loads(line) for line in crashed.stderr.splitlines()]
+    assert (crashed.returncode, crashed.stdout) == (1, b"")
+    assert (line["event"], line["exception"][-21:]) == ("crashed", "RuntimeError: damaged")
 
 
 def test_other_commands_answer_in_words(empty_database_url: str) -> None:

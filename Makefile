@@ -4,7 +4,7 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag audit book rotation observe-load fuzz screenshots assets clean
+.PHONY: help install quickstart test contract upstreams lint types check chaos drills deployment env mutants bench bench-turns bench-scaling profile-turns lag trace audit book rotation observe-load fuzz screenshots assets clean
 
 help:
 	@echo 'make quickstart   run everything on this machine: no Docker, no root, no accounts'
@@ -34,6 +34,7 @@ help:
 	@echo 'make book         run the commands of docs/operations.md, in their order, with processes in place of containers'
 	@echo 'make rotation     change every secret as docs/rotation.md says while requests go on, and fail if one of them does'
 	@echo 'make observe-load  have Prometheus watch minutes of load, and print which panel of the dashboard has how many series'
+	@echo 'make trace        run a turn that has a picture made and print its trace; ARGS=--write keeps it in docs/tracing.md'
 	@echo 'make fuzz         send everything that was made to break or to block the server, as large as it may be'
 	@echo 'make screenshots  take pictures of every page of the console, light, dark and narrow, into .screenshots/'
 	@echo 'make assets       fetch the viewer of 3D models for the console; needs npm, and the console does without it'
@@ -111,6 +112,9 @@ observe-load: install
 
 rotation: install
 	FULL=1 $(BIN)/pytest -n 0 -s tests/rotation $(ARGS)
+
+trace: install
+	$(BIN)/python -m bench.trace $(ARGS)
 
 fuzz: install
 	FULL=1 $(BIN)/pytest -n 0 --timeout 7200 tests/hostile tests/openapi $(ARGS)

@@ -9,6 +9,7 @@ from app.core.database import Database, Transaction
 from app.core.documentation import may_raise
 from app.core.errors import ServiceUnavailableError
 from app.core.settings import Settings
+from app.core.tracing import Tracer
 from app.queue.protocol import WakeQueue
 from app.resources import Resources
 from app.storage.protocol import ObjectStore
@@ -51,8 +52,15 @@ async def get_store(resources: ResourcesDep) -> ObjectStore:
     return resources.store
 
 
+async def get_tracer(request: Request) -> Tracer | None:
+    """What begins traces; None if there are none."""
+    tracer: Tracer | None = request.app.state.tracer
+    return tracer
+
+
 TransactionDep = Annotated[Transaction, Depends(get_transaction, scope="function")]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 QueueDep = Annotated[WakeQueue, Depends(get_queue)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StoreDep = Annotated[ObjectStore, Depends(get_store)]
+TracerDep = Annotated[Tracer | None, Depends(get_tracer)]

@@ -25,6 +25,7 @@ from app.core.notifications import listening
 from app.core.request_bodies import DecodingMiddleware
 from app.core.request_targets import accept_doubled_slashes
 from app.core.settings import Settings
+from app.core.tracing import Tracer
 from app.core.watch import watching
 from app.embeddings.service import Embeddings
 from app.fleet import reading_fleet
@@ -35,6 +36,7 @@ from app.rate_limits.failed_attempts import FailedAttempts
 from app.rate_limits.limiter import open_rate_limiter
 from app.rate_limits.unrouted import guard_unrouted
 from app.resources import open_resources
+from app.traces.open import make_tracer
 
 _MAX_BODY_BYTES = MAX_BODY_MEGABYTES * 1024 * 1024
 # They come from strangers until their signature is checked. One of the largest size fits.
@@ -52,9 +54,10 @@ async def _remembering(settings: Settings, database: Database) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]:
+async def _open(application: FastAPI, settings: Settings, tracer: Tracer | None) -> AsyncIterator[None]:
     """Opens what the application talks to, for as long as it runs."""
     async with (
+        tracer.sending() if tracer else nullcontext(),
         open_resources(settings) as resources,
         watching(resources.object_watch, resources.redis_watch),
         reporting(resources.redis, ProcessKind.API),
@@ -75,6 +78,7 @@ async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]
         state = application.state
         # The server sets it when the process is asked to stop.
         state.is_stopping = False
+        state.tracer = tracer
         state.failed_attempts = FailedAttempts(limiter, settings.failed_attempts_per_minute, settings.trusted_proxies)
         state.bodies = BodyBudget(settings.large_bodies_megabytes * 1024 * 1024)
         state.webhook_bodies = BodyBudget(_WEBHOOK_BODIES)
@@ -94,15 +98,18 @@ async def _open(application: FastAPI, settings: Settings) -> AsyncIterator[None]
 
 def create_app(settings: Settings) -> FastAPI:
     """The application of the API process. Its lifespan opens what it talks to."""
+    tracer = make_tracer(settings, "junis-api")
     application = FastAPI(
         title="Junis External API",
         summary="OpenAI-compatible agents, generated media, exact credits.",
-        lifespan=partial(_open, settings=settings),
+        lifespan=partial(_open, settings=settings, tracer=tracer),
         redirect_slashes=False,
         # The names of operations in generated clients.
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
+        # Its own spans and logs have URLs and the texts of errors, and a variable could switch them on.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     add_error_handlers(application)
     guard_unrouted(application)
@@ -111,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     application.add_middleware(DecodingMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(BodyLimitMiddleware, max_bytes=_MAX_BODY_BYTES)
     application.add_middleware(CorsMiddleware, allowed_origins=settings.cors_allowed_origins)
-    application.add_middleware(RequestMiddleware, trusted_proxies=settings.trusted_proxies)
+    application.add_middleware(RequestMiddleware, trusted_proxies=settings.trusted_proxies, tracer=tracer)
     application.include_router(api.router)
     application.include_router(health.router)
     application.openapi = lambda: document_of(application)  # type: ignore[method-assign] # FastAPI's own way to replace it

@@ -66,7 +66,13 @@ _KEPT: Final = "public, max-age=31536000, immutable"
 def mount_console(application: FastAPI, settings: Settings) -> None:
     """Serve the console below `/admin`, with the resources of the application."""
     console = FastAPI(
-        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, dependencies=[Depends(check_request)]
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(check_request)],
+        # As for the API.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     console.state = application.state
     add_error_pages(console)

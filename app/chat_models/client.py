@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -23,6 +24,8 @@ from app.core.errors import AppError, ProviderError, ProviderTimeoutError, Provi
 from app.core.keepalive import keep_alive
 from app.core.metrics import vendor_call
 from app.core.outgoing import DIRECT, LONGEST_FIELD, Outgoing
+from app.core.span_names import SpanName
+from app.core.tracing import say_asked, say_status, spanning, traced_headers
 
 CONNECT_SECONDS = 5
 MAX_CONNECTIONS = 1000
@@ -30,6 +33,7 @@ MAX_CONNECTIONS = 1000
 # the connection cannot be repeated, as it may have been read; so this should be rare.
 IDLE_SECONDS = 4
 
+_OPERATIONS: Final = ("/chat/completions", "/embeddings")
 _MAX_REFUSAL_BYTES = 64 * 1024
 # Of a request that is written at once.
 _SHORT_BYTES = 64 * 1024
@@ -153,19 +157,24 @@ class AiohttpChatModelClient:
             return await self._post_once(upstream, url, payload, timeout)
 
     async def _post_once(self, upstream: Upstream, url: str, payload: bytes, timeout: float) -> aiohttp.ClientResponse:
-        return await self._session.post(
-            url,
-            # A file object is written piece by piece. Requests with images have megabytes.
-            data=payload if len(payload) <= _SHORT_BYTES else BytesIO(payload),
-            timeout=aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS),
-            # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
-            allow_redirects=False,
-            **self._options(upstream, url),
-        )
+        with spanning(SpanName.UPSTREAM_REQUEST, operation=_operation_of(url)) as span:
+            say_asked(span, "POST", url)
+            response = await self._session.post(
+                url,
+                # A file object is written piece by piece. Requests with images have megabytes.
+                data=payload if len(payload) <= _SHORT_BYTES else BytesIO(payload),
+                timeout=aiohttp.ClientTimeout(total=timeout, connect=CONNECT_SECONDS),
+                # A redirect would send the prompt, and perhaps the key, to a host that nobody configured.
+                allow_redirects=False,
+                **self._options(upstream, url),
+            )
+            say_status(span, response.status)
+            return response
 
     def _options(self, upstream: Upstream, url: str) -> dict[str, Any]:
         """How to send a request for this URL: through which proxy, and with which key."""
         options = self._outgoing.options_for(url)
+        options["headers"] = {**options["headers"], **traced_headers()}
         if upstream.api_key:
             options["headers"]["Authorization"] = f"Bearer {upstream.api_key}"
         return options
@@ -224,6 +233,11 @@ async def _refusal_of(upstream: Upstream, response: aiohttp.ClientResponse) -> A
         # For whoever looks into it: the text for clients does not say it.
         error.__cause__ = UpstreamStatusError(response.status, stated_reason(upstream, body))
         return error
+
+
+def _operation_of(url: str) -> str:
+    """What traces call that which an upstream is asked for: of its URL nothing else may be said."""
+    return next((known for known in _OPERATIONS if urlsplit(url).path.endswith(known)), "")
 
 
 @contextmanager

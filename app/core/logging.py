@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from app.core.request_context import request_id_var
+from app.core.request_context import request_id_var, traceparent_var
+from app.core.tracing import span_var
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,20 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := request_id_var.get():
             line["request_id"] = request_id
+        line |= _trace()
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _TO_JSON(line)
+
+
+def _trace() -> dict[str, str]:
+    """The trace that the current task belongs to, and the span if it is recorded; see docs/tracing.md."""
+    if (span := span_var.get()) is not None:
+        _, trace_id, span_id, _ = span.traceparent.split("-")
+        return {"trace_id": trace_id, "span_id": span_id}
+    traceparent = traceparent_var.get()
+    return {} if traceparent is None else {"trace_id": traceparent.split("-")[1]}
 
 
 class Repetitions(logging.Filter):

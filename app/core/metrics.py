@@ -211,6 +211,7 @@ DATABASE_WAIT_SECONDS = Histogram(
     "junis_database_connection_wait_seconds", "How long a transaction waited for its connection", buckets=_FAST
 )
 DATABASE_TIMEOUTS = Counter("junis_database_connection_timeouts", "Transactions for which no connection became free")
+TRACE_SPANS = Counter("junis_trace_spans", "Spans of traces that were sent or dropped", ["result"])
 LOOP_LAG_SECONDS = Histogram(
     "junis_event_loop_lag_seconds",
     "How late the event loop was at what was due, looked at twice a second",

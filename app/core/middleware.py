@@ -22,7 +22,9 @@ from app.core.metrics import HTTP_IN_PROGRESS, HTTP_REQUESTS, HTTP_SECONDS, OTHE
 from app.core.request_context import request_id_var, source_var, traceparent_var
 from app.core.request_targets import as_routed
 from app.core.source_address import Network, source_address
+from app.core.span_names import Attribute, SpanName
 from app.core.traceparent import traceparent_of
+from app.core.tracing import Span, Tracer, current
 
 logger = logging.getLogger("app.access")
 
@@ -32,6 +34,8 @@ _DISCARD_SECONDS = 10.0
 # The request ids that a client may choose. Anything else could forge lines of the log.
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
+# They are asked every few seconds, by programs that belong to nobody's trace.
+_UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 # A client may make up others without end.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -73,9 +77,10 @@ class RequestMiddleware:
     It also responds to errors that nothing else caught, and to HEAD as to GET, without the body.
     """
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network] = ()) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network] = (), tracer: Tracer | None = None) -> None:
         self.app = app
         self.trusted_proxies = trusted_proxies
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,22 +91,36 @@ class RequestMiddleware:
         hooks = scope["junis.hooks"] = ResponseHooks()
         response = _Response(send, hooks, _request_id(headers.get("x-request-id")), is_head=method == "HEAD")
         started = time.perf_counter()
-        tokens = self._enter(scope, headers, response.request_id)
+        shown = headers.getlist("traceparent")
+        traceparent = traceparent_of(shown)
+        span = self._begin_span(scope, method, traceparent if traceparent in shown else None, response.request_id)
+        tokens = self._enter(scope, headers, response.request_id, span.traceparent if span else traceparent)
         HTTP_IN_PROGRESS.inc()
         try:
-            await self._respond(scope, receive, response)
+            with current(span):
+                await self._respond(scope, receive, response)
         finally:
             HTTP_IN_PROGRESS.dec()
             await hooks.end()
-            _note(scope, method, response.status, time.perf_counter() - started)
+            with current(span):
+                _note(scope, method, response.status, time.perf_counter() - started)
+            _end_span(span, scope, response.status)
             for variable, token in tokens:
                 variable.reset(token)
 
-    def _enter(self, scope: Scope, headers: Headers, request_id: str) -> Sequence[tuple[_Variable, _Token]]:
+    def _begin_span(self, scope: Scope, method: str, traceparent: str | None, request_id: str) -> Span | None:
+        if self.tracer is None or scope["path"] in _UNTRACED:
+            return None
+        method = _known(method)
+        attributes = {Attribute.HTTP_METHOD: method, Attribute.REQUEST_ID: request_id}
+        return self.tracer.begin(SpanName.REQUEST, attributes, traceparent=traceparent, named={"method": method})
+
+    def _enter(
+        self, scope: Scope, headers: Headers, request_id: str, traceparent: str
+    ) -> Sequence[tuple[_Variable, _Token]]:
         """Note what identifies the request. Returns what has to be reset."""
         peer, forwarded_for = scope.get("client"), headers.getlist("x-forwarded-for")
         source = source_address(peer[0] if peer else None, forwarded_for, self.trusted_proxies)
-        traceparent = traceparent_of(headers.getlist("traceparent"))
         return (
             (source_var, source_var.set(None if source is None else str(source))),
             (traceparent_var, traceparent_var.set(traceparent)),
@@ -241,11 +260,30 @@ def _request_id(shown: str | None) -> str:
     return shown if shown and _VALID_REQUEST_ID.fullmatch(shown) else secrets.token_hex(16)
 
 
+def _known(method: str) -> str:
+    return method if method in _METHODS else OTHER
+
+
+def _route_of(scope: Scope) -> str | None:
+    """The route and not the path: whoever knows the URL of a file or of a webhook may use it."""
+    return getattr(scope.get("route"), "path", None)
+
+
+def _end_span(span: Span | None, scope: Scope, status: int) -> None:
+    """End the span of the request. `status` is 0 if no response has begun."""
+    if span is None:
+        return
+    route = _route_of(scope)
+    span.set({Attribute.HTTP_ROUTE: route, Attribute.HTTP_STATUS: status or None})
+    if not status or status >= 500:
+        span.fail(str(status) if status else "no_response")
+    span.end(route=route or "")
+
+
 def _note(scope: Scope, method: str, status: int, seconds: float) -> None:
     """Count the request, and write its line in the log."""
-    # The route and not the path: whoever knows the URL of a file or of a webhook may use it.
-    route = getattr(scope.get("route"), "path", None)
-    requests, duration = _series(method if method in _METHODS else OTHER, route, status)
+    route = _route_of(scope)
+    requests, duration = _series(_known(method), route, status)
     requests.inc()
     duration.observe(seconds)
     extra = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}

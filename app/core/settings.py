@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app.core.database_url import SCHEMES as DATABASE_SCHEMES
 from app.core.database_url import (
@@ -34,6 +34,7 @@ from app.core.database_url import (
 from app.core.redis_url import SCHEMES as REDIS_SCHEMES
 from app.core.redis_url import redis_parameters
 from app.core.secret_checks import header_secret, listed_secret, one_line_secret
+from app.core.tracing_settings import TracingSettings
 from app.core.trust import certificates_file
 from app.core.url_checks import http_url, llm_url, origin, proxy_url, replicate_url, server_url, smtp_url
 
@@ -106,7 +107,7 @@ class UpstreamSettings(BaseModel):
         return self
 
 
-class Settings(BaseSettings):
+class Settings(TracingSettings):
     """The settings of one process. They are checked once, when it starts."""
 
     model_config = SettingsConfigDict(

@@ -17,3 +17,8 @@ def traceparent_of(headers: Sequence[str]) -> str:
         return headers[0]
     ids = secrets.token_hex(24)
     return f"00-{ids[:32]}-{ids[32:]}-00"
+
+
+def is_traceparent(value: str) -> bool:
+    """Whether it is a trace context."""
+    return _VALID.fullmatch(value) is not None

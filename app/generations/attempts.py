@@ -1,7 +1,7 @@
 """What the worker knows about an attempt: as much as each step needs."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -10,7 +10,11 @@ from typing import Any, Self
 from asyncpg import Record
 
 # The columns that `from_row` reads, in a query that names the table `c`.
-ATTEMPT_COLUMNS = "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at"
+ATTEMPT_COLUMNS = (
+    "c.id, c.retry_count, c.organization_id, c.prediction_id, c.started_at,"
+    " (SELECT ARRAY[o.request_id, o.traceparent] FROM attempts o"
+    " WHERE o.generation_id = c.id AND o.number = c.retry_count) AS origin"
+)
 CLAIMED_COLUMNS = (
     f"{ATTEMPT_COLUMNS}, c.claim, c.model, c.input, c.price_id, c.outcome, c.created_at, c.failures, c.webhook_nonce,"
     " c.deadline_at - now() AS time_left"
@@ -19,6 +23,24 @@ CLAIMED_COLUMNS = (
 
 class AttemptLostError(Exception):
     """The attempt has ended, or another worker has claimed it: this one must change nothing more."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which request has caused an attempt.
+
+    Attributes:
+        request_id: its `X-Request-ID`.
+        traceparent: the W3C trace context of what it did then.
+    """
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+    @classmethod
+    def from_column(cls, values: Sequence[str | None] | None) -> Self:
+        """The origin in a column `origin`; None of an attempt that older versions have made."""
+        return cls(*values) if values else cls()
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,7 @@ class Attempt:
     organization_id: str
     prediction_id: str | None
     started_at: datetime | None
+    origin: Origin = field(default=Origin(), kw_only=True)
 
     @classmethod
     def from_row(cls, row: Record) -> Self:
@@ -43,6 +66,7 @@ class Attempt:
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
+            origin=Origin.from_column(row["origin"]),
         )
 
 
@@ -65,6 +89,7 @@ class RunningAttempt(Attempt):
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
+            origin=Origin.from_column(row["origin"]),
             model=row["model"],
             missing_count=row["missing_count"],
         )
@@ -109,6 +134,7 @@ class ClaimedAttempt(Attempt):
             organization_id=row["organization_id"],
             prediction_id=row["prediction_id"],
             started_at=row["started_at"],
+            origin=Origin.from_column(row["origin"]),
             claim=row["claim"],
             model=row["model"],
             input=row["input"],

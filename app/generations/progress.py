@@ -9,7 +9,7 @@ from app.core.database import Transaction
 from app.core.json import storable_text
 from app.core.statements import Statements
 from app.generations import attempt_history, create_calls
-from app.generations.attempts import ClaimedAttempt, Outcome
+from app.generations.attempts import ClaimedAttempt, Origin, Outcome
 from app.generations.create_calls import Surplus
 from app.generations.states import CONDITIONS, State
 
@@ -72,7 +72,9 @@ SELECT a.prediction_id, a.ended_at IS NOT NULL AS has_ended FROM attempts a WHER
 """
 
 _FIND_CALLED_BACK = f"""
-SELECT prediction_id FROM generations
+SELECT prediction_id, (SELECT ARRAY[o.request_id, o.traceparent] FROM attempts o
+                       WHERE o.generation_id = $1 AND o.number = $2) AS origin
+FROM generations
 WHERE id = $1 AND retry_count = $2 AND webhook_nonce = $3
   AND ({CONDITIONS[State.STARTING]} OR {CONDITIONS[State.RUNNING]})
 FOR UPDATE
@@ -169,20 +171,23 @@ async def set_outcomes(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
 
 async def note_callback(
     tx: Transaction, generation_id: uuid.UUID, attempt: int, nonce: str, prediction_id: str
-) -> bool:
+) -> Origin | None:
     """Make an attempt due for a poll because the vendor called back.
 
-    An attempt whose create call never returned learns its prediction this way. False if no attempt waits for the call.
+    An attempt whose create call never returned learns its prediction this way.
+
+    Returns:
+        The attempt's origin; None if no attempt waits for the call.
     """
     await attempt_history.lock_prediction(tx, prediction_id)
     row = await tx.fetchrow(_FIND_CALLED_BACK, generation_id, attempt, nonce)
     if row is None or row["prediction_id"] not in {None, prediction_id}:
-        return False
+        return None
     # A prediction that belongs to another attempt cannot belong to this one, too.
     if await attempt_history.belongs_elsewhere(tx, prediction_id, generation_id, attempt):
-        return False
+        return None
     await tx.execute(_NOTE_CALLBACK, generation_id, prediction_id)
     if row["prediction_id"] is None:
         await attempt_history.record(tx, generation_id, attempt)
         await create_calls.record(tx, generation_id, attempt, prediction_id)
-    return True
+    return Origin.from_column(row["origin"])

@@ -1,3 +1,5 @@
+import time
+
 from fastapi import APIRouter, Request, Response
 
 from app.core.clock import now
@@ -5,9 +7,12 @@ from app.core.errors import AppError, InvalidRequestError
 from app.core.json_limits import CostlyJsonError, check_cost
 from app.core.metrics import WEBHOOKS
 from app.core.read_body import hold_body
-from app.dependencies import DatabaseDep, QueueDep, SettingsDep
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import Attributes, Tracer, span_var
+from app.dependencies import DatabaseDep, QueueDep, SettingsDep, TracerDep
 from app.generations import progress
-from app.generations.callbacks import PATH, named_attempt
+from app.generations.attempts import Origin
+from app.generations.callbacks import PATH, NamedAttempt, named_attempt
 from app.predictions.parsing import UnreadableResponseError, is_id, parse_json
 from app.predictions.signatures import verify
 from app.queue.protocol import WakeKind
@@ -19,7 +24,7 @@ _FOLLOWED, _IGNORED, _REFUSED = (WEBHOOKS.labels(result) for result in ("followe
 
 @router.post(PATH + "/{generation_id}/{attempt}/{nonce}", status_code=204)
 async def receive_replicate_webhook(
-    request: Request, database: DatabaseDep, queue: QueueDep, settings: SettingsDep
+    request: Request, database: DatabaseDep, queue: QueueDep, settings: SettingsDep, tracer: TracerDep
 ) -> Response:
     """Receive a report from Replicate that a prediction has changed.
 
@@ -36,14 +41,33 @@ async def receive_replicate_webhook(
         _REFUSED.inc()
         raise
     named = named_attempt(request.scope["path"])
-    is_ours = False
+    origin = None
     if named is not None and is_id(prediction_id):
+        began_at = time.time_ns()
         async with database.transaction() as tx:
-            is_ours = await progress.note_callback(tx, named.generation_id, named.attempt, named.nonce, prediction_id)
-            if is_ours:
+            origin = await progress.note_callback(tx, named.generation_id, named.attempt, named.nonce, prediction_id)
+            if origin is not None:
                 queue.wake(tx, WakeKind.POLL)
-    (_FOLLOWED if is_ours else _IGNORED).inc()
+        if origin is not None and tracer is not None:
+            _trace(tracer, origin, named, prediction_id, began_at)
+    (_IGNORED if origin is None else _FOLLOWED).inc()
     return Response(status_code=204)
+
+
+def _trace(tracer: Tracer, origin: Origin, named: NamedAttempt, prediction_id: str, began_at: int) -> None:
+    """Add the report to the trace of the request that has caused the attempt. It knows nothing of traces itself."""
+    if origin.traceparent is None:
+        return
+    attributes: Attributes = {
+        Attribute.GENERATION: str(named.generation_id),
+        Attribute.ATTEMPT: named.attempt,
+        Attribute.PREDICTION: prediction_id,
+    }
+    span = tracer.begin(
+        SpanName.WEBHOOK, attributes, traceparent=origin.traceparent, began_at=began_at, cause=span_var.get()
+    )
+    if span is not None:
+        span.end()
 
 
 def _prediction_id(body: bytes) -> str:

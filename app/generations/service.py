@@ -12,6 +12,7 @@ from app.catalog.service import PricedModel
 from app.core.attribution import Attribution
 from app.core.database import Transaction
 from app.core.settings import Settings
+from app.core.tracing import span_var
 from app.credits import service as credits
 from app.credits.counting import count_hold, count_refusal
 from app.credits.errors import InsufficientCreditsError
@@ -137,7 +138,9 @@ def _attribution_of(request: GenerationRequest) -> Attribution:
         session_id=request.session_id,
         turn_id=request.turn_id,
     )
-    return replace(of_turn, model=request.model)
+    # What is done for it later is within what asks for it now.
+    span = span_var.get()
+    return replace(of_turn, model=request.model, traceparent=span.traceparent if span else of_turn.traceparent)
 
 
 def _wake(tx: Transaction, queue: WakeQueue, content: Generation) -> None:

@@ -15,6 +15,8 @@ from app.core.addresses import http_address_of
 from app.core.metrics import vendor_call
 from app.core.outgoing import DIRECT, Outgoing
 from app.core.proxies import Proxy
+from app.core.span_names import SpanName
+from app.core.tracing import say_asked, say_status, span_var, spanning, traced_headers
 from app.predictions.parsing import UnreadableResponseError, parse_page, parse_prediction, parse_response
 from app.predictions.protocol import (
     Prediction,
@@ -65,6 +67,7 @@ class ReplicateClient:
         version_seconds: float = VERSION_SECONDS,
     ) -> None:
         self._token = token
+        self._base_url = base_url
         self._address = http_address_of(base_url)
         self._deadline = deadline
         self._version_seconds = version_seconds
@@ -185,15 +188,24 @@ class ReplicateClient:
         """See `PredictionClient.close`."""
         await self._transport.aclose()
 
-    async def _request(self, method: str, path: str, **options: Any) -> Any:
+    async def _request(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
+        headers = {**(headers or {}), **traced_headers()}
+        say_asked(span_var.get(), method, self._base_url)
         async with asyncio.timeout(self._deadline):
-            response = await self._client._async_request(method, path, **options)  # noqa: SLF001 - see the class
+            response = await self._client._async_request(method, path, headers=headers, **options)  # noqa: SLF001 - see the class
+        say_status(span_var.get(), response.status_code)
         return parse_response(response.content)
 
     @contextmanager
     def _failures(self, operation: str) -> Iterator[None]:
-        """Count a request, and raise the protocol's error if it fails."""
-        with vendor_call("replicate", operation, result_of), self._errors(is_create=operation == "create"):
+        """Count and trace a request, and raise the protocol's error if it fails."""
+        with (
+            spanning(SpanName.REPLICATE, operation=operation),
+            vendor_call("replicate", operation, result_of),
+            self._errors(is_create=operation == "create"),
+        ):
             yield
 
     @contextmanager
@@ -203,6 +215,7 @@ class ReplicateClient:
         try:
             yield
         except _RefusedError as refused:
+            say_status(span_var.get(), refused.status)
             raise refusal(
                 refused.status, refused.retry_after, self._redacted(refused.body), is_create=is_create
             ) from None

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from time import monotonic
 
 from app.core.metrics import STORE_BYTES, STORE_ERRORS, STORE_SECONDS
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import Span, spanning
 from app.storage.protocol import ByteRange, ObjectMissingError, ObjectStore, Stored, StoreError
 
 _SECONDS = {name: STORE_SECONDS.labels(name) for name in ("write", "verify", "read", "delete", "probe")}
@@ -19,15 +21,17 @@ class CountedStore:
 
     async def write(self, path: str, chunks: AsyncIterable[bytes], *, media_type: str) -> Stored:
         """See `ObjectStore.write`. The time includes that of whatever makes the chunks."""
-        with _counted("write"):
+        with _counted("write") as span:
             stored = await self._store.write(path, chunks, media_type=media_type)
+            _say_size(span, stored)
         _WRITTEN.inc(stored.size)
         return stored
 
     async def verify(self, path: str) -> Stored:
         """See `ObjectStore.verify`."""
-        with _counted("verify"):
+        with _counted("verify") as span:
             stored = await self._store.verify(path)
+            _say_size(span, stored)
         _READ.inc(stored.size)
         return stored
 
@@ -54,7 +58,8 @@ class CountedStore:
 
     async def probe(self) -> None:
         """See `ObjectStore.probe`."""
-        with _counted("probe"):
+        # Not traced: one probe is for all who wait for its finding.
+        with _timed("probe"):
             await self._store.probe()
 
     def public_url(self, path: str) -> str | None:
@@ -71,7 +76,18 @@ class CountedStore:
 
 
 @contextmanager
-def _counted(operation: str) -> Iterator[None]:
+def _counted(operation: str) -> Iterator[Span | None]:
+    with spanning(SpanName.STORE, operation=operation) as span, _timed(operation):
+        yield span
+
+
+def _say_size(span: Span | None, stored: Stored) -> None:
+    if span is not None:
+        span.set({Attribute.BYTES: stored.size})
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
     began = monotonic()
     try:
         with _failures(operation):

@@ -57,6 +57,7 @@ async def complete(request: Request) -> Response:
         model=chat.model,
         stream=chat.is_streamed,
         request=chat.body,
+        traceparent=request.headers.get("traceparent"),
         faults=sorted(chat.faults),
         usage=None,
         calls=[],

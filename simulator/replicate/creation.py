@@ -61,6 +61,7 @@ async def create_prediction(request: Request, reference: ModelReference, body: C
         input=body.values,
         webhook=body.webhook,
         cancel_after=request.headers.get("cancel-after"),
+        traceparent=request.headers.get("traceparent"),
         faults=sorted(faults),
     )
     try:

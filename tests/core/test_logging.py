@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.logging import JsonFormatter
-from app.core.request_context import request_id_var
+from app.core.request_context import request_id_var, traceparent_var
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,18 @@ def test_a_line_holds_the_id_of_its_request(log: Log) -> None:
     inside, outside = log.lines()
     assert inside["request_id"] == "mine"
     assert "request_id" not in outside
+
+
+def test_a_line_holds_the_trace_of_its_request_and_no_span_of_somebody_else(log: Log) -> None:
+    token = traceparent_var.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    log.logger.info("inside")
+    traceparent_var.reset(token)
+    log.logger.info("outside")
+
+    inside, outside = log.lines()
+    assert inside["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert "span_id" not in inside
+    assert "trace_id" not in outside
 
 
 def test_an_exception_is_part_of_its_line(log: Log) -> None:

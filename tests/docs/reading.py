@@ -17,6 +17,9 @@ _MADE_OF = {
     "replicate_webhook_secrets": {"replicate_webhook_secret"},
     "metrics_tokens": {"metrics_token"},
     "own_authorities": {"ca_bundle", "ssl_cert_file", "requests_ca_bundle", "aws_ca_bundle"},
+    "traces_url": {"otel_exporter_otlp_endpoint", "otel_sdk_disabled"},
+    "traces_headers": {"otel_exporter_otlp_headers"},
+    "traces_resource": {"otel_resource_attributes"},
     # Each is only valid beside the other.
     "sends_mail": {"smtp_url", "mail_from"},
 }

@@ -13,7 +13,7 @@ from tests.docs.reading import settings_read
 SERVICES = services()
 STORES = {"postgres", "redis", "objects"}
 OURS = {"api", "worker", "migrate", "simulator"}
-WATCHERS = {"prometheus", "grafana"}
+WATCHERS = {"prometheus", "jaeger", "grafana"}
 FOREIGN = {"proxy", *STORES, *WATCHERS}
 # The modules with which each process begins.
 BEGINS_WITH = {
@@ -48,7 +48,7 @@ def test_prometheus_reaches_the_processes_and_no_store() -> None:
     assert {name for name, service in SERVICES.items() if "observe" in service["networks"]} == {
         "api", "worker", *WATCHERS
     }  # fmt: skip
-    assert SERVICES["prometheus"]["networks"] == ["observe"]
+    assert SERVICES["prometheus"]["networks"] == SERVICES["jaeger"]["networks"] == ["observe"]
     assert set(SERVICES["grafana"]["networks"]) == {"observe", "dashboard"}
     assert compose()["networks"]["observe"] == {"internal": True}
     assert all(SERVICES[name]["profiles"] == ["observe"] for name in WATCHERS)
@@ -103,6 +103,7 @@ def test_a_secret_is_known_to_those_who_need_it() -> None:
     assert knows("REDIS_PASSWORD") == {"redis", "api", "worker"}
     assert knows("S3_SECRET_ACCESS_KEY") == {"objects", "api", "worker"}
     assert knows("REPLICATE_API_TOKEN") == {"api", "worker"}
+    assert knows("OTEL_EXPORTER_OTLP_HEADERS") == {"api", "worker"}
     assert knows("METRICS_TOKEN") == {"api", "prometheus"}
     for secret in ("SECRET_KEY", "SECRET_KEY_ACCEPTED"):
         assert knows(secret) == {"api", "worker"}

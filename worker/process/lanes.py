@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,6 +29,7 @@ class Lanes(Generic[Row]):
         more_due: is called when there may be more due rows than this process has capacity for.
         freed: is set when capacity becomes free.
         name: what the metrics call the step.
+        belonging: says of the block to whom its lines in the log belong.
     """
 
     claim: Callable[[int], Awaitable[Claimed[Row]]]
@@ -37,6 +39,7 @@ class Lanes(Generic[Row]):
     more_due: Callable[[], Awaitable[None]]
     freed: asyncio.Event
     name: str = "rows"
+    belonging: Callable[[Row], AbstractContextManager[None]] = lambda _: nullcontext()
     _busy: int = 0
     _is_stopping: bool = False
 
@@ -80,7 +83,7 @@ class Lanes(Generic[Row]):
         is_first = True
         while not self._is_stopping:
             claimed = await self._claim(capacity - len(at_work))
-            at_work |= {asyncio.create_task(self._work(row)) for row in claimed.rows}
+            at_work |= {asyncio.create_task(self._work_on(row)) for row in claimed.rows}
             if is_first and claimed.rows and not claimed.is_final:
                 await self.more_due()
             is_first = False
@@ -100,6 +103,10 @@ class Lanes(Generic[Row]):
         except Exception:  # what other lanes work on must not suffer for it
             logger.exception("claim_failed")
         return Claimed((), is_final=True)
+
+    async def _work_on(self, row: Row) -> None:
+        with self.belonging(row):
+            await self._work(row)
 
     async def _work(self, row: Row) -> None:
         try:

@@ -15,6 +15,8 @@ from app.core.crypto import random_token
 from app.core.database import Database
 from app.core.event_loop import measuring_lag
 from app.core.settings import Settings
+from app.core.span_names import SpanName
+from app.core.tracing import Tracer
 from app.core.watch import LOOK_SECONDS, Watch
 from app.credits.alerts import watch_alerts
 from app.credits.grants import grant_monthly_credits
@@ -33,6 +35,7 @@ from app.queue.protocol import WakeKind, WakeQueue
 from app.resources import open_resources
 from app.retention.policy import RetentionPolicy
 from app.retention.service import prune_due
+from app.traces.open import make_tracer
 from worker.process.jobs import WakingWorker
 from worker.process.lanes import Lanes
 from worker.process.listener import listen
@@ -41,6 +44,7 @@ from worker.process.loops import Loop, Pulse, repeat
 from worker.steps.adopt import GRACE
 from worker.steps.open import Steps, open_steps
 from worker.steps.poll import PollStep
+from worker.steps.traced import belonging, traced
 
 _SWEEP_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
@@ -63,7 +67,10 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
     """The loops of a worker. What they use is open during the block."""
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(settings))
-        steps = await stack.enter_async_context(open_steps(resources))
+        tracer = make_tracer(settings, "junis-worker")
+        if tracer is not None:
+            await stack.enter_async_context(tracer.sending())
+        steps = await stack.enter_async_context(open_steps(resources, tracer))
         pulse = Pulse()
         wakes = {kind: asyncio.Event() for kind in WakeKind} | {WakeKind.POLL: steps.poll.pace.news}
         loops = [
@@ -77,7 +84,7 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
             kind: WakingWorker(
                 kind, lanes, open_redis(settings, resources.leader), wakes[kind], pulse, steps.sweep.unsent
             )
-            for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes).items()
+            for kind, lanes in _build_lanes(settings.worker_concurrency, resources.queue, steps, wakes, tracer).items()
         }
         stack.push_async_callback(_close, workers)
         loops += [Loop(kind.value, worker.async_run) for kind, worker in workers.items()]
@@ -92,13 +99,25 @@ async def open_loops(settings: Settings) -> AsyncIterator[list[Loop]]:
 
 
 def _build_lanes(
-    capacity: int, queue: WakeQueue, steps: Steps, wakes: dict[WakeKind, asyncio.Event]
+    capacity: int, queue: WakeQueue, steps: Steps, wakes: dict[WakeKind, asyncio.Event], tracer: Tracer | None
 ) -> dict[WakeKind, Lanes[Any]]:
     # Starts and copies have capacities of their own, so that long copies do not delay starts.
-    works = ((WakeKind.START, steps.start, _START_SECONDS), (WakeKind.COPY, steps.copy, _COPY_SECONDS))
+    works = (
+        (WakeKind.START, steps.start, SpanName.START, _START_SECONDS),
+        (WakeKind.COPY, steps.copy, SpanName.COPY, _COPY_SECONDS),
+    )
     return {
-        kind: Lanes(step.claim, step.run, capacity, limit, partial(_send, queue, kind), wakes[kind], kind.value)
-        for kind, step, limit in works
+        kind: Lanes(
+            step.claim,
+            traced(tracer, name, step.run),
+            capacity,
+            limit,
+            partial(_send, queue, kind),
+            wakes[kind],
+            kind.value,
+            belonging,
+        )
+        for kind, step, name, limit in works
     }
 
 

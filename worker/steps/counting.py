@@ -8,6 +8,7 @@ from time import monotonic
 
 from app.core.clock import now
 from app.core.metrics import GENERATIONS, STAGE_SECONDS
+from app.core.tracing import span_var
 from app.credits.counting import count_use
 from app.credits.models import EventKind
 from app.generations.attempts import Attempt, ClaimedAttempt
@@ -53,9 +54,11 @@ def count_completed(attempt: ClaimedAttempt, cost: Decimal) -> None:
 
 
 def count_failed(reason: Reason, *, has_failed: bool = True) -> None:
-    """Count an attempt that has failed, unless somebody else has ended it before."""
+    """Count an attempt that has failed, and say it of the current span, unless somebody else has ended it before."""
     if has_failed:
         _FAILED[reason].inc()
+        if (span := span_var.get()) is not None:
+            span.fail(reason.value)
 
 
 def _seconds_since(moment: datetime) -> float:

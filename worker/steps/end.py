@@ -6,6 +6,8 @@ from app.catalog import service as catalog
 from app.catalog.pricing import PriceTag, generation_cost
 from app.core.database import Database
 from app.core.group_commit import GroupCommit
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import spanning
 from app.generations import completed_together, create_calls, endings
 from app.generations.attempts import Attempt, ClaimedAttempt, StoredFile
 from app.generations.completed_together import Completion
@@ -32,21 +34,24 @@ class Ending:
 
     async def fail(self, attempt: ClaimedAttempt, message: str) -> bool:
         """End a claimed attempt at no cost, with this error message; False if the claim was lost."""
-        async with self.database.transaction() as tx:
-            return await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
+        with spanning(SpanName.FAIL):
+            async with self.database.transaction() as tx:
+                return await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
 
     async def fail_made(self, attempt: ClaimedAttempt, prediction_id: str, message: str) -> bool:
         """As `fail`, for an attempt whose create call has made a prediction that it cannot use; it is cancelled."""
-        async with self.database.transaction() as tx:
-            has_failed = await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
-            await create_calls.record(tx, attempt.generation_id, attempt.number, prediction_id, claim=attempt.claim)
-            await create_calls.order_cancel(tx, prediction_id, after=timedelta(0))
-            return has_failed
+        with spanning(SpanName.FAIL):
+            async with self.database.transaction() as tx:
+                has_failed = await endings.fail_claimed(tx, self.queue, self.announce, attempt, message)
+                await create_calls.record(tx, attempt.generation_id, attempt.number, prediction_id, claim=attempt.claim)
+                await create_calls.order_cancel(tx, prediction_id, after=timedelta(0))
+                return has_failed
 
     async def fail_running(self, attempt: Attempt, message: str) -> bool:
         """As `fail`, after the attempt's prediction has failed; False if it does not run that prediction."""
-        async with self.database.transaction() as tx:
-            return await endings.fail_running(tx, self.queue, self.announce, attempt, message)
+        with spanning(SpanName.FAIL):
+            async with self.database.transaction() as tx:
+                return await endings.fail_running(tx, self.queue, self.announce, attempt, message)
 
     async def fail_late(self, attempt: Attempt, message: str, grace: timedelta) -> bool:
         """As `fail`, for an attempt that `find_late` has found; False if it is not late any more."""
@@ -69,7 +74,8 @@ class Ending:
         price = await self._price(attempt.price_id)
         cost = generation_cost(price, predict_time=predict_time, outputs=len(files))
         wanted = Completion(attempt, files, cost, predict_time)
-        is_completed = await self._completing.submit(attempt.organization_id, wanted)
+        with spanning(SpanName.COMPLETE, {Attribute.OUTPUTS: len(files)}):
+            is_completed = await self._completing.submit(attempt.organization_id, wanted)
         if is_completed:
             count_completed(attempt, cost.amount)
         return is_completed

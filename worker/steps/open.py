@@ -9,6 +9,7 @@ import app.models  # noqa: F401 - the tables of every feature, for the foreign k
 from app.content.announcing import ContentAnnouncer
 from app.content.urls import FileUrls
 from app.core.secret_keys import SecretKeys
+from app.core.tracing import Tracer
 from app.resources import Resources
 from app.webhook_endpoints.receivers import Receivers
 from worker.steps.accept import Acceptance
@@ -44,7 +45,7 @@ class Steps:
 
 
 @asynccontextmanager
-async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
+async def open_steps(resources: Resources, tracer: Tracer | None = None) -> AsyncIterator[Steps]:
     """The steps over the process's resources."""
     settings, database, queue = resources.settings, resources.database, resources.queue
     predictions, budget, hosts = resources.predictions, resources.vendor_budget, settings.output_hosts
@@ -66,9 +67,11 @@ async def open_steps(resources: Resources) -> AsyncIterator[Steps]:
         yield Steps(
             start=StartStep(database, predictions, budget, objects, acceptance, ending, lease, webhook_base),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
-            poll=PollStep(database, Outcomes(database, queue), predictions, budget, ending, hosts, interval, pace),
+            poll=PollStep(
+                database, Outcomes(database, queue), predictions, budget, ending, hosts, interval, pace, tracer
+            ),
             copy=CopyStep(database, copier, objects, ending, hosts, lease),
-            sweep=SweepStep(database, queue, resources.store, ending, cancels, lease),
+            sweep=SweepStep(database, queue, resources.store, ending, cancels, lease, tracer=tracer),
             cancel=cancels,
             deliver=deliver,
             acceptance=acceptance,

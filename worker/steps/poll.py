@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from datetime import datetime, timedelta
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.json import UnstorableJsonError, storable_json
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import Tracer
 from app.generations import attempt_history, claims
 from app.generations.attempts import Attempt, Outcome, RunningAttempt
 from app.predictions.budget import VendorBudget
@@ -25,6 +28,7 @@ from worker.steps.end import Ending
 from worker.steps.mismatch import refuse_run
 from worker.steps.outcomes import MOST_CHARACTERS_AT_ONCE, Outcomes
 from worker.steps.pace import Pace
+from worker.steps.traced import belonging, resuming
 from worker.transfer.sources import first_url, is_empty
 
 logger = logging.getLogger(__name__)
@@ -54,6 +58,7 @@ class PollStep:
     other_hosts: frozenset[str]
     interval: timedelta
     pace: Pace
+    tracer: Tracer | None = None
 
     async def run(self) -> None:
         """Poll once every running attempt that is due."""
@@ -75,6 +80,7 @@ class PollStep:
 
     async def _poll_listed(self, due: Sequence[RunningAttempt]) -> list[RunningAttempt]:
         """Store what the vendor's list says about these attempts. Those that it does not list are returned."""
+        asked_at = time.time_ns()
         left = {attempt.prediction_id: attempt for attempt in due}
         oldest = min(attempt.started_at for attempt in due if attempt.started_at) - _CLOCK_MARGIN
         seen: list[tuple[RunningAttempt, Prediction]] = []
@@ -86,7 +92,7 @@ class PollStep:
                     await self._clear_missing([attempt])
                     seen.append((attempt, prediction))
                 if len(seen) >= _MOST_WRITTEN_AT_ONCE:
-                    await self._observe(seen)
+                    await self._observe(seen, asked_at)
                     seen = []
                 if not left:
                     break
@@ -96,7 +102,7 @@ class PollStep:
             await self._note_throttling(error)
             if isinstance(error, PredictionDeniedError):
                 await self.budget.denied(error.text)
-        await self._observe(seen)
+        await self._observe(seen, asked_at)
         return list(left.values())
 
     async def _listed(self, oldest: datetime) -> AsyncGenerator[Prediction]:
@@ -113,10 +119,12 @@ class PollStep:
         async with calls:
             # If the budget allows no call, the attempt is polled when it is due again.
             if not await self.budget.wait_before_read():
-                await self._ask(attempt)
+                with belonging(attempt):
+                    await self._ask(attempt)
 
     async def _ask(self, attempt: RunningAttempt) -> None:
         assert attempt.prediction_id is not None  # noqa: S101 - what `claim_polls` selects
+        asked_at = time.time_ns()
         try:
             prediction = await self.predictions.get(attempt.prediction_id)
         except PredictionMissingError:
@@ -127,7 +135,7 @@ class PollStep:
             logger.warning("poll_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
             await self._clear_missing([attempt])
-            await self._observe_one(attempt, prediction)
+            await self._observe_one(attempt, prediction, asked_at)
 
     async def _miss(self, attempt: RunningAttempt) -> None:
         """The vendor does not know the prediction. If it has said so for a while, cancel it, then fail the attempt."""
@@ -136,6 +144,7 @@ class PollStep:
             missing = await attempt_history.note_missing(tx, attempt)
         if not missing.is_believed:
             return
+        asked_at = time.time_ns()
         try:
             prediction = await self.predictions.cancel(attempt.prediction_id)
         except PredictionMissingError:
@@ -144,7 +153,7 @@ class PollStep:
             # It may still run. It is polled again when it is due again.
             logger.warning("cancel_failed", extra={"generation_id": str(attempt.generation_id), "reason": error.text})
         else:
-            await self._observe_one(attempt, prediction)
+            await self._observe_one(attempt, prediction, asked_at)
 
     async def _clear_missing(self, attempts: Sequence[RunningAttempt]) -> None:
         if missed := [attempt for attempt in attempts if attempt.missing_count]:
@@ -162,30 +171,43 @@ class PollStep:
         if isinstance(error, PredictionThrottledError):
             await self.budget.throttled_reads(error.wait_seconds)
 
-    async def _observe(self, seen: Sequence[tuple[RunningAttempt, Prediction]]) -> None:
-        """Store how predictions ended."""
+    async def _observe(self, seen: Sequence[tuple[RunningAttempt, Prediction]], asked_at: int) -> None:
+        """Store how predictions ended. `asked_at`: when the vendor was asked, in nanoseconds since 1970."""
         outcomes: list[Outcome] = []
         for attempt, prediction in seen:
-            if outcome := await self._outcome_of(attempt, prediction):
+            with belonging(attempt):
+                outcome = await self._outcome_of(attempt, prediction, asked_at)
+            if outcome:
                 outcomes.append(outcome)
             if sum(len(each.json) for each in outcomes) > MOST_CHARACTERS_AT_ONCE:
                 await self.outcomes.store(outcomes)
                 outcomes = []
         await self.outcomes.store(outcomes)
 
-    async def _observe_one(self, attempt: RunningAttempt, prediction: Prediction) -> None:
+    async def _observe_one(self, attempt: RunningAttempt, prediction: Prediction, asked_at: int) -> None:
         """As `_observe`, together with others that are observed at the same time."""
-        if outcome := await self._outcome_of(attempt, prediction):
+        if outcome := await self._outcome_of(attempt, prediction, asked_at):
             await self.outcomes.add(outcome)
 
-    async def _outcome_of(self, attempt: RunningAttempt, prediction: Prediction) -> Outcome | None:
-        """The outcome of an attempt whose prediction has ended well. A prediction of unknown status still runs."""
+    async def _outcome_of(self, attempt: RunningAttempt, prediction: Prediction, asked_at: int) -> Outcome | None:
+        """The outcome of an attempt whose prediction has ended well. A prediction of unknown status still runs.
+
+        Only polls that end something are traced: of a long prediction there are hundreds of others.
+        """
+        if prediction.runs(attempt.model) and not prediction.is_terminal:
+            return None
+        with resuming(self.tracer, SpanName.POLL, attempt, began_at=asked_at) as span:
+            if span is not None and prediction.is_terminal:
+                span.set({Attribute.PREDICTION_STATUS: prediction.status})
+            return await self._end_of(attempt, prediction)
+
+    async def _end_of(self, attempt: RunningAttempt, prediction: Prediction) -> Outcome | None:
         if not prediction.runs(attempt.model):
             # The response to its create call was lost: it has come by a webhook or by the list.
             message = await refuse_run(self.predictions, attempt.generation_id, attempt.model, prediction)
             await self._fail(attempt, message, Reason.OTHER_MODEL)
             return None
-        return await self._ended(attempt, prediction) if prediction.is_terminal else None
+        return await self._ended(attempt, prediction)
 
     async def _ended(self, attempt: Attempt, prediction: Prediction) -> Outcome | None:
         """The outcome of an attempt whose prediction has ended. If there is none, the attempt is failed.

@@ -8,6 +8,8 @@ from time import monotonic
 
 from app.core.backoff import backoff
 from app.core.database import Database
+from app.core.span_names import Attribute
+from app.core.tracing import span_var
 from app.core.watch import Watch
 from app.generations import attempt_history, claims, create_calls
 from app.generations.attempts import ClaimedAttempt
@@ -121,6 +123,8 @@ class StartStep:
                 has_failed = await self.ending.fail_made(attempt, prediction.id, reason)
                 count_failed(Reason.OTHER_MODEL, has_failed=has_failed)
                 return
+            if (span := span_var.get()) is not None:
+                span.set({Attribute.PREDICTION: prediction.id})
             await self.acceptance.accept(attempt, prediction.id)
 
     async def _miss(self, attempt: ClaimedAttempt, error: PredictionMissingError) -> None:

@@ -9,13 +9,17 @@ from redis.exceptions import RedisError
 
 from app.core.database import Database
 from app.core.errors import AppError, ServiceUnavailableError
+from app.core.span_names import SpanName
+from app.core.tracing import Tracer
 from app.generations import due, endings, outputs, parking
+from app.generations.attempts import Attempt
 from app.generations.outputs import ReservedOutput
 from app.queue.protocol import WakeKind, WakeQueue
 from app.storage.protocol import ObjectStore, StoreError
 from worker.steps.cancel import CancelStep
 from worker.steps.counting import Reason, count_failed
 from worker.steps.end import Ending
+from worker.steps.traced import belonging, resuming
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class SweepStep:
     cancels: CancelStep
     lease: timedelta
     unsent: set[WakeKind] = field(default_factory=set)
+    tracer: Tracer | None = None
 
     async def wake_due(self) -> None:
         """Wake the workers for due rows: their wake was lost, or they have become due since it was sent."""
@@ -66,15 +71,19 @@ class SweepStep:
             if attempt.organization_id in locked:
                 continue
             try:
-                message = "The generation did not end by its deadline"
-                has_failed = await self.ending.fail_late(attempt, message, _GRACE)
-                count_failed(Reason.DEADLINE, has_failed=has_failed)
+                await self._fail_late(attempt)
             except AppError:
                 locked.add(attempt.organization_id)
             except Exception:  # the others do not wait for this one; it is tried again in the next round
                 logger.exception("end_failed", extra={"generation_id": str(attempt.generation_id)})
         if late:
             await self.cancels.run()
+
+    async def _fail_late(self, attempt: Attempt) -> None:
+        message = "The generation did not end by its deadline"
+        with belonging(attempt), resuming(self.tracer, SpanName.FAIL, attempt):
+            has_failed = await self.ending.fail_late(attempt, message, _GRACE)
+            count_failed(Reason.DEADLINE, has_failed=has_failed)
 
     async def fill_capacity(self) -> None:
         """Start parked generations that would not be started by the end of another one.

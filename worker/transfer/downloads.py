@@ -5,6 +5,8 @@ import aiohttp
 
 from app.core.decoding import DamagedEncodingError, Decoder, decoder_of
 from app.core.outgoing import DIRECT, LONGEST_FIELD, Outgoing
+from app.core.span_names import SpanName
+from app.core.tracing import Span, begin_span, error_type_of, say_asked, say_status
 from worker.transfer.digests import Digests
 from worker.transfer.hosts import is_allowed
 
@@ -67,8 +69,22 @@ class Downloader:
             DownloadRefusedError: the host is not allowed, the file is gone, too large or in an unknown encoding.
             DownloadInterruptedError: the connection or the host failed, or the file was empty or damaged.
         """
+        # Never the current one: what this yields to goes on meanwhile.
+        span = begin_span(SpanName.DOWNLOAD, {})
         try:
-            response = await self._open(url)
+            async for chunk in self._fetched(url, span):
+                yield chunk
+        except BaseException as error:  # raised again
+            if span is not None and not isinstance(error, GeneratorExit):
+                span.fail(error_type_of(error))
+            raise
+        finally:
+            if span is not None:
+                span.end()
+
+    async def _fetched(self, url: str, span: Span | None) -> AsyncGenerator[bytes]:
+        try:
+            response = await self._open(url, span)
             async with response:
                 async for chunk in self._chunks(response):
                     yield chunk
@@ -79,10 +95,12 @@ class Downloader:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise DownloadInterruptedError(f"the output could not be fetched: {type(error).__name__}") from error
 
-    async def _open(self, url: str) -> aiohttp.ClientResponse:
+    async def _open(self, url: str, span: Span | None) -> aiohttp.ClientResponse:
         for _ in range(_MOST_REDIRECTS + 1):
             self._check_host(url)
+            say_asked(span, "GET", url)
             response = await self._session.get(url, allow_redirects=False, **self._outgoing.options_for(url))
+            say_status(span, response.status)
             if response.status in _REDIRECTS:
                 response.release()
                 url = _redirected(url, response.headers.get("Location", ""))

@@ -15,6 +15,8 @@ from app.chat_models.finish_reasons import CUT
 from app.chat_models.protocol import JsonObject
 from app.core.concurrency import all_of
 from app.core.errors import AppError
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import spanning
 
 # In one answer. A model that asks for more has gone wrong.
 _MOST_CALLS = 16
@@ -159,9 +161,14 @@ async def _run_tool(tools: Mapping[str, ServerTool], call: JsonObject, exit_sign
         arguments = parse_arguments(call["function"]["arguments"])
     except ToolArgumentsError as error:
         return _error(str(error))
-    tool = tools.get(call["function"]["name"])
-    # Models sometimes call tools that they were never offered.
-    return await tool.run(ToolCall(arguments, exit_signal)) if tool else _error("there is no such tool")
+    name = call["function"]["name"]
+    tool = tools.get(name)
+    if tool is None:
+        # Models sometimes call tools that they were never offered.
+        return _error("there is no such tool")
+    described = {Attribute.GEN_AI_OPERATION: "execute_tool", Attribute.GEN_AI_TOOL: name}
+    with spanning(SpanName.TOOL, described, tool=name):
+        return await tool.run(ToolCall(arguments, exit_signal))
 
 
 def _error(reason: str) -> str:

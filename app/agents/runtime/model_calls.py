@@ -11,6 +11,8 @@ from app.chat_models.errors import UpstreamRejectedError
 from app.chat_models.patience import PATIENT, StreamPatience
 from app.chat_models.protocol import ChatModelClient, Chunk, JsonObject, Upstream, Usage
 from app.chat_models.tool_refusals import refuses_tools, without_tools
+from app.core.span_names import Attribute, SpanEvent, SpanName
+from app.core.tracing import Attributes, span_var, spanning
 
 logger = logging.getLogger(__name__)
 
@@ -132,19 +134,52 @@ class ModelCalls:
         self, agent: str, model: str, body: JsonObject, answer: Answer, say: Say | None, of_client: Collection[str]
     ) -> None:
         metered = await self.meter.open_call(agent, model, body)
-        upstream = self.routes[model].upstream
-        try:
-            if say is None:
-                for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
-                    answer.add_chunk(chunk)
-            else:
-                heard = partial(_hear, answer, metered, say)
-                await self.client.stream(
-                    upstream, body, heard, timeout=self.timeout, of_client=of_client, patience=self.patience
-                )
-        finally:
-            # Also if the call is cut short: what was delivered has to be paid for.
-            metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)
+        route = self.routes[model]
+        with spanning(SpanName.MODEL_CALL, _asked(route, say), model=route.name) as span:
+            try:
+                await self._ask(route.upstream, body, answer, metered, say, of_client)
+                if span is not None:
+                    span.set({Attribute.GEN_AI_FINISH_REASONS: [answer.finish_reason]})
+            finally:
+                # Also if the call is cut short: what was delivered has to be paid for.
+                metered.settle(answer.usage, answer.delivered_bytes, is_final=answer.is_usage_final)
+                if span is not None and (usage := answer.usage):
+                    span.set(_used(usage))
+
+    async def _ask(
+        self,
+        upstream: Upstream,
+        body: JsonObject,
+        answer: Answer,
+        metered: MeteredCall,
+        say: Say | None,
+        of_client: Collection[str],
+    ) -> None:
+        if say is None:
+            for chunk in await self.client.complete(upstream, body, timeout=self.timeout, of_client=of_client):
+                answer.add_chunk(chunk)
+        else:
+            heard = partial(_hear, answer, metered, say)
+            await self.client.stream(
+                upstream, body, heard, timeout=self.timeout, of_client=of_client, patience=self.patience
+            )
+
+
+def _asked(route: ModelRoute, say: Say | None) -> Attributes:
+    return {
+        Attribute.GEN_AI_OPERATION: "chat",
+        # The protocol that is spoken, whoever speaks it.
+        Attribute.GEN_AI_PROVIDER: "openai",
+        Attribute.GEN_AI_MODEL: route.name,
+        Attribute.GEN_AI_STREAM: say is not None,
+    }
+
+
+def _used(usage: Usage) -> Attributes:
+    return {
+        Attribute.GEN_AI_INPUT_TOKENS: usage.prompt_tokens,
+        Attribute.GEN_AI_OUTPUT_TOKENS: usage.completion_tokens,
+    }
 
 
 async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence[Chunk]) -> None:
@@ -158,5 +193,7 @@ async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence
     finally:
         if answer.delivered_bytes and not had_begun:
             metered.began_answering()
+            if (span := span_var.get()) is not None:
+                span.note(SpanEvent.FIRST_TOKEN)
         if deltas:
             await say(deltas)

@@ -1,6 +1,6 @@
 from functools import partial
 
-from app.agents.definition import AgentType
+from app.agents.definition import AgentDefinition, AgentType
 from app.agents.runtime.agent_run import AgentRun, PreparedRun
 from app.agents.runtime.containers import Containers
 from app.agents.runtime.events import Finished, Say
@@ -8,6 +8,8 @@ from app.agents.runtime.llm import LlmAgents
 from app.agents.runtime.model_calls import ModelCalls
 from app.agents.runtime.toolset import tools_of
 from app.agents.tools.registry import BoundTools
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import Attributes, spanning
 
 
 class AgentRunner:
@@ -52,7 +54,16 @@ class AgentRunner:
             AppError: a call could not be paid for, or the provider failed. What was said before is in the transcript.
         """
         agent = prepared.run.agent
-        answer = await prepared.perform(say)
+        with spanning(SpanName.AGENT, _described(agent), agent=agent.name):
+            answer = await prepared.perform(say)
         if agent.output_key:
             self._state[agent.output_key] = answer.text
         return answer
+
+
+def _described(agent: AgentDefinition) -> Attributes:
+    return {
+        Attribute.GEN_AI_OPERATION: "invoke_agent",
+        Attribute.GEN_AI_AGENT: agent.name,
+        Attribute.AGENT_TYPE: agent.agent_type.value,
+    }

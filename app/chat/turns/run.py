@@ -24,6 +24,8 @@ from app.core.errors import (
     ServiceUnavailableError,
 )
 from app.core.metrics import TURN_ERRORS, TURN_SECONDS, TURNS, TURNS_IN_PROGRESS
+from app.core.span_names import Attribute, SpanName
+from app.core.tracing import Span, begin_span, current, error_type_of, spanning
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +165,8 @@ class Turns:
             AppError: the request is refused; see `TurnAdmission.admit`.
         """
         try:
-            admitted = await self._admission.admit(request)
+            with spanning(SpanName.ADMIT):
+                admitted = await self._admission.admit(request)
         except AppError as error:
             _REFUSED.inc()
             TURN_ERRORS.labels(error.code).inc()
@@ -187,10 +190,15 @@ class Turns:
         await self._settling.drain(max(0, self._give_up_at - monotonic()))
 
     def _start(self, turn: AdmittedTurn) -> RunningTurn:
-        running = RunningTurn(turn, self._settling, self._database)
+        span = _begin_span(turn)
+        # Its tasks are within the span, also after the request's own has ended.
+        with current(span):
+            running = RunningTurn(turn, self._settling, self._database)
         self._running[running.task] = running
         TURNS_IN_PROGRESS.inc()
         running.task.add_done_callback(self._forget)
+        if span is not None:
+            running.task.add_done_callback(partial(_end_span, span, running))
         _keep_body(running.task)
         if self._give_up_at is not None:
             running.interrupt()
@@ -202,6 +210,36 @@ class Turns:
             _count(running)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, AppError):
             logger.error("turn_failed", exc_info=error, extra={"turn_id": task.get_name()})
+
+
+def _begin_span(turn: AdmittedTurn) -> Span | None:
+    of = turn.attribution
+    return begin_span(
+        SpanName.TURN,
+        {
+            Attribute.TURN: turn.id,
+            Attribute.ORGANIZATION: of.organization_id,
+            Attribute.API_KEY: of.api_key_id,
+            Attribute.GEN_AI_AGENT: of.agent,
+            Attribute.GEN_AI_CONVERSATION: str(of.session_id),
+            Attribute.GEN_AI_STREAM: turn.request.is_streamed,
+        },
+    )
+
+
+def _end_span(span: Span, ended: RunningTurn, task: asyncio.Task[TurnResult]) -> None:
+    usage = ended.turn.meter.usage
+    span.set(
+        {
+            Attribute.GEN_AI_INPUT_TOKENS: usage.prompt_tokens,
+            Attribute.GEN_AI_OUTPUT_TOKENS: usage.completion_tokens,
+        }
+    )
+    if ended.is_abandoned:
+        span.fail("abandoned")
+    elif ended.has_failed:
+        span.fail("cancelled" if task.cancelled() else error_type_of(task.exception() or AppError()))
+    span.end()
 
 
 def _count(ended: RunningTurn) -> None:

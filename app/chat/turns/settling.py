@@ -10,6 +10,8 @@ from app.core.concurrency import cancel_all
 from app.core.errors import ServiceUnavailableError
 from app.core.metrics import TURNS_NOT_SETTLED, TURNS_SETTLING
 from app.core.persistence import until_done
+from app.core.span_names import SpanName
+from app.core.tracing import spanning
 from app.credits.counting import count_uses
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ class SettlingTurns:
         Returns:
             What writes it. Its result is that of the turn; None if the turn has no answer, or it cannot be stored.
         """
-        writing = asyncio.create_task(self._write(ending), name=ending.turn.id)
+        writing = asyncio.create_task(self._settle(ending), name=ending.turn.id)
         self._writing[writing] = ending
         TURNS_SETTLING.inc()
         writing.add_done_callback(self._forget)
@@ -43,6 +45,10 @@ class SettlingTurns:
             TURNS_NOT_SETTLED.inc()
             logger.error("turn_not_settled", extra=_lost(ending))
         await cancel_all(left)
+
+    async def _settle(self, ending: TurnEnding) -> TurnResult | None:
+        with spanning(SpanName.SETTLE):
+            return await self._write(ending)
 
     async def _write(self, ending: TurnEnding) -> TurnResult | None:
         answer = ending.answer

@@ -12,6 +12,7 @@ from tests.agents.definitions import agent, make_team
 from tests.chat.asking import CHAT, user
 from tests.chat.books import closed_books_of
 from tests.chat.turns.rows import rows_of
+from tests.vendors_simulator import VendorsSimulator
 
 IMAGE = "simulator/image--output-string"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -19,7 +20,7 @@ NEW_TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
 
 
 async def test_everything_that_a_turn_causes_carries_its_whole_attribution(
-    http: httpx.AsyncClient, database: Database
+    http: httpx.AsyncClient, database: Database, vendors: VendorsSimulator
 ) -> None:
     team = await make_team(
         database,
@@ -46,6 +47,9 @@ async def test_everything_that_a_turn_causes_carries_its_whole_attribution(
     assert attribution_of(generation) == tuple(IMAGE if value == "host-model" else value for value in origin)
     assert {attribution_of(event) for event in rows.events} == {origin, attribution_of(generation)}
     assert {attribution_of(entry) for entry in rows.entries} == {attribution_of(turn), attribution_of(generation)}
+    # Nothing is traced here, so nobody else is told of the trace.
+    for kind in ("chat", "prediction"):
+        assert {entry["traceparent"] for entry in vendors.log(kind)} == {None}
 
 
 async def test_an_event_has_the_agent_and_model_of_its_call_and_the_times_of_its_answer(

@@ -38,7 +38,7 @@ def reported_once(arguments: Sequence[str]) -> Iterator[None]:
     if arguments and arguments[0] in _PROGRAMS:
         yield
         return
-    database = logging.getLogger("app.core.database")
+    database = logging.getLogger("app.core.database_faults")
     database.addFilter(_is_not_reported)
     try:
         yield

@@ -132,6 +132,8 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "sub_agents",
         "unshown_api_keys",
         "user_idempotency_keys",
+        "webhook_endpoints",
+        "webhook_events",
     }
     for statement in (
         "UPDATE ledger_entries SET amount = 0",

@@ -10,6 +10,7 @@ from app.content.router import router as content
 from app.credits.router import router as credits
 from app.embeddings.router import router as embeddings
 from app.generations.router import router as callbacks
+from app.images.router import router as images
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
 from app.usage.router import router as usage
@@ -19,6 +20,7 @@ router = APIRouter()
 router.include_router(chat)
 router.include_router(responses)
 router.include_router(embeddings)
+router.include_router(images)
 router.include_router(models)
 router.include_router(agents)
 router.include_router(sessions)

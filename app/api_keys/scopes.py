@@ -13,6 +13,7 @@ class Scope(StrEnum):
     SESSIONS_READ = "sessions:read"
     CONTENT_READ = "content:read"
     CONTENT_RETRY = "content:retry"
+    CONTENT_GENERATE = "content:generate"
     USAGE_READ = "usage:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
 

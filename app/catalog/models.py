@@ -1,6 +1,8 @@
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Numeric, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, composite, mapped_column
 
 from app.catalog.pricing import PRICE_UNITS, UnitPrices
@@ -44,6 +46,8 @@ class Model(Base):
     # Of a chat or embedding model: one of LLM_UPSTREAMS, and its name there; None: the default one, the same name.
     upstream: Mapped[str | None] = mapped_column(Text)
     upstream_model: Mapped[str | None] = mapped_column(Text)
+    # Of a generation model that makes images: an `ImageInputs`.
+    images: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 

@@ -8,6 +8,7 @@ from app.audit.actor import Actor
 from app.audit.service import log_change
 from app.catalog import repository
 from app.catalog.errors import CatalogFileError, ModelNotPricedError, UnknownModelError
+from app.catalog.image_inputs import ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
@@ -110,6 +111,24 @@ async def get_generation_model(tx: Transaction, name: str) -> PricedModel:
     if row.price is None:
         raise ModelNotPricedError.for_generation(row.name)
     return _priced(row, row.price)
+
+
+async def get_image_model(tx: Transaction, name: str | None) -> tuple[str, ImageInputs]:
+    """The generation model of that name and what an image request is to it; without a name the default one.
+
+    That is the one that is marked as such, or else the first by name that makes images.
+
+    Raises:
+        UnknownModelError: the catalog has no such model, or it is not said to make images.
+    """
+    found = {model.name: model for model in await repository.list_models(tx, ModelKind.GENERATION) if model.images}
+    offered = {key: ImageInputs.model_validate(model.images) for key, model in found.items()}
+    if name is None:
+        name = next((key for key, inputs in offered.items() if inputs.default), next(iter(offered), None))
+    if name in offered:
+        return name, offered[name]
+    there_are = f"The image models are: {', '.join(offered)}" if offered else "The catalog has no image model"
+    raise UnknownModelError(f"Unknown image model: {name}. {there_are}" if name else there_are, param="model")
 
 
 async def list_generation_models(tx: Transaction) -> Sequence[Model]:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from app.catalog.errors import CatalogFileError
+from app.catalog.image_inputs import ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import Amount, UnitPrices
 from app.core.toml_files import read_toml
@@ -45,6 +46,7 @@ class ModelEntry(BaseModel):
     context_tokens: int | None = Field(default=None, ge=1)
     upstream: str | None = Field(default=None, min_length=1)
     upstream_model: str | None = Field(default=None, min_length=1)
+    images: ImageInputs | None = None
     is_active: bool = True
     price: PriceEntry
 
@@ -54,6 +56,8 @@ class ModelEntry(BaseModel):
             raise ValueError("a chat model needs max_output_tokens: the longest answer that is paid for")
         if self.kind is ModelKind.GENERATION and self.price.ceiling is None:
             raise ValueError("a generation model needs price.ceiling: the most that one generation may cost")
+        if self.kind is not ModelKind.GENERATION and self.images is not None:
+            raise ValueError("only a generation model has images")
         if self.kind is ModelKind.EMBEDDING and self.price.per_million_completion_tokens:
             raise ValueError("an embedding model has no completion: its price is per_million_prompt_tokens")
         return self
@@ -95,20 +99,15 @@ def _model_lines(model: Model) -> Iterator[str]:
     yield "[[models]]"
     yield f"name = {_quoted(model.name)}"
     yield f'kind = "{model.kind}"'
-    if model.description:
-        yield f"description = {_quoted(model.description)}"
-    if model.max_output_tokens:
-        yield f"max_output_tokens = {model.max_output_tokens}"
-    if model.image_tokens is not None:
-        yield f"image_tokens = {model.image_tokens}"
-    if model.file_tokens is not None:
-        yield f"file_tokens = {model.file_tokens}"
-    if model.context_tokens is not None:
-        yield f"context_tokens = {model.context_tokens}"
-    if model.upstream:
-        yield f"upstream = {_quoted(model.upstream)}"
-    if model.upstream_model:
-        yield f"upstream_model = {_quoted(model.upstream_model)}"
+    for name in ("description", "max_output_tokens"):
+        if value := getattr(model, name):
+            yield f"{name} = {_inline(value)}"
+    for name in ("image_tokens", "file_tokens", "context_tokens"):
+        if (value := getattr(model, name)) is not None:
+            yield f"{name} = {_inline(value)}"
+    for name in ("upstream", "upstream_model", "images"):
+        if value := getattr(model, name):
+            yield f"{name} = {_inline(value)}"
 
 
 def _price_lines(price: Price) -> Iterator[str]:
@@ -118,6 +117,13 @@ def _price_lines(price: Price) -> Iterator[str]:
         yield f"{unit} = {amount:f}"
     if price.ceiling is not None:
         yield f"ceiling = {price.ceiling:f}"
+
+
+def _inline(value: object) -> str:
+    """A table, and what is in it, on one line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_quoted(name)} = {_inline(each)}' for name, each in value.items())} }}"
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _quoted(text: str) -> str:

@@ -9,7 +9,7 @@ from asyncpg import Record
 from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select
 from sqlalchemy.orm import undefer
 
-from app.core.database import Transaction
+from app.core.database import Transaction, one_of
 from app.core.statements import Statements
 from app.generations.models import Generation, Output
 from app.generations.states import CONDITIONS, UNENDED, State, Status
@@ -23,6 +23,10 @@ WHERE file_token = $1 AND {CONDITIONS[State.COMPLETED]} AND size_bytes IS NOT NU
   AND split_part(storage_path, '/', -1) = $2
 """
 
+_COUNT_UNENDED = f"""
+SELECT count(*) FROM generations
+WHERE organization_id = $1 AND id = ANY($2::uuid[]) AND {one_of("status", UNENDED)}
+"""
 _FIND_STATUS = "SELECT status FROM generations WHERE organization_id = $1 AND id = $2"
 
 
@@ -164,6 +168,18 @@ async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.
         )
     )
     return await tx.session.scalar(query) or 0
+
+
+async def list_by_id(tx: Transaction, organization_id: str, ids: Sequence[uuid.UUID]) -> Sequence[Generation]:
+    """These contents of the organization, in any order."""
+    query = select(Generation).where(Generation.organization_id == organization_id, Generation.id.in_(ids))
+    return (await tx.session.scalars(query)).all()
+
+
+async def count_unended_among(run: Statements, organization_id: str, ids: Sequence[uuid.UUID]) -> int:
+    """How many of these contents of the organization are pending or processing."""
+    unended: int = await run.fetchval(_COUNT_UNENDED, organization_id, list(ids))
+    return unended
 
 
 async def find_file(tx: Transaction, token: str, name: str) -> File | None:

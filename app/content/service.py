@@ -132,6 +132,17 @@ async def list_of_turn(tx: Transaction, organization_id: str, turn_id: str) -> S
     return await _with_outputs(tx, organization_id, found)
 
 
+async def list_by_id(tx: Transaction, organization_id: str, ids: Sequence[uuid.UUID]) -> Sequence[ContentWithOutputs]:
+    """These contents of the organization, in this order."""
+    found = {each.id: each for each in await repository.list_by_id(tx, organization_id, ids)}
+    return await _with_outputs(tx, organization_id, [found[each] for each in ids if each in found])
+
+
+async def count_unended_among(run: Statements, organization_id: str, ids: Sequence[uuid.UUID]) -> int:
+    """How many of these contents of the organization have not ended, in one statement."""
+    return await repository.count_unended_among(run, organization_id, ids)
+
+
 async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.UUID) -> int:
     """How many of the contents that a session asked for have not ended."""
     return await repository.count_unended(tx, organization_id, session_id)

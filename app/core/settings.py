@@ -188,6 +188,7 @@ class Settings(TracingSettings):
     replicate_reads_per_minute: int = Field(default=3000, ge=1)
     output_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     generation_wait_seconds: float = Field(default=20, ge=0, le=120)
+    images_wait_seconds: float = Field(default=240, ge=1, le=600)
     generation_deadline_seconds: float = Field(default=3600, ge=30)
     generation_max_retries: int = Field(default=3, ge=0, le=100)
     max_output_bytes: int = Field(default=5 * 1024**3, ge=1)

@@ -2,30 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
 from typing import Final
 
 import orjson
 from fastapi import Response
-from fastapi.responses import StreamingResponse
-from starlette.types import Send
 
+from app.core.long_response import LongResponse
 from app.embeddings.asked import EmbeddingsResult
 from app.embeddings.vectors import EncodingFormat, Vector, write_vector
 from app.idempotency.service import REPLAYED_HEADERS
 
 _SHORT_BYTES: Final = 64 * 1024
-# How long a client may take to read all vectors.
-_READING_SECONDS: Final = 300.0
-
-
-class _LongResponse(StreamingResponse):
-    """A stream that ends if its client reads too slowly: then it is cut, and its connection is closed."""
-
-    async def stream_response(self, send: Send) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_READING_SECONDS):
-                await super().stream_response(send)
 
 
 def respond(result: EmbeddingsResult, form: EncodingFormat) -> Response:
@@ -36,7 +23,7 @@ def respond(result: EmbeddingsResult, form: EncodingFormat) -> Response:
     pieces = _pieces(result.vectors, form, end)
     if result.size <= _SHORT_BYTES:
         return Response(b"".join(pieces), media_type="application/json", headers=headers)
-    return _LongResponse(_one_by_one(pieces), media_type="application/json", headers=headers)
+    return LongResponse(_one_by_one(pieces), media_type="application/json", headers=headers)
 
 
 async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -60,6 +60,7 @@ def test_the_default_scopes_are_one_tag() -> None:
         "4 defaults",
         "content:read",
         "content:retry",
+        "content:generate",
         "usage:read",
         "webhooks:manage",
     ]

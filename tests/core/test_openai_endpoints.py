@@ -25,13 +25,16 @@ CHAT = "/api/external/v1/chat/completions"
         ("/api/external/models", "/api/external/v1/models"),
         ("/models/gpt-4o", "/api/external/v1/models"),
         ("/v1/embeddings", "/api/external/v1/embeddings"),
+        ("/v1/images/generations", "/api/external/v1/images/generations"),
+        ("/api/external/v1/images/edits", "/api/external/v1/images/generations"),
+        ("/api/external/v1/videos", "/api/external/content"),
         ("/api/external/v1/agents", "/api/external/agents"),
         ("/api/external/v1/sessions", "/api/external/sessions"),
         *(
             (f"/api/external/v1/{name}", "not s")
             for name in (
                 *("completions", "moderations", "realtime/sessions"),
-                *("images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"),
+                *("audio/speech", "audio/transcriptions", "audio/translations"),
                 *("files", "files/file-1/content", "uploads", "batches", "assistants", "threads/thread_1/runs"),
                 *("vector_stores", "fine_tuning/jobs", "evals", "videos", "containers"),
             )

@@ -41,6 +41,7 @@ _OPEN = Row(Whose.EVERYBODY, is_open=True)
 ROWS = {
     f"POST {BASE}/v1/chat/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/responses": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    f"POST {BASE}/v1/images/generations": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
     f"POST {BASE}/v1/embeddings": Row(Whose.EVERYBODY, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/agents/{{agent_id}}/completions": Row(Whose.ORGANIZATION, Scope.AGENTS_INVOKE),
     f"GET {BASE}/v1/models": Row(Whose.ORGANIZATION),

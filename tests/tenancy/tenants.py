@@ -19,9 +19,16 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 # What other routes take.
 _BODIES: Mapping[str, dict[str, Any]] = {
     "embeddings": {"model": "sim-embed", "input": "Hello"},
+    "generations": {"prompt": "A lighthouse"},
     "responses": {"model": "junis-orchestrator", "input": "Hello"},
 }
-EMBEDDER = """
+MODELS = """
+[[models]]
+name = "simulator/image--unknown-fields"
+kind = "generation"
+price = { ceiling = 1 }
+images = { default = true }
+
 [[models]]
 name = "sim-embed"
 kind = "embedding"

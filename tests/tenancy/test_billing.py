@@ -9,7 +9,7 @@ from app.core.database import Database
 from app.credits import service as credits
 from tests import factories
 from tests.faults.books import faults_of
-from tests.tenancy.tenants import EMBEDDER, Route, Tenant, make_tenant
+from tests.tenancy.tenants import MODELS, Route, Tenant, make_tenant
 
 
 async def test_every_post_route_is_declared_metered_or_free(routes: list[Route]) -> None:
@@ -24,7 +24,7 @@ async def test_metered_routes_refuse_an_organization_without_credits_and_others_
 ) -> None:
     # A failed content can be retried, and costs nothing.
     await factories.price_models(database, "simulator/image--fail")
-    await factories.import_catalog(database, EMBEDDER)
+    await factories.import_catalog(database, MODELS)
     poor = await make_tenant(anyone, database, "simulator/image--fail")
     await hold_everything(database, poor)
 

@@ -1,0 +1,21 @@
+"""The response whose body is written while it is sent, so that it is never whole in memory."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+# How long a client may take to read all of it.
+_READING_SECONDS: Final = 300.0
+
+
+class LongResponse(StreamingResponse):
+    """A stream that ends if its client reads too slowly: then it is cut, and its connection is closed."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the body within the time that there is for it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_READING_SECONDS):
+                await super().stream_response(send)

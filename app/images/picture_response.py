@@ -1,0 +1,82 @@
+"""The response with images. Their bytes are read from the store while they are sent."""
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from time import time
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from app.content.urls import FileUrls
+from app.core.long_response import LongResponse
+from app.generations.models import Output
+from app.idempotency.service import REPLAYED_HEADERS
+from app.images.schemas import shown
+from app.images.service import ImagesMade
+from app.storage.protocol import ByteRange, ObjectStore, StoreError
+
+_Image = tuple[str, Output]
+
+
+async def respond(made: ImagesMade, store: ObjectStore, urls: FileUrls, *, has_bytes: bool) -> Response:
+    """The images in OpenAI's form.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    images = [(urls.of(each.content, output), output) for each in made.contents for output in each.outputs]
+    if has_bytes:
+        await _check(images, store)
+    listed = [
+        shown(
+            str(each.content.id),
+            status=each.content.status,
+            content_type=each.content.content_type,
+            storage_url=urls.of(each.content, each.outputs[0]) if each.outputs else None,
+            error_message=each.content.error_message,
+        )
+        for each in made.contents
+    ]
+    headers = REPLAYED_HEADERS if made.is_replayed else {}
+    body = _pieces(images, listed, store if has_bytes else None)
+    return LongResponse(body, media_type="application/json", headers=headers)
+
+
+async def _check(images: Sequence[_Image], store: ObjectStore) -> None:
+    """Read a byte, so that a store that is away is told by the status of the response."""
+    try:
+        for _, output in images[:1]:
+            async for _ in store.read(output.storage_path, ByteRange(0, 0)):
+                pass
+    except StoreError as error:
+        # The images are made and charged. A repetition would make others.
+        error.retryable = False
+        raise
+
+
+async def _pieces(
+    images: Sequence[_Image], listed: Sequence[dict[str, Any]], store: ObjectStore | None
+) -> AsyncIterator[bytes]:
+    begin = b'{"created":%d,"data":[' % int(time())
+    for url, output in images:
+        yield begin + b'{"url":' + orjson.dumps(url)
+        if store is not None:
+            yield b',"b64_json":"'
+            async for piece in _base64(store.read(output.storage_path)):
+                yield piece
+            yield b'"'
+        yield b"}"
+        begin = b","
+    yield b'],"generated_content":' + orjson.dumps(listed) + b"}"
+
+
+async def _base64(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The bytes in base64: each piece but the last is of whole groups of three."""
+    rest = b""
+    async for chunk in chunks:
+        given = rest + chunk
+        whole = len(given) - len(given) % 3
+        rest = given[whole:]
+        yield base64.b64encode(given[:whole])
+    yield base64.b64encode(rest)

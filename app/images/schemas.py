@@ -1,0 +1,67 @@
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+
+from app.generations.media_types import ContentType
+from app.generations.states import Status
+
+_Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class ImagesRequest(BaseModel):
+    """OpenAI's request for images. Which values `size` and the like may have is said by the model's catalog entry."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=32_000)]
+    model: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=10)] | None = None
+    size: _Word | None = None
+    quality: _Word | None = None
+    background: _Word | None = None
+    output_format: _Word | None = None
+    response_format: Literal["url", "b64_json"] | None = None
+    stream: Annotated[bool, WithJsonSchema({"const": False})] | None = None
+    user: Annotated[str, StringConstraints(max_length=256)] | None = None
+
+    @field_validator("stream")
+    @classmethod
+    def _is_whole(cls, stream: bool | None) -> bool | None:
+        if stream:
+            raise ValueError("images are not streamed: leave it out, and the response comes when they are finished")
+        return stream
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        """The fields that are inputs of the model under names of its own."""
+        return self.model_dump(include={"size", "quality", "background", "output_format"})
+
+
+class ImageRead(BaseModel):
+    """One image: its permanent URL, and its bytes unless only the URL was asked for."""
+
+    url: str
+    b64_json: str = Field(default="", description="Left out with `response_format: url`")
+
+
+class ImageContent(BaseModel):
+    """A content that the request has made, or failed to make."""
+
+    id: str
+    status: Status
+    content_type: ContentType | None
+    storage_url: str | None
+    error_message: str | None
+
+
+class ImagesRead(BaseModel):
+    """The images that could be made; `generated_content` has the others, too, with what was wrong."""
+
+    created: int = Field(description="Seconds since 1970")
+    data: list[ImageRead] = Field(min_length=1)
+    generated_content: list[ImageContent]
+
+
+def shown(content_id: str, **fields: Any) -> dict[str, Any]:
+    """A content as `ImageContent` has it."""
+    return ImageContent(id=content_id, **fields).model_dump(mode="json")

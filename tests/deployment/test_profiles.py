@@ -15,7 +15,7 @@ from tests.deployment.stack import copy_of_the_checkout
 
 pytestmark = pytest.mark.deployment
 
-WATCHERS = {"prometheus", "grafana"}
+WATCHERS = {"prometheus", "jaeger", "grafana"}
 Rendered = Callable[..., dict[str, Any]]
 
 

@@ -13,6 +13,7 @@ from app.catalog import service as catalog
 from app.catalog.errors import ModelNotPricedError, UnknownModelError
 from app.catalog.models import Model
 from app.content import service as content
+from app.content.errors import ContentNotFoundError
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
@@ -76,7 +77,11 @@ class ReplicateGenerate:
             return _result(error=f"There is no model {name}.", models=[offered.name for offered in self.models])
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:
             return _result(error=refusal.text)
-        return self._describe(await self._wait_for(str(requested.id)))
+        try:
+            return self._describe(await self._wait_for(str(requested.id)))
+        except ContentNotFoundError:
+            # Another Postgres has taken over, which had not got to know of it.
+            return _result(error="The generation was lost before it had ended. It can be requested again.")
 
     def _request(self, model: str, values: dict[str, Any]) -> GenerationRequest:
         return GenerationRequest(

@@ -1,5 +1,7 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,10 @@ from app.generations.service import GenerationPolicy
 from app.queue.arq import ArqQueue
 from app.queue.open import open_redis
 from app.storage.local import LocalStore
+from tests import factories
+from tests.core.sites import create_database, furnish, settings_of
 from tests.factories import Organization
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -67,3 +72,27 @@ async def test_a_model_is_told_that_there_is_no_model_of_an_odd_name(
     assert json.loads(result)["error"].startswith("There is no model")
     assert len(result) < 1000
     assert await count_generations(database, organization) == 0
+
+
+async def test_a_model_is_told_that_a_generation_was_lost_in_a_failover(
+    tool: ReplicateGenerate, environment: dict[str, str], tmp_path: Path
+) -> None:
+    # A Postgres of its own, whose books need not be right afterwards.
+    site = environment | {"DATABASE_URL": await create_database(environment["DATABASE_URL"])}
+    await furnish(site, tmp_path)
+    database = Database.open(settings_of(site))
+    owner = await factories.make_organization(database)
+    turn = ToolTurn(owner.user_id, Attribution(organization_id=owner.id), request_key=None)
+    waiting = replace(tool, database=database, turn=turn, wait_seconds=PATIENCE)
+    call = ToolCall({"model": "simulator/image", "input": {"prompt": "a lighthouse"}})
+    running = asyncio.create_task(waiting.run(call))
+    await until(lambda: count_generations(database, owner))
+
+    async with database.transaction() as tx:
+        # As if the transaction that requested it had never been: nothing follows from the deletion.
+        await tx.execute("SET LOCAL session_replication_role = replica")
+        for table in ("attempts", "generations"):
+            await tx.execute(f"DELETE FROM {table} WHERE organization_id = $1", owner.id)
+
+    assert json.loads(await running)["error"].startswith("The generation was lost")
+    await database.close()

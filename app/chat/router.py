@@ -6,6 +6,8 @@ from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep, o
 from app.chat.openai.documents import COMPLETION
 from app.chat.openai.form import CompletionForm
 from app.chat.openai.request import AgentRequest, ChatRequest
+from app.chat.openai.text_form import TEXT_COMPLETION, TextForm
+from app.chat.openai.text_request import TextCompletionRequest
 from app.chat.responding import respond
 from app.chat.turns.targets import Target
 from app.idempotency.dependencies import IdempotentRequestDep
@@ -29,6 +31,20 @@ async def create_chat_completion(
     """Run one turn of the organization's orchestrator, or of `model: "agent/<name>"`, in OpenAI's form."""
     begun = await turns.begin(body.turn_request(caller, Target.of_model(body.model), idempotent))
     return await respond(request, begun, CompletionForm(body.wants_usage), is_streamed=bool(body.stream))
+
+
+@router.post("/v1/completions", openapi_extra={"x-billing": "metered"}, responses={200: TEXT_COMPLETION})
+@of_a_turn
+async def create_text_completion(
+    body: TextCompletionRequest,
+    caller: OrchestratorInvoker,
+    idempotent: IdempotentRequestDep,
+    request: Request,
+    turns: TurnsDep,
+) -> Response:
+    """Run one turn with the prompt as its message, in the form of the time before chats."""
+    begun = await turns.begin(body.chat.turn_request(caller, Target.of_model(body.model), idempotent))
+    return await respond(request, begun, TextForm(body.wants_usage), is_streamed=bool(body.stream))
 
 
 @router.post("/agents/{agent_id}/completions", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)

@@ -24,7 +24,7 @@ _INSTEAD = (
     ),
     ("responses", "Use POST {base}/responses"),
     ("conversations", f"{_CHAT} or {{base}}/responses with session_id, and GET /api/external/sessions"),
-    ("completions", f"Legacy completions are not served. {_CHAT}"),
+    ("completions", "Use POST {base}/completions"),
     ("edits", f"Edits are not served. {_CHAT}"),
     ("engines", f"Engines are not served. {_CHAT}; GET {{base}}/models lists the models"),
     ("images/generations", "Use POST {base}/images/generations"),

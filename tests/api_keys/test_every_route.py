@@ -19,6 +19,7 @@ SCOPES = {
     "POST /v1/chat/completions": "orchestrator:invoke",
     "POST /v1/responses": "orchestrator:invoke",
     "POST /v1/embeddings": "orchestrator:invoke",
+    "POST /v1/completions": "orchestrator:invoke",
     "POST /v1/images/generations": "content:generate",
     "GET /v1/models": None,
     "GET /v1/models/{}": None,

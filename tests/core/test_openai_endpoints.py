@@ -25,6 +25,7 @@ CHAT = "/api/external/v1/chat/completions"
         ("/api/external/models", "/api/external/v1/models"),
         ("/models/gpt-4o", "/api/external/v1/models"),
         ("/v1/embeddings", "/api/external/v1/embeddings"),
+        ("/v1/completions", "/api/external/v1/completions"),
         ("/v1/images/generations", "/api/external/v1/images/generations"),
         ("/api/external/v1/images/edits", "/api/external/v1/images/generations"),
         ("/api/external/v1/videos", "/api/external/content"),
@@ -33,7 +34,7 @@ CHAT = "/api/external/v1/chat/completions"
         *(
             (f"/api/external/v1/{name}", "not s")
             for name in (
-                *("completions", "moderations", "realtime/sessions"),
+                *("moderations", "realtime/sessions"),
                 *("audio/speech", "audio/transcriptions", "audio/translations"),
                 *("files", "files/file-1/content", "uploads", "batches", "assistants", "threads/thread_1/runs"),
                 *("vector_stores", "fine_tuning/jobs", "evals", "videos", "containers"),

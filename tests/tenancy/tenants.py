@@ -18,8 +18,9 @@ from tests.waiting import until
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 # What other routes take.
 _BODIES: Mapping[str, dict[str, Any]] = {
+    "completions": {"prompt": "Hello"},
     "embeddings": {"model": "sim-embed", "input": "Hello"},
-    "generations": {"prompt": "A lighthouse"},
+    "images/generations": {"prompt": "A lighthouse"},
     "responses": {"model": "junis-orchestrator", "input": "Hello"},
 }
 MODELS = """
@@ -93,7 +94,7 @@ def body_of(method: str, path: str) -> dict[str, Any] | None:
     """A body with which a route goes on to look for what its path names."""
     if method == "PATCH" or (method == "POST" and "/webhooks/" in path):
         return {}
-    return _BODIES.get(path.rpartition("/")[2], HELLO) if method == "POST" else None
+    return _BODIES.get(path.rpartition("/v1/")[2], HELLO) if method == "POST" else None
 
 
 async def routes_of(client: httpx.AsyncClient) -> list[Route]:

@@ -18,6 +18,7 @@ from app.credits.models import (
 )
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
+from app.kept_responses.models import KeptResponse
 from app.list_counts.models import ListCount, ListCountChange
 from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
@@ -41,6 +42,7 @@ __all__ = [
     "GenerationAttempt",
     "IdempotencyKey",
     "Invitation",
+    "KeptResponse",
     "LedgerEntry",
     "ListCount",
     "ListCountChange",

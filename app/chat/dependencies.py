@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
@@ -8,7 +8,6 @@ from app.api_keys.errors import ScopeNotAllowedError
 from app.api_keys.scopes import Scope
 from app.catalog.errors import ModelNotPricedError
 from app.chat.turns.run import Turns
-from app.core.documentation import may_raise
 from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError, ProviderUnavailableError
 from app.credits.errors import InsufficientCreditsError
 from app.rate_limits.dependencies import Guard
@@ -26,7 +25,7 @@ OrchestratorInvoker = Annotated[Caller, Depends(Guard(Scope.ORCHESTRATOR_INVOKE)
 TurnsDep = Annotated[Turns, Depends(get_turns)]
 
 # What a turn may end with before its response has begun.
-of_a_turn = may_raise(
+ERRORS_OF_A_TURN: Final = (
     ScopeNotAllowedError,
     InsufficientCreditsError,
     AgentNotFoundError,

@@ -122,8 +122,13 @@ def _json(body: JsonObject, headers: dict[str, str]) -> Response:
 
 
 def _headers(turn: TurnIdentity) -> dict[str, str]:
-    """The session's name, in the spelling of URLs if a header cannot hold it; nothing if it is too long for proxies."""
+    """The session's name, in the spelling of URLs if a header cannot hold it; nothing if it is too long for proxies.
+
+    A turn of which nothing is kept has no session.
+    """
     name = turn.session_name
+    if not name:
+        return {}
     is_plain = name.isascii() and name.isprintable() and name == name.strip()
     spelled = name if is_plain else quote(name, safe="")
     return {"X-Session-ID": spelled} if len(spelled) <= _LONGEST_HEADER else {}

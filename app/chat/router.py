@@ -2,7 +2,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.chat.dependencies import AgentInvoker, OrchestratorInvoker, TurnsDep, of_a_turn
+from app.chat.dependencies import ERRORS_OF_A_TURN, AgentInvoker, OrchestratorInvoker, TurnsDep
 from app.chat.openai.documents import COMPLETION
 from app.chat.openai.form import CompletionForm
 from app.chat.openai.request import AgentRequest, ChatRequest
@@ -10,6 +10,7 @@ from app.chat.openai.text_form import TEXT_COMPLETION, TextForm
 from app.chat.openai.text_request import TextCompletionRequest
 from app.chat.responding import respond
 from app.chat.turns.targets import Target
+from app.core.documentation import may_raise
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
 
@@ -20,7 +21,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {200: COMPLETION}
 
 
 @router.post("/v1/chat/completions", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)
-@of_a_turn
+@may_raise(*ERRORS_OF_A_TURN)
 async def create_chat_completion(
     body: ChatRequest,
     caller: OrchestratorInvoker,
@@ -34,7 +35,7 @@ async def create_chat_completion(
 
 
 @router.post("/v1/completions", openapi_extra={"x-billing": "metered"}, responses={200: TEXT_COMPLETION})
-@of_a_turn
+@may_raise(*ERRORS_OF_A_TURN)
 async def create_text_completion(
     body: TextCompletionRequest,
     caller: OrchestratorInvoker,
@@ -48,7 +49,7 @@ async def create_text_completion(
 
 
 @router.post("/agents/{agent_id}/completions", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)
-@of_a_turn
+@may_raise(*ERRORS_OF_A_TURN)
 async def create_agent_completion(
     agent_id: str,
     body: AgentRequest,

@@ -21,8 +21,8 @@ ROLE = "junis_server"
 
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
 _APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "prices"})
-# These are not changed either, but pruned. Triggers refuse to delete events and holds before they are sealed.
-_PRUNED = frozenset({"messages", "metering_events"})
+# These are not changed either, but deleted. Triggers refuse to delete events and holds before they are sealed.
+_PRUNED = frozenset({"kept_responses", "messages", "metering_events"})
 # Changed by migrations, and by triggers with the owner's rights.
 _ONLY_READ = frozenset({"alembic_version", "configuration_versions"})
 # Columns of those that are changed nevertheless.

@@ -25,12 +25,24 @@ class SessionOwner:
 
 
 @dataclass(frozen=True)
+class PastTurn:
+    """A turn that has ended, and its session's row: another turn goes on from there."""
+
+    session_id: uuid.UUID
+    turn_id: str
+
+
+@dataclass(frozen=True)
 class LeasedSession:
-    """A session that no other turn can use until this turn ends or stops renewing its lease."""
+    """A session that no other turn can use until this turn ends or stops renewing its lease.
+
+    One that is not `is_stored` has no row and no name: nothing is kept of its turn.
+    """
 
     id: uuid.UUID
     public_id: str
     turn_id: str
+    is_stored: bool = True
 
     @classmethod
     def from_row(cls, row: Record) -> Self:

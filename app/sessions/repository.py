@@ -93,6 +93,42 @@ UPDATE messages SET superseded_by = $2 FROM leased
 WHERE messages.session_id = leased.id AND messages.id = ANY($3::bigint[]) AND superseded_by IS NULL
 """
 
+# Nobody is waited for: who has locked the row is about to use the session.
+_LEASE_FREE = """
+WITH free AS (
+    SELECT id FROM sessions WHERE id = $1 AND (turn_id IS NULL OR turn_lease_until <= now()) FOR UPDATE SKIP LOCKED
+)
+UPDATE sessions SET turn_id = $2, turn_lease_until = now() + $3 FROM free WHERE sessions.id = free.id
+RETURNING sessions.id, public_id, sessions.turn_id
+"""
+
+_LAST_TURN = "SELECT turn_id FROM messages WHERE session_id = $1 ORDER BY id DESC LIMIT 1"
+
+# What was in force when the turn $2 had ended: a message that was replaced later was so, too.
+_UNTIL = """
+    SELECT * FROM (
+        SELECT m.*, sum(size_bytes + coalesce(additions_bytes, 0)) OVER (ORDER BY m.id DESC) AS size
+        FROM messages m, (SELECT max(id) AS id FROM messages WHERE session_id = $1 AND turn_id = $2) last
+        WHERE session_id = $1 AND m.id <= last.id AND (superseded_by IS NULL OR NOT EXISTS (
+            SELECT FROM messages n WHERE n.session_id = $1 AND n.turn_id = m.superseded_by AND n.id <= last.id
+        ))
+        ORDER BY m.id DESC LIMIT $3
+    ) newest
+    WHERE size <= $4
+"""
+_SELECT_UNTIL = f"SELECT {_MESSAGE} FROM ({_UNTIL}) until ORDER BY id"
+
+_COPY_UNTIL = f"""
+WITH until AS ({_UNTIL}), copied AS (
+    INSERT INTO messages (session_id, turn_id, role, content, agent, tool_calls, tool_call_id, name, additions,
+                          additions_bytes, created_at)
+    SELECT $5, turn_id, role, content, agent, tool_calls, tool_call_id, name, additions, additions_bytes, created_at
+    FROM until ORDER BY id
+    RETURNING 1
+)
+UPDATE sessions SET message_count = (SELECT count(*) FROM copied) WHERE id = $5
+"""
+
 _SELECT_PAGE_OF_MESSAGES = """
 SELECT id, session_id, role, CASE WHEN is_shown THEN content::text END AS content, agent,
        CASE WHEN is_shown THEN tool_calls::text END AS tool_calls, tool_call_id, created_at,
@@ -177,6 +213,35 @@ async def find_history(
     The oldest comes first.
     """
     return await _history_of(await run.fetch(_SELECT_HISTORY, session_id, limit, most_bytes))
+
+
+async def lease_if_last(
+    tx: Transaction, session_id: uuid.UUID, last_turn: str, turn_id: str, lease: timedelta
+) -> LeasedSession | None:
+    """Lease the session to a turn. None if it is in use, or if something was said in it since that last turn."""
+    row = await tx.fetchrow(_LEASE_FREE, session_id, turn_id, lease)
+    if row is None:
+        return None
+    # Read once the session is leased, so that no other turn can end any more.
+    session = LeasedSession.from_row(row)
+    if await tx.fetchval(_LAST_TURN, session_id) == last_turn:
+        return session
+    await tx.execute(_END_LEASE, session_id, turn_id)
+    return None
+
+
+async def find_history_until(
+    tx: Transaction, session_id: uuid.UUID, turn_id: str, limit: int, most_bytes: int
+) -> Sequence[StoredMessage]:
+    """As `find_history`, of the messages that were in force when the turn had ended."""
+    return await _history_of(await tx.fetch(_SELECT_UNTIL, session_id, turn_id, limit, most_bytes))
+
+
+async def copy_until(
+    tx: Transaction, session_id: uuid.UUID, turn_id: str, limit: int, most_bytes: int, target: uuid.UUID
+) -> None:
+    """Copy the same messages to a new session."""
+    await tx.execute(_COPY_UNTIL, session_id, turn_id, limit, most_bytes, target)
 
 
 async def supersede_messages(tx: Transaction, session: LeasedSession, ids: Sequence[int]) -> None:

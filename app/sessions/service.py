@@ -14,7 +14,7 @@ from app.core.json import storable_json
 from app.sessions import repository
 from app.sessions.continuation import Continuation, continue_from
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
-from app.sessions.lease import TURN_LEASE, LeasedSession, SessionOwner
+from app.sessions.lease import TURN_LEASE, LeasedSession, PastTurn, SessionOwner
 from app.sessions.messages import (
     MOST_BYTES_AT_ONCE,
     MOST_BYTES_OF_ADDITIONS,
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _MOST_MESSAGES = 1000
 _MOST_COMPARED = 20_000
 _COLUMNS = 7
+# What is read of a session that is gone on with: messages, and bytes.
+_PAST = (_MOST_MESSAGES, MOST_BYTES_AT_ONCE)
 
 
 async def begin_turn(
@@ -69,6 +71,36 @@ async def begin_turn(
 def begin_new(turn_id: str) -> LeasedSession:
     """A session that begins with a turn. Whoever admits the turn stores it; see `app.sessions.fragments`."""
     return LeasedSession(id=uuid.uuid4(), public_id=new_id("sess"), turn_id=turn_id)
+
+
+def begin_unstored(turn_id: str) -> LeasedSession:
+    """What stands for the session of a turn of which nothing is kept."""
+    return LeasedSession(id=uuid.uuid4(), public_id="", turn_id=turn_id, is_stored=False)
+
+
+async def continue_after(
+    tx: Transaction, owner: SessionOwner, turn_id: str, past: PastTurn, sent: Sequence[WireMessage]
+) -> tuple[LeasedSession, Continuation]:
+    """Lease a session to a turn that goes on from a past one: its own, if nothing was said there since and it is free.
+
+    Otherwise that is a new one, with a copy of what had been said by then: nobody waits, and nothing is mixed.
+    """
+    session = await repository.lease_if_last(tx, past.session_id, past.turn_id, turn_id, TURN_LEASE)
+    if session is not None:
+        rows = await repository.find_history(tx, session.id, *_PAST)
+        return session, _after(rows, sent)
+    session = await repository.insert_session(
+        tx, owner.organization_id, owner.user_id, new_id("sess"), owner.api_key_id, turn_id, TURN_LEASE
+    )
+    if session is None:
+        raise SessionBusyError
+    await repository.copy_until(tx, past.session_id, past.turn_id, *_PAST, session.id)
+    return session, _after(await repository.find_history(tx, session.id, *_PAST), sent)
+
+
+async def read_after(tx: Transaction, past: PastTurn, sent: Sequence[WireMessage]) -> Continuation:
+    """How messages go on from a past turn, if nothing is to be kept of them."""
+    return _after(await repository.find_history_until(tx, past.session_id, past.turn_id, *_PAST), sent)
 
 
 async def begin_conversation(sent: Sequence[WireMessage]) -> Continuation:
@@ -161,6 +193,12 @@ def _history_limit(sent: Sequence[WireMessage]) -> int:
     # Without an answer it repeats the session only if that is shorter.
     has_answer = any(message["role"] == MessageRole.ASSISTANT for message in sent)
     return _MOST_COMPARED if has_answer else max(_MOST_MESSAGES, len(sent) + 1)
+
+
+def _after(rows: Sequence[StoredMessage], sent: Sequence[WireMessage]) -> Continuation:
+    """Messages that are all new after these."""
+    history = [row.in_wire_form() for row in rows]
+    return Continuation(leading=(), history=history, messages=sent, first_index=0, asked=sent, superseded=())
 
 
 async def _continuation(rows: Sequence[StoredMessage], sent: Sequence[WireMessage]) -> Continuation:

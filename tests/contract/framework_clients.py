@@ -32,6 +32,18 @@ class FrameworkClient:
 _NO_STATUS: Mapping[str, None] = dict.fromkeys(REFUSED)
 _OPENAI = {"unknown_key": "AuthenticationError", "without_credits": "APIStatusError", "busy": "RateLimitError"}
 _TOOLS = ("tool_auto", "tool_required", "tool_named")
+_AGENTS = ("chat", "stream", *_TOOLS, "handoff", "structured", "image", "history", "session")
+_LANGCHAIN = ("chat", "stream", *_TOOLS, "structured", "image", "session")
+_LANGCHAIN_CLASSES = {**_OPENAI, "unknown_key": "OpenAIAuthenticationError", "busy": "OpenAIRateLimitError"}
+_PYDANTIC = (
+    *("chat", "stream", "tool_auto", "tool_before_output", "structured_tool", "structured_native"),
+    *("structured_prompted", "image", "history", "session"),
+)
+_PYDANTIC_CLASSES = {
+    "unknown_key": "ModelAuthenticationError",
+    "without_credits": "ModelQuotaExceededError",
+    "busy": "ModelRateLimitError",
+}
 _VERCEL = ("chat", "stream", *_TOOLS, "structured", "structured_stream", "image", "history")
 _VERCEL_CLASSES = {"unknown_key": "AI_APICallError", "without_credits": "AI_APICallError", "busy": "AI_RetryError"}
 
@@ -53,16 +65,14 @@ SMALL = {
     "openai-agents": FrameworkClient(
         "small",
         "openai_agents_client.py",
-        ("chat", "stream", *_TOOLS, "handoff", "structured", "image", "history", "session", "responses"),
+        _AGENTS,
         _OPENAI,
     ),
-    "langchain": FrameworkClient(
-        "openai2",
-        "langchain_client.py",
-        ("chat", "stream", *_TOOLS, "structured", "image", "session"),
-        {**_OPENAI, "unknown_key": "OpenAIAuthenticationError", "busy": "OpenAIRateLimitError"},
-    ),
-    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", (*_VERCEL, "responses"), _VERCEL_CLASSES),
+    "openai-agents-responses": FrameworkClient("small", "openai_agents_client.py responses", _AGENTS, _OPENAI),
+    "langchain": FrameworkClient("openai2", "langchain_client.py", _LANGCHAIN, _LANGCHAIN_CLASSES),
+    "langchain-responses": FrameworkClient("openai2", "langchain_client.py responses", _LANGCHAIN, _LANGCHAIN_CLASSES),
+    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", _VERCEL, _VERCEL_CLASSES),
+    "ai-responses": FrameworkClient("node", "vercel_client.mjs responses", (*_VERCEL, "session"), _VERCEL_CLASSES),
     "ai-openai-compatible": FrameworkClient(
         "node", "vercel_client.mjs compatible", (*_VERCEL, "session"), _VERCEL_CLASSES
     ),
@@ -75,19 +85,8 @@ LARGE = {
         {"unknown_key": "AuthenticationError", "without_credits": "APIError", "busy": "RateLimitError"},
         tries=2,
     ),
-    "pydantic-ai": FrameworkClient(
-        "agents",
-        "pydantic_ai_client.py",
-        (
-            *("chat", "stream", "tool_auto", "tool_before_output", "structured_tool", "structured_native"),
-            *("structured_prompted", "image", "history", "session", "responses"),
-        ),
-        {
-            "unknown_key": "ModelAuthenticationError",
-            "without_credits": "ModelQuotaExceededError",
-            "busy": "ModelRateLimitError",
-        },
-    ),
+    "pydantic-ai": FrameworkClient("agents", "pydantic_ai_client.py", _PYDANTIC, _PYDANTIC_CLASSES),
+    "pydantic-ai-responses": FrameworkClient("agents", "pydantic_ai_client.py responses", _PYDANTIC, _PYDANTIC_CLASSES),
     "smolagents": FrameworkClient(
         "agents", "smolagents_client.py", ("chat", "stream", "tool_of_an_agent", "code", "image", "session"), _OPENAI
     ),

@@ -137,8 +137,6 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "structured_partial": fills_in_every_part,
     "history": remembers,
     "session": remembers,
-    # With the API that the client uses by itself.
-    "responses": is_an_answer,
 }
 
 

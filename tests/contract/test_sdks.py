@@ -3,6 +3,7 @@
 All in one file, so that one pytest worker runs it and each SDK plays its scenarios only once.
 """
 
+import json
 import re
 
 import pytest
@@ -97,6 +98,33 @@ def test_models_are_listed_and_found_by_name(run: Run) -> None:
     assert models["ids"][0] == "junis-orchestrator"
     assert "agent/plain" in models["ids"]
     assert models["retrieved"] == {"id": "agent/plain", "object": "model"}
+
+
+def test_responses_are_kept_gone_on_from_and_deleted(run: Run) -> None:
+    found = run.result("responses")
+
+    assert HELLO.fullmatch(found["text"])
+    first, second = found["tokens"]
+    assert second > first
+    assert found["items"] == ["message"]
+    assert (found["is_kept"], found["is_gone"]) == (True, True)
+
+
+def test_responses_come_in_pieces(run: Run) -> None:
+    found = run.result("responses_in_pieces")
+
+    assert len(found["pieces"]) == 20
+    assert "".join(found["pieces"]) == found["whole"] == COUNT
+    assert (found["last"], found["is_helped"]) == ("response.completed", True)
+
+
+def test_responses_call_functions_and_have_a_form(run: Run) -> None:
+    found = run.result("responses_with_tools")
+
+    name, arguments = found["call"]
+    assert (name, json.loads(arguments)) == (WEATHER["name"], WEATHER["arguments"])
+    assert "Snow" in found["answer"]
+    assert found["parsed"] == {"title": "Hello!", "verses": 1}
 
 
 def test_a_stream_comes_in_chunks(run: Run) -> None:

@@ -40,11 +40,16 @@ class Row:
 _OPEN = Row(Whose.EVERYBODY, is_open=True)
 ROWS = {
     f"POST {BASE}/v1/chat/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
-    f"POST {BASE}/v1/responses": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/images/generations": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
     f"POST {BASE}/v1/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/embeddings": Row(Whose.EVERYBODY, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/agents/{{agent_id}}/completions": Row(Whose.ORGANIZATION, Scope.AGENTS_INVOKE),
+    f"POST {BASE}/v1/responses": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    f"GET {BASE}/v1/responses/{{response_id}}": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    f"GET {BASE}/v1/responses/{{response_id}}/input_items": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    f"POST {BASE}/v1/responses/{{response_id}}/cancel": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
+    # After those that need what it deletes.
+    f"DELETE {BASE}/v1/responses/{{response_id}}": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"GET {BASE}/v1/models": Row(Whose.ORGANIZATION),
     f"GET {BASE}/v1/models/{{model_id}}": Row(Whose.ORGANIZATION),
     f"GET {BASE}/agents": Row(Whose.ORGANIZATION, Scope.AGENTS_LIST),

@@ -42,6 +42,7 @@ UNKNOWN = {
     "delivery_id": "00000000-0000-4000-8000-000000000000",
     "endpoint_id": "whe-0000000000000000",
     "model_id": "agent/nobody",
+    "response_id": "resp_0000000000000000",
     "session_id": "sess-0000000000000000",
 }
 _AGENTS = """
@@ -115,6 +116,8 @@ async def make_tenant(client: httpx.AsyncClient, database: Database, model: str 
     headers = organization.headers
     chat = {"messages": [{"role": "user", "content": words}]}
     made = (await client.post("/api/external/v1/chat/completions", json=chat, headers=headers)).raise_for_status()
+    asked = await client.post("/api/external/v1/responses", json=_BODIES["responses"], headers=headers)
+    response = asked.raise_for_status().json()
     listed = (await client.get("/api/external/agents", headers=headers)).raise_for_status().json()["agents"]
     endpoint = {"url": "http://127.0.0.1:9/nobody", "events": ["credits.low"]}
     hook = (await client.post("/api/external/webhooks/endpoints", json=endpoint, headers=headers)).raise_for_status()
@@ -126,6 +129,7 @@ async def make_tenant(client: httpx.AsyncClient, database: Database, model: str 
         "agent_id": next(agent["id"] for agent in listed if agent["name"] == name),
         "content_id": made.json()["generated_content"][0]["id"],
         "model_id": f"agent/{name}",
+        "response_id": response["id"],
         "session_id": made.headers["X-Session-ID"],
     }
     return Tenant(organization, ids, words)

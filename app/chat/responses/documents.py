@@ -105,7 +105,8 @@ class ResponseRead(BaseModel):
     safety_identifier: str | None
     prompt_cache_key: str | None
     usage: ResponseUsage | None
-    session_id: str
+    conversation: dict[str, str] | None = Field(description="The session, if the request names it as `conversation`")
+    session_id: str | None = Field(description="null with `store: false`")
     generated_content: list[GeneratedContent] = Field(default=[], description="Left out if there is none")
 
 

@@ -2,15 +2,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from app.chat.responses.growing_output import GrowingOutput
+from app.chat.responses.kept_items import kept_input
+from app.chat.responses.output import response_id_of
 from app.chat.responses.request import ResponseRequest
 from app.chat.responses.resource import ended_resource
 from app.chat.responses.response_events import ResponseEvents
-from app.chat.responses.thoughts import ThoughtSeal
+from app.chat.responses.thoughts import ThoughtSeal, thoughts_of
 from app.chat.turns.result import TurnResult
 from app.chat.turns.run import RunningTurn
 from app.chat_models.protocol import JsonObject
 from app.core import sse
 from app.core.errors import AppError
+from app.kept_responses.keeping import Keeping
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,15 @@ class ResponseForm:
         for _ in output.end(result, self.seal.close(result.message) if asked.wants_sealed_thoughts else None):
             pass
         return ended_resource(asked, result, output.items)
+
+    def keeping(self, result: TurnResult) -> Keeping:
+        """What is kept of the response."""
+        return Keeping(
+            id=response_id_of(result.turn.id),
+            response=self.whole(result),
+            input=kept_input(self.asked.read.given, result.turn.id),
+            thoughts=thoughts_of(result.message),
+        )
 
     async def stream(self, running: RunningTurn) -> AsyncIterator[bytes]:
         """The events of a running turn. Those that are there at the same time come as one piece."""

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from app.agents.runtime.events import REASONING
+from app.chat.responses.output import response_of_item
 from app.chat.responses.parts import content_of
 from app.chat.responses.places import Place, refuse
 from app.chat_models.protocol import JsonObject
@@ -48,12 +49,16 @@ class Conversation:
         messages: the messages of a chat.
         places: of each of them, the index of the item that it begins with.
         sealed: what is to be opened of the reasoning.
+        references: the items that only name one that is kept here, by their indexes, and its id.
+        made_here: the ids of the responses whose calls are sent back.
     """
 
     given: Any
     messages: list[JsonObject] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     sealed: list[SealedItem] = field(default_factory=list)
+    references: list[tuple[int, str]] = field(default_factory=list)
+    made_here: set[str] = field(default_factory=set)
     _thoughts: list[str] = field(default_factory=list)
     _answer: JsonObject | None = None
 
@@ -98,7 +103,7 @@ def read_input(given: Any) -> Conversation:
         refuse((), f"has more than {_MOST_ITEMS} items")
     for index, item in enumerate(given):
         _read_item(read, item, index)
-    if not read.messages:
+    if not read.messages and not read.references:
         refuse((), "has no message")
     _drop_old_thoughts(read.messages)
     return read
@@ -140,6 +145,8 @@ def _read_custom_call(read: Conversation, item: JsonObject, index: int) -> None:
 
 
 def _add_call(read: Conversation, item: JsonObject, function: JsonObject, index: int) -> None:
+    if response_id := response_of_item(item.get("id")):
+        read.made_here.add(response_id)
     call = {"id": _word(item, "call_id", index), "type": "function", "function": function}
     read.answer(index, is_text=False).setdefault("tool_calls", []).append(call)
 
@@ -157,6 +164,10 @@ def _read_reasoning(read: Conversation, item: JsonObject, index: int) -> None:
     texts = [text for name in ("content", "summary") if (text := _thoughts_in(item.get(name), (index, name)))]
     if texts:
         read.think(texts[0])
+
+
+def _read_reference(read: Conversation, item: JsonObject, index: int) -> None:
+    read.references.append((index, _word(item, "id", index)))
 
 
 def _thoughts_in(given: Any, place: Place) -> str:
@@ -204,4 +215,5 @@ _KINDS: Mapping[str, Callable[[Conversation, JsonObject, int], None]] = {
     "custom_tool_call": _read_custom_call,
     "custom_tool_call_output": _read_output,
     "reasoning": _read_reasoning,
+    "item_reference": _read_reference,
 }

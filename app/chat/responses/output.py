@@ -3,6 +3,7 @@
 An item's id is made of its turn's, so that it is the same whenever the turn is shown.
 """
 
+import re
 from typing import Final
 
 from app.chat_models.finish_reasons import CUT
@@ -10,6 +11,7 @@ from app.chat_models.protocol import JsonObject
 
 _TURN: Final = "turn-"
 _RESPONSE: Final = "resp_"
+_ITEM: Final = re.compile(r"(?:msg|rs|fc)_([0-9a-z]{1,64})(?:_[0-9s]{1,8})?")
 
 
 def response_id_of(turn_id: str) -> str:
@@ -20,6 +22,12 @@ def response_id_of(turn_id: str) -> str:
 def item_id_of(kind: str, turn_id: str, suffix: str = "") -> str:
     """The id of an item of the turn. `kind` is `msg`, `rs` or `fc`."""
     return f"{kind}_{turn_id.removeprefix(_TURN)}{suffix}"
+
+
+def response_of_item(item_id: object) -> str | None:
+    """The id of the response that an item of this id is of; None if it has none of our ids."""
+    match = _ITEM.fullmatch(item_id) if isinstance(item_id, str) else None
+    return f"{_RESPONSE}{match[1]}" if match else None
 
 
 def status_of(finish_reason: str) -> str:

@@ -1,5 +1,6 @@
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,13 +19,16 @@ from app.chat.openai.request import SessionName
 from app.chat.openai.unknown_parameters import check_unknown_parameters
 from app.chat.responses.client_tools import as_chat_choice, as_chat_tool, check_tools
 from app.chat.responses.input_items import Conversation, read_input
+from app.chat.responses.places import refuse
 from app.chat.responses.request_schema import FORMAT, INPUT, TOOL_CHOICE, TOOLS, describe_request
-from app.chat.responses.thoughts import ThoughtSeal
 from app.chat.turns.request import TurnOwner, TurnRequest
+from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target, check_scope
 from app.chat_models.protocol import JsonObject
 from app.core.errors import InvalidRequestError
 from app.idempotency.service import IdempotentRequest
+from app.kept_responses.keeping import Keeping
+from app.sessions.lease import PastTurn
 
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -68,6 +72,10 @@ class TextOptions(BaseModel):
     verbosity: str | None = None
 
 
+class ConversationParam(BaseModel):
+    id: Annotated[SessionName, StringConstraints(min_length=1)]
+
+
 class ResponseStreamOptions(BaseModel):
     # Padding that hides the lengths of deltas from who sees the encrypted stream. There is none here.
     include_obfuscation: bool | None = None
@@ -98,6 +106,8 @@ class ResponseRequest(SharedParameters):
     background: Annotated[bool, WithJsonSchema({"const": False})] | None = None
     previous_response_id: str | None = None
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
+    # OpenAI's name for a session: its id, or an object with it.
+    conversation: Annotated[SessionName, StringConstraints(min_length=1)] | ConversationParam | None = None
     # What Codex tells its own server of itself.
     client_metadata: Any = None
 
@@ -122,30 +132,66 @@ class ResponseRequest(SharedParameters):
             as_chat_choice(choice)
         return choice
 
-    def turn_request(self, caller: Caller, idempotent: IdempotentRequest | None, seal: ThoughtSeal) -> TurnRequest:
+    @model_validator(mode="after")
+    def _has_one_past(self) -> Self:
+        pasts = ("previous_response_id", "conversation", "session_id")
+        given = [name for name in pasts if getattr(self, name) is not None]
+        if len(given) > 1:
+            refuse((given[1],), f"not together with {given[0]}: each of them says what comes before")
+        if not self.is_kept and given and given[0] != "previous_response_id":
+            refuse(("store",), f"must not be false with {given[0]}: nothing would be added to it")
+        return self
+
+    def turn_request(
+        self,
+        caller: Caller,
+        idempotent: IdempotentRequest | None,
+        read: Conversation,
+        past: PastTurn | None,
+        keeping: Callable[[TurnResult], Keeping],
+    ) -> TurnRequest:
         """What the request asks of a turn.
+
+        Args:
+            caller: who asks.
+            idempotent: the request as one that is to run once, if it has an Idempotency-Key.
+            read: its input, with all that the model needs of it.
+            past: the turn of the response that it goes on from.
+            keeping: makes what is kept of its result, unless nothing is to be.
 
         Raises:
             ScopeNotAllowedError: the caller's key allows the orchestrator, but not the agent that is named.
-            InvalidRequestError: reasoning that it sends back was not sealed here, or has changed.
         """
         target = Target.of_model(self.model)
         check_scope(caller, target)
-        seal.put_back(self.conversation.sealed, self.conversation.messages)
         return TurnRequest(
             owner=TurnOwner.of(caller),
             target=target,
-            messages=[*self._instructions(), *self.conversation.messages],
+            messages=read.messages,
             client_tools=[as_chat_tool(tool) for tool in self.tools or ()],
             parameters=self.parameters,
             is_streamed=bool(self.stream),
-            session_name=self.session_id,
+            session_name=self.session_id or self.conversation_id,
             conversation_name=None,
             idempotent=idempotent,
+            instructions=self.instructions,
+            past=past,
+            is_unkept=not self.is_kept,
+            keeping=keeping if self.is_kept else None,
         )
 
     @property
-    def conversation(self) -> Conversation:
+    def is_kept(self) -> bool:
+        """Whether the response is kept, as it is unless the client says no."""
+        return self.store is not False
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The name of the session that is given as a conversation."""
+        return self.conversation.id if isinstance(self.conversation, ConversationParam) else self.conversation
+
+    @property
+    def read(self) -> Conversation:
         """The input as messages of a chat."""
         read: Conversation = self.input
         return read
@@ -180,18 +226,14 @@ class ResponseRequest(SharedParameters):
         """Whether the model's reasoning is to be shown as a summary of it, and not as its text."""
         return bool(self.reasoning and (self.reasoning.summary or self.reasoning.generate_summary or "none") != "none")
 
-    def in_its_words(self, refusal: InvalidRequestError) -> InvalidRequestError:
+    def in_its_words(self, refusal: InvalidRequestError, read: Conversation) -> InvalidRequestError:
         """A refusal of the turn, whose messages the client knows as items of the input."""
         match = _MESSAGE.match(refusal.param or "")
         if match is None:
             return refusal
-        index = int(match[1]) - len(self._instructions())
-        places = self.conversation.places
-        place = f"input.{places[index]}{match[2]}" if 0 <= index < len(places) else "instructions"
+        index, places = int(match[1]), read.places
+        place = f"input.{places[index]}{match[2]}" if index < len(places) else "input"
         return InvalidRequestError(refusal.text.replace(match[0], place, 1), param=place)
-
-    def _instructions(self) -> list[JsonObject]:
-        return [{"role": "system", "content": self.instructions}] if self.instructions else []
 
 
 def _as_response_format(wanted: JsonObject) -> JsonObject:

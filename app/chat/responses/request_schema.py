@@ -42,6 +42,7 @@ _ITEM: _Json = {
         _message(["assistant"], _content(_REFUSAL)),
         _kind("function_call", "call_id", "name", "arguments", call_id=_WORD, name=_WORD, arguments=_TEXT),
         _kind("function_call_output", "call_id", "output", call_id=_WORD, output=_content()),
+        _kind("item_reference", "id", id=_WORD),
         _kind("reasoning", summary=_THOUGHTS, content=_THOUGHTS, encrypted_content={"type": ["string", "null"]}),
     ]
 }

@@ -73,7 +73,8 @@ def _resource(asked: ResponseRequest, turn: TurnIdentity, **known: Any) -> JsonO
         "previous_response_id": asked.previous_response_id,
         **_options(asked),
         "usage": state.get("usage"),
-        "session_id": turn.session_name,
+        "conversation": {"id": asked.conversation_id} if asked.conversation_id else None,
+        "session_id": turn.session_name or None,
     }
 
 
@@ -83,7 +84,7 @@ def _options(asked: ResponseRequest) -> JsonObject:
     summary = (reasoning.summary or reasoning.generate_summary) if reasoning else None
     return {
         "reasoning": {"effort": reasoning.effort if reasoning else None, "summary": summary},
-        "store": False,
+        "store": asked.is_kept,
         "text": {
             "format": _shown_format(text.format if text else None),
             **({"verbosity": text.verbosity} if text and text.verbosity else {}),

@@ -83,6 +83,8 @@ class TurnAdmission:
         """Admit a turn in the shortest way that is known to be right for it."""
         names_session = request.session_name is not None or request.conversation_name is not None
         turn = None
+        if request.past is not None:
+            return await self._admit_in_transaction(request, turn_id, asked_at)
         if request.idempotent is None:
             admit = self._admit_continuing if names_session else self._admit_new
             turn = await admit(request, turn_id, asked_at)
@@ -103,11 +105,14 @@ class TurnAdmission:
             return None
 
     async def _admit_new(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn:
-        """Admit a turn that begins a session, together with others at the same time."""
+        """Admit a turn that begins a session, or has none, together with others at the same time."""
         setup = await self._setups.get(request.owner.organization_id, request.target)
-        session = sessions.begin_new(turn_id)
+        session = sessions.begin_unstored(turn_id) if request.is_unkept else sessions.begin_new(turn_id)
         continuation = await sessions.begin_conversation(request.messages)
-        return await self._admit_together(request, setup, session, continuation, asked_at, begins_session=True)
+        begins_session = session.is_stored
+        return await self._admit_together(
+            request, setup, session, continuation, asked_at, begins_session=begins_session
+        )
 
     async def _admit_continuing(self, request: TurnRequest, turn_id: str, asked_at: float) -> AdmittedTurn | None:
         """Admit a turn that continues a session which is free, together with others at the same time.
@@ -163,14 +168,7 @@ class TurnAdmission:
             if isinstance(claim, TurnResult):
                 return claim
             setup = await self._setups.get(owner.organization_id, request.target, tx=tx)
-            session = await sessions.begin_turn(
-                tx,
-                _session_owner(request),
-                turn_id,
-                session_name=request.session_name,
-                conversation_name=request.conversation_name,
-            )
-            continuation = await sessions.continue_session(tx, session, request.messages)
+            session, continuation = await _session_of(tx, request, turn_id)
             batch = Batch(owner.organization_id, setup.version, setup.valid_until)
             async with _refusing_by_what_is_current(tx, batch):
                 turn = await self._preparation.prepare(request, setup, session, continuation, asked_at)
@@ -189,6 +187,20 @@ def _counted(admitted: AdmittedTurn | TurnResult) -> AdmittedTurn | TurnResult:
 def _session_owner(request: TurnRequest) -> SessionOwner:
     owner = request.owner
     return SessionOwner(owner.organization_id, owner.user_id, owner.api_key_id)
+
+
+async def _session_of(tx: Transaction, request: TurnRequest, turn_id: str) -> tuple[LeasedSession, Continuation]:
+    """The session that the turn continues or begins, and how its messages go on there."""
+    owner, past, sent = _session_owner(request), request.past, request.messages
+    if request.is_unkept:
+        read = sessions.begin_conversation(sent) if past is None else sessions.read_after(tx, past, sent)
+        return sessions.begin_unstored(turn_id), await read
+    if past is not None:
+        return await sessions.continue_after(tx, owner, turn_id, past, sent)
+    session = await sessions.begin_turn(
+        tx, owner, turn_id, session_name=request.session_name, conversation_name=request.conversation_name
+    )
+    return session, await sessions.continue_session(tx, session, sent)
 
 
 async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim | TurnResult | None:

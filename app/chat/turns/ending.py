@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -6,12 +6,13 @@ from typing import Self
 
 from app.agents.runtime.agent_run import Said
 from app.agents.runtime.events import Finished
-from app.chat.turns.result import TurnIdentity
+from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.turn import AdmittedTurn
 from app.chat_models.protocol import Usage
 from app.core.clock import now
 from app.credits.metering import MeteredUse
 from app.idempotency.service import IdempotentRequest
+from app.kept_responses.keeping import Keeping
 from app.sessions.lease import LeasedSession
 
 
@@ -23,6 +24,7 @@ class TurnEnding:
         turn: the turn.
         organization_id: who pays.
         agent: the name of the turn's agent.
+        user_id: whose session it is.
         session: the turn's session.
         idempotent: its claim on an Idempotency-Key, if it has one.
         hold_expires_at: the monotonic time when its hold expires, at the earliest.
@@ -34,11 +36,13 @@ class TurnEnding:
         is_fault: whether something went wrong. False if it has an answer, and if the client hung up.
         has_generations: whether its tools have asked for a generation.
         ended_at: when it has ended.
+        keeping: makes what is kept of its result besides its messages, if anything is.
     """
 
     turn: TurnIdentity
     organization_id: str
     agent: str
+    user_id: str
     session: LeasedSession
     idempotent: IdempotentRequest | None
     hold_expires_at: float
@@ -50,6 +54,7 @@ class TurnEnding:
     is_fault: bool
     has_generations: bool
     ended_at: datetime
+    keeping: Callable[[TurnResult], Keeping] | None
 
     @classmethod
     def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
@@ -65,23 +70,25 @@ class TurnEnding:
     def _of(cls, turn: AdmittedTurn, said: Sequence[Said], answer: Finished | None, *, is_fault: bool) -> Self:
         # If a turn fails before anything was said, the client's messages are not stored. The client will send them
         # again, and messages that the provider rejects would make every later turn fail.
-        is_kept = bool(said) or not is_fault
+        is_kept = turn.session.is_stored and (bool(said) or not is_fault)
         asked: list[Said] = [(None, dict(each)) for each in turn.asked] if is_kept else []
         return cls(
             turn=turn.identity,
             organization_id=turn.request.owner.organization_id,
             agent=turn.run.agent.name,
+            user_id=turn.request.owner.user_id,
             session=turn.session,
             idempotent=turn.request.idempotent,
             hold_expires_at=turn.hold_expires_at,
             uses=turn.meter.uses,
             usage=turn.meter.usage,
-            messages=[*asked, *said],
+            messages=[*asked, *said] if is_kept else [],
             superseded=turn.superseded if is_kept else (),
             answer=answer,
             is_fault=is_fault,
             has_generations=bool(turn.generations),
             ended_at=now(),
+            keeping=turn.request.keeping,
         )
 
     @property

@@ -102,7 +102,7 @@ def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSe
         api_key_id=request.owner.api_key_id,
         agent=agent.name,
         model=agent.model,
-        session_id=session.id,
+        session_id=session.id if session.is_stored else None,
         turn_id=session.turn_id,
         request_id=request_id_var.get(),
         traceparent=traceparent_var.get(),
@@ -139,7 +139,8 @@ async def _run(
         part_tokens=part_tokens,
     )
     await asyncio.sleep(0)
-    messages = with_all_results([*continuation.leading, *recent])
+    told = [{"role": "system", "content": request.instructions}] if request.instructions else []
+    messages = with_all_results([*told, *continuation.leading, *recent])
     await asyncio.sleep(0)
     return AgentRun(
         agent=agent,

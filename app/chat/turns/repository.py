@@ -15,6 +15,7 @@ from app.core.json import storable_json
 from app.core.statements import Statements
 from app.credits.metering import MeteredUse
 from app.idempotency.service import LEASE, LIFETIME, IdempotentRequest
+from app.kept_responses.keeping import Keeping, texts_of
 from app.sessions.lease import TURN_LEASE, LeasedSession
 
 
@@ -71,6 +72,8 @@ class EndedTurn:
         has_failed: whether something went wrong.
         answers: the Idempotency-Key under which its response is stored; None if none is.
         response: that response.
+        user_id: whose session it is.
+        keeping: what is kept of it as a response; None if nothing is.
     """
 
     session: LeasedSession
@@ -81,6 +84,8 @@ class EndedTurn:
     has_failed: bool
     answers: IdempotentRequest | None = None
     response: JsonObject | None = None
+    user_id: str = ""
+    keeping: Keeping | None = None
 
 
 async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) -> bool:
@@ -127,7 +132,7 @@ async def end(run: Statements, organization_id: str, ended: Sequence[EndedTurn])
     Args:
         run: runs the statement.
         organization_id: who pays.
-        ended: the turns. Either all of them store a response, or none.
+        ended: the turns. Either all of them store a response, or none. Either all of them keep one, or none.
 
     Returns:
         Of each turn whether that was done. If not, nothing of it has changed: its hold has ended before, more calls
@@ -145,13 +150,19 @@ async def end(run: Statements, organization_id: str, ended: Sequence[EndedTurn])
     places = [position for position, each in enumerate(ended, 1) for _ in each.messages[0]]
     messages = [list(chain(*columns)) for columns in zip(*(each.messages for each in ended), strict=True)]
     answers = [each.answers for each in ended if each.answers]
-    statement, keys = (turn_statements.END_ONCE, _keys(answers)) if answers else (turn_statements.END, ())
+    kept = [(each.keeping, each.user_id) for each in ended if each.keeping]
+    statement = turn_statements.END[bool(answers), bool(kept)]
+    keys = _keys(answers) if answers else ()
     responses = [[storable_json(each.response) for each in ended]] if answers else []
-    rows = await run.fetch(
-        statement, organization_id, storable_json(uses), *turns, *keys, *responses, places, *messages
-    )
+    columns = (*turns, *keys, *responses, *_kept(kept), places, *messages)
+    rows = await run.fetch(statement, organization_id, storable_json(uses), *columns)
     done = {row["position"] for row in rows}
     return [position in done for position in range(1, len(ended) + 1)]
+
+
+def _kept(kept: Sequence[tuple[Keeping, str]]) -> Sequence[Sequence[str | None]]:
+    """The columns of `kept_responses.KEPT_COLUMNS`; none if nothing is kept."""
+    return [*zip(*((keeping.id, user_id, *texts_of(keeping)) for keeping, user_id in kept), strict=True)]
 
 
 def _keys(requests: Sequence[IdempotentRequest]) -> tuple[list[str], list[str], list[str], list[str]]:

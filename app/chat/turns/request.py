@@ -1,11 +1,14 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from app.api_keys.caller import Caller
+from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target
 from app.chat_models.protocol import JsonObject
 from app.idempotency.service import IdempotentRequest
+from app.kept_responses.keeping import Keeping
+from app.sessions.lease import PastTurn
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class TurnRequest:
         session_name: the name of a session that must exist.
         conversation_name: the client's own name for a session, which is created if it does not exist.
         idempotent: the request as one that is to run once, if it has an Idempotency-Key.
+        instructions: what the model is told for this turn only. It is not kept.
+        past: the turn that this one goes on from, whatever was said since.
+        is_unkept: whether no session and no message is kept of it.
+        keeping: makes what is kept of its result besides its messages, if anything is.
         is_stopped_by_leaving: whether the turn ends when its client leaves although it is to run once. Its key is free
             again then.
     """
@@ -55,6 +62,10 @@ class TurnRequest:
     session_name: str | None
     conversation_name: str | None
     idempotent: IdempotentRequest | None
+    instructions: str | None = None
+    past: PastTurn | None = None
+    is_unkept: bool = False
+    keeping: Callable[[TurnResult], Keeping] | None = None
     is_stopped_by_leaving: bool = False
 
     @property

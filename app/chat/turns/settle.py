@@ -23,15 +23,24 @@ from app.credits import service as credits
 from app.generations.media_types import ContentType
 from app.generations.states import Status
 from app.idempotency import service as idempotency
+from app.kept_responses import service as kept_responses
+from app.kept_responses.keeping import Keeping
 from app.sessions import service as sessions
 
 
 @dataclass(frozen=True)
 class _Ending:
-    """What turns have in common that end together: who pays, and whether their results are stored for repetitions."""
+    """What turns have in common that end together.
+
+    Attributes:
+        organization_id: who pays.
+        stores_result: whether their results are stored for repetitions.
+        keeps_result: whether they are kept as responses.
+    """
 
     organization_id: str
     stores_result: bool
+    keeps_result: bool
 
 
 class TurnSettlement:
@@ -50,7 +59,7 @@ class TurnSettlement:
         """
         if ending.is_alone:
             result = _result_of(ending, answer, (), "")
-            if await self._is_ended_together(ending, result if ending.idempotent else None):
+            if await self._is_ended_together(ending, result):
                 return result
         async with self._database.transaction() as tx:
             contents = [self._generated(item) for item in await _contents_of(tx, ending)]
@@ -58,7 +67,8 @@ class TurnSettlement:
             result = _result_of(ending, answer, contents, links)
             if ending.idempotent:
                 await idempotency.store_response(tx, ending.idempotent, result.to_json())
-            await _end(tx, replace(ending, messages=transcript_with_links(ending.messages, links)))
+            linked = replace(ending, messages=transcript_with_links(ending.messages, links))
+            await _end(tx, linked, _keeping(ending, result))
         return result
 
     async def fail(self, ending: TurnEnding) -> None:
@@ -77,10 +87,12 @@ class TurnSettlement:
     async def _is_ended_together(self, ending: TurnEnding, result: TurnResult | None = None) -> bool:
         """End the turn together with others of its organization that end at the same time, if that is possible.
 
-        The result is stored for repeated requests.
+        The result is stored for repeated requests if it has a key, and kept as a response if it is to be.
         """
-        key = _Ending(ending.organization_id, stores_result=result is not None)
-        return await self._ending.submit(key, await _ended(ending, result))
+        stored = result if ending.idempotent else None
+        keeping = _keeping(ending, result) if result else None
+        key = _Ending(ending.organization_id, stores_result=stored is not None, keeps_result=keeping is not None)
+        return await self._ending.submit(key, await _ended(ending, stored, keeping))
 
     async def _end_all(self, key: _Ending, ended: Sequence[EndedTurn]) -> Sequence[bool]:
         return await repository.end(self._database, key.organization_id, ended)
@@ -117,7 +129,11 @@ async def _contents_of(tx: Transaction, ending: TurnEnding) -> Sequence[ContentW
     return await content.list_of_turn(tx, ending.organization_id, ending.turn.id) if ending.has_generations else []
 
 
-async def _ended(ending: TurnEnding, result: TurnResult | None = None) -> EndedTurn:
+def _keeping(ending: TurnEnding, result: TurnResult) -> Keeping | None:
+    return ending.keeping(result) if ending.keeping else None
+
+
+async def _ended(ending: TurnEnding, result: TurnResult | None = None, keeping: Keeping | None = None) -> EndedTurn:
     return EndedTurn(
         session=ending.session,
         reference=hold_reference(ending.turn.id),
@@ -127,18 +143,24 @@ async def _ended(ending: TurnEnding, result: TurnResult | None = None) -> EndedT
         has_failed=ending.is_fault,
         answers=ending.idempotent if result else None,
         response=result.to_json() if result else None,
+        user_id=ending.user_id,
+        keeping=keeping,
     )
 
 
-async def _end(tx: Transaction, ending: TurnEnding) -> None:
+async def _end(tx: Transaction, ending: TurnEnding, keeping: Keeping | None = None) -> None:
     """End the turn in an open transaction."""
     await sessions.supersede(tx, ending.session, ending.superseded)
-    if not (await repository.end(tx, ending.organization_id, [await _ended(ending)]))[0]:
-        await _end_by_steps(tx, ending)
+    if not (await repository.end(tx, ending.organization_id, [await _ended(ending, keeping=keeping)]))[0]:
+        await _end_by_steps(tx, ending, keeping)
 
 
-async def _end_by_steps(tx: Transaction, ending: TurnEnding) -> None:
+async def _end_by_steps(tx: Transaction, ending: TurnEnding, keeping: Keeping | None) -> None:
     """End a turn that its one statement cannot end."""
+    if keeping:
+        # Before the lease ends, which shows that the messages are stored.
+        owner = ending.organization_id, ending.user_id
+        await kept_responses.keep(tx, owner, ending.session, keeping)
     await sessions.end_turn(tx, ending.session, ending.messages, superseded=ending.superseded, failed=ending.is_fault)
     reference = hold_reference(ending.turn.id)
     settled = await credits.settle(

@@ -12,6 +12,7 @@ from app.core.attribution import ATTRIBUTION_COLUMNS
 from app.credits import fragments as credits
 from app.credits.settlement import USE_FIELDS
 from app.idempotency import fragments as idempotency
+from app.kept_responses import fragments as kept_responses
 from app.sessions import fragments as sessions
 
 
@@ -121,24 +122,29 @@ def _ended(turns: Mapping[str, str], after: int) -> dict[str, str]:
     }
 
 
-# $1 the organization, $2 the uses; then what is given of the turns, and of their messages.
-END = _statement(
-    _ended({"turns": _rows_given(_ENDED_TURN, first=3, place="position")}, after=2 + len(_ENDED_TURN)),
-    "SELECT position FROM ended",
-)
+def _end(*, has_keys: bool, is_kept: bool) -> str:
+    """The statement that ends turns.
 
-# The same of turns whose responses are stored under Idempotency-Keys, as long as the claims are theirs.
-END_ONCE = _statement(
-    {
-        **_ended(
-            {
-                "given": _rows_given(_ENDED_TURN | _ANSWER, first=3, place="position"),
-                "claims": idempotency.locked("given", organization="$1"),
-                "turns": "SELECT given.* FROM given JOIN claims USING (position)",
-            },
-            after=2 + len(_ENDED_TURN | _ANSWER),
-        ),
-        **idempotency.answered(turns="turns", ended="ended", organization="$1"),
-    },
-    "SELECT position FROM ended",
-)
+    $1 is the organization, $2 the uses; then come what is given of the turns, and of their messages.
+
+    Args:
+        has_keys: whether their responses are stored under Idempotency-Keys, as long as the claims are theirs.
+        is_kept: whether their results are kept as responses.
+    """
+    columns = _ENDED_TURN | (_ANSWER if has_keys else {}) | (kept_responses.KEPT_COLUMNS if is_kept else {})
+    given = _rows_given(columns, first=3, place="position")
+    turns, further = {"turns": given}, {}
+    if has_keys:
+        turns = {
+            "given": given,
+            "claims": idempotency.locked("given", organization="$1"),
+            "turns": "SELECT given.* FROM given JOIN claims USING (position)",
+        }
+        further = idempotency.answered(turns="turns", ended="ended", organization="$1")
+    if is_kept:
+        further = {**further, "kept": kept_responses.kept(turns="turns", freed="freed", organization="$1")}
+    return _statement({**_ended(turns, after=2 + len(columns)), **further}, "SELECT position FROM ended")
+
+
+# By whether the turns have Idempotency-Keys, and whether they are kept as responses.
+END = {(once, kept): _end(has_keys=once, is_kept=kept) for once in (False, True) for kept in (False, True)}

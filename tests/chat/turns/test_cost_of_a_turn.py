@@ -41,6 +41,7 @@ MOST = {
     "called": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
     "streamed": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
     "with a key": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
+    "response": Cost(statements=2, transactions=0, postgres_round_trips=2, redis_round_trips=2, thread_hops=0),
     "continued": Cost(statements=3, transactions=0, postgres_round_trips=3, redis_round_trips=2, thread_hops=0),
 }
 # The first turns load the key, and prepare statements.
@@ -69,6 +70,9 @@ class CountedApi:
                 await answer_of(self.http, organization, "count to 3")
             case "streamed":
                 await stream(self.http, organization, "count to 3")
+            case "response":
+                asked = {"model": "junis-orchestrator", "input": "count to 3"}
+                (await self.http.post("/v1/responses", json=asked, headers=organization.headers)).raise_for_status()
             case "continued":
                 await answer_of(self.http, organization, "count to 3", **conversation("the session"))
             case _:

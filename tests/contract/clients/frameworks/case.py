@@ -24,6 +24,10 @@ PLACE = "Oslo?"
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
+# Whether the program is to use the Responses API and not chat completions.
+USES_RESPONSES = "responses" in sys.argv[1:]
+
+
 class Poem(BaseModel):
     """The form of the structured answers."""
 

@@ -1,4 +1,4 @@
-// LangChain's `ChatOpenAI` for JavaScript.
+// LangChain's `ChatOpenAI` for JavaScript, over either API.
 
 import { createRequire } from "node:module";
 
@@ -9,6 +9,7 @@ import { z } from "zod";
 
 import { ABOUT_WEATHER, COUNT, HELLO, ORCHESTRATOR, PICTURE, PLACE, play, refusals } from "./case.mjs";
 
+const useResponsesApi = process.argv[2] === "responses";
 const POEM = z.object({ title: z.string(), verses: z.number().int() });
 
 const saying = (name, words) =>
@@ -22,7 +23,7 @@ const tools = [weather, saying("time", "Noon")];
 
 function modelFor(scenario, { key = "every_scope", model = ORCHESTRATOR, ...options } = {}) {
   const configuration = { baseURL: scenario.baseURL, defaultHeaders: scenario.headers };
-  return new ChatOpenAI({ model, apiKey: scenario.keys[key], configuration, ...options });
+  return new ChatOpenAI({ model, apiKey: scenario.keys[key], configuration, useResponsesApi, ...options });
 }
 
 function usageOf({ usage_metadata: usage }) {

@@ -1,4 +1,4 @@
-"""LangChain's `ChatOpenAI`. What its own suite for chat models tries is not repeated here."""
+"""LangChain's `ChatOpenAI`, over either API. What its own suite for chat models tries is not repeated here."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.contract.clients.frameworks.case import (
     ORCHESTRATOR,
     PICTURE,
     PLACE,
+    USES_RESPONSES,
     Case,
     Json,
     Poem,
@@ -35,6 +36,7 @@ TOOLS = [get_weather, get_time]
 
 
 def _model(case: Case, key: str = "every_scope", model: str = ORCHESTRATOR, **options: Any) -> Any:
+    options |= {"use_responses_api": True, "output_version": "v0"} if USES_RESPONSES else {}
     return ChatOpenAI(
         model=model, base_url=case.base_url, api_key=case.keys[key], default_headers=case.headers, **options
     )
@@ -44,6 +46,11 @@ def _usage(message: Any) -> list[int]:
     return [message.usage_metadata["input_tokens"], message.usage_metadata["output_tokens"]]
 
 
+def _text(message: Any) -> str:
+    """The text of a message, whose content may be a list of parts."""
+    return str(message.text)
+
+
 def _calls(message: Any) -> list[Json]:
     return [{"name": call["name"], "arguments": call["args"]} for call in message.tool_calls]
 
@@ -51,14 +58,14 @@ def _calls(message: Any) -> list[Json]:
 def chat(case: Case) -> Json:
     """A whole answer."""
     answer = _model(case).invoke(HELLO)
-    return {"content": answer.content, "usage": _usage(answer)}
+    return {"content": _text(answer), "usage": _usage(answer)}
 
 
 def stream(case: Case) -> Json:
     """A stream."""
     chunks = list(_model(case, stream_usage=True).stream(COUNT))
     whole = sum(chunks[1:], start=chunks[0])
-    return {"pieces": [chunk.content for chunk in chunks if chunk.content], "usage": _usage(whole)}
+    return {"pieces": [_text(chunk) for chunk in chunks if _text(chunk)], "usage": _usage(whole)}
 
 
 def tool_auto(case: Case) -> Json:
@@ -66,7 +73,7 @@ def tool_auto(case: Case) -> Json:
     model, asked = _model(case).bind_tools(TOOLS), HumanMessage(ABOUT_WEATHER)
     called = model.invoke([asked])
     results = [ToolMessage(weather(**call["args"]), tool_call_id=call["id"]) for call in called.tool_calls]
-    return {"calls": _calls(called), "answer": model.invoke([asked, called, *results]).content}
+    return {"calls": _calls(called), "answer": _text(model.invoke([asked, called, *results]))}
 
 
 def tool_required(case: Case) -> Json:
@@ -87,11 +94,15 @@ def structured(case: Case) -> Json:
 def image(case: Case) -> Json:
     """A question about a picture."""
     picture = {"type": "image", "base64": PICTURE, "mime_type": "image/png"}
-    return {"content": _model(case).invoke([HumanMessage([{"type": "text", "text": HELLO}, picture])]).content}
+    return {"content": _text(_model(case).invoke([HumanMessage([{"type": "text", "text": HELLO}, picture])]))}
 
 
 def session(case: Case) -> Json:
     """Two turns of a conversation that the server remembers."""
+    if USES_RESPONSES:
+        first = _model(case).invoke(HELLO)
+        second = _model(case).invoke(HELLO, previous_response_id=first.response_metadata["id"])
+        return {"usages": [_usage(first), _usage(second)]}
     model = _model(case, extra_body=case.conversation)
     return {"usages": [_usage(model.invoke(HELLO)) for _ in range(2)]}
 

@@ -1,4 +1,4 @@
-"""Agents of the package `openai-agents`, over chat completions rather than its default, the Responses API."""
+"""Agents of the package `openai-agents`, over chat completions or over its default, the Responses API."""
 
 import asyncio
 import json
@@ -24,6 +24,7 @@ from tests.contract.clients.frameworks.case import (
     ORCHESTRATOR,
     PICTURE,
     PLACE,
+    USES_RESPONSES,
     Case,
     Json,
     Poem,
@@ -47,7 +48,8 @@ def get_time(city: str) -> str:
 
 def _agent(case: Case, key: str = "every_scope", model: str = ORCHESTRATOR, **options: Any) -> Any:
     client = AsyncOpenAI(base_url=case.base_url, api_key=case.keys[key], default_headers=case.headers)
-    return Agent(name="Assistant", model=OpenAIChatCompletionsModel(model, client), **options)
+    kind = OpenAIResponsesModel if USES_RESPONSES else OpenAIChatCompletionsModel
+    return Agent(name="Assistant", model=kind(model, client), **options)
 
 
 def _usage(result: Any) -> list[int]:
@@ -133,16 +135,17 @@ def history(case: Case) -> Json:
 
 def session(case: Case) -> Json:
     """Two turns of a conversation that the server remembers."""
+    if USES_RESPONSES:
+        agent = _agent(case)
+        first = Runner.run_sync(agent, HELLO)
+        return {
+            "usages": [
+                _usage(first),
+                _usage(Runner.run_sync(agent, HELLO, previous_response_id=first.last_response_id)),
+            ]
+        }
     agent = _agent(case, model_settings=ModelSettings(extra_body=case.conversation))
     return {"usages": [_usage(Runner.run_sync(agent, HELLO)) for _ in range(2)]}
-
-
-def responses(case: Case) -> Json:
-    """The default model, which asks for the Responses API."""
-    client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
-    agent = Agent(name="Assistant", model=OpenAIResponsesModel(ORCHESTRATOR, client))
-    result = Runner.run_sync(agent, HELLO)
-    return {"content": result.final_output, "usage": _usage(result)}
 
 
 def _ask(case: Case, key: str, model: str) -> None:
@@ -152,4 +155,4 @@ def _ask(case: Case, key: str, model: str) -> None:
 if __name__ == "__main__":
     set_tracing_disabled(disabled=True)
     tools = [tool_auto, tool_required, tool_named, handoff]
-    play("openai-agents", [chat, stream, *tools, structured, image, history, session, responses, *refusals(_ask)])
+    play("openai-agents", [chat, stream, *tools, structured, image, history, session, *refusals(_ask)])

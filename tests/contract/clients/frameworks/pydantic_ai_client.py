@@ -1,4 +1,4 @@
-"""Agents of `pydantic-ai`, with its model for chat completions rather than its default, the Responses API."""
+"""Agents of `pydantic-ai`, with its model for chat completions, or with its default, the Responses API."""
 
 import asyncio
 import base64
@@ -16,6 +16,7 @@ from tests.contract.clients.frameworks.case import (
     HELLO,
     ORCHESTRATOR,
     PICTURE,
+    USES_RESPONSES,
     Case,
     Json,
     Poem,
@@ -33,7 +34,8 @@ def get_weather(city: str) -> str:
 
 def _agent(case: Case, key: str = "every_scope", model: str = ORCHESTRATOR, **options: Any) -> Any:
     client = AsyncOpenAI(base_url=case.base_url, api_key=case.keys[key], default_headers=case.headers)
-    return Agent(OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client)), **options)
+    kind = OpenAIResponsesModel if USES_RESPONSES else OpenAIChatModel
+    return Agent(kind(model, provider=OpenAIProvider(openai_client=client)), **options)
 
 
 def _usage(result: Any) -> list[int]:
@@ -98,16 +100,12 @@ def history(case: Case) -> Json:
 
 def session(case: Case) -> Json:
     """Two turns of a conversation that the server remembers."""
+    if USES_RESPONSES:
+        agent = _agent(case, model_settings={"openai_previous_response_id": "auto"})
+        first = agent.run_sync(HELLO)
+        return {"usages": [_usage(first), _usage(agent.run_sync(HELLO, message_history=first.all_messages()))]}
     agent = _agent(case, model_settings={"extra_body": case.conversation})
     return {"usages": [_usage(agent.run_sync(HELLO)) for _ in range(2)]}
-
-
-def responses(case: Case) -> Json:
-    """The model that the name `openai:…` stands for, which asks for the Responses API."""
-    client = AsyncOpenAI(base_url=case.base_url, api_key=case.key, default_headers=case.headers)
-    model = OpenAIResponsesModel(ORCHESTRATOR, provider=OpenAIProvider(openai_client=client))
-    result = Agent(model).run_sync(HELLO)
-    return {"content": result.output, "usage": _usage(result)}
 
 
 def _ask(case: Case, key: str, model: str) -> None:
@@ -118,4 +116,4 @@ if __name__ == "__main__":
     outputs = {"tool": ToolOutput(Poem), "native": NativeOutput(Poem), "prompted": PromptedOutput(Poem)}
     structured = [_structured(name, output) for name, output in outputs.items()]
     tools = [tool_auto, tool_before_output]
-    play("pydantic-ai-slim", [chat, stream, *tools, *structured, image, history, session, responses, *refusals(_ask)])
+    play("pydantic-ai-slim", [chat, stream, *tools, *structured, image, history, session, *refusals(_ask)])

@@ -1,5 +1,5 @@
-// Vercel's AI SDK with one of its providers, which the argument names: `openai`, over chat completions rather than its
-// default, the Responses API, or `compatible`.
+// Vercel's AI SDK with one of its providers, which the argument names: `openai` over chat completions, `responses` over
+// its default, the Responses API, or `compatible`.
 
 import { createRequire } from "node:module";
 
@@ -11,6 +11,7 @@ import { z } from "zod";
 import { ABOUT_WEATHER, COUNT, HELLO, ORCHESTRATOR, PICTURE, PLACE, play, refusals } from "./case.mjs";
 
 const isCompatible = process.argv[2] === "compatible";
+const usesResponses = process.argv[2] === "responses";
 const POEM = z.object({ title: z.string(), verses: z.number().int() });
 
 const saying = (name, words) =>
@@ -23,6 +24,7 @@ const tools = { get_weather: saying("weather", "Snow"), get_time: saying("time",
 
 function modelFor(scenario, key = "every_scope", model = ORCHESTRATOR) {
   const settings = { baseURL: scenario.baseURL, apiKey: scenario.keys[key], headers: scenario.headers };
+  if (usesResponses) return createOpenAI(settings)(model);
   if (!isCompatible) return createOpenAI(settings).chat(model);
   const more = { name: "junis", includeUsage: true, supportsStructuredOutputs: true };
   return createOpenAICompatible({ ...settings, ...more })(model);
@@ -93,17 +95,16 @@ async function history(scenario) {
 }
 
 async function session(scenario) {
+  if (usesResponses) {
+    const first = await generateText({ model: modelFor(scenario), prompt: HELLO });
+    const openai = { previousResponseId: first.providerMetadata.openai.responseId };
+    const second = await generateText({ model: modelFor(scenario), prompt: HELLO, providerOptions: { openai } });
+    return { usages: [usageOf(first.usage), usageOf(second.usage)] };
+  }
   const options = { prompt: HELLO, providerOptions: { junis: scenario.conversation } };
   const first = await generateText({ model: modelFor(scenario), ...options });
   const second = await generateText({ model: modelFor(scenario), ...options });
   return { usages: [usageOf(first.usage), usageOf(second.usage)] };
-}
-
-// Without `.chat` it asks for the Responses API.
-async function responses(scenario) {
-  const settings = { baseURL: scenario.baseURL, apiKey: scenario.keys.every_scope, headers: scenario.headers };
-  const { text, usage } = await generateText({ model: createOpenAI(settings)(ORCHESTRATOR), prompt: HELLO });
-  return { content: text, usage: usageOf(usage) };
 }
 
 function ask(scenario, key, model) {
@@ -118,6 +119,6 @@ function statusOf(error) {
 const { version } = createRequire(import.meta.url)("ai/package.json");
 await play(version, {
   ...{ chat, stream, tool_auto, tool_required, tool_named, structured, structured_stream, image, history },
-  ...(isCompatible ? { session } : { responses }),
+  ...(isCompatible || usesResponses ? { session } : {}),
   ...refusals(ask, statusOf),
 });

@@ -11,10 +11,11 @@ import { scenarios as answers } from "./answers.mjs";
 import { Case } from "./case.mjs";
 import { scenarios as refusals } from "./refusals.mjs";
 import { scenarios as repeats } from "./repeats.mjs";
+import { scenarios as responses } from "./responses.mjs";
 import { scenarios as streams } from "./streams.mjs";
 import { scenarios as tools } from "./tools.mjs";
 
-const SCENARIOS = { ...answers, ...streams, ...tools, ...refusals, ...repeats };
+const SCENARIOS = { ...answers, ...streams, ...tools, ...refusals, ...repeats, ...responses };
 
 const access = JSON.parse(readFileSync(0, "utf8"));
 const results = {};

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import openai
 from openai import OpenAI
 
-from tests.contract.clients.openai_python import answers, refusals, repeats, streams, tools
+from tests.contract.clients.openai_python import answers, refusals, repeats, responses, streams, tools
 from tests.contract.clients.openai_python.case import Case, Json
 
 SCENARIOS = (
@@ -21,6 +21,7 @@ SCENARIOS = (
     *tools.SCENARIOS,
     *refusals.SCENARIOS,
     *repeats.SCENARIOS,
+    *responses.SCENARIOS,
 )
 
 

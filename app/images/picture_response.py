@@ -9,6 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from app.content.urls import FileUrls
+from app.core import sse
 from app.core.long_response import LongResponse
 from app.generations.models import Output
 from app.idempotency.service import REPLAYED_HEADERS
@@ -17,10 +18,13 @@ from app.images.service import ImagesMade
 from app.storage.protocol import ByteRange, ObjectStore, StoreError
 
 _Image = tuple[str, Output]
+_COMPLETED = b"image_generation.completed"
 
 
-async def respond(made: ImagesMade, store: ObjectStore, urls: FileUrls, *, has_bytes: bool) -> Response:
-    """The images in OpenAI's form.
+async def respond(
+    made: ImagesMade, store: ObjectStore, urls: FileUrls, *, has_bytes: bool, is_streamed: bool = False
+) -> Response:
+    """The images in OpenAI's form; as a stream, an event for each.
 
     Raises:
         StoreError: the store cannot be read.
@@ -39,6 +43,8 @@ async def respond(made: ImagesMade, store: ObjectStore, urls: FileUrls, *, has_b
         for each in made.contents
     ]
     headers = REPLAYED_HEADERS if made.is_replayed else {}
+    if is_streamed:
+        return LongResponse(_events(images, store if has_bytes else None), headers=headers | sse.HEADERS)
     body = _pieces(images, listed, store if has_bytes else None)
     return LongResponse(body, media_type="application/json", headers=headers)
 
@@ -60,15 +66,30 @@ async def _pieces(
 ) -> AsyncIterator[bytes]:
     begin = b'{"created":%d,"data":[' % int(time())
     for url, output in images:
-        yield begin + b'{"url":' + orjson.dumps(url)
-        if store is not None:
-            yield b',"b64_json":"'
-            async for piece in _base64(store.read(output.storage_path)):
-                yield piece
-            yield b'"'
+        yield begin + b"{"
+        async for piece in _fields(url, output, store):
+            yield piece
         yield b"}"
         begin = b","
     yield b'],"generated_content":' + orjson.dumps(listed) + b"}"
+
+
+async def _events(images: Sequence[_Image], store: ObjectStore | None) -> AsyncIterator[bytes]:
+    for url, output in images:
+        yield b'event: %b\ndata: {"type":"%b","created_at":%d,' % (_COMPLETED, _COMPLETED, int(time()))
+        async for piece in _fields(url, output, store):
+            yield piece
+        yield b"}\n\n"
+
+
+async def _fields(url: str, output: Output, store: ObjectStore | None) -> AsyncIterator[bytes]:
+    """The URL of an image and, with a store, its bytes."""
+    yield b'"url":' + orjson.dumps(url)
+    if store is not None:
+        yield b',"b64_json":"'
+        async for piece in _base64(store.read(output.storage_path)):
+            yield piece
+        yield b'"'
 
 
 async def _base64(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -22,7 +22,8 @@ router = APIRouter(prefix="/api/external/v1/images", tags=["Generated content"],
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": ImagesRead,
-        "description": "The images",
+        "description": "The images; with `stream` an event `image_generation.completed` for each that could be made",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
         "headers": header("Idempotent-Replayed"),
         "links": links("content_id", "generated_content/0/id", "get_content"),
     }
@@ -48,4 +49,6 @@ async def create_images(
 ) -> Response:
     """Make images with a model of the catalog, in OpenAI's form. Each of them is a content."""
     asked = ImagesAsked(caller, body.prompt, body.model, body.n or 1, body.fields, idempotent)
-    return await respond(await images.create(asked), store, urls, has_bytes=body.response_format != "url")
+    made = await images.create(asked)
+    has_bytes = body.response_format != "url"
+    return await respond(made, store, urls, has_bytes=has_bytes, is_streamed=bool(body.stream))

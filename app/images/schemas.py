@@ -1,6 +1,6 @@
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.generations.media_types import ContentType
 from app.generations.states import Status
@@ -21,15 +21,10 @@ class ImagesRequest(BaseModel):
     background: _Word | None = None
     output_format: _Word | None = None
     response_format: Literal["url", "b64_json"] | None = None
-    stream: Annotated[bool, WithJsonSchema({"const": False})] | None = None
+    stream: bool | None = None
+    # There are none: an image is stored, and then sent, when it is finished.
+    partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
-
-    @field_validator("stream")
-    @classmethod
-    def _is_whole(cls, stream: bool | None) -> bool | None:
-        if stream:
-            raise ValueError("images are not streamed: leave it out, and the response comes when they are finished")
-        return stream
 
     @property
     def fields(self) -> dict[str, str | None]:

@@ -84,7 +84,7 @@ async def test_fields_are_what_the_catalog_says(
         ({"n": 0}, "n"),
         ({"n": 11}, "n"),
         ({"prompt": ""}, "prompt"),
-        ({"stream": True}, "stream"),
+        ({"partial_images": 4}, "partial_images"),
         ({"style": "vivid"}, "style"),
         ({"model": "simulator/video"}, "model"),
         ({"model": "no/such"}, "model"),
@@ -184,4 +184,9 @@ async def test_openais_client_reads_the_images(stack: Stack, organization: Organ
     async with openai.AsyncOpenAI(base_url=f"{stack.base_url}/v1", api_key=organization.api_key) as client:
         made = await client.images.generate(prompt="A lighthouse", n=2, extra_body={"size": "128x72"})
 
+        stream = await client.images.generate(prompt="A lighthouse", n=2, stream=True)
+        events = [event async for event in stream]
+
     assert [size_of(base64.b64decode(each.b64_json or "")) for each in made.data or []] == [(128, 72)] * 2
+    assert [event.type for event in events] == ["image_generation.completed"] * 2
+    assert [size_of(base64.b64decode(event.b64_json)) for event in events] == [(512, 512)] * 2

@@ -11,7 +11,7 @@ from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.scopes import ALL_SCOPES
 from app.audit.actor import COMMAND_LINE
 from app.catalog.repository import list_names
-from app.catalog.service import get_chat_model, get_generation_model
+from app.catalog.service import get_chat_model, get_embedding_model, get_generation_model
 from app.catalog.toml import STARTER_CATALOG, read_catalog
 from app.cli.transaction import in_transaction
 from app.credits.service import get_balance, grant
@@ -19,7 +19,8 @@ from app.organizations.service import ensure_user, get_organization
 from tests.cli.callers import caller_of
 from tests.cli.conftest import Junis
 
-SIMULATED = {"sim-chat", *(f"simulator/{name}" for name in ("image", "video", "audio", "glb", "text", "json"))}
+GENERATING = {f"simulator/{name}" for name in ("image", "video", "audio", "glb", "text", "json")}
+SIMULATED = {"sim-chat", "sim-embed", *GENERATING}
 
 
 def demo(junis: Junis) -> dict[str, str]:
@@ -64,7 +65,8 @@ def test_the_simulator_is_priced(database_url: str, junis: Junis) -> None:
         Decimal("0.15"),
         Decimal("0.6"),
     )
-    for name in SIMULATED - {"sim-chat"}:
+    assert in_transaction(get_embedding_model, "sim-embed").price.per_million_prompt_tokens == Decimal("0.02")
+    for name in GENERATING:
         assert in_transaction(get_generation_model, name).price.ceiling
 
 

@@ -37,6 +37,7 @@ from app.webhook_endpoints.service import EndpointChanges, NewSecret
 _LINKS: dict[str, Any] = {
     "links": links("endpoint_id", "id", "get_webhook_endpoint", "change_webhook_endpoint", "test_webhook_endpoint")
 }
+_FREE: dict[str, Any] = {"x-billing": "free"}
 router = APIRouter(prefix="/api/external/webhooks", tags=["Webhooks"], route_class=GuardedRoute)
 
 
@@ -46,7 +47,7 @@ async def list_webhook_endpoints(caller: WebhookManager, tx: TransactionDep) -> 
     return WebhookEndpointList.of(await service.list_endpoints(tx, caller.organization_id))
 
 
-@router.post("/endpoints")
+@router.post("/endpoints", openapi_extra=_FREE)
 @may_raise(InvalidRequestError, SecretKeyMissingError)
 async def create_webhook_endpoint(
     body: WebhookEndpointRequest, caller: WebhookManager, once: OnceDep, tx: TransactionDep, setup: SetupDep
@@ -97,7 +98,7 @@ async def delete_webhook_endpoint(
     return WebhookEndpointDeleted(id=endpoint_id)
 
 
-@router.post("/endpoints/{endpoint_id}/rotate-secret")
+@router.post("/endpoints/{endpoint_id}/rotate-secret", openapi_extra=_FREE)
 @may_raise(WebhookEndpointNotFoundError, SecretKeyMissingError)
 async def rotate_webhook_secret(
     endpoint_id: str,
@@ -118,7 +119,7 @@ async def rotate_webhook_secret(
     return await _with_secret(once, rotate)
 
 
-@router.post("/endpoints/{endpoint_id}/test")
+@router.post("/endpoints/{endpoint_id}/test", openapi_extra=_FREE)
 @may_raise(WebhookEndpointNotFoundError, WebhookEndpointDisabledError)
 async def test_webhook_endpoint(
     endpoint_id: str, caller: WebhookManager, once: OnceDep, tx: TransactionDep
@@ -154,7 +155,7 @@ async def get_webhook_delivery(delivery_id: str, caller: WebhookManager, tx: Tra
     return WebhookDeliveryDetail.of_whole(await service.get_whole_delivery(tx, caller.organization_id, delivery_id))
 
 
-@router.post("/deliveries/{delivery_id}/resend")
+@router.post("/deliveries/{delivery_id}/resend", openapi_extra=_FREE)
 @may_raise(WebhookDeliveryNotFoundError, WebhookEndpointDisabledError)
 async def resend_webhook_delivery(
     delivery_id: str, caller: WebhookManager, once: OnceDep, tx: TransactionDep

@@ -35,6 +35,11 @@ _TOOLS = ("tool_auto", "tool_required", "tool_named")
 _AGENTS = ("chat", "stream", *_TOOLS, "handoff", "structured", "image", "history", "session")
 _LANGCHAIN = ("chat", "stream", *_TOOLS, "structured", "image", "session")
 _LANGCHAIN_CLASSES = {**_OPENAI, "unknown_key": "OpenAIAuthenticationError", "busy": "OpenAIRateLimitError"}
+_LANGCHAIN_JS = (
+    *("chat", "stream", "tool_auto", "tool_named", "structured", "structured_call"),
+    *("image", "history", "session"),
+)
+_LANGCHAIN_JS_CLASSES = {"unknown_key": "AuthenticationError", "without_credits": "APIError", "busy": "RateLimitError"}
 _PYDANTIC = (
     *("chat", "stream", "tool_auto", "tool_before_output", "structured_tool", "structured_native"),
     *("structured_prompted", "image", "history", "session"),
@@ -79,11 +84,10 @@ SMALL = {
 }
 LARGE = {
     "langchain-js": FrameworkClient(
-        "langchain-js",
-        "langchain_client.mjs",
-        ("chat", "stream", *_TOOLS, "structured", "structured_call", "image", "history", "session"),
-        {"unknown_key": "AuthenticationError", "without_credits": "APIError", "busy": "RateLimitError"},
-        tries=2,
+        "langchain-js", "langchain_client.mjs", (*_LANGCHAIN_JS, "tool_required"), _LANGCHAIN_JS_CLASSES, tries=2
+    ),
+    "langchain-js-responses": FrameworkClient(
+        "langchain-js", "langchain_client.mjs responses", _LANGCHAIN_JS, _LANGCHAIN_JS_CLASSES, tries=2
     ),
     "pydantic-ai": FrameworkClient("agents", "pydantic_ai_client.py", _PYDANTIC, _PYDANTIC_CLASSES),
     "pydantic-ai-responses": FrameworkClient("agents", "pydantic_ai_client.py responses", _PYDANTIC, _PYDANTIC_CLASSES),

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.environments import CLIENTS, node_modules_of, programs_for_node
 from tests.contract.framework_clients import LARGE
 from tests.contract.runs import run_program
-from tests.contract.snippets import BY_HAND, IN_SHELL, NODE, PAGE, PYTHON
+from tests.contract.snippets import BY_HAND, HERE, IN_SHELL, NODE, PAGE, PYTHON
 from tests.docs.files import ROOT, block, blocks, read
 
 # The first one waits for its environment to be installed.
@@ -29,7 +29,7 @@ TRIED = [mark for mark, environment in NODE.items() if os.environ.get("FULL") ==
 def test_every_snippet_is_tried() -> None:
     marks = [found.info for found in blocks(PAGE)]
 
-    assert sorted(marks) == sorted([*PYTHON, *NODE, *IN_SHELL, *BY_HAND, "python openai", "yaml llm"])
+    assert sorted(marks) == sorted([*HERE, *PYTHON, *NODE, *IN_SHELL, *BY_HAND, "yaml llm"])
 
 
 def test_the_versions_of_the_page_are_the_locked_ones() -> None:
@@ -59,10 +59,11 @@ def node_versions(package: str) -> set[str]:
     return {entry["version"] for entry in found if entry}
 
 
-def test_python_in_this_environment(settings: dict[str, str], tmp_path: Path) -> None:
-    printed = run_program([sys.executable, "-c", block(PAGE, "python openai")], tmp_path, settings=settings)
+@pytest.mark.parametrize("mark", HERE)
+def test_python_in_this_environment(settings: dict[str, str], tmp_path: Path, mark: str) -> None:
+    printed = run_program([sys.executable, "-c", block(PAGE, mark)], tmp_path, settings=settings)
 
-    assert printed.endswith("You said: Hello!\n")
+    assert printed.endswith(f"You said: {HERE[mark]}\n")
 
 
 @pytest.mark.parametrize("mark", TRIED)

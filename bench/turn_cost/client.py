@@ -6,9 +6,9 @@ from typing import cast
 
 import httptools
 
-_CONTENT = b'"content":"'
-_EMPTY = b'"content":""'
-_END = b"[DONE]"
+# Of a chunk of a chat, and of an event of the Responses API.
+_WORDS = ((b'"content":"', b'"content":""'), (b'"delta":"', b'"delta":""'))
+_ENDS = (b"[DONE]", b"event: response.completed")
 
 
 class Exchange:
@@ -19,11 +19,12 @@ class Exchange:
         self.first_word: float | None = None
         self.duration = 0.0
         self.tail = b""
+        self.has_ended = False
         self.session_id = ""
 
     def is_good(self, *, status: int, is_streamed: bool) -> bool:
         """Whether the response is a whole one with this status."""
-        return self.status == status and (not is_streamed or _END in self.tail)
+        return self.status == status and (not is_streamed or self.has_ended)
 
 
 class Connection(asyncio.Protocol):
@@ -66,8 +67,9 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         exchange = self._exchange
-        if exchange.first_word is None and _CONTENT in body and body.count(_CONTENT) > body.count(_EMPTY):
+        if exchange.first_word is None and any(body.count(word) > body.count(empty) for word, empty in _WORDS):
             exchange.first_word = perf_counter() - self._began
+        exchange.has_ended = exchange.has_ended or any(end in body for end in _ENDS)
         exchange.tail = body
 
     def on_message_complete(self) -> None:

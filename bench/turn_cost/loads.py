@@ -21,8 +21,8 @@ class Load:
         name: what `--only` calls it.
         about: what tables call it.
         connections: how many clients there are.
-        body: what every request has in addition to its messages.
-        path: another path than that of chats; requests to it are GETs.
+        body: what every request has in addition to its messages; all of it, if the path is another one.
+        path: another path than that of chats; requests to it without a body are GETs.
         status: the status of every response.
         key: whose key it is: `unlimited`, `refused`, or none.
         times_longer: than other loads, because its requests take their time.
@@ -66,6 +66,15 @@ PACED = (
         times_longer=3,
     ),
 )
+RESPONSES = (
+    Load(
+        "responses-stream-10",
+        "stream of the Responses API",
+        10,
+        {**_STREAM, "model": "junis-orchestrator", "input": f"{_SAYING}0"},
+        path="/api/external/v1/responses",
+    ),
+)
 EXTRAS = (
     Load("key-10", "with an `Idempotency-Key`", 10, has_keys=True),
     Load("history-10", f"after {HISTORY} messages", 10, has_history=True),
@@ -84,7 +93,7 @@ GUARDS = (
     ),
     Load("refused-10", "a chat above the limit: 429", 10, status=429, key="refused", model_calls=0),
 )
-ALL = (*CALLS, *STREAMS, *PACED, *EXTRAS, *GUARDS)
+ALL = (*CALLS, *STREAMS, *RESPONSES, *PACED, *EXTRAS, *GUARDS)
 
 
 def order_of(load: Load, host: str, port: int, *, path: str, key: str, seconds: float) -> Order:
@@ -92,16 +101,22 @@ def order_of(load: Load, host: str, port: int, *, path: str, key: str, seconds: 
     return Order(
         host=host,
         port=port,
-        method="GET" if load.path else "POST",
+        method="GET" if load.path and not load.body else "POST",
         path=load.path or path,
         headers={"authorization": f"Bearer {key}"} if key else {},
-        bodies=[] if load.path else [{"model": "junis-orchestrator", "messages": [_said(0)], **load.body}],
+        bodies=_bodies_of(load),
         connections=load.connections,
         seconds=seconds * load.times_longer,
         status=load.status,
         is_streamed=load.is_streamed,
         has_keys=load.has_keys,
     )
+
+
+def _bodies_of(load: Load) -> list[dict[str, Any]]:
+    if load.path:
+        return [dict(load.body)] if load.body else []
+    return [{"model": "junis-orchestrator", "messages": [_said(0)], **load.body}]
 
 
 def conversation() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.turn_cost.listening import start_listening
-from bench.turn_cost.loads import CALLS, EXTRAS, GUARDS, PACED, STREAMS, Load
+from bench.turn_cost.loads import CALLS, EXTRAS, GUARDS, PACED, RESPONSES, STREAMS, Load
 from bench.turn_cost.organization import Keys
 from bench.turn_cost.stores import Stores
 from bench.turn_cost.twin import KEY
@@ -28,7 +28,7 @@ ABOUT = {
 }
 _PLAIN = (*CALLS, *STREAMS, *PACED)
 _LOADS: Mapping[str, tuple[Load, ...]] = {
-    PRODUCT: (*_PLAIN, *EXTRAS, *GUARDS),
+    PRODUCT: (*_PLAIN, *RESPONSES, *EXTRAS, *GUARDS),
     TWIN: (*_PLAIN, *EXTRAS),
     METERED_TWIN: (*_PLAIN, *EXTRAS),
 }

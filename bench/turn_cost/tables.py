@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.turn_cost.loads import CALLS, EXTRAS, GUARDS, PACED, STREAMS, Load
+from bench.turn_cost.loads import CALLS, EXTRAS, GUARDS, PACED, RESPONSES, STREAMS, Load
 from bench.turn_cost.measure import Measured
 from bench.turn_cost.subjects import ABOUT, DIRECT, PRODUCT, PROXY, TWIN
 
@@ -63,7 +63,7 @@ def tables(results: Results) -> list[Table]:
     """All tables that have rows."""
     made = [
         _of_turns("calls", results, CALLS, with_first_word=False),
-        _of_turns("streams", results, (*STREAMS, *PACED), with_first_word=True),
+        _of_turns("streams", results, (*STREAMS, *RESPONSES, *PACED), with_first_word=True),
         _of_turns("extras", results, EXTRAS, with_first_word=False),
         _of_the_stores(results),
         _of_guards(results),
@@ -131,7 +131,7 @@ def _of_the_stores(results: Results) -> Table:
             *(f"{results.median(subject, load, of):.{digits}f}" for of, digits in _COUNTED),
             _memory(results, subject, many) if load is CALLS[1] else "",
         ]
-        for load in results.loads([CALLS[1], STREAMS[1], *EXTRAS])
+        for load in results.loads([CALLS[1], STREAMS[1], *RESPONSES, *EXTRAS])
         for subject in results.subjects([load])
         if subject not in {PROXY, DIRECT}
     ]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from bench.turn_cost.load import Order, Outcome
-from bench.turn_cost.loads import CALLS, STREAMS, order_of
+from bench.turn_cost.loads import CALLS, GUARDS, RESPONSES, STREAMS, order_of
 from bench.turn_cost.measure import LoadProcess
 
 LONG = 60.0
@@ -69,6 +69,14 @@ def test_what_is_not_as_it_should_be_is_a_failure(process: LoadProcess, order: O
     assert (refused.requests, refused.failures) == (0, 20)
     assert refused.samples[0].startswith("200 ")
     assert (cut_off.requests, cut_off.failures) == (0, 20)
+
+
+def test_a_load_of_another_path_is_sent_there_with_its_body_or_read_from_there() -> None:
+    posted, read = [order_of(load, "h", 1, path="/chat", key="k", seconds=1.0) for load in (RESPONSES[0], GUARDS[0])]
+
+    assert (posted.method, posted.path, posted.is_streamed) == ("POST", "/api/external/v1/responses", True)
+    assert [body.keys() for body in posted.bodies] == [{"stream", "model", "input"}]
+    assert (read.method, read.path, read.bodies) == ("GET", "/api/external/v1/models", [])
 
 
 def test_it_ends_with_its_orders() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import sys
 from array import array
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def read_vector(value: Any) -> Vector:
         ProviderError: it is neither.
     """
     vector = _of_base64(value) if isinstance(value, str) else _of_floats(value)
-    if not vector or len(vector) % FLOAT_BYTES:
+    if not vector or len(vector) % FLOAT_BYTES or not _is_finite(vector):
         raise ProviderError("The model provider sent a vector that cannot be read")
     return vector
 
@@ -35,6 +36,12 @@ def write_vector(vector: Vector, form: EncodingFormat) -> bytes:
     if form == "base64":
         return b'"' + base64.b64encode(vector) + b'"'
     return orjson.dumps(_swapped(array("f", vector)).tolist())
+
+
+def _is_finite(vector: Vector) -> bool:
+    """Whether all of its numbers are: JSON knows no others, and none of them can be compared with."""
+    # No sum of finite 32-bit floats is too large for Python's, and one that is not finite makes the sum like it.
+    return math.isfinite(sum(_swapped(array("f", vector))))
 
 
 def _of_base64(text: str) -> Vector:

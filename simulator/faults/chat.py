@@ -167,6 +167,10 @@ class ChatFault(StrEnum):
     """Of embeddings: writes numbers, whatever form was asked for."""
     FEWER_VECTORS = "fewer-vectors"
     """Of embeddings: the last input has no vector."""
+    NAN_VECTORS = "nan-vectors"
+    """Of embeddings: no number of a vector is one, as a model writes that has overflowed."""
+    INFINITE_VECTORS = "infinite-vectors"
+    """Of embeddings: writes numbers that are larger than a float of 32 bits can be."""
     CONTEXT = "context"
     """Refuses a prompt that leaves less than the limit of the answer in a context of N tokens, as vLLM does."""
 

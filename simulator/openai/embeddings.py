@@ -43,7 +43,12 @@ async def embed(request: Request) -> Response:
     dimensions = body.get("dimensions") or _DIMENSIONS
     data = []
     for index, each in enumerate(inputs):
-        data.append({"object": "embedding", "index": index, "embedding": _vector(each, dimensions, is_base64)})
+        vector = _vector(each, dimensions, is_base64)
+        if ChatFault.NAN_VECTORS in faults:
+            vector = base64.b64encode(array("f", [math.nan] * dimensions).tobytes()).decode()
+        if ChatFault.INFINITE_VECTORS in faults:
+            vector = [1e39] * dimensions
+        data.append({"object": "embedding", "index": index, "embedding": vector})
         await asyncio.sleep(0)
     if ChatFault.FEWER_VECTORS in faults:
         data.pop()

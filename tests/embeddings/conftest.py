@@ -17,6 +17,7 @@ price = {{ per_million_prompt_tokens = 1 }}
 """
 _FLAVOURS = (
     *("", "--no-base64", "--ignores-base64", "--no-usage", "--fewer-vectors", "--status-401", "--status-404"),
+    *("--nan-vectors", "--infinite-vectors"),
     *("--status-429", "--html-502", "--drop-before-response", "--first-token-slow-600", "--first-token-slow-1"),
 )
 

@@ -130,6 +130,8 @@ async def test_tokens_that_nobody_counts_are_estimated(
         ("--html-502", 502, "provider_error"),
         ("--drop-before-response", 502, "provider_error"),
         ("--fewer-vectors", 502, "provider_error"),
+        ("--nan-vectors", 502, "provider_error"),
+        ("--infinite-vectors", 502, "provider_error"),
     ],
 )
 async def test_what_the_upstream_does_not_answer_is_free(

@@ -7,11 +7,13 @@ its answers but one are known as soon as all routes are.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import Convertor
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.thin_routes import ThinRoute
@@ -58,10 +60,15 @@ class _Route:
 
 
 class _DirectRoutes:
-    """Finds the first route that takes a request, as the framework would."""
+    """Finds the first route that takes a request, as the framework would.
+
+    What is different: if no route takes the method, the refusal names the methods of all routes of the path. The
+    framework names those of the first one.
+    """
 
     def __init__(self, otherwise: ASGIApp, routes: Sequence[_Route]) -> None:
         self._otherwise = otherwise
+        self._routes = routes
         self._with_parameters = [route for route in routes if route.convertors]
         self._known = {
             (method, route.path): found
@@ -74,11 +81,21 @@ class _DirectRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._found(scope)
         if found is None:
-            await self._otherwise(scope, receive, send)
+            await self._refuse(scope, receive, send)
             return
         route, parameters = found
         scope.update(route.scope, path_params={**parameters})
         await route.app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._otherwise(scope, receive, send)
+        except HTTPException as refusal:
+            path = scope.get("path", "")
+            methods = {method for route in self._routes if route.pattern.match(path) for method in route.methods}
+            if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED and methods:
+                refusal.headers = {**(refusal.headers or {}), "Allow": ", ".join(sorted(methods))}
+            raise
 
     def _found(self, scope: Scope) -> tuple[_Route, dict[str, Any]] | None:
         if scope["type"] != "http" or scope.get("root_path"):

@@ -37,6 +37,8 @@ class Inputs:
             InvalidRequestError: they are none.
         """
         values = [given] if isinstance(given, str) or _is_tokens(given) else given
+        if given == "":
+            raise InvalidRequestError("input: must not be empty", param="input")
         if not isinstance(values, list) or not 1 <= len(values) <= MOST_INPUTS:
             raise InvalidRequestError(
                 f"input: must be a text, a list of tokens, or a list of 1 to {MOST_INPUTS} texts or lists of tokens",

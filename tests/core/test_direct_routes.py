@@ -53,7 +53,21 @@ async def test_every_request_is_led_as_the_framework_leads_it(
 ) -> None:
     plain, led = [await client.request(method, f"http://api{path}") for client in both]
 
+    # The framework names the methods of the first route of the path only.
+    named = [set(client.headers.pop("Allow", "").split(", ")) for client in (plain, led)]
     assert (led.status_code, led.content, led.headers) == (plain.status_code, plain.content, plain.headers)
+    assert named[0] <= named[1]
+
+
+async def test_a_refused_method_is_told_those_of_all_routes_of_the_path(
+    both: tuple[httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    _, led = both
+
+    refused = [await led.delete(path) for path in ("/a", "/a/one", "/a/last", "/b/1")]
+
+    assert [response.status_code for response in refused] == [405] * 4
+    assert [response.headers["Allow"] for response in refused] == ["GET", *["GET, POST, PUT"] * 2, "GET, POST"]
 
 
 async def test_a_plain_path_is_not_preferred_to_an_earlier_route_with_a_parameter(

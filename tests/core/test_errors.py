@@ -53,6 +53,8 @@ async def test_unknown_paths_count_against_the_limits_too(
         ("GET", "/content/550e8400-e29b-41d4-a716-446655440000/retry", "POST"),
         ("GET", "/v1/chat/completions", "POST"),
         ("PATCH", "/credits", "GET"),
+        ("PUT", "/webhooks/endpoints", "GET, HEAD, POST"),
+        ("PUT", "/webhooks/endpoints/whe-1", "DELETE, GET, HEAD, PATCH"),
     ],
 )
 async def test_a_refused_method_lists_the_allowed_ones(

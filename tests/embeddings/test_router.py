@@ -180,7 +180,7 @@ async def test_other_models_are_refused_with_those_that_there_are(
     assert "sim-embed" in error["message"]
 
 
-_NONE: list[Any] = [[], {}, 1, None, True, ["x"] * 2049]
+_NONE: list[Any] = [[], "", {}, 1, None, True, ["x"] * 2049]
 _FIRST_IS_NONE: list[Any] = [[""], [[]], [None], [-1], [1.5], [[1, "x"]], [True]]
 _SECOND_IS_NONE: list[Any] = [["x", ""], ["x", [1]], [[1], "x"], [[1], []]]
 

@@ -42,6 +42,9 @@ def addresses_of(netloc: str, default_port: int) -> Sequence[Address]:
 
 def _address(host: str, default_port: int) -> Address:
     name, _, port = host.rpartition(":") if _has_port(host) else (host, "", "")
+    if port and not (port.isascii() and port.isdigit()):
+        # Python reads signs, and digits with _ between them, too.
+        raise ValueError("this is no port")
     number = int(port) if port else default_port
     if not 0 < number <= _HIGHEST_PORT:
         raise ValueError(f"{number} is no port")

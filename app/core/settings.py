@@ -36,7 +36,16 @@ from app.core.redis_url import redis_parameters
 from app.core.secret_checks import header_secret, listed_secret, one_line_secret
 from app.core.tracing_settings import TracingSettings
 from app.core.trust import certificates_file
-from app.core.url_checks import http_url, llm_url, origin, proxy_url, replicate_url, server_url, smtp_url
+from app.core.url_checks import (
+    host_or_network,
+    http_url,
+    llm_url,
+    origin,
+    proxy_url,
+    replicate_url,
+    server_url,
+    smtp_url,
+)
 
 
 class InvalidSettingsError(Exception):
@@ -44,6 +53,7 @@ class InvalidSettingsError(Exception):
 
 
 Origin = Annotated[str, AfterValidator(origin)]
+HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 RedisUrl = Annotated[str, server_url(*REDIS_SCHEMES), AfterValidator(redis_parameters)]
 DatabaseUrl = Annotated[
@@ -193,7 +203,7 @@ class Settings(TracingSettings):
     generation_max_retries: int = Field(default=3, ge=0, le=100)
     max_output_bytes: int = Field(default=5 * 1024**3, ge=1)
     # Of webhooks: names of hosts and networks that organizations may send to although they are not of the internet.
-    webhook_private_receivers: Annotated[frozenset[str], NoDecode] = frozenset()
+    webhook_private_receivers: Annotated[frozenset[HostOrNetwork], NoDecode] = frozenset()
     worker_concurrency: int = Field(default=20, ge=1, le=500)
     worker_metrics_port: int = Field(default=0, ge=0, le=65_535)
     worker_lease_seconds: float = Field(default=60, ge=5, le=600)

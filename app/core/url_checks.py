@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, SecretStr
@@ -14,6 +15,11 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
+
+# A host whose last part is a number is an address to some parsers of URLs, and a name to others.
+_NUMBER = r"(?:[0-9]+|0x[0-9a-f]*)"
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,254}}\Z)(?:{_LABEL}\.)*(?!{_NUMBER}\.?\Z){_LABEL}\.?", re.ASCII | re.IGNORECASE)
 
 _UNPRINTABLE = re.compile(r"\s|[^\x21-\x7e]", re.ASCII)
 _CHAT_COMPLETIONS = "/chat/completions"
@@ -59,6 +65,25 @@ def proxy_url(value: SecretStr) -> SecretStr:
     return SecretStr(parts._replace(path="").geturl())
 
 
+def is_host_name(text: str) -> bool:
+    """Whether it is the name of a host that every parser of URLs reads as a name, perhaps with a dot at its end."""
+    return _HOST_NAME.fullmatch(text) is not None
+
+
+def host_or_network(value: str) -> str:
+    """Allow only names of hosts, addresses, and networks in CIDR notation."""
+    if is_host_name(value):
+        return value
+    try:
+        ip_network(value.strip("[]"))
+    except ValueError:
+        raise ValueError(
+            "must be names of hosts, addresses or networks such as 10.0.0.0/8, with commas between them, "
+            "and no schemes, ports or paths"
+        ) from None
+    return value
+
+
 def http_parts(value: str) -> SplitResult:
     """The parts of an HTTP server's URL, which may have a query.
 
@@ -66,11 +91,14 @@ def http_parts(value: str) -> SplitResult:
         ValueError: it is none.
     """
     _require_printable(value)
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("has no valid address between its brackets") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
     if not _has_usable_port(value):
-        raise ValueError("the port is not a number from 1 to 65535")
+        raise ValueError("must have no port but a number from 1 to 65535")
     if "#" in value:
         raise ValueError("must be a URL without a fragment, which begins with a #")
     return parts

@@ -4,13 +4,14 @@ An organization says where its events go, so nothing of the operator's own netwo
 little: it may lead anywhere, and elsewhere a moment later. So addresses are judged where a connection is made.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Self
 
 from app.core.errors import InvalidRequestError
-from app.core.url_checks import http_parts
+from app.core.url_checks import http_parts, is_host_name
 
 LONGEST_URL: Final = 2048
 # The registry calls some of these global. They lead to the IPv4 address that is inside of them, or to a relay nearby.
@@ -74,7 +75,9 @@ class Receivers:
         is_allowed = self.allows_host(host) or (_is_address(host) and self._is_listed(host))
         if parts.scheme != "https" and not is_allowed:
             raise ValueError("must begin with https://")
-        if not is_allowed and (host.rstrip(".") == "localhost" or (_is_address(host) and not is_public(host))):
+        if not _is_plain(parts.netloc, host):
+            raise ValueError("must have the name of a host, or an address in its usual form")
+        if not is_allowed and (_is_local_name(host) or (_is_address(host) and not is_public(host))):
             raise ValueError("must not lead to a private address")
         return url
 
@@ -89,6 +92,17 @@ def network_of(entry: str) -> IPv4Network | IPv6Network | None:
         return ip_network(entry.strip("[]"))
     except ValueError:
         return None
+
+
+def _is_plain(netloc: str, host: str) -> bool:
+    """Whether all parsers of URLs read the same host: a name, an IPv4 address of four numbers, or one in brackets."""
+    if re.fullmatch(r"\[[^\[\]]*\](?::[0-9]*)?", netloc):
+        return ":" in host and _is_address(host)
+    return "[" not in netloc and (_is_address(host) or is_host_name(host))
+
+
+def _is_local_name(host: str) -> bool:
+    return host.rstrip(".").rpartition(".")[2] == "localhost"
 
 
 def _is_address(host: str) -> bool:

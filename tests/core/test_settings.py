@@ -292,10 +292,35 @@ def test_what_no_browser_sends_is_no_origin(monkeypatch: pytest.MonkeyPatch, wri
     assert "CORS_ALLOWED_ORIGINS: must be * or origins" in refusal(monkeypatch, CORS_ALLOWED_ORIGINS=written)
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["10.0.0.1/8", "https://hooks.test", "hooks.test:8443", "hooks.test/x", "*.hooks.test", "127.1", "a, b c"],
+)
+def test_what_no_receiver_of_webhooks_could_be_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    error = refusal(monkeypatch, WEBHOOK_PRIVATE_RECEIVERS=written)
+
+    assert error.startswith("WEBHOOK_PRIVATE_RECEIVERS: must be names of hosts, addresses or networks")
+
+
+def test_receivers_of_webhooks_are_hosts_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_PRIVATE_RECEIVERS", "Hooks.test, 10.0.0.0/8, [::1], fd00::/8, 192.0.2.7")
+
+    allowed = load_settings().webhook_private_receivers
+    assert allowed == {"hooks.test", "10.0.0.0/8", "[::1]", "fd00::/8", "192.0.2.7"}
+
+
 @pytest.mark.parametrize("name", ["PUBLIC_URL", "LLM_BASE_URL", "REPLICATE_BASE_URL", "S3_ENDPOINT_URL", "HTTP_PROXY"])
 @pytest.mark.parametrize(
     "value",
-    ["http://host\n.test/v1", "http://host /v1", "http://host:0", "http://host:port", "http://host/v1#a", "http:///v1"],
+    [
+        "http://host\n.test/v1",
+        "http://host /v1",
+        "http://host:0",
+        "http://host:port",
+        "http://host:+80",
+        "http://host/v1#a",
+        "http:///v1",
+    ],
 )
 def test_a_url_that_libraries_would_read_differently_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -82,12 +82,39 @@ async def test_an_endpoint_is_made_listed_changed_and_deleted(client: httpx.Asyn
         ),
         *("https://example.com/#x", "https://example.com:99999", "https://exa mple.com", "https://" + "x" * 2100),
         "https://[64:ff9b::7f00:1]/",
+        *("https://LocalHost./", "https://a.localhost/", "https://127.1/", "https://2130706433/", "https://0x7f.1/"),
+        *("https://0x7f000001", "https://127.0.0.1./", "https://%31%32%37.0.0.1/", "https://loca%6Chost/"),
+        *("https://a..b/", "https://.a/", "https://*.example.com/", "https://" + "a" * 64 + ".com", "https://[v1.x]/"),
+        *(
+            "https://example.com:+443/",
+            "https://example.com:4_43/",
+            "https://[::1",
+            "https://[127.0.0.1]/",
+            "https://[2606:4700::1]x/",
+        ),
     ],
 )
 async def test_what_can_be_no_receiver_is_refused(client: httpx.AsyncClient, url: str) -> None:
     response = await client.post(_ENDPOINTS, json={"url": url, "events": ["credits.low"]})
 
-    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "invalid_request", "url")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://example.com.", "https://a_b.Example.com:8443/x?y=z", "https://1e100.net", "https://x.0xyz"),
+        *(
+            "https://1.1.1.1/",
+            "https://[2606:4700::1111]:443/",
+            "https://" + "a" * 63 + ".com",
+            "https://xn--bcher-kva.de",
+        ),
+    ],
+)
+async def test_what_can_be_a_receiver_is_kept_as_it_is(client: httpx.AsyncClient, url: str) -> None:
+    assert (await _create(client, url))["url"] == url
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,9 @@ def test_a_bad_value_in_a_dotenv_causes_the_same_error() -> None:
 
 def test_a_secret_is_not_shown_when_the_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    forms = {"smtp_url": f"smtp://junis:{SECRET}@mail", "otel_exporter_otlp_headers": f"api-key={SECRET}"}
     for name in secrets:
-        monkeypatch.setenv(name.upper(), f"smtp://junis:{SECRET}@mail" if name == "smtp_url" else SECRET)
+        monkeypatch.setenv(name.upper(), forms.get(name, SECRET))
     monkeypatch.setenv("MAIL_FROM", "junis@example.com")
 
     assert len(secrets) >= 8

@@ -1,5 +1,7 @@
 import logging
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +20,7 @@ from app.core.request_bodies import RefusedBodyError
 
 logger = logging.getLogger(__name__)
 
+_ABSENT: Final = object()
 _BY_STATUS: dict[int, type[AppError]] = {
     error.status: error
     for error in (
@@ -52,11 +55,38 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
     first = error.errors()[0]
-    location = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"})
+    location = ".".join(map(str, _place(first, error.body)))
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return render(InvalidRequestError("The request body is not valid JSON"))
     return render(InvalidRequestError(f"{location}: {message}" if location else message, param=location or None))
+
+
+def _place(refused: Mapping[str, Any], body: Any) -> list[str | int]:
+    """Where in the request something was refused.
+
+    If several forms are allowed, the validator names the form that it has tried as well, such as `stop.str`. A client
+    knows only what it has sent.
+    """
+    location: Sequence[str | int] = refused["loc"]
+    whole, *place = location
+    if whole != "body":
+        return place
+    shown, at = place[:1], _part(body, place[0]) if place else None
+    for part in place[1:]:
+        # What an object lacks is named, too. That it is an object at all is wrong in a form that takes none.
+        is_lacking = isinstance(at, Mapping) and part == place[-1] and not refused["type"].endswith("_type")
+        if is_lacking or _part(at, part) is not _ABSENT:
+            shown.append(part)
+            at = _part(at, part)
+    return shown
+
+
+def _part(value: Any, name: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name, _ABSENT)
+    is_there = isinstance(value, list) and isinstance(name, int) and 0 <= name < len(value)
+    return value[name] if is_there else _ABSENT
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -147,7 +147,7 @@ class ThinRoute(APIRoute):
                     given = await request_body_to_args(self.dependant.body_params, body, self._embed_body_fields)
                     _take(solved, values, given)
                 if solved.errors:
-                    raise RequestValidationError(solved.errors)
+                    raise RequestValidationError(solved.errors, body=body)
                 result = await endpoint(**values)
                 return result if isinstance(result, Response) else await self._response_of(result, solved)
 

@@ -232,7 +232,8 @@ class ResponseRequest(SharedParameters):
         if match is None:
             return refusal
         index, places = int(match[1]), read.places
-        place = f"input.{places[index]}{match[2]}" if index < len(places) else "input"
+        field = match[2].replace(".tool_call_id", ".call_id")
+        place = f"input.{places[index]}{field}" if index < len(places) else "input"
         return InvalidRequestError(refusal.text.replace(match[0], place, 1), param=place)
 
 

@@ -11,7 +11,6 @@ from app.cli.transaction import in_organization
 from app.core.clock import whole_seconds
 from app.core.settings import load_settings
 from app.webhook_endpoints import service
-from app.webhook_endpoints.dependencies import setup_of
 from app.webhook_endpoints.models import DeliveryState, EventType
 from app.webhook_endpoints.repository import Delivery, DeliveryFilter, Endpoint
 from app.webhook_endpoints.service import EndpointChanges, NewSecret, Setup
@@ -127,7 +126,7 @@ def resend(delivery_id: DeliveryId, org: Org) -> None:
 
 
 def _setup() -> Setup:
-    return setup_of(load_settings())
+    return Setup.of(load_settings())
 
 
 def _switch(org: str, endpoint_id: str, *, is_enabled: bool) -> None:

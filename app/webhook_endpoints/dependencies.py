@@ -5,22 +5,14 @@ from fastapi import Depends
 from app.api_keys.caller import Caller
 from app.api_keys.scopes import Scope
 from app.audit.actor import Actor, ActorKind
-from app.core.secret_keys import SecretKeys
-from app.core.settings import Settings
 from app.dependencies import SettingsDep
 from app.rate_limits.dependencies import Guard
-from app.webhook_endpoints.receivers import Receivers
 from app.webhook_endpoints.service import Setup
-
-
-def setup_of(settings: Settings) -> Setup:
-    """What endpoints are made with, by the settings."""
-    return Setup(SecretKeys.of(settings), Receivers.of(settings.webhook_private_receivers))
 
 
 async def get_setup(settings: SettingsDep) -> Setup:
     """What endpoints are made with."""
-    return setup_of(settings)
+    return Setup.of(settings)
 
 
 def actor_of(caller: Caller) -> Actor:

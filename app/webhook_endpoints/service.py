@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
@@ -12,6 +12,7 @@ from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError
 from app.core.secret_keys import SecretKeys
+from app.core.settings import Settings
 from app.webhook_endpoints import endpoint_secrets, outbox, repository
 from app.webhook_endpoints.errors import (
     WebhookDeliveryNotFoundError,
@@ -36,6 +37,11 @@ class Setup:
 
     keys: SecretKeys
     receivers: Receivers
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """That of the settings."""
+        return cls(SecretKeys.of(settings), Receivers.of(settings.webhook_private_receivers))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.core.settings import Settings
 from app.webhook_endpoints import outbox, service
-from app.webhook_endpoints.dependencies import setup_of
 from app.webhook_endpoints.models import EventType
 from app.webhook_endpoints.outbox import NewEvent
 from app.webhook_endpoints.repository import Delivery, DeliveryFilter
-from app.webhook_endpoints.service import NewSecret
+from app.webhook_endpoints.service import NewSecret, Setup
 
 
 async def add_endpoint(
@@ -21,7 +20,7 @@ async def add_endpoint(
     """An endpoint that wants these events."""
     async with database.transaction() as tx:
         return await service.create_endpoint(
-            tx, organization_id, setup_of(settings), url=url, events=events, actor=COMMAND_LINE
+            tx, organization_id, Setup.of(settings), url=url, events=events, actor=COMMAND_LINE
         )
 
 

@@ -14,10 +14,9 @@ from standardwebhooks import Webhook
 from app.audit.actor import COMMAND_LINE
 from app.core.database import Database
 from app.webhook_endpoints import sending, service
-from app.webhook_endpoints.dependencies import setup_of
 from app.webhook_endpoints.models import DeliveryState
 from app.webhook_endpoints.schedule import PAUSES
-from app.webhook_endpoints.service import EndpointChanges
+from app.webhook_endpoints.service import EndpointChanges, Setup
 from devstack.process import Process
 from tests import factories, programs
 from tests.core.sites import settings_of
@@ -199,7 +198,7 @@ async def test_after_five_days_of_failures_alone_an_endpoint_is_switched_off(
 
 async def test_while_secrets_change_both_sign(scene: Scene) -> None:
     async with scene.database.transaction() as tx:
-        setup = setup_of(scene.worker.settings)
+        setup = Setup.of(scene.worker.settings)
         rotated = await service.rotate_secret(tx, scene.organization_id, scene.endpoint_id, setup, actor=COMMAND_LINE)
     await scene.tell("both")
     await scene.deliver()
@@ -285,7 +284,7 @@ async def test_whoever_sleeps_beyond_its_lease_changes_nothing(scene: Scene) -> 
 async def test_what_waits_for_an_endpoint_that_was_switched_off_is_given_up_unless_it_is_switched_on_before(
     scene: Scene,
 ) -> None:
-    setup = setup_of(scene.worker.settings)
+    setup = Setup.of(scene.worker.settings)
 
     async def switch(*, is_enabled: bool) -> None:
         async with scene.database.transaction() as tx:

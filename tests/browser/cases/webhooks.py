@@ -3,10 +3,9 @@
 from app.audit.actor import COMMAND_LINE
 from app.core.settings import Settings
 from app.webhook_endpoints import outbox, service
-from app.webhook_endpoints.dependencies import setup_of
 from app.webhook_endpoints.models import EventType
 from app.webhook_endpoints.outbox import NewEvent
-from app.webhook_endpoints.service import EndpointChanges
+from app.webhook_endpoints.service import EndpointChanges, Setup
 from tests.browser.world import Case, World
 from tests.core.sites import settings_of
 from tests.webhook_endpoints.endpoints import add_endpoint, deliveries
@@ -31,7 +30,7 @@ async def pages(world: World) -> list[Case]:
     busy = await _endpoint(world, settings, "https://hooks.example.com/junis")
     async with world.database.transaction() as tx:
         changes = EndpointChanges(is_enabled=False, description="What the old shop was told")
-        await service.change_endpoint(tx, organization_id, off, setup_of(settings), changes, actor=COMMAND_LINE)
+        await service.change_endpoint(tx, organization_id, off, Setup.of(settings), changes, actor=COMMAND_LINE)
         await tx.execute("UPDATE webhook_endpoints SET failing_since = now() WHERE id = $1", busy)
     async with world.database.transaction() as tx:
         for subject in ("delivered", "refused", "waits"):

@@ -5,6 +5,7 @@ from typing import Any, Self
 from asyncpg import Record
 
 from app.core.json import storable_json
+from app.webhook_endpoints.models import EventType
 
 # The ids of the organization and of the user whose responses they are.
 Owner = tuple[str, str]
@@ -43,7 +44,8 @@ class Kept:
         return cls(row["id"], row["session_id"], row["turn_id"], row["response"], row["thoughts"])
 
 
-def texts_of(keeping: Keeping) -> tuple[str, str, str | None]:
-    """The response, the input and the thoughts as they are stored."""
+def columns_of(keeping: Keeping, user_id: str) -> tuple[str | None, ...]:
+    """The values of `fragments.KEPT_COLUMNS`: what is stored of a response of this user."""
     thoughts = None if keeping.thoughts is None else storable_json(keeping.thoughts)
-    return storable_json(keeping.response), storable_json(keeping.input), thoughts
+    event = EventType(f"response.{keeping.response['status']}")
+    return keeping.id, user_id, event.value, storable_json(keeping.response), storable_json(keeping.input), thoughts

@@ -4,7 +4,8 @@ from typing import Any
 
 from app.core.database import Database, Transaction
 from app.core.json import storable_text
-from app.kept_responses.keeping import Keeping, Kept, Owner, texts_of
+from app.kept_responses import fragments
+from app.kept_responses.keeping import Keeping, Kept, Owner, columns_of
 
 # A session that is being removed in pieces has another name.
 _OF_OWNER = """
@@ -14,11 +15,14 @@ WHERE r.organization_id = $1 AND r.user_id = $2
 _FIND = f"SELECT r.id, r.session_id, r.turn_id, r.response, r.thoughts {_OF_OWNER} AND r.id = ANY($3::text[])"
 _FIND_INPUT = f"SELECT r.input {_OF_OWNER} AND r.id = $3"
 
-_INSERT = """
-INSERT INTO kept_responses (id, organization_id, user_id, session_id, turn_id, response, input, thoughts)
-SELECT $1, $2, $3, s.id, $5, $6::json, $7::json, $8::json FROM sessions s WHERE s.id = $4 AND s.turn_id = $5
-ON CONFLICT (id) DO NOTHING
-"""
+_VALUES = ", ".join(f"${number}::{kind}" for number, kind in enumerate(fragments.KEPT_COLUMNS.values(), 4))
+# $1 the organization, $2 the session, $3 the turn; then `KEPT_COLUMNS`.
+_PARTS = {
+    f"turns (position, {', '.join(fragments.KEPT_COLUMNS)})": f"SELECT 1, {_VALUES}",
+    "freed": "SELECT 1 AS position, id, turn_id FROM sessions WHERE id = $2 AND turn_id = $3",
+    **fragments.kept(turns="turns", freed="freed", organization="$1"),
+}
+_INSERT = f"WITH {', '.join(f'{name} AS ({sql})' for name, sql in _PARTS.items())} SELECT FROM kept"
 
 _DELETE = "DELETE FROM kept_responses WHERE organization_id = $1 AND user_id = $2 AND id = $3 RETURNING id"
 
@@ -36,8 +40,9 @@ async def find_input(tx: Transaction, owner: Owner, response_id: str) -> list[An
 
 
 async def insert(tx: Transaction, owner: Owner, session_id: uuid.UUID, turn_id: str, keeping: Keeping) -> None:
-    """Keep a response, unless it is kept already or its turn has lost the session."""
-    await tx.execute(_INSERT, keeping.id, *owner, session_id, turn_id, *texts_of(keeping))
+    """Keep a response and tell of it, unless it is kept already or its turn has lost the session."""
+    organization_id, user_id = owner
+    await tx.execute(_INSERT, organization_id, session_id, turn_id, *columns_of(keeping, user_id))
 
 
 async def delete(tx: Transaction, owner: Owner, response_id: str) -> bool:

@@ -15,6 +15,8 @@ class EventType(StrEnum):
     CONTENT_COMPLETED = "content.completed"
     CONTENT_FAILED = "content.failed"
     CREDITS_LOW = "credits.low"
+    RESPONSE_COMPLETED = "response.completed"
+    RESPONSE_INCOMPLETE = "response.incomplete"
 
 
 # Only sent when somebody asks for it, and to one endpoint.

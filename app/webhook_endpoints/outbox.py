@@ -15,7 +15,8 @@ from app.core.crypto import new_id
 from app.core.database import Transaction
 from app.webhook_endpoints.models import TEST_EVENT, EventType
 
-_IS_ON: Final = "deleted_at IS NULL AND disabled_at IS NULL"
+# The condition that events are sent to an endpoint.
+IS_ON: Final = "deleted_at IS NULL AND disabled_at IS NULL"
 
 # $1 the organization; then the columns of the events; $6 is the one endpoint that gets them, or null for all that want.
 _WRITE: Final = f"""
@@ -27,7 +28,7 @@ WITH written AS (
 )
 INSERT INTO webhook_deliveries (organization_id, endpoint_id, event_id, event_type)
 SELECT $1, e.id, written.id, written.type
-FROM written JOIN webhook_endpoints e ON e.organization_id = $1 AND {_IS_ON}
+FROM written JOIN webhook_endpoints e ON e.organization_id = $1 AND {IS_ON}
   AND CASE WHEN $6::text IS NULL THEN written.type = ANY (e.events) ELSE e.id = $6 END
 RETURNING id
 """
@@ -59,7 +60,7 @@ def wants_sql(organization: str, *types: EventType) -> str:
     listed = ", ".join(f"'{each}'" for each in types)
     return f"""
     EXISTS (SELECT FROM webhook_endpoints
-            WHERE organization_id = {organization} AND {_IS_ON} AND events && ARRAY[{listed}])
+            WHERE organization_id = {organization} AND {IS_ON} AND events && ARRAY[{listed}])
     """
 
 

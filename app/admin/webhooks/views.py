@@ -12,6 +12,8 @@ EVENT_WORDS: Final[Mapping[EventType, str]] = {
     EventType.CONTENT_COMPLETED: "A picture, video, sound or 3D model is ready",
     EventType.CONTENT_FAILED: "A generation has failed, at no cost",
     EventType.CREDITS_LOW: "Fewer credits are available than an alert of Usage says",
+    EventType.RESPONSE_COMPLETED: "A response that is kept has ended",
+    EventType.RESPONSE_INCOMPLETE: "A response that is kept was cut off",
 }
 DISABLED_WORDS: Final[Mapping[DisabledReason, str]] = {
     DisabledReason.ASKED: "Somebody has disabled it.",

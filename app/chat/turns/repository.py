@@ -15,7 +15,7 @@ from app.core.json import storable_json
 from app.core.statements import Statements
 from app.credits.metering import MeteredUse
 from app.idempotency.service import LEASE, LIFETIME, IdempotentRequest
-from app.kept_responses.keeping import Keeping, texts_of
+from app.kept_responses.keeping import Keeping, columns_of
 from app.sessions.lease import TURN_LEASE, LeasedSession
 
 
@@ -162,7 +162,7 @@ async def end(run: Statements, organization_id: str, ended: Sequence[EndedTurn])
 
 def _kept(kept: Sequence[tuple[Keeping, str]]) -> Sequence[Sequence[str | None]]:
     """The columns of `kept_responses.KEPT_COLUMNS`; none if nothing is kept."""
-    return [*zip(*((keeping.id, user_id, *texts_of(keeping)) for keeping, user_id in kept), strict=True)]
+    return [*zip(*(columns_of(keeping, user_id) for keeping, user_id in kept), strict=True)]
 
 
 def _keys(requests: Sequence[IdempotentRequest]) -> tuple[list[str], list[str], list[str], list[str]]:

@@ -142,7 +142,7 @@ def _end(*, has_keys: bool, is_kept: bool) -> str:
         }
         further = idempotency.answered(turns="turns", ended="ended", organization="$1")
     if is_kept:
-        further = {**further, "kept": kept_responses.kept(turns="turns", freed="freed", organization="$1")}
+        further |= kept_responses.kept(turns="turns", freed="freed", organization="$1")
     return _statement({**_ended(turns, after=2 + len(columns)), **further}, "SELECT position FROM ended")
 
 

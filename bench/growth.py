@@ -1,8 +1,9 @@
 """How large the tables become, how long pruning takes, and whether it holds up turns.
 
-`python -m bench.growth` makes 200 thousand turns, each a session with two messages, and half as many generations. It
-prints what each table and its indexes take for a million of them, ages half of the turns, prunes these with `junis
-prune` while turns are admitted and ended, and proves the ledger. The figures go to standard output.
+`python -m bench.growth` makes 200 thousand turns, each a session with two messages, a tenth of them kept as responses,
+and half as many generations. It prints what each table and its indexes take for a million of them, ages half of the
+turns, prunes these with `junis prune` while turns are admitted and ended, and proves the ledger. The figures go to
+standard output.
 """
 
 import argparse
@@ -15,7 +16,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from app.chat.responses.thoughts import ThoughtSeal
 from app.core.database import Database
+from app.core.secret_keys import SecretKeys
 from app.credits.summing import sum_up_spend
 from app.list_counts.folding import fold_list_counts
 from app.verification.service import find_faults
@@ -26,12 +29,15 @@ from chaos.plant import Plant, running_plant
 
 _TOGETHER = 200
 _AT_ONCE = 4
+# Of so many groups of turns one is kept as responses.
+_KEPT_OF = 10
 _CALM_SECONDS = 15.0
 _STATEMENT_SECONDS = 3600.0
 _MILLION = 1_000_000
 # The processors are shared with what prunes; but no turn waits for a batch.
 _MOST_TIMES, _MOST_MILLISECONDS_MORE = 2.0, 50.0
 _OF_TURNS = ("sessions", "messages", "credit_holds", "metering_events", "ledger_entries")
+_OF_RESPONSES = ("kept_responses",)
 _OF_GENERATIONS = ("generations", "attempts", "create_calls", "outputs")
 _SIZES = """
 SELECT relname AS name, pg_table_size(oid) AS rows, pg_indexes_size(oid) AS indexes FROM pg_class
@@ -55,16 +61,16 @@ _IS_OLDER = {
 }
 
 
-async def _fill(database: Database, payer: Payer, count: int) -> None:
+async def _fill(database: Database, payer: Payer, count: int, seal: ThoughtSeal) -> None:
     """Make the turns, several groups at once, and half as many generations."""
     left = list(range(0, count, _TOGETHER))
 
     async def work() -> None:
         while left:
-            left.pop()
+            is_kept = left.pop() // _TOGETHER % _KEPT_OF == 0
             together = [new_turn(payer) for _ in range(_TOGETHER)]
             await admit(database, payer, together)
-            await end(database, payer, together)
+            await end(database, payer, together, keeps_with=seal if is_kept else None)
 
     await asyncio.gather(work(), work())
     for _ in range(0, count // 2, _TOGETHER * 10):
@@ -141,9 +147,10 @@ async def _measure(plant: Plant, count: int) -> AsyncIterator[Figure]:
         async with database.transaction() as tx:
             payer = await find_payer(tx, made.id, made.user_id)
         began = time.perf_counter()
-        await _fill(database, payer, count)
+        await _fill(database, payer, count, ThoughtSeal(SecretKeys.of(plant.settings), made.id))
         yield Figure("growth.made", count / (time.perf_counter() - began), "turns a second")
-        for names, rows in ((_OF_TURNS, count), (_OF_GENERATIONS, count // 2)):
+        kept = len(range(0, count, _TOGETHER * _KEPT_OF)) * _TOGETHER
+        for names, rows in ((_OF_TURNS, count), (_OF_RESPONSES, kept), (_OF_GENERATIONS, count // 2)):
             async for figure in _sizes(database, names, rows):
                 yield figure
         await _age(database, count // 2)

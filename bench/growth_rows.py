@@ -3,12 +3,17 @@
 import secrets
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from app.chat.responses.form import ResponseForm
+from app.chat.responses.request import ResponseRequest
+from app.chat.responses.thoughts import ThoughtSeal
 from app.chat.turns import repository as turns
 from app.chat.turns.repository import Admission, Batch, EndedTurn
+from app.chat.turns.result import TurnIdentity, TurnResult
+from app.chat_models.protocol import Usage
 from app.configuration.fragments import version
 from app.core.attribution import Attribution
 from app.core.crypto import new_id
@@ -71,7 +76,7 @@ class Turn:
 
 def new_turn(payer: Payer) -> Turn:
     """A turn that begins a session."""
-    session = LeasedSession(uuid.uuid4(), new_id("sess"), f"turn_{secrets.token_hex(16)}")
+    session = LeasedSession(uuid.uuid4(), new_id("sess"), new_id("turn"))
     attribution = Attribution(
         organization_id=payer.organization_id,
         user_id=payer.user_id,
@@ -93,8 +98,13 @@ async def admit(database: Database, payer: Payer, admitted: Sequence[Turn]) -> N
         raise RuntimeError("The turns were not admitted")
 
 
-async def end(database: Database, payer: Payer, admitted: Sequence[Turn]) -> None:
-    """End turns as the product does: one call each, a question and an answer."""
+async def end(
+    database: Database, payer: Payer, admitted: Sequence[Turn], *, keeps_with: ThoughtSeal | None = None
+) -> None:
+    """End turns as the product does: one call each, a question and an answer.
+
+    With a seal each is kept as a response.
+    """
     messages = await columns_of(
         [(None, {"role": "user", "content": _QUESTION}), (_AGENT, {"role": "assistant", "content": _ANSWER})]
     )
@@ -102,8 +112,25 @@ async def end(database: Database, payer: Payer, admitted: Sequence[Turn]) -> Non
         EndedTurn(each.session, each.admission.reference, "chat", [_use(payer, each)], messages, has_failed=False)
         for each in admitted
     ]
+    if keeps_with:
+        ended = [_kept(each, payer, keeps_with) for each in ended]
     if not all(await turns.end(database, payer.organization_id, ended)):
         raise RuntimeError("A turn was not ended")
+
+
+def _kept(ended: EndedTurn, payer: Payer, seal: ThoughtSeal) -> EndedTurn:
+    session = ended.session
+    asked = ResponseRequest.model_validate({"model": "junis-orchestrator", "input": _QUESTION})
+    result = TurnResult(
+        turn=TurnIdentity(session.turn_id, datetime.now(UTC), "junis-orchestrator", None, session.public_id),
+        message={"role": "assistant", "content": _ANSWER},
+        finish_reason="stop",
+        logprobs=None,
+        usage=Usage(500, 200),
+        contents=(),
+        ended_at=int(datetime.now(UTC).timestamp()),
+    )
+    return replace(ended, user_id=payer.user_id, keeping=ResponseForm(asked, seal).keeping(result))
 
 
 def _use(payer: Payer, turn: Turn) -> MeteredUse:

@@ -212,6 +212,9 @@ DATABASE_WAIT_SECONDS = Histogram(
 )
 DATABASE_TIMEOUTS = Counter("junis_database_connection_timeouts", "Transactions for which no connection became free")
 TRACE_SPANS = Counter("junis_trace_spans", "Spans of traces that were sent or dropped", ["result"])
+# Without traces both are 0, and not missing.
+for _result in ("sent", "dropped"):
+    TRACE_SPANS.labels(_result)
 LOOP_LAG_SECONDS = Histogram(
     "junis_event_loop_lag_seconds",
     "How late the event loop was at what was due, looked at twice a second",

@@ -1,4 +1,3 @@
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,7 +8,7 @@ from app.dependencies import TransactionDep
 from app.rate_limits.dependencies import GuardedRoute
 from app.usage import service
 from app.usage.dependencies import UsageReader
-from app.usage.schemas import UsageRead
+from app.usage.schemas import Day, UsageRead
 
 router = APIRouter(prefix="/api/external/v1/usage", tags=["Usage"], route_class=GuardedRoute)
 
@@ -20,10 +19,10 @@ async def get_usage(
     caller: UsageReader,
     tx: TransactionDep,
     first: Annotated[
-        date | None,
+        Day | None,
         Query(alias="from", description="The first day, in UTC; else the first one of the last day's month"),
     ] = None,
-    last: Annotated[date | None, Query(alias="to", description="The last day, in UTC; else today")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="The last day, in UTC; else today")] = None,
     group_by: Annotated[
         str,
         Query(description="`day`, and one of `model`, `key` and `agent`, with a comma between; empty: only the sum"),

@@ -1,13 +1,25 @@
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
 from app.credits.schemas import CreditNumber
 from app.credits.spend_days import Spend
 from app.usage.service import Group, Line, Usage
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _is_written_out(text: Any) -> Any:
+    if isinstance(text, str) and not _DAY.fullmatch(text):
+        raise ValueError("must be a day such as 2026-11-30")
+    return text
+
+
+# A number alone would be read as a time in seconds.
+Day = Annotated[date, BeforeValidator(_is_written_out)]
 _Seconds = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.core.clock import Seconds
 from app.webhook_endpoints.models import DeliveryState, DisabledReason, EventType
@@ -16,6 +16,11 @@ _HOUR = timedelta(hours=1)
 _Url = Annotated[str, Field(max_length=LONGEST_URL, description="Where events are sent: https, without a password")]
 _Events = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 _Description = Annotated[str, Field(max_length=LONGEST_DESCRIPTION)]
+
+
+def _whole(number: Any) -> Any:
+    """In JSON, 24.0 is a whole number, too."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class WebhookEndpointRequest(BaseModel):
@@ -44,7 +49,9 @@ class WebhookRotationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_hours: int = Field(default=DEFAULT_OVERLAP // _HOUR, ge=0, le=LONGEST_OVERLAP // _HOUR, strict=True)
+    overlap_hours: Annotated[int, BeforeValidator(_whole)] = Field(
+        default=DEFAULT_OVERLAP // _HOUR, ge=0, le=LONGEST_OVERLAP // _HOUR, strict=True
+    )
 
     @property
     def overlap(self) -> timedelta:

@@ -138,7 +138,10 @@ async def test_nobody_sees_another_organizations(client: httpx.AsyncClient, data
         ({"from": "2026-04-02", "to": "2026-04-01"}, "to", "2026-04-01 is before 2026-04-02"),
         ({"from": "2025-01-01", "to": "2026-01-02"}, "from", "more than 366 days"),
         ({"from": "2026-01-01", "to": "2026-04-03", "group_by": "day,agent"}, "from", "more than 92 days"),
-        ({"from": "yesterday"}, "from", ""),
+        ({"from": "yesterday"}, "from", "must be a day such as"),
+        ({"from": "20261101"}, "from", "must be a day such as"),
+        ({"to": "0"}, "to", "must be a day such as"),
+        ({"to": "2026-02-30"}, "to", ""),
     ],
 )
 async def test_what_makes_no_sense_is_refused_in_words(

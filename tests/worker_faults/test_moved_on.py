@@ -263,7 +263,7 @@ async def postpone(worker: ManualWorker, generation: ClaimedAttempt) -> None:
 async def begun(workbench: Workbench, content_id: str) -> ClaimedAttempt:
     """The content's current attempt, as the worker that claimed it knows it."""
     row = await workbench.row(content_id)
-    others = {"generation_id", "number", "claimed_at", "time_left", "found_prediction_id"}
+    others = {"generation_id", "number", "claimed_at", "time_left", "found_prediction_id", "origin"}
     names = set(ClaimedAttempt.__dataclass_fields__) - others
     values = {name: getattr(row, name) for name in names}
     return ClaimedAttempt(generation_id=row.id, number=row.retry_count, time_left=timedelta(hours=1), **values)

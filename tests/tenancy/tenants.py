@@ -23,11 +23,12 @@ _BODIES: Mapping[str, dict[str, Any]] = {
     "images/generations": {"prompt": "A lighthouse"},
     "responses": {"model": "junis-orchestrator", "input": "Hello"},
 }
+# The price is what all tests of this worker have for that model: they share a catalog.
 MODELS = """
 [[models]]
 name = "simulator/image--unknown-fields"
 kind = "generation"
-price = { ceiling = 1 }
+price = { per_call = 0.1, ceiling = 1 }
 images = { default = true }
 
 [[models]]

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from asyncpg import Record
@@ -10,6 +10,7 @@ from app.api_keys.scopes import MANAGING_SCOPES, VIEWING_SCOPES
 from app.core.database import Transaction
 from app.organizations.models import MembershipRole, SubscriptionStatus
 
+_FIND_NAMES = "SELECT id, name FROM api_keys WHERE organization_id = $1 AND id = ANY($2::text[])"
 _VIEWING = ", ".join(f"'{scope}'" for scope in VIEWING_SCOPES)
 _MANAGING = ", ".join(f"'{scope}'" for scope in MANAGING_SCOPES)
 _FIND_CALLER = f"""
@@ -81,6 +82,11 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     """The organization's keys, oldest first."""
     query = select(ApiKey).where(ApiKey.organization_id == organization_id).order_by(ApiKey.created_at, ApiKey.id)
     return (await tx.session.scalars(query)).all()
+
+
+async def find_names(tx: Transaction, organization_id: str, key_ids: Sequence[str]) -> Mapping[str, str]:
+    """The names of these keys of the organization, by their ids. Keys that are deleted are left out."""
+    return {row["id"]: row["name"] for row in await tx.fetch(_FIND_NAMES, organization_id, list(key_ids))}
 
 
 async def find_key(tx: Transaction, organization_id: str, key_id: str, *, is_locked: bool = False) -> ApiKey | None:

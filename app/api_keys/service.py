@@ -195,6 +195,11 @@ async def list_keys(tx: Transaction, organization_id: str) -> Sequence[ApiKey]:
     return await repository.list_keys(tx, organization_id)
 
 
+async def name_keys(tx: Transaction, organization_id: str, key_ids: Sequence[str]) -> Mapping[str, str]:
+    """The names of these keys of the organization, by their ids. Keys that are deleted are left out."""
+    return await repository.find_names(tx, organization_id, key_ids)
+
+
 async def revoke_key(
     tx: Transaction, organization_id: str, key_id: str, *, reason: str | None = None, actor: Actor
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, timedelta
 from enum import StrEnum
 from typing import Final
 
+from app.api_keys import service as api_keys
 from app.api_keys.caller import Caller
 from app.core.clock import moment_of
 from app.core.database import Transaction
@@ -14,7 +15,6 @@ from app.credits import spend_days
 from app.credits.spend_days import Spend, SpendOfDay, Split
 from app.organizations.models import MembershipRole
 from app.organizations.repository import find_membership
-from app.usage import repository
 
 MOST_DAYS: Final = 366
 # If each day has a line for each name.
@@ -135,7 +135,7 @@ async def read_usage(tx: Transaction, caller: Caller, period: Period, groups: Se
         groups=groups,
         lines=lines,
         total=sum((one.spend for one in found), Spend()),
-        key_names=await repository.name_keys(tx, caller.organization_id, keys) if keys else {},
+        key_names=await api_keys.name_keys(tx, caller.organization_id, keys) if keys else {},
         is_complete=not await spend_days.is_summing_up(tx, caller.organization_id),
     )
 

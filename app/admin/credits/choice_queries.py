@@ -17,7 +17,6 @@ _USERS = f"""
 SELECT u.id, u.email FROM memberships m JOIN users u ON u.id = m.user_id
 WHERE m.organization_id = $1 AND ($2::text IS NULL OR u.id = $2) ORDER BY u.email LIMIT {_MOST}
 """
-_KEY_NAMES = "SELECT id, name FROM api_keys WHERE organization_id = $1 AND id = ANY($2::text[])"
 _USER_NAMES = "SELECT id, email FROM users WHERE id = ANY($1::text[])"
 
 Option = tuple[str, str]
@@ -43,11 +42,6 @@ async def read_choices(tx: Transaction, organization_id: str, only_user: str | N
         models=[(row["name"], row["name"]) for row in await tx.fetch(_MODELS)],
         users=[(row["id"], row["email"]) for row in users],
     )
-
-
-async def name_keys(tx: Transaction, organization_id: str, ids: Sequence[str]) -> Mapping[str, str]:
-    """The names of keys of the organization, by id."""
-    return {row["id"]: row["name"] for row in await tx.fetch(_KEY_NAMES, organization_id, list(ids))}
 
 
 async def name_users(tx: Transaction, ids: Sequence[str]) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from app.admin.access import Viewer
 from app.admin.credits import choice_queries, period, usage_view
 from app.admin.credits.scope import only_user_of
 from app.admin.forms import Form
+from app.api_keys import service as api_keys
 from app.core.clock import moment_of
 from app.core.database import Transaction
 from app.credits import alerts, spend_days
@@ -72,7 +73,7 @@ async def read_names(tx: Transaction, viewer: Viewer, split: Split, found: Seque
     """What the ids in it are called."""
     ids = sorted({one.name for one in found if one.name})
     if split is Split.KEY:
-        return await choice_queries.name_keys(tx, viewer.organization_id, ids)
+        return await api_keys.name_keys(tx, viewer.organization_id, ids)
     return await choice_queries.name_users(tx, ids) if split is Split.USER else {}
 
 

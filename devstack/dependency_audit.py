@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {
     "arq": "the worker's loop over Redis",
     "asyncpg": "the driver of Postgres",
     "boto3": "object stores that speak S3",
-    "certifi": "certificate authorities, where the system has none",
+    "certifi": "certificate authorities, for systems without their own",
     "cryptography": "seals new keys and stored secrets",
     "fastapi": "routes, their validation and `/openapi.json`",
     "fastapi-offline": "the page `/docs` without other hosts",
@@ -49,11 +49,11 @@ REASONS: Mapping[str, str] = {
     "standardwebhooks": "signatures of the webhooks that are sent",
     "starlette": "what FastAPI builds on; named because it is used directly",
     "typer": "the command line",
-    "tzdata": "time zones, where the system has none",
+    "tzdata": "time zones, for systems without their own",
     "uvicorn": "the HTTP server",
     "uvloop": "the event loop",
 }
-# Why one is not the newest, where it is not by chance.
+# Packages that are held below the newest version, and why.
 HELD: Mapping[str, str] = {
     "redis": "arq supports versions below 6",
     "python-dateutil": "botocore supports versions below 3",

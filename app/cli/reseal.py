@@ -14,7 +14,7 @@ from app.resealing.columns import SEALED_COLUMNS
 
 
 def reseal() -> None:
-    """Seal what is stored with SECRET_KEY again, where another key has sealed it.
+    """Seal stored values again that were not sealed with SECRET_KEY.
 
     Afterwards SECRET_KEY_ACCEPTED can be dropped. It can run at any time, and be run again. The exit status is 1 if a
     value can be opened with no key.

@@ -8,7 +8,7 @@ from app.core.database import Transaction
 
 
 class Announce(Protocol):
-    """Writes, in the transaction that ends generations of an organization, what is told of them."""
+    """Writes, in the transaction that ends generations of an organization, the events about them."""
 
     async def __call__(self, tx: Transaction, organization_id: str, generation_ids: Sequence[uuid.UUID]) -> None:
         """Write it."""

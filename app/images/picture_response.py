@@ -50,7 +50,7 @@ async def respond(
 
 
 async def _check(images: Sequence[_Image], store: ObjectStore) -> None:
-    """Read a byte, so that a store that is away is told by the status of the response."""
+    """Read a byte: if the store is away, the response can still say so by its status."""
     try:
         for _, output in images[:1]:
             async for _ in store.read(output.storage_path, ByteRange(0, 0)):

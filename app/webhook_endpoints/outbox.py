@@ -41,8 +41,8 @@ class NewEvent:
     Attributes:
         type: what happens.
         subject: the id of what it happens to.
-        data: what is told of it, as values of JSON that Postgres has stored. Receivers get it as it is now, however
-            late they get it.
+        data: what the event says, in values that JSON has and Postgres can store. Receivers get exactly this, even
+            if they get it days later.
     """
 
     type: EventType

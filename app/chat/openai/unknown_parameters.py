@@ -87,7 +87,7 @@ def check_unknown_parameters(
     Args:
         body: the request.
         known: the parameters that it may have.
-        further: what is refused besides, without capitals and separators, with the reasons.
+        further: more names that are refused, each with the reason; without capitals and separators.
 
     Raises:
         ValidationError: one of them is refused, there are too many or they are too large.

@@ -87,7 +87,7 @@ class TurnSettlement:
     async def _is_ended_together(self, ending: TurnEnding, result: TurnResult | None = None) -> bool:
         """End the turn together with others of its organization that end at the same time, if that is possible.
 
-        The result is stored for repeated requests if it has a key, and kept as a response if it is to be.
+        If the request has a key, the result is stored for repetitions; if it asked for that, it is kept as a response.
         """
         stored = result if ending.idempotent else None
         keeping = _keeping(ending, result) if result else None

@@ -16,9 +16,9 @@ from simulator.faults.parsing import SEPARATOR, ChatFaults, UnknownFaultError, p
 from simulator.log import LogKind
 from simulator.openai.errors import ApiError, invalid_type
 from simulator.openai.refusals import refuse_by
-from simulator.openai.requests import check_key
+from simulator.openai.requests import check_key, read_object
 from simulator.state import simulator_of
-from simulator.wire import Json, JsonResponse, dump, load
+from simulator.wire import Json, JsonResponse, dump
 
 _DIMENSIONS = 256
 _MOST_INPUTS = 2048
@@ -59,12 +59,7 @@ async def embed(request: Request) -> Response:
 
 
 def _body(content: bytes) -> Json:
-    try:
-        body = load(content)
-    except ValueError as error:
-        raise ApiError(400, "We could not parse the JSON body of your request.") from error
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-        raise ApiError(400, "you must provide a model parameter", param="model")
+    body = read_object(content)
     given = body.get("input")
     is_one = bool(given) and isinstance(given, str | list)
     if not is_one or (isinstance(given, list) and _is_list_of_inputs(given) and len(given) > _MOST_INPUTS):

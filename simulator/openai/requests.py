@@ -112,13 +112,23 @@ def parse_chat_request(content: bytes) -> ChatRequest:
     )
 
 
-def _object(content: bytes) -> Json:
+def read_object(content: bytes) -> Json:
+    """The JSON object of a request, which names its model.
+
+    Raises:
+        ApiError: it is none, or it names none.
+    """
     try:
         body = load(content)
     except ValueError as error:
         raise ApiError(400, "We could not parse the JSON body of your request.") from error
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         raise ApiError(400, "you must provide a model parameter", param="model")
+    return body
+
+
+def _object(content: bytes) -> Json:
+    body = read_object(content)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
         raise ApiError(400, "'messages' must be a non-empty array of objects", param="messages")

@@ -7,12 +7,13 @@ from typing import Any
 
 from simulator.faults.chat import ChatFault
 from simulator.media.scene import NOTICE
+from simulator.openai.commands import next_command
 from simulator.openai.conversation import image_count, last_words, latest_results
 from simulator.openai.errors import invalid_schema
 from simulator.openai.prompted import prompted_schema
 from simulator.openai.requests import ChatRequest
 from simulator.openai.schema import InvalidSchemaError, instance
-from simulator.openai.tools import ToolCall, choose_calls, is_forced
+from simulator.openai.tools import ToolCall, choose_calls, is_forced, made_call
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -58,6 +59,8 @@ def reply_to(request: ChatRequest) -> Reply:
 def _reply(request: ChatRequest) -> Reply:
     words = last_words(request.messages)
     results = latest_results(request.messages)
+    if command := next_command(request):
+        return Reply(None, (made_call(*command),), "tool_calls")
     if results and not _AGAIN.search(words) and not is_forced(request):
         return _limited(request, _about(results))
     scripted = None if is_forced(request) else _scripted(words)

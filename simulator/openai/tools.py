@@ -57,8 +57,10 @@ def choose_calls(request: ChatRequest) -> list[ToolCall]:
     words = last_words(request.messages)
     if is_forced(request) and (results := latest_results(request.messages) or _observed(words)):
         tool = _forced(request) or _ending(request.tools, words)
-        return [_call(tool.name, _fitting(tool.parameters, "\n".join(results)))]
-    calls = [_call(tool.name, arguments) for tool in _wanted(request, words) for arguments in _arguments(tool, words)]
+        return [made_call(tool.name, _fitting(tool.parameters, "\n".join(results)))]
+    calls = [
+        made_call(tool.name, arguments) for tool in _wanted(request, words) for arguments in _arguments(tool, words)
+    ]
     return calls if request.is_parallel else calls[:1]
 
 
@@ -133,5 +135,6 @@ def _fitting(schema: Json, words: str) -> Json:
     return arguments if isinstance(arguments, dict) else {}
 
 
-def _call(name: str, arguments: Json) -> ToolCall:
+def made_call(name: str, arguments: Json) -> ToolCall:
+    """A new call."""
     return ToolCall(f"call_{secrets.token_hex(12)}", name, json.dumps(arguments, ensure_ascii=False))

@@ -12,8 +12,8 @@ from tests.contract.accounts import RECOVERING_MODEL, Account, open_account
 from tests.contract.environments import Node, node_environment, programs_for_node, python_environment
 from tests.contract.runs import Run, run_scenarios
 
-# They take minutes to install and to run.
-_LONG = ["test_langchain_suite.py", "test_python_snippets.py"]
+# They take minutes to install or to run.
+_LONG = ["test_codex.py", "test_langchain_suite.py", "test_python_snippets.py"]
 collect_ignore = [] if os.environ.get("FULL") == "1" else _LONG
 
 

@@ -29,7 +29,7 @@ TRIED = [mark for mark, environment in NODE.items() if os.environ.get("FULL") ==
 def test_every_snippet_is_tried() -> None:
     marks = [found.info for found in blocks(PAGE)]
 
-    assert sorted(marks) == sorted([*HERE, *PYTHON, *NODE, *IN_SHELL, *BY_HAND, "yaml llm"])
+    assert sorted(marks) == sorted([*HERE, *PYTHON, *NODE, *IN_SHELL, *BY_HAND, "yaml llm", "toml codex"])
 
 
 def test_the_versions_of_the_page_are_the_locked_ones() -> None:

@@ -259,3 +259,34 @@ async def test_text_may_come_before_a_call(openai_client: openai.AsyncOpenAI) ->
     assert called == sorted(called)
     assert any(called)
     assert finish.tool_calls is None
+
+
+RUN = {
+    "type": "function",
+    "function": {"name": "shell", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}}},
+}
+
+
+async def test_the_commands_in_the_words_are_run_one_after_another(openai_client: openai.AsyncOpenAI) -> None:
+    words = "Run `cat a`, then run `echo <result> > b`."
+    messages: list[Any] = [{"role": "user", "content": words}]
+    commands = []
+    for printed in ("Exit code: 0\nOutput:\nit's\n", "done"):
+        choice = await ask(openai_client, words, messages=messages, tools=[RUN])
+        commands += arguments_of(choice)
+        (call,) = choice.message.tool_calls
+        messages += [choice.message, {"role": "tool", "tool_call_id": call.id, "content": printed}]
+
+    last = await ask(openai_client, words, messages=messages, tools=[RUN])
+
+    assert commands == [{"cmd": "cat a"}, {"cmd": """echo 'it'"'"'s' > b"""}]
+    assert last.message.content.endswith("> done")
+
+
+@pytest.mark.parametrize("tools", [[WEATHER], [RUN]])
+async def test_without_a_command_or_a_tool_for_it_none_is_run(
+    openai_client: openai.AsyncOpenAI, tools: list[Any]
+) -> None:
+    words = "Run it" if tools == [RUN] else "Run `ls`"
+
+    assert not arguments_of(await ask(openai_client, words, tools=tools))

@@ -42,7 +42,11 @@ class Codex:
 
     def __init__(self, place: Path, settings: dict[str, str]) -> None:
         node = node_modules_of("codex")
-        self._program = [node.program, node.modules / "@openai" / "codex" / "bin" / "codex.js", "exec"]
+        self._program: list[str | Path] = [
+            node.program,
+            node.modules / "@openai" / "codex" / "bin" / "codex.js",
+            "exec",
+        ]
         self._settings = settings
         home = place / ".codex"
         home.mkdir()

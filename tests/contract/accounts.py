@@ -33,6 +33,20 @@ _CATALOG = "".join(
     "price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }\n"
     for model in dict.fromkeys(_MODELS_BY_AGENT.values())
 )
+# What is asked for without an agent: images of any size, and vectors.
+_CATALOG += """
+[[models]]
+name = "black-forest-labs/flux-schnell"
+kind = "generation"
+price = { per_output = 0.003, ceiling = 0.012 }
+[models.images]
+size = { "*" = { width = "{width}", height = "{height}" } }
+
+[[models]]
+name = "sim-embed"
+kind = "embedding"
+price = { per_million_prompt_tokens = 1 }
+"""
 _PLAN = "one-request-a-minute"
 
 

@@ -50,6 +50,8 @@ _PYDANTIC_CLASSES = {
     "busy": "ModelRateLimitError",
 }
 _VERCEL = ("chat", "stream", *_TOOLS, "structured", "structured_stream", "image", "history")
+# What needs no agent.
+_VERCEL_OTHERS = ("generated_images", "embeddings")
 _VERCEL_CLASSES = {"unknown_key": "AI_APICallError", "without_credits": "AI_APICallError", "busy": "AI_RetryError"}
 
 SMALL = {
@@ -74,17 +76,21 @@ SMALL = {
         _OPENAI,
     ),
     "openai-agents-responses": FrameworkClient("small", "openai_agents_client.py responses", _AGENTS, _OPENAI),
-    "langchain": FrameworkClient("openai2", "langchain_client.py", _LANGCHAIN, _LANGCHAIN_CLASSES),
+    "langchain": FrameworkClient("openai2", "langchain_client.py", (*_LANGCHAIN, "embeddings"), _LANGCHAIN_CLASSES),
     "langchain-responses": FrameworkClient("openai2", "langchain_client.py responses", _LANGCHAIN, _LANGCHAIN_CLASSES),
-    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", _VERCEL, _VERCEL_CLASSES),
+    "ai-openai": FrameworkClient("node", "vercel_client.mjs openai", (*_VERCEL, *_VERCEL_OTHERS), _VERCEL_CLASSES),
     "ai-responses": FrameworkClient("node", "vercel_client.mjs responses", (*_VERCEL, "session"), _VERCEL_CLASSES),
     "ai-openai-compatible": FrameworkClient(
-        "node", "vercel_client.mjs compatible", (*_VERCEL, "session"), _VERCEL_CLASSES
+        "node", "vercel_client.mjs compatible", (*_VERCEL, *_VERCEL_OTHERS, "session"), _VERCEL_CLASSES
     ),
 }
 LARGE = {
     "langchain-js": FrameworkClient(
-        "langchain-js", "langchain_client.mjs", (*_LANGCHAIN_JS, "tool_required"), _LANGCHAIN_JS_CLASSES, tries=2
+        "langchain-js",
+        "langchain_client.mjs",
+        (*_LANGCHAIN_JS, "tool_required", "embeddings"),
+        _LANGCHAIN_JS_CLASSES,
+        tries=2,
     ),
     "langchain-js-responses": FrameworkClient(
         "langchain-js", "langchain_client.mjs responses", _LANGCHAIN_JS, _LANGCHAIN_JS_CLASSES, tries=2
@@ -97,7 +103,18 @@ LARGE = {
     "llamaindex": FrameworkClient(
         "llamaindex",
         "llamaindex_client.py",
-        ("chat", "stream", *_TOOLS, "react", "structured", "structured_model", "image", "history", "session"),
+        (
+            "chat",
+            "stream",
+            *_TOOLS,
+            "react",
+            "structured",
+            "structured_model",
+            "image",
+            "history",
+            "session",
+            "embeddings",
+        ),
         _OPENAI,
         tries=12,
     ),

@@ -117,6 +117,18 @@ def ends_with_the_answer(found: dict[str, Any]) -> None:
     assert "Snow in" in found["answer"]
 
 
+def has_the_size(found: dict[str, Any]) -> None:
+    assert found == {"sizes": [[128, 72]] * 2, "types": ["image/png"] * 2}
+
+
+def are_vectors(found: dict[str, Any]) -> None:
+    first, second = found["vectors"]
+    assert first == pytest.approx(found["again"], abs=1e-6)
+    assert first != pytest.approx(second, abs=1e-2)
+    assert sum(number * number for number in first) == pytest.approx(1, abs=1e-5)
+    assert found.get("usage", 1) > 0
+
+
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "chat": is_an_answer,
     "stream": comes_in_pieces,
@@ -135,6 +147,8 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "fields": has_the_fields,
     "structured_md_json": has_the_words_around_it,
     "structured_partial": fills_in_every_part,
+    "generated_images": has_the_size,
+    "embeddings": are_vectors,
     "history": remembers,
     "session": remembers,
 }

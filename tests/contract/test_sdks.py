@@ -301,3 +301,21 @@ def test_a_replayed_stream_is_joined_like_the_first(run: Run) -> None:
     assert answers == {"ids": 1, "contents": [COUNT, COUNT], "finish_reasons": ["stop", "stop"]}
     assert run.requests["idempotent_stream"] == 2
     assert run.model_calls["idempotent_stream"] == 1
+
+
+def test_images_come_by_their_bytes_or_their_url(run: Run) -> None:
+    assert run.result("images") == {"sizes": [[128, 72]] * 2, "has_bytes": False, "at_url": [128, 72]}
+
+
+def test_a_stream_of_images_has_an_event_for_each(run: Run) -> None:
+    assert run.result("images_in_a_stream") == {"events": [["image_generation.completed", [128, 72]]] * 2}
+
+
+def test_vectors_are_read_from_either_form(run: Run) -> None:
+    found = run.result("embeddings")
+
+    first, second = found["vectors"]
+    assert first == pytest.approx(found["again"], abs=1e-6)
+    assert first != pytest.approx(second, abs=1e-2)
+    assert len(first) == len(second) == 256
+    assert min(found["usage"]) > 0

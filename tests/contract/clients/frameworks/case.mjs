@@ -11,6 +11,9 @@ export const COUNT = "Count to 20";
 export const ABOUT_WEATHER = "What is the weather in Oslo?";
 // Nothing in it asks for a tool, so that only a forced model calls one.
 export const PLACE = "Oslo?";
+// What is asked for without an agent.
+export const PAINTER = "black-forest-labs/flux-schnell";
+export const EMBEDDER = "sim-embed";
 export const PICTURE =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 

@@ -21,6 +21,9 @@ COUNT = "Count to 20"
 ABOUT_WEATHER = "What is the weather in Oslo?"
 # Nothing in it asks for a tool, so that only a forced model calls one.
 PLACE = "Oslo?"
+# What is asked for without an agent.
+PAINTER = "black-forest-labs/flux-schnell"
+EMBEDDER = "sim-embed"
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 

@@ -4,10 +4,10 @@ import { createRequire } from "node:module";
 
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { tool } from "@langchain/core/tools";
-import { ChatOpenAI } from "@langchain/openai";
+import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
 
-import { ABOUT_WEATHER, COUNT, HELLO, ORCHESTRATOR, PICTURE, PLACE, play, refusals } from "./case.mjs";
+import { ABOUT_WEATHER, COUNT, EMBEDDER, HELLO, ORCHESTRATOR, PICTURE, PLACE, play, refusals } from "./case.mjs";
 
 const useResponsesApi = process.argv[2] === "responses";
 const POEM = z.object({ title: z.string(), verses: z.number().int() });
@@ -103,6 +103,12 @@ async function session(scenario) {
   return { usages: [usageOf(await model.invoke(HELLO)), usageOf(await model.invoke(HELLO))] };
 }
 
+async function embeddings(scenario) {
+  const configuration = { baseURL: scenario.baseURL, defaultHeaders: scenario.headers };
+  const model = new OpenAIEmbeddings({ model: EMBEDDER, apiKey: scenario.keys.every_scope, configuration });
+  return { vectors: await model.embedDocuments([HELLO, PLACE]), again: await model.embedQuery(HELLO) };
+}
+
 // By itself it repeats refusals up to six times, for a minute.
 function ask(scenario, key, model) {
   return modelFor(scenario, { key, model, maxRetries: 1 }).invoke(HELLO);
@@ -112,6 +118,6 @@ const { version } = createRequire(import.meta.url)("@langchain/openai/package.js
 await play(version, {
   ...{ chat, stream, tool_auto, tool_named, structured, structured_call, image, history, session },
   // Over the Responses API it leaves out every choice of tools that is a word.
-  ...(useResponsesApi ? {} : { tool_required }),
+  ...(useResponsesApi ? {} : { tool_required, embeddings }),
   ...refusals(ask, (error) => error.status),
 });

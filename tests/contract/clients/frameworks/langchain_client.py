@@ -3,11 +3,12 @@
 from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from tests.contract.clients.frameworks.case import (
     ABOUT_WEATHER,
     COUNT,
+    EMBEDDER,
     HELLO,
     ORCHESTRATOR,
     PICTURE,
@@ -107,10 +108,23 @@ def session(case: Case) -> Json:
     return {"usages": [_usage(model.invoke(HELLO)) for _ in range(2)]}
 
 
+def embeddings(case: Case) -> Json:
+    """The vectors of two texts, and that of the first one as a question."""
+    model = OpenAIEmbeddings(
+        model=EMBEDDER,
+        base_url=case.base_url,
+        api_key=case.key,
+        default_headers=case.headers,
+        check_embedding_ctx_length=False,
+    )
+    return {"vectors": model.embed_documents([HELLO, PLACE]), "again": model.embed_query(HELLO)}
+
+
 def _ask(case: Case, key: str, model: str) -> None:
     _model(case, key, model).invoke(HELLO)
 
 
 if __name__ == "__main__":
     tools = [tool_auto, tool_required, tool_named]
-    play("langchain-openai", [chat, stream, *tools, structured, image, session, *refusals(_ask)])
+    others = [] if USES_RESPONSES else [embeddings]
+    play("langchain-openai", [chat, stream, *tools, structured, image, session, *others, *refusals(_ask)])

@@ -8,11 +8,13 @@ from llama_index.core.agent.workflow import FunctionAgent, ReActAgent, ToolCallR
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 
 from tests.contract.clients.frameworks.case import (
     ABOUT_WEATHER,
     COUNT,
+    EMBEDDER,
     HELLO,
     ORCHESTRATOR,
     PICTURE,
@@ -145,6 +147,14 @@ def session(case: Case) -> Json:
     return {"usages": [_usage(model.chat([_says()])) for _ in range(2)]}
 
 
+def embeddings(case: Case) -> Json:
+    """The vectors of two texts, and that of the first one as a question."""
+    model = OpenAILikeEmbedding(
+        model_name=EMBEDDER, api_base=case.base_url, api_key=case.key, default_headers=case.headers
+    )
+    return {"vectors": model.get_text_embedding_batch([HELLO, PLACE]), "again": model.get_query_embedding(HELLO)}
+
+
 def _ask(case: Case, key: str, model: str) -> None:
     _model(case, key, model).chat([_says()])
 
@@ -154,5 +164,5 @@ if __name__ == "__main__":
     forms = [structured, structured_model]
     play(
         "llama-index-llms-openai-like",
-        [chat, stream, *tools, *forms, image, history, session, *refusals(_ask)],
+        [chat, stream, *tools, *forms, image, history, session, embeddings, *refusals(_ask)],
     )

@@ -5,10 +5,21 @@ import { createRequire } from "node:module";
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateText, Output, RetryError, stepCountIs, streamText, tool } from "ai";
+import { APICallError, embed, embedMany, generateImage, generateText, Output, RetryError, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
-import { ABOUT_WEATHER, COUNT, HELLO, ORCHESTRATOR, PICTURE, PLACE, play, refusals } from "./case.mjs";
+import {
+  ABOUT_WEATHER,
+  COUNT,
+  EMBEDDER,
+  HELLO,
+  ORCHESTRATOR,
+  PAINTER,
+  PICTURE,
+  PLACE,
+  play,
+  refusals,
+} from "./case.mjs";
 
 const isCompatible = process.argv[2] === "compatible";
 const usesResponses = process.argv[2] === "responses";
@@ -22,12 +33,16 @@ const saying = (name, words) =>
   });
 const tools = { get_weather: saying("weather", "Snow"), get_time: saying("time", "Noon") };
 
-function modelFor(scenario, key = "every_scope", model = ORCHESTRATOR) {
+function providerFor(scenario, key = "every_scope") {
   const settings = { baseURL: scenario.baseURL, apiKey: scenario.keys[key], headers: scenario.headers };
-  if (usesResponses) return createOpenAI(settings)(model);
-  if (!isCompatible) return createOpenAI(settings).chat(model);
+  if (!isCompatible) return createOpenAI(settings);
   const more = { name: "junis", includeUsage: true, supportsStructuredOutputs: true };
-  return createOpenAICompatible({ ...settings, ...more })(model);
+  return createOpenAICompatible({ ...settings, ...more });
+}
+
+function modelFor(scenario, key = "every_scope", model = ORCHESTRATOR) {
+  const provider = providerFor(scenario, key);
+  return isCompatible || usesResponses ? provider(model) : provider.chat(model);
 }
 
 function usageOf({ inputTokens, outputTokens }) {
@@ -107,6 +122,20 @@ async function session(scenario) {
   return { usages: [usageOf(first.usage), usageOf(second.usage)] };
 }
 
+async function generated_images(scenario) {
+  const model = providerFor(scenario).imageModel(PAINTER);
+  const { images } = await generateImage({ model, prompt: "A lighthouse", n: 2, size: "128x72" });
+  const sizes = images.map(({ uint8Array }) => Buffer.from(uint8Array)).map((png) => [png.readUInt32BE(16), png.readUInt32BE(20)]);
+  return { sizes, types: images.map(({ mediaType }) => mediaType) };
+}
+
+async function embeddings(scenario) {
+  const model = providerFor(scenario).embeddingModel(EMBEDDER);
+  const { embeddings: vectors, usage } = await embedMany({ model, values: [HELLO, PLACE] });
+  const { embedding: again } = await embed({ model, value: HELLO });
+  return { vectors, again, usage: usage.tokens };
+}
+
 function ask(scenario, key, model) {
   return generateText({ model: modelFor(scenario, key, model), prompt: HELLO });
 }
@@ -120,5 +149,6 @@ const { version } = createRequire(import.meta.url)("ai/package.json");
 await play(version, {
   ...{ chat, stream, tool_auto, tool_required, tool_named, structured, structured_stream, image, history },
   ...(isCompatible || usesResponses ? { session } : {}),
+  ...(usesResponses ? {} : { generated_images, embeddings }),
   ...refusals(ask, statusOf),
 });

@@ -9,13 +9,14 @@ import { VERSION } from "openai/version";
 
 import { scenarios as answers } from "./answers.mjs";
 import { Case } from "./case.mjs";
+import { scenarios as images } from "./images.mjs";
 import { scenarios as refusals } from "./refusals.mjs";
 import { scenarios as repeats } from "./repeats.mjs";
 import { scenarios as responses } from "./responses.mjs";
 import { scenarios as streams } from "./streams.mjs";
 import { scenarios as tools } from "./tools.mjs";
 
-const SCENARIOS = { ...answers, ...streams, ...tools, ...refusals, ...repeats, ...responses };
+const SCENARIOS = { ...answers, ...streams, ...tools, ...refusals, ...repeats, ...responses, ...images };
 
 const access = JSON.parse(readFileSync(0, "utf8"));
 const results = {};

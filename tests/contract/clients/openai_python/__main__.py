@@ -12,7 +12,7 @@ from collections.abc import Callable
 import openai
 from openai import OpenAI
 
-from tests.contract.clients.openai_python import answers, refusals, repeats, responses, streams, tools
+from tests.contract.clients.openai_python import answers, images, refusals, repeats, responses, streams, tools
 from tests.contract.clients.openai_python.case import Case, Json
 
 SCENARIOS = (
@@ -22,6 +22,7 @@ SCENARIOS = (
     *refusals.SCENARIOS,
     *repeats.SCENARIOS,
     *responses.SCENARIOS,
+    *images.SCENARIOS,
 )
 
 

@@ -100,3 +100,20 @@ async def test_without_scripts_the_answer_is_on_the_next_page(plain_page: Page) 
     await expect(plain_page.get_by_role("button", name="Stop")).to_be_hidden()
     await plain_page.get_by_role("link", name="Trace").click()
     await expect(plain_page.get_by_role("heading", name="This turn took")).to_be_visible()
+
+
+async def test_the_request_and_its_code_follow_the_choice_of_the_api(page: Page) -> None:
+    await page.goto("/admin/playground")
+    await page.get_by_label("Over the API").select_option("Responses")
+
+    await expect(page.locator("#code")).to_contain_text("/v1/responses", timeout=_PATIENCE)
+    await page.get_by_label("Message").fill("count to 3")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("log")).to_contain_text("1 2 3", timeout=_PATIENCE)
+    await expect(page.locator("#code")).to_contain_text('"conversation"', timeout=_PATIENCE)
+    await page.get_by_label("Over the API").select_option("Chat Completions")
+    await expect(page.locator("#code")).to_contain_text("/v1/chat/completions", timeout=_PATIENCE)
+    await page.get_by_label("Message").fill("count to 4")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("log")).to_contain_text("1 2 3 4", timeout=_PATIENCE)
+    await expect(page.locator("#code")).to_contain_text('"session_id"', timeout=_PATIENCE)

@@ -60,12 +60,21 @@ async def run(program: list[str], text: str | None, key: str, folder: Path) -> s
     return out.decode()
 
 
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
 @pytest.mark.parametrize("is_continued", [False, True], ids=["new-session", "continued"])
 @pytest.mark.parametrize("name", ["curl", "Python", "Node"])
 async def test_it_runs_as_it_is_shown(
-    owner: Browser, host: Organization, request: pytest.FixtureRequest, tmp_path: Path, name: str, is_continued: bool
+    owner: Browser,
+    host: Organization,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    name: str,
+    is_continued: bool,
+    protocol: str,
 ) -> None:
-    form = fields(WORDS, temperature="0.5", more='{"seed": 7, "top_k": 4, "parallel_tool_calls": true}')
+    form = fields(
+        WORDS, temperature="0.5", more='{"seed": 7, "top_k": 4, "parallel_tool_calls": true}', protocol=protocol
+    )
     answer = words_of(await stream_turn(owner, form | ({} if is_continued else {"session": "another"})))
 
     text = await sample_of(owner, form, name)
@@ -73,14 +82,14 @@ async def test_it_runs_as_it_is_shown(
         if shutil.which("curl") is None:
             pytest.skip("curl is not installed")
         printed = await run(["sh", "-e"], text, host.api_key, tmp_path)
-        assert "data: [DONE]" in printed
+        assert ("data: [DONE]" if protocol == "chat" else "event: response.completed") in printed
         assert all(f'"{word} ' in printed or f'{word}"' in printed for word in ["done-with-it"])
     elif name == "Python":
         assert await run([sys.executable, "-"], text, host.api_key, tmp_path) == f"{answer}\n"
     else:
         node: Node = request.getfixturevalue("node")
         folder: Path = request.getfixturevalue("node_folder")
-        program = folder / f"playground-{is_continued}.mjs"
+        program = folder / f"playground-{is_continued}-{protocol}.mjs"
         program.write_text(text)
         assert await run([str(node.program), str(program)], None, host.api_key, folder) == f"{answer}\n"
 

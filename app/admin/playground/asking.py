@@ -9,18 +9,16 @@ import orjson
 from pydantic import ValidationError
 
 from app.admin.forms import Form, sentence_of
+from app.admin.playground.protocols import Protocol, protocol_of
 from app.chat.openai.request import ChatRequest
+from app.chat.responses.request import ResponseRequest
 from app.core.errors import AppError
 from app.core.json_body import parse_body
 from app.model_names.service import AGENT_PREFIX, ORCHESTRATOR_MODEL
 
 _MOST_TEXT: Final = 200_000
 _MOST_NAME: Final = 512
-# What has a field of its own, or is decided by the playground.
-_TAKEN: Final = frozenset(
-    {"messages", "model", "stream", "stream_options", "tools", "session_id", "elevenlabs_extra_body", "temperature"}
-    | {"max_tokens", "top_p"}
-)
+_FIELDS: Final = {"messages": "say", "input": "say", "tools": "tools"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +27,17 @@ class Asked:
 
     Attributes:
         body: the body of a request for it, without what says which session it continues.
+        protocol: the API that it is of.
         session: the name of the session.
         once: names the form, so that it is sent once.
         request: the body as the API reads it.
     """
 
     body: dict[str, Any]
+    protocol: Protocol
     session: str
     once: str
-    request: ChatRequest
+    request: ChatRequest | ResponseRequest
 
     @property
     def hash(self) -> bytes:
@@ -47,61 +47,54 @@ class Asked:
 
 async def read_asked(form: Form) -> Asked | None:
     """What the form asks for. None if something in it is refused, which the form then says."""
-    messages = _messages(form)
-    parameters = {**await _more(form), **_numbers(form)}
-    tools = await _tools(form)
-    agent = form.text("agent", most=200, is_optional=True, label="The agent")
+    protocol = protocol_of(form.value("protocol"))
+    results = _results(form)
+    text = form.text("say", most=_MOST_TEXT, is_optional=bool(results), label="A message")
+    more = {**await _more(form, protocol), **_numbers(form, protocol)}
+    tools = [protocol.tool(each) for each in await _tools(form)]
+    form.text("agent", most=200, is_optional=True, label="The agent")
     session = form.text("session", most=_MOST_NAME, label="The session")
     once = form.text("once", most=64, label="The form")
     if form.errors:
         return None
-    body = {
-        "model": f"{AGENT_PREFIX}{agent}" if agent else ORCHESTRATOR_MODEL,
-        "messages": messages,
-        **parameters,
-        **({"tools": tools} if tools else {}),
-    }
+    body = protocol.body(_model(form), results, text, {**more, **({"tools": tools} if tools else {})})
     try:
-        request = ChatRequest.model_validate(body)
+        request = protocol.request.model_validate(body)
     except ValidationError as error:
         _refuse(form, error)
         return None
-    return Asked(body, session, once, request)
+    return Asked(body, protocol, session, once, request)
 
 
 def body_of(form: Form) -> dict[str, Any]:
     """The request as far as the form is right: what is shown as code while somebody types."""
+    protocol = protocol_of(form.value("protocol"))
+    text = form.value("say").strip() or "Draw a lighthouse at night"
+    return protocol.body(_model(form), (), text, _numbers(Form(dict(form.values)), protocol))
+
+
+def _model(form: Form) -> str:
     agent = form.value("agent").strip()
-    return {
-        "model": f"{AGENT_PREFIX}{agent}" if agent else ORCHESTRATOR_MODEL,
-        "messages": [{"role": "user", "content": form.value("say").strip() or "Draw a lighthouse at night"}],
-        **_numbers(Form(dict(form.values))),
-    }
+    return f"{AGENT_PREFIX}{agent}" if agent else ORCHESTRATOR_MODEL
 
 
-def _messages(form: Form) -> list[dict[str, Any]]:
-    """The results of the client's tools, then what the user says."""
-    calls, results = form.texts("call"), form.texts("result")
-    messages: list[dict[str, Any]] = [
-        {"role": "tool", "tool_call_id": call, "content": result}
-        for call, result in zip(calls, results, strict=False)
-        if call
-    ]
-    text = form.text("say", most=_MOST_TEXT, is_optional=bool(messages), label="A message")
-    return [*messages, {"role": "user", "content": text}] if text else messages
+def _results(form: Form) -> list[tuple[str, str]]:
+    """The ids of the calls of the client's tools, and what they have returned."""
+    pairs = zip(form.texts("call"), form.texts("result"), strict=False)
+    return [(call, result) for call, result in pairs if call]
 
 
-def _numbers(form: Form) -> dict[str, Any]:
+def _numbers(form: Form, protocol: Protocol) -> dict[str, Any]:
     limits = {"temperature": Decimal(2), "top_p": Decimal(1)}
     values: dict[str, Any] = {
         name: form.decimal(name, least=Decimal(0), most=most, is_optional=True) for name, most in limits.items()
     }
     values = {name: float(value) for name, value in values.items() if value is not None}
     most_tokens = form.whole("max_tokens", least=1, most=10_000_000, is_optional=True)
-    return values if most_tokens is None else {**values, "max_tokens": most_tokens}
+    return values if most_tokens is None else {**values, protocol.max_tokens: most_tokens}
 
 
-async def _more(form: Form) -> dict[str, Any]:
+async def _more(form: Form, protocol: Protocol) -> dict[str, Any]:
     """Further parameters, as JSON."""
     value = await _json(form, "more")
     if value is None:
@@ -109,7 +102,7 @@ async def _more(form: Form) -> dict[str, Any]:
     if not isinstance(value, dict):
         form.error("more", 'Enter a JSON object, such as {"seed": 7}.')
         return {}
-    if taken := sorted(_TAKEN.intersection(value)):
+    if taken := sorted(protocol.taken.intersection(value)):
         form.error("more", f"{taken[0]} has a place of its own. Remove it here.")
     return value
 
@@ -143,5 +136,5 @@ def _refuse(form: Form, error: ValidationError) -> None:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     message = str(first["msg"]).removeprefix("Value error, ")
-    field = {"messages": "say", "tools": "tools"}.get(location[0] if location else "", "more")
+    field = _FIELDS.get(location[0] if location else "", "more")
     form.error(field, f"{'.'.join(location)}: {message}." if location else f"{message}.")

@@ -11,6 +11,7 @@ from app.admin.forms import Form, read_form, sentence_of
 from app.admin.playground.asking import body_of, read_asked
 from app.admin.playground.code import KEY_VARIABLE, samples_of
 from app.admin.playground.conversation import Conversation, Conversations
+from app.admin.playground.protocols import PROTOCOLS, protocol_of
 from app.admin.playground.streaming import PlaygroundForm
 from app.admin.playground.turns import begin_turn, finish_turn
 from app.admin.rendering import render
@@ -26,7 +27,7 @@ from app.dependencies import DatabaseDep, SettingsDep, StoreDep
 router = APIRouter()
 
 _Text = Annotated[str | None, Query(max_length=600)]
-_FIELDS: Final = ("agent", "temperature", "max_tokens", "top_p", "more", "tools")
+_FIELDS: Final = ("agent", "protocol", "temperature", "max_tokens", "top_p", "more", "tools")
 
 
 async def get_conversations(
@@ -134,6 +135,7 @@ async def _page(
         session=conversation.session.public_id if conversation else session or new_id("sess"),
         once=new_id("once"),
         targets=[("", "the orchestrator"), *((name, name) for name in names)],
+        protocols=[(each.name, each.label) for each in PROTOCOLS],
         samples=await _samples(request, settings, asked or form, conversation),
         key_variable=KEY_VARIABLE,
     )
@@ -152,4 +154,5 @@ async def _samples(request: Request, settings: Settings, form: Form, conversatio
     asked = await read_asked(copied)
     body = asked.body if asked else body_of(form)
     session = conversation.session.public_id if conversation else None
-    return samples_of(body, base_url=api_url(request, settings), session=session)
+    protocol = protocol_of(form.value("protocol"))
+    return samples_of(body, protocol, base_url=api_url(request, settings), session=session)

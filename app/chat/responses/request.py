@@ -180,6 +180,21 @@ class ResponseRequest(SharedParameters):
             keeping=keeping if self.is_kept else None,
         )
 
+    def turn_of(self, owner: TurnOwner, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:
+        """What the request asks of a turn that runs for this owner, and of which no response is kept."""
+        return TurnRequest(
+            owner=owner,
+            target=target,
+            messages=self.read.messages,
+            client_tools=[as_chat_tool(tool) for tool in self.tools or ()],
+            parameters=self.parameters,
+            is_streamed=bool(self.stream),
+            session_name=self.session_id or self.conversation_id,
+            conversation_name=None,
+            idempotent=idempotent,
+            instructions=self.instructions,
+        )
+
     @property
     def is_kept(self) -> bool:
         """Whether the response is kept, as it is unless the client says no."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from app.audit.actor import SERVER, Actor
 from app.core.database import Database, Transaction
-from app.core.errors import InvalidRequestError
+from app.core.errors import AppError, InvalidRequestError
 from app.credits import repository, service, settlement
 from app.credits.balance import Balance
 from app.credits.references import is_reserved
@@ -68,6 +68,10 @@ async def grant_monthly_credits(database: Database) -> int:
     for grant in due:
         try:
             granted += await _grant(database, grant.organization_id)
+        except AppError as error:  # such as a balance that cannot become larger
+            logger.warning(
+                "monthly_credits_refused", extra={"organization_id": grant.organization_id, "reason": error.text}
+            )
         except Exception:  # one that fails must not keep the others from theirs; it is tried again later
             logger.exception("monthly_credits_not_granted", extra={"organization_id": grant.organization_id})
     if granted:

@@ -109,7 +109,9 @@ async def test_a_plan_without_credits_and_an_ended_subscription_get_none(
     assert [await granted(database, organization) for organization in (without, ended)] == [[], []]
 
 
-async def test_if_one_grant_fails_the_others_are_still_made(database: Database, clocks: Clocks, plan: str) -> None:
+async def test_if_one_grant_fails_the_others_are_still_made(
+    database: Database, clocks: Clocks, plan: str, caplog: pytest.LogCaptureFixture
+) -> None:
     others = [await factories.make_organization(database, plan=plan) for _ in range(3)]
     await make_rich(database, others[1])
 
@@ -118,6 +120,9 @@ async def test_if_one_grant_fails_the_others_are_still_made(database: Database, 
 
     assert [len(await granted(database, organization)) for organization in others] == [1, 0, 1]
     assert await faults_of(database, others[1]) == []
+    # Nothing is wrong with the server: no traceback.
+    (refused,) = [record for record in caplog.records if record.__dict__.get("organization_id") == others[1].id]
+    assert (refused.message, refused.levelname, refused.exc_info) == ("monthly_credits_refused", "WARNING", None)
 
 
 async def make_rich(database: Database, organization: Organization) -> None:

@@ -21,7 +21,7 @@ _ROWS = 30_000
 _DAYS = 60
 _LAST = datetime(2026, 3, 1, tzinfo=UTC)
 _SIZE = 50
-# An index may lead past rows that are no part of the walk, such as those of other tests.
+# An index may lead past a few rows that are no part of the walk.
 _MOST_READ = 3 * SCANNED // 2
 _SEED = f"""
 INSERT INTO ledger_entries (organization_id, kind, reference, amount, balance_after, is_estimated, description,
@@ -42,10 +42,12 @@ WHERE organization_id = $1 AND request_id IS NOT NULL
 @pytest.fixture(scope="module")
 async def long_ledger(database: Database) -> Organization:
     """An organization with many entries, in the order of their times."""
-    organization = await factories.make_organization(database, credit="0")
+    organization, newer = [await factories.make_organization(database, credit="0") for _ in range(2)]
     async with database.transaction() as tx:
         await tx.execute(_SEED, organization.id, _LAST)
         await tx.execute(_HOLDS, organization.id)
+        # What others enter later is not in the way.
+        await tx.execute(_SEED, newer.id, _LAST)
     async with database.transaction() as tx:
         await tx.execute("ANALYZE ledger_entries")
         await tx.execute("ANALYZE credit_holds")
@@ -87,6 +89,9 @@ async def test_a_page_reads_no_more_than_it_looks_through(
             walk = Walk.of(long_ledger.id, chosen, None, bounds.up_to(before and highest - before))
             statements = {walk.page("l.*", _SIZE + 1): walk.values, walk.end(): walk.values[: walk.driving_values]}
             await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            if not walk.found:
+                # Half of a small table is sooner read as a whole and sorted; of a large one it is not.
+                await tx.execute("SET LOCAL enable_sort = off")
             for statement, values in statements.items():
                 plan = await tx.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
                 nodes = list(_nodes_of(plan[0]["Plan"]))

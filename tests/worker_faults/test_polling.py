@@ -14,6 +14,7 @@ import pytest
 from app.core.redis_keys import redis_key
 from devstack.vendors import choose_vendors
 from tests.vendors_simulator import VendorsSimulator, vendors_simulator
+from tests.waiting import until
 from tests.worker.manual_worker import ManualWorker, open_manual_worker
 from tests.worker.workbench import Workbench, open_workbench
 from tests.worker_faults.conftest import NewSite
@@ -90,13 +91,15 @@ async def observed(workbench: Workbench, asked: list[str]) -> int:
 async def test_attempts_are_polled_one_by_one_if_the_list_fails(
     workbench: Workbench, worker: ManualWorker, order_fault: OrderFault, due: list[str]
 ) -> None:
-    order_fault("list-500", 3)
+    order_fault("list-500", 1000)
 
-    for _ in range(3):
+    async def all_observed() -> bool:
         await make_due(workbench)
         await worker.steps.poll.run()
+        return await observed(workbench, due) == _MANY
 
-    assert await observed(workbench, due) == _MANY
+    # Single polls that fail, as on a machine with much to do, are made again, too.
+    await until(all_observed)
 
 
 async def test_after_a_throttled_list_nothing_is_polled_before_the_wait_is_over(

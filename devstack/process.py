@@ -9,13 +9,37 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
-
-Process = subprocess.Popen[bytes]
+from typing import IO, Protocol
 
 PIPE = subprocess.PIPE
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FIXED = {signal.SIGKILL, signal.SIGSTOP}  # nobody can change what these do
+
+
+class Process(Protocol):
+    """A process that was started here; each attribute and method is that of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 def spawn(
@@ -27,7 +51,7 @@ def spawn(
     cwd: Path | None = None,
     stdin: IO[bytes] | int | None = None,
     stdout: IO[bytes] | int | None = None,
-) -> Process:
+) -> subprocess.Popen[bytes]:
     """Start a program in its own session.
 
     Ctrl-C in a terminal therefore reaches only us, and we decide in which order programs end. No signal is ignored or

@@ -46,7 +46,7 @@ class Program(ManagedProcess):
         super().__init__(name, log)
         self.arguments = arguments
         self.env = env
-        self._folder = folder
+        self.folder = folder
         self.ready_url = ready_url
 
     def launch(self, *, stdin: IO[bytes] | int | None = None, stdout: IO[bytes] | int | None = None) -> process.Process:
@@ -57,7 +57,7 @@ class Program(ManagedProcess):
             log=self.log,
             # It can be killed at any time without harm, and its port must be free for the next start.
             death_signal=signal.SIGKILL,
-            cwd=self._folder,
+            cwd=self.folder,
             stdin=stdin,
             stdout=stdout,
         )

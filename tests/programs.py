@@ -1,5 +1,8 @@
 """The product's own programs as the tests run them: real processes, reached over HTTP.
 
+They are forked from one that has loaded their modules, which saves most of the time of a start. `make quickstart`, the
+chaos run, the drills and the tests of `junis` start them as an operator does.
+
 API and worker run as the server's own role, wherever a test has migrated the database by `migrate`: so a right that the
 role lacks fails a test. Tests themselves, and migrations, use the owner's.
 """
@@ -19,6 +22,7 @@ from devstack.process import Process
 from devstack.product import ROOT
 from devstack.programs import Program, run_to_end
 from tests.waiting import PATIENCE
+from tests.warm_start.program import WarmProgram
 
 __all__ = [
     "ROOT",
@@ -67,7 +71,7 @@ def api_process(settings: Mapping[str, str], log: Path) -> Api:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     environment = product.isolated({**as_server(settings), "PUBLIC_URL": origin})
-    return Api(port, product.api(environment, log, origin=origin, folder=log.parent))
+    return Api(port, WarmProgram.of(product.api(environment, log, origin=origin, folder=log.parent)))
 
 
 @contextmanager
@@ -81,7 +85,8 @@ def running_api(settings: Mapping[str, str], log: Path) -> Iterator[str]:
 @contextmanager
 def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[Process]:
     """Run a worker during the block; these are its only settings."""
-    with product.worker(product.isolated(as_server(settings)), log, folder=log.parent).serving() as worker:
+    worker = WarmProgram.of(product.worker(product.isolated(as_server(settings)), log, folder=log.parent))
+    with worker.serving():
         yield worker.running
 
 
@@ -100,7 +105,7 @@ async def running_apis(*apis: Api) -> AsyncIterator[tuple[Api, ...]]:
 
 def migration(settings: Mapping[str, str], log: Path) -> Program:
     """`junis migrate`, not started yet; these are its only settings."""
-    return product.migration(product.isolated(settings), log, folder=log.parent)
+    return WarmProgram.of(product.migration(product.isolated(settings), log, folder=log.parent))
 
 
 def migrate(settings: Mapping[str, str], folder: Path) -> None:

@@ -11,6 +11,7 @@ import httpx
 from devstack import product
 from devstack.ports import free_port
 from tests.waiting import PATIENCE
+from tests.warm_start.program import WarmProgram
 
 
 class VendorsSimulator:
@@ -64,6 +65,8 @@ def vendors_simulator(*options: str) -> Iterator[VendorsSimulator]:
     origin = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "simulator.log"
-        program = product.simulator(product.isolated({}), log, *options, origin=origin, folder=Path(folder))
+        program = WarmProgram.of(
+            product.simulator(product.isolated({}), log, *options, origin=origin, folder=Path(folder))
+        )
         with program.serving(), httpx.Client(base_url=origin, timeout=PATIENCE) as http:
             yield VendorsSimulator(http)

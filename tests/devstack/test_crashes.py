@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 class Owner:
     """Another process, which runs servers."""
 
-    process: process.Process
+    process: subprocess.Popen[bytes]
     pids: list[int]
     database_url: str
     redis_url: str
@@ -44,7 +44,7 @@ OwnerStarter = Callable[..., Owner]
 
 @pytest.fixture
 def start_owner() -> Iterator[OwnerStarter]:
-    started: list[process.Process] = []
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(folder: Path, **env: str) -> Owner:
         started.append(_launch_owner(folder, **env))
@@ -58,9 +58,11 @@ def start_owner() -> Iterator[OwnerStarter]:
             process.kill(owner)
 
 
-def _launch_owner(folder: Path, **env: str) -> process.Process:
+def _launch_owner(folder: Path, **env: str) -> subprocess.Popen[bytes]:
     owner = Program("owner", ("-m", "tests.devstack.owner", str(folder)), {**os.environ, **env}, folder.parent / "log")
-    return owner.launch(stdout=process.PIPE)
+    launched = owner.launch(stdout=process.PIPE)
+    assert isinstance(launched, subprocess.Popen)
+    return launched
 
 
 @pytest.fixture

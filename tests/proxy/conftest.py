@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -12,6 +12,7 @@ from tests import factories
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.proxy.caddy import Proxy, running_proxy
+from tests.warm_start.program import WarmProgram
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 
@@ -20,7 +21,7 @@ ADDRESSES = ("127.0.0.2", "127.0.0.3")
 class Fleet:
     """API processes on one port of several addresses, and the proxy in front of them."""
 
-    apis: list[Program]
+    apis: Sequence[Program]
     port: int
     proxy: Proxy
 
@@ -40,7 +41,9 @@ def fleet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
     port = free_port()
     env = product.isolated({**fleet_settings(stack), "PUBLIC_URL": f"http://127.0.0.1:{port}"})
     apis = [
-        product.api(env, folder / f"api-{address}.log", origin=f"http://{address}:{port}", folder=folder)
+        WarmProgram.of(
+            product.api(env, folder / f"api-{address}.log", origin=f"http://{address}:{port}", folder=folder)
+        )
         for address in ADDRESSES
     ]
     with running_proxy(folder / "proxy", port, *ADDRESSES) as proxy, apis[0].serving(), apis[1].serving():

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from subprocess import Popen
 from typing import Protocol
 
 import pytest
 from redis.asyncio import Redis
 
+from devstack.process import Process
 from tests import programs
 from tests.core.sites import new_site
 from tests.vendors_simulator import VendorsSimulator
@@ -25,7 +25,7 @@ _NEXT = 1
 
 
 class StartWorker(Protocol):
-    def __call__(self) -> AbstractContextManager[Popen[bytes]]:
+    def __call__(self) -> AbstractContextManager[Process]:
         """Runs a worker during the block."""
         ...
 

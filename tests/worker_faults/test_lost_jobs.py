@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from subprocess import Popen
 from typing import Protocol
 
 import pytest
@@ -12,6 +11,7 @@ from app.core.clock import now
 from app.generations import parking
 from app.queue.arq import queue_of
 from app.queue.protocol import WakeKind
+from devstack.process import Process
 from tests import programs
 from tests.core.sites import settings_of
 from tests.patient import patient_transaction
@@ -28,14 +28,14 @@ _LONG_LEASE = "600"
 
 
 class StartWorker(Protocol):
-    def __call__(self, **settings: str) -> AbstractContextManager[Popen[bytes]]:
+    def __call__(self, **settings: str) -> AbstractContextManager[Process]:
         """Runs a worker with these settings during the block."""
         ...
 
 
 @pytest.fixture
 def start_worker(site: dict[str, str], run_folder: Path) -> StartWorker:
-    def start(**settings: str) -> AbstractContextManager[Popen[bytes]]:
+    def start(**settings: str) -> AbstractContextManager[Process]:
         return programs.running_worker({**site, **settings}, run_folder / "losing-worker.log")
 
     return start

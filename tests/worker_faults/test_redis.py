@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from subprocess import Popen
 
 import httpx
 import pytest
 
+from devstack.process import Process
 from devstack.valkey import Valkey
 from tests import programs
 from tests.worker.workbench import Workbench
@@ -39,7 +39,7 @@ async def site(make_site: NewSite, valkey: Valkey) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(site: dict[str, str], run_folder: Path) -> Iterator[Popen[bytes]]:
+def worker(site: dict[str, str], run_folder: Path) -> Iterator[Process]:
     with programs.running_worker(site, run_folder / "redis-worker.log") as running:
         yield running
 
@@ -56,7 +56,7 @@ async def test_a_wake_reaches_the_worker_before_its_next_poll(workbench: Workben
     assert median(delays) < _FALLBACK_POLL_SECONDS / 2
 
 
-async def test_redis_may_die_under_load(workbench: Workbench, valkey: Valkey, worker: Popen[bytes]) -> None:
+async def test_redis_may_die_under_load(workbench: Workbench, valkey: Valkey, worker: Process) -> None:
     asked = [await workbench.ask("simulator/image") for _ in range(_MANY)]
     await until_ended(workbench, asked, count=1)
     valkey.kill()

@@ -104,6 +104,19 @@ def chat_ceiling(price: PriceTag, *, prompt_tokens: int, completion_tokens: int)
     return _chat_amount(price, prompt_tokens, completion_tokens).quantize(SIX_DECIMALS, ROUND_UP)
 
 
+def affordable_tokens(price: PriceTag, *, prompt_tokens: int, most: Decimal, wanted: int) -> int:
+    """How many tokens of an answer, of those `wanted`, a model call may have that costs at most `most`.
+
+    It is negative if not even the prompt can be paid for.
+    """
+    left = most - _chat_amount(price, prompt_tokens, 0)
+    if left < 0:
+        return -1
+    per_token = price.per_million_completion_tokens
+    # The ceiling of a call is rounded up to the decimals that `most` has, so it is exceeded by what exceeds this.
+    return wanted if per_token * wanted <= left * _MILLION else int(left * _MILLION // per_token)
+
+
 def _chat_amount(price: PriceTag, prompt_tokens: int, completion_tokens: int) -> Decimal:
     per_token = price.per_million_prompt_tokens * prompt_tokens
     per_token += price.per_million_completion_tokens * completion_tokens

@@ -11,6 +11,7 @@ from app.chat.openai.text_request import TextCompletionRequest
 from app.chat.responding import respond
 from app.chat.turns.targets import Target
 from app.core.documentation import may_raise
+from app.credits.dependencies import MaxCreditsDep
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.rate_limits.dependencies import GuardedRoute
 
@@ -26,11 +27,13 @@ async def create_chat_completion(
     body: ChatRequest,
     caller: OrchestratorInvoker,
     idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
     request: Request,
     turns: TurnsDep,
 ) -> Response:
     """Run one turn of the organization's orchestrator, or of `model: "agent/<name>"`, in OpenAI's form."""
-    begun = await turns.begin(body.turn_request(caller, Target.of_model(body.model), idempotent))
+    wanted = body.turn_request(caller, Target.of_model(body.model), idempotent)
+    begun = await turns.begin(wanted.within(max_credits))
     return await respond(request, begun, CompletionForm(body.wants_usage), is_streamed=bool(body.stream))
 
 
@@ -40,11 +43,13 @@ async def create_text_completion(
     body: TextCompletionRequest,
     caller: OrchestratorInvoker,
     idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
     request: Request,
     turns: TurnsDep,
 ) -> Response:
     """Run one turn with the prompt as its message, in the form of the time before chats."""
-    begun = await turns.begin(body.chat.turn_request(caller, Target.of_model(body.model), idempotent))
+    wanted = body.chat.turn_request(caller, Target.of_model(body.model), idempotent)
+    begun = await turns.begin(wanted.within(max_credits))
     return await respond(request, begun, TextForm(body.wants_usage), is_streamed=bool(body.stream))
 
 
@@ -55,9 +60,11 @@ async def create_agent_completion(
     body: AgentRequest,
     caller: AgentInvoker,
     idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
     request: Request,
     turns: TurnsDep,
 ) -> Response:
     """Run one turn of an LLM agent, in OpenAI's form."""
-    begun = await turns.begin(body.turn_request(caller, Target(agent_id=agent_id), idempotent))
+    wanted = body.turn_request(caller, Target(agent_id=agent_id), idempotent)
+    begun = await turns.begin(wanted.within(max_credits))
     return await respond(request, begun, CompletionForm(body.wants_usage), is_streamed=bool(body.stream))

@@ -8,11 +8,13 @@ from app.content import service
 from app.content.dependencies import ContentReader, ContentRetrier, ContentRoute, FileUrlsDep
 from app.content.errors import ContentNotFoundError, ContentRequestError
 from app.content.repository import ContentFilter
-from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued
+from app.content.schemas import ContentDetail, ContentPageRead, RetryQueued, RetryRequest
 from app.content.service import Retrier
 from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
-from app.credits.errors import InsufficientCreditsError
+from app.credits.dependencies import MaxCreditsDep
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.max_credits import lesser
 from app.dependencies import QueueDep, TransactionDep
 from app.generations.dependencies import GenerationPolicyDep
 from app.generations.media_types import ContentType
@@ -52,7 +54,9 @@ async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep
 
 
 @router.post("/{content_id}/retry", openapi_extra={"x-billing": "metered"})
-@may_raise(InsufficientCreditsError, ContentNotFoundError, ContentRequestError, ModelNotPricedError)
+@may_raise(
+    InsufficientCreditsError, MaxCreditsReachedError, ContentNotFoundError, ContentRequestError, ModelNotPricedError
+)
 async def retry_content(
     content_id: str,
     caller: ContentRetrier,
@@ -60,10 +64,13 @@ async def retry_content(
     tx: TransactionDep,
     queue: QueueDep,
     policy: GenerationPolicyDep,
+    max_credits: MaxCreditsDep,
+    body: RetryRequest | None = None,
 ) -> RetryQueued:
     """Queue a failed generation again with its original parameters."""
+    most = lesser(body.max_credits if body else None, max_credits)
 
     async def retry() -> RetryQueued:
-        return RetryQueued.of(await service.retry(tx, queue, policy, Retrier.of(caller), content_id))
+        return RetryQueued.of(await service.retry(tx, queue, policy, Retrier.of(caller), content_id, most))
 
     return await once.run(RetryQueued, retry)

@@ -8,10 +8,17 @@ from app.content.urls import FileUrls
 from app.core.clock import Seconds
 from app.core.json import has_too_many_levels
 from app.core.page import Page
+from app.credits.max_credits import MaxCredits
 from app.credits.schemas import CreditNumber
 from app.generations.media_types import ContentType
 from app.generations.models import Generation
 from app.generations.states import Status
+
+
+class RetryRequest(BaseModel):
+    """What a retry may cost. It needs no body."""
+
+    max_credits: MaxCredits | None = None
 
 
 class ContentRead(BaseModel):

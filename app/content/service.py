@@ -1,6 +1,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Self
 
@@ -14,6 +15,7 @@ from app.core.errors import NotFoundError
 from app.core.page import Page
 from app.core.request_context import request_id_var, traceparent_var
 from app.core.statements import Statements
+from app.credits.request_budget import budget_of
 from app.generations import service as generations
 from app.generations.media_types import ContentType
 from app.generations.models import Generation, Output
@@ -149,7 +151,12 @@ async def count_unended(tx: Transaction, organization_id: str, session_id: uuid.
 
 
 async def retry(
-    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, retrier: Retrier, content_id: str
+    tx: Transaction,
+    queue: WakeQueue,
+    policy: GenerationPolicy,
+    retrier: Retrier,
+    content_id: str,
+    max_credits: Decimal | None = None,
 ) -> Generation:
     """Queue a failed content again with its original parameters, at today's price.
 
@@ -159,10 +166,11 @@ async def retry(
         ContentNotFoundError: the organization has none of that id.
         ContentRequestError: it has not failed, or has been retried as often as it may.
         InsufficientCreditsError: the organization cannot pay the ceiling.
+        MaxCreditsReachedError: the ceiling is more than `max_credits`.
     """
     found = (await get_content(tx, retrier.organization_id, content_id)).content
     _check_retry(found)
-    if not await generations.retry(tx, queue, policy, found, _attribution(retrier, found)):
+    if not await generations.retry(tx, queue, policy, found, _attribution(retrier, found), budget_of(max_credits)):
         _check_retry(found)
         raise ContentRequestError(f"Cannot retry content with status '{found.status}'.")
     return found

@@ -6,3 +6,10 @@ class InsufficientCreditsError(AppError):
     type = "billing_error"
     code = "insufficient_credits"
     message = "Not enough credits for request"
+
+
+class MaxCreditsReachedError(InsufficientCreditsError):
+    """What the request asks for costs more than it allows. What was done of it before is charged."""
+
+    code = "max_credits_reached"
+    message = "The request would cost more than its max_credits"

@@ -28,10 +28,10 @@ def payable(*, organization: str, amount: str) -> str:
 
 
 def holds(source: str) -> str:
-    """An open hold for each row of `source`: `reference`, `amount`, `expires_in`, `calls_opened` and an attribution."""
+    """An open hold for each row of `source`, which has all that is given of one."""
     return f"""
-    INSERT INTO credit_holds (reference, amount, state, expires_at, calls_opened, {_ATTRIBUTION})
-    SELECT reference, amount, '{HoldState.OPEN}', now() + expires_in, calls_opened, {_ATTRIBUTION} FROM {source}
+    INSERT INTO credit_holds (reference, amount, state, expires_at, calls_opened, most, {_ATTRIBUTION})
+    SELECT reference, amount, '{HoldState.OPEN}', now() + expires_in, calls_opened, most, {_ATTRIBUTION} FROM {source}
     """
 
 

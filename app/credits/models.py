@@ -78,6 +78,7 @@ class CreditHold(AttributionColumns, Base):
         CheckConstraint(f"(state = '{HoldState.SETTLED}') = (charged IS NOT NULL)", name="charged_when_settled"),
         CheckConstraint("charged >= 0 AND charged < 'NaN'", name="charged_not_negative"),
         CheckConstraint("calls_opened >= 0", name="calls_opened_not_negative"),
+        CheckConstraint("amount <= most AND charged <= most", name="within_most"),
         Index("ix_credit_holds_expiry", "expires_at", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         Index("ix_credit_holds_organization", "organization_id", postgresql_where=text(f"state = '{HoldState.OPEN}'")),
         # Along it those that have ended are pruned.
@@ -105,6 +106,8 @@ class CreditHold(AttributionColumns, Base):
     calls_opened: Mapped[int] = mapped_column(default=0, server_default="0")
     # The hold of the run that has taken over this run's Idempotency-Key. Nothing of this hold is charged then.
     superseded_by: Mapped[str | None] = mapped_column(Text)
+    # The most that may be held and charged, of what the request allows. None: it has set no limit.
+    most: Mapped[Credits | None]
 
 
 class MeteringEvent(AttributionColumns, Base):

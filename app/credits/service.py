@@ -12,7 +12,7 @@ from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.metrics import COST_ABOVE_HOLD, EXPIRED_HOLDS
 from app.credits import repository, settlement
 from app.credits.balance import Balance
-from app.credits.errors import InsufficientCreditsError
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from app.credits.metering import MeteredUse, Settlement
 from app.credits.models import EntryKind
 from app.credits.repository import Entry, ExpiredHold
@@ -93,6 +93,7 @@ async def hold(
     amount: Decimal,
     expires_in: timedelta | None,
     calls_opened: int = 0,
+    most: Decimal | None = None,
 ) -> None:
     """Hold the most that an action can cost.
 
@@ -104,11 +105,12 @@ async def hold(
         expires_in: how long until the action is taken to have crashed, by the clock of Postgres; None for a hold that
             ends only when its generation ends.
         calls_opened: how many model calls begin with it.
+        most: the most that may ever be held and charged for it; None if there is no limit.
 
     Raises:
         InsufficientCreditsError: less than the amount is available.
     """
-    if not await settlement.hold(tx, attribution, reference, amount, expires_in, calls_opened):
+    if not await settlement.hold(tx, attribution, reference, amount, expires_in, calls_opened, most):
         raise InsufficientCreditsError
 
 
@@ -118,10 +120,32 @@ async def open_call(
     """Hold more for an action that goes on with a further model call, and record what its earlier calls used.
 
     Raises:
-        InsufficientCreditsError: less than the amount is available, or the hold has ended.
+        InsufficientCreditsError: less than the amount is available, or the hold has ended, or it would exceed its most.
     """
     if not await settlement.open_call(tx, organization_id, reference, amount, uses):
         raise InsufficientCreditsError
+
+
+async def share(tx: Transaction, *, organization_id: str, reference: str, amount: Decimal, needed: Decimal) -> Decimal:
+    """Take an amount from the most that an open hold may be charged, for another hold of the same request.
+
+    `needed` is what it has to hold nevertheless. Whatever it holds beyond its most then is released.
+
+    Returns:
+        What it holds now.
+
+    Raises:
+        MaxCreditsReachedError: so much cannot be taken, or the hold has ended.
+    """
+    held = await settlement.share(tx, organization_id, reference, amount, needed)
+    if held is None:
+        raise MaxCreditsReachedError
+    return held
+
+
+async def find_most(tx: Transaction, organization_id: str, reference: str) -> Decimal | None:
+    """The most that a hold may be charged: what its request allows without what other holds have taken of it."""
+    return await settlement.find_most(tx, organization_id, reference)
 
 
 async def settle(

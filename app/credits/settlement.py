@@ -68,8 +68,8 @@ WITH account AS (
     WHERE organization_id = $1 AND balance - held >= $3
     RETURNING organization_id
 )
-INSERT INTO credit_holds (reference, amount, state, expires_at, calls_opened, {_ATTRIBUTION})
-SELECT $2, $3, '{HoldState.OPEN}', now() + $4, $5, {attribution_parameters(6)} FROM account
+INSERT INTO credit_holds (reference, amount, state, expires_at, calls_opened, most, {_ATTRIBUTION})
+SELECT $2, $3, '{HoldState.OPEN}', now() + $4, $5, $6, {attribution_parameters(7)} FROM account
 RETURNING id
 """
 
@@ -78,10 +78,24 @@ WITH {_given("$4")}, hold AS (
     UPDATE credit_holds h SET amount = h.amount + $3, calls_opened = h.calls_opened + 1 FROM credit_accounts a
     WHERE a.organization_id = $1 AND a.balance - a.held >= $3
       AND h.organization_id = $1 AND h.reference = $2 AND h.state = '{HoldState.OPEN}'
+      AND h.amount + $3 <= coalesce(h.most, 'infinity')
     RETURNING h.*
 ), recorded AS ({_RECORD})
 UPDATE credit_accounts SET held = held + $3 FROM hold WHERE credit_accounts.organization_id = $1
 RETURNING amount
+"""
+
+# What is taken from the most that a hold may be charged is not held by it any more.
+_SHARE = f"""
+WITH former AS (
+    SELECT * FROM credit_holds WHERE {_OPEN_HOLD}
+), hold AS (
+    UPDATE credit_holds h SET most = former.most - $3, amount = LEAST(former.amount, former.most - $3)
+    FROM former WHERE h.id = former.id AND former.most - $3 >= $4
+    RETURNING h.amount, former.amount - h.amount AS released
+)
+UPDATE credit_accounts SET held = held - released FROM hold WHERE organization_id = $1
+RETURNING hold.amount
 """
 
 # `recorded` are the uses that were not recorded before, as they are stored.
@@ -100,7 +114,7 @@ WITH {_given("$3")}, hold AS (
 ), ended AS (
     UPDATE credit_holds h
     SET state = CASE WHEN is_used THEN '{HoldState.SETTLED}' ELSE '{HoldState.VOIDED}' END, ended_at = now(),
-        charged = CASE WHEN is_used THEN LEAST(cost, hold.amount + hold.available) END
+        charged = CASE WHEN is_used THEN LEAST(cost, hold.amount + hold.available, h.most) END
     FROM hold, total WHERE h.id = hold.id
     RETURNING h.amount, h.charged
 ), paid AS (
@@ -117,6 +131,9 @@ WITH {_given("$3")}, hold AS (
 SELECT ended.amount, total.cost, coalesce(ended.charged, 0) AS charged FROM ended, total
 """
 
+_FIND_MOST = "SELECT most FROM credit_holds WHERE organization_id = $1 AND reference = $2"
+_FIND_AMOUNT = "SELECT coalesce(charged, amount) FROM credit_holds WHERE organization_id = $1 AND reference = $2"
+
 _VOID = f"""
 WITH hold AS (
     UPDATE credit_holds SET state = '{HoldState.VOIDED}', ended_at = now() WHERE {_OPEN_HOLD}
@@ -131,8 +148,12 @@ WITH {_given("$3")}, hold AS (
     SELECT * FROM credit_holds WHERE organization_id = $1 AND reference = $2 AND state <> '{HoldState.OPEN}'
 ), recorded AS ({_RECORD} RETURNING {USE_COLUMNS}), used AS (
     SELECT recorded.* FROM recorded, hold WHERE cost > 0 AND superseded_by IS NULL
+), late AS (
+    SELECT coalesce(sum(l.amount), 0) AS total FROM metering_events e
+    JOIN ledger_entries l ON l.reference = '{LATE}:' || e.call_id WHERE e.hold_reference = $2
 ), charge AS (
-    SELECT LEAST(cost, balance - held) AS amount FROM used, credit_accounts WHERE organization_id = $1
+    SELECT LEAST(cost, balance - held, most - LEAST(most, coalesce(charged, 0) - total)) AS amount
+    FROM used, hold, late, credit_accounts a WHERE a.organization_id = $1
 ), paid AS (
     UPDATE credit_accounts SET balance = balance - amount FROM charge WHERE organization_id = $1
     RETURNING balance
@@ -183,9 +204,10 @@ async def hold(
     amount: Decimal,
     expires_in: timedelta | None,
     calls_opened: int,
+    most: Decimal | None,
 ) -> bool:
     """Hold an amount. False if less than that is available."""
-    values = (attribution.organization_id, reference, amount, expires_in, calls_opened, *attribution.values())
+    values = (attribution.organization_id, reference, amount, expires_in, calls_opened, most, *attribution.values())
     return await tx.fetchval(_HOLD, *values) is not None
 
 
@@ -195,10 +217,38 @@ async def open_call(
     """Add to an open hold, note that a call is opened, and record earlier uses.
 
     Returns:
-        False if less than the amount is available, or the hold has ended. Nothing has changed then.
+        False if less than the amount is available, or the hold has ended, or it would be more than the most that it
+        may be charged. Nothing has changed then.
     """
     await lock_account(tx, organization_id)
     return await tx.fetchval(_OPEN_CALL, organization_id, reference, amount, events_json(uses)) is not None
+
+
+async def share(
+    tx: Transaction, organization_id: str, reference: str, amount: Decimal, needed: Decimal
+) -> Decimal | None:
+    """Take an amount from the most that an open hold may be charged, for another hold of the same request.
+
+    `needed` is what it has to hold nevertheless.
+
+    Returns:
+        What it holds now; None if so much cannot be taken, or the hold has ended. Nothing has changed then.
+    """
+    await lock_account(tx, organization_id)
+    held: Decimal | None = await tx.fetchval(_SHARE, organization_id, reference, amount, needed)
+    return held
+
+
+async def find_most(tx: Transaction, organization_id: str, reference: str) -> Decimal | None:
+    """The most that a hold may be charged; None if there is no limit."""
+    most: Decimal | None = await tx.fetchval(_FIND_MOST, organization_id, reference)
+    return most
+
+
+async def find_amount(tx: Transaction, organization_id: str, reference: str) -> Decimal:
+    """What a hold was charged, or holds if it is open; 0 if there is none."""
+    amount: Decimal | None = await tx.fetchval(_FIND_AMOUNT, organization_id, reference)
+    return amount or Decimal(0)
 
 
 async def settle(

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Self
 
 from app.api_keys.caller import Caller
@@ -13,13 +14,17 @@ from app.idempotency.service import IdempotentRequest
 
 @dataclass(frozen=True)
 class EmbeddingsRequestOf:
-    """A caller's request for the embeddings of inputs. `parameters` are passed on to the model's server."""
+    """A caller's request for the embeddings of inputs. `parameters` are passed on to the model's server.
+
+    `max_credits` is the most that it may cost; None if there is no limit.
+    """
 
     caller: Caller
     model: str
     inputs: Inputs
     parameters: Mapping[str, Any]
     idempotent: IdempotentRequest | None
+    max_credits: Decimal | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from app.core.database import Database, Transaction
 from app.core.request_context import request_id_var, traceparent_var
 from app.credits import service as credits
 from app.credits.counting import count_hold, count_refusal
-from app.credits.errors import InsufficientCreditsError
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
 from app.credits.references import embeddings_reference
@@ -79,8 +79,8 @@ async def open_call(
         The call, or the stored result if the request has run before.
 
     Raises:
-        UnknownModelError, ModelNotPricedError, InsufficientCreditsError, IdempotencyKeyInProgressError,
-        IdempotencyKeyReusedError: nothing is held.
+        UnknownModelError, ModelNotPricedError, InsufficientCreditsError, MaxCreditsReachedError,
+        IdempotencyKeyInProgressError, IdempotencyKeyReusedError: nothing is held.
     """
     reference = embeddings_reference(new_id("emb"))
     async with database.transaction() as tx:
@@ -93,6 +93,8 @@ async def open_call(
         model = await catalog.get_embedding_model(tx, request.model)
         tokens = request.inputs.most_tokens(request.parameters, model.context_tokens)
         amount = chat_ceiling(model.price, prompt_tokens=tokens, completion_tokens=0)
+        if request.max_credits is not None and amount > request.max_credits:
+            raise MaxCreditsReachedError
         await _hold(tx, request, reference, amount, former, time_limit)
     count_hold(EventKind.MODEL_CALL, model.name, amount)
     now = monotonic()
@@ -149,6 +151,7 @@ async def _hold(
             amount=amount,
             expires_in=timedelta(seconds=time_limit + _HOLD_MARGIN_SECONDS),
             calls_opened=1,
+            most=request.max_credits,
         )
     except InsufficientCreditsError:
         count_refusal(EventKind.MODEL_CALL)

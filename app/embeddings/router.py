@@ -12,7 +12,9 @@ from app.core.errors import (
     ProviderUnavailableError,
     ServiceUnavailableError,
 )
-from app.credits.errors import InsufficientCreditsError
+from app.credits.dependencies import MaxCreditsDep
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.max_credits import lesser
 from app.embeddings.asked import EmbeddingsRequestOf
 from app.embeddings.dependencies import EmbeddingsDep, EmbeddingsInvoker
 from app.embeddings.inputs import Inputs
@@ -33,6 +35,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    MaxCreditsReachedError,
     ModelNotPricedError,
     ProviderError,
     ProviderRateLimitedError,
@@ -41,9 +44,14 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     ServiceUnavailableError,
 )
 async def create_embeddings(
-    body: EmbeddingsRequest, caller: EmbeddingsInvoker, idempotent: IdempotentRequestDep, embeddings: EmbeddingsDep
+    body: EmbeddingsRequest,
+    caller: EmbeddingsInvoker,
+    idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
+    embeddings: EmbeddingsDep,
 ) -> Response:
     """The vectors of texts or tokens, by an embedding model of the catalog, in OpenAI's form."""
     inputs = await Inputs.of(body.input)
-    asked = EmbeddingsRequestOf(caller, body.model, inputs, body.parameters, idempotent)
+    most = lesser(body.max_credits, max_credits)
+    asked = EmbeddingsRequestOf(caller, body.model, inputs, body.parameters, idempotent, most)
     return respond(await embeddings.create(asked), body.encoding_format or "float")

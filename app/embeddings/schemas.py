@@ -2,6 +2,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from app.credits.max_credits import MaxCredits
 from app.embeddings.inputs import MOST_INPUTS
 from app.embeddings.vectors import EncodingFormat
 
@@ -36,11 +37,12 @@ class EmbeddingsRequest(BaseModel):
     truncate: bool | _Word | None = None
     truncate_prompt_tokens: int | None = Field(default=None, ge=-1)
     normalize: bool | None = None
+    max_credits: MaxCredits | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What is passed on beside the model, the inputs and the form of the vectors."""
-        return self.model_dump(exclude={"model", "input", "encoding_format"}, exclude_none=True)
+        return self.model_dump(exclude={"model", "input", "encoding_format", "max_credits"}, exclude_none=True)
 
 
 class EmbeddingRead(BaseModel):

@@ -56,8 +56,8 @@ class Embeddings:
         """The vectors of the request's inputs.
 
         Raises:
-            UnknownModelError, ModelNotPricedError, InsufficientCreditsError, IdempotencyKeyInProgressError,
-            IdempotencyKeyReusedError: the request is refused.
+            UnknownModelError, ModelNotPricedError, InsufficientCreditsError, MaxCreditsReachedError,
+            IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
             ServerBusyError: there is too much in hand at the moment.
             UpstreamRejectedError, ProviderError, ProviderTimeoutError, ProviderRateLimitedError,
             ProviderUnavailableError: the upstream has no answer. It costs nothing.

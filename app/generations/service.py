@@ -18,6 +18,7 @@ from app.credits.counting import count_hold, count_refusal
 from app.credits.errors import InsufficientCreditsError
 from app.credits.models import EventKind
 from app.credits.references import generation_reference
+from app.credits.request_budget import Budget
 from app.generations import attempt_history, repository
 from app.generations.models import Generation
 from app.idempotency import service as idempotency
@@ -42,6 +43,7 @@ class GenerationRequest:
     """What an agent asks to be generated, and for whom.
 
     `request_key` identifies the client's request if it carries an Idempotency-Key. `attribution` is that of the turn.
+    `budget` is what the request may still cost; None if it has no limit.
     """
 
     organization_id: str
@@ -52,6 +54,7 @@ class GenerationRequest:
     input: Mapping[str, Any]
     request_key: bytes | None = None
     attribution: Attribution | None = None
+    budget: Budget | None = None
 
 
 def hold_reference(generation_id: uuid.UUID, attempt: int) -> str:
@@ -69,15 +72,19 @@ async def request_generation(
     Raises:
         UnknownModelError, ModelNotPricedError: the catalog does not offer the model.
         InsufficientCreditsError: the organization cannot pay the ceiling.
+        MaxCreditsReachedError: the ceiling is more than the request may still cost.
     """
     if adopted := await _adopt(tx, request):
+        if request.budget is not None:
+            reference = hold_reference(adopted.id, adopted.retry_count)
+            await request.budget.adopt(tx, request.organization_id, reference)
         return adopted
     model = await catalog.get_generation_model(tx, request.model)
     content = _pending(
         policy.max_retries, request, model, is_parked=await repository.is_full(tx, request.organization_id)
     )
     attribution = _attribution_of(request)
-    await _hold(tx, content, 0, model, attribution)
+    await _hold(tx, content, 0, model, attribution, request.budget)
     await repository.add(tx, content, policy.deadline)
     await attempt_history.add(tx, content.id, 0, attribution)
     _wake(tx, queue, content)
@@ -85,17 +92,23 @@ async def request_generation(
 
 
 async def retry(
-    tx: Transaction, queue: WakeQueue, policy: GenerationPolicy, content: Generation, attribution: Attribution
+    tx: Transaction,
+    queue: WakeQueue,
+    policy: GenerationPolicy,
+    content: Generation,
+    attribution: Attribution,
+    budget: Budget | None = None,
 ) -> bool:
     """Make a failed generation pending again, with its original parameters and at today's price.
 
-    `attribution` says by whom the retry is requested; its model is the generation's.
+    `attribution` says by whom the retry is requested; its model is the generation's. `budget` is what that may cost.
 
     Returns:
         False if it is no longer failed: another request has retried it.
 
     Raises:
         InsufficientCreditsError: the organization cannot pay the ceiling.
+        MaxCreditsReachedError: the ceiling is more than the request may cost.
     """
     is_parked = await repository.is_full(tx, content.organization_id)
     await attempt_history.record(tx, content.id, content.retry_count)
@@ -107,19 +120,27 @@ async def retry(
         return False
     model = await catalog.get_generation_model(tx, content.model)
     content.price_id = model.price.id
-    await _hold(tx, content, attempt, model, attribution)
+    await _hold(tx, content, attempt, model, attribution, budget)
     await attempt_history.add(tx, content.id, attempt, attribution)
     _wake(tx, queue, content)
     return True
 
 
 async def _hold(
-    tx: Transaction, content: Generation, attempt: int, model: PricedModel, attribution: Attribution
+    tx: Transaction,
+    content: Generation,
+    attempt: int,
+    model: PricedModel,
+    attribution: Attribution,
+    budget: Budget | None,
 ) -> None:
     amount = generation_ceiling(model.price)
     reference = hold_reference(content.id, attempt)
+    most = None if budget is None else amount
     try:
-        await credits.hold(tx, attribution, reference=reference, amount=amount, expires_in=None)
+        if budget is not None:
+            await budget.take(tx, amount)
+        await credits.hold(tx, attribution, reference=reference, amount=amount, expires_in=None, most=most)
     except InsufficientCreditsError:
         count_refusal(EventKind.GENERATION)
         raise

@@ -41,7 +41,9 @@ async def get_idempotent_request(
         raise InvalidRequestError("Several Idempotency-Key headers were sent, and they differ")
     caller: Caller = request.state.caller
     # The path is hashed as well: with the same key but another id in its path, it is another request.
-    content = request.url.path.encode() + b"\0" + await request.body()
+    # So is one that may cost another amount.
+    limits = "".join(f"\0{value}" for value in request.headers.getlist("x-max-credits"))
+    content = request.url.path.encode() + limits.encode() + b"\0" + await request.body()
     route = f"{request.method} {request.scope['route'].path}"
     request_hash = hashlib.sha256(content).digest()
     return IdempotentRequest(caller.organization_id, caller.user_id, route, idempotency_key, request_hash)

@@ -6,7 +6,9 @@ from app.catalog.errors import ModelNotPricedError
 from app.content.dependencies import FileUrlsDep
 from app.core.documentation import links, may_raise
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
-from app.credits.errors import InsufficientCreditsError
+from app.credits.dependencies import MaxCreditsDep
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.max_credits import lesser
 from app.dependencies import StoreDep
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.images.dependencies import ContentGenerator, ImagesDep
@@ -34,6 +36,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    MaxCreditsReachedError,
     ModelNotPricedError,
     ImagesFailedError,
     ImagesUnfinishedError,
@@ -43,12 +46,14 @@ async def create_images(
     body: ImagesRequest,
     caller: ContentGenerator,
     idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
     images: ImagesDep,
     store: StoreDep,
     urls: FileUrlsDep,
 ) -> Response:
     """Make images with a model of the catalog, in OpenAI's form. Each of them is a content."""
-    asked = ImagesAsked(caller, body.prompt, body.model, body.n or 1, body.fields, idempotent)
+    most = lesser(body.max_credits, max_credits)
+    asked = ImagesAsked(caller, body.prompt, body.model, body.n or 1, body.fields, idempotent, most)
     made = await images.create(asked)
     has_bytes = body.response_format != "url"
     return await respond(made, store, urls, has_bytes=has_bytes, is_streamed=bool(body.stream))

@@ -2,6 +2,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.credits.max_credits import MaxCredits
 from app.generations.media_types import ContentType
 from app.generations.states import Status
 
@@ -25,6 +26,7 @@ class ImagesRequest(BaseModel):
     # There are none: an image is stored, and then sent, when it is finished.
     partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
+    max_credits: MaxCredits | None = None
 
     @property
     def fields(self) -> dict[str, str | None]:

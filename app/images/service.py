@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from time import monotonic
 from typing import Final
 
@@ -15,6 +16,7 @@ from app.core.attribution import Attribution
 from app.core.crypto import new_id
 from app.core.database import Database, Transaction
 from app.core.request_context import request_id_var, traceparent_var
+from app.credits.request_budget import budget_of
 from app.generations import service as generations
 from app.generations.service import GenerationPolicy, GenerationRequest
 from app.generations.states import Status
@@ -30,7 +32,10 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class ImagesAsked:
-    """A caller's request for `count` images. The catalog says what `fields`, which the API names, are to the model."""
+    """A caller's request for `count` images. The catalog says what `fields`, which the API names, are to the model.
+
+    `max_credits` is the most that all of them may cost; None if there is no limit.
+    """
 
     caller: Caller
     prompt: str
@@ -38,6 +43,7 @@ class ImagesAsked:
     count: int
     fields: Mapping[str, str | None]
     idempotent: IdempotentRequest | None
+    max_credits: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class Images:
 
         Raises:
             UnknownModelError, ModelNotPricedError, InvalidRequestError, InsufficientCreditsError,
-            IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused. Nothing is held.
+            MaxCreditsReachedError, IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
+                Nothing is held.
             ImagesFailedError: none of them could be made.
             ImagesUnfinishedError: they are not finished in time.
         """
@@ -133,4 +140,5 @@ def _request_of(asked: ImagesAsked, model: str, values: Mapping[str, object]) ->
             request_id=request_id_var.get(),
             traceparent=traceparent_var.get(),
         ),
+        budget=budget_of(asked.max_credits),
     )

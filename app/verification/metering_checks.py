@@ -57,6 +57,23 @@ _MOST_HELD_THEN = """
        AND coalesce(o.ended_at, 'infinity') >= c.created_at - interval '1 minute')
 """
 
+# What was charged for a hold, late uses included.
+_CHARGED = f"""
+    (SELECT -coalesce(sum(l.amount), 0) FROM ledger_entries l
+     WHERE l.kind = '{EntryKind.CHARGE}' AND l.reference IN (
+        SELECT h.reference UNION ALL
+        SELECT '{LATE}:' || e.call_id FROM metering_events e WHERE e.hold_reference = h.reference))
+"""
+
+# Whether no more may be charged for the hold of a charge.
+_IS_AT_MOST = f"""
+    EXISTS (SELECT FROM credit_holds h
+            WHERE h.organization_id = c.organization_id AND h.most <= {_CHARGED}
+              AND h.reference IN (c.reference, (SELECT e.hold_reference FROM metering_events e
+                                                WHERE c.reference = '{LATE}:' || e.call_id
+                                                  AND e.call_id = substr(c.reference, {len(LATE) + 2}))))
+"""
+
 # In one query, because the charges of a large ledger take seconds to compute.
 _FAULTS_OF_A_CHARGE = f"""
     (CASE WHEN cost IS NULL AND (quantities IS NOT NULL OR calls_opened > 0) AND reference NOT LIKE '{LATE}:%'
@@ -64,7 +81,7 @@ _FAULTS_OF_A_CHARGE = f"""
     (CASE WHEN cost IS NOT NULL AND NOT charged BETWEEN LEAST(cost, held) AND cost
      THEN format('%s: charged %s, but its events cost %s and %s was held', reference, charged, cost, held) END),
     (CASE WHEN charged < cost THEN
-        CASE WHEN is_surrounded AND balance_after > {_MOST_HELD_THEN}
+        CASE WHEN is_surrounded AND balance_after > {_MOST_HELD_THEN} AND NOT {_IS_AT_MOST}
         THEN format('%s: charged %s of %s, although more was available', reference, charged, cost) END END),
     (CASE WHEN is_estimated <> is_metered_estimated
      THEN format('%s: its entry is marked as %s, but its events are not', reference,
@@ -124,6 +141,10 @@ CHECKS = (
     GROUP BY reference HAVING sum(cost) > 0
     """,
     f"""
+    SELECT format('%s: charged %s, but its request allows %s', h.reference, {_CHARGED}, h.most)
+    FROM credit_holds h WHERE h.most < {_CHARGED}
+    """,
+    f"""
     SELECT format('%s: superseded by %s, but charged %s', h.reference, h.superseded_by, -paid.total)
     FROM credit_holds h CROSS JOIN LATERAL (
         SELECT sum(l.amount) AS total FROM ledger_entries l WHERE l.reference IN (
@@ -138,7 +159,8 @@ CHECKS = (
 NOTES = (
     f"""
     WITH {CHARGES}
-    SELECT 'credits that were used and not charged, because no more were available', sum(cost - charged)::text,
+    SELECT 'credits that were used and not charged, because no more were available or allowed',
+           sum(cost - charged)::text,
            array_agg(reference ORDER BY id)
     FROM charges WHERE charged < cost
     """,

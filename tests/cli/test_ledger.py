@@ -52,7 +52,7 @@ def test_what_is_right_but_costs_credits_is_noted(database_url: str, acme: str, 
     assert (verified.status, verified.stdout) == (0, "")
     named = [f"turn:lost-{number}" for number in range(20)]
     assert verified.stderr.splitlines() == [
-        "note: credits that were used and not charged, because no more were available: 5.000000 (turn:dear)",
+        "note: credits that were used and not charged, because no more were available or allowed: 5.000000 (turn:dear)",
         f"note: model calls that were opened and lost in crashes: 63 ({', '.join(named)} and 1 more)",
         "note: charges that are older than metering events and cannot be recomputed: 1",
         "The ledger is right; organizations: 1",

@@ -3,6 +3,7 @@ import secrets
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -210,3 +211,24 @@ async def give(database: Database, organization: Organization, amount: str) -> N
             reference=f"gift:{organization.id}",
             actor=COMMAND_LINE,
         )
+
+
+@pytest.mark.parametrize("by", ["body", "header"])
+async def test_a_retry_costs_no_more_than_it_may(
+    client: httpx.AsyncClient, database: Database, organization: Organization, by: str
+) -> None:
+    model = f"simulator/{secrets.token_hex(6)}"
+    await factories.price_models(database, model, ceiling="0.5")
+    content = await insert_content(database, organization, "failed", model=model)
+
+    async def retry(most: str) -> httpx.Response:
+        given: dict[str, Any] = (
+            {"json": {"max_credits": most}} if by == "body" else {"headers": {"X-Max-Credits": most}}
+        )
+        return await client.post(f"/content/{content.id}/retry", **given)
+
+    refused, wrong, queued = await retry("0.499999"), await retry("none"), await retry("0.5")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
+    assert (wrong.status_code, queued.status_code) == (400, 200)
+    assert await hold_of(database, content.id, 1) == Decimal("0.5")

@@ -12,6 +12,7 @@ from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution
 from app.core.database import Database
 from app.credits import service as credits
 from app.credits.balance import Balance
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from tests.credits.accounts import Account
 from tests.credits.uses import make_use
 
@@ -273,3 +274,72 @@ async def test_an_event_is_never_changed(account: Account, change: str) -> None:
     with pytest.raises(asyncpg.RaiseError, match="only ever added"):
         async with account.database.transaction() as tx:
             await tx.execute(change)
+
+
+async def hold_at_most(account: Account, most: str, amount: str = "1") -> None:
+    async with account.database.transaction() as tx:
+        await credits.hold(
+            tx,
+            Attribution(organization_id=account.organization.id),
+            reference=account.own("a"),
+            amount=Decimal(amount),
+            expires_in=HOUR,
+            most=Decimal(most),
+        )
+
+
+async def share(account: Account, amount: str, needed: str = "0") -> Decimal:
+    async with account.database.transaction() as tx:
+        return await credits.share(
+            tx,
+            organization_id=account.organization.id,
+            reference=account.own("a"),
+            amount=Decimal(amount),
+            needed=Decimal(needed),
+        )
+
+
+async def test_a_hold_is_neither_extended_nor_charged_beyond_its_most(account: Account) -> None:
+    await hold_at_most(account, "2")
+    await account.top_up("a", "1")
+    with pytest.raises(InsufficientCreditsError):
+        await account.top_up("a", "0.000001")
+
+    assert await account.settle("a", "2.5") == 2
+    await account.check()
+
+
+async def test_an_expired_hold_is_charged_no_more_than_its_most_with_what_comes_late(account: Account) -> None:
+    await hold_at_most(account, "2")
+    await record(account, "a", "first", "1.5")
+    await expire(account, "a")
+    await charge_late(account, "a", "second", "0.3")
+    await charge_late(account, "a", "third", "5")
+    await charge_late(account, "a", "fourth", "5")
+
+    assert await account.entries("charge") == [-Decimal("1.5"), -Decimal("0.3"), -Decimal("0.2"), 0]
+    await expire(account, "a")
+    await account.check()
+
+
+async def test_what_is_shared_is_held_and_charged_no_more(account: Account) -> None:
+    await hold_at_most(account, "3", "3")
+
+    assert await share(account, "2", needed="0.5") == 1
+    assert (await account.balance()).held == 1
+    with pytest.raises(MaxCreditsReachedError):
+        await share(account, "0.6", needed="0.5")
+    assert await account.settle("a", "2") == 1
+    with pytest.raises(MaxCreditsReachedError):
+        await share(account, "0.1")
+    await account.check()
+
+
+async def test_of_many_that_share_at_once_none_takes_too_much(account: Account) -> None:
+    await hold_at_most(account, "2")
+
+    taken = await asyncio.gather(*(share(account, "0.3") for _ in range(10)), return_exceptions=True)
+
+    assert sum(not isinstance(each, BaseException) for each in taken) == 6
+    assert await account.settle("a", "1") == Decimal("0.2")
+    await account.check()

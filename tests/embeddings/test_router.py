@@ -282,3 +282,20 @@ async def test_openais_client_reads_the_vectors(stack: Stack, priced: Database, 
 
     assert [each.embedding for each in default.data] == [each.embedding for each in floats.data]
     assert default.usage.prompt_tokens == 2
+
+
+@pytest.mark.parametrize("by", ["body", "header"])
+async def test_a_request_costs_no_more_than_it_may(
+    http: httpx.AsyncClient, database: Database, organization: Organization, by: str
+) -> None:
+    async def ask(most: str) -> httpx.Response:
+        limit: dict[str, Any] = {"max_credits": most} if by == "body" else {}
+        headers = organization.headers | ({} if by == "body" else {"X-Max-Credits": most})
+        return await http.post(PATH, json={"model": "sim-embed", "input": "words", **limit}, headers=headers)
+
+    # Five bytes, and sixteen for what a model puts around them.
+    refused, served = await ask("0.00002"), await ask("0.000021")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
+    assert served.status_code == 200
+    assert (await books_of(database, organization)).holds == ["settled"]

@@ -190,3 +190,24 @@ async def test_openais_client_reads_the_images(stack: Stack, organization: Organ
     assert [size_of(base64.b64decode(each.b64_json or "")) for each in made.data or []] == [(128, 72)] * 2
     assert [event.type for event in events] == ["image_generation.completed"] * 2
     assert [size_of(base64.b64decode(event.b64_json)) for event in events] == [(512, 512)] * 2
+
+
+@pytest.mark.parametrize("by", ["body", "header"])
+async def test_all_images_together_cost_no_more_than_the_request_may(
+    http: httpx.AsyncClient, database: Database, by: str
+) -> None:
+    organization = await factories.make_organization(database)
+
+    async def ask(most: str) -> httpx.Response:
+        limit = {"max_credits": most} if by == "body" else {}
+        headers = organization.headers | ({} if by == "body" else {"X-Max-Credits": most})
+        body = {"prompt": "A lighthouse", "n": 2, "response_format": "url", **limit}
+        return await http.post(PATH, json=body, headers=headers)
+
+    refused, served = await ask("0.023999"), await ask("0.024")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
+    assert served.status_code == 200
+    books = await books_of(database, organization)
+    assert books.holds == ["settled"] * 2
+    assert books.total <= Decimal("0.024")

@@ -27,6 +27,7 @@ _UNPROTECTED = (
     """,
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_balance_not_negative",
     "ALTER TABLE credit_accounts DROP CONSTRAINT ck_credit_accounts_held_within_balance",
+    "ALTER TABLE credit_holds DROP CONSTRAINT ck_credit_holds_within_most",
     "ALTER TABLE ledger_entries DROP CONSTRAINT uq_ledger_entries_reference",
     "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only",
     "ALTER TABLE metering_events DISABLE TRIGGER metering_events_append_only",
@@ -45,7 +46,7 @@ class Books:
         self.tx = tx
         self._names = {"org": organization.id, "content": content}
 
-    async def hold(self, reference: str, amount: str = "1", calls: int = 0) -> None:
+    async def hold(self, reference: str, amount: str = "1", calls: int = 0, most: str | None = None) -> None:
         """Hold credits for an action of that name."""
         await credits.hold(
             self.tx,
@@ -54,6 +55,7 @@ class Books:
             amount=Decimal(amount),
             expires_in=timedelta(hours=1),
             calls_opened=calls,
+            most=None if most is None else Decimal(most),
         )
 
     async def open_call(self, reference: str, *costs: str) -> None:

@@ -184,7 +184,7 @@ async def test_a_cost_that_was_not_available_is_a_note(books: Books) -> None:
 
     assert await books.faults() == []
     assert await books.notes() == [
-        "credits that were used and not charged, because no more were available: 4.000000 (big:{org})"
+        "credits that were used and not charged, because no more were available or allowed: 4.000000 (big:{org})"
     ]
 
 
@@ -220,3 +220,29 @@ async def test_a_charge_that_is_older_than_events_is_no_fault(books: Books) -> N
     await books.plant("UPDATE ledger_entries SET quantities = NULL WHERE reference = 'paid:{org}'")
 
     assert await books.faults() == []
+
+
+async def charge_as_allowed(books: Books) -> None:
+    """Charge for two holds all that their requests allow, which is less than their calls cost."""
+    await books.hold("capped", "0.2", most="0.3")
+    await books.settle("capped", "0.2", "0.5")
+    await books.hold("slow", "0.2", most="0.3")
+    await books.settle("slow", "0.25")
+    await books.charge_late("slow", "0.5")
+
+
+async def test_a_charge_is_the_lesser_of_its_cost_and_what_its_request_allows(books: Books) -> None:
+    await charge_as_allowed(books)
+
+    assert await books.faults() == []
+
+
+async def test_a_charge_that_differs_from_what_its_request_allows_is_a_fault(books: Books) -> None:
+    await charge_as_allowed(books)
+    await books.plant("UPDATE credit_holds SET most = 0.2 WHERE reference = 'capped:{org}'")
+    await books.plant("UPDATE credit_holds SET most = 0.4 WHERE reference = 'slow:{org}'")
+
+    assert sorted(await books.faults()) == [
+        "capped:{org}: charged 0.300000, but its request allows 0.200000",
+        "late:slow-late:{org}:1: charged 0.050000 of 0.500000, although more was available",
+    ]

@@ -15,6 +15,8 @@ _LIMITS: tuple[str, ...] = get_args(OutputLimitName)
 _DENSE_BYTES_PER_TOKEN = 3
 # In tokens. If less is left, the upstream's refusal says more than an answer that breaks off at once, and is free.
 _SHORTEST_ANSWER = 256
+# Likewise, if the request's own limit leaves less. No server refuses so few.
+SHORTEST_PAID_ANSWER = 16
 # Parameters whose values the model does not read. Of one that this server does not know, nobody can tell.
 _NOT_READ = frozenset(
     {
@@ -93,8 +95,13 @@ def unused_prediction_bound(body: JsonObject) -> int:
 
 def with_limit(body: JsonObject, model_maximum: int) -> JsonObject:
     """The body with `output_tokens_bound` as its only limit on the answer's length."""
+    return with_answer_of(body, output_tokens_bound(body, model_maximum))
+
+
+def with_answer_of(body: JsonObject, tokens: int) -> JsonObject:
+    """The body with an answer of at most so many tokens."""
     unlimited = {name: value for name, value in body.items() if name not in _LIMITS}
-    return {**unlimited, OUTPUT_LIMIT: output_tokens_bound(body, model_maximum)}
+    return {**unlimited, OUTPUT_LIMIT: tokens}
 
 
 def room_for_answer(body: JsonObject, context_tokens: int, image_tokens: int, file_tokens: int = 0) -> int:

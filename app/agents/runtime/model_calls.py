@@ -20,6 +20,11 @@ logger = logging.getLogger(__name__)
 class MeteredCall(Protocol):
     """One model call, with credits held for the most that it can cost."""
 
+    @property
+    def body(self) -> JsonObject:
+        """What to ask for: its answer may be shorter than was wanted, so that it can be paid for."""
+        ...
+
     def began_answering(self) -> None:
         """Note that the first token of a streamed answer has arrived."""
         ...
@@ -43,6 +48,7 @@ class Meter(Protocol):
 
         Raises:
             InsufficientCreditsError: it cannot.
+            MaxCreditsReachedError: it cannot within what the request may cost.
             ModelNotPricedError: the model has no price.
         """
         ...
@@ -137,7 +143,7 @@ class ModelCalls:
         route = self.routes[model]
         with spanning(SpanName.MODEL_CALL, _asked(route, say), model=route.name) as span:
             try:
-                await self._ask(route.upstream, body, answer, metered, say, of_client)
+                await self._ask(route.upstream, metered.body, answer, metered, say, of_client)
                 if span is not None:
                     span.set({Attribute.GEN_AI_FINISH_REASONS: [answer.finish_reason]})
             finally:

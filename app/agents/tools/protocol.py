@@ -8,6 +8,7 @@ from app.content.urls import FileUrls
 from app.core.attribution import Attribution
 from app.core.database import Database, Transaction
 from app.core.settings import Settings
+from app.credits.request_budget import Budget
 from app.queue.protocol import WakeQueue
 
 
@@ -40,6 +41,7 @@ class ServerTool(Protocol):
 
         Raises:
             InsufficientCreditsError: the turn has run out of credits, which ends it.
+            MaxCreditsReachedError: likewise, of those that its request may cost.
         """
         ...
 
@@ -52,12 +54,14 @@ class ToolTurn:
         user_id: the user who talks to the agents.
         attribution: for whom and by what the tool runs: its organization, session, turn and request.
         request_key: identifies the request if it carries an Idempotency-Key.
+        budget: what the request has left for generations; None if it has no limit.
         generations: the models that its tools have asked for a generation, whether or not that was accepted.
     """
 
     user_id: str
     attribution: Attribution
     request_key: bytes | None
+    budget: Budget | None = None
     generations: list[str] = field(default_factory=list)
 
 

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -19,7 +19,7 @@ from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
 from app.core.json import UnstorableJsonError, storable_json, storable_text
 from app.core.settings import Settings
-from app.credits.errors import InsufficientCreditsError
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from app.generations import service as generations
 from app.generations.service import GenerationPolicy, GenerationRequest
 from app.queue.protocol import WakeQueue
@@ -66,7 +66,7 @@ class ReplicateGenerate:
                 raise UnknownModelError
             # Before it is known: what was asked for may have been stored although the answer is lost.
             self.turn.generations.append(model)
-            async with self.database.transaction() as tx:
+            async with self._spending(), self.database.transaction() as tx:
                 requested = await generations.request_generation(
                     tx, self.queue, self.policy, self._request(model, values)
                 )
@@ -75,6 +75,8 @@ class ReplicateGenerate:
         except UnknownModelError:
             name = storable_text(model[:_LONGEST_NAME])
             return _result(error=f"There is no model {name}.", models=[offered.name for offered in self.models])
+        except MaxCreditsReachedError:
+            raise
         except (ModelNotPricedError, InsufficientCreditsError) as refusal:
             return _result(error=refusal.text)
         try:
@@ -94,7 +96,11 @@ class ReplicateGenerate:
             input=orjson.loads(storable_json(values)),
             request_key=self.turn.request_key,
             attribution=self.turn.attribution,
+            budget=self.turn.budget,
         )
+
+    def _spending(self) -> AbstractAsyncContextManager[None]:
+        return self.turn.budget.spending() if self.turn.budget else nullcontext()
 
     async def _wait_for(self, content_id: str) -> ContentWithOutputs:
         """The content once it has ended, or its current state when the time is up.

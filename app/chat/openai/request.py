@@ -28,6 +28,7 @@ from app.chat.turns.request import TurnOwner, TurnRequest
 from app.chat.turns.targets import Target, check_scope
 from app.chat_models.protocol import JsonObject
 from app.core.json import storable_text
+from app.credits.max_credits import MaxCredits
 from app.idempotency.service import IdempotentRequest
 from app.sessions.messages import MessageRole
 
@@ -148,6 +149,7 @@ class ChatRequest(ModelParameters):
     tools: Annotated[list[Annotated[JsonObject, AsSent(ClientTool)]], bounded(128)] | None = None
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
     elevenlabs_extra_body: ElevenLabsExtraBody | None = None
+    max_credits: MaxCredits | None = None
     # ElevenLabs' name for `user`.
     user_id: str | None = None
 
@@ -184,6 +186,7 @@ class ChatRequest(ModelParameters):
             session_name=self.session_id,
             conversation_name=self.elevenlabs_extra_body.conversation_id if self.elevenlabs_extra_body else None,
             idempotent=idempotent,
+            max_credits=self.max_credits,
         )
 
     @property

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
 
 from app.chat.openai.request import ChatRequest, SessionName, StreamOptions
+from app.credits.max_credits import MaxCredits
 
 _Nothing = {"type": "null"}
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -29,6 +30,7 @@ class TextCompletionRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
+    max_credits: MaxCredits | None = None
     best_of: Annotated[int, Field(strict=True, ge=1, le=1)] | None = None
     echo: Annotated[bool, WithJsonSchema({"const": False})] | None = None
     suffix: Annotated[str, WithJsonSchema({"const": ""})] | None = None

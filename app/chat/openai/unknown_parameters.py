@@ -65,7 +65,6 @@ _REFUSED: Mapping[str, str] = {
     "what an image counts as is decided by the operator": (
         "mm_processor_kwargs max_pixels min_pixels vl_high_resolution_images"
     ),
-    "this server has no limit for the credits of one request": "max_credits",
     "the answer is text: audio is not supported": "audio",
     "functions are given as tools": "functions",
     "a function is chosen by tool_choice": "function_call",

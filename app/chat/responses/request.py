@@ -26,6 +26,7 @@ from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target, check_scope
 from app.chat_models.protocol import JsonObject
 from app.core.errors import InvalidRequestError
+from app.credits.max_credits import MaxCredits
 from app.idempotency.service import IdempotentRequest
 from app.kept_responses.keeping import Keeping
 from app.sessions.lease import PastTurn
@@ -108,6 +109,7 @@ class ResponseRequest(SharedParameters):
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
     # OpenAI's name for a session: its id, or an object with it.
     conversation: Annotated[SessionName, StringConstraints(min_length=1)] | ConversationParam | None = None
+    max_credits: MaxCredits | None = None
     # What Codex tells its own server of itself.
     client_metadata: Any = None
 
@@ -178,6 +180,7 @@ class ResponseRequest(SharedParameters):
             past=past,
             is_unkept=not self.is_kept,
             keeping=keeping if self.is_kept else None,
+            max_credits=self.max_credits,
         )
 
     def turn_of(self, owner: TurnOwner, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:

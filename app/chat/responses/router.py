@@ -17,6 +17,7 @@ from app.core.database import Database
 from app.core.documentation import may_raise
 from app.core.errors import InvalidRequestError
 from app.core.secret_keys import SecretKeys
+from app.credits.dependencies import MaxCreditsDep
 from app.dependencies import DatabaseDep, SettingsDep, TransactionDep
 from app.idempotency.dependencies import IdempotentRequestDep
 from app.kept_responses import service as kept_responses
@@ -45,6 +46,7 @@ async def create_response(
     body: ResponseRequest,
     caller: OrchestratorInvoker,
     idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
     settings: SettingsDep,
     database: DatabaseDep,
     request: Request,
@@ -57,7 +59,8 @@ async def create_response(
     seal.put_back(read.sealed, read.messages)
     past = await _past(database, caller, body)
     try:
-        begun = await turns.begin(body.turn_request(caller, idempotent, read, past, form.keeping))
+        wanted = body.turn_request(caller, idempotent, read, past, form.keeping)
+        begun = await turns.begin(wanted.within(max_credits))
     except InvalidRequestError as refusal:
         raise body.in_its_words(refusal, read) from refusal
     return await respond(request, begun, form, is_streamed=bool(body.stream))

@@ -19,7 +19,8 @@ from app.core.group_commit import GroupCommit
 from app.core.statements import Statements
 from app.credits import service as credits
 from app.credits.counting import count_hold, count_refusal
-from app.credits.errors import InsufficientCreditsError
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.max_credits import lesser
 from app.credits.models import EventKind
 from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
@@ -55,7 +56,7 @@ class TurnAdmission:
 
         Raises:
             AgentNotFoundError, AgentInactiveError, AgentNotInvocableError, SessionNotFoundError, SessionBusyError,
-            ModelNotPricedError, ProviderError, InvalidRequestError, InsufficientCreditsError,
+            ModelNotPricedError, ProviderError, InvalidRequestError, InsufficientCreditsError, MaxCreditsReachedError,
             IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
                 Nothing has been started, held or stored.
         """
@@ -147,7 +148,7 @@ class TurnAdmission:
         batch = Batch(request.owner.organization_id, setup.version, setup.valid_until, has_key)
         async with _refusing_by_what_is_current(self._database, batch):
             turn = await self._preparation.prepare(request, setup, session, continuation, asked_at)
-        admission = await _admission_of(turn, begins_session=begins_session)
+            admission = await _admission_of(turn, begins_session=begins_session)
         await self._admitting.submit(batch, replace(admission, claims=request.idempotent))
         return turn
 
@@ -172,8 +173,8 @@ class TurnAdmission:
             batch = Batch(owner.organization_id, setup.version, setup.valid_until)
             async with _refusing_by_what_is_current(tx, batch):
                 turn = await self._preparation.prepare(request, setup, session, continuation, asked_at)
-            admission = await _admission_of(turn, begins_session=False)
-            await _supersede_former_run(tx, turn, claim)
+                await _supersede_former_run(tx, turn, claim)
+                admission = await _admission_of(turn, begins_session=False)
             await _admit(tx, batch, admission)
             return turn
 
@@ -226,18 +227,21 @@ async def _admission_of(turn: AdmittedTurn, *, begins_session: bool) -> Admissio
         expires_in=timedelta(seconds=turn.time_limit + HOLD_MARGIN_SECONDS),
         calls_opened=calls_opened,
         session_name=turn.session.public_id if begins_session else None,
+        most=turn.meter.most,
     )
 
 
 async def _supersede_former_run(tx: Transaction, turn: AdmittedTurn, claim: Claim | None) -> None:
-    """Only one run of a request is charged. The former one may go on to its end without knowing of this one."""
+    """Only one run of a request is charged. The former one may go on to its end without knowing of this one.
+
+    Its generations go on, too, and are charged: they leave less of what the request may cost.
+    """
     if claim is not None and claim.former_hold_reference is not None:
+        organization_id, former = turn.attribution.organization_id, claim.former_hold_reference
         await credits.supersede(
-            tx,
-            organization_id=turn.attribution.organization_id,
-            reference=claim.former_hold_reference,
-            by_reference=hold_reference(turn.id),
+            tx, organization_id=organization_id, reference=former, by_reference=hold_reference(turn.id)
         )
+        turn.meter.most = lesser(turn.meter.most, await credits.find_most(tx, organization_id, former))
 
 
 @asynccontextmanager
@@ -249,7 +253,7 @@ async def _refusing_by_what_is_current(run: Statements, batch: Batch) -> AsyncIt
     """
     try:
         yield
-    except InvalidRequestError as refusal:
+    except (InvalidRequestError, MaxCreditsReachedError) as refusal:
         if not await repository.is_current(run, batch):
             raise _OutdatedSetupError from refusal
         raise

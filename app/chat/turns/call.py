@@ -1,12 +1,18 @@
 from decimal import Decimal
 from time import monotonic
 
-from app.agents.runtime.model_call_body import output_tokens_bound, unused_prediction_bound
-from app.catalog.pricing import chat_ceiling, chat_cost
+from app.agents.runtime.model_call_body import (
+    SHORTEST_PAID_ANSWER,
+    output_tokens_bound,
+    unused_prediction_bound,
+    with_answer_of,
+)
+from app.catalog.pricing import affordable_tokens, chat_ceiling, chat_cost
 from app.catalog.service import PricedModel
 from app.chat_models.judgement import is_free, judge
 from app.chat_models.protocol import BYTES_PER_TOKEN, JsonObject, Usage
 from app.core.metrics import MODEL_CALLS, MODEL_FIRST_TOKEN_SECONDS, MODEL_SECONDS, MODEL_TOKENS, ByName
+from app.credits.errors import MaxCreditsReachedError
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
 
@@ -19,6 +25,20 @@ def call_ceiling(model: PricedModel, body: JsonObject, prompt_tokens: int) -> De
         prompt_tokens=prompt_tokens,
         completion_tokens=answer_tokens + unused_prediction_bound(body),
     )
+
+
+def within(most: Decimal, model: PricedModel, body: JsonObject, prompt_tokens: int) -> JsonObject:
+    """The body of a model call that costs no more than `most` credits: its answer may be shorter for that.
+
+    Raises:
+        MaxCreditsReachedError: nothing would be left for an answer.
+    """
+    wanted, predicted = output_tokens_bound(body, model.max_output_tokens), unused_prediction_bound(body)
+    tokens = affordable_tokens(model.price, prompt_tokens=prompt_tokens, most=most, wanted=wanted + predicted)
+    room = tokens - predicted
+    if room < min(wanted, SHORTEST_PAID_ANSWER):
+        raise MaxCreditsReachedError
+    return body if room >= wanted else with_answer_of(body, room)
 
 
 class _Series:
@@ -43,12 +63,14 @@ class TurnCall:
 
     Attributes:
         ceiling: credits.
+        body: what is asked for, with a limit of the answer that can be paid for.
         usage: the tokens that it has used; none while it runs, and if it was free.
         is_recorded: whether its use is known to be in Postgres.
     """
 
-    def __init__(self, call_id: str, agent: str, model: PricedModel, ceiling: Decimal, prompt_bound: int) -> None:
-        self.ceiling = ceiling
+    def __init__(self, call_id: str, agent: str, model: PricedModel, body: JsonObject, prompt_bound: int) -> None:
+        self.ceiling = call_ceiling(model, body, prompt_bound)
+        self.body = body
         self.usage = Usage(0, 0)
         self.is_recorded = False
         self._call_id = call_id

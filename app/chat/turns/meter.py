@@ -1,16 +1,17 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from app.agents.runtime.model_call_body import prompt_tokens_bound
 from app.catalog.errors import ModelNotPricedError
 from app.catalog.service import PricedModel
-from app.chat.turns.call import TurnCall, call_ceiling
+from app.chat.turns.call import TurnCall, within
 from app.chat_models.protocol import JsonObject, Usage
-from app.core.database import Database
+from app.core.database import Database, Transaction
 from app.credits import service as credits
 from app.credits.counting import count_added
-from app.credits.errors import InsufficientCreditsError
+from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from app.credits.metering import MeteredUse
 from app.credits.models import EventKind
 
@@ -20,8 +21,11 @@ class TurnMeter:
 
     So what a crash can lose is what was used since a call was opened last.
 
+    If the request has a limit, it is the `Budget` of the turn's generations, too.
+
     Attributes:
         held: credits that the turn holds, at least.
+        most: credits that its hold may have at most, and be charged; None if the request has no limit.
         was_opened: whether a model may have been called.
     """
 
@@ -33,6 +37,7 @@ class TurnMeter:
         reference: str,
         models: Mapping[str, PricedModel],
         image_tokens: int,
+        most: Decimal | None = None,
     ) -> None:
         self._database = database
         self._organization_id = organization_id
@@ -45,6 +50,7 @@ class TurnMeter:
         # than one connection.
         self._opening = asyncio.Lock()
         self.held = Decimal(0)
+        self.most = most
         self.was_opened = False
 
     @property
@@ -77,6 +83,35 @@ class TurnMeter:
         self.was_opened = True
         call.begin()
         return call
+
+    @asynccontextmanager
+    async def spending(self) -> AsyncIterator[None]:
+        """See `Budget.spending`. No model call is opened meanwhile."""
+        async with self._opening:
+            held, most = self.held, self.most
+            try:
+                yield
+            except BaseException:  # raised again
+                self.held, self.most = held, most
+                raise
+
+    async def take(self, tx: Transaction, amount: Decimal) -> None:
+        """See `Budget.take`. What was held for calls that have ended, and not used, is released if necessary."""
+        if self.most is None:
+            return
+        if self.most - amount < self._needed():
+            raise MaxCreditsReachedError
+        self.held = await credits.share(
+            tx,
+            organization_id=self._organization_id,
+            reference=self._reference,
+            amount=amount,
+            needed=self._needed(),
+        )
+        self.most -= amount
+
+    async def adopt(self, _: Transaction, __: str, ___: str) -> None:
+        """See `Budget.adopt`. The hold of the earlier run has taken it: what that left is the most of this one."""
 
     async def _open(self, call: TurnCall, model: str) -> None:
         missing = max(Decimal(0), self._needed() - self.held)
@@ -111,7 +146,9 @@ class TurnMeter:
         image_tokens = self._image_tokens if priced.image_tokens is None else priced.image_tokens
         prompt_tokens = prompt_tokens_bound(body, image_tokens, priced.file_tokens or 0)
         call_id = f"{self._reference}:{len(self._calls) + 1}"
-        call = TurnCall(call_id, agent, priced, call_ceiling(priced, body, prompt_tokens), prompt_tokens)
+        if self.most is not None:
+            body = within(self.most - self._needed(), priced, body, prompt_tokens)
+        call = TurnCall(call_id, agent, priced, body, prompt_tokens)
         self._calls.append(call)
         return call
 

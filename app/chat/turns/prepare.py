@@ -48,10 +48,10 @@ class TurnPreparation:
         """The turn as it will run once it is admitted. Nothing is asked of Postgres for it."""
         agent = setup.agent
         attribution = _attribution(request, agent, session)
-        meter = self._meter(request.owner.organization_id, session, setup.models)
+        meter = self._meter(request, session, setup.models)
         time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
         model_calls = ModelCalls(self._chat_models, setup.routes, meter, time_limit, self._policy.patience)
-        tool_turn = _tool_turn(request, attribution)
+        tool_turn = _tool_turn(request, attribution, meter)
         tools = setup.tools.bind(tool_turn)
         refuse_taken_names(agent, tools, request.client_tools)
         refuse_unoffered_choice(agent, tools, request.client_tools, request.parameters.get("tool_choice"))
@@ -74,13 +74,14 @@ class TurnPreparation:
             generations=tool_turn.generations,
         )
 
-    def _meter(self, organization_id: str, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
+    def _meter(self, request: TurnRequest, session: LeasedSession, models: Mapping[str, PricedModel]) -> TurnMeter:
         return TurnMeter(
             self._database,
-            organization_id=organization_id,
+            organization_id=request.owner.organization_id,
             reference=hold_reference(session.turn_id),
             models=models,
             image_tokens=self._policy.image_tokens,
+            most=request.max_credits,
         )
 
 
@@ -109,11 +110,12 @@ def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSe
     )
 
 
-def _tool_turn(request: TurnRequest, attribution: Attribution) -> ToolTurn:
+def _tool_turn(request: TurnRequest, attribution: Attribution, meter: TurnMeter) -> ToolTurn:
     return ToolTurn(
         user_id=request.owner.user_id,
         attribution=attribution,
         request_key=request.idempotent.request_key if request.idempotent else None,
+        budget=meter if request.max_credits is not None else None,
     )
 
 

@@ -48,6 +48,7 @@ class Admission:
         calls_opened: how many model calls begin with it.
         session_name: the name of the session that begins with it; None if its session is leased already.
         claims: the Idempotency-Key that it claims; None if it has none, or has claimed it already.
+        most: the most that may ever be held and charged for it; None if there is no limit.
     """
 
     attribution: Attribution
@@ -57,6 +58,7 @@ class Admission:
     calls_opened: int
     session_name: str | None
     claims: IdempotentRequest | None = None
+    most: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) 
         [each.amount for each in admissions],
         [each.expires_in for each in admissions],
         [each.calls_opened for each in admissions],
+        [each.most for each in admissions],
         [each.session_name for each in admissions],
         *zip(*(each.attribution.values() for each in admissions), strict=True),
     )

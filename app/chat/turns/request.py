@@ -1,11 +1,13 @@
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Self
 
 from app.api_keys.caller import Caller
 from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target
 from app.chat_models.protocol import JsonObject
+from app.credits.max_credits import lesser
 from app.idempotency.service import IdempotentRequest
 from app.kept_responses.keeping import Keeping
 from app.sessions.lease import PastTurn
@@ -51,6 +53,7 @@ class TurnRequest:
         keeping: makes what is kept of its result besides its messages, if anything is.
         is_stopped_by_leaving: whether the turn ends when its client leaves although it is to run once. Its key is free
             again then.
+        max_credits: the most credits that it may cost with its generations; None if it has no limit.
     """
 
     owner: TurnOwner
@@ -67,6 +70,11 @@ class TurnRequest:
     is_unkept: bool = False
     keeping: Callable[[TurnResult], Keeping] | None = None
     is_stopped_by_leaving: bool = False
+    max_credits: Decimal | None = None
+
+    def within(self, max_credits: Decimal | None) -> Self:
+        """The request if it may not cost more than that either."""
+        return replace(self, max_credits=lesser(self.max_credits, max_credits))
 
     @property
     def outlives_client(self) -> bool:

@@ -34,6 +34,7 @@ _ADMISSION = {
     "amount": "numeric",
     "expires_in": "interval",
     "calls_opened": "int",
+    "most": "numeric",
     "session_name": "text",
     **{name: "uuid" if name == "session_id" else "text" for name in ATTRIBUTION_COLUMNS},
 }

@@ -41,6 +41,10 @@ class RecordingMeter:
         self.heard.append("opened")
         return self
 
+    @property
+    def body(self) -> JsonObject:
+        return self.opened[-1][2]
+
     def began_answering(self) -> None:
         self.heard.append("began")
 

@@ -65,7 +65,6 @@ def test_what_the_server_has_no_opinion_about_goes_to_the_model_as_it_came(given
         ({"prompt": "words"}, "messages"),
         ({"chat_template": "{% for i in range(9999) %}x{% endfor %}"}, "messages"),
         ({"mm_processor_kwargs": {"max_pixels": 10**9}}, "image"),
-        ({"max_credits": 1}, "credits"),
     ],
 )
 def test_what_the_server_decides_is_refused_by_name(given: dict[str, Any], reason: str) -> None:

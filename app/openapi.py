@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
 from app.chat.openai.documents import ChatCompletionChunk
+from app.chat.openai.text_form import TextCompletionChunk
 from app.core.documentation import errors_of, response_of, schemas_of
 from app.core.errors import (
     AppError,
@@ -60,7 +61,8 @@ def document_of(application: FastAPI) -> _Json:
 
 
 def _schemas_of_events() -> _Json:
-    _, schemas = models_json_schema([(ChatCompletionChunk, "serialization")], ref_template=REF_TEMPLATE)
+    chunks = (ChatCompletionChunk, TextCompletionChunk)
+    _, schemas = models_json_schema([(chunk, "serialization") for chunk in chunks], ref_template=REF_TEMPLATE)
     found: _Json = schemas["$defs"]
     return found
 

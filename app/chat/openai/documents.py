@@ -105,43 +105,34 @@ def _schema(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# An event as OpenAPI 3.2 describes one: its fields, and in `data` the text that is JSON, or marks the end.
-_EVENT: dict[str, Any] = {
-    "type": "object",
-    "required": ["data"],
-    "properties": {
-        "data": {
-            "type": "string",
-            "anyOf": [
-                {
-                    "contentMediaType": "application/json",
-                    "contentSchema": {
-                        "anyOf": [
-                            _schema("ChatCompletionChunk"),
-                            *map(
-                                _schema,
-                                (
-                                    "ProviderErrorError",
-                                    "ProviderRateLimitedError",
-                                    "ProviderTimeoutError",
-                                    "ProviderUnavailableError",
-                                    "ServiceUnavailableError",
-                                    "InternalErrorError",
-                                ),
-                            ),
-                        ]
-                    },
-                },
-                {"const": "[DONE]"},
-            ],
-        }
-    },
-}
+_FAILURES = (
+    "ProviderErrorError",
+    "ProviderRateLimitedError",
+    "ProviderTimeoutError",
+    "ProviderUnavailableError",
+    "ServiceUnavailableError",
+    "InternalErrorError",
+)
+
+
+def stream_of(chunk: str) -> dict[str, Any]:
+    """A stream of the chunks with this name, and what may come after them.
+
+    An event is as OpenAPI 3.2 describes one: its fields, and in `data` the text that is JSON, or marks the end.
+    """
+    sent = {
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [_schema(chunk), *map(_schema, _FAILURES)]},
+    }
+    data = {"type": "string", "anyOf": [sent, {"const": "[DONE]"}]}
+    return {"text/event-stream": {"itemSchema": {"type": "object", "required": ["data"], "properties": {"data": data}}}}
+
+
 COMPLETION: dict[str, Any] = {
     "model": ChatCompletion,
     "description": "The whole answer, or with `stream` its pieces: events `data: {…}`, of which the last is "
     "`data: [DONE]`. A stream that fails has an event with an error before it. Lines that begin with a colon keep the "
     "connection alive.",
     "links": links("session_id", "session_id", "list_messages", "get_status"),
-    "content": {"text/event-stream": {"itemSchema": _EVENT}},
+    "content": stream_of("ChatCompletionChunk"),
 }

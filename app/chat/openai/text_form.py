@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from app.chat.openai.completion import agent_of, envelope, generated, usage_of
-from app.chat.openai.documents import CompletionUsage, GeneratedContent
+from app.chat.openai.documents import CompletionUsage, FinishReason, GeneratedContent, stream_of
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.run import RunningTurn
 from app.chat_models.protocol import JsonObject
@@ -21,7 +21,7 @@ class TextChoice(BaseModel):
     text: str
     index: Literal[0]
     logprobs: None
-    finish_reason: str
+    finish_reason: FinishReason
 
 
 class TextCompletion(BaseModel):
@@ -37,10 +37,32 @@ class TextCompletion(BaseModel):
     generated_content: list[GeneratedContent] = Field(default=[], description="Left out if there is none")
 
 
+class TextChunkChoice(BaseModel):
+    """A piece of the answer. The last piece has the reason for the end."""
+
+    text: str
+    index: Literal[0]
+    logprobs: None
+    finish_reason: FinishReason | None
+
+
+class TextCompletionChunk(BaseModel):
+    """One event of a stream. `session_id` is in the first one, `generated_content` in the one with `finish_reason`."""
+
+    id: str = Field(pattern="^cmpl-")
+    object: Literal["text_completion"]
+    created: int = Field(description="Seconds since 1970")
+    model: str
+    choices: list[TextChunkChoice] = Field(max_length=1)
+    usage: CompletionUsage | None = None
+    session_id: str = Field(default="", description="Only in the first event")
+    generated_content: list[GeneratedContent] = Field(default=[], description="Left out if there is none")
+
+
 TEXT_COMPLETION: dict[str, Any] = {
     "model": TextCompletion,
     "description": "The whole answer, or with `stream` its pieces: events `data: {…}`; the last is `data: [DONE]`",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": stream_of("TextCompletionChunk"),
 }
 
 

@@ -14,7 +14,10 @@ _Penalty = Annotated[float, Field(ge=-2, le=2)]
 class TextCompletionRequest(BaseModel):
     """OpenAI's request of the time before chats. What only a model without an agent could do is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"prompt": "Hello"}, {"prompt": "Hello", "stream": True}]},
+    )
 
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
     model: str | None = None

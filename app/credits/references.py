@@ -34,6 +34,11 @@ def embeddings_reference(request_id: str) -> str:
     return f"{_EMBEDDINGS}:{request_id}"
 
 
+def is_of_embeddings(reference: str) -> bool:
+    """Whether this is the reference of a request for embeddings."""
+    return reference.startswith(f"{_EMBEDDINGS}:")
+
+
 def generation_reference(content_id: uuid.UUID, attempt: int) -> str:
     """What an attempt of a generation is held and charged under."""
     return f"{_GENERATION}:{content_id}:{attempt}"

@@ -110,7 +110,8 @@ async def close_call(database: Database, call: OpenedCall, use: MeteredUse, resu
             await idempotency.store_response(tx, request.idempotent, result.to_json())
         elif request.idempotent:
             await idempotency.release(tx, request.idempotent)
-        description = f"Embeddings of {len(request.inputs.values):,} inputs"
+        count = len(request.inputs.values)
+        description = f"Embeddings of {count:,} input{'' if count == 1 else 's'}"
         reference = call.reference
         settled = await credits.settle(
             tx, organization_id=organization_id, reference=reference, uses=uses, description=description

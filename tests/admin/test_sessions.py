@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from app.core.database import Database
+from tests import factories
 from tests.admin.conftest import Browser, BrowserOf
 from tests.agents.definitions import make_host
 from tests.chat.asking import answer_of, ask, conversation, open_http, user
+from tests.chat.responses.asking import response_of
 from tests.chat.tools import WEATHER, calls_of, result
 from tests.conftest import Stack
 from tests.factories import Organization
@@ -22,6 +24,14 @@ HOSTILE = (
     + "w" * 3000
     + " [click](javascript:alert(1)) [here](https://good.example/a?b=1&c=2) http://bare.example."
 )
+
+# Priced as everywhere in the tests.
+EMBEDDER = """
+[[models]]
+name = "sim-embed"
+kind = "embedding"
+price = { per_million_prompt_tokens = 1 }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +98,35 @@ async def test_from_a_request_to_its_ledger_entries_in_one_click(
     turn = await page_of(owner, first_link(page, "/sessions/ours"))
     assert "This turn took" in turn
     assert response.headers["X-Request-ID"] in turn
+
+
+async def test_a_response_is_found_by_its_id(
+    http: httpx.AsyncClient, host: Organization, owner: Browser, browser_of: BrowserOf
+) -> None:
+    made = await response_of(http, host, "Hello")
+
+    found = await owner.get(f"/sessions?q={made['id']}", follow_redirects=False)
+    page = await page_of(owner, found.headers["Location"].removeprefix("/admin"))
+    ledger = await page_of(owner, f"/ledger?search={made['id']}")
+    other = await (await browser_of("member", host)).get(f"/sessions?q={made['id']}", follow_redirects=False)
+
+    assert found.status_code == 303
+    assert "You said: Hello" in page
+    assert re.search(r'href="/admin/ledger/turn%3A', ledger)
+    assert other.status_code == 200
+
+
+async def test_a_request_for_embeddings_is_shown_as_one(
+    http: httpx.AsyncClient, host: Organization, owner: Browser, database: Database
+) -> None:
+    await factories.import_catalog(database, EMBEDDER)
+    asked = await http.post("/v1/embeddings", json={"model": "sim-embed", "input": "Hello"}, headers=host.headers)
+
+    page = await page_of(owner, f"/requests/{asked.raise_for_status().headers['X-Request-ID']}")
+
+    assert "<h2>Embeddings" in page
+    assert "sim-embed" in page
+    assert "Embeddings of 1 input<" in await page_of(owner, "/ledger")
 
 
 async def test_hostile_words_are_shown_as_words(http: httpx.AsyncClient, host: Organization, owner: Browser) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 
+from app.chat.responses.output import turn_id_of
 from app.credits.models import EntryKind
 
 
@@ -12,7 +13,7 @@ class LedgerFilter:
     """What an entry must have to be shown. Days are in UTC, both included; None: anything.
 
     Attributes:
-        search: the id of a request, session, turn or content, or the reference of an entry.
+        search: the id of a request, session, turn, response or content, or the reference of an entry.
         user: the id of the user who has spent.
         key: the id of an API key.
     """
@@ -31,6 +32,9 @@ class LedgerFilter:
         """The filter in the query of an address. What it does not understand is left out."""
         kind = query.get("kind", "")
         texts = {name: _text(query.get(name)) for name in ("search", "key", "agent", "model", "user")}
+        # A response is found by the turn that has made it.
+        if texts["search"] and (turn_id := turn_id_of(texts["search"])):
+            texts["search"] = turn_id
         return cls(
             **texts,
             kind=kind if kind in set(EntryKind) else None,

@@ -110,10 +110,10 @@ async def find_sessions(
 
 
 async def find_session(
-    tx: Transaction, organization_id: str, session_id: uuid.UUID, *, user_id: str
+    tx: Transaction, organization_id: str, session_id: uuid.UUID, *, user_id: str | None
 ) -> SessionRow | None:
-    """The user's session with that row."""
-    own = "sessions s WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3"
+    """The session with that row, if it is the user's; None: of any user."""
+    own = "sessions s WHERE s.organization_id = $1 AND s.id = $2 AND ($3::text IS NULL OR s.user_id = $3)"
     found = await select_sessions(tx, own, [organization_id, session_id, user_id], limit=1)
     return found[0] if found else None
 

@@ -9,7 +9,7 @@ from typing import Final
 from app.admin.sessions.queries import RequestedAction
 from app.admin.sessions.session_addresses import session_path
 from app.admin.sessions.turn_rows import EntryRow, TurnRows
-from app.credits.references import turn_reference
+from app.credits.references import is_of_embeddings, turn_reference
 
 _STATES: Final = {
     "open": ("busy", "Running"),
@@ -30,7 +30,7 @@ class EntryView:
 
 @dataclass(frozen=True)
 class RequestView:
-    """A turn, or an attempt of a generation, that was not asked for in a turn of the same request.
+    """A turn, embeddings, or an attempt of a generation that was not asked for in a turn of the same request.
 
     Attributes:
         session_path: where its turn is shown; None if it has no session any more.
@@ -70,7 +70,7 @@ def _view(action: RequestedAction, stored: TurnRows) -> RequestView:
     entries = [_entry_view(entry) for entry in stored.entries if _is_of(entry, action, is_turn=is_turn, stored=stored)]
     has_session = action.session_name is not None and action.user_id is not None
     return RequestView(
-        name="Turn" if is_turn else "Attempt of a generation",
+        name=_name_of(action),
         content_id=None if is_turn else _content_id(action.reference),
         turn_id=action.turn_id,
         session_path=session_path(action.session_name or "", action.user_id or "", turn=action.turn_id)
@@ -88,6 +88,12 @@ def _view(action: RequestedAction, stored: TurnRows) -> RequestView:
         cost=-sum((entry.amount for entry in entries), Decimal(0)),
         entries=entries,
     )
+
+
+def _name_of(action: RequestedAction) -> str:
+    if _is_turn(action):
+        return "Turn"
+    return "Embeddings" if is_of_embeddings(action.reference) else "Attempt of a generation"
 
 
 def _is_of(entry: EntryRow, action: RequestedAction, *, is_turn: bool, stored: TurnRows) -> bool:

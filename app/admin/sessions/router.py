@@ -13,6 +13,7 @@ from app.admin.sessions.list_queries import SCANNED, list_sessions
 from app.admin.sessions.queries import (
     SessionRow,
     find_request,
+    find_session,
     find_sessions,
     list_keys,
     list_users,
@@ -30,7 +31,8 @@ from app.admin.sessions.session_list import (
 )
 from app.admin.sessions.transcript import transcript_of
 from app.admin.sessions.transcript_reader import TranscriptReader
-from app.admin.sessions.turn_queries import find_turns, list_messages
+from app.admin.sessions.turn_queries import find_turns, list_messages, session_of_turn
+from app.chat.responses.output import turn_id_of
 from app.core.clock import now
 from app.core.database import Transaction
 from app.dependencies import SettingsDep, StoreDep, TransactionDep
@@ -60,12 +62,8 @@ async def show_sessions(
     query = SessionsQuery(q=q, user=user, key=key, state=state, days=days)
     before = _before(cursor)
     found = await list_sessions(tx, viewer.organization_id, query.wanted(viewer, now()), before=before, size=_PAGE_SIZE)
-    if (
-        not found.rows
-        and q
-        and await find_request(tx, viewer.organization_id, q, user_id=visible_user(viewer), limit=1)
-    ):
-        return RedirectResponse(url(f"requests/{q}"), status_code=303)
+    if not found.rows and q and (other := await _elsewhere(tx, viewer, q)):
+        return RedirectResponse(url(other), status_code=303)
     users = [] if visible_user(viewer) else await list_users(tx, viewer.organization_id)
     keys = await list_keys(tx, viewer.organization_id, user_id=visible_user(viewer))
     following = seal_position([found.next[0].isoformat(), str(found.next[1])]) if found.next else None
@@ -133,7 +131,7 @@ async def show_request(request: Request, request_id: str, viewer: SignedIn, tx: 
     actions = await find_request(tx, viewer.organization_id, request_id, user_id=visible_user(viewer))
     if not actions:
         raise PageNotFoundError(
-            "No turn or generation has this request id here. Requests that only read, or were refused, leave none."
+            "Nothing that was done has this request id here. Requests that only read, or were refused, leave none."
         )
     turn_ids = list({action.turn_id for action in actions if action.turn_id})
     references = [action.reference for action in actions]
@@ -147,6 +145,16 @@ async def show_request(request: Request, request_id: str, viewer: SignedIn, tx: 
         request_id=request_id,
         actions=request_views(actions, stored),
     )
+
+
+async def _elsewhere(tx: Transaction, viewer: Viewer, name: str) -> str | None:
+    """Where what has this id is shown, if it is that of a response or of a request, and not of a session."""
+    only = visible_user(viewer)
+    if turn_id := turn_id_of(name):
+        row = await session_of_turn(tx, viewer.organization_id, turn_id)
+        session = await find_session(tx, viewer.organization_id, row, user_id=only) if row else None
+        return session_path(session.public_id, session.user_id, turn=turn_id) if session else None
+    return f"requests/{name}" if await find_request(tx, viewer.organization_id, name, user_id=only, limit=1) else None
 
 
 async def _find(tx: Transaction, viewer: Viewer, public_id: str, user: str | None) -> list[SessionRow]:

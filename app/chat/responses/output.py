@@ -19,6 +19,11 @@ def response_id_of(turn_id: str) -> str:
     return turn_id.replace(_TURN, _RESPONSE, 1)
 
 
+def turn_id_of(response_id: str) -> str | None:
+    """The id of the turn that has made the response; None if this is no id of one."""
+    return response_id.replace(_RESPONSE, _TURN, 1) if response_id.startswith(_RESPONSE) else None
+
+
 def item_id_of(kind: str, turn_id: str, suffix: str = "") -> str:
     """The id of an item of the turn. `kind` is `msg`, `rs` or `fc`."""
     return f"{kind}_{turn_id.removeprefix(_TURN)}{suffix}"

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from app.chat_models.sse_reader import MAX_EVENT_BYTES
 from app.core.database import Database
 from tests.agents.definitions import make_host
 from tests.chat.asking import opened_stream
@@ -162,6 +163,19 @@ async def test_a_failure_in_the_middle_is_an_error_and_a_failed_response(
     assert streamed.error is not None
     assert streamed.error["code"] == streamed.error["error"]["code"] == "provider_error"
     assert streamed.response["error"]["code"] == "server_error"
+
+
+async def test_an_event_that_is_too_long_fails_after_what_was_said(
+    tuned: httpx.AsyncClient, odd: Organization, odd_model: OddModel
+) -> None:
+    odd_model.say([says({"content": "Good "}), says({"content": "x" * MAX_EVENT_BYTES}), FINISH])
+
+    streamed = await stream(tuned, odd, "Hello")
+
+    assert streamed.text == "Good "
+    assert streamed.types[-2:] == ["error", "response.failed"]
+    assert streamed.error is not None
+    assert "too long" in streamed.error["message"]
 
 
 async def test_log_probabilities_come_if_they_are_asked_for(

@@ -10,6 +10,7 @@ from app.accounts.passwords import open_passwords
 from app.accounts.throttle import WaitingAttempts
 from app.admin.console import mount_console
 from app.api_keys.cache import CALLERS_CHANNEL, CallerCache, keeping_uses
+from app.chat.responses.response_runs import open_response_runs
 from app.chat.turns.open import open_turns
 from app.chat.turns.upstreams import Upstreams
 from app.configuration.models import CONFIGURATIONS_CHANNEL
@@ -73,6 +74,7 @@ async def _open(application: FastAPI, settings: Settings, tracer: Tracer | None)
             store=resources.store,
             chat_models=resources.chat_models,
         ) as turns,
+        open_response_runs(settings, database=resources.database, turns=turns, limiter=limiter) as response_runs,
         open_passwords() as passwords,
     ):
         state = application.state
@@ -85,6 +87,7 @@ async def _open(application: FastAPI, settings: Settings, tracer: Tracer | None)
         state.passwords = passwords
         state.waiting_attempts = WaitingAttempts(settings.failed_attempts_per_minute)
         state.resources, state.limiter, state.turns = resources, limiter, turns
+        state.response_runs = response_runs
         state.callers, state.model_names = callers, model_names
         state.embeddings = Embeddings(
             resources.database,

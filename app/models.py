@@ -22,6 +22,7 @@ from app.kept_responses.models import KeptResponse
 from app.list_counts.models import ListCount, ListCountChange
 from app.mail.models import OutgoingMail
 from app.organizations.models import Membership, Organization, Plan, User
+from app.response_runs.models import ResponseEvents, ResponseRun
 from app.retention.models import RetentionRun, SealedDay, SealedSum, SealMark
 from app.sessions.models import Message, Session
 from app.webhook_endpoints.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookTry
@@ -56,6 +57,8 @@ __all__ = [
     "Output",
     "Plan",
     "Price",
+    "ResponseEvents",
+    "ResponseRun",
     "RetentionRun",
     "SealMark",
     "SealedDay",

@@ -13,7 +13,7 @@ from app.organizations.models import MembershipRole, SubscriptionStatus
 _FIND_NAMES = "SELECT id, name FROM api_keys WHERE organization_id = $1 AND id = ANY($2::text[])"
 _VIEWING = ", ".join(f"'{scope}'" for scope in VIEWING_SCOPES)
 _MANAGING = ", ".join(f"'{scope}'" for scope in MANAGING_SCOPES)
-_FIND_CALLER = f"""
+_CALLER = f"""
 SELECT k.id AS key_id, k.organization_id, k.user_id,
        CASE WHEN m.role = '{MembershipRole.VIEWER}'
             THEN ARRAY(SELECT scope FROM unnest(k.scopes) AS scope WHERE scope IN ({_VIEWING}))
@@ -26,8 +26,10 @@ SELECT k.id AS key_id, k.organization_id, k.user_id,
        p.requests_per_minute, p.concurrent_requests
 FROM api_keys k JOIN organizations o ON o.id = k.organization_id JOIN plans p ON p.name = o.plan_name
 JOIN memberships m ON m.organization_id = k.organization_id AND m.user_id = k.user_id AND m.suspended_at IS NULL
-WHERE k.key_hash = $1 AND coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
+WHERE coalesce(LEAST(k.expires_at, k.revoked_at) > now(), true)
 """
+_FIND_CALLER = f"{_CALLER} AND k.key_hash = $1"
+_FIND_CALLER_BY_ID = f"{_CALLER} AND k.organization_id = $1 AND k.id = $2"
 
 # The rows are locked in one order first. Every process writes to the same keys, and without that they could deadlock.
 _NOTE_USES = """
@@ -59,6 +61,12 @@ async def find_caller(tx: Transaction, key_hash: bytes) -> Caller | None:
     The key of a viewer may do no more than look.
     """
     row = await tx.fetchrow(_FIND_CALLER, key_hash)
+    return _caller_from_row(row) if row else None
+
+
+async def find_caller_by_id(tx: Transaction, organization_id: str, key_id: str) -> Caller | None:
+    """The caller of the organization's key with that id; see `find_caller`."""
+    row = await tx.fetchrow(_FIND_CALLER_BY_ID, organization_id, key_id)
     return _caller_from_row(row) if row else None
 
 

@@ -243,6 +243,18 @@ async def find_caller(tx: Transaction, key_hash: bytes) -> Caller:
     return caller
 
 
+async def find_caller_by_id(tx: Transaction, organization_id: str, key_id: str) -> Caller:
+    """The caller that a key of the organization belongs to, for what was asked for with the key before.
+
+    Raises:
+        InvalidApiKeyError: there is no such key any more, or it is revoked or expired.
+    """
+    caller = await repository.find_caller_by_id(tx, organization_id, key_id)
+    if caller is None:
+        raise InvalidApiKeyError
+    return caller
+
+
 async def note_uses(tx: Transaction, uses: Mapping[str, datetime]) -> None:
     """Store when keys, given by id, were last used."""
     await repository.note_uses(tx, list(uses), list(uses.values()))

@@ -88,6 +88,16 @@ async def respond(request: Request, begun: RunningTurn | TurnResult, form: TurnF
     return _TurnStream(begun, form.stream(begun))
 
 
+def respond_at_once(body: JsonObject, *, is_replayed: bool = False) -> Response:
+    """The response to a request whose turn goes on by itself, or has ended."""
+    return _json(body, _of_session(body["session_id"]) | (REPLAYED_HEADERS if is_replayed else {}))
+
+
+def respond_with_events(events: AsyncIterator[bytes], *, is_replayed: bool = False) -> Response:
+    """Server-sent events that are there whoever reads them."""
+    return StreamingResponse(events, headers=sse.HEADERS | (REPLAYED_HEADERS if is_replayed else {}))
+
+
 def _replay(stored: TurnResult, form: TurnForm, *, is_streamed: bool) -> Response:
     headers = _headers(stored.turn) | REPLAYED_HEADERS
     if not is_streamed:
@@ -126,7 +136,10 @@ def _headers(turn: TurnIdentity) -> dict[str, str]:
 
     A turn of which nothing is kept has no session.
     """
-    name = turn.session_name
+    return _of_session(turn.session_name)
+
+
+def _of_session(name: str | None) -> dict[str, str]:
     if not name:
         return {}
     is_plain = name.isascii() and name.isprintable() and name == name.strip()

@@ -22,7 +22,7 @@ ROLE = "junis_server"
 # What no code changes or deletes cannot be changed or deleted, whoever has the server's password.
 _APPEND_ONLY = frozenset({"agent_versions", "audit_events", "ledger_entries", "prices"})
 # These are not changed either, but deleted. Triggers refuse to delete events and holds before they are sealed.
-_PRUNED = frozenset({"kept_responses", "messages", "metering_events"})
+_PRUNED = frozenset({"kept_responses", "messages", "metering_events", "response_events"})
 # Changed by migrations, and by triggers with the owner's rights.
 _ONLY_READ = frozenset({"alembic_version", "configuration_versions"})
 # Columns of those that are changed nevertheless.
@@ -30,7 +30,15 @@ _CHANGED_COLUMNS = {"messages": "superseded_by"}
 _DELETED_FROM = frozenset(
     {
         *("agents", "console_sessions", "credit_alerts", "credit_holds", "idempotency_keys", "memberships"),
-        *("list_count_changes", "outgoing_mails", "outputs", "sessions", "sign_in_attempts", "sub_agents"),
+        *(
+            "list_count_changes",
+            "outgoing_mails",
+            "outputs",
+            "response_runs",
+            "sessions",
+            "sign_in_attempts",
+            "sub_agents",
+        ),
         *("unshown_api_keys", "user_idempotency_keys", "webhook_endpoints", "webhook_events"),
     }
 )

@@ -1,11 +1,14 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from time import monotonic
-from typing import Any
+from typing import Any, Final, Self
 
 from app.core.json import storable_json
 from app.credits.models import EventKind
+
+# Of model calls.
+_QUANTITIES: Final = ("prompt_tokens", "completion_tokens", "delivered_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,13 @@ class MeteredUse:
             "first_token_ago": _seconds_since(self.first_token_at),
             "ended_ago": _seconds_since(self.ended_at),
         }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The use of another process that `to_json` has made this of. When it was is not known any more."""
+        names = ("call_id", "agent", "model", "price_id", "is_estimated", *_QUANTITIES)
+        known = {name: stored[name] for name in names}
+        return cls(kind=EventKind(stored["kind"]), cost=Decimal(stored["cost"]), **known)
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Annotated, Any, ClassVar, NoReturn
 
 from fastapi import Depends, Request, Response
@@ -19,7 +20,7 @@ from app.organizations.errors import SubscriptionRequiredError
 from app.rate_limits.decisions import Limits, Refusal
 from app.rate_limits.errors import ConcurrencyLimitExceededError, RateLimitExceededError
 from app.rate_limits.failed_attempts import FailedAttempts
-from app.rate_limits.limiter import RateLimiter
+from app.rate_limits.limiter import RateLimiter, Slot
 
 
 def get_limiter(request: Request) -> RateLimiter:
@@ -177,7 +178,20 @@ async def take_slot(request: Request, limits: Limits) -> None:
         raise RateLimitExceededError(decision.wait_seconds)
     if slot is not None:
         request.state.slot = slot
-        hooks.before_end.append(lambda: limiter.release(slot))
+        hooks.before_end.append(partial(_release, request))
+
+
+def keep_slot(request: Request) -> Slot:
+    """Take the request's slot for what goes on after its response. It must be passed to `RateLimiter.release`."""
+    slot: Slot = request.state.slot
+    request.state.slot = None
+    return slot
+
+
+async def _release(request: Request) -> None:
+    slot: Slot | None = request.state.slot
+    if slot is not None:
+        await get_limiter(request).release(slot)
 
 
 async def _uncount(request: Request, caller: Caller) -> None:

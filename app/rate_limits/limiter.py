@@ -88,6 +88,15 @@ class RateLimiter:
         probe = _admission(_NOBODY, Slot(_NOBODY.organization_id, "probe"), is_counted=True)
         return await self._ask_redis(probe, at_once=True) is not None
 
+    def take(self, organization_id: str) -> Slot:
+        """A slot for what was admitted before, whatever else runs. It must be passed to `release` when that ends.
+
+        The next renewal shows it to the other processes.
+        """
+        slot = Slot(organization_id, secrets.token_hex(8))
+        self._live.setdefault(organization_id, set()).add(slot.request)
+        return slot
+
     async def release(self, slot: Slot) -> None:
         """Release the slot. It is idempotent."""
         live = self._live.get(slot.organization_id, set())

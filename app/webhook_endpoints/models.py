@@ -17,6 +17,7 @@ class EventType(StrEnum):
     CREDITS_LOW = "credits.low"
     RESPONSE_COMPLETED = "response.completed"
     RESPONSE_INCOMPLETE = "response.incomplete"
+    RESPONSE_FAILED = "response.failed"
 
 
 # Only sent when somebody asks for it, and to one endpoint.

@@ -128,6 +128,8 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "metering_events",
         "outgoing_mails",
         "outputs",
+        "response_events",
+        "response_runs",
         "sessions",
         "sign_in_attempts",
         "sub_agents",

@@ -118,6 +118,18 @@ def test_responses_come_in_pieces(run: Run) -> None:
     assert (found["last"], found["is_helped"]) == ("response.completed", True)
 
 
+def test_responses_run_in_the_background_and_their_streams_are_gone_on_with(run: Run) -> None:
+    found = run.result("responses_in_the_background")
+
+    assert found["begun"] == "queued"
+    status, text = found["ended"]
+    assert (status, found["cancelled"]) == ("completed", "completed")
+    assert HELLO.fullmatch(text)
+    assert found["numbers"] == list(range(len(found["numbers"])))
+    assert "".join(found["pieces"]) == found["whole"] == COUNT
+    assert (len(found["pieces"]), found["last"]) == (20, "response.completed")
+
+
 def test_responses_call_functions_and_have_a_form(run: Run) -> None:
     found = run.result("responses_with_tools")
 

@@ -51,8 +51,8 @@ async def test_the_running_worker_reports_every_loop(stack: object, environment:
 
     assert set(loops) == {
         "adopt", "cancel", "copy", "end_late", "fill_capacity", "fold_list_counts", "forget_idempotency_keys",
-        "forget_mails", "forget_unshown_keys", "grant_monthly_credits", "listen", "poll", "prune", "remove_abandoned",
-        "send_webhooks", "settle_expired_holds", "start", "sum_up_spend", "wake_due", "watch_credit_alerts",
-        "watch_objects", "watch_redis",
+        "forget_mails", "forget_response_events", "forget_unshown_keys", "grant_monthly_credits", "listen", "poll",
+        "prune", "remove_abandoned", "send_webhooks", "settle_expired_holds", "start", "sum_up_spend", "wake_due",
+        "watch_credit_alerts", "watch_objects", "watch_redis",
     }  # fmt: skip
     assert all(loops.values())

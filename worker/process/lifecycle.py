@@ -33,6 +33,7 @@ from app.queue.open import open_redis
 from app.queue.processes import ProcessKind, reporting
 from app.queue.protocol import WakeKind, WakeQueue
 from app.resources import open_resources
+from app.response_runs.service import forget_events
 from app.retention.policy import RetentionPolicy
 from app.retention.service import prune_due
 from app.traces.open import make_tracer
@@ -170,6 +171,7 @@ def _clocks(steps: Steps, database: Database, settings: Settings, pulse: Pulse) 
         "remove_abandoned": (sweep.remove_abandoned, _HOUSEKEEPING_SECONDS),
         "settle_expired_holds": (partial(settle_expired, database), _HOUSEKEEPING_SECONDS),
         "forget_idempotency_keys": (partial(forget_expired, database), _HOUSEKEEPING_SECONDS),
+        "forget_response_events": (partial(forget_events, database), _HOUSEKEEPING_SECONDS),
         "forget_unshown_keys": (partial(forget_unshown, database), _HOUSEKEEPING_SECONDS),
         "grant_monthly_credits": (partial(grant_monthly_credits, database), _MONTHLY_GRANT_SECONDS),
         "sum_up_spend": (partial(sum_up_spend, database), _HOUSEKEEPING_SECONDS),

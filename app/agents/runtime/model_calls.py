@@ -29,6 +29,10 @@ class MeteredCall(Protocol):
         """Note that the first token of a streamed answer has arrived."""
         ...
 
+    def delivered(self, delivered_bytes: int) -> None:
+        """Note how much of a streamed answer has arrived, in bytes of UTF-8."""
+        ...
+
     def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
         """Record what the call costs, which has ended or was cut short. See `judge` for what is paid for.
 
@@ -201,5 +205,6 @@ async def _hear(answer: Answer, metered: MeteredCall, say: Say, chunks: Sequence
             metered.began_answering()
             if (span := span_var.get()) is not None:
                 span.note(SpanEvent.FIRST_TOKEN)
+        metered.delivered(answer.delivered_bytes)
         if deltas:
             await say(deltas)

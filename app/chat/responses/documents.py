@@ -77,7 +77,7 @@ class ResponseRead(BaseModel):
     object: Literal["response"]
     created_at: int = Field(description="Seconds since 1970")
     completed_at: int | None = Field(description="Seconds since 1970")
-    status: Literal["in_progress", "completed", "incomplete", "failed"]
+    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
     background: bool
     error: ResponseFailure | None
     incomplete_details: IncompleteDetails | None
@@ -111,7 +111,14 @@ class ResponseRead(BaseModel):
 
 
 _TYPES = (
-    *("response.created", "response.in_progress", "response.completed", "response.incomplete", "response.failed"),
+    *(
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+    ),
     *("response.output_item.added", "response.output_item.done"),
     *("response.content_part.added", "response.content_part.done"),
     *("response.output_text.delta", "response.output_text.done"),

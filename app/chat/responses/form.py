@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.chat.responses.growing_output import GrowingOutput
 from app.chat.responses.kept_items import kept_input
@@ -8,7 +8,7 @@ from app.chat.responses.request import ResponseRequest
 from app.chat.responses.resource import ended_resource
 from app.chat.responses.response_events import ResponseEvents
 from app.chat.responses.thoughts import ThoughtSeal, thoughts_of
-from app.chat.turns.result import TurnResult
+from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.run import RunningTurn
 from app.chat_models.protocol import JsonObject
 from app.core import sse
@@ -18,14 +18,22 @@ from app.kept_responses.keeping import Keeping
 
 @dataclass(frozen=True)
 class ResponseForm:
-    """A turn as a response. `seal` closes what the model needs back, if the client asks for it."""
+    """A turn as a response. `seal` closes what the model needs back, if the client asks for it.
+
+    `shown` is the turn that clients know, if the response has begun again with another one.
+    """
 
     asked: ResponseRequest
     seal: ThoughtSeal
+    shown: TurnIdentity | None = None
+
+    def as_shown(self, result: TurnResult) -> TurnResult:
+        """The result as that of the turn that clients know."""
+        return replace(result, turn=self.shown) if self.shown else result
 
     def whole(self, result: TurnResult) -> JsonObject:
         """The `response`."""
-        asked = self.asked
+        asked, result = self.asked, self.as_shown(result)
         output = GrowingOutput(result.turn.id, is_summary=asked.wants_summary, wants_logprobs=asked.wants_logprobs)
         for _ in output.end(result, self.seal.close(result.message) if asked.wants_sealed_thoughts else None):
             pass
@@ -33,16 +41,25 @@ class ResponseForm:
 
     def keeping(self, result: TurnResult) -> Keeping:
         """What is kept of the response."""
+        turn_id = self.as_shown(result).turn.id
         return Keeping(
-            id=response_id_of(result.turn.id),
+            id=response_id_of(turn_id),
             response=self.whole(result),
-            input=kept_input(self.asked.read.given, result.turn.id),
+            input=self.kept_input(turn_id),
             thoughts=thoughts_of(result.message),
         )
 
+    def kept_input(self, turn_id: str) -> list[JsonObject]:
+        """The items of the request as they are kept."""
+        return kept_input(self.asked.read.given, turn_id)
+
+    def events(self, turn: TurnIdentity, *, number: int = 0) -> ResponseEvents:
+        """The events of a turn, from the one of this number on."""
+        return ResponseEvents(self.asked, self.shown or turn, self.seal, number=number)
+
     async def stream(self, running: RunningTurn) -> AsyncIterator[bytes]:
         """The events of a running turn. Those that are there at the same time come as one piece."""
-        events = ResponseEvents(self.asked, running.turn.identity, self.seal)
+        events = self.events(running.turn.identity)
         yield events.begin()
         is_over = False
         while not is_over:
@@ -60,5 +77,5 @@ class ResponseForm:
 
     async def replay(self, result: TurnResult) -> AsyncIterator[bytes]:
         """The events of a stored result."""
-        events = ResponseEvents(self.asked, result.turn, self.seal)
+        events = self.events(result.turn)
         yield events.begin() + events.ended(result)

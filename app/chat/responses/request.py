@@ -21,6 +21,7 @@ from app.chat.responses.client_tools import as_chat_choice, as_chat_tool, check_
 from app.chat.responses.input_items import Conversation, read_input
 from app.chat.responses.places import refuse
 from app.chat.responses.request_schema import FORMAT, INPUT, TOOL_CHOICE, TOOLS, describe_request
+from app.chat.turns.lasting import LastingTurn
 from app.chat.turns.request import TurnOwner, TurnRequest
 from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target, check_scope
@@ -104,7 +105,7 @@ class ResponseRequest(SharedParameters):
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     store: bool | None = None
-    background: Annotated[bool, WithJsonSchema({"const": False})] | None = None
+    background: bool | None = None
     previous_response_id: str | None = None
     session_id: Annotated[SessionName, StringConstraints(min_length=1)] | None = None
     # OpenAI's name for a session: its id, or an object with it.
@@ -119,13 +120,6 @@ class ResponseRequest(SharedParameters):
         if isinstance(body, dict):
             check_unknown_parameters(body, cls.model_fields, _OF_CHAT)
         return body
-
-    @field_validator("background")
-    @classmethod
-    def _is_in_the_foreground(cls, background: bool | None) -> bool | None:
-        if background:
-            raise ValueError("responses in the background are not supported")
-        return background
 
     @field_validator("tool_choice")
     @classmethod
@@ -144,6 +138,12 @@ class ResponseRequest(SharedParameters):
             refuse(("store",), f"must not be false with {given[0]}: nothing would be added to it")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_asked_for_again(self) -> Self:
+        if self.background and not self.is_kept:
+            refuse(("background",), "needs store: what runs in the background is asked for again")
+        return self
+
     def turn_request(
         self,
         caller: Caller,
@@ -151,6 +151,9 @@ class ResponseRequest(SharedParameters):
         read: Conversation,
         past: PastTurn | None,
         keeping: Callable[[TurnResult], Keeping],
+        *,
+        lasting: LastingTurn | None = None,
+        session_name: str | None = None,
     ) -> TurnRequest:
         """What the request asks of a turn.
 
@@ -160,6 +163,8 @@ class ResponseRequest(SharedParameters):
             read: its input, with all that the model needs of it.
             past: the turn of the response that it goes on from.
             keeping: makes what is kept of its result, unless nothing is to be.
+            lasting: makes the turn outlast its client, if it runs in the background.
+            session_name: the session that it has begun in, if it begins again.
 
         Raises:
             ScopeNotAllowedError: the caller's key allows the orchestrator, but not the agent that is named.
@@ -173,7 +178,7 @@ class ResponseRequest(SharedParameters):
             client_tools=[as_chat_tool(tool) for tool in self.tools or ()],
             parameters=self.parameters,
             is_streamed=bool(self.stream),
-            session_name=self.session_id or self.conversation_id,
+            session_name=session_name or self.session_id or self.conversation_id,
             conversation_name=None,
             idempotent=idempotent,
             instructions=self.instructions,
@@ -181,6 +186,7 @@ class ResponseRequest(SharedParameters):
             is_unkept=not self.is_kept,
             keeping=keeping if self.is_kept else None,
             max_credits=self.max_credits,
+            lasting=lasting,
         )
 
     def turn_of(self, owner: TurnOwner, target: Target, idempotent: IdempotentRequest | None) -> TurnRequest:

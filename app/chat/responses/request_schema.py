@@ -99,6 +99,9 @@ FORMAT: _Json = {
 def describe_request(schema: _Json) -> None:
     """Say what names parameters may have that this server does not know, and show requests."""
     schema["propertyNames"] = {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"}
+    # What runs in the background is asked for again.
+    refused = {"background": {"const": True}, "store": {"const": False}}
+    schema["not"] = {"properties": refused, "required": list(refused)}
     schema["examples"] = [
         {"model": "junis-orchestrator", "input": "What is a lighthouse?"},
         {"model": "junis-orchestrator", "input": [{"role": "user", "content": "Hello!"}], "stream": True},

@@ -1,6 +1,6 @@
 """A turn as an OpenAI `response`, with every field that clients may rely on, and those that this server adds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.chat.openai.completion import generated
@@ -13,6 +13,11 @@ from app.core.errors import AppError
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _RATE_LIMITED = 429
+
+
+def queued_resource(asked: ResponseRequest, turn: TurnIdentity) -> JsonObject:
+    """The response of a turn that is to run in the background."""
+    return _resource(asked, turn, status="queued")
 
 
 def begun_resource(asked: ResponseRequest, turn: TurnIdentity) -> JsonObject:
@@ -36,9 +41,14 @@ def ended_resource(asked: ResponseRequest, result: TurnResult, output: Sequence[
 
 def failed_resource(asked: ResponseRequest, turn: TurnIdentity, error: AppError) -> JsonObject:
     """The response of a turn that has failed."""
+    return as_failed(begun_resource(asked, turn), error)
+
+
+def as_failed(response: Mapping[str, Any], error: AppError) -> JsonObject:
+    """A response that has failed instead of ending otherwise."""
     # Only OpenAI's codes: some clients know no others here. The error's own is in the event before.
     code = "rate_limit_exceeded" if error.status == _RATE_LIMITED else "server_error"
-    return _resource(asked, turn, status="failed", error={"code": code, "message": error.text})
+    return {**response, "status": "failed", "error": {"code": code, "message": error.text}}
 
 
 def usage_of(usage: Usage) -> JsonObject:
@@ -61,7 +71,7 @@ def _resource(asked: ResponseRequest, turn: TurnIdentity, **known: Any) -> JsonO
         "created_at": _seconds(turn),
         "completed_at": state["completed_at"],
         "status": state["status"],
-        "background": False,
+        "background": asked.background is True,
         "error": state["error"],
         "incomplete_details": state["incomplete_details"],
         "instructions": asked.instructions,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from time import monotonic
 
 from app.chat.turns import repository
+from app.chat.turns.lasting import ACCEPTED, AcceptedBeforeError
 from app.chat.turns.prepare import HOLD_MARGIN_SECONDS, TurnPreparation
 from app.chat.turns.repository import Admission, Batch
 from app.chat.turns.request import TurnRequest
@@ -59,6 +60,7 @@ class TurnAdmission:
             ModelNotPricedError, ProviderError, InvalidRequestError, InsufficientCreditsError, MaxCreditsReachedError,
             IdempotencyKeyInProgressError, IdempotencyKeyReusedError: the request is refused.
                 Nothing has been started, held or stored.
+            AcceptedBeforeError, LostTurnError: there is nothing to do for a turn that is to outlast its process.
         """
         asked_at = monotonic()
         turn_id = new_id("turn")
@@ -84,7 +86,7 @@ class TurnAdmission:
         """Admit a turn in the shortest way that is known to be right for it."""
         names_session = request.session_name is not None or request.conversation_name is not None
         turn = None
-        if request.past is not None:
+        if request.past is not None or request.lasting is not None:
             return await self._admit_in_transaction(request, turn_id, asked_at)
         if request.idempotent is None:
             admit = self._admit_continuing if names_session else self._admit_new
@@ -165,6 +167,8 @@ class TurnAdmission:
         """Admit a turn whose key may have been used, or whose session may be busy or may have to begin."""
         owner = request.owner
         async with self._database.transaction() as tx:
+            if request.lasting:
+                await request.lasting.begin(tx)
             claim = await _claim(tx, request, turn_id)
             if isinstance(claim, TurnResult):
                 return claim
@@ -176,7 +180,7 @@ class TurnAdmission:
                 await _supersede_former_run(tx, turn, claim)
                 admission = await _admission_of(turn, begins_session=False)
             await _admit(tx, batch, admission)
-            return turn
+            return await _written_down(tx, turn)
 
 
 def _counted(admitted: AdmittedTurn | TurnResult) -> AdmittedTurn | TurnResult:
@@ -209,6 +213,8 @@ async def _claim(tx: Transaction, request: TurnRequest, turn_id: str) -> Claim |
     if request.idempotent is None:
         return None
     claimed = await idempotency.claim(tx, request.idempotent, hold_reference=hold_reference(turn_id))
+    if not isinstance(claimed, Claim) and ACCEPTED in claimed:
+        raise AcceptedBeforeError(claimed[ACCEPTED])
     return claimed if isinstance(claimed, Claim) else TurnResult.from_json(claimed)
 
 
@@ -236,12 +242,29 @@ async def _supersede_former_run(tx: Transaction, turn: AdmittedTurn, claim: Clai
 
     Its generations go on, too, and are charged: they leave less of what the request may cost.
     """
-    if claim is not None and claim.former_hold_reference is not None:
-        organization_id, former = turn.attribution.organization_id, claim.former_hold_reference
+    lasting, organization_id = turn.request.lasting, turn.attribution.organization_id
+    former = claim.former_hold_reference if claim else None
+    if lasting and lasting.former_turn is not None:
+        former = hold_reference(lasting.former_turn)
+    if former is not None:
         await credits.supersede(
             tx, organization_id=organization_id, reference=former, by_reference=hold_reference(turn.id)
         )
         turn.meter.most = lesser(turn.meter.most, await credits.find_most(tx, organization_id, former))
+
+
+async def _written_down(tx: Transaction, turn: AdmittedTurn) -> AdmittedTurn:
+    """The turn, written down where other processes find it if it is to outlast this one.
+
+    Its request is answered then: an Idempotency-Key leads to what it was accepted as.
+    """
+    request = turn.request
+    if request.lasting is None:
+        return turn
+    accepted_id = await request.lasting.admitted(tx, turn.identity, turn.session)
+    if request.idempotent:
+        await idempotency.store_response(tx, request.idempotent, {ACCEPTED: accepted_id})
+    return replace(turn, request=replace(request, idempotent=None))
 
 
 @asynccontextmanager

@@ -79,6 +79,7 @@ class TurnCall:
         self._prompt_bound = prompt_bound
         self._began_at: float | None = None
         self._first_token_at: float | None = None
+        self._delivered_bytes = 0
         self._use: MeteredUse | None = None
 
     @property
@@ -95,6 +96,13 @@ class TurnCall:
         """What it has used. A call that was opened and never made is free."""
         return self._use or self._free()
 
+    @property
+    def use_so_far(self) -> MeteredUse:
+        """What it has used by now, if it were cut short at this moment."""
+        if self._use is not None or not self._delivered_bytes:
+            return self.use
+        return self._judged(None, self._delivered_bytes, is_final=False)[0]
+
     def begin(self) -> None:
         """Note that the call begins."""
         self._began_at = monotonic()
@@ -103,25 +111,27 @@ class TurnCall:
         """See `MeteredCall.began_answering`."""
         self._first_token_at = self._first_token_at or monotonic()
 
+    def delivered(self, delivered_bytes: int) -> None:
+        """See `MeteredCall.delivered`."""
+        self._delivered_bytes = delivered_bytes
+
     def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
         """See `MeteredCall.settle`."""
         if is_free(reported, delivered_bytes, is_final=is_final):
             self._use = self._free()
             self._count()
             return
-        estimate = -(-self._prompt_bound // BYTES_PER_TOKEN)
-        self.usage, is_estimated = judge(reported, delivered_bytes, estimate, is_final=is_final)
-        self._use = self._metered(
-            chat_cost(
-                self._model.price,
-                prompt_tokens=self.usage.prompt_tokens,
-                completion_tokens=self.usage.completion_tokens,
-            ),
-            is_estimated=is_estimated,
-            tokens=self.usage,
-            delivered_bytes=delivered_bytes,
-        )
+        self._use, self.usage = self._judged(reported, delivered_bytes, is_final=is_final)
         self._count()
+
+    def _judged(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> tuple[MeteredUse, Usage]:
+        estimate = -(-self._prompt_bound // BYTES_PER_TOKEN)
+        usage, is_estimated = judge(reported, delivered_bytes, estimate, is_final=is_final)
+        cost = chat_cost(
+            self._model.price, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+        )
+        use = self._metered(cost, is_estimated=is_estimated, tokens=usage, delivered_bytes=delivered_bytes)
+        return use, usage
 
     def _count(self) -> None:
         """Count the call, which has ended. One that was opened and never made is none."""

@@ -6,10 +6,12 @@ from typing import Self
 
 from app.agents.runtime.agent_run import Said
 from app.agents.runtime.events import Finished
+from app.chat.turns.lasting import LastingTurn
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.turn import AdmittedTurn
 from app.chat_models.protocol import Usage
 from app.core.clock import now
+from app.core.errors import AppError
 from app.credits.metering import MeteredUse
 from app.idempotency.service import IdempotentRequest
 from app.kept_responses.keeping import Keeping
@@ -37,6 +39,8 @@ class TurnEnding:
         has_generations: whether its tools have asked for a generation.
         ended_at: when it has ended.
         keeping: makes what is kept of its result besides its messages, if anything is.
+        lasting: what makes it outlast its process, if it does.
+        error: why it has no answer, as far as that is known.
     """
 
     turn: TurnIdentity
@@ -55,6 +59,8 @@ class TurnEnding:
     has_generations: bool
     ended_at: datetime
     keeping: Callable[[TurnResult], Keeping] | None
+    lasting: LastingTurn | None = None
+    error: AppError | None = None
 
     @classmethod
     def answered(cls, turn: AdmittedTurn, answer: Finished) -> Self:
@@ -62,9 +68,10 @@ class TurnEnding:
         return cls._of(turn, turn.run.transcript, answer, is_fault=False)
 
     @classmethod
-    def cut_short(cls, turn: AdmittedTurn, *, is_fault: bool) -> Self:
+    def cut_short(cls, turn: AdmittedTurn, error: BaseException, *, is_fault: bool) -> Self:
         """The end of a turn without an answer. What was said until then is kept, as its model calls are charged."""
-        return cls._of(turn, turn.run.everything_said(), None, is_fault=is_fault)
+        ended = cls._of(turn, turn.run.everything_said(), None, is_fault=is_fault)
+        return replace(ended, error=error if isinstance(error, AppError) else None)
 
     @classmethod
     def _of(cls, turn: AdmittedTurn, said: Sequence[Said], answer: Finished | None, *, is_fault: bool) -> Self:
@@ -89,6 +96,7 @@ class TurnEnding:
             has_generations=bool(turn.generations),
             ended_at=now(),
             keeping=turn.request.keeping,
+            lasting=turn.request.lasting,
         )
 
     @property
@@ -99,7 +107,7 @@ class TurnEnding:
     @property
     def is_alone(self) -> bool:
         """Whether it concerns nothing but its session, its hold and its Idempotency-Key."""
-        return not self.superseded and not self.has_generations
+        return not self.superseded and not self.has_generations and self.lasting is None
 
     def without_answer(self) -> Self:
         """The end of the same turn if its answer cannot be stored."""

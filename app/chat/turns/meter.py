@@ -68,6 +68,11 @@ class TurnMeter:
         """What each call has used, once all of them have ended."""
         return [call.use for call in self._calls]
 
+    @property
+    def uses_so_far(self) -> list[MeteredUse]:
+        """What each call has used by now, if all of them were cut short at this moment."""
+        return [call.use_so_far for call in self._calls]
+
     def expect_call(self, agent: str, model: str, body: JsonObject) -> None:
         """Open the turn's first call. It is opened by the hold, which must cover `held`."""
         self._expected = self._add_call(agent, model, body)

@@ -49,7 +49,7 @@ class TurnPreparation:
         agent = setup.agent
         attribution = _attribution(request, agent, session)
         meter = self._meter(request, session, setup.models)
-        time_limit = self._policy.time_limit(is_streamed=request.is_streamed)
+        time_limit = self._policy.time_limit(is_streamed=request.is_streamed or request.lasting is not None)
         model_calls = ModelCalls(self._chat_models, setup.routes, meter, time_limit, self._policy.patience)
         tool_turn = _tool_turn(request, attribution, meter)
         tools = setup.tools.bind(tool_turn)
@@ -111,10 +111,13 @@ def _attribution(request: TurnRequest, agent: AgentDefinition, session: LeasedSe
 
 
 def _tool_turn(request: TurnRequest, attribution: Attribution, meter: TurnMeter) -> ToolTurn:
+    key = request.idempotent.request_key if request.idempotent else None
+    if request.lasting:
+        key = request.lasting.request_key(attribution.turn_id or "")
     return ToolTurn(
         user_id=request.owner.user_id,
         attribution=attribution,
-        request_key=request.idempotent.request_key if request.idempotent else None,
+        request_key=key,
         budget=meter if request.max_credits is not None else None,
     )
 

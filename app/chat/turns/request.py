@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Self
 
 from app.api_keys.caller import Caller
+from app.chat.turns.lasting import LastingTurn
 from app.chat.turns.result import TurnResult
 from app.chat.turns.targets import Target
 from app.chat_models.protocol import JsonObject
@@ -54,6 +55,7 @@ class TurnRequest:
         is_stopped_by_leaving: whether the turn ends when its client leaves although it is to run once. Its key is free
             again then.
         max_credits: the most credits that it may cost with its generations; None if it has no limit.
+        lasting: makes it outlast its client and its process, if it does.
     """
 
     owner: TurnOwner
@@ -71,6 +73,7 @@ class TurnRequest:
     keeping: Callable[[TurnResult], Keeping] | None = None
     is_stopped_by_leaving: bool = False
     max_credits: Decimal | None = None
+    lasting: LastingTurn | None = None
 
     def within(self, max_credits: Decimal | None) -> Self:
         """The request if it may not cost more than that either."""
@@ -79,4 +82,4 @@ class TurnRequest:
     @property
     def outlives_client(self) -> bool:
         """Whether the turn goes on after its client has left, who may ask for its result later."""
-        return self.idempotent is not None and not self.is_stopped_by_leaving
+        return self.lasting is not None or (self.idempotent is not None and not self.is_stopped_by_leaving)

@@ -86,10 +86,16 @@ class RunningTurn:
 
         A turn that outlives its client goes on, because the client may ask for its result later.
         """
+        if self.turn.request.outlives_client:
+            self.deltas.drop()
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Nobody wants the turn any more: end it, also one that outlives its client."""
         self.deltas.drop()
-        if not self.turn.request.outlives_client:
-            self.is_abandoned = True
-            self.interrupt()
+        self.is_abandoned = True
+        self.interrupt()
 
     def interrupt(self) -> None:
         """End the model call. Does nothing if the turn already has its answer."""
@@ -100,12 +106,20 @@ class RunningTurn:
             answer = await self._answered()
         except BaseException as error:  # raised again once the turn is stored
             self._forbid_retries(error)
-            await self._stored(TurnEnding.cut_short(self.turn, is_fault=not self.is_abandoned))
+            await self._flush()
+            await self._stored(TurnEnding.cut_short(self.turn, error, is_fault=not self.is_abandoned))
             raise
         else:
+            await self._flush()
             return _result_of(await self._stored(TurnEnding.answered(self.turn, answer)))
         finally:
             self.deltas.end()
+
+    async def _flush(self) -> None:
+        """Have what was said stored, if that is done while it is said."""
+        if self.turn.request.lasting:
+            self.deltas.end()
+            await self.turn.request.lasting.flush()
 
     async def _stored(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
         """Begin to store the end of the turn, and wait until that is done, or for as long as the client can wait."""

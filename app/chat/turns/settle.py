@@ -18,6 +18,7 @@ from app.content import service as content
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.database import Database, Transaction
+from app.core.errors import AppError
 from app.core.group_commit import GroupCommit
 from app.credits import service as credits
 from app.generations.media_types import ContentType
@@ -62,13 +63,16 @@ class TurnSettlement:
             if await self._is_ended_together(ending, result):
                 return result
         async with self._database.transaction() as tx:
+            is_wanted = ending.lasting is None or await ending.lasting.is_live(tx)
             contents = [self._generated(item) for item in await _contents_of(tx, ending)]
             links = missing_links(answer, contents)
             result = _result_of(ending, answer, contents, links)
             if ending.idempotent:
                 await idempotency.store_response(tx, ending.idempotent, result.to_json())
             linked = replace(ending, messages=transcript_with_links(ending.messages, links))
-            await _end(tx, linked, _keeping(ending, result))
+            await _end(tx, linked, _keeping(ending, result) if is_wanted else None)
+            if ending.lasting:
+                await ending.lasting.answered(tx, result)
         return result
 
     async def fail(self, ending: TurnEnding) -> None:
@@ -79,10 +83,18 @@ class TurnSettlement:
         """
         if ending.is_alone and ending.idempotent is None and await self._is_ended_together(ending):
             return
+        lasting = ending.lasting
+        if lasting and lasting.is_handed_on:
+            await lasting.hand_on()
+            return
         async with self._database.transaction() as tx:
+            if lasting:
+                await lasting.is_live(tx)
             if ending.idempotent:
                 await idempotency.release(tx, ending.idempotent)
             await _end(tx, ending)
+            if lasting:
+                await lasting.failed(tx, ending.error or AppError())
 
     async def _is_ended_together(self, ending: TurnEnding, result: TurnResult | None = None) -> bool:
         """End the turn together with others of its organization that end at the same time, if that is possible.

@@ -11,8 +11,8 @@ class TurnPolicy:
 
     Attributes:
         default_model: the model of agents that name none.
-        whole_seconds: how long a turn may take whose answer is sent as a whole.
-        stream_seconds: how long a turn may take whose answer is streamed.
+        whole_seconds: how long a turn may take whose answer is sent as a whole, while its client waits.
+        stream_seconds: how long any other turn may take.
         patience: how long a streamed model call may be silent.
         image_tokens: the most tokens that an image counts for, unless the catalog says otherwise for its model.
     """

@@ -48,6 +48,9 @@ class RecordingMeter:
     def began_answering(self) -> None:
         self.heard.append("began")
 
+    def delivered(self, delivered_bytes: int) -> None:
+        pass
+
     def settle(self, reported: Usage | None, delivered_bytes: int, *, is_final: bool) -> None:
         self.heard.append((reported, delivered_bytes, is_final))
 

@@ -56,14 +56,15 @@ def read_stream(response: httpx.Response, raw: bytes) -> Streamed:
     events, keep_alives = _split(raw)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     types = [event["type"] for event in events]
-    assert types[:2] == ["response.created", "response.in_progress"]
+    states = ["queued", "in_progress"] if events[0]["response"]["background"] else ["in_progress"]
+    assert types[: len(states) + 1] == ["response.created", *(f"response.{state}" for state in states)]
     assert [kind for kind in types if kind in _LAST] == types[-1:]
     assert ("error" in types) == (types[-1] == "response.failed")
     for event in events:
         _check_event(event)
     last = events[-1]["response"]
     check_response(last)
-    if last["status"] != "failed":
+    if last["status"] not in {"failed", "cancelled"}:
         for said, whole in zip(_assembled(events), last["output"], strict=True):
             assert _without_later_thoughts(whole, said) == said
     return Streamed(events, last, keep_alives)

@@ -139,7 +139,7 @@ async def test_a_response_counts_and_costs_what_a_chat_does(http: httpx.AsyncCli
         ({"n": 2}, "n"),
         ({"response_format": {"type": "text"}}, "response_format"),
         ({"web_search_options": {}}, "web_search_options"),
-        ({"background": True}, "background"),
+        ({"background": True, "store": False}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"model": None}, "model"),
         ({"max_output_tokens": 0}, "max_output_tokens"),

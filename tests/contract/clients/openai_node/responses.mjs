@@ -70,6 +70,36 @@ async function responses_in_pieces(scenario) {
   };
 }
 
+/** A response that is asked for until it has ended, one that is cancelled, and a stream that is gone on with. */
+async function responses_in_the_background(scenario) {
+  const { client, create } = asking(scenario);
+  const begun = await create({ input: "Hello!", background: true });
+  let ended = begun;
+  while (["queued", "in_progress"].includes(ended.status)) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    ended = await client.retrieve(begun.id);
+  }
+  const joined = [];
+  for await (const event of await create({ input: "Count to 20", background: true, stream: true })) {
+    joined.push(event);
+    if (event.type === "response.output_text.delta") break;
+  }
+  const starting_after = joined.at(-1).sequence_number;
+  const rest = await client.retrieve(joined[0].response.id, { stream: true, starting_after });
+  for await (const event of rest) joined.push(event);
+
+  const last = joined.at(-1);
+  return {
+    begun: begun.status,
+    ended: [ended.status, ended.output_text],
+    cancelled: (await client.cancel(begun.id)).status,
+    numbers: joined.map(({ sequence_number }) => sequence_number),
+    pieces: joined.filter(({ type }) => type === "response.output_text.delta").map(({ delta }) => delta),
+    last: last.type,
+    whole: last.response.output[0].content[0].text,
+  };
+}
+
 /** A call of a function and its output, and a structured answer. */
 async function responses_with_tools(scenario) {
   const { create, parse } = asking(scenario);
@@ -85,4 +115,4 @@ async function responses_with_tools(scenario) {
   return { call: [call.name, call.arguments], answer: answer.output_text, parsed: parsed.output_parsed };
 }
 
-export const scenarios = { responses, responses_in_pieces, responses_with_tools };
+export const scenarios = { responses, responses_in_pieces, responses_in_the_background, responses_with_tools };

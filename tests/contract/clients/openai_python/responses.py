@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 from openai import NotFoundError
@@ -53,6 +54,36 @@ def responses_in_pieces(case: Case) -> Json:
     }
 
 
+def responses_in_the_background(case: Case) -> Json:
+    """A response that is asked for until it has ended, one that is cancelled, and a stream that is gone on with."""
+    client: Any = case.client().responses
+    common: Json = {"model": ORCHESTRATOR, "extra_headers": case.headers}
+    begun = client.create(input="Hello!", background=True, **common)
+    ended = begun
+    while ended.status in {"queued", "in_progress"}:
+        time.sleep(0.1)
+        ended = client.retrieve(begun.id)
+    seen: list[Any] = []
+    stream = client.create(input="Count to 20", background=True, stream=True, **common)
+    for event in stream:
+        seen.append(event)
+        if event.type == "response.output_text.delta":
+            break
+    stream.close()
+    shown = seen[0].response
+    rest = list(client.retrieve(shown.id, stream=True, starting_after=seen[-1].sequence_number))
+    joined = [*seen, *rest]
+    return {
+        "begun": begun.status,
+        "ended": [ended.status, ended.output_text],
+        "cancelled": client.cancel(begun.id).status,
+        "numbers": [event.sequence_number for event in joined],
+        "pieces": [event.delta for event in joined if event.type == "response.output_text.delta"],
+        "last": joined[-1].type,
+        "whole": joined[-1].response.output_text,
+    }
+
+
 def responses_with_tools(case: Case) -> Json:
     """A call of a function and its output, and a structured answer."""
     client: Any = case.client().responses
@@ -77,4 +108,4 @@ def _is_gone(read: Any) -> bool:
     return False
 
 
-SCENARIOS = (responses, responses_in_pieces, responses_with_tools)
+SCENARIOS = (responses, responses_in_pieces, responses_in_the_background, responses_with_tools)

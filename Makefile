@@ -15,7 +15,7 @@ help:
 	@echo 'make types        static types'
 	@echo 'make check        lint, types and tests'
 	@echo 'make chaos        500 generations while everything is struck again and again; SEED=7 repeats a run, SEEDS=5 makes five'
-	@echo 'make drills       the long forms of tests: a process falls asleep in every statement, an outage of 30 s,'
+	@echo 'make drills       the long forms of tests: a process falls asleep or is killed in every statement, an outage of 30 s,'
 	@echo '                  an upgrade with a million rows under load; ROWS=10000 takes fewer; full disks and failovers, for'
 	@echo '                  which it must be root; WRITE=1 keeps their times in docs/disk-full.md and docs/failover.md'
 	@echo 'make deployment   build the image and drive the Compose stack; needs a Docker Engine, or root on Debian to start'
@@ -72,7 +72,7 @@ chaos: install
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(FULL),--seeds 5) $(if $(SEEDS),--seeds $(SEEDS))
 
 drills: install
-	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/faults/test_limits.py tests/chat/turns/test_outages.py
+	FULL=1 $(BIN)/pytest -n 0 tests/faults/test_sleeping_processes.py tests/worker_faults/test_killed_senders.py tests/faults/test_limits.py tests/chat/turns/test_outages.py
 	FULL=1 $(BIN)/pytest -n 0 -s tests/upgrades
 	$(if $(WRITE),WRITE=1) FULL=1 $(BIN)/pytest -n 0 -s tests/drills tests/observe/test_reader.py
 

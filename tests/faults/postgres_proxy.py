@@ -57,6 +57,15 @@ class PostgresProxy:
         self._held_text = b""
         self._may_pass.set()
 
+    async def bury(self, *, is_sent: bool) -> None:
+        """End the connections of clients that were killed. With `is_sent` what is held back still reaches Postgres."""
+        if is_sent:
+            self.let_pass()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+        else:
+            await self.close()
+            self.let_pass()
+
     def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass bytes between one client and Postgres until either closes the connection."""
         task = asyncio.create_task(self._serve(reader, writer))
@@ -70,7 +79,22 @@ class PostgresProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _serve(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        responses, server = await asyncio.open_connection(self._host, self._port)
+        try:
+            responses, server = await asyncio.open_connection(self._host, self._port)
+            try:
+                await self._pass_both(requests, client, responses, server)
+            finally:
+                await _close(server)
+        finally:
+            await _close(client)
+
+    async def _pass_both(
+        self,
+        requests: asyncio.StreamReader,
+        client: asyncio.StreamWriter,
+        responses: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+    ) -> None:
         passing = [
             asyncio.create_task(self._pass_requests(requests, server)),
             asyncio.create_task(_pass(responses, client)),
@@ -81,8 +105,6 @@ class PostgresProxy:
             for task in passing:
                 task.cancel()
             await asyncio.gather(*passing, return_exceptions=True)
-            server.close()
-            client.close()
 
     async def _pass_requests(self, requests: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         # The first messages have no type: what asks for encryption, and what names the user.
@@ -103,6 +125,12 @@ class PostgresProxy:
     async def _hold(self) -> None:
         self._is_held.set()
         await self._may_pass.wait()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -171,21 +172,14 @@ class ResponseRequest(SharedParameters):
         """
         target = Target.of_model(self.model)
         check_scope(caller, target)
-        return TurnRequest(
-            owner=TurnOwner.of(caller),
-            target=target,
+        asked = self.turn_of(TurnOwner.of(caller), target, idempotent)
+        return replace(
+            asked,
             messages=read.messages,
-            client_tools=[as_chat_tool(tool) for tool in self.tools or ()],
-            parameters=self.parameters,
-            is_streamed=bool(self.stream),
-            session_name=session_name or self.session_id or self.conversation_id,
-            conversation_name=None,
-            idempotent=idempotent,
-            instructions=self.instructions,
+            session_name=session_name or asked.session_name,
             past=past,
             is_unkept=not self.is_kept,
             keeping=keeping if self.is_kept else None,
-            max_credits=self.max_credits,
             lasting=lasting,
         )
 
@@ -202,6 +196,7 @@ class ResponseRequest(SharedParameters):
             conversation_name=None,
             idempotent=idempotent,
             instructions=self.instructions,
+            max_credits=self.max_credits,
         )
 
     @property

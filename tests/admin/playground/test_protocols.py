@@ -45,6 +45,15 @@ async def test_without_scripts_the_choice_stays(owner: Browser) -> None:
     assert "client.responses.create" in page
 
 
+async def test_a_turn_costs_no_more_than_it_says(owner: Browser, host: Organization, database: Database) -> None:
+    form = asking("count to 2", more='{"max_credits": 0.000001}')
+
+    refused = await owner.post("/playground/turns", data=form, headers={"X-CSRF-Token": owner.csrf})
+
+    assert refused.status_code == 402
+    assert await rows_of(database, host) == []
+
+
 @pytest.mark.parametrize("is_flat", [True, False])
 async def test_a_tool_may_be_in_the_form_of_either(owner: Browser, *, is_flat: bool) -> None:
     tool = {"type": "function", **WEATHER["function"]} if is_flat else WEATHER

@@ -10,7 +10,9 @@ from app.content.router import router as content
 from app.credits.router import router as credits
 from app.embeddings.router import router as embeddings
 from app.generations.router import router as callbacks
+from app.images.router import edits_router as image_edits
 from app.images.router import router as images
+from app.input_files.router import router as input_files
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
 from app.usage.router import router as usage
@@ -21,6 +23,7 @@ router.include_router(chat)
 router.include_router(responses)
 router.include_router(embeddings)
 router.include_router(images)
+router.include_router(image_edits)
 router.include_router(models)
 router.include_router(agents)
 router.include_router(sessions)
@@ -28,5 +31,6 @@ router.include_router(content)
 router.include_router(credits)
 router.include_router(usage)
 router.include_router(files)
+router.include_router(input_files)
 router.include_router(webhook_endpoints)
 router.include_router(callbacks)

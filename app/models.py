@@ -18,6 +18,7 @@ from app.credits.models import (
 )
 from app.generations.models import CreateCall, Generation, GenerationAttempt, Output
 from app.idempotency.models import IdempotencyKey, UserIdempotencyKey
+from app.input_files.models import InputFile
 from app.kept_responses.models import KeptResponse
 from app.list_counts.models import ListCount, ListCountChange
 from app.mail.models import OutgoingMail
@@ -42,6 +43,7 @@ __all__ = [
     "Generation",
     "GenerationAttempt",
     "IdempotencyKey",
+    "InputFile",
     "Invitation",
     "KeptResponse",
     "LedgerEntry",

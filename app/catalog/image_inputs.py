@@ -1,18 +1,21 @@
-"""What the fields of an image request are to a model: `[models.images]` of a catalog file."""
+"""What the fields of an image request are to a model: `[models.images]` and `[models.edits]` of a catalog file."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.core.errors import InvalidRequestError
 
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 # The inputs of a model that a value of a field stands for. A text that is only a placeholder is replaced.
-Inputs = dict[Annotated[str, StringConstraints(min_length=1, max_length=64)], str | int | float | bool]
+Inputs = dict[_Name, str | int | float | bool]
 # By the value of the field; `*` stands for every other one.
 Values = Annotated[dict[str, Inputs], Field(max_length=64)]
 
+# As many as OpenAI's clients may send.
+MOST_IMAGES: Final = 16
 _ANY = "*"
 # Means that the model decides, as if the field were left out.
 _AUTO = "auto"
@@ -44,6 +47,40 @@ class ImageInputs(BaseModel):
             if value is not None and value != _AUTO:
                 inputs |= _inputs_of(model, name, value, getattr(self, name))
         return inputs
+
+
+class EditInputs(ImageInputs):
+    """`[models.edits]`: makes the model one that changes images, and says which inputs take them.
+
+    Either `image` is the input that takes the one image, or `images` that which takes a list of at most `max_images`.
+    """
+
+    image: _Name | None = None
+    images: _Name | None = None
+    max_images: int = Field(default=MOST_IMAGES, ge=1, le=MOST_IMAGES)
+    mask: _Name | None = None
+
+    @model_validator(mode="after")
+    def _takes_images(self) -> Self:
+        if (self.image is None) == (self.images is None):
+            raise ValueError(
+                "edits need the name of either `image`, the input of one image, or `images`, that of a list"
+            )
+        return self
+
+    def of_images(self, model: str, images: Sequence[str], mask: str | None) -> dict[str, Any]:
+        """The inputs that these images, and the mask, are.
+
+        Raises:
+            InvalidRequestError: the model does not take so many, or no mask.
+        """
+        most = 1 if self.image else self.max_images
+        if len(images) > most:
+            raise InvalidRequestError(f"image: The model {model} takes {most} at most", param="image")
+        if mask is not None and self.mask is None:
+            raise InvalidRequestError(f"mask: The model {model} does not take one", param="mask")
+        given: dict[str, Any] = {self.image: images[0]} if self.image else {str(self.images): list(images)}
+        return given if mask is None else {**given, str(self.mask): mask}
 
 
 def _inputs_of(model: str, name: str, value: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,13 +2,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from app.audit.actor import Actor
 from app.audit.service import log_change
 from app.catalog import repository
 from app.catalog.errors import CatalogFileError, ModelNotPricedError, UnknownModelError
-from app.catalog.image_inputs import ImageInputs
+from app.catalog.image_inputs import EditInputs, ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
@@ -16,6 +16,8 @@ from app.catalog.toml import CatalogFile, ModelEntry, PriceEntry, read_starter_c
 from app.core.clock import moment_of
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError, NotFoundError
+
+_Offer = TypeVar("_Offer", bound=ImageInputs)
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,31 @@ async def get_image_model(tx: Transaction, name: str | None) -> tuple[str, Image
     Raises:
         UnknownModelError: the catalog has no such model, or it is not said to make images.
     """
-    found = {model.name: model for model in await repository.list_models(tx, ModelKind.GENERATION) if model.images}
-    offered = {key: ImageInputs.model_validate(model.images) for key, model in found.items()}
+    return _chosen(await _offering(tx, "images", ImageInputs), name, "image model")
+
+
+async def get_edit_model(tx: Transaction, name: str | None) -> tuple[str, EditInputs]:
+    """The generation model of that name and what a request for edits is to it; without a name the default one.
+
+    Raises:
+        UnknownModelError: the catalog has no such model, or it is not said to change images.
+    """
+    return _chosen(await _offering(tx, "edits", EditInputs), name, "model that changes images")
+
+
+async def _offering(tx: Transaction, column: str, form: type[_Offer]) -> Mapping[str, _Offer]:
+    """By name, what the generation models offer in a column. Those that offer nothing there are left out."""
+    models = await repository.list_models(tx, ModelKind.GENERATION)
+    return {model.name: form.model_validate(given) for model in models if (given := getattr(model, column))}
+
+
+def _chosen(offered: Mapping[str, _Offer], name: str | None, what: str) -> tuple[str, _Offer]:
     if name is None:
         name = next((key for key, inputs in offered.items() if inputs.default), next(iter(offered), None))
-    if name in offered:
+    if name is not None and name in offered:
         return name, offered[name]
-    there_are = f"The image models are: {', '.join(offered)}" if offered else "The catalog has no image model"
-    raise UnknownModelError(f"Unknown image model: {name}. {there_are}" if name else there_are, param="model")
+    there_are = f"Those in the catalog are: {', '.join(offered)}" if offered else f"The catalog has no {what}"
+    raise UnknownModelError(f"Unknown {what}: {name}. {there_are}" if name else there_are, param="model")
 
 
 async def list_generation_models(tx: Transaction) -> Sequence[Model]:

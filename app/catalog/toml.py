@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from app.catalog.errors import CatalogFileError
-from app.catalog.image_inputs import ImageInputs
+from app.catalog.image_inputs import EditInputs, ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import Amount, UnitPrices
 from app.core.toml_files import read_toml
@@ -47,6 +47,7 @@ class ModelEntry(BaseModel):
     upstream: str | None = Field(default=None, min_length=1)
     upstream_model: str | None = Field(default=None, min_length=1)
     images: ImageInputs | None = None
+    edits: EditInputs | None = None
     is_active: bool = True
     price: PriceEntry
 
@@ -56,8 +57,8 @@ class ModelEntry(BaseModel):
             raise ValueError("a chat model needs max_output_tokens: the longest answer that is paid for")
         if self.kind is ModelKind.GENERATION and self.price.ceiling is None:
             raise ValueError("a generation model needs price.ceiling: the most that one generation may cost")
-        if self.kind is not ModelKind.GENERATION and self.images is not None:
-            raise ValueError("only a generation model has images")
+        if self.kind is not ModelKind.GENERATION and (self.images or self.edits):
+            raise ValueError("only a generation model has images or edits")
         if self.kind is ModelKind.EMBEDDING and self.price.per_million_completion_tokens:
             raise ValueError("an embedding model has no completion: its price is per_million_prompt_tokens")
         return self
@@ -105,7 +106,7 @@ def _model_lines(model: Model) -> Iterator[str]:
     for name in ("image_tokens", "file_tokens", "context_tokens"):
         if (value := getattr(model, name)) is not None:
             yield f"{name} = {_inline(value)}"
-    for name in ("upstream", "upstream_model", "images"):
+    for name in ("upstream", "upstream_model", "images", "edits"):
         if value := getattr(model, name):
             yield f"{name} = {_inline(value)}"
 
@@ -120,9 +121,10 @@ def _price_lines(price: Price) -> Iterator[str]:
 
 
 def _inline(value: object) -> str:
-    """A table, and what is in it, on one line."""
+    """A table, and what is in it, on one line. TOML has no null: what is None is left out."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_quoted(name)} = {_inline(each)}' for name, each in value.items())} }}"
+        known = {name: each for name, each in value.items() if each is not None}
+        return f"{{ {', '.join(f'{_quoted(name)} = {_inline(each)}' for name, each in known.items())} }}"
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 

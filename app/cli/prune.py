@@ -19,6 +19,7 @@ _WORDS = {
     Kind.IDEMPOTENCY_KEYS: "idempotency keys that have expired",
     Kind.SESSIONS: "sessions, with their messages",
     Kind.METERING: "ended holds, with their metering events",
+    Kind.INPUT_FILES: "files of generations that do not need them any more",
     Kind.WEBHOOKS: "events of webhooks, with their deliveries",
 }
 

@@ -31,6 +31,7 @@ _DELETED_FROM = frozenset(
     {
         *("agents", "console_sessions", "credit_alerts", "credit_holds", "idempotency_keys", "memberships"),
         *(
+            "input_files",
             "list_count_changes",
             "outgoing_mails",
             "outputs",

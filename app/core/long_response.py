@@ -12,10 +12,15 @@ _READING_SECONDS: Final = 300.0
 
 
 class LongResponse(StreamingResponse):
-    """A stream that ends if its client reads too slowly: then it is cut, and its connection is closed."""
+    """A stream that ends if its client reads too slowly: then it is cut, and its connection is closed.
+
+    `waits_seconds`: for how long the body itself waits for something before there is all of it.
+    """
+
+    waits_seconds: float = 0.0
 
     async def stream_response(self, send: Send) -> None:
         """Send the body within the time that there is for it."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_READING_SECONDS):
+            async with asyncio.timeout(self.waits_seconds + _READING_SECONDS):
                 await super().stream_response(send)

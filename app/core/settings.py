@@ -196,6 +196,8 @@ class Settings(TracingSettings):
     replicate_webhook_secret: ListedSecret = SecretStr("")
     replicate_creates_per_minute: int = Field(default=600, ge=1)
     replicate_reads_per_minute: int = Field(default=3000, ge=1)
+    # None: what Replicate advises, or all of them if it cannot reach this server.
+    input_inline_bytes: int | None = Field(default=None, ge=0, le=10 * 1024 * 1024)
     output_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     generation_wait_seconds: float = Field(default=20, ge=0, le=120)
     images_wait_seconds: float = Field(default=240, ge=1, le=600)

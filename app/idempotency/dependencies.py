@@ -9,6 +9,7 @@ from app.api_keys.caller import Caller
 from app.core.database import Transaction
 from app.core.documentation import may_raise
 from app.core.errors import InvalidRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
+from app.core.multipart_body import without_boundary
 from app.dependencies import TransactionDep
 from app.idempotency import service
 from app.idempotency.claim import Claim
@@ -43,7 +44,8 @@ async def get_idempotent_request(
     # The path is hashed as well: with the same key but another id in its path, it is another request.
     # So is one that may cost another amount.
     limits = "".join(f"\0{value}" for value in request.headers.getlist("x-max-credits"))
-    content = request.url.path.encode() + limits.encode() + b"\0" + await request.body()
+    body = without_boundary(request.headers.get("content-type", ""), await request.body())
+    content = request.url.path.encode() + limits.encode() + b"\0" + body
     route = f"{request.method} {request.scope['route'].path}"
     request_hash = hashlib.sha256(content).digest()
     return IdempotentRequest(caller.organization_id, caller.user_id, route, idempotency_key, request_hash)

@@ -1,15 +1,16 @@
 """The response with images. Their bytes are read from the store while they are sent."""
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
 from time import time
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
+from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
-from app.core import sse
 from app.core.long_response import LongResponse
 from app.generations.models import Output
 from app.idempotency.service import REPLAYED_HEADERS
@@ -18,35 +19,50 @@ from app.images.service import ImagesMade
 from app.storage.protocol import ByteRange, ObjectStore, StoreError
 
 _Image = tuple[str, Output]
-_COMPLETED = b"image_generation.completed"
 
 
-async def respond(
-    made: ImagesMade, store: ObjectStore, urls: FileUrls, *, has_bytes: bool, is_streamed: bool = False
-) -> Response:
-    """The images in OpenAI's form; as a stream, an event for each.
+@dataclass(frozen=True)
+class Pictured:
+    """How images are shown: `event` is the name of that which a stream has for each. Bytes are read from the store."""
 
-    Raises:
-        StoreError: the store cannot be read.
-    """
-    images = [(urls.of(each.content, output), output) for each in made.contents for output in each.outputs]
-    if has_bytes:
-        await _check(images, store)
-    listed = [
-        shown(
+    store: ObjectStore
+    urls: FileUrls
+    event: str
+    has_bytes: bool
+
+    async def body(self, made: ImagesMade) -> Response:
+        """The images in OpenAI's form.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        images = await self._images(made)
+        listed = [self._listed(each) for each in made.contents]
+        body = _pieces(images, listed, self.store if self.has_bytes else None)
+        return LongResponse(body, media_type="application/json", headers=REPLAYED_HEADERS if made.is_replayed else {})
+
+    async def events(self, made: ImagesMade) -> AsyncGenerator[bytes]:
+        """An event for each image.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return _events(self.event.encode(), await self._images(made), self.store if self.has_bytes else None)
+
+    async def _images(self, made: ImagesMade) -> Sequence[_Image]:
+        images = [(self.urls.of(each.content, output), output) for each in made.contents for output in each.outputs]
+        if self.has_bytes:
+            await _check(images, self.store)
+        return images
+
+    def _listed(self, each: ContentWithOutputs) -> dict[str, Any]:
+        return shown(
             str(each.content.id),
             status=each.content.status,
             content_type=each.content.content_type,
-            storage_url=urls.of(each.content, each.outputs[0]) if each.outputs else None,
+            storage_url=self.urls.of(each.content, each.outputs[0]) if each.outputs else None,
             error_message=each.content.error_message,
         )
-        for each in made.contents
-    ]
-    headers = REPLAYED_HEADERS if made.is_replayed else {}
-    if is_streamed:
-        return LongResponse(_events(images, store if has_bytes else None), headers=headers | sse.HEADERS)
-    body = _pieces(images, listed, store if has_bytes else None)
-    return LongResponse(body, media_type="application/json", headers=headers)
 
 
 async def _check(images: Sequence[_Image], store: ObjectStore) -> None:
@@ -74,9 +90,9 @@ async def _pieces(
     yield b'],"generated_content":' + orjson.dumps(listed) + b"}"
 
 
-async def _events(images: Sequence[_Image], store: ObjectStore | None) -> AsyncIterator[bytes]:
+async def _events(event: bytes, images: Sequence[_Image], store: ObjectStore | None) -> AsyncGenerator[bytes]:
     for url, output in images:
-        yield b'event: %b\ndata: {"type":"%b","created_at":%d,' % (_COMPLETED, _COMPLETED, int(time()))
+        yield b'event: %b\ndata: {"type":"%b","created_at":%d,' % (event, event, int(time()))
         async for piece in _fields(url, output, store):
             yield piece
         yield b"}\n\n"

@@ -1,38 +1,68 @@
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
 from app.catalog.errors import ModelNotPricedError
+from app.catalog.image_inputs import MOST_IMAGES
 from app.content.dependencies import FileUrlsDep
 from app.core.documentation import links, may_raise
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
+from app.core.multipart_body import FORM
 from app.credits.dependencies import MaxCreditsDep
 from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.dependencies import StoreDep
 from app.idempotency.dependencies import IdempotentRequestDep
-from app.images.dependencies import ContentGenerator, ImagesDep
+from app.images.dependencies import ContentGenerator, EditsRoute, ImagesDep
 from app.images.errors import ImagesFailedError, ImagesUnfinishedError
-from app.images.picture_response import respond
-from app.images.schemas import ImagesRead, ImagesRequest
-from app.images.service import ImagesAsked
+from app.images.picture_response import Pictured
+from app.images.pictures import Pictures
+from app.images.schemas import EditsRequest, ImagesRead, ImagesRequest
+from app.images.service import Images, ImagesAsked
+from app.images.streamed import respond_streamed
 from app.openapi_headers import header
 from app.rate_limits.dependencies import GuardedRoute
 
-router = APIRouter(prefix="/api/external/v1/images", tags=["Generated content"], route_class=GuardedRoute)
+_PREFIX: Final = "/api/external/v1/images"
+_GENERATED: Final = "image_generation.completed"
+_EDITED: Final = "image_edit.completed"
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": ImagesRead,
-        "description": "The images; with `stream` an event `image_generation.completed` for each that could be made",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        "headers": header("Idempotent-Replayed"),
-        "links": links("content_id", "generated_content/0/id", "get_content"),
+router = APIRouter(prefix=_PREFIX, tags=["Generated content"], route_class=GuardedRoute)
+# These requests may be forms, too.
+edits_router = APIRouter(prefix=_PREFIX, tags=["Generated content"], route_class=EditsRoute)
+
+
+def _responses(event: str) -> dict[int | str, dict[str, Any]]:
+    return {
+        200: {
+            "model": ImagesRead,
+            "description": f"The images; with `stream` an event `{event}` for each that could be made",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "headers": header("Idempotent-Replayed"),
+            "links": links("content_id", "generated_content/0/id", "get_content"),
+        }
     }
-}
 
 
-@router.post("/generations", openapi_extra={"x-billing": "metered"}, responses=_RESPONSES)
+def _form() -> dict[str, Any]:
+    """A form as OpenAPI has it: texts but for the files."""
+    file = {"type": "string", "format": "binary"}
+    texts = EditsRequest.model_fields.keys() - {"images", "mask"}
+    return {
+        "type": "object",
+        "properties": {
+            **{name: {"type": "string"} for name in sorted(texts)},
+            "image": file,
+            "image[]": {"type": "array", "items": file, "minItems": 1, "maxItems": MOST_IMAGES},
+            "mask": file,
+        },
+        "required": ["prompt"],
+        "anyOf": [{"required": ["image"]}, {"required": ["image[]"]}],
+        "additionalProperties": False,
+    }
+
+
+@router.post("/generations", openapi_extra={"x-billing": "metered"}, responses=_responses(_GENERATED))
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
@@ -54,6 +84,42 @@ async def create_images(
     """Make images with a model of the catalog, in OpenAI's form. Each of them is a content."""
     most = lesser(body.max_credits, max_credits)
     asked = ImagesAsked(caller, body.prompt, body.model, body.n or 1, body.fields, idempotent, most)
-    made = await images.create(asked)
-    has_bytes = body.response_format != "url"
-    return await respond(made, store, urls, has_bytes=has_bytes, is_streamed=bool(body.stream))
+    pictured = Pictured(store, urls, _GENERATED, has_bytes=body.response_format != "url")
+    return await _respond(images, asked, pictured, is_streamed=bool(body.stream))
+
+
+@edits_router.post(
+    "/edits",
+    openapi_extra={"x-billing": "metered", "requestBody": {"content": {FORM: {"schema": _form()}}}},
+    responses=_responses(_EDITED),
+)
+@may_raise(
+    InvalidRequestError,
+    InsufficientCreditsError,
+    MaxCreditsReachedError,
+    ModelNotPricedError,
+    ImagesFailedError,
+    ImagesUnfinishedError,
+    ServiceUnavailableError,
+)
+async def edit_images(
+    body: EditsRequest,
+    caller: ContentGenerator,
+    idempotent: IdempotentRequestDep,
+    max_credits: MaxCreditsDep,
+    images: ImagesDep,
+    store: StoreDep,
+    urls: FileUrlsDep,
+) -> Response:
+    """Change images with a model of the catalog, in OpenAI's form: as a form with files, or as JSON."""
+    most = lesser(body.max_credits, max_credits)
+    pictures = Pictures.of(body)
+    asked = ImagesAsked(caller, body.prompt, body.model, body.n or 1, body.fields, idempotent, most, pictures)
+    pictured = Pictured(store, urls, _EDITED, has_bytes=body.response_format != "url")
+    return await _respond(images, asked, pictured, is_streamed=bool(body.stream))
+
+
+async def _respond(images: Images, asked: ImagesAsked, pictured: Pictured, *, is_streamed: bool) -> Response:
+    if is_streamed:
+        return await respond_streamed(images.create(asked), pictured, images.wait_seconds)
+    return await pictured.body(await images.create(asked))

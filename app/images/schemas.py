@@ -1,7 +1,9 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
+from app.catalog.image_inputs import MOST_IMAGES
 from app.credits.max_credits import MaxCredits
 from app.generations.media_types import ContentType
 from app.generations.states import Status
@@ -9,8 +11,8 @@ from app.generations.states import Status
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class ImagesRequest(BaseModel):
-    """OpenAI's request for images. Which values `size` and the like may have is said by the model's catalog entry."""
+class _Request(BaseModel):
+    """What OpenAI's requests for images share. The catalog's entry says which values `size` and the like may have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,6 +34,26 @@ class ImagesRequest(BaseModel):
     def fields(self) -> dict[str, str | None]:
         """The fields that are inputs of the model under names of its own."""
         return self.model_dump(include={"size", "quality", "background", "output_format"})
+
+
+class ImagesRequest(_Request):
+    """OpenAI's request for images."""
+
+
+class ImageReference(BaseModel):
+    """An image: a data URL of a PNG, JPEG or WebP, or an HTTP URL that the model's vendor can read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # Bytes are those of a form.
+    image_url: str | SkipJsonSchema[bytes]
+
+
+class EditsRequest(_Request):
+    """OpenAI's request for changed images. A form has files, `image` or `image[]` and `mask`, instead of references."""
+
+    images: Annotated[list[ImageReference], Field(min_length=1, max_length=MOST_IMAGES)]
+    mask: ImageReference | None = None
 
 
 class ImageRead(BaseModel):

@@ -24,6 +24,8 @@ from app.idempotency import service as idempotency
 from app.idempotency.claim import Claim
 from app.idempotency.service import IdempotentRequest
 from app.images.errors import ImagesFailedError, ImagesUnfinishedError
+from app.images.pictures import Pictures
+from app.input_files.service import SentFiles
 from app.queue.protocol import WakeQueue
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
@@ -32,7 +34,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class ImagesAsked:
-    """A caller's request for `count` images. The catalog says what `fields`, which the API names, are to the model.
+    """A caller's request for `count` images, new or changed. The catalog says what its `fields` are to the model.
 
     `max_credits` is the most that all of them may cost; None if there is no limit.
     """
@@ -44,6 +46,8 @@ class ImagesAsked:
     fields: Mapping[str, str | None]
     idempotent: IdempotentRequest | None
     max_credits: Decimal | None = None
+    # What is to be changed; None if the images are new ones.
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,26 @@ class Images:
             claimed = await idempotency.claim(tx, asked.idempotent)
             if not isinstance(claimed, Claim):
                 return [uuid.UUID(each) for each in claimed["content_ids"]], True
-        model, inputs = await catalog.get_image_model(tx, asked.model)
-        request = _request_of(asked, model, {"prompt": asked.prompt, **inputs.of_fields(model, asked.fields)})
+        if asked.pictures is None:
+            model, inputs = await catalog.get_image_model(tx, asked.model)
+            return await self._request(tx, asked, model, inputs.of_fields(model, asked.fields)), False
+        model, edits = await catalog.get_edit_model(tx, asked.model)
+        pictures, request_key = asked.pictures, asked.idempotent.request_key if asked.idempotent else None
+        sent = await SentFiles.of(tx, asked.caller.organization_id, request_key, pictures.sent)
+        images, mask = pictures.named(sent.names)
+        values = {**edits.of_images(model, images, mask), **edits.of_fields(model, asked.fields)}
+        ids = await self._request(tx, asked, model, values)
+        await sent.keep(tx, ids)
+        return ids, False
+
+    async def _request(
+        self, tx: Transaction, asked: ImagesAsked, model: str, values: Mapping[str, object]
+    ) -> Sequence[uuid.UUID]:
+        request = _request_of(asked, model, {"prompt": asked.prompt, **values})
         requested = [
             await generations.request_generation(tx, self.queue, self.policy, request) for _ in range(asked.count)
         ]
-        return [each.id for each in requested], False
+        return [each.id for each in requested]
 
     async def _ended(self, organization_id: str, ids: Sequence[uuid.UUID]) -> Sequence[ContentWithOutputs]:
         """The contents once all of them have ended. No connection is held between two looks."""

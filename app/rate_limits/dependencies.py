@@ -99,8 +99,7 @@ class GuardedRoute(ThinRoute):
             body = NO_BODY
             try:
                 if has_body:
-                    request = as_json(request)
-                    body = await _read_body(request, caller.organization_id)
+                    request, body = await self.read_body(request, caller.organization_id)
                 return await _handle(handle, request, body)
             except ScopeNotAllowedError:
                 # Only the body said that this scope is needed. As for any missing scope, the request is not counted.
@@ -108,6 +107,16 @@ class GuardedRoute(ThinRoute):
                 raise
 
         return guarded
+
+    async def read_body(self, request: Request, organization_id: str) -> tuple[Request, Any]:
+        """The request, of which the body can be read again, and its parsed body. A route may read other types, too.
+
+        Raises:
+            InvalidRequestError, UnsupportedMediaTypeError: it is not JSON, or would take too long to read.
+            ServerBusyError: there are too many large bodies at once.
+        """
+        request = as_json(request)
+        return request, await _read_body(request, organization_id)
 
 
 async def _read_body(request: Request, organization_id: str) -> Any:

@@ -18,6 +18,8 @@ class Kind(StrEnum):
     METERING = "metering"
     # Events that organizations were told of, with their deliveries.
     WEBHOOKS = "webhooks"
+    # Files that clients have sent for generations which cannot need them any more.
+    INPUT_FILES = "input_files"
 
 
 class SealedDay(Base):

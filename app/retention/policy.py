@@ -12,7 +12,8 @@ from app.retention.models import Kind
 class RetentionPolicy:
     """For how long after their last use rows are kept. None: for ever.
 
-    Keys for repeating requests are not among them: how long they live is part of the API.
+    Keys for repeating requests are not among them: how long they live is part of the API. Nor are files that were sent
+    for generations: they live as long as an attempt may need them.
 
     Attributes:
         sessions: sessions with their messages.

@@ -9,6 +9,7 @@ from time import monotonic
 
 from app.core.database import Database
 from app.idempotency.service import forget_batch
+from app.input_files.service import prune_batch
 from app.retention import repository, seals
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,11 @@ async def _prune_some_sessions(database: Database, organization_id: str, kept: t
         async with database.transaction() as tx:
             await repository.shorten_session(tx, some.long, kept, messages=_MESSAGES)
     return some.removed, some.removed == 0 and some.long is None
+
+
+async def prune_input_files(database: Database, deadline: float) -> Pruned:
+    """Delete files that no attempt of a generation can need any more, until `deadline`."""
+    return await _in_batches(lambda: prune_batch(database), deadline)
 
 
 async def prune_webhooks(database: Database, kept: timedelta, deadline: float) -> Pruned:

@@ -7,6 +7,7 @@ from app.audit.actor import SERVER, Actor
 from app.audit.service import log_change
 from app.core.database import Database, Transaction
 from app.idempotency.repository import count_expired
+from app.input_files.service import count_prunable as count_prunable_files
 from app.retention import pruning, repository, runs, seals
 from app.retention.models import Kind
 from app.retention.policy import RetentionPolicy
@@ -21,7 +22,7 @@ async def prune_due(database: Database, policy: RetentionPolicy) -> None:
 
     Keys for repeating requests are not among it: they are forgotten every few seconds.
     """
-    for kind in (Kind.SESSIONS, Kind.METERING, Kind.WEBHOOKS):
+    for kind in (Kind.SESSIONS, Kind.METERING, Kind.WEBHOOKS, Kind.INPUT_FILES):
         await prune(database, policy, kind, SERVER)
 
 
@@ -61,12 +62,14 @@ async def _prune(database: Database, policy: RetentionPolicy, kind: Kind, deadli
         return await pruning.prune_metering(database, policy.metering, deadline)
     if kind is Kind.WEBHOOKS and policy.webhooks is not None:
         return await pruning.prune_webhooks(database, policy.webhooks, deadline)
+    if kind is Kind.INPUT_FILES:
+        return await pruning.prune_input_files(database, deadline)
     return await pruning.prune_idempotency_keys(database, deadline)
 
 
 async def count_prunable(tx: Transaction, policy: RetentionPolicy) -> Mapping[Kind, int]:
     """How many rows of each kind are old enough to go. Holds go only if the charges of their month can be sealed."""
-    counts = {Kind.IDEMPOTENCY_KEYS: await count_expired(tx)}
+    counts = {Kind.IDEMPOTENCY_KEYS: await count_expired(tx), Kind.INPUT_FILES: await count_prunable_files(tx)}
     if policy.sessions is not None:
         counts[Kind.SESSIONS] = await repository.count_old_sessions(tx, policy.sessions)
     if policy.metering is not None:

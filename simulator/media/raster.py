@@ -65,6 +65,38 @@ def _encode(scene: Scene, format_name: str, **options: object) -> bytes:
 
 
 def _background(scene: Scene) -> Image.Image:
+    if not scene.pictures:
+        return _gradient(scene)
+    first, *others = (_opened(each).convert("RGB") for each in scene.pictures)
+    picture = first.resize((scene.width, scene.height))
+    for index, other in enumerate(others):
+        side = scene.width // 8
+        picture.paste(other.resize((side, side)), (index % 8 * side, index // 8 * side))
+    if scene.mask:
+        kept = _opened(scene.mask).convert("RGBA").getchannel("A").resize(picture.size)
+        picture = Image.composite(picture, _gradient(scene), kept)
+    return picture
+
+
+def measure_picture(data: bytes) -> tuple[int, int]:
+    """The size of a picture in pixels.
+
+    Raises:
+        ValueError: It cannot be read to its end.
+    """
+    try:
+        with _opened(data) as picture:
+            picture.load()
+            return picture.size
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def _gradient(scene: Scene) -> Image.Image:
     slope = Image.linear_gradient("L").rotate(90 * (scene.fingerprint()[2] % 4))
     mask = Image.blend(slope, Image.radial_gradient("L"), 0.4)
     light, dark = scene.palette()

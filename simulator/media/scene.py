@@ -19,12 +19,16 @@ class Scene:
         variation: Tells the outputs of one prediction apart.
         width: Pixels, for media that have any.
         height: Pixels.
+        pictures: The files of those that are to be changed.
+        mask: The file of that which is transparent where they are; empty without one.
     """
 
     prompt: str
     variation: int = 0
     width: int = 512
     height: int = 512
+    pictures: tuple[bytes, ...] = ()
+    mask: bytes = b""
 
     @property
     def caption(self) -> str:

@@ -18,9 +18,10 @@ from simulator.replicate.errors import (
     unauthenticated,
 )
 from simulator.replicate.faults import faults_at_creation
-from simulator.replicate.lifecycle import Interventions
+from simulator.replicate.inputs import UnreadableInputError
+from simulator.replicate.lifecycle import Interventions, Status
 from simulator.replicate.models import ModelReference
-from simulator.replicate.outputs import make_outputs
+from simulator.replicate.outputs import Outputs, make_outputs
 from simulator.replicate.plans import make_plan
 from simulator.replicate.predictions import Prediction, new_id
 from simulator.replicate.requests import CreateRequest, parse_cancel_after, parse_prefer
@@ -96,13 +97,17 @@ async def _make(
     simulator = simulator_of(request)
     deadline = parse_cancel_after(request.headers.get("cancel-after"))
     base_url = base_url_of(request)
-    outputs = await make_outputs(reference.model, body.values, faults, base_url=base_url, media=simulator.media)
+    plan = make_plan(reference.model.medium, body.values, faults, speed=simulator.config.speed)
+    try:
+        outputs = await make_outputs(reference.model, body.values, faults, base_url=base_url, media=simulator.media)
+    except UnreadableInputError as error:
+        outputs, plan = Outputs([], None), replace(plan, outcome=Status.FAILED, error=str(error))
     prediction = Prediction(
         id=new_id(),
         reference=replace(reference, label=_OTHER) if PredictionFault.OTHER_MODEL in faults else reference,
         values=body.values,
         faults=faults,
-        plan=make_plan(reference.model.medium, body.values, faults, speed=simulator.config.speed),
+        plan=plan,
         outputs=outputs,
         base_url=base_url,
         created_at=simulator.clock.now(),

@@ -31,6 +31,7 @@ class SimulatedModel:
         shape: How its output is laid out.
         is_official: Official models run by name alone and hide their version.
         is_lenient: A community model that a lenient simulator runs by name alone too.
+        takes_pictures: Whether its input names pictures that it reads, and changes.
         description: One line for ``GET /models/...``.
     """
 
@@ -41,6 +42,7 @@ class SimulatedModel:
     description: str
     is_official: bool = False
     is_lenient: bool = False
+    takes_pictures: bool = False
 
     @property
     def full_name(self) -> str:
@@ -67,6 +69,9 @@ MODELS = (
     SimulatedModel("openai", "point-e", Medium.GLB, Shape.OBJECT, "Text to 3D"),
     SimulatedModel("meta", "meta-llama-3-8b-instruct", Medium.TEXT, Shape.CHUNKS, "Chat", is_official=True),
     SimulatedModel("simulator", "image", Medium.IMAGE, Shape.LIST, "Pictures", is_official=True),
+    SimulatedModel(
+        "simulator", "edit", Medium.IMAGE, Shape.LIST, "Changed pictures", is_official=True, takes_pictures=True
+    ),
     SimulatedModel("simulator", "video", Medium.VIDEO, Shape.STRING, "Films", is_official=True),
     SimulatedModel("simulator", "audio", Medium.AUDIO, Shape.STRING, "Sounds", is_official=True),
     SimulatedModel("simulator", "glb", Medium.GLB, Shape.STRING, "Meshes", is_official=True),

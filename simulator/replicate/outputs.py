@@ -4,7 +4,7 @@ import base64
 import re
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulator.faults.parsing import PredictionFaults
@@ -13,6 +13,7 @@ from simulator.media.cache import MediaCache
 from simulator.media.formats import FORMATS, Format, Medium, formats_of
 from simulator.media.scene import NOTICE, Scene
 from simulator.replicate.errors import invalid_input
+from simulator.replicate.inputs import read_scene
 from simulator.replicate.models import Shape, SimulatedModel
 from simulator.wire import Json
 
@@ -77,6 +78,7 @@ async def make_outputs(
         media: Renders what has to be part of the answer itself.
 
     Raises:
+        UnreadableInputError: The input names a file that cannot be read.
         Problem: 422, the input asks for what the model does not have.
     """
     prompt = str(values.get("prompt") or values.get("text") or "")
@@ -85,7 +87,8 @@ async def make_outputs(
         return Outputs([], None)
     if model.medium in {Medium.TEXT, Medium.JSON}:
         return Outputs([], _value(model.medium, shape, prompt))
-    files = _files(model, values, prompt, faults)
+    scene = await read_scene(values, prompt) if model.takes_pictures else Scene(prompt)
+    files = _files(model, values, scene, faults)
     if shape == _DATA_URL:
         urls = [await _data_url(file, media) for file in files]
         return Outputs([], urls if model.shape is Shape.LIST else urls[0])
@@ -110,18 +113,18 @@ def _shape(model: SimulatedModel, values: Json, faults: PredictionFaults) -> str
     return str(wanted)
 
 
-def _files(model: SimulatedModel, values: Json, prompt: str, faults: PredictionFaults) -> list[OutputFile]:
+def _files(model: SimulatedModel, values: Json, scene: Scene, faults: PredictionFaults) -> list[OutputFile]:
     format_ = _format(model, values)
     variation = _integer(values, "seed", 0, -(2**63), 2**63)
-    width = _integer(values, "width", 512, _SMALLEST, _LARGEST)
-    height = _integer(values, "height", 512, _SMALLEST, _LARGEST)
+    width = _integer(values, "width", scene.width, _SMALLEST, _LARGEST)
+    height = _integer(values, "height", scene.height, _SMALLEST, _LARGEST)
     megabytes = faults.get(PredictionFault.BIG) or 0.0
     return [
         OutputFile(
             token=secrets.token_urlsafe(24),
             name=f"out-{index}.{format_.extension}",
             format=format_,
-            scene=Scene(prompt, variation * MAX_FILES + index, width, height),
+            scene=replace(scene, variation=variation * MAX_FILES + index, width=width, height=height),
             megabytes=megabytes,
         )
         for index in range(_count(model, values))

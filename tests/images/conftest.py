@@ -19,6 +19,42 @@ size = { "*" = { width = "{width}", height = "{height}" }, small = { width = 96,
 output_format = { png = { output_format = "png" }, jpeg = { output_format = "jpg" } }
 
 [[models]]
+name = "simulator/edit"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+[models.edits]
+default = true
+images = "image_input"
+max_images = 4
+mask = "mask"
+size = { "*" = { width = "{width}", height = "{height}" } }
+output_format = { png = { output_format = "png" }, jpeg = { output_format = "jpg" } }
+
+[[models]]
+name = "simulator/edit--slow-6"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+edits = { image = "image" }
+
+[[models]]
+name = "simulator/edit--slow-6--fail"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+edits = { image = "image" }
+
+[[models]]
+name = "simulator/edit--fail"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+edits = { image = "image" }
+
+[[models]]
+name = "simulator/edit--fail-1"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+edits = { image = "image" }
+
+[[models]]
 name = "simulator/image--fail"
 kind = "generation"
 price = { per_call = 0.1, ceiling = 1 }

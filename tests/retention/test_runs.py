@@ -113,4 +113,4 @@ async def test_what_could_go_is_counted(database: Database, organization: Organi
         counts = await count_prunable(tx, RetentionPolicy(sessions=kept and timedelta(days=30), metering=kept))
 
     kinds = {Kind.SESSIONS: 3, Kind.METERING: 4} if kept else {}
-    assert counts == {Kind.IDEMPOTENCY_KEYS: 0, **kinds}
+    assert counts == {Kind.IDEMPOTENCY_KEYS: 0, Kind.INPUT_FILES: 0, **kinds}

@@ -41,6 +41,7 @@ _OPEN = Row(Whose.EVERYBODY, is_open=True)
 ROWS = {
     f"POST {BASE}/v1/chat/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/images/generations": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
+    f"POST {BASE}/v1/images/edits": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
     f"POST {BASE}/v1/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/embeddings": Row(Whose.EVERYBODY, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/agents/{{agent_id}}/completions": Row(Whose.ORGANIZATION, Scope.AGENTS_INVOKE),
@@ -74,6 +75,7 @@ ROWS = {
         )
     },
     "GET /files/{token}/{name}": _OPEN,
+    "GET /files/inputs/{file_id}/{name}": _OPEN,
     f"POST {PATH}/{{generation_id}}/{{attempt}}/{{nonce}}": _OPEN,
     "GET /healthz": _OPEN,
     "GET /readyz": _OPEN,

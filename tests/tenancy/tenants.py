@@ -17,10 +17,15 @@ from tests.waiting import until
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 # What other routes take.
+_PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJ"
+    "RU5ErkJggg=="
+)
 _BODIES: Mapping[str, dict[str, Any]] = {
     "completions": {"prompt": "Hello"},
     "embeddings": {"model": "sim-embed", "input": "Hello"},
     "images/generations": {"prompt": "A lighthouse"},
+    "images/edits": {"prompt": "A lighthouse", "images": [{"image_url": _PIXEL}]},
     "responses": {"model": "junis-orchestrator", "input": "Hello"},
 }
 # The price is what all tests of this worker have for that model: they share a catalog.
@@ -30,6 +35,7 @@ name = "simulator/image--unknown-fields"
 kind = "generation"
 price = { per_call = 0.1, ceiling = 1 }
 images = { default = true }
+edits = { image = "image", default = true }
 
 [[models]]
 name = "sim-embed"

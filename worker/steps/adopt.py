@@ -11,6 +11,7 @@ from app.generations.adoption import Decision, Found
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import name_of, named_attempt
 from app.generations.create_calls import LostCall, Surplus
+from app.input_files.file_names import is_sent_as
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import Prediction, PredictionClient, PredictionError, is_run_of
 from worker.steps.accept import Acceptance
@@ -159,4 +160,4 @@ def _found(prediction: Prediction, calls: Sequence[LostCall]) -> Found:
 
 
 def _fits(prediction: Prediction, call: LostCall) -> bool:
-    return is_run_of(call.model, prediction.model, prediction.version) and dict(prediction.input) == dict(call.input)
+    return is_run_of(call.model, prediction.model, prediction.version) and is_sent_as(call.input, prediction.input)

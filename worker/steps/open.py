@@ -10,6 +10,7 @@ from app.content.announcing import ContentAnnouncer
 from app.content.urls import FileUrls
 from app.core.secret_keys import SecretKeys
 from app.core.tracing import Tracer
+from app.input_files.delivery import InputDelivery
 from app.resources import Resources
 from app.webhook_endpoints.receivers import Receivers
 from worker.steps.accept import Acceptance
@@ -65,7 +66,17 @@ async def open_steps(resources: Resources, tracer: Tracer | None = None) -> Asyn
     deliver = DeliverStep(database, SecretKeys.of(settings), poster)
     async with session, aclosing(deliver):
         yield Steps(
-            start=StartStep(database, predictions, budget, objects, acceptance, ending, lease, webhook_base),
+            start=StartStep(
+                database,
+                predictions,
+                budget,
+                objects,
+                acceptance,
+                ending,
+                lease,
+                webhook_base,
+                InputDelivery.of(database, settings),
+            ),
             adopt=AdoptStep(database, predictions, budget, acceptance, cancels, lease),
             poll=PollStep(
                 database, Outcomes(database, queue), predictions, budget, ending, hosts, interval, pace, tracer

@@ -15,6 +15,7 @@ from app.generations import attempt_history, claims, create_calls
 from app.generations.attempts import ClaimedAttempt
 from app.generations.callbacks import webhook_url
 from app.generations.claims import Claimed
+from app.input_files.delivery import InputDelivery
 from app.predictions.budget import VendorBudget
 from app.predictions.protocol import (
     Prediction,
@@ -55,6 +56,7 @@ class StartStep:
     ending: Ending
     lease: timedelta
     webhook_base: str | None
+    inputs: InputDelivery
 
     async def claim(self, limit: int) -> Claimed[ClaimedAttempt]:
         """Claim generations that are due to be started, `limit` at most; none if no more are due."""
@@ -142,7 +144,7 @@ class StartStep:
         async with asyncio.timeout(self.lease.total_seconds() / 2):
             return await self.predictions.create(
                 model=attempt.model,
-                input=attempt.input,
+                input=await self.inputs.deliver(attempt.organization_id, attempt.input),
                 webhook=webhook_url(self.webhook_base, attempt) if self.webhook_base else None,
                 cancel_after=max(_SHORTEST_CANCEL_AFTER, int(attempt.seconds_left())),
             )

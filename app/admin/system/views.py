@@ -19,6 +19,7 @@ _KIND_WORDS: Final = {
     Kind.SESSIONS: "sessions",
     Kind.METERING: "ended holds",
     Kind.IDEMPOTENCY_KEYS: "keys",
+    Kind.INPUT_FILES: "files sent for generations",
     Kind.WEBHOOKS: "events of webhooks",
 }
 _ORDER: Final = ("bad", "look", "wait", "ok")

@@ -1,10 +1,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TypedDict
 
 MOST_PER_MINUTE = 1000
 MOST_PER_HOUR = 100_000
+MOST_MONTHLY_CREDITS = Decimal(10) ** 11
 LONGEST_NAME = 64
 LONGEST_DESCRIPTION = 300
 
@@ -20,6 +22,7 @@ class KeyRequest:
         expires_at: when it stops working; None for never.
         requests_per_minute: its own limit, or None.
         requests_per_hour: its own limit, or None.
+        monthly_credits: the most that it may spend in a month in UTC, or None.
     """
 
     name: str
@@ -28,6 +31,7 @@ class KeyRequest:
     expires_at: datetime | None = None
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
+    monthly_credits: Decimal | None = None
 
 
 class KeyChanges(TypedDict, total=False):
@@ -39,6 +43,7 @@ class KeyChanges(TypedDict, total=False):
     expires_at: datetime | None
     requests_per_minute: int | None
     requests_per_hour: int | None
+    monthly_credits: Decimal | None
 
 
 @dataclass(frozen=True)

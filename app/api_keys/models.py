@@ -4,7 +4,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.api_keys.key_request import LONGEST_DESCRIPTION, MOST_PER_HOUR, MOST_PER_MINUTE
 from app.core.crypto import new_id
-from app.core.database import Base, Moment
+from app.core.database import Base, Credits, Moment
 
 
 class ApiKey(Base):
@@ -18,6 +18,7 @@ class ApiKey(Base):
         CheckConstraint(f"requests_per_minute BETWEEN 1 AND {MOST_PER_MINUTE}", name="requests_per_minute_range"),
         CheckConstraint(f"requests_per_hour BETWEEN 1 AND {MOST_PER_HOUR}", name="requests_per_hour_range"),
         CheckConstraint(f"char_length(description) <= {LONGEST_DESCRIPTION}", name="description_length"),
+        CheckConstraint("monthly_credits > 0 AND monthly_credits < 'NaN'", name="monthly_credits_positive"),
         Index("ix_api_keys_newest", "organization_id", "created_at", "id"),
     )
 
@@ -31,6 +32,8 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     requests_per_minute: Mapped[int | None]
     requests_per_hour: Mapped[int | None]
+    # The most that it may spend in a month in UTC. Triggers count what it spends: see `KeySpend`.
+    monthly_credits: Mapped[Credits | None]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment | None]
     revoked_at: Mapped[Moment | None]

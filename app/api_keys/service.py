@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from app.api_keys import repository
 from app.api_keys.caller import Caller
@@ -8,6 +9,7 @@ from app.api_keys.errors import InvalidApiKeyError
 from app.api_keys.key_format import new_secret, shown_prefix
 from app.api_keys.key_request import (
     LONGEST_DESCRIPTION,
+    MOST_MONTHLY_CREDITS,
     MOST_PER_HOUR,
     MOST_PER_MINUTE,
     KeyChanges,
@@ -65,6 +67,7 @@ async def create_key(
         expires_at=request.expires_at,
         requests_per_minute=request.requests_per_minute,
         requests_per_hour=request.requests_per_hour,
+        monthly_credits=request.monthly_credits,
     )
     await repository.add_key(tx, key)
     log_change(tx, actor, "key_created", organization_id=organization_id, object_id=key.id, after=_as_logged(key))
@@ -268,6 +271,7 @@ def _request_of(key: ApiKey) -> KeyRequest:
         expires_at=key.expires_at,
         requests_per_minute=key.requests_per_minute,
         requests_per_hour=key.requests_per_hour,
+        monthly_credits=key.monthly_credits,
     )
 
 
@@ -278,11 +282,12 @@ def _apply(key: ApiKey, request: KeyRequest) -> None:
     key.expires_at = request.expires_at
     key.requests_per_minute = request.requests_per_minute
     key.requests_per_hour = request.requests_per_hour
+    key.monthly_credits = request.monthly_credits
 
 
 def _as_logged(key: ApiKey) -> dict[str, object]:
     described = ("name", "description", "prefix", "user_id", "scopes")
-    names = (*described, "expires_at", "requests_per_minute", "requests_per_hour")
+    names = (*described, "expires_at", "requests_per_minute", "requests_per_hour", "monthly_credits")
     return {name: getattr(key, name) for name in names}
 
 
@@ -297,8 +302,18 @@ async def _check(tx: Transaction, request: KeyRequest, *, former: datetime | Non
         raise InvalidRequestError("The key would be expired already", param="expires_at")
     _check_limit("requests_per_minute", request.requests_per_minute, MOST_PER_MINUTE)
     _check_limit("requests_per_hour", request.requests_per_hour, MOST_PER_HOUR)
+    _check_credits(request.monthly_credits)
 
 
 def _check_limit(name: str, value: int | None, most: int) -> None:
     if value is not None and not 1 <= value <= most:
         raise InvalidRequestError(f"{name} must be between 1 and {most}", param=name)
+
+
+def _check_credits(amount: Decimal | None) -> None:
+    if amount is None:
+        return
+    if not (amount.is_finite() and 0 < amount < MOST_MONTHLY_CREDITS and amount == round(amount, 6)):
+        raise InvalidRequestError(
+            "monthly_credits must be a positive amount of at most 6 decimals", param="monthly_credits"
+        )

@@ -9,7 +9,7 @@ from app.api_keys.scopes import Scope
 from app.catalog.errors import ModelNotPricedError
 from app.chat.turns.run import Turns
 from app.core.errors import ProviderError, ProviderRateLimitedError, ProviderTimeoutError, ProviderUnavailableError
-from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.rate_limits.dependencies import Guard
 from app.sessions.errors import SessionBusyError, SessionNotFoundError
 
@@ -28,6 +28,7 @@ TurnsDep = Annotated[Turns, Depends(get_turns)]
 ERRORS_OF_A_TURN: Final = (
     ScopeNotAllowedError,
     InsufficientCreditsError,
+    KeyCapReachedError,
     MaxCreditsReachedError,
     AgentNotFoundError,
     AgentInactiveError,

@@ -21,6 +21,7 @@ _COLUMNS = (
     "last_used_at",
     "requests_per_minute",
     "requests_per_hour",
+    "monthly_credits",
     "scopes",
 )
 

@@ -1,14 +1,15 @@
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from app.api_keys import service
-from app.api_keys.key_request import KeyRequest
+from app.api_keys.key_request import KeyChanges, KeyRequest
 from app.api_keys.scopes import ALL_SCOPES, DEFAULT_SCOPES, Scope
 from app.audit.actor import COMMAND_LINE
 from app.cli.key_printing import print_keys, print_new_key
-from app.cli.parameters import AsJson, Org, parse_duration
+from app.cli.parameters import AsJson, Org, parse_amount, parse_duration
 from app.cli.printing import tell
 from app.cli.transaction import in_organization, in_transaction
 from app.core.clock import whole_seconds
@@ -34,6 +35,12 @@ def create_key(
     ] = None,
     per_minute: Annotated[int | None, typer.Option(help="Requests. Default: what the plan allows.")] = None,
     per_hour: Annotated[int | None, typer.Option(help="Requests. Default: no limit.")] = None,
+    monthly_credits: Annotated[
+        Decimal | None,
+        typer.Option(
+            parser=parse_amount, metavar="CREDITS", help="The most it may spend in a month. Default: no limit."
+        ),
+    ] = None,
     owner_email: Annotated[str | None, typer.Option(help="The member it belongs to. Default: the owner.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,6 +53,7 @@ def create_key(
         scopes=ALL_SCOPES if all_scopes else scope or (),
         requests_per_minute=per_minute,
         requests_per_hour=per_hour,
+        monthly_credits=monthly_credits,
     )
     new = in_transaction(
         service.create_member_key, org, request, email=owner_email, expires_in=expires_in, actor=COMMAND_LINE
@@ -58,6 +66,20 @@ def create_key(
 def list_keys(org: Org, as_json: AsJson = False) -> None:
     """List the keys of an organization, oldest first."""
     print_keys(in_organization(service.list_keys, org), as_json=as_json)
+
+
+@app.command("set-cap")
+def set_cap(
+    key_id: KeyId,
+    org: Org,
+    monthly_credits: Annotated[
+        str, typer.Option(metavar="CREDITS", help="The most it may spend in a month in UTC, or none.")
+    ],
+) -> None:
+    """Limit what a key may spend in a month, from now on. What it has spent in this month counts."""
+    amount = None if monthly_credits == "none" else parse_amount(monthly_credits)
+    in_organization(service.change_key, org, key_id, KeyChanges(monthly_credits=amount), actor=COMMAND_LINE)
+    tell(f"The key {key_id} may spend {'any amount' if amount is None else f'{amount:f} credits'} a month")
 
 
 @app.command("rotate")

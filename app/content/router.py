@@ -13,7 +13,7 @@ from app.content.service import Retrier
 from app.core.documentation import may_raise
 from app.core.pagination import PageNumber, PageSize
 from app.credits.dependencies import MaxCreditsDep
-from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.dependencies import QueueDep, TransactionDep
 from app.generations.dependencies import GenerationPolicyDep
@@ -55,7 +55,12 @@ async def get_content(content_id: str, caller: ContentReader, tx: TransactionDep
 
 @router.post("/{content_id}/retry", openapi_extra={"x-billing": "metered"})
 @may_raise(
-    InsufficientCreditsError, MaxCreditsReachedError, ContentNotFoundError, ContentRequestError, ModelNotPricedError
+    InsufficientCreditsError,
+    KeyCapReachedError,
+    MaxCreditsReachedError,
+    ContentNotFoundError,
+    ContentRequestError,
+    ModelNotPricedError,
 )
 async def retry_content(
     content_id: str,

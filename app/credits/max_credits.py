@@ -1,5 +1,6 @@
 """The most credits that a client lets one request cost: `max_credits` in its body, or the header `X-Max-Credits`."""
 
+import math
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -34,13 +35,20 @@ def read_max_credits(given: Any) -> Decimal:
     """
     if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal):
         raise ValueError(_WRONG)
-    if isinstance(given, float) and not 0 < given < _MOST_OF_A_FLOAT:
-        raise ValueError(f"{_WRONG}; from {_MOST_OF_A_FLOAT:,} on it is written as a text")
-    text = given if isinstance(given, str) else format(Decimal(repr(given) if isinstance(given, float) else given), "f")
-    plain = text if isinstance(given, str) else text.removesuffix(".0")
-    if not _AMOUNT.fullmatch(plain) or not 0 < (amount := Decimal(plain)) <= MOST_CREDITS:
+    text = _as_text(given) if isinstance(given, float) else f"{given:f}" if isinstance(given, Decimal) else str(given)
+    if not _AMOUNT.fullmatch(text) or not 0 < (amount := Decimal(text)) <= MOST_CREDITS:
         raise ValueError(_WRONG)
     return amount
+
+
+def _as_text(given: float) -> str:
+    """The amount that a float stands for: of 0.1 + 0.2, for example, 0.3."""
+    if not 0 < given < _MOST_OF_A_FLOAT:
+        raise ValueError(f"{_WRONG}; from {_MOST_OF_A_FLOAT:,} on it is written as a text")
+    text = f"{given:.6f}"
+    if abs(float(text) - given) > 4 * math.ulp(given):
+        raise ValueError(_WRONG)
+    return text
 
 
 MaxCredits = Annotated[Decimal, BeforeValidator(read_max_credits), WithJsonSchema(_SCHEMA)]

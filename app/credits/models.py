@@ -246,6 +246,23 @@ class SpendMark(Base):
     entry_id: Mapped[int] = mapped_column(BigInteger)
 
 
+class KeySpend(Base):
+    """What a key holds, and has spent in a month. There is a row for each key that has had a limit.
+
+    Triggers keep it, with the account locked, and count anew whenever the limit changes.
+    """
+
+    __tablename__ = "key_spend"
+    __table_args__ = (CheckConstraint("held >= 0 AND held < 'NaN' AND spent < 'NaN'", name="held_not_negative"),)
+
+    api_key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    held: Mapped[Credits]
+    # The first day of the month, in UTC, of the last charge.
+    month: Mapped[date]
+    spent: Mapped[Credits]
+
+
 class CreditAlert(Base):
     """An amount of available credits below which the organization's owners and admins are told."""
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from app.core.attribution import ATTRIBUTION_COLUMNS, Attribution, attribution_parameters
 from app.core.database import Transaction
+from app.credits.key_caps import heeding_caps, key_left
 from app.credits.metering import MeteredUse, Settlement, events_json
 from app.credits.models import EntryKind, HoldState
 from app.credits.references import LATE, SUPERSEDED
@@ -101,7 +102,8 @@ RETURNING hold.amount
 # `recorded` are the uses that were not recorded before, as they are stored.
 _SETTLE = f"""
 WITH {_given("$3")}, hold AS (
-    SELECT h.*, a.balance - a.held AS available FROM credit_holds h JOIN credit_accounts a USING (organization_id)
+    SELECT h.*, a.balance - a.held AS available, {key_left("h.api_key_id")} AS key_left
+    FROM credit_holds h JOIN credit_accounts a USING (organization_id)
     WHERE {_OPEN_HOLD}
 ), recorded AS ({_RECORD} RETURNING {USE_COLUMNS}), used AS (
     SELECT {USE_COLUMNS} FROM metering_events WHERE hold_reference = $2
@@ -114,7 +116,8 @@ WITH {_given("$3")}, hold AS (
 ), ended AS (
     UPDATE credit_holds h
     SET state = CASE WHEN is_used THEN '{HoldState.SETTLED}' ELSE '{HoldState.VOIDED}' END, ended_at = now(),
-        charged = CASE WHEN is_used THEN LEAST(cost, hold.amount + hold.available, h.most) END
+        charged = CASE WHEN is_used THEN
+            LEAST(cost, hold.amount + hold.available, hold.amount + hold.key_left, h.most) END
     FROM hold, total WHERE h.id = hold.id
     RETURNING h.amount, h.charged
 ), paid AS (
@@ -152,7 +155,8 @@ WITH {_given("$3")}, hold AS (
     SELECT coalesce(sum(l.amount), 0) AS total FROM metering_events e
     JOIN ledger_entries l ON l.reference = '{LATE}:' || e.call_id WHERE e.hold_reference = $2
 ), charge AS (
-    SELECT LEAST(cost, balance - held, most - LEAST(most, coalesce(charged, 0) - total)) AS amount
+    SELECT LEAST(cost, balance - held, {key_left("hold.api_key_id")},
+                 most - LEAST(most, coalesce(charged, 0) - total)) AS amount
     FROM used, hold, late, credit_accounts a WHERE a.organization_id = $1
 ), paid AS (
     UPDATE credit_accounts SET balance = balance - amount FROM charge WHERE organization_id = $1
@@ -206,9 +210,14 @@ async def hold(
     calls_opened: int,
     most: Decimal | None,
 ) -> bool:
-    """Hold an amount. False if less than that is available."""
+    """Hold an amount. False if less than that is available.
+
+    Raises:
+        KeyCapReachedError: the key may not spend so much.
+    """
     values = (attribution.organization_id, reference, amount, expires_in, calls_opened, most, *attribution.values())
-    return await tx.fetchval(_HOLD, *values) is not None
+    with heeding_caps():
+        return await tx.fetchval(_HOLD, *values) is not None
 
 
 async def open_call(
@@ -219,9 +228,13 @@ async def open_call(
     Returns:
         False if less than the amount is available, or the hold has ended, or it would be more than the most that it
         may be charged. Nothing has changed then.
+
+    Raises:
+        KeyCapReachedError: the key may not spend so much.
     """
     await lock_account(tx, organization_id)
-    return await tx.fetchval(_OPEN_CALL, organization_id, reference, amount, events_json(uses)) is not None
+    with heeding_caps():
+        return await tx.fetchval(_OPEN_CALL, organization_id, reference, amount, events_json(uses)) is not None
 
 
 async def share(

@@ -13,7 +13,7 @@ from app.core.errors import (
     ServiceUnavailableError,
 )
 from app.credits.dependencies import MaxCreditsDep
-from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.embeddings.asked import EmbeddingsRequestOf
 from app.embeddings.dependencies import EmbeddingsDep, EmbeddingsInvoker
@@ -35,6 +35,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
     ProviderError,

@@ -9,7 +9,7 @@ from app.core.documentation import links, may_raise
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.multipart_body import FORM
 from app.credits.dependencies import MaxCreditsDep
-from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.dependencies import StoreDep
 from app.idempotency.dependencies import IdempotentRequestDep
@@ -66,6 +66,7 @@ def _form() -> dict[str, Any]:
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
     ImagesFailedError,
@@ -96,6 +97,7 @@ async def create_images(
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
     ImagesFailedError,

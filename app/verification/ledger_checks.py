@@ -24,6 +24,24 @@ CHECKS = (
     WHERE a.held <> h.total
     """,
     """
+    SELECT format('key %s: %s held, but its open holds add up to %s', s.api_key_id, s.held, h.total)
+    FROM key_spend s
+    CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS total FROM credit_holds
+                        WHERE organization_id = s.organization_id AND api_key_id = s.api_key_id
+                          AND state = 'open') h
+    WHERE s.held <> h.total
+    """,
+    """
+    SELECT format('key %s: %s spent in %s, but its entries add up to %s', s.api_key_id, s.spent,
+                  to_char(s.month, 'YYYY-MM'), e.total)
+    FROM key_spend s
+    CROSS JOIN LATERAL (SELECT coalesce(-sum(amount), 0) AS total FROM ledger_entries
+                        WHERE organization_id = s.organization_id AND api_key_id = s.api_key_id
+                          AND created_at >= s.month::timestamp AT TIME ZONE 'UTC'
+                          AND created_at < (s.month + interval '1 month') AT TIME ZONE 'UTC') e
+    WHERE s.spent <> e.total
+    """,
+    """
     SELECT format('%s: negative, or more held than there is: balance %s, held %s', organization_id, balance, held)
     FROM credit_accounts WHERE balance < 0 OR held < 0 OR held > balance
     """,

@@ -32,8 +32,9 @@ metered AS (
 ), costs AS (
     SELECT reference, sum(cost) AS cost, bool_or(is_estimated) AS is_estimated FROM metered GROUP BY reference
 ), charges AS (
-    SELECT l.id, l.organization_id, l.reference, -l.amount AS charged, l.balance_after, l.quantities, l.created_at,
-           l.is_estimated, coalesce(h.amount, 0) AS held, coalesce(h.calls_opened, 0) AS calls_opened, h.id AS hold_id,
+    SELECT l.id, l.organization_id, l.api_key_id, l.reference, -l.amount AS charged, l.balance_after, l.quantities,
+           l.created_at, l.is_estimated,
+           coalesce(h.amount, 0) AS held, coalesce(h.calls_opened, 0) AS calls_opened, h.id AS hold_id,
            CASE WHEN is_pruned THEN {_ENTERED_COST} ELSE costs.cost END AS cost, is_pruned,
            CASE WHEN is_pruned THEN l.is_estimated ELSE costs.is_estimated END AS is_metered_estimated,
            coalesce(l.created_at >= m.pruned_before + interval '1 minute', true) AS is_surrounded
@@ -74,6 +75,9 @@ _IS_AT_MOST = f"""
                                                   AND e.call_id = substr(c.reference, {len(LATE) + 2}))))
 """
 
+# What a key was allowed then is not kept.
+_HAS_CAP = "EXISTS (SELECT FROM key_spend s WHERE s.api_key_id = c.api_key_id)"
+
 # In one query, because the charges of a large ledger take seconds to compute.
 _FAULTS_OF_A_CHARGE = f"""
     (CASE WHEN cost IS NULL AND (quantities IS NOT NULL OR calls_opened > 0) AND reference NOT LIKE '{LATE}:%'
@@ -81,7 +85,7 @@ _FAULTS_OF_A_CHARGE = f"""
     (CASE WHEN cost IS NOT NULL AND NOT charged BETWEEN LEAST(cost, held) AND cost
      THEN format('%s: charged %s, but its events cost %s and %s was held', reference, charged, cost, held) END),
     (CASE WHEN charged < cost THEN
-        CASE WHEN is_surrounded AND balance_after > {_MOST_HELD_THEN} AND NOT {_IS_AT_MOST}
+        CASE WHEN is_surrounded AND balance_after > {_MOST_HELD_THEN} AND NOT {_IS_AT_MOST} AND NOT {_HAS_CAP}
         THEN format('%s: charged %s of %s, although more was available', reference, charged, cost) END END),
     (CASE WHEN is_estimated <> is_metered_estimated
      THEN format('%s: its entry is marked as %s, but its events are not', reference,

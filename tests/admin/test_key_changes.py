@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -44,6 +45,26 @@ async def test_limits_are_changed_in_place(
     key = await key_of(database, organization, row.id)
     assert (key.requests_per_minute, key.requests_per_hour) == (5, None)
     assert "The limits of backend are saved." in words_of(await owner_browser.get(f"/keys/{row.id}"))
+
+
+async def test_credits_of_a_month_are_limited_in_place(
+    owner_browser: Browser, database: Database, organization: Organization
+) -> None:
+    row = await add_key(database, organization)
+
+    refused = await owner_browser.submit(f"/keys/{row.id}", rpm="", rph="", cap="0")
+    sent = await owner_browser.submit(f"/keys/{row.id}", rpm="", rph="", cap="1,250.5")
+
+    assert (refused.status_code, sent.status_code) == (422, 303)
+    assert (await key_of(database, organization, row.id)).monthly_credits == Decimal("1250.5")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE key_spend SET held = 0.5, spent = 250 WHERE api_key_id = $1", row.id)
+    page = await owner_browser.get(f"/keys/{row.id}")
+    words = words_of(page).replace(" ", "")
+    assert "Spentthismonth250.000000Held0.500000Leftof1,250.5000001,000.000000" in words
+    assert "20% of this month" in page.text
+    await owner_browser.submit(f"/keys/{row.id}", rpm="", rph="", cap="")
+    assert (await key_of(database, organization, row.id)).monthly_credits is None
 
 
 async def test_a_limit_holds_at_once(owner_browser: Browser, stack: Stack) -> None:

@@ -17,6 +17,7 @@ KEY = KeyRow(
     scopes=[scope.value for scope in DEFAULT_SCOPES],
     requests_per_minute=None,
     requests_per_hour=None,
+    monthly_credits=None,
     created_at=AT,
     expires_at=None,
     revoked_at=None,

@@ -40,6 +40,7 @@ CHANGES = [
     (("webhooks", "delete", "{endpoint}", "--org", "Acme"), ["webhook_endpoint_deleted"]),
     (("keys", "create", "--org", "Acme", "--name", "audited"), ["key_created"]),
     (("keys", "rotate", "{key}", "--org", "Acme"), ["key_created", "key_rotated"]),
+    (("keys", "set-cap", "{key}", "--org", "Acme", "--monthly-credits", "12.5"), ["key_changed"]),
     (("keys", "revoke", "{key}", "--org", "Acme"), ["key_revoked"]),
 ]
 # Tests of their own follow for `orgs create` and `demo`; those of `demo-model` and `prune` stand where there is a model

@@ -10,6 +10,7 @@ from app.core.database import Database
 from tests import factories
 from tests.chat.books import NOTHING_CHARGED, Books, books_of, closed_books_of
 from tests.conftest import Stack
+from tests.credits.capped import limit_key, spend_of
 from tests.embeddings.asking import PATH, embed, vectors_of
 from tests.factories import Organization
 
@@ -299,3 +300,16 @@ async def test_a_request_costs_no_more_than_it_may(
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
     assert served.status_code == 200
     assert (await books_of(database, organization)).holds == ["settled"]
+
+
+async def test_a_key_pays_no_more_than_it_may(http: httpx.AsyncClient, database: Database) -> None:
+    limited = await factories.make_organization(database)
+    await limit_key(database, limited, "0.000001")
+
+    refused = await embed(http, limited, "words")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "key_cap_reached")
+    assert (await books_of(database, limited)).holds == []
+    await limit_key(database, limited, "1")
+    assert (await embed(http, limited, "words")).status_code == 200
+    assert await spend_of(database, limited) == (Decimal(0), (await books_of(database, limited)).total)

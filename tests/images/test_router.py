@@ -14,6 +14,7 @@ from tests.chat.asking import open_http
 from tests.chat.books import books_of
 from tests.chat.turns.rows import let_leases_run_out
 from tests.conftest import Stack
+from tests.credits.capped import limit_key, spend_of
 from tests.factories import Organization
 from tests.programs import api_process, running_apis
 from tests.waiting import until
@@ -211,3 +212,16 @@ async def test_all_images_together_cost_no_more_than_the_request_may(
     books = await books_of(database, organization)
     assert books.holds == ["settled"] * 2
     assert books.total <= Decimal("0.024")
+
+
+async def test_a_key_pays_no_more_than_it_may(http: httpx.AsyncClient, database: Database) -> None:
+    limited = await factories.make_organization(database)
+    await limit_key(database, limited, "0.000001")
+
+    refused = await make(http, limited)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "key_cap_reached")
+    assert (await books_of(database, limited)).holds == []
+    await limit_key(database, limited, "1")
+    assert (await make(http, limited)).status_code == 200
+    assert await spend_of(database, limited) == (Decimal(0), (await books_of(database, limited)).total)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from app.admin.filters import count
+from app.admin.filters import count, short_money
 from app.admin.forms import Form
 from app.admin.keys.queries import KeyRow, PlanLimits
 from app.api_keys.key_request import (
@@ -19,6 +19,7 @@ from app.api_keys.key_request import (
 )
 from app.api_keys.scopes import DEFAULT_SCOPES, parse_scopes
 from app.api_keys.service import DEFAULT_OVERLAP
+from app.catalog.pricing import SIX_DECIMALS
 
 _KEPT: Final = "kept"
 _NEVER: Final = "never"
@@ -43,7 +44,13 @@ def form_of(key: KeyRow) -> Form:
 
 def limits_form_of(key: KeyRow) -> Form:
     """The form that changes the limits of a key."""
-    return Form.of({"rpm": key.requests_per_minute or "", "rph": key.requests_per_hour or ""})
+    return Form.of(
+        {
+            "rpm": key.requests_per_minute or "",
+            "rph": key.requests_per_hour or "",
+            "cap": short_money(key.monthly_credits) if key.monthly_credits else "",
+        }
+    )
 
 
 def overlap_form() -> Form:
@@ -89,6 +96,7 @@ def read_request(form: Form, plan: PlanLimits, at: datetime) -> KeyRequest:
         expires_at=_expiry(form, at),
         requests_per_minute=limits.get("requests_per_minute"),
         requests_per_hour=limits.get("requests_per_hour"),
+        monthly_credits=limits.get("monthly_credits"),
     )
 
 
@@ -109,6 +117,7 @@ def read_limits(form: Form, plan: PlanLimits) -> KeyChanges:
     return KeyChanges(
         requests_per_minute=form.whole("rpm", least=1, most=most.requests_per_minute, is_optional=True),
         requests_per_hour=form.whole("rph", least=1, most=most.requests_per_hour, is_optional=True),
+        monthly_credits=form.decimal("cap", least=SIX_DECIMALS, is_optional=True),
     )
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from app.core.database import Transaction
+from app.credits.key_caps import SPENT_THIS_MONTH
 from app.credits.models import EntryKind
 from app.credits.references import IS_REQUEST
 from app.credits.spend_days import Spend, SpendOfDay, Split, spend_by_day
@@ -24,7 +25,8 @@ _CONDITIONS: Final[Mapping[str, str]] = {
 STATES: Final = tuple(_CONDITIONS)
 
 _COLUMNS: Final = """
-k.id, k.name, k.description, k.prefix, k.scopes, k.requests_per_minute, k.requests_per_hour, k.created_at, k.expires_at,
+k.id, k.name, k.description, k.prefix, k.scopes, k.requests_per_minute, k.requests_per_hour, k.monthly_credits,
+k.created_at, k.expires_at,
 k.revoked_at, k.rotated_to, k.last_used_at, k.user_id, u.email AS maker, m.suspended_at AS maker_suspended_at,
 m.user_id IS NOT NULL AS is_maker_here
 """
@@ -40,7 +42,9 @@ WHERE k.organization_id = $1 AND ($2::text IS NULL OR k.user_id = $2) AND {condi
 ORDER BY k.created_at DESC, k.id DESC LIMIT $6
 """
 _FIND: Final = f"""
-SELECT {_COLUMNS}, replaced.id AS replaces, next.name AS replaced_by_name {_TABLES}
+SELECT {_COLUMNS}, replaced.id AS replaces, next.name AS replaced_by_name, coalesce(s.held, 0) AS held,
+       coalesce({SPENT_THIS_MONTH}, 0) AS spent_this_month {_TABLES}
+LEFT JOIN key_spend s ON s.api_key_id = k.id
 LEFT JOIN api_keys replaced ON replaced.organization_id = k.organization_id AND replaced.rotated_to = k.id
 LEFT JOIN api_keys next ON next.id = k.rotated_to
 WHERE k.organization_id = $1 AND k.id = $2 AND ($3::text IS NULL OR k.user_id = $3)
@@ -81,6 +85,7 @@ class KeyRow:
     scopes: Sequence[str]
     requests_per_minute: int | None
     requests_per_hour: int | None
+    monthly_credits: Decimal | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -94,10 +99,15 @@ class KeyRow:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundKey(KeyRow):
-    """One key. `replaces` is the id of the key that it has replaced by rotation; `replaced_by_name` names its own."""
+    """One key. `replaces` is the id of the key that it has replaced by rotation; `replaced_by_name` names its own.
+
+    If it has a monthly limit, `held` and `spent_this_month` are what counts against it, in credits.
+    """
 
     replaces: str | None
     replaced_by_name: str | None
+    held: Decimal
+    spent_this_month: Decimal
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from app.admin.charts_bands import BandChart, Figure, Series, band_chart
-from app.admin.filters import count, plain_money, quantity
-from app.admin.keys.queries import KeyRow, UsageDay
+from app.admin.filters import count, plain_money, quantity, short_money
+from app.admin.keys.queries import FoundKey, KeyRow, UsageDay
 from app.api_keys.key_state import KeyState, key_state
 from app.api_keys.scopes import DEFAULT_SCOPES, Scope
 
@@ -118,7 +118,19 @@ def scope_tags(scopes: Sequence[str]) -> Sequence[str]:
 def limits_in_words(key: KeyRow) -> Sequence[str]:
     """The limits of a key's own, each with its time; none if there is only the plan's."""
     limits = ((key.requests_per_minute, "a minute"), (key.requests_per_hour, "an hour"))
-    return [f"{count(number)} {time}" for number, time in limits if number is not None]
+    cap = [f"{short_money(key.monthly_credits)} credits a month"] if key.monthly_credits else []
+    return [*(f"{count(number)} {time}" for number, time in limits if number is not None), *cap]
+
+
+def left_of(key: FoundKey) -> Decimal:
+    """What is left of a key's credits of this month; 0 without a limit."""
+    return max((key.monthly_credits or Decimal(0)) - key.spent_this_month - key.held, Decimal(0))
+
+
+def cap_percent(key: FoundKey) -> int:
+    """How much of a key's credits of this month is spent or held."""
+    most = key.monthly_credits or Decimal(0)
+    return int(100 * (most - left_of(key)) / most) if most else 0
 
 
 def totals_of(days: Sequence[UsageDay]) -> UsageTotals:

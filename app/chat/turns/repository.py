@@ -13,6 +13,7 @@ from app.chat_models.protocol import JsonObject
 from app.core.attribution import Attribution
 from app.core.json import storable_json
 from app.core.statements import Statements
+from app.credits.key_caps import heeding_caps
 from app.credits.metering import MeteredUse
 from app.idempotency.service import LEASE, LIFETIME, IdempotentRequest
 from app.kept_responses.keeping import Keeping, columns_of
@@ -96,6 +97,9 @@ async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) 
     Returns:
         False if less than all of it is available, if the setups are out of date, or if a key has been used before.
         Nothing has changed then.
+
+    Raises:
+        KeyCapReachedError: the key of one of them may not spend so much. Nothing is admitted.
     """
     columns = (
         [each.reference for each in admissions],
@@ -109,13 +113,15 @@ async def admit(run: Statements, batch: Batch, admissions: Sequence[Admission]) 
     amount = sum((each.amount for each in admissions), Decimal(0))
     values = batch.organization_id, amount, batch.version, batch.valid_until, TURN_LEASE
     if not batch.has_keys:
-        return await run.fetchval(turn_statements.ADMIT, *values, *columns) is not None
+        with heeding_caps():
+            return await run.fetchval(turn_statements.ADMIT, *values, *columns) is not None
     claims = [each.claims for each in admissions if each.claims]
     hashes = [claim.request_hash for claim in claims]
     try:
-        admitted = await run.fetchval(
-            turn_statements.ADMIT_ONCE, *values, LEASE, LIFETIME, *columns, *_keys(claims), hashes
-        )
+        with heeding_caps():
+            admitted = await run.fetchval(
+                turn_statements.ADMIT_ONCE, *values, LEASE, LIFETIME, *columns, *_keys(claims), hashes
+            )
     except asyncpg.DivisionByZeroError:
         return False
     return admitted is not None

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import orjson
@@ -21,7 +21,7 @@ from app.core.middleware import response_hooks
 from app.idempotency.service import REPLAYED_HEADERS
 
 # An error that comes this early is still reported by the status of the response; then the stream has to begin.
-_FIRST_WORD_SECONDS = 4.5
+FIRST_WORD_SECONDS: Final = 4.5
 # How much longer than its turn, and the storing of its answer, a stream may take to be read.
 _READING_SECONDS = 10.0
 # In bytes. Proxies refuse responses with more than about 4 KB of headers.
@@ -82,7 +82,7 @@ async def respond(request: Request, begun: RunningTurn | TurnResult, form: TurnF
         if not is_streamed:
             result = await begun.result()
             return _json(form.whole(result), _headers(result.turn))
-        await begun.deltas.wait_for_first(begun.turn.asked_at + _FIRST_WORD_SECONDS - monotonic())
+        await begun.deltas.wait_for_first(begun.turn.asked_at + FIRST_WORD_SECONDS - monotonic())
         if begun.has_failed:
             await begun.result()
     return _TurnStream(begun, form.stream(begun))

@@ -59,7 +59,7 @@ SELECT FROM user_idempotency_keys WHERE organization_id = $1 AND user_id = $2 AN
 
 _HIDE = """
 DELETE FROM idempotency_keys
-WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND response IS NULL
+WHERE organization_id = $1 AND route = $2 AND key = $3 AND claim_id = $4 AND (response IS NOT NULL) = $5
 """
 
 # Of another user, whose claim the first one has kept from being seen.
@@ -137,10 +137,13 @@ async def has_taken_over(tx: Transaction, key_id: KeyId, claim_id: str) -> bool:
     return seen is not None and not seen.has_expired and seen.user_id == key_id[1] and seen.claim_id != claim_id
 
 
-async def hide(tx: Transaction, key_id: KeyId, claim_id: str) -> None:
-    """Remove the claim from what the version before sees. If another user has one on the same text, it is seen then."""
+async def hide(tx: Transaction, key_id: KeyId, claim_id: str, *, is_answered: bool = False) -> None:
+    """Remove the claim, or its response, from what the version before sees.
+
+    If another user has one on the same text, it is seen then.
+    """
     organization_id, _, route, key = key_id
-    await tx.execute(_HIDE, organization_id, route, key, claim_id)
+    await tx.execute(_HIDE, organization_id, route, key, claim_id, is_answered)
     await tx.execute(_SHOW_OTHER, *key_id)
 
 

@@ -43,6 +43,12 @@ WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND clai
 RETURNING claim_id
 """
 
+_FORGET_RESPONSE = """
+DELETE FROM user_idempotency_keys
+WHERE organization_id = $1 AND user_id = $2 AND route = $3 AND key = $4 AND response ->> $5 = $6
+RETURNING claim_id
+"""
+
 # A key that is being used for a new request just now is passed over, and nobody waits.
 _FORGET = """
 WITH forgotten AS (
@@ -108,6 +114,12 @@ async def renew(tx: Transaction, key_id: KeyId, claim_id: str, lease: timedelta)
 async def release(tx: Transaction, key_id: KeyId, claim_id: str) -> bool:
     """Delete the claim, so that the client can use the key again. False if the claim has been taken over."""
     return await tx.fetchval(_RELEASE, *key_id, claim_id) is not None
+
+
+async def forget_response(tx: Transaction, key_id: KeyId, field: str, value: str) -> str | None:
+    """Delete the key if this field of its stored response has this value. Returns its claim; None if it has not."""
+    claim_id: str | None = await tx.fetchval(_FORGET_RESPONSE, *key_id, field, value)
+    return claim_id
 
 
 async def forget(tx: Transaction, limit: int, *, table: str = "user_idempotency_keys") -> int:

@@ -126,6 +126,13 @@ async def release(tx: Transaction, request: IdempotentRequest) -> bool:
     return is_released
 
 
+async def forget(tx: Transaction, request: IdempotentRequest, field: str, value: str) -> None:
+    """Forget the response that is stored for the request, if this field of it has this value."""
+    claim_id = await repository.forget_response(tx, request.key_id, field, value)
+    if claim_id is not None:
+        await older_version.hide(tx, request.key_id, claim_id, is_answered=True)
+
+
 async def forget_expired(database: Database) -> None:
     """Delete keys that are older than `LIFETIME`. What one round does not manage is left to the next."""
     deadline = monotonic() + _MOST_SECONDS

@@ -124,31 +124,29 @@ async def delete(tx: Transaction, owner: Owner, response_id: str) -> bool:
 
 async def cancel(
     tx: Transaction, owner: Owner, response_id: str, last: Callable[[Mapping[str, Any], int], bytes]
-) -> bool:
-    """Cancel a run. What it has used is charged by its holder, or by whoever takes it over.
+) -> None:
+    """Cancel a run, if it is in the background and has not ended.
+
+    What it has used is charged by its holder, or by whoever takes it over.
 
     Args:
         tx: the transaction.
         owner: whose response it is.
         response_id: the response.
         last: makes the last event from the response and its number.
-
-    Returns:
-        False if it is not the owner's. One that has ended stays as it is.
     """
     found = await repository.lock_own(tx, owner, response_id)
     if found is None:
-        return False
+        return
     status, next_event, response = found
-    if status not in LIVE or response is None:
-        return True
+    if status not in LIVE or response is None or not response["background"]:
+        return
     cancelled = {**response, "status": RunStatus.CANCELLED.value}
     if next_event:
         batch = Batch(next_event, last(cancelled, next_event))
         await repository.insert_events(tx, response_id, batch)
         next_event = batch.next
     await repository.cancel(tx, response_id, cancelled, next_event)
-    return True
 
 
 async def read_events(database: Database, owner: Owner, response_id: str, after: int) -> StoredEvents | None:

@@ -11,13 +11,14 @@ from app.chat.responses.form import ResponseForm
 from app.chat.responses.output import response_id_of
 from app.chat.responses.resource import as_failed, begun_resource, queued_resource
 from app.chat.responses.response_events import ResponseEvents, failed_events
-from app.chat.turns.lasting import LostTurnError
-from app.chat.turns.request import TurnOwner
+from app.chat.turns.lasting import ACCEPTED, LostTurnError
+from app.chat.turns.request import TurnOwner, TurnRequest
 from app.chat.turns.result import TurnIdentity, TurnResult
 from app.chat.turns.run import RunningTurn
 from app.core.database import Database, Transaction
 from app.core.errors import AppError
 from app.core.persistence import until_done
+from app.idempotency import service as idempotency
 from app.kept_responses.keeping import Keeping
 from app.response_runs import service as runs
 from app.response_runs.models import RunStatus
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 _BATCH_SECONDS: Final = 0.25
 _BATCH_BYTES: Final = 4096
 _QUIET_SECONDS: Final = 60.0
+_FIRST_LOOK_SECONDS: Final = 0.05
 
 
 class LastingResponse:
@@ -57,6 +59,7 @@ class LastingResponse:
         self._turn: TurnIdentity | None = form.shown
         self._lease = lapsed.lease if lapsed else None
         self._events: ResponseEvents | None = None
+        self._running: RunningTurn | None = None
         self._publishing: asyncio.Task[None] | None = None
         # The number of the next event to be stored, and that of the first one that a model has caused.
         self._next = lapsed.next_event if lapsed else 0
@@ -134,9 +137,38 @@ class LastingResponse:
     def _stored_events(self, turn: TurnIdentity, number: int) -> ResponseEvents | None:
         return self._form.events(turn, number=number) if self._form.asked.stream else None
 
+    async def may_be_repeated(self, request: TurnRequest, accepted_id: str) -> bool:
+        """Whether the same request, which was accepted before, is to run again, as its client has seen it fail."""
+        if self._form.asked.background or request.idempotent is None:
+            return False
+        owner = self.owner.organization_id, self.owner.user_id
+        async with self._database.transaction() as tx:
+            found = await runs.find_response(tx, owner, accepted_id)
+            if found is None or found["status"] != RunStatus.FAILED:
+                return False
+            await idempotency.forget(tx, request.idempotent, ACCEPTED, accepted_id)
+        return True
+
     def follow(self, running: RunningTurn) -> None:
         """Store what the running turn says from now on."""
+        self._running = running
         self._publishing = asyncio.create_task(self._publish(running), name=self.lease.id)
+
+    async def wait_for_first(self, seconds: float) -> None:
+        """Wait until something that the model has said is stored, the turn has ended, or the time is up.
+
+        Raises:
+            AppError: it has failed before it has said anything.
+        """
+        running, until = self._running, monotonic() + seconds
+        while running and not self.was_sent and not running.task.done() and monotonic() < until:
+            await asyncio.wait({running.task}, timeout=_FIRST_LOOK_SECONDS)
+        if running and running.has_failed and not self.was_sent and not self.is_handed_on:
+            await running.result()
+
+    def stop(self) -> None:
+        """See `LastingTurn`."""
+        self.is_handed_on = not self.was_sent
 
     async def flush(self) -> None:
         """See `LastingTurn`. What cannot be stored is logged; the response fails then."""

@@ -15,8 +15,8 @@ from app.chat_models.protocol import JsonObject
 from app.core import sse
 from app.core.errors import AppError
 
-# The number of events with which a response in the background begins.
-BEGINNING: Final = 3
+# The number of events with which a response begins, by whether it is in the background.
+BEGINNING: Final = {True: 3, False: 2}
 
 _DELTA = b"event: response.output_text.delta\ndata: "
 

@@ -40,7 +40,6 @@ class ResponseRuns:
         self._running: dict[LastingResponse, RunningTurn] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._taken_over = 0
-        self._is_closing = False
 
     async def start(self, response: LastingResponse, request: TurnRequest, take_slot: Callable[[], Slot]) -> str:
         """Let a response run, which has a slot until it ends.
@@ -60,10 +59,11 @@ class ResponseRuns:
         try:
             begun = await self._turns.begin(request)
         except AcceptedBeforeError as before:
-            return before.accepted_id
+            if not await response.may_be_repeated(request, before.accepted_id):
+                return before.accepted_id
+            return await self.start(response, request, take_slot)
         if not isinstance(begun, RunningTurn):
             raise TypeError(begun)
-        response.is_handed_on = self._is_closing
         self._running[response] = begun
         ending = asyncio.create_task(self._end(response, begun, take_slot()))
         self._ending.add(ending)
@@ -128,9 +128,6 @@ class ResponseRuns:
 
     async def close(self) -> None:
         """Leave those to other processes of which nothing was sent. The others fail, as every turn that has to end."""
-        self._is_closing = True
-        for response in self._running:
-            response.is_handed_on = not response.was_sent
         await self._turns.drain()
         await cancel_all(self._ending)
 

@@ -7,7 +7,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from app.api_keys.caller import Caller
 from app.chat.dependencies import ERRORS_OF_A_TURN, OrchestratorInvoker, TurnsDep
-from app.chat.responding import respond, respond_at_once, respond_with_events
+from app.chat.responding import FIRST_WORD_SECONDS, respond, respond_at_once, respond_with_events
 from app.chat.responses.documents import RESPONSE, ResponseRead
 from app.chat.responses.form import ResponseForm
 from app.chat.responses.kept_items import with_kept_items
@@ -71,19 +71,19 @@ async def create_response(
     seal.put_back(read.sealed, read.messages)
     past = await _past(database, caller, body)
     lasting = None
-    if body.background:
+    if body.background or (body.stream and body.is_kept and idempotent):
         lasting = LastingResponse(database, form, TurnOwner.of(caller), await request.body())
     asked = body.turn_request(caller, idempotent, read, past, form.keeping, lasting=lasting).within(max_credits)
     try:
         if lasting:
-            return await _run_in_background(request, caller, body, lasting, asked)
+            return await _run_without_client(request, caller, body, lasting, asked)
         begun = await turns.begin(asked)
     except InvalidRequestError as refusal:
         raise body.in_its_words(refusal, read) from refusal
     return await respond(request, begun, form, is_streamed=bool(body.stream))
 
 
-async def _run_in_background(
+async def _run_without_client(
     request: Request, caller: Caller, body: ResponseRequest, lasting: LastingResponse, asked: TurnRequest
 ) -> Response:
     """Accept a response, and show it as it is then, or its events."""
@@ -91,6 +91,8 @@ async def _run_in_background(
     database: Database = request.app.state.resources.database
     response_id = await running.start(lasting, asked, partial(keep_slot, request))
     if body.stream:
+        if not body.background:
+            await lasting.wait_for_first(FIRST_WORD_SECONDS)
         events = await _events(database, _owner(caller), response_id, -1)
         return respond_with_events(events, is_replayed=not lasting.is_accepted)
     if lasting.is_accepted:
@@ -149,9 +151,9 @@ async def list_input_items(
 @may_raise(ResponseNotFoundError, InvalidRequestError)
 async def cancel_response(response_id: str, caller: OrchestratorInvoker, tx: TransactionDep) -> Response:
     """Cancel a response that runs in the background. One that has ended stays as it is; no other can be cancelled."""
-    is_known = await response_runs.cancel(tx, _owner(caller), response_id, cancelled_event)
+    await response_runs.cancel(tx, _owner(caller), response_id, cancelled_event)
     shown = await _shown(tx, _owner(caller), response_id)
-    if not is_known:
+    if not shown["background"]:
         raise InvalidRequestError("Only a response that runs in the background can be cancelled")
     return respond_at_once(shown)
 

@@ -47,7 +47,8 @@ class TakenOver:
     def may_run(self) -> bool:
         """Whether it is to begin again: nobody has cancelled it, and no client can have seen anything of it."""
         lapsed = self._lapsed
-        return lapsed.status in LIVE and lapsed.next_event <= BEGINNING and lapsed.lease.attempt <= _MOST_ATTEMPTS
+        has_spoken = lapsed.next_event > BEGINNING[lapsed.response["background"]]
+        return lapsed.status in LIVE and not has_spoken and lapsed.lease.attempt <= _MOST_ATTEMPTS
 
     async def request(self) -> tuple[LastingResponse, TurnRequest]:
         """The response as it begins again, in its session.

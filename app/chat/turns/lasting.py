@@ -53,6 +53,10 @@ class LastingTurn(Protocol):
         """Write down that it has ended without a result."""
         ...
 
+    def stop(self) -> None:
+        """This process is stopping: leave it to another one, if its client has seen nothing of it."""
+        ...
+
     async def hand_on(self) -> None:
         """Leave it to another process."""
         ...

@@ -82,10 +82,7 @@ class RunningTurn:
         await asyncio.wait({self.task})
 
     def abandon(self) -> None:
-        """The client has gone: end the model call, charge and store what was delivered.
-
-        A turn that outlives its client goes on, because the client may ask for its result later.
-        """
+        """The client has gone: end the turn, unless it outlives its client, who may ask for its result later."""
         if self.turn.request.outlives_client:
             self.deltas.drop()
         else:
@@ -95,6 +92,12 @@ class RunningTurn:
         """Nobody wants the turn any more: end it, also one that outlives its client."""
         self.deltas.drop()
         self.is_abandoned = True
+        self.interrupt()
+
+    def stop(self) -> None:
+        """This process is stopping: end the turn, or leave it to another process."""
+        if lasting := self.turn.request.lasting:
+            lasting.stop()
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -124,8 +127,9 @@ class RunningTurn:
     async def _stored(self, ending: TurnEnding) -> asyncio.Task[TurnResult | None]:
         """Begin to store the end of the turn, and wait until that is done, or for as long as the client can wait."""
         storing = self._settling.begin(ending)
-        # Not a method of this object, which knows the whole conversation and is not needed any more.
-        storing.add_done_callback(partial(_cancel, self._renewing))
+        # Without this object, which knows the whole conversation and is not needed any more.
+        renewing = self._renewing
+        storing.add_done_callback(lambda _: renewing.cancel())
         await asyncio.wait({storing}, timeout=STORING_SECONDS)
         return storing
 
@@ -198,7 +202,7 @@ class Turns:
         if self._give_up_at is None:
             self._give_up_at = monotonic() + STORING_SECONDS
         for running in self._running.values():
-            running.interrupt()
+            running.stop()
         if self._running:
             await asyncio.wait(self._running)
         await self._settling.drain(max(0, self._give_up_at - monotonic()))
@@ -215,7 +219,7 @@ class Turns:
             running.task.add_done_callback(partial(_end_span, span, running))
         _keep_body(running.task)
         if self._give_up_at is not None:
-            running.interrupt()
+            running.stop()
         return running
 
     def _forget(self, task: asyncio.Task[TurnResult]) -> None:
@@ -293,7 +297,3 @@ def _result_of(storing: asyncio.Task[TurnResult | None]) -> TurnResult:
     if result is None:
         raise AppError
     return result
-
-
-def _cancel(task: asyncio.Task[None], _: object) -> None:
-    task.cancel()

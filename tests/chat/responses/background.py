@@ -28,11 +28,17 @@ async def accepted(http: httpx.AsyncClient, organization: Organization, given: A
     return found
 
 
-async def begun_stream(http: httpx.AsyncClient, organization: Organization, given: Any, until: bytes = b"") -> str:
-    """The id of a response whose client leaves once the stream has said this."""
-    body = {"model": "junis-orchestrator", "input": given, "stream": True, "background": True}
+async def begun_stream(
+    http: httpx.AsyncClient, organization: Organization, given: Any, until: bytes = b"", key: str | None = None
+) -> str:
+    """The id of a response whose client leaves once the stream has said this.
+
+    It is in the background, unless its request has an Idempotency-Key.
+    """
+    body = {"model": "junis-orchestrator", "input": given, "stream": True, "background": key is None}
+    headers = organization.headers | ({"Idempotency-Key": key} if key else {})
     raw = b""
-    async with http.stream("POST", RESPONSES, json=body, headers=organization.headers) as response:
+    async with http.stream("POST", RESPONSES, json=body, headers=headers) as response:
         async for piece in response.aiter_raw():
             raw += piece
             if b"response.in_progress" in raw and until in raw:

@@ -55,14 +55,14 @@ async def doomed_api(stack: Stack, **settings: str) -> AsyncIterator[tuple[Api, 
         yield api, http
 
 
-@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize(("is_streamed", "has_key"), [(True, False), (False, False), (True, True)])
 async def test_one_that_has_said_nothing_begins_again(
-    stack: Stack, http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool
+    stack: Stack, http: httpx.AsyncClient, database: Database, upstream: UpstreamLog, is_streamed: bool, has_key: bool
 ) -> None:
     host = await make_host(database, "sim-chat--stall-0")
     async with doomed_api(stack) as (api, doomed):
         if is_streamed:
-            response_id = await begun_stream(doomed, host, WORDS)
+            response_id = await begun_stream(doomed, host, WORDS, key=secrets.token_hex(8) if has_key else None)
         else:
             response_id = (await accepted(doomed, host, WORDS))["id"]
         await upstream.begun()

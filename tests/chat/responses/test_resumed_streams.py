@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from app.core.database import Database
+from app.response_runs import service as response_runs
 from tests.agents.definitions import make_host
 from tests.chat.asking import open_http
 from tests.chat.responses.asking import RESPONSES, WEATHER, response_of, stream
@@ -112,3 +113,22 @@ async def test_events_are_few_rows(http: httpx.AsyncClient, database: Database, 
 
     assert len(events) > 60
     assert len(rows) < 30
+
+
+async def test_events_are_forgotten_a_day_after_the_end(
+    http: httpx.AsyncClient, database: Database, host: Organization
+) -> None:
+    old, new = [await begun_stream(http, host, "count to 2") for _ in range(2)]
+    responses = [await ended(http, host, response_id) for response_id in (old, new)]
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE response_runs SET ended_at = now() - interval '25 hours' WHERE id = $1", old)
+
+    await response_runs.forget_events(database)
+
+    refused = await resumed(http, host, old)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "stream")
+    assert "any more" in refused.json()["error"]["message"]
+    assert (await resumed(http, host, new)).status_code == 200
+    assert [await shown(http, host, response_id) for response_id in (old, new)] == responses
+    async with database.transaction() as tx:
+        assert not await tx.fetch("SELECT FROM response_events WHERE response_id = $1", old)

@@ -15,10 +15,11 @@ from app.kept_responses.keeping import Keeping
 from tests.agents.definitions import make_host
 from tests.chat.asking import ask
 from tests.chat.responses.asking import RESPONSES, WEATHER, response_of, stream
+from tests.chat.responses.background import accepted, ended, have_model
 from tests.chat.turns.batches import admitted
 from tests.factories import Organization
 
-_COMPLETED, _INCOMPLETE = "response.completed", "response.incomplete"
+_COMPLETED, _INCOMPLETE, _FAILED = "response.completed", "response.incomplete", "response.failed"
 
 
 @pytest.fixture
@@ -62,6 +63,20 @@ async def test_an_event_has_what_reading_the_response_shows(
     assert orjson.dumps(body["data"]) == orjson.dumps(orjson.loads(kept))
     happened = datetime.strptime(body["timestamp"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     assert abs(datetime.now(UTC) - happened) < timedelta(minutes=2)
+
+
+async def test_endpoints_are_told_once_how_one_in_the_background_has_ended(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    host = await make_host(database, "sim-chat--status-402")
+    await _endpoint(http, host, _COMPLETED, _FAILED)
+    failed = await ended(http, host, (await accepted(http, host, "Hello"))["id"])
+    await have_model(database, host, "sim-chat")
+    completed = await ended(http, host, (await accepted(http, host, "Hello"))["id"])
+
+    told = [(each["subject"], each["event_type"], each["body"]["data"]) for each in await _told(http, host)]
+
+    assert told == [(completed["id"], _COMPLETED, completed), (failed["id"], _FAILED, failed)]
 
 
 async def test_one_that_is_cut_off_is_another_event(http: httpx.AsyncClient, host: Organization) -> None:

@@ -15,6 +15,7 @@ from app.images.router import router as images
 from app.input_files.router import router as input_files
 from app.model_names.router import router as models
 from app.sessions.router import router as sessions
+from app.speech.router import router as speech
 from app.usage.router import router as usage
 from app.webhook_endpoints.router import router as webhook_endpoints
 
@@ -24,6 +25,7 @@ router.include_router(responses)
 router.include_router(embeddings)
 router.include_router(images)
 router.include_router(image_edits)
+router.include_router(speech)
 router.include_router(models)
 router.include_router(agents)
 router.include_router(sessions)

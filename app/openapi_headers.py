@@ -54,6 +54,11 @@ HEADERS: dict[str, Any] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "X-Content-ID": {
+        "description": "The content that the response is the file of",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+    },
     "Idempotent-Replayed": {
         "description": "`true` if the result is that of an earlier request with the same Idempotency-Key",
         "schema": {"const": "true"},

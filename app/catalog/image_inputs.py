@@ -1,25 +1,17 @@
 """What the fields of an image request are to a model: `[models.images]` and `[models.edits]` of a catalog file."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.catalog.field_inputs import Name, Values, inputs_of
 from app.core.errors import InvalidRequestError
-
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-# The inputs of a model that a value of a field stands for. A text that is only a placeholder is replaced.
-Inputs = dict[_Name, str | int | float | bool]
-# By the value of the field; `*` stands for every other one.
-Values = Annotated[dict[str, Inputs], Field(max_length=64)]
 
 # As many as OpenAI's clients may send.
 MOST_IMAGES: Final = 16
-_ANY = "*"
 # Means that the model decides, as if the field were left out.
 _AUTO = "auto"
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
 class ImageInputs(BaseModel):
@@ -45,7 +37,7 @@ class ImageInputs(BaseModel):
         inputs: dict[str, Any] = {}
         for name, value in fields.items():
             if value is not None and value != _AUTO:
-                inputs |= _inputs_of(model, name, value, getattr(self, name))
+                inputs |= inputs_of(model, name, value, getattr(self, name))
         return inputs
 
 
@@ -55,10 +47,10 @@ class EditInputs(ImageInputs):
     Either `image` is the input that takes the one image, or `images` that which takes a list of at most `max_images`.
     """
 
-    image: _Name | None = None
-    images: _Name | None = None
+    image: Name | None = None
+    images: Name | None = None
     max_images: int = Field(default=MOST_IMAGES, ge=1, le=MOST_IMAGES)
-    mask: _Name | None = None
+    mask: Name | None = None
 
     @model_validator(mode="after")
     def _takes_images(self) -> Self:
@@ -81,17 +73,3 @@ class EditInputs(ImageInputs):
             raise InvalidRequestError(f"mask: The model {model} does not take one", param="mask")
         given: dict[str, Any] = {self.image: images[0]} if self.image else {str(self.images): list(images)}
         return given if mask is None else {**given, str(self.mask): mask}
-
-
-def _inputs_of(model: str, name: str, value: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    template = known.get(value) or known.get(_ANY)
-    if template is None:
-        takes = f"takes {', '.join(known)}" if known else "does not take it"
-        raise InvalidRequestError(f"{name}: {value[:64]} is not known. The model {model} {takes}", param=name)
-    given: dict[str, Any] = {"{value}": value}
-    if size := _SIZE.fullmatch(value):
-        given |= {"{width}": int(size[1]), "{height}": int(size[2])}
-    filled = {key: given.get(each, each) if isinstance(each, str) else each for key, each in template.items()}
-    if {"{width}", "{height}"} & {each for each in filled.values() if isinstance(each, str)}:
-        raise InvalidRequestError(f"{name}: must be a width and a height in pixels, such as 1024x768", param=name)
-    return filled

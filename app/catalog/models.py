@@ -50,6 +50,8 @@ class Model(Base):
     images: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # Of a generation model that changes images: an `EditInputs`.
     edits: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # Of a generation model that speaks: a `SpeechInputs`.
+    speech: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 

@@ -12,12 +12,13 @@ from app.catalog.image_inputs import EditInputs, ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import PriceTag
 from app.catalog.repository import ModelRow
+from app.catalog.speech_inputs import SpeechInputs
 from app.catalog.toml import CatalogFile, ModelEntry, PriceEntry, read_starter_catalog, write_catalog
 from app.core.clock import moment_of
 from app.core.database import Transaction
 from app.core.errors import InvalidRequestError, NotFoundError
 
-_Offer = TypeVar("_Offer", bound=ImageInputs)
+_Offer = TypeVar("_Offer", ImageInputs, EditInputs, SpeechInputs)
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,15 @@ async def get_edit_model(tx: Transaction, name: str | None) -> tuple[str, EditIn
         UnknownModelError: the catalog has no such model, or it is not said to change images.
     """
     return _chosen(await _offering(tx, "edits", EditInputs), name, "model that changes images")
+
+
+async def get_speech_model(tx: Transaction, name: str | None) -> tuple[str, SpeechInputs]:
+    """The generation model of that name and what a request for speech is to it; without a name the default one.
+
+    Raises:
+        UnknownModelError: the catalog has no such model, or it is not said to speak.
+    """
+    return _chosen(await _offering(tx, "speech", SpeechInputs), name, "speech model")
 
 
 async def _offering(tx: Transaction, column: str, form: type[_Offer]) -> Mapping[str, _Offer]:

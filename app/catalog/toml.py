@@ -14,6 +14,7 @@ from app.catalog.errors import CatalogFileError
 from app.catalog.image_inputs import EditInputs, ImageInputs
 from app.catalog.models import Model, ModelKind, Price
 from app.catalog.pricing import Amount, UnitPrices
+from app.catalog.speech_inputs import SpeechInputs
 from app.core.toml_files import read_toml
 
 STARTER_CATALOG = Path(__file__).with_name("starter.toml")
@@ -48,6 +49,7 @@ class ModelEntry(BaseModel):
     upstream_model: str | None = Field(default=None, min_length=1)
     images: ImageInputs | None = None
     edits: EditInputs | None = None
+    speech: SpeechInputs | None = None
     is_active: bool = True
     price: PriceEntry
 
@@ -57,8 +59,8 @@ class ModelEntry(BaseModel):
             raise ValueError("a chat model needs max_output_tokens: the longest answer that is paid for")
         if self.kind is ModelKind.GENERATION and self.price.ceiling is None:
             raise ValueError("a generation model needs price.ceiling: the most that one generation may cost")
-        if self.kind is not ModelKind.GENERATION and (self.images or self.edits):
-            raise ValueError("only a generation model has images or edits")
+        if self.kind is not ModelKind.GENERATION and (self.images or self.edits or self.speech):
+            raise ValueError("only a generation model has images, edits or speech")
         if self.kind is ModelKind.EMBEDDING and self.price.per_million_completion_tokens:
             raise ValueError("an embedding model has no completion: its price is per_million_prompt_tokens")
         return self
@@ -106,7 +108,7 @@ def _model_lines(model: Model) -> Iterator[str]:
     for name in ("image_tokens", "file_tokens", "context_tokens"):
         if (value := getattr(model, name)) is not None:
             yield f"{name} = {_inline(value)}"
-    for name in ("upstream", "upstream_model", "images", "edits"):
+    for name in ("upstream", "upstream_model", "images", "edits", "speech"):
         if value := getattr(model, name):
             yield f"{name} = {_inline(value)}"
 

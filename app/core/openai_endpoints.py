@@ -32,7 +32,7 @@ _INSTEAD = (
     ("images/variations", "Variations are not served. Use POST {base}/images/edits, and say what is to vary"),
     ("images", f"Use POST {{base}}/images/generations or {{base}}/images/edits. {_MEDIA}"),
     ("videos", f"The Videos API is not served. {_MEDIA}; GET /api/external/content has what it made"),
-    ("audio/speech", f"The Speech API is not served. {_MEDIA}"),
+    ("audio/speech", "Use POST {base}/audio/speech"),
     ("audio", f"Transcriptions are not served. {_CHAT}, with the sound as input_audio"),
     ("embeddings", "Use POST {base}/embeddings"),
     ("moderations", "Moderations are not served. Use a provider of them directly"),

@@ -12,11 +12,12 @@ from starlette.responses import Response
 from app.content.service import ContentWithOutputs
 from app.content.urls import FileUrls
 from app.core.long_response import LongResponse
+from app.direct_generations.readable_files import check_readable
+from app.direct_generations.service import Made
 from app.generations.models import Output
 from app.idempotency.service import REPLAYED_HEADERS
 from app.images.schemas import shown
-from app.images.service import ImagesMade
-from app.storage.protocol import ByteRange, ObjectStore, StoreError
+from app.storage.protocol import ObjectStore
 
 _Image = tuple[str, Output]
 
@@ -30,7 +31,7 @@ class Pictured:
     event: str
     has_bytes: bool
 
-    async def body(self, made: ImagesMade) -> Response:
+    async def body(self, made: Made) -> Response:
         """The images in OpenAI's form.
 
         Raises:
@@ -41,7 +42,7 @@ class Pictured:
         body = _pieces(images, listed, self.store if self.has_bytes else None)
         return LongResponse(body, media_type="application/json", headers=REPLAYED_HEADERS if made.is_replayed else {})
 
-    async def events(self, made: ImagesMade) -> AsyncGenerator[bytes]:
+    async def events(self, made: Made) -> AsyncGenerator[bytes]:
         """An event for each image.
 
         Raises:
@@ -49,10 +50,11 @@ class Pictured:
         """
         return _events(self.event.encode(), await self._images(made), self.store if self.has_bytes else None)
 
-    async def _images(self, made: ImagesMade) -> Sequence[_Image]:
+    async def _images(self, made: Made) -> Sequence[_Image]:
         images = [(self.urls.of(each.content, output), output) for each in made.contents for output in each.outputs]
         if self.has_bytes:
-            await _check(images, self.store)
+            for _, output in images[:1]:
+                await check_readable(output, self.store)
         return images
 
     def _listed(self, each: ContentWithOutputs) -> dict[str, Any]:
@@ -63,18 +65,6 @@ class Pictured:
             storage_url=self.urls.of(each.content, each.outputs[0]) if each.outputs else None,
             error_message=each.content.error_message,
         )
-
-
-async def _check(images: Sequence[_Image], store: ObjectStore) -> None:
-    """Read a byte: if the store is away, the response can still say so by its status."""
-    try:
-        for _, output in images[:1]:
-            async for _ in store.read(output.storage_path, ByteRange(0, 0)):
-                pass
-    except StoreError as error:
-        # The images are made and charged. A repetition would make others.
-        error.retryable = False
-        raise
 
 
 async def _pieces(

@@ -12,13 +12,15 @@ from app.credits.dependencies import MaxCreditsDep
 from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.dependencies import StoreDep
+from app.direct_generations.dependencies import ContentGenerator, DirectGenerationsDep
+from app.direct_generations.errors import NothingMadeError, NotMadeYetError
+from app.direct_generations.service import DirectGenerations
 from app.idempotency.dependencies import IdempotentRequestDep
-from app.images.dependencies import ContentGenerator, EditsRoute, ImagesDep
-from app.images.errors import ImagesFailedError, ImagesUnfinishedError
+from app.images.dependencies import EditsRoute
 from app.images.picture_response import Pictured
 from app.images.pictures import Pictures
 from app.images.schemas import EditsRequest, ImagesRead, ImagesRequest
-from app.images.service import Images, ImagesAsked
+from app.images.service import ImagesAsked
 from app.images.streamed import respond_streamed
 from app.openapi_headers import header
 from app.rate_limits.dependencies import GuardedRoute
@@ -69,8 +71,8 @@ def _form() -> dict[str, Any]:
     KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
-    ImagesFailedError,
-    ImagesUnfinishedError,
+    NothingMadeError,
+    NotMadeYetError,
     ServiceUnavailableError,
 )
 async def create_images(
@@ -78,7 +80,7 @@ async def create_images(
     caller: ContentGenerator,
     idempotent: IdempotentRequestDep,
     max_credits: MaxCreditsDep,
-    images: ImagesDep,
+    images: DirectGenerationsDep,
     store: StoreDep,
     urls: FileUrlsDep,
 ) -> Response:
@@ -100,8 +102,8 @@ async def create_images(
     KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
-    ImagesFailedError,
-    ImagesUnfinishedError,
+    NothingMadeError,
+    NotMadeYetError,
     ServiceUnavailableError,
 )
 async def edit_images(
@@ -109,7 +111,7 @@ async def edit_images(
     caller: ContentGenerator,
     idempotent: IdempotentRequestDep,
     max_credits: MaxCreditsDep,
-    images: ImagesDep,
+    images: DirectGenerationsDep,
     store: StoreDep,
     urls: FileUrlsDep,
 ) -> Response:
@@ -121,7 +123,7 @@ async def edit_images(
     return await _respond(images, asked, pictured, is_streamed=bool(body.stream))
 
 
-async def _respond(images: Images, asked: ImagesAsked, pictured: Pictured, *, is_streamed: bool) -> Response:
+async def _respond(images: DirectGenerations, asked: ImagesAsked, pictured: Pictured, *, is_streamed: bool) -> Response:
     if is_streamed:
-        return await respond_streamed(images.create(asked), pictured, images.wait_seconds)
-    return await pictured.body(await images.create(asked))
+        return await respond_streamed(images.create(asked.asked()), pictured, images.wait_seconds)
+    return await pictured.body(await images.create(asked.asked()))

@@ -7,13 +7,13 @@ from typing import Any
 from app.core import sse
 from app.core.errors import AppError
 from app.core.long_response import LongResponse
+from app.direct_generations.service import Made
 from app.idempotency.service import REPLAYED_HEADERS
 from app.images.picture_response import Pictured
-from app.images.service import ImagesMade
 
 
 async def respond_streamed(
-    creating: Coroutine[Any, Any, ImagesMade], pictured: Pictured, wait_seconds: float
+    creating: Coroutine[Any, Any, Made], pictured: Pictured, wait_seconds: float
 ) -> LongResponse:
     """The images as events. What is refused or fails at once is so by its status, later by an event `error`.
 
@@ -40,7 +40,7 @@ async def respond_streamed(
     return response
 
 
-async def _events(task: asyncio.Task[ImagesMade], pictured: Pictured) -> AsyncGenerator[bytes]:
+async def _events(task: asyncio.Task[Made], pictured: Pictured) -> AsyncGenerator[bytes]:
     try:
         yield sse.KEEP_ALIVE
         while not (await asyncio.wait({task}, timeout=sse.KEEP_ALIVE_SECONDS))[0]:

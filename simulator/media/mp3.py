@@ -10,10 +10,10 @@ _FRAMES = 77  # 1152 samples each: two seconds
 
 
 def render_mp3(scene: Scene) -> bytes:
-    """Render two seconds of silence titled with the prompt."""
+    """Render two seconds of silence, at its speed, titled with the prompt."""
     # Side information of zeros means: no main data, every band empty.
     silence = _FRAME_HEADER + bytes(_FRAME_BYTES - len(_FRAME_HEADER))
-    return _id3(title=scene.caption, artist=NOTICE) + silence * _FRAMES
+    return _id3(title=scene.caption, artist=NOTICE) + silence * round(_FRAMES / scene.speed)
 
 
 def _id3(*, title: str, artist: str) -> bytes:

@@ -21,6 +21,7 @@ class Scene:
         height: Pixels.
         pictures: The files of those that are to be changed.
         mask: The file of that which is transparent where they are; empty without one.
+        speed: How fast sounds are: twice as fast, half as long.
     """
 
     prompt: str
@@ -29,6 +30,7 @@ class Scene:
     height: int = 512
     pictures: tuple[bytes, ...] = ()
     mask: bytes = b""
+    speed: float = 1.0
 
     @property
     def caption(self) -> str:

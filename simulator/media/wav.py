@@ -20,9 +20,9 @@ _FADE = 400  # samples; without it each note begins and ends with a click
 
 
 def render_wav(scene: Scene) -> bytes:
-    """Render two seconds of melody, followed by an INFO chunk that holds the notice."""
+    """Render two seconds of melody, at its speed, followed by an INFO chunk that holds the notice."""
     seed = scene.fingerprint()
-    length = int(SECONDS * SAMPLE_RATE) // _NOTES
+    length = int(SECONDS / scene.speed * SAMPLE_RATE) // _NOTES
     tones = (_tone(_LOWEST_HZ * 2 ** (seed[note] % 12 / 12), length) for note in range(_NOTES))
     return _with_info(_pcm(array.array("h", chain.from_iterable(tones))))
 

@@ -74,6 +74,7 @@ MODELS = (
     ),
     SimulatedModel("simulator", "video", Medium.VIDEO, Shape.STRING, "Films", is_official=True),
     SimulatedModel("simulator", "audio", Medium.AUDIO, Shape.STRING, "Sounds", is_official=True),
+    SimulatedModel("simulator", "speech", Medium.AUDIO, Shape.STRING, "Spoken words", is_official=True),
     SimulatedModel("simulator", "glb", Medium.GLB, Shape.STRING, "Meshes", is_official=True),
     SimulatedModel("simulator", "text", Medium.TEXT, Shape.CHUNKS, "Words", is_official=True),
     SimulatedModel("simulator", "json", Medium.JSON, Shape.JSON, "Nested objects", is_official=True),

@@ -20,6 +20,7 @@ from simulator.wire import Json
 MAX_FILES = 4
 
 _SMALLEST, _LARGEST = 64, 1024  # pixels
+_SLOWEST, _FASTEST = 0.25, 4.0
 
 _NULL, _DATA_URL = "null", "data_url"
 _SHAPES_BY_FAULT = {
@@ -87,7 +88,7 @@ async def make_outputs(
         return Outputs([], None)
     if model.medium in {Medium.TEXT, Medium.JSON}:
         return Outputs([], _value(model.medium, shape, prompt))
-    scene = await read_scene(values, prompt) if model.takes_pictures else Scene(prompt)
+    scene = await read_scene(values, prompt) if model.takes_pictures else Scene(prompt, speed=_speed(values))
     files = _files(model, values, scene, faults)
     if shape == _DATA_URL:
         urls = [await _data_url(file, media) for file in files]
@@ -155,6 +156,13 @@ def _integer(values: Json, name: str, default: int, least: int, most: int) -> in
     if not least <= value <= most:
         raise invalid_input(name, f"must be between {least} and {most}")
     return value
+
+
+def _speed(values: Json) -> float:
+    speed = values.get("speed", 1.0)
+    if not isinstance(speed, int | float) or not _SLOWEST <= speed <= _FASTEST:
+        raise invalid_input("speed", f"must be between {_SLOWEST} and {_FASTEST}")
+    return float(speed)
 
 
 def _lay_out(shape: str, urls: list[str], prompt: str) -> Any:

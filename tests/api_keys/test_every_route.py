@@ -22,6 +22,7 @@ SCOPES = {
     "POST /v1/completions": "orchestrator:invoke",
     "POST /v1/images/generations": "content:generate",
     "POST /v1/images/edits": "content:generate",
+    "POST /v1/audio/speech": "content:generate",
     "GET /v1/responses/{}": "orchestrator:invoke",
     "DELETE /v1/responses/{}": "orchestrator:invoke",
     "GET /v1/responses/{}/input_items": "orchestrator:invoke",

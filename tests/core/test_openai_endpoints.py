@@ -29,6 +29,7 @@ CHAT = "/api/external/v1/chat/completions"
         ("/v1/images/generations", "/api/external/v1/images/generations"),
         ("/v1/images/edits", "/api/external/v1/images/edits"),
         ("/api/external/v1/images/variations", "/api/external/v1/images/edits"),
+        ("/v1/audio/speech", "/api/external/v1/audio/speech"),
         ("/api/external/v1/videos", "/api/external/content"),
         ("/api/external/v1/agents", "/api/external/agents"),
         ("/api/external/v1/sessions", "/api/external/sessions"),
@@ -36,7 +37,7 @@ CHAT = "/api/external/v1/chat/completions"
             (f"/api/external/v1/{name}", "not s")
             for name in (
                 *("moderations", "realtime/sessions"),
-                *("audio/speech", "audio/transcriptions", "audio/translations"),
+                *("audio/transcriptions", "audio/translations"),
                 *("files", "files/file-1/content", "uploads", "batches", "assistants", "threads/thread_1/runs"),
                 *("vector_stores", "fine_tuning/jobs", "evals", "videos", "containers"),
             )

@@ -42,6 +42,7 @@ ROWS = {
     f"POST {BASE}/v1/chat/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/images/generations": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
     f"POST {BASE}/v1/images/edits": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
+    f"POST {BASE}/v1/audio/speech": Row(Whose.EVERYBODY, Scope.CONTENT_GENERATE),
     f"POST {BASE}/v1/completions": Row(Whose.USER, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/v1/embeddings": Row(Whose.EVERYBODY, Scope.ORCHESTRATOR_INVOKE),
     f"POST {BASE}/agents/{{agent_id}}/completions": Row(Whose.ORGANIZATION, Scope.AGENTS_INVOKE),

@@ -24,6 +24,7 @@ _PIXEL = (
 _BODIES: Mapping[str, dict[str, Any]] = {
     "completions": {"prompt": "Hello"},
     "embeddings": {"model": "sim-embed", "input": "Hello"},
+    "audio/speech": {"input": "Hello"},
     "images/generations": {"prompt": "A lighthouse"},
     "images/edits": {"prompt": "A lighthouse", "images": [{"image_url": _PIXEL}]},
     "responses": {"model": "junis-orchestrator", "input": "Hello"},
@@ -36,6 +37,7 @@ kind = "generation"
 price = { per_call = 0.1, ceiling = 1 }
 images = { default = true }
 edits = { image = "image", default = true }
+speech = {}
 
 [[models]]
 name = "sim-embed"

@@ -24,7 +24,7 @@ SCOPE_WORDS = {
     Scope.SESSIONS_READ: "Read the conversations of whoever made the key",
     Scope.CONTENT_READ: "See pictures, videos, sounds and 3D models",
     Scope.CONTENT_RETRY: "Run failed content again, at the usual price",
-    Scope.CONTENT_GENERATE: "Make and change images without an agent, at the usual price",
+    Scope.CONTENT_GENERATE: "Make images and speech without an agent, at the usual price",
     Scope.USAGE_READ: "See what was used, and what it has cost",
     Scope.WEBHOOKS_MANAGE: "Decide where events are sent. Works only for keys of owners and admins",
 }

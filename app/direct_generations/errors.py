@@ -4,17 +4,17 @@ from typing import Any
 from app.core.errors import AppError, closed_object
 
 
-class ImagesFailedError(AppError):
-    """None of the images could be made. The text says why. It costs nothing."""
+class NothingMadeError(AppError):
+    """None of the contents could be made. The text says why. It costs nothing."""
 
     status = 502
     type = "provider_error"
     code = "generation_failed"
-    message = "The image could not be made"
+    message = "The content could not be made"
 
 
-class ImagesUnfinishedError(AppError):
-    """The images are still being made, and can be read as contents when they are finished.
+class NotMadeYetError(AppError):
+    """The contents are still being made, and can be read as contents when they are finished.
 
     A repetition would make others, unless the request has an `Idempotency-Key`.
     """
@@ -22,7 +22,7 @@ class ImagesUnfinishedError(AppError):
     status = 504
     type = "provider_error"
     code = "generation_unfinished"
-    message = "The images are still being made. Read them as contents, by their ids"
+    message = "What was asked for is still being made. Read it as content, by its id"
 
     def __init__(self, content_ids: Sequence[str] = ()) -> None:
         super().__init__()

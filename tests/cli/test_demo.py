@@ -19,7 +19,7 @@ from app.organizations.service import ensure_user, get_organization
 from tests.cli.callers import caller_of
 from tests.cli.conftest import Junis
 
-GENERATING = {f"simulator/{name}" for name in ("image", "video", "audio", "glb", "text", "json")}
+GENERATING = {f"simulator/{name}" for name in ("image", "edit", "video", "audio", "speech", "glb", "text", "json")}
 SIMULATED = {"sim-chat", "sim-embed", *GENERATING}
 
 

@@ -19,7 +19,7 @@ from app.idempotency.dependencies import IdempotentRequestDep
 from app.images.dependencies import EditsRoute
 from app.images.picture_response import Pictured
 from app.images.pictures import Pictures
-from app.images.schemas import EditsRequest, ImagesRead, ImagesRequest
+from app.images.schemas import EditsRequest, ImagesRead, ImagesRequest, schema_of_events
 from app.images.service import ImagesAsked
 from app.images.streamed import respond_streamed
 from app.openapi_headers import header
@@ -39,7 +39,7 @@ def _responses(event: str) -> dict[int | str, dict[str, Any]]:
         200: {
             "model": ImagesRead,
             "description": f"The images; with `stream` an event `{event}` for each that could be made",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"itemSchema": schema_of_events(event)}},
             "headers": header("Idempotent-Replayed"),
             "links": links("content_id", "generated_content/0/id", "get_content"),
         }

@@ -84,3 +84,31 @@ class ImagesRead(BaseModel):
 def shown(content_id: str, **fields: Any) -> dict[str, Any]:
     """A content as `ImageContent` has it."""
     return ImageContent(id=content_id, **fields).model_dump(mode="json")
+
+
+def schema_of_events(event: str) -> dict[str, Any]:
+    """An event of a stream as OpenAPI 3.2 describes one: an image, or what was wrong with all."""
+    image = {
+        "type": "object",
+        "required": ["type", "created_at", "url"],
+        "properties": {
+            "type": {"const": event},
+            "created_at": {"type": "integer", "description": "Seconds since 1970"},
+            "url": {"type": "string"},
+            "b64_json": {"type": "string", "description": "Left out if only the URL was asked for"},
+        },
+    }
+    error = {
+        "type": "object",
+        "required": ["type", "error"],
+        "properties": {
+            "type": {"const": "error"},
+            "error": {"type": "object", "required": ["message", "type", "code"]},
+        },
+    }
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"anyOf": [image, error]}}
+    return {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {"event": {"enum": [event, "error"]}, "data": data},
+    }

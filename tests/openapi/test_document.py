@@ -70,6 +70,20 @@ def test_every_response_has_its_headers(document: Document) -> None:
             assert int(status) < 400 or "application/json" in response["content"], (name, status)
 
 
+def test_every_stream_says_what_its_events_are(document: Document) -> None:
+    streams = {
+        name: content["text/event-stream"]
+        for name, operation in operations_of(document)
+        for response in operation["responses"].values()
+        if "text/event-stream" in (content := response.get("content", {}))
+    }
+
+    assert len(streams) >= 4
+    for name, stream_read in streams.items():
+        assert set(stream_read) == {"itemSchema"}, name
+        assert "data" in stream_read["itemSchema"]["required"], name
+
+
 def test_every_key_protected_operation_documents_what_any_of_them_may_end_with(document: Document) -> None:
     for name, operation in operations_of(document):
         if "security" in operation:

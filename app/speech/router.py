@@ -7,7 +7,7 @@ from app.core.documentation import may_raise
 from app.core.errors import InvalidRequestError, ServiceUnavailableError
 from app.core.long_response import LongResponse
 from app.credits.dependencies import MaxCreditsDep
-from app.credits.errors import InsufficientCreditsError, MaxCreditsReachedError
+from app.credits.errors import InsufficientCreditsError, KeyCapReachedError, MaxCreditsReachedError
 from app.credits.max_credits import lesser
 from app.dependencies import StoreDep
 from app.direct_generations.dependencies import ContentGenerator, DirectGenerationsDep
@@ -37,6 +37,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @may_raise(
     InvalidRequestError,
     InsufficientCreditsError,
+    KeyCapReachedError,
     MaxCreditsReachedError,
     ModelNotPricedError,
     NothingMadeError,

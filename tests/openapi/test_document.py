@@ -91,6 +91,16 @@ def test_every_key_protected_operation_documents_what_any_of_them_may_end_with(d
         assert "422" not in operation["responses"], name
 
 
+def test_whatever_is_billed_may_be_too_dear(document: Document) -> None:
+    billed = {name: each for name, each in operations_of(document) if each.get("x-billing") == "metered"}
+
+    assert len(billed) >= 9
+    for name, operation in billed.items():
+        refused = json.dumps(operation["responses"]["402"])
+        for error in ("InsufficientCredits", "MaxCreditsReached", "KeyCapReached"):
+            assert f"{error}Error" in refused, name
+
+
 def test_every_code_is_documented(document: Document) -> None:
     documented = set(re.findall(r'"code": {"const": "(\w+)"}', json.dumps(document)))
 

@@ -121,6 +121,7 @@ def test_the_role_may_change_only_what_the_server_changes(owned: str) -> None:
         "credit_alerts",
         "credit_holds",
         "idempotency_keys",
+        "input_files",
         "kept_responses",
         "list_count_changes",
         "memberships",

@@ -1,6 +1,7 @@
 """Replicate's API as its own client sees it."""
 
 import re
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ from replicate.exceptions import ReplicateError
 
 from simulator.config import SimulatorConfig
 from simulator.replicate.models import MODELS
+from tests.images.drawn import picture
 from tests.simulator.server import RunningSimulator, running_simulator
 from tests.waiting import wait_until
 
@@ -18,7 +20,10 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.is_official or model.is_lenient])
 async def test_each_model_runs_by_name_to_its_end(replicate_client: Client, model: Any) -> None:
-    prediction = await replicate_client.predictions.async_create(version=model.full_name, input={"prompt": "a boat"})
+    pictures = {"image": f"data:image/png;base64,{b64encode(picture()).decode()}"} if model.takes_pictures else {}
+    prediction = await replicate_client.predictions.async_create(
+        version=model.full_name, input={"prompt": "a boat", **pictures}
+    )
     created = prediction.dict()
 
     await prediction.async_wait()

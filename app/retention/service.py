@@ -69,13 +69,14 @@ async def _prune(database: Database, policy: RetentionPolicy, kind: Kind, deadli
 
 async def count_prunable(tx: Transaction, policy: RetentionPolicy) -> Mapping[Kind, int]:
     """How many rows of each kind are old enough to go. Holds go only if the charges of their month can be sealed."""
-    counts = {Kind.IDEMPOTENCY_KEYS: await count_expired(tx), Kind.INPUT_FILES: await count_prunable_files(tx)}
+    counts = {Kind.IDEMPOTENCY_KEYS: await count_expired(tx)}
     if policy.sessions is not None:
         counts[Kind.SESSIONS] = await repository.count_old_sessions(tx, policy.sessions)
     if policy.metering is not None:
         counts[Kind.METERING] = await repository.count_old_holds(tx, policy.metering)
     if policy.webhooks is not None:
         counts[Kind.WEBHOOKS] = await repository.count_old_webhooks(tx, policy.webhooks)
+    counts[Kind.INPUT_FILES] = await count_prunable_files(tx)
     return counts
 
 

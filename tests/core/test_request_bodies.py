@@ -169,9 +169,20 @@ async def test_a_type_that_cannot_be_json_is_refused_in_words(customer: httpx.As
 
 
 async def test_a_route_without_a_body_minds_no_type(customer: httpx.AsyncClient) -> None:
-    path = "/content/550e8400-e29b-41d4-a716-446655440000/retry"
+    path = "/v1/responses/resp_unknown/cancel"
 
     response = await customer.post(path, content=b"<a/>", headers={"Content-Type": "application/xml"})
+
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/json"])
+async def test_a_body_that_may_be_left_out_may_be_empty_whatever_its_type(
+    customer: httpx.AsyncClient, kind: str
+) -> None:
+    path = "/content/550e8400-e29b-41d4-a716-446655440000/retry"
+
+    response = await customer.post(path, content=b"", headers={"Content-Type": kind})
 
     assert response.status_code == 404
 

@@ -24,8 +24,9 @@ STREAMS = 500
 # Only so many begin at the same time, because a turn may wait only so long for a connection.
 BEGINNING_AT_ONCE = 50
 POOL = 5
-# In addition to the pool: the connection that listens for changes of keys, and that of `/readyz`.
-OTHERS = 2
+# In addition to the pool: the connection that listens for changes of keys, and that of `/readyz`; and on a machine with
+# much to do those over which statements are cancelled, one for each connection at most.
+OTHERS = 2 + POOL + 2
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ class Database:
         self._shares = shares
         self._begin = begin
         self._is_pooled = is_pooled
+        self._is_closed = False
         self._faults = DatabaseFaults()
         POOLS.add(engine)
 
@@ -180,13 +181,22 @@ class Database:
         return self._faults.was_full
 
     async def close(self) -> None:
-        """Close every pooled connection, within a few seconds even if Postgres does not respond."""
+        """Close every connection, within a few seconds even if Postgres does not respond.
+
+        Those that a task still uses are cut off, and one that is opened from now on is closed after its use: nobody
+        else would ever close them.
+        """
+        self._is_closed = True
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._engine.dispose()
         except TimeoutError:
+            logger.warning("database_closed_late")
+        finally:
             for driver in list(self._drivers):
                 driver.terminate()
+            # A transport closes its socket in the next turn of the loop, which may be the last one.
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -270,7 +280,7 @@ class Database:
             try:
                 yield connection, driver
             finally:
-                if not driver.is_closed() and driver.is_in_transaction():
+                if not driver.is_closed() and (self._is_closed or driver.is_in_transaction()):
                     driver.terminate()
                 if driver.is_closed():
                     await connection.invalidate()

@@ -63,9 +63,13 @@ def open_engine(
         driver = await open_connection(
             address, application_name="junis", session={"timezone": "UTC"}, command_timeout=limit
         )
-        if not address.is_pooled:
-            await driver.execute(session_limits_sql(statement_seconds))
         drivers.add(driver)
+        try:
+            if not address.is_pooled:
+                await driver.execute(session_limits_sql(statement_seconds))
+        except BaseException:  # raised again; nobody else has this connection to close it
+            driver.terminate()
+            raise
         return driver
 
     # AUTOCOMMIT leaves BEGIN and COMMIT to `Database`. SQLAlchemy and the driver's own statements then share one real

@@ -1,13 +1,16 @@
 import asyncio
+import gc
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Database
 from app.core.errors import ServiceUnavailableError
 from tests.core.notes import Note
 from tests.core.postgres_away import slow_to_close, unready_postgres
 from tests.core.sites import settings_of
+from tests.waiting import until
 
 
 async def test_a_transaction_is_committed_at_the_end_of_its_block(note: Note) -> None:
@@ -136,6 +139,47 @@ async def test_a_server_that_is_away_raises_an_error(environment: dict[str, str]
 
     assert refused.value.body()["error"]["message"] == "The service is temporarily unavailable"
     await nowhere.close()
+
+
+async def test_nothing_stays_open_of_a_closed_pool(environment: dict[str, str]) -> None:
+    settings = settings_of(environment)
+    opened = Database.open(settings)
+    is_inside, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def stay() -> None:
+        async with opened.transaction() as tx:
+            is_inside.set()
+            await may_go_on.wait()
+            await tx.fetchval("SELECT 1")
+
+    pids = [await opened.fetchval("SELECT pg_backend_pid()")]
+    staying = asyncio.create_task(stay())
+    await is_inside.wait()
+    await opened.close()
+    may_go_on.set()
+    with pytest.raises(ServiceUnavailableError):
+        await staying
+
+    # A task that has not heard of it yet gets a connection, and it is not kept.
+    pids.append(await opened.fetchval("SELECT pg_backend_pid()"))
+    other = Database.open(settings, pool_size=1)
+
+    async def are_gone() -> bool:
+        return not await other.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1)", pids)
+
+    await until(are_gone)
+    await other.close()
+
+
+async def test_a_connection_that_cannot_be_set_up_is_closed(environment: dict[str, str]) -> None:
+    # The server understands no such limit, which is only told once the connection is there.
+    opened = Database.open(settings_of(environment), statement_seconds=1e9)
+
+    with pytest.raises(DBAPIError):
+        await opened.fetchval("SELECT 1")
+
+    gc.collect()  # would find a connection that nobody has closed, which is an error
+    await opened.close()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ __all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_sum
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
+# Longer than the product waits: what tests read for themselves is not what is tested.
+_STATEMENT_SECONDS = 60.0
 
 METRICS_TOKEN = "metrics-of-the-tests"
 
@@ -112,9 +114,9 @@ def stack(
 
 @pytest.fixture(scope="session")
 async def database(environment: dict[str, str]) -> AsyncIterator[Database]:
-    """The run's database, with the tests' own plan and prices."""
+    """The run's database, with the tests' own plan and prices. Tests read whole tables of it on busy machines."""
     settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
-    opened = Database.open(settings)
+    opened = Database.open(settings, statement_seconds=_STATEMENT_SECONDS)
     await factories.import_catalog(opened)
     await factories.set_roomy_plan(opened)
     yield opened

@@ -61,8 +61,8 @@ async def refused(database: Database, run: Run, *statements: str) -> ServiceUnav
 _LIMITS = ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
 
 
-async def test_every_transaction_has_limits(database: Database) -> None:
-    async with database.transaction() as tx:
+async def test_every_transaction_has_limits(note: Note) -> None:
+    async with note.database.transaction() as tx:
         # A query before this statement would make it fail: what begins the transaction must not be one.
         await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         limits = [await tx.fetchval(f"SHOW {name}") for name in _LIMITS]

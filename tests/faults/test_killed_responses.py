@@ -1,4 +1,4 @@
-"""An API that is killed while it runs a response in the background: the response ends once, and is charged once.
+"""Background responses whose API is killed: each ends once, is charged once, and no more than its request allows.
 
 `FULL=1` kills it at each statement of such a response in turn. Otherwise it does so at some of them, which `SEED`
 chooses.
@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,22 @@ from tests.waiting import until
 
 _IS_FULL = os.environ.get("FULL") == "1"
 _SAMPLE = 3
-# More than a response takes. What the process does besides is counted, too, so that the numbers are not exact.
-_STATEMENTS = 30
-_BODY = {"model": "junis-orchestrator", "input": "count to 12", "background": True, "stream": True}
+# About half of them are before it is accepted. What the process does besides is counted, too, so that the numbers are
+# not exact.
+_STATEMENTS = 32
+_FIRST_SAMPLED = 14
+_MODEL = "junis-orchestrator"
+# Enough for a few hundred tokens beside the prompt, which are too few to count so far.
+_MOST = "0.003"
+_BODY = {
+    "model": _MODEL,
+    "input": "count to 900",
+    "background": True,
+    "stream": True,
+    "max_credits": _MOST,
+}
+_ENDS = {"completed", "incomplete", "failed"}
+_HOLDS = "SELECT most, charged FROM credit_holds WHERE organization_id = $1"
 _FIND = "SELECT id, status, lease_until FROM response_runs WHERE organization_id = $1"
 
 
@@ -44,6 +58,7 @@ class Place:
     proxy: PostgresProxy
     proxied: dict[str, str]
     living: httpx.AsyncClient
+    before: Organization
 
     @property
     def database(self) -> Database:
@@ -59,7 +74,8 @@ async def place(environment: dict[str, str], tmp_path_factory: pytest.TempPathFa
         running_apis(api_process(there.settings, folder / "living.log")) as (api,),
         open_http(api.url) as living,
     ):
-        yield Place(there, proxy, there.settings | {"DATABASE_URL": url}, living)
+        before = await factories.make_organization(there.database)
+        yield Place(there, proxy, there.settings | {"DATABASE_URL": url}, living, before)
 
 
 async def kill_at(place: Place, organization: Organization, number: int) -> bytes:
@@ -74,6 +90,9 @@ async def kill_at(place: Place, organization: Organization, number: int) -> byte
 
     log = place.there.folder / f"killed-{number}.log"
     async with running_apis(api_process(place.proxied, log)) as (api,), open_http(api.url) as http:
+        # What the process reads once, such as prices, it has read when the statements are counted.
+        hello = {"model": _MODEL, "input": "Hello"}
+        (await http.post("/v1/responses", json=hello, headers=place.before.headers)).raise_for_status()
         place.proxy.hold(number)
         reading = asyncio.create_task(read(http))
         await place.proxy.wait_until_held()
@@ -85,6 +104,12 @@ async def kill_at(place: Place, organization: Organization, number: int) -> byte
     return seen
 
 
+async def mosts_of(place: Place, organization: Organization) -> list[Any]:
+    """What each of the organization's holds may be charged at most, and what it has been."""
+    async with place.database.transaction() as tx:
+        return list(await tx.fetch(_HOLDS, organization.id))
+
+
 async def run_of(place: Place, organization: Organization) -> Any:
     async with place.database.transaction() as tx:
         return await tx.fetchrow(_FIND, organization.id)
@@ -92,7 +117,7 @@ async def run_of(place: Place, organization: Organization) -> Any:
 
 @pytest.mark.timeout(3600 if _IS_FULL else 300)
 async def test_a_response_whose_process_is_killed_at_any_statement_ends_once(place: Place) -> None:
-    numbers = range(1, _STATEMENTS + 1)
+    numbers = range(1 if _IS_FULL else _FIRST_SAMPLED, _STATEMENTS + 1)
     for number in numbers if _IS_FULL else random.Random(os.environ.get("SEED", "1")).sample(numbers, _SAMPLE):
         organization = await factories.make_organization(place.database)
         seen = await kill_at(place, organization, number)
@@ -112,8 +137,12 @@ async def test_a_response_whose_process_is_killed_at_any_statement_ends_once(pla
         stream = await resumed(place.living, organization, found["id"])
         streamed = read_stream(stream, stream.content)
         assert streamed.response == await shown(place.living, organization, found["id"]), number
-        assert streamed.response["status"] in {"completed", "failed"}, number
+        assert streamed.response["status"] in _ENDS, number
         whole = events_of(seen[: seen.rfind(b"\n\n") + 2]) if b"\n\n" in seen else []
         assert events_of(stream.content)[: len(whole)] == whole, number
-        assert len(await charges(place.database, organization)) == 1, number
+        (charge,) = (await charges(place.database, organization)).values()
+        holds = await mosts_of(place, organization)
+        assert {str(hold["most"]) for hold in holds} == {f"{_MOST}000"}, number
+        assert all((hold["charged"] or 0) <= Decimal(_MOST) for hold in holds), number
+        assert charge <= Decimal(_MOST), number
         assert await faults_of(place.database, organization) == [], number

@@ -67,6 +67,27 @@ async def test_a_form_changes_an_image(
     assert await files_of(database, organization) == 1
 
 
+@pytest.mark.parametrize("by", ["form", "JSON", "header"])
+async def test_it_costs_no_more_than_the_request_may(http: httpx.AsyncClient, database: Database, by: str) -> None:
+    organization = await factories.make_organization(database)
+
+    async def ask(most: str) -> httpx.Response:
+        if by == "form":
+            return await edit(http, organization, n="2", max_credits=most)
+        if by == "JSON":
+            return await edit_json(http, organization, data_url(picture()), n=2, max_credits=float(most))
+        headers = organization.headers | {"X-Max-Credits": most}
+        body = {"prompt": "At night", "images": [{"image_url": data_url(picture())}], "n": 2}
+        return await http.post(PATH, json=body, headers=headers)
+
+    refused, served = await ask("0.031999"), await ask("0.032")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
+    assert served.status_code == 200
+    books = await books_of(database, organization)
+    assert (books.charges, books.holds) == ([Decimal("0.004")] * 2, ["settled"] * 2)
+
+
 async def test_json_changes_images_too(http: httpx.AsyncClient, organization: Organization) -> None:
     stored = (await edit(http, organization)).raise_for_status().json()["data"][0]["url"]
 

@@ -55,6 +55,23 @@ async def test_the_response_is_the_file_of_a_content(
     assert (books.charges, books.holds) == ([Decimal("0.01")], ["settled"])
 
 
+@pytest.mark.parametrize("by", ["body", "header"])
+async def test_it_costs_no_more_than_the_request_may(http: httpx.AsyncClient, database: Database, by: str) -> None:
+    organization = await factories.make_organization(database)
+
+    async def ask(most: str) -> httpx.Response:
+        limit = {"max_credits": most} if by == "body" else {}
+        headers = organization.headers | ({} if by == "body" else {"X-Max-Credits": most})
+        return await http.post(PATH, json={"input": "Good evening", **limit}, headers=headers)
+
+    refused, served = await ask("0.049999"), await ask("0.05")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "max_credits_reached")
+    assert served.status_code == 200
+    books = await books_of(database, organization)
+    assert (books.charges, books.holds) == ([Decimal("0.01")], ["settled"])
+
+
 async def test_fields_are_what_the_catalog_says(http: httpx.AsyncClient, organization: Organization) -> None:
     mp3 = (await speak(http, organization, response_format="mp3", voice={"id": "voice-1"})).raise_for_status()
     fast = (await speak(http, organization, response_format="wav", speed=2)).raise_for_status()

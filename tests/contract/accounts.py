@@ -33,7 +33,7 @@ _CATALOG = "".join(
     "price = { per_million_prompt_tokens = 1, per_million_completion_tokens = 2 }\n"
     for model in dict.fromkeys(_MODELS_BY_AGENT.values())
 )
-# What is asked for without an agent: images of any size, and vectors.
+# What is asked for without an agent: images of any size, changed ones, speech and vectors.
 _CATALOG += """
 [[models]]
 name = "black-forest-labs/flux-schnell"
@@ -41,6 +41,18 @@ kind = "generation"
 price = { per_output = 0.003, ceiling = 0.012 }
 [models.images]
 size = { "*" = { width = "{width}", height = "{height}" } }
+
+[[models]]
+name = "simulator/edit--slow-1"
+kind = "generation"
+price = { per_output = 0.004, ceiling = 0.016 }
+edits = { images = "image_input" }
+
+[[models]]
+name = "simulator/audio--slow-1"
+kind = "generation"
+price = { per_call = 0.01, ceiling = 0.05 }
+speech = { voice = { alloy = { voice = "calm" } } }
 
 [[models]]
 name = "sim-embed"

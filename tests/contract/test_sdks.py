@@ -323,6 +323,14 @@ def test_a_stream_of_images_has_an_event_for_each(run: Run) -> None:
     assert run.result("images_in_a_stream") == {"events": [["image_generation.completed", [128, 72]]] * 2}
 
 
+def test_an_image_is_changed_whether_it_comes_alone_or_in_a_list(run: Run) -> None:
+    assert run.result("changed_images") == {"sizes": [[128, 72]] * 2}
+
+
+def test_a_text_is_spoken(run: Run) -> None:
+    assert run.result("speech") == {"type": "audio/wav", "begins": "RIFF", "is_long": True}
+
+
 def test_vectors_are_read_from_either_form(run: Run) -> None:
     found = run.result("embeddings")
 

@@ -1,6 +1,10 @@
-// Images and vectors, which are made without an agent.
+// Images, speech and vectors, which are made without an agent.
+
+import { toFile } from "openai";
 
 const PAINTER = "black-forest-labs/flux-schnell";
+const EDITOR = "simulator/edit--slow-1";
+const SPEAKER = "simulator/audio--slow-1";
 const EMBEDDER = "sim-embed";
 
 /** Two images of a size by their bytes, and one by its URL alone. */
@@ -28,6 +32,28 @@ async function images_in_a_stream(scenario) {
   return { events };
 }
 
+/** An image that is changed, given alone and in a list. */
+async function changed_images(scenario) {
+  const client = scenario.client().images;
+  const common = { prompt: "A lighthouse", response_format: "b64_json" };
+  const painted = await client.generate({ ...common, model: PAINTER, size: "128x72" }, { headers: scenario.headers });
+  const image = () => toFile(Buffer.from(painted.data[0].b64_json, "base64"), "image.png", { type: "image/png" });
+  const sizes = [];
+  for (const given of [await image(), [await image()]]) {
+    const changed = await client.edit({ ...common, model: EDITOR, image: given }, { headers: scenario.headers });
+    sizes.push(sizeOf(Buffer.from(changed.data[0].b64_json, "base64")));
+  }
+  return { sizes };
+}
+
+/** A spoken text. */
+async function speech(scenario) {
+  const body = { model: SPEAKER, voice: "alloy", input: "Good evening" };
+  const spoken = await scenario.client().audio.speech.create(body, { headers: scenario.headers });
+  const bytes = Buffer.from(await spoken.arrayBuffer());
+  return { type: spoken.headers.get("content-type"), begins: bytes.toString("latin1", 0, 4), is_long: bytes.length > 1000 };
+}
+
 /** The vectors of two texts, which the SDK asks for in base64, and of the first one as numbers. */
 async function embeddings(scenario) {
   const create = (body) =>
@@ -46,4 +72,4 @@ function sizeOf(png) {
   return [png.readUInt32BE(16), png.readUInt32BE(20)];
 }
 
-export const scenarios = { images, images_in_a_stream, embeddings };
+export const scenarios = { images, images_in_a_stream, changed_images, speech, embeddings };

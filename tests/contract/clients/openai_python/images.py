@@ -1,4 +1,4 @@
-"""Images and vectors, which are made without an agent."""
+"""Images, speech and vectors, which are made without an agent."""
 
 import base64
 from typing import Any
@@ -8,6 +8,8 @@ import httpx
 from tests.contract.clients.openai_python.case import Case, Json
 
 PAINTER = "black-forest-labs/flux-schnell"
+EDITOR = "simulator/edit--slow-1"
+SPEAKER = "simulator/audio--slow-1"
 EMBEDDER = "sim-embed"
 
 
@@ -35,6 +37,28 @@ def images_in_a_stream(case: Case) -> Json:
     return {"events": [[event.type, size_of(base64.b64decode(event.b64_json))] for event in events]}
 
 
+def changed_images(case: Case) -> Json:
+    """An image that is changed, given alone and in a list."""
+    client: Any = case.client().images
+    common: Json = {"prompt": "A lighthouse", "response_format": "b64_json", "extra_headers": case.headers}
+    (painted,) = client.generate(model=PAINTER, size="128x72", **common).data
+    image = ("image.png", base64.b64decode(painted.b64_json), "image/png")
+    changed = [client.edit(model=EDITOR, image=given, **common) for given in (image, [image])]
+    return {"sizes": [size_of(base64.b64decode(each.data[0].b64_json)) for each in changed]}
+
+
+def speech(case: Case) -> Json:
+    """A spoken text."""
+    client: Any = case.client().audio.speech
+    spoken = client.create(model=SPEAKER, voice="alloy", input="Good evening", extra_headers=case.headers)
+    content: bytes = spoken.read()
+    return {
+        "type": spoken.response.headers["content-type"],
+        "begins": content[:4].decode("latin-1"),
+        "is_long": len(content) > 1000,
+    }
+
+
 def embeddings(case: Case) -> Json:
     """The vectors of two texts, which the SDK asks for in base64, and of the first one as numbers."""
     client: Any = case.client().embeddings
@@ -54,4 +78,4 @@ def size_of(png: bytes) -> list[int]:
     return [int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")]
 
 
-SCENARIOS = (images, images_in_a_stream, embeddings)
+SCENARIOS = (images, images_in_a_stream, changed_images, speech, embeddings)

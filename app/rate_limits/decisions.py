@@ -1,6 +1,6 @@
 """What requests are counted against, and what follows from the counts: values and pure functions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.api_keys.caller import Caller
@@ -39,6 +39,10 @@ class Limits:
             key_per_minute=caller.key_requests_per_minute,
             key_per_hour=caller.key_requests_per_hour,
         )
+
+    def per_run(self, times: int) -> "Limits":
+        """The same, with so many times as many requests at once."""
+        return self if times == 1 else replace(self, concurrent=self.concurrent * times)
 
     @classmethod
     def of_organization(cls, organization_id: str, *, per_minute: int, concurrent: int) -> "Limits":

@@ -37,8 +37,16 @@ class Guard:
 
     scope_error: ClassVar[type[AppError]] = ScopeNotAllowedError
 
-    def __init__(self, *scopes: Scope) -> None:
+    def __init__(self, *scopes: Scope, per_run: int = 1) -> None:
+        """Require these scopes.
+
+        Args:
+            scopes: what the key must have.
+            per_run: so many requests may there be at once for each that the plan allows. More than one lets a client
+                ask for what it has running, and end it, when its plan allows no more to run.
+        """
         self.scopes: tuple[str, ...] = scopes
+        self._per_run = per_run
         may_raise(
             MissingApiKeyError,
             InvalidApiKeyError,
@@ -67,7 +75,7 @@ class Guard:
         if not caller.scopes.issuperset(self.scopes):
             await _show_limits(request, caller)
             self.refuse_scopes(caller)
-        await take_slot(request, Limits.of(caller))
+        await take_slot(request, Limits.of(caller).per_run(self._per_run))
         return caller
 
     def refuse_scopes(self, caller: Caller) -> NoReturn:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from app.api_keys.caller import Caller
-from app.chat.dependencies import ERRORS_OF_A_TURN, OrchestratorInvoker, TurnsDep
+from app.chat.dependencies import ERRORS_OF_A_TURN, OrchestratorInvoker, ResponseOwner, TurnsDep
 from app.chat.responding import FIRST_WORD_SECONDS, respond, respond_at_once, respond_with_events
 from app.chat.responses.documents import RESPONSE, ResponseRead
 from app.chat.responses.form import ResponseForm
@@ -105,7 +105,7 @@ async def _run_without_client(
 @may_raise(ResponseNotFoundError, InvalidRequestError)
 async def get_response(
     response_id: str,
-    caller: OrchestratorInvoker,
+    caller: ResponseOwner,
     database: DatabaseDep,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=0, le=_LAST_EVENT)] = None,
@@ -120,7 +120,7 @@ async def get_response(
 
 @router.delete("/{response_id:response_id}")
 @may_raise(ResponseNotFoundError)
-async def delete_response(response_id: str, caller: OrchestratorInvoker, tx: TransactionDep) -> DeletedResponse:
+async def delete_response(response_id: str, caller: ResponseOwner, tx: TransactionDep) -> DeletedResponse:
     """Delete a response. Its session keeps what was said. One that still runs in the background ends."""
     was_run = await response_runs.delete(tx, _owner(caller), response_id)
     try:
@@ -135,7 +135,7 @@ async def delete_response(response_id: str, caller: OrchestratorInvoker, tx: Tra
 @may_raise(ResponseNotFoundError)
 async def list_input_items(
     response_id: str,
-    caller: OrchestratorInvoker,
+    caller: ResponseOwner,
     tx: TransactionDep,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -149,7 +149,7 @@ async def list_input_items(
 
 @router.post("/{response_id:response_id}/cancel", openapi_extra={"x-billing": "free"}, responses=_KEPT)
 @may_raise(ResponseNotFoundError, InvalidRequestError)
-async def cancel_response(response_id: str, caller: OrchestratorInvoker, tx: TransactionDep) -> Response:
+async def cancel_response(response_id: str, caller: ResponseOwner, tx: TransactionDep) -> Response:
     """Cancel a response that runs in the background. One that has ended stays as it is; no other can be cancelled."""
     await response_runs.cancel(tx, _owner(caller), response_id, cancelled_event)
     shown = await _shown(tx, _owner(caller), response_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import partial
 
 import httpx
 import pytest
@@ -213,6 +214,38 @@ async def test_responses_in_the_background_count_among_those_that_run_at_once(
     refused = await post(http, host, WORDS, background=True)
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "concurrency_limit_exceeded")
-    async with database.transaction() as tx:
-        await tx.execute("DELETE FROM response_runs WHERE id = $1", begun["id"])
+    await cancelled(http, host, begun["id"])
+    await closed_books_of(database, host)
+
+
+async def test_one_that_runs_is_asked_for_and_ended_while_no_other_may_run(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    host = await factories.make_organization(database, plan=await make_plan(database, concurrent=1))
+    await have_model(database, host, "sim-chat--stall-0")
+    response_id = await begun_stream(http, host, WORDS)
+    path = f"{RESPONSES}/{response_id}"
+
+    async with http.stream("GET", path, params={"stream": "true"}, headers=host.headers) as stream:
+        assert (await shown(http, host, response_id))["status"] == "in_progress"
+        second = [await http.get(f"{path}/input_items", headers=host.headers), await cancelled(http, host, response_id)]
+        rest = await stream.aread()
+    deleted = await http.delete(path, headers=host.headers)
+
+    assert [each.status_code for each in (stream, *second, deleted)] == [200] * 4
+    assert events_of(rest)[-1].startswith(b"event: response.incomplete")
+    await closed_books_of(database, host)
+
+
+async def test_streams_of_one_that_runs_are_limited_too(http: httpx.AsyncClient, database: Database) -> None:
+    host = await factories.make_organization(database, plan=await make_plan(database, concurrent=1))
+    await have_model(database, host, "sim-chat--stall-0")
+    response_id = await begun_stream(http, host, WORDS)
+    read = partial(http.stream, "GET", f"{RESPONSES}/{response_id}", params={"stream": "true"}, headers=host.headers)
+
+    async with read() as first, read() as second, read() as third:
+        statuses = [each.status_code for each in (first, second, third)]
+
+    assert statuses == [200, 200, 429]
+    await cancelled(http, host, response_id)
     await closed_books_of(database, host)

@@ -24,10 +24,12 @@ from app.storage.protocol import ObjectStore
 
 router = APIRouter(prefix="/api/external/v1/audio", tags=["Generated content"], route_class=GuardedRoute)
 
+_FILE = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The finished file, in whichever format the model has made it",
-        "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The finished file, in whichever format the model has made it; it need not be audio",
+        # Which files a model makes is known when it has made them, and they are paid for then.
+        "content": {"audio/*": _FILE, "*/*": _FILE},
         "headers": header("Idempotent-Replayed") | header("X-Content-ID"),
     }
 }

@@ -26,6 +26,12 @@ price = { per_call = 0.01, ceiling = 0.05 }
 speech = { input = "prompt" }
 
 [[models]]
+name = "simulator/image--slow-3"
+kind = "generation"
+price = { per_call = 0.01, ceiling = 0.05 }
+speech = { input = "prompt" }
+
+[[models]]
 name = "simulator/audio--slow-600"
 kind = "generation"
 price = { per_call = 0.01, ceiling = 0.05 }

@@ -72,6 +72,16 @@ async def test_it_costs_no_more_than_the_request_may(http: httpx.AsyncClient, da
     assert (books.charges, books.holds) == ([Decimal("0.01")], ["settled"])
 
 
+async def test_a_file_that_is_no_audio_is_what_the_document_allows(
+    http: httpx.AsyncClient, stack: Stack, organization: Organization
+) -> None:
+    made = (await speak(http, organization, model="simulator/image--slow-3")).raise_for_status()
+
+    document = (await http.get(f"{stack.url}/openapi.json")).raise_for_status().json()
+    allowed = document["paths"]["/api/external/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    assert (made.headers["content-type"], list(allowed)) == ("image/png", ["audio/*", "*/*"])
+
+
 async def test_fields_are_what_the_catalog_says(http: httpx.AsyncClient, organization: Organization) -> None:
     mp3 = (await speak(http, organization, response_format="mp3", voice={"id": "voice-1"})).raise_for_status()
     fast = (await speak(http, organization, response_format="wav", speed=2)).raise_for_status()

@@ -18,6 +18,7 @@ from tests.chat.turns.rows import let_leases_run_out
 from tests.conftest import Stack
 from tests.factories import Organization
 from tests.images.drawn import BLUE, RED, claims_size, is_near, noise, picture, seen
+from tests.max_credits import WAYS, limited
 from tests.programs import api_process, running_apis
 from tests.waiting import until
 
@@ -67,17 +68,15 @@ async def test_a_form_changes_an_image(
     assert await files_of(database, organization) == 1
 
 
-@pytest.mark.parametrize("by", ["form", "JSON", "header"])
+@pytest.mark.parametrize("by", ["form", *WAYS])
 async def test_it_costs_no_more_than_the_request_may(http: httpx.AsyncClient, database: Database, by: str) -> None:
     organization = await factories.make_organization(database)
 
     async def ask(most: str) -> httpx.Response:
         if by == "form":
             return await edit(http, organization, n="2", max_credits=most)
-        if by == "JSON":
-            return await edit_json(http, organization, data_url(picture()), n=2, max_credits=float(most))
-        headers = organization.headers | {"X-Max-Credits": most}
-        body = {"prompt": "At night", "images": [{"image_url": data_url(picture())}], "n": 2}
+        limit, headers = limited(organization, most, by)
+        body = {"prompt": "At night", "images": [{"image_url": data_url(picture())}], "n": 2, **limit}
         return await http.post(PATH, json=body, headers=headers)
 
     refused, served = await ask("0.031999"), await ask("0.032")

@@ -16,6 +16,7 @@ from tests.chat.turns.rows import let_leases_run_out
 from tests.conftest import Stack
 from tests.credits.capped import limit_key, spend_of
 from tests.factories import Organization
+from tests.max_credits import WAYS, limited
 from tests.programs import api_process, running_apis
 from tests.waiting import until
 
@@ -193,15 +194,14 @@ async def test_openais_client_reads_the_images(stack: Stack, organization: Organ
     assert [size_of(base64.b64decode(event.b64_json)) for event in events] == [(512, 512)] * 2
 
 
-@pytest.mark.parametrize("by", ["body", "header"])
+@pytest.mark.parametrize("by", WAYS)
 async def test_all_images_together_cost_no_more_than_the_request_may(
     http: httpx.AsyncClient, database: Database, by: str
 ) -> None:
     organization = await factories.make_organization(database)
 
     async def ask(most: str) -> httpx.Response:
-        limit = {"max_credits": most} if by == "body" else {}
-        headers = organization.headers | ({} if by == "body" else {"X-Max-Credits": most})
+        limit, headers = limited(organization, most, by)
         body = {"prompt": "A lighthouse", "n": 2, "response_format": "url", **limit}
         return await http.post(PATH, json=body, headers=headers)
 

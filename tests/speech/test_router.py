@@ -16,6 +16,7 @@ from tests.chat.asking import open_http
 from tests.chat.books import books_of
 from tests.conftest import Stack
 from tests.factories import Organization
+from tests.max_credits import WAYS, limited
 from tests.programs import api_process, running_apis
 from tests.waiting import until
 
@@ -55,13 +56,12 @@ async def test_the_response_is_the_file_of_a_content(
     assert (books.charges, books.holds) == ([Decimal("0.01")], ["settled"])
 
 
-@pytest.mark.parametrize("by", ["body", "header"])
+@pytest.mark.parametrize("by", WAYS)
 async def test_it_costs_no_more_than_the_request_may(http: httpx.AsyncClient, database: Database, by: str) -> None:
     organization = await factories.make_organization(database)
 
     async def ask(most: str) -> httpx.Response:
-        limit = {"max_credits": most} if by == "body" else {}
-        headers = organization.headers | ({} if by == "body" else {"X-Max-Credits": most})
+        limit, headers = limited(organization, most, by)
         return await http.post(PATH, json={"input": "Good evening", **limit}, headers=headers)
 
     refused, served = await ask("0.049999"), await ask("0.05")

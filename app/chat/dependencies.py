@@ -22,7 +22,7 @@ async def get_turns(request: Request) -> Turns:
 
 AgentInvoker = Annotated[Caller, Depends(Guard(Scope.AGENTS_INVOKE))]
 OrchestratorInvoker = Annotated[Caller, Depends(Guard(Scope.ORCHESTRATOR_INVOKE))]
-# One that runs has a slot of its plan. Beside it, its events may be read, and something else asked of it.
+# A response that runs has a slot of its plan. Beside it, its events may be read, and something else may be asked of it.
 ResponseOwner = Annotated[Caller, Depends(Guard(Scope.ORCHESTRATOR_INVOKE, per_run=3))]
 TurnsDep = Annotated[Turns, Depends(get_turns)]
 
